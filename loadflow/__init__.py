@@ -1,0 +1,1 @@
+"""Load tests as Prefect flows."""

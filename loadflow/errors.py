@@ -1,0 +1,85 @@
+"""Every error loadflow raises, by whose fault it is.
+
+LoadflowError
+├── ScriptError            the author's: raised before anything is sent; carries every Mistake found
+│   └── CommandError       one command was called with something it can't take, or refused while running
+└── RunError               ours or the machine's: the engine died, a port is taken, a disk is full
+    ├── EngineError        the engine process ended without finishing its plan
+    └── WatchdogTimeout    a deadline passed and the work was ended
+
+A hit's failure is data (`loadflow.engine.records.outcome.Outcome`), never one of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+__all__ = ["CommandError", "EngineError", "LoadflowError", "Mistake", "RunError", "ScriptError", "WatchdogTimeout"]
+
+
+@dataclass(frozen=True, slots=True)
+class Mistake:
+    """One thing wrong in a script: where, what, and the way out.
+
+    `place` is a path as the author would write it, e.g. `load_density[2].tasks[0].assertions[1].type`.
+    """
+
+    place: str
+    message: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        text = f"{self.place}: {self.message}" if self.place else self.message
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+class LoadflowError(Exception):
+    """The root: `except LoadflowError` catches all that loadflow raises on purpose."""
+
+
+class ScriptError(LoadflowError):
+    """The script can't be run as written; nothing was sent.
+
+    `mistakes` holds all that were found, in the order of the document; `source` is the file they are in, or "".
+    """
+
+    def __init__(self, mistakes: Sequence[Mistake], source: str = "") -> None:
+        if not mistakes:
+            raise ValueError("a ScriptError names at least one mistake")
+        self.mistakes = tuple(mistakes)
+        self.source = source
+        super().__init__(str(self))
+
+    def __reduce__(self) -> tuple[type[ScriptError], tuple[tuple[Mistake, ...], str]]:
+        return type(self), (self.mistakes, self.source)
+
+    def __str__(self) -> str:
+        where = f"{self.source}: " if self.source else ""
+        if len(self.mistakes) == 1:
+            return f"{where}{self.mistakes[0]}"
+        lines = "\n".join(f"  {mistake}" for mistake in self.mistakes)
+        return f"{where}{len(self.mistakes)} mistakes\n{lines}"
+
+
+class CommandError(ScriptError):
+    """One command got what it can't take, found only while the script runs (a file that is gone, a value not set)."""
+
+
+class RunError(LoadflowError):
+    """The machine or loadflow itself failed; the message ends with the way out."""
+
+
+class EngineError(RunError):
+    """The engine process ended early. `hits` is how many were recorded before; 0 means that nothing was sent."""
+
+    def __init__(self, message: str, hits: int = 0) -> None:
+        super().__init__(message)
+        self.hits = hits
+
+    def __reduce__(self) -> tuple[type[EngineError], tuple[str, int]]:
+        return type(self), (self.args[0], self.hits)
+
+
+class WatchdogTimeout(RunError, TimeoutError):
+    """A command passed its `timeout_seconds` and was ended."""
