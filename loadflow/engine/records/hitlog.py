@@ -1,0 +1,146 @@
+"""The hit log: one fixed-size row per hit, appended to a file of the run's folder.
+
+File: a header of 64 bytes (`HEADER`), then rows of 48 bytes (`HIT_DTYPE`, little-endian, packed). Times are nanoseconds
+since the run's start (`origin`), on the monotonic clock. A file that was cut off in the middle of a row is readable: the
+torn row is left out. Every maker of load writes this format: the Locust users here, other engines likewise.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from loadflow.errors import RunError
+
+__all__ = ["HIT_DTYPE", "HitLogHeader", "HitLogWriter", "Rows", "iter_rows", "read_header", "read_rows", "row_count"]
+
+MAGIC = b"LFHITS\r\n"
+VERSION = 1
+HEADER = struct.Struct("<8sIIIIqq24x")  # magic, version, row size, shard, reserved, origin unix ns, origin monotonic ns
+ROW = struct.Struct("<qqqIIIIIHBB")
+ROWS_PER_WRITE = 1024
+
+HIT_DTYPE = np.dtype(
+    [
+        ("due_ns", "<i8"),  # when it should have started; the start itself where users, not a rate, decide
+        ("start_ns", "<i8"),
+        ("end_ns", "<i8"),
+        ("series", "<u4"),  # id of (method, name) in the side table
+        ("user", "<u4"),
+        ("error", "<u4"),  # id of the error text in the side table; 0: none
+        ("sent_bytes", "<u4"),  # 2**32 - 1 stands for "that or more"
+        ("received_bytes", "<u4"),
+        ("status", "<u2"),  # of the protocol; 0: no answer
+        ("outcome", "u1"),  # loadflow.engine.records.outcome.Outcome
+        ("flags", "u1"),  # loadflow.engine.records.outcome.HitFlag
+    ]
+)
+assert HIT_DTYPE.itemsize == ROW.size == 48
+assert HEADER.size == 64
+
+Rows = npt.NDArray[np.void]
+MAX_U4 = 2**32 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class HitLogHeader:
+    version: int
+    shard: int
+    origin_unix_ns: int
+    origin_monotonic_ns: int
+
+
+class HitLogWriter:
+    """Appends rows through a buffer; what `flush` returned for is in the file."""
+
+    def __init__(self, path: Path, *, shard: int, origin_unix_ns: int, origin_monotonic_ns: int) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        os.write(self._fd, HEADER.pack(MAGIC, VERSION, ROW.size, shard, 0, origin_unix_ns, origin_monotonic_ns))
+        self._buffer = bytearray(ROW.size * ROWS_PER_WRITE)
+        self._used = 0
+        self.rows = 0
+
+    def append(
+        self,
+        due_ns: int,
+        start_ns: int,
+        end_ns: int,
+        series: int,
+        user: int,
+        error: int,
+        sent_bytes: int,
+        received_bytes: int,
+        status: int,
+        outcome: int,
+        flags: int,
+    ) -> None:
+        if sent_bytes > MAX_U4:
+            sent_bytes = MAX_U4
+        if received_bytes > MAX_U4:
+            received_bytes = MAX_U4
+        ROW.pack_into(
+            self._buffer, self._used, due_ns, start_ns, end_ns, series, user, error, sent_bytes, received_bytes, status, outcome, flags
+        )
+        self._used += 48
+        self.rows += 1
+        if self._used == len(self._buffer):
+            self.flush()
+
+    def flush(self) -> None:
+        """Raises OSError when the disk is full; what is not in the file then stays in the buffer, once."""
+        done = 0
+        try:
+            with memoryview(self._buffer) as view:
+                while done < self._used:
+                    done += os.write(self._fd, view[done : self._used])
+        finally:
+            self._buffer[: self._used - done] = self._buffer[done : self._used]
+            self._used -= done
+
+    def close(self) -> None:
+        try:
+            self.flush()
+        finally:
+            os.close(self._fd)
+
+
+def read_header(path: Path) -> HitLogHeader:
+    """Raises RunError when the file is no hit log or one of a newer release."""
+    with path.open("rb") as file:
+        raw = file.read(HEADER.size)
+    if len(raw) < HEADER.size or raw[:8] != MAGIC:
+        raise RunError(f"{path} is no hit log; give a run folder that loadflow wrote")
+    _, version, row_size, shard, _, unix_ns, monotonic_ns = HEADER.unpack(raw)
+    if version > VERSION or row_size != ROW.size:
+        raise RunError(f"{path} is a hit log of version {version}; this loadflow reads up to {VERSION}, so update it")
+    return HitLogHeader(version, shard, unix_ns, monotonic_ns)
+
+
+def row_count(path: Path) -> int:
+    """Whole rows in the file."""
+    return max(0, path.stat().st_size - HEADER.size) // ROW.size
+
+
+def read_rows(path: Path, first: int = 0, count: int | None = None) -> Rows:
+    """Rows from `first` on (shape `(n,)`, dtype HIT_DTYPE), read-only, mapped from the file rather than loaded."""
+    available = max(0, row_count(path) - first)
+    count = available if count is None else min(count, available)
+    if count == 0:
+        return np.zeros(0, dtype=HIT_DTYPE)
+    return np.memmap(path, dtype=HIT_DTYPE, mode="r", offset=HEADER.size + first * ROW.size, shape=(count,))
+
+
+def iter_rows(path: Path, chunk_rows: int = 262_144) -> Iterator[Rows]:
+    """All rows in chunks, each loaded into memory of its own: the way to read a long log in bounded memory."""
+    read_header(path)
+    with path.open("rb") as file:
+        file.seek(HEADER.size)
+        while raw := file.read(chunk_rows * ROW.size):
+            whole = len(raw) // ROW.size * ROW.size
+            yield np.frombuffer(raw[:whole], dtype=HIT_DTYPE)

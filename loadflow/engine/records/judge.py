@@ -1,0 +1,130 @@
+"""From counts to a verdict and warnings: pure, and the only place that judges a run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from loadflow.engine.records.names import OTHER
+from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.snapshot import Health
+from loadflow.engine.records.totals import Totals
+from loadflow.engine.verdict import Verdict, VerdictKind
+
+__all__ = ["EndReason", "RunEnd", "Warning_", "judge", "warnings_of"]
+
+# The generator's own limits. Above them the latencies are, to a large part, the generator's own queueing.
+BUSY_CPU = 0.9  # share of one core
+BUSY_SHARE = 0.2  # share of the run's seconds that may be busy
+LAG_LIMIT_MS = 100.0  # 95 % of the seconds must stay below, when the CPU is busy too
+FEW_HITS = 100  # a p99 of fewer hits is one hit's luck
+
+
+class EndReason(StrEnum):
+    COMPLETED = "completed"  # the load ran as long as planned
+    STOPPED = "stopped"  # ended early on request: Ctrl-C, SIGTERM, a cancelled flow run
+    PARENT_LOST = "parent lost"  # the process that started the load is gone
+    DEADLINE = "deadline"  # the supervisor's deadline passed and the engine was ended
+    ENGINE_LOST = "engine lost"  # the engine process died, or the supervisor
+    UNKNOWN = "unknown"  # the folder has no end: cut off
+
+
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How the engine's side of a run ended; `message` says more, e.g. the signal that killed the engine."""
+
+    reason: EndReason
+    message: str = ""
+    planned_s: float | None = None
+    ran_s: float = 0.0  # from the run's start to the end of the load
+
+
+@dataclass(frozen=True, slots=True)
+class Warning_:
+    """A doubt about the numbers, with what to do about it."""
+
+    code: str
+    message: str
+    advice: str
+
+
+def judge(totals: Totals, end: RunEnd, health: Sequence[Health], *, max_failure_rate: float) -> Verdict:
+    """The verdict. Attempts that a retry replaced count neither as hits nor as failures here: the last attempt decides."""
+    match end.reason:
+        case EndReason.ENGINE_LOST | EndReason.DEADLINE:
+            return Verdict(VerdictKind.ERROR, (end.message or f"the engine ended: {end.reason}",))
+        case EndReason.STOPPED | EndReason.PARENT_LOST | EndReason.UNKNOWN:
+            planned = f" of {end.planned_s:g} s" if end.planned_s else ""
+            why = f" ({end.message})" if end.message else ""
+            return Verdict(VerdictKind.INTERRUPTED, (f"interrupted after {end.ran_s:.1f} s{planned}{why}",))
+        case EndReason.COMPLETED:
+            pass
+    superseded = sum(series.superseded for series in totals.series.values())
+    superseded_failed = sum(series.superseded_failed for series in totals.series.values())
+    hits, failures = totals.hits - superseded, totals.failures - superseded_failed
+    if hits == 0:
+        return Verdict(VerdictKind.INCONCLUSIVE, ("no hit was recorded, so nothing was tested",))
+    if failures / hits > max_failure_rate:
+        allowed = f"{max_failure_rate:.2%} may" if max_failure_rate else "none may"
+        return Verdict(VerdictKind.FAILED, (f"{failures:,} of {hits:,} hits failed ({failures / hits:.2%}); {allowed}",))
+    if limited := _generator_limited(health):
+        return Verdict(VerdictKind.INCONCLUSIVE, (limited,))
+    return Verdict(VerdictKind.PASSED)
+
+
+def _generator_limited(health: Sequence[Health]) -> str:
+    if not health:
+        return ""
+    busy = sum(one.cpu >= BUSY_CPU for one in health) / len(health)
+    lag = float(np.quantile([one.lag_ms for one in health], 0.95))
+    if busy > BUSY_SHARE and lag > LAG_LIMIT_MS:
+        return (
+            f"generator-limited: its CPU was at {BUSY_CPU:.0%} or more in {busy:.0%} of the seconds and its event loop "
+            f"{lag:.0f} ms late (limit {LAG_LIMIT_MS:.0f} ms); use more `processes`, fewer users or a wait_time"
+        )
+    return ""
+
+
+def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...]:
+    """What a careful reader should know before believing the numbers."""
+    found: list[Warning_] = []
+    if health:
+        busy = sum(one.cpu >= BUSY_CPU for one in health) / len(health)
+        if busy > BUSY_SHARE:
+            found.append(
+                Warning_(
+                    "generator-busy",
+                    f"The generator used {BUSY_CPU:.0%} or more of a core in {busy:.0%} of the seconds.",
+                    "Latencies then include waiting inside the generator: use more processes, fewer users or a wait_time.",
+                )
+            )
+    hits = totals.hits
+    if 0 < hits < FEW_HITS:
+        found.append(
+            Warning_("few-hits", f"Only {hits} hits were recorded.", "High percentiles of so few hits say little: run longer or with more users.")
+        )
+    unfinished = sum(count.count for (_, error), count in totals.errors.items() if error.outcome is Outcome.UNFINISHED)
+    if unfinished:
+        found.append(
+            Warning_(
+                "unfinished",
+                f"{unfinished:,} hits were still in flight when the drain at the end was over; they count as failed.",
+                "Give a longer drain_time, or a timeout per step.",
+            )
+        )
+    retries = sum(series.retries for series in totals.series.values())
+    if retries:
+        found.append(
+            Warning_("retries", f"{retries:,} hits are retries of a failed attempt.", "Each attempt is counted; only the last one decides the verdict.")
+        )
+    own = sum(count.count for (_, error), count in totals.errors.items() if error.outcome is Outcome.ENGINE)
+    if own:
+        found.append(Warning_("engine-errors", f"{own:,} hits failed inside loadflow itself.", "Please report it, with the engine log of the run folder."))
+    if any(name.name == OTHER for name in totals.series):
+        found.append(
+            Warning_("names-capped", "More names were used than are kept apart; the rest is counted as (other).", "Give the steps a fixed name.")
+        )
+    return tuple(found)

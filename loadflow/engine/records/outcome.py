@@ -1,0 +1,46 @@
+"""How a hit ended: one small enum that every protocol maps its library's errors to, once, at its own boundary."""
+
+from __future__ import annotations
+
+from enum import IntEnum, IntFlag
+
+__all__ = ["HitFlag", "Outcome"]
+
+
+class Outcome(IntEnum):
+    """Stored as one byte in the hit log, so a number never changes its meaning; new ones go at the end."""
+
+    OK = 0
+    STATUS = 1  # the peer answered with a status of 400 or more, and no assertion accepts it
+    ASSERTION = 2
+    EXTRACT = 3  # a value the script wants to take from the answer is not in it
+    DNS = 4
+    CONNECT = 5  # refused, unreachable, or no port left on our side
+    TLS = 6
+    TIMEOUT = 7
+    CLOSED = 8  # reset, or ended before the answer was whole
+    PROTOCOL = 9  # bytes came that are no valid answer
+    REDIRECT = 10  # too many, or to somewhere that can't be asked
+    TOO_LARGE = 11  # past max_body_bytes
+    TEMPLATE = 12  # a ${…} had no value; nothing was sent
+    DROPPED = 13  # the network conditioner lost it on purpose; nothing was sent
+    UNFINISHED = 14  # still in flight when the drain at the end was over
+    ENGINE = 15  # loadflow's own mistake; please report it
+
+    @property
+    def label(self) -> str:
+        return self.name.lower()
+
+    @property
+    def sent(self) -> bool:
+        """False where the failure came before anything was sent."""
+        return self not in (Outcome.TEMPLATE, Outcome.DROPPED)
+
+
+class HitFlag(IntFlag):
+    """Marks of a hit; one byte in the log."""
+
+    RETRY = 1  # a second or later attempt of a step
+    SUPERSEDED = 2  # another attempt followed, so this one does not decide the verdict
+    DRAINED = 4  # ended after the load's own end, within the drain
+    LATE = 8  # started later than it was due (arrival rates)

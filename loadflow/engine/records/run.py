@@ -1,0 +1,246 @@
+"""A run is a folder: what was planned, every hit, every second, the summary; readable up to the last second at any time.
+
+    run.json            facts and plan (redacted), written before the load starts
+    hits-<shard>.bin    the hit log of one engine process          names-<shard>.ndjson  what its ids stand for
+    samples-<shard>.ndjson  the first few failures of each kind    engine-<shard>.log    what the engine said
+    snapshots.ndjson    one line per second
+    end.json            how it ended; missing: it was cut off
+    totals.json         the counts with their histograms           summary.json          `Summary.to_json`
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from loadflow.engine.records.fold import fold_rows
+from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows
+from loadflow.engine.records.judge import EndReason, RunEnd, judge, warnings_of
+from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
+from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.snapshot import Health, SecondRow, Snapshot
+from loadflow.engine.records.summary import RunFacts, Summary, summarise
+from loadflow.engine.records.totals import Totals
+from loadflow.engine.verdict import worst
+from loadflow.errors import RunError
+
+__all__ = ["Run", "SnapshotLog", "summary_of", "write_atomically"]
+
+RUN_VERSION = 1
+Sample = dict[str, Any]
+
+
+class Run:
+    """One run's folder. `Run.create` makes it, `Run.open` reads one that is there, finished or not.
+
+    >>> run = Run.open("loadflow-runs/20261121-042800-smoke-1f2e3d4c")  # doctest: +SKIP
+    >>> run.hits()["end_ns"].max(), run.summary().verdict  # doctest: +SKIP
+    """
+
+    def __init__(self, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float) -> None:
+        self.folder = folder
+        self.facts = facts
+        self.shards = shards
+        self.max_failure_rate = max_failure_rate
+        self._totals: Totals | None = None
+
+    # -- making
+
+    @staticmethod
+    def new_folder(root: Path, label: str) -> tuple[str, Path]:
+        """A new, empty folder below `root` (made when missing), and the run's id, which is its name."""
+        words = re.sub(r"[^A-Za-z0-9]+", "-", label).strip("-").lower()[:40]
+        stamp = datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+        run_id = "-".join(part for part in (stamp, words, uuid.uuid4().hex[:8]) if part)
+        folder = root / run_id
+        try:
+            folder.mkdir(parents=True)
+        except OSError as error:
+            raise RunError(f"the run folder {folder} can't be made ({error.strerror}); set LOADFLOW_RUNS_DIR to a folder that can be written") from error
+        return run_id, folder
+
+    @classmethod
+    def create(cls, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float) -> Run:
+        run = cls(folder, facts, shards=shards, max_failure_rate=max_failure_rate)
+        write_atomically(
+            folder / "run.json",
+            json.dumps(
+                {"format": "loadflow-run", "version": RUN_VERSION, "shards": shards, "max_failure_rate": max_failure_rate, "facts": asdict(facts)},
+                indent=2,
+                ensure_ascii=False,
+            ),
+        )
+        return run
+
+    @classmethod
+    def open(cls, folder: str | os.PathLike[str]) -> Run:
+        """Raises RunError when the folder holds no run, or one of a newer release."""
+        path = Path(folder)
+        try:
+            data = json.loads((path / "run.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise RunError(f"{path} is no run folder ({error}); runs stand below LOADFLOW_RUNS_DIR or ./loadflow-runs") from error
+        if data.get("format") != "loadflow-run" or data["version"] > RUN_VERSION:
+            raise RunError(f"{path} was written by a newer loadflow (version {data.get('version')}); update this one")
+        names = {field.name for field in fields(RunFacts)}
+        facts = RunFacts(**{key: value for key, value in data["facts"].items() if key in names})
+        return cls(path, facts, shards=data["shards"], max_failure_rate=data["max_failure_rate"])
+
+    # -- where things are
+
+    def hits_path(self, shard: int) -> Path:
+        return self.folder / f"hits-{shard}.bin"
+
+    def names_path(self, shard: int) -> Path:
+        return self.folder / f"names-{shard}.ndjson"
+
+    def samples_path(self, shard: int) -> Path:
+        return self.folder / f"samples-{shard}.ndjson"
+
+    def log_path(self, shard: int) -> Path:
+        return self.folder / f"engine-{shard}.log"
+
+    # -- reading
+
+    def hits(self) -> Rows:
+        """All hits, shape `(n,)`, dtype HIT_DTYPE; mapped from disk with one shard, joined in memory with several.
+
+        `series` and `error` are ids of the shard's side table: see `names(shard)`.
+        """
+        parts = [read_rows(self.hits_path(shard)) for shard in range(self.shards) if self.hits_path(shard).exists()]
+        if not parts:
+            return np.zeros(0, dtype=HIT_DTYPE)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def iter_hits(self, chunk_rows: int = 262_144) -> Iterator[tuple[int, Rows]]:
+        """(shard, rows) in bounded memory, each shard's hits in the order they ended."""
+        for shard in range(self.shards):
+            if self.hits_path(shard).exists():
+                for rows in iter_rows(self.hits_path(shard), chunk_rows):
+                    yield shard, rows
+
+    def names(self, shard: int = 0) -> NameTable:
+        table = NameTable(self.names_path(shard))
+        table.refresh()
+        return table
+
+    def seconds(self) -> Iterator[SecondRow]:
+        """Every second that was folded, in order. A run that was cut off lacks its last ones: `fold` has them."""
+        path = self.folder / "snapshots.ndjson"
+        if path.exists():
+            with path.open(encoding="utf-8") as file:
+                for line in file:
+                    if line.endswith("\n"):
+                        yield SecondRow.from_json(json.loads(line))
+
+    def health(self) -> list[Health]:
+        return [row.health for row in self.seconds()]
+
+    def samples(self) -> dict[tuple[SeriesName, ErrorText], list[Sample]]:
+        found: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
+        for shard in range(self.shards):
+            path = self.samples_path(shard)
+            if not path.exists():
+                continue
+            for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
+                if line.endswith("\n"):
+                    entry = json.loads(line)
+                    key = (SeriesName(entry["method"], entry["name"]), ErrorText(Outcome(entry["outcome"]), entry["error"]))
+                    found.setdefault(key, []).append(entry["sample"])
+        return found
+
+    def end(self) -> RunEnd:
+        try:
+            data = json.loads((self.folder / "end.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            last = self.totals().last_end_ns or 0
+            return RunEnd(EndReason.UNKNOWN, "the run was cut off", self.facts.planned_s, last / 1e9)
+        return RunEnd(EndReason(data["reason"]), data["message"], data["planned_s"], data["ran_s"])
+
+    def totals(self) -> Totals:
+        """The counts: as they were stored at the end, or folded anew from the hit log when there was no end."""
+        if self._totals is None:
+            try:
+                self._totals = Totals.from_json(json.loads((self.folder / "totals.json").read_text(encoding="utf-8")))
+            except (OSError, ValueError):
+                self._totals = self.fold()
+        return self._totals
+
+    def fold(self) -> Totals:
+        """Count every hit in the log again."""
+        totals = Totals()
+        tables = {shard: self.names(shard) for shard in range(self.shards)}
+        for shard, rows in self.iter_hits():
+            for second in fold_rows(rows, tables[shard]).values():
+                totals.merge(second)
+        return totals
+
+    def summary(self) -> Summary:
+        return summary_of([self])
+
+    # -- ending
+
+    def finish(self, totals: Totals, end: RunEnd) -> Summary:
+        """Store how it ended and what was counted; idempotent."""
+        self._totals = totals
+        write_atomically(self.folder / "totals.json", json.dumps(totals.to_json(), separators=(",", ":")))
+        write_atomically(self.folder / "end.json", json.dumps(asdict(end)))
+        summary = self.summary()
+        write_atomically(self.folder / "summary.json", json.dumps(summary.to_json(), indent=2, ensure_ascii=False))
+        return summary
+
+
+class SnapshotLog:
+    """Appends one line per second to a run's `snapshots.ndjson`."""
+
+    def __init__(self, run: Run) -> None:
+        self._file = (run.folder / "snapshots.ndjson").open("a", encoding="utf-8", buffering=1)
+
+    def append(self, snapshot: Snapshot) -> None:
+        self._file.write(json.dumps(snapshot.row().to_json(), separators=(",", ":")) + "\n")
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def summary_of(runs: Sequence[Run]) -> Summary:
+    """One summary over all `runs`: counts merged, the worst verdict, every run's warnings."""
+    totals = Totals.merged(run.totals() for run in runs)
+    samples: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
+    health: list[Health] = []
+    verdicts = []
+    for run in runs:
+        own_health = run.health()
+        health.extend(own_health)
+        verdicts.append(judge(run.totals(), run.end(), own_health, max_failure_rate=run.max_failure_rate))
+        for key, entries in run.samples().items():
+            samples.setdefault(key, []).extend(entries)
+    return summarise(
+        totals,
+        duration_s=sum(run.totals().duration_s for run in runs),
+        runs=[run.facts for run in runs],
+        verdict=worst(verdicts),
+        warnings=warnings_of(totals, health),
+        health=health,
+        samples=samples,
+    )
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a temporary file beside `path`, then rename; folders are made. A reader sees the old file or the whole new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

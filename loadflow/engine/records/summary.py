@@ -1,0 +1,229 @@
+"""The summary of one run, or of several taken together: every number that reports, tables and verdict lines show.
+
+`Summary.to_json` is the published form (`SUMMARY_VERSION`). Its `totals`, `latency_overall` and `per_name` keep the keys that
+LoadDensity's readers know and add to them; latencies are milliseconds, from when a hit was due to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from loadflow.engine.records.histogram import Histogram
+from loadflow.engine.records.judge import Warning_
+from loadflow.engine.records.names import ErrorText, SeriesName
+from loadflow.engine.records.snapshot import Health
+from loadflow.engine.records.totals import SeriesTotals, Totals
+from loadflow.engine.verdict import Verdict, VerdictKind
+
+__all__ = ["SUMMARY_VERSION", "ErrorSummary", "Latency", "RunFacts", "SeriesSummary", "Summary", "summarise"]
+
+SUMMARY_VERSION = 1
+NS_PER_MS = 1e6
+
+
+@dataclass(frozen=True, slots=True)
+class Latency:
+    """Milliseconds; all 0.0 when `count` is 0. Percentiles are off by at most 0.1 %; minimum, mean and maximum are exact."""
+
+    count: int = 0
+    min_ms: float = 0.0
+    mean_ms: float = 0.0
+    p50_ms: float = 0.0
+    p90_ms: float = 0.0
+    p95_ms: float = 0.0
+    p99_ms: float = 0.0
+    p999_ms: float = 0.0
+    max_ms: float = 0.0
+
+    @classmethod
+    def of(cls, histogram: Histogram) -> Latency:
+        p50, p90, p95, p99, p999 = (histogram.quantile_ns(q) / NS_PER_MS for q in (0.5, 0.9, 0.95, 0.99, 0.999))
+        return cls(
+            histogram.count,
+            histogram.min_ns / NS_PER_MS,
+            histogram.mean_ns / NS_PER_MS,
+            p50,
+            p90,
+            p95,
+            p99,
+            p999,
+            histogram.max_ns / NS_PER_MS,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesSummary:
+    """One name, or all hits together."""
+
+    method: str
+    name: str
+    count: int
+    failures: int
+    retries: int
+    late: int
+    rate_per_s: float  # over the whole time of the load
+    sent_bytes: int
+    received_bytes: int
+    latency: Latency  # successes and failures
+    succeeded: Latency
+    failed: Latency
+    service: Latency | None  # None with users in a closed loop: there it is the same as `latency`
+
+    @property
+    def failure_rate(self) -> float:
+        return self.failures / self.count if self.count else 0.0
+
+    @classmethod
+    def of(cls, name: SeriesName, totals: SeriesTotals, duration_s: float) -> SeriesSummary:
+        return cls(
+            method=name.method,
+            name=name.name,
+            count=totals.hits,
+            failures=totals.failures,
+            retries=totals.retries,
+            late=totals.late,
+            rate_per_s=totals.hits / duration_s if duration_s > 0 else 0.0,
+            sent_bytes=totals.sent_bytes,
+            received_bytes=totals.received_bytes,
+            latency=Latency.of(totals.response()),
+            succeeded=Latency.of(totals.succeeded),
+            failed=Latency.of(totals.failed),
+            service=Latency.of(totals.service) if totals.service.count else None,
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "method": self.method,
+            **asdict(self.latency),
+            "failures": self.failures,
+            "failure_rate": self.failure_rate,
+            "retries": self.retries,
+            "late": self.late,
+            "rate_per_s": self.rate_per_s,
+            "sent_bytes": self.sent_bytes,
+            "received_bytes": self.received_bytes,
+            "succeeded": asdict(self.succeeded),
+            "failed": asdict(self.failed),
+            "service": asdict(self.service) if self.service else None,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSummary:
+    """One kind of failure of one name. `samples`: the first few, whole but bounded and redacted."""
+
+    kind: str
+    message: str
+    method: str
+    name: str
+    count: int
+    first_s: float
+    last_s: float
+    samples: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What was run, where and when; all text is redacted already.
+
+    `target` is the host or hosts asked; `plan` is the plan as JSON (`Plan.to_json`); `environment` names versions and machine.
+    """
+
+    id: str
+    label: str
+    script: str
+    folder: str
+    protocol: str
+    engine: str
+    target: str
+    users: int
+    planned_s: float | None
+    started_unix_s: float
+    plan: Mapping[str, Any] = field(default_factory=dict)
+    environment: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`duration_s` is the time of the load: from the first start of a hit to the last end of one, added up over the runs."""
+
+    runs: tuple[RunFacts, ...]
+    verdict: Verdict
+    duration_s: float
+    overall: SeriesSummary
+    series: tuple[SeriesSummary, ...]
+    errors: tuple[ErrorSummary, ...]
+    warnings: tuple[Warning_, ...]
+    users_peak: int
+    cpu_peak: float
+    lag_peak_ms: float
+
+    def to_json(self) -> dict[str, Any]:
+        methods: dict[str, int] = {}
+        for one in self.series:
+            methods[one.name] = methods.get(one.name, 0) + 1
+        return {
+            "format": "loadflow-summary",
+            "version": SUMMARY_VERSION,
+            "verdict": {
+                "verdict": str(self.verdict.kind),
+                "passed": self.verdict.kind is VerdictKind.PASSED,
+                "reasons": list(self.verdict.reasons),
+                "exit_code": self.verdict.exit_code,
+            },
+            "runs": [asdict(run) for run in self.runs],
+            "duration_s": self.duration_s,
+            "totals": {
+                "requests": self.overall.count,
+                "successes": self.overall.count - self.overall.failures,
+                "failures": self.overall.failures,
+                "failure_rate": self.overall.failure_rate,
+                "retries": self.overall.retries,
+                "late": self.overall.late,
+                "rate_per_s": self.overall.rate_per_s,
+                "sent_bytes": self.overall.sent_bytes,
+                "received_bytes": self.overall.received_bytes,
+                "users_peak": self.users_peak,
+            },
+            "latency_overall": asdict(self.overall.latency),
+            "latency_succeeded": asdict(self.overall.succeeded),
+            "latency_failed": asdict(self.overall.failed),
+            "latency_service": asdict(self.overall.service) if self.overall.service else None,
+            "per_name": {(one.name if methods[one.name] == 1 else f"{one.method} {one.name}"): one.to_json() for one in self.series},
+            "errors": [{**asdict(error), "samples": list(error.samples)} for error in self.errors],
+            "warnings": [asdict(warning) for warning in self.warnings],
+            "generator": {"cpu_peak": self.cpu_peak, "lag_peak_ms": self.lag_peak_ms},
+        }
+
+
+def summarise(
+    totals: Totals,
+    *,
+    duration_s: float,
+    runs: Sequence[RunFacts],
+    verdict: Verdict,
+    warnings: Sequence[Warning_],
+    health: Sequence[Health],
+    samples: Mapping[tuple[SeriesName, ErrorText], Sequence[Mapping[str, Any]]],
+) -> Summary:
+    """Fold counts into the numbers that people read. Series come in the order of first use, errors by count, falling."""
+    errors = [
+        ErrorSummary(
+            error.outcome.label, error.text, name.method, name.name, count.count, count.first_s, count.last_s, tuple(samples.get((name, error), ()))
+        )
+        for (name, error), count in totals.errors.items()
+    ]
+    return Summary(
+        runs=tuple(runs),
+        verdict=verdict,
+        duration_s=duration_s,
+        overall=SeriesSummary.of(SeriesName("", "all"), totals.overall(), duration_s),
+        series=tuple(SeriesSummary.of(name, one, duration_s) for name, one in totals.series.items()),
+        errors=tuple(sorted(errors, key=lambda error: -error.count)),
+        warnings=tuple(warnings),
+        users_peak=max((one.users for one in health), default=0),
+        cpu_peak=max((one.cpu for one in health), default=0.0),
+        lag_peak_ms=max((one.lag_ms for one in health), default=0.0),
+    )

@@ -1,0 +1,169 @@
+"""What was counted: per series and over all, mergeable over time, shards and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from loadflow.engine.records.histogram import Histogram
+from loadflow.engine.records.names import ErrorText, SeriesName
+from loadflow.engine.records.outcome import Outcome
+
+__all__ = ["ErrorCount", "SeriesTotals", "Totals"]
+
+
+@dataclass(slots=True)
+class SeriesTotals:
+    """The hits of one series (or of all).
+
+    `succeeded` and `failed` hold response times: from when a hit was due to its end. `service` holds service times, from
+    its start to its end, and only of hits that were due earlier than they started; with users in a closed loop it is empty,
+    because there both are the same.
+    """
+
+    succeeded: Histogram = field(default_factory=Histogram)
+    failed: Histogram = field(default_factory=Histogram)
+    service: Histogram = field(default_factory=Histogram)
+    retries: int = 0  # attempts after the first
+    superseded: int = 0  # attempts that another one followed
+    superseded_failed: int = 0
+    drained: int = 0  # ended within the drain, after the load's own end
+    late: int = 0
+    sent_bytes: int = 0
+    received_bytes: int = 0
+
+    @property
+    def hits(self) -> int:
+        return self.succeeded.count + self.failed.count
+
+    @property
+    def failures(self) -> int:
+        return self.failed.count
+
+    def merge(self, other: SeriesTotals) -> None:
+        self.succeeded.merge(other.succeeded)
+        self.failed.merge(other.failed)
+        self.service.merge(other.service)
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def response(self) -> Histogram:
+        """Successes and failures together."""
+        return Histogram.merged((self.succeeded, self.failed))
+
+    def to_json(self) -> dict[str, Any]:
+        counts = {name: getattr(self, name) for name in COUNTS}
+        return {**counts, **{name: getattr(self, name).to_json() for name in HISTOGRAMS}}
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> SeriesTotals:
+        succeeded, failed, service = (Histogram.from_json(data[name]) for name in HISTOGRAMS)
+        return cls(succeeded, failed, service, *(data[name] for name in COUNTS))
+
+
+# in the order of the fields
+HISTOGRAMS = ("succeeded", "failed", "service")
+COUNTS = ("retries", "superseded", "superseded_failed", "drained", "late", "sent_bytes", "received_bytes")
+
+
+@dataclass(slots=True)
+class ErrorCount:
+    count: int
+    first_s: float  # seconds from the run's start to the end of the first such hit
+    last_s: float
+
+    def merge(self, other: ErrorCount) -> None:
+        self.count += other.count
+        self.first_s = min(self.first_s, other.first_s)
+        self.last_s = max(self.last_s, other.last_s)
+
+
+@dataclass(slots=True)
+class Totals:
+    """All counts of a run, a second, or several runs.
+
+    `first_start_ns` and `last_end_ns` are nanoseconds since the run's start; both None while nothing was counted.
+    """
+
+    series: dict[SeriesName, SeriesTotals] = field(default_factory=dict)
+    errors: dict[tuple[SeriesName, ErrorText], ErrorCount] = field(default_factory=dict)
+    first_start_ns: int | None = None
+    last_end_ns: int | None = None
+
+    @property
+    def hits(self) -> int:
+        return sum(totals.hits for totals in self.series.values())
+
+    @property
+    def failures(self) -> int:
+        return sum(totals.failures for totals in self.series.values())
+
+    @property
+    def duration_s(self) -> float:
+        """From the first start of a hit to the last end of one; 0.0 while nothing was counted."""
+        if self.first_start_ns is None or self.last_end_ns is None:
+            return 0.0
+        return (self.last_end_ns - self.first_start_ns) / 1e9
+
+    def overall(self) -> SeriesTotals:
+        total = SeriesTotals()
+        for one in self.series.values():
+            total.merge(one)
+        return total
+
+    def span(self, start_ns: int, end_ns: int) -> None:
+        """Widen the time covered."""
+        self.first_start_ns = start_ns if self.first_start_ns is None else min(self.first_start_ns, start_ns)
+        self.last_end_ns = end_ns if self.last_end_ns is None else max(self.last_end_ns, end_ns)
+
+    def merge(self, other: Totals) -> None:
+        for name, totals in other.series.items():
+            self.series.setdefault(name, SeriesTotals()).merge(totals)
+        for key, error in other.errors.items():
+            if key in self.errors:
+                self.errors[key].merge(error)
+            else:
+                self.errors[key] = ErrorCount(error.count, error.first_s, error.last_s)
+        if other.first_start_ns is not None and other.last_end_ns is not None:
+            self.span(other.first_start_ns, other.last_end_ns)
+
+    @classmethod
+    def merged(cls, parts: Iterable[Totals]) -> Totals:
+        total = cls()
+        for part in parts:
+            total.merge(part)
+        return total
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "series": [{"method": name.method, "name": name.name, **totals.to_json()} for name, totals in self.series.items()],
+            "errors": [
+                {
+                    "method": name.method,
+                    "name": name.name,
+                    "outcome": int(error.outcome),
+                    "text": error.text,
+                    "count": count.count,
+                    "first_s": count.first_s,
+                    "last_s": count.last_s,
+                }
+                for (name, error), count in self.errors.items()
+            ],
+            "first_start_ns": self.first_start_ns,
+            "last_end_ns": self.last_end_ns,
+        }
+
+    @classmethod
+    def from_json(cls, data: dict[str, Any]) -> Totals:
+        return cls(
+            series={SeriesName(one["method"], one["name"]): SeriesTotals.from_json(one) for one in data["series"]},
+            errors={
+                (SeriesName(one["method"], one["name"]), ErrorText(Outcome(one["outcome"]), one["text"])): ErrorCount(
+                    one["count"], one["first_s"], one["last_s"]
+                )
+                for one in data["errors"]
+            },
+            first_start_ns=data["first_start_ns"],
+            last_end_ns=data["last_end_ns"],
+        )
