@@ -5,7 +5,8 @@ LoadflowError
 │   └── CommandError       one command was called with something it can't take, or refused while running
 └── RunError               ours or the machine's: the engine died, a port is taken, a disk is full
     ├── EngineError        the engine process ended without finishing its plan
-    └── WatchdogTimeout    a deadline passed and the work was ended
+    ├── WatchdogTimeout    a deadline passed and the work was ended
+    └── Interrupted        somebody asked for the end: a cancelled flow run, a stop signal
 
 A hit's failure is data (`loadflow.engine.records.outcome.Outcome`), never one of these.
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["CommandError", "EngineError", "LoadflowError", "Mistake", "RunError", "ScriptError", "WatchdogTimeout"]
+__all__ = ["CommandError", "EngineError", "Interrupted", "LoadflowError", "Mistake", "RunError", "ScriptError", "WatchdogTimeout"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +84,7 @@ class EngineError(RunError):
 
 class WatchdogTimeout(RunError, TimeoutError):
     """A command passed its `timeout_seconds` and was ended."""
+
+
+class Interrupted(RunError):
+    """The load was ended early on request; what was recorded until then is in the run folder. No later action runs."""

@@ -1,0 +1,115 @@
+"""A session holds everything that one script run changes: variables, runs, own commands, who watches.
+
+There is no other state. Module-level functions act on the current session, a context variable; outside of `use_session` that
+is one default session per process, for interactive use.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from loadflow.engine.command import Command
+from loadflow.engine.records.run import Run
+from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.records.summary import Summary
+from loadflow.engine.resolve.variables import Variables
+
+__all__ = ["RUNS_DIR_VARIABLE", "Observer", "Session", "current_session", "use_session"]
+
+RUNS_DIR_VARIABLE = "LOADFLOW_RUNS_DIR"
+
+
+class Observer:
+    """Watches the runs of a session; every method may be left as it is.
+
+    All are called on the thread that runs the command, while the load goes on in its own process: a slow one delays the
+    next call, never the load.
+    """
+
+    def run_started(self, run: Run) -> None:
+        """The run's folder exists and the engine is about to start."""
+
+    def snapshot(self, run: Run, snapshot: Snapshot) -> None:
+        """One second is complete. Seconds come in order, without gaps, and each once."""
+
+    def run_ended(self, run: Run, summary: Summary) -> None:
+        """The load is over, however it ended; the folder is complete, its report included."""
+
+    def stop_requested(self) -> str:
+        """Asked several times a second while load runs; a text other than "" ends the load, with the text as the reason."""
+        return ""
+
+
+class Session:
+    """One script run's state.
+
+    `runs` are the runs that summaries and reports speak of: those since the last LD_clear_records. `all_runs` also has the
+    cleared ones, because a verdict can't be cleared. Relative report names are written below `report_dir`.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str = "script",
+        label: str = "",
+        runs_dir: str | os.PathLike[str] | None = None,
+        report_dir: str | os.PathLike[str] | None = None,
+        variables: Mapping[str, Any] | None = None,
+        observers: Iterable[Observer] = (),
+        own_commands: Mapping[str, Command] | None = None,
+    ) -> None:
+        self.name = name
+        self.label = label
+        self.runs_dir = Path(runs_dir or os.environ.get(RUNS_DIR_VARIABLE) or "loadflow-runs")
+        self.report_dir = Path(report_dir or ".")
+        self.variables = Variables()
+        self.variables.register_many(variables or {})
+        self.observers = list(observers)
+        self.own_commands: dict[str, Command] = dict(own_commands or {})
+        self.runs: list[Run] = []
+        self.all_runs: list[Run] = []
+
+    @property
+    def commands(self) -> dict[str, Command]:
+        """Every command a script of this session may name: builtins, the LD_* table, own ones."""
+        # the table names functions that act on sessions: the one cycle in the engine, cut here
+        from loadflow.engine.commands import TABLE
+        from loadflow.engine.script.builtin_functions import BUILTINS
+
+        return {**BUILTINS, **TABLE, **self.own_commands}
+
+    def keep(self, run: Run) -> None:
+        self.runs.append(run)
+        self.all_runs.append(run)
+
+    def clear_records(self) -> None:
+        """Later summaries and reports start from nothing; the run folders stay."""
+        self.runs.clear()
+
+
+_default = Session(name="interactive")
+_current: ContextVar[Session | None] = ContextVar("loadflow_session", default=None)
+
+
+def current_session() -> Session:
+    return _current.get() or _default
+
+
+@contextmanager
+def use_session(session: Session) -> Iterator[Session]:
+    """Make `session` the current one inside the block.
+
+    >>> with use_session(Session(name="nightly")) as session:
+    ...     current_session() is session
+    True
+    """
+    token = _current.set(session)
+    try:
+        yield session
+    finally:
+        _current.reset(token)
