@@ -106,7 +106,7 @@ def _loop_words(summary: Summary) -> str:
     words = f"{count_text(run.users)} {'user' if run.users == 1 else 'users'} in a closed loop"
     if isinstance(shape, str) and shape:
         return f"{words}, load shape {clip(shape, SHORT)}"
-    return f"{words}, {spawn:g} more each second" if isinstance(spawn, int | float) and 0 < spawn < run.users else words
+    return f"{words}, started at {spawn:g} per second" if isinstance(spawn, int | float) and 0 < spawn < run.users else words
 
 
 def run_facts(summary: Summary) -> tuple[list[list[tuple[str, str]]], int]:
@@ -156,7 +156,7 @@ def apart_rows(summary: Summary) -> tuple[list[tuple[str, str, list[tuple[str, L
         kinds = [(kind, latency) for kind, latency in (("successes", one.succeeded), ("failures", one.failed)) if latency.count]
         if one.service is not None:
             kinds.append(("service time", one.service))
-        if len(kinds) > 1 or one is summary.overall:
+        if len(kinds) > 1:
             found.append((clip(one.method, SHORT // 2), clip(one.name, SHORT), kinds))
     return found[:MOST_APART], max(0, len(found) - MOST_APART)
 
