@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic.config import JsonDict
 
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
 from loadflow.engine.script.part import (
@@ -125,13 +126,18 @@ Auth = Annotated[
 ]
 
 
+def _given(*keys: str) -> JsonDict:
+    """The schema of an object in which all `keys` are there and not null."""
+    return {"required": [*keys], "properties": {key: {"not": {"type": "null"}} for key in keys}}
+
+
 class MappedHttpStep(StepBase):
     """A step whose method may come from the key that holds it, as in `{"get": {…}}`."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": [{"required": ["request_url"]}, {"required": ["url"]}],
-            "not": {"anyOf": [{"required": [a, b]} for a, b in (("request_url", "url"), ("json", "data"), ("json", "files"))]},
+            "anyOf": [_given("request_url"), _given("url")],
+            "not": {"anyOf": [_given("request_url", "url"), _given("cert", "client_cert"), _given("json", "data"), _given("json", "files")]},
         }
     )
 
