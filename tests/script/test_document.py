@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a row and its golden text stay on one line
 from __future__ import annotations
 
 from pathlib import Path

@@ -173,7 +173,8 @@ class _Checker:
             why = f"{shorten(name)} is blocked on purpose: it reaches code, files or the interpreter"
             return [Fault(loc, why, "use a command instead")]
         if name not in self.commands:
-            return [Fault(loc, f"{shorten(name)} is no command", suggest(name, sorted(self.commands, key=BUILTINS.__contains__), "commands"))]
+            names = sorted(self.commands, key=BUILTINS.__contains__)  # the LD_* commands first
+            return [Fault(loc, f"{shorten(name)} is no command", suggest(name, names, "commands"))]
         return []
 
     def arguments(self, command: Command, payload: dict[str, Any] | list[Any] | None, loc: Loc, depth: int) -> list[Fault]:

@@ -126,6 +126,9 @@ Auth = Annotated[
 ]
 
 
+_SYNONYMS = (("url", "request_url"), ("client_cert", "cert"))  # the second is the one we use
+
+
 def _given(*keys: str) -> JsonDict:
     """The schema of an object in which all `keys` are there and not null."""
     return {"required": [*keys], "properties": {key: {"not": {"type": "null"}} for key in keys}}
@@ -137,7 +140,7 @@ class MappedHttpStep(StepBase):
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [_given("request_url"), _given("url")],
-            "not": {"anyOf": [_given("request_url", "url"), _given("cert", "client_cert"), _given("json", "data"), _given("json", "files")]},
+            "not": {"anyOf": [_given(*pair) for pair in (*_SYNONYMS, ("json", "data"), ("json", "files"))]},
         }
     )
 
@@ -162,7 +165,7 @@ class MappedHttpStep(StepBase):
         given = {key for key, value in raw.items() if value is not None}
         if not given & {"request_url", "url"}:
             yield Fault(("request_url",), "is missing", "every HTTP step needs the URL it asks for")
-        for key, other in (("url", "request_url"), ("client_cert", "cert")):
+        for key, other in _SYNONYMS:
             if {key, other} <= given:
                 yield Fault((key,), f"says the same as {other!r}", "keep one of them")
         for other in ("data", "files"):
@@ -173,7 +176,7 @@ class MappedHttpStep(StepBase):
 
     def plain(self) -> dict[str, Any]:
         """As `StepBase.plain`, with `request_url` and `cert` for their other spellings."""
-        renamed = {"url": "request_url", "client_cert": "cert"}
+        renamed = dict(_SYNONYMS)
         return {renamed.get(key, key): value for key, value in super().plain().items()}
 
 
