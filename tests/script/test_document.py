@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadflow.engine.command import Policy
+from loadflow.engine.command import Command, Policy
 from loadflow.engine.script.document import ActionPolicy, parse_script, read_script
 from loadflow.errors import ScriptError
 from tests.script.table import COMMANDS, load_test
@@ -154,6 +154,18 @@ def test_all_mistakes_of_all_actions_are_reported_at_once_in_order() -> None:
     ]  # fmt: skip
 
 
+class Unhashable(list[int]):
+    def method(self, number: int) -> int:
+        return number
+
+
+def test_a_method_of_an_unhashable_object_is_checked_like_any_command() -> None:
+    commands = {"own": Command("own", Unhashable().method, "")}
+    parse_script([["own", [1]]], commands=commands)
+    with pytest.raises(ScriptError, match="must be a whole number, not text"):
+        parse_script([["own", ["1"]]], commands=commands)
+
+
 def nested(levels: int) -> list[Any]:
     document: list[Any] = [["LD_clear_resolver"]]
     for _ in range(levels):
@@ -183,7 +195,7 @@ def test_deep_json_is_a_mistake_and_no_recursion_error(tmp_path: Path) -> None:
 
 
 TEXTS = [
-    ("a comma too many", b'{"load_density": [\n  ["print"],\n]}', "line 2 column 12: illegal trailing comma before end of array; correct the JSON text here"),
+    ("no colon", b'{"load_density":\n  [["own", {"a" 1}]]}', "line 2 column 17: expecting ':' delimiter; correct the JSON text here"),
     ("a key twice", b'{"load_density": [["print"]],\n "load_density": []}',
      "line 2 column 2: the key 'load_density' is there twice in one object; keep one"),
     ("a key twice in two spellings", b'[["own", {"a": 1, "\\u0061": "a:{"}]]', "line 1 column 19: the key 'a' is there twice in one object; keep one"),
@@ -200,9 +212,7 @@ def test_wrong_files_say_where(tmp_path: Path, content: bytes, message: str) -> 
     file.write_bytes(content)
     with pytest.raises(ScriptError) as caught:
         read_script(file)
-    if "comma" not in message:  # Python 3.13 words this one anew and points at the comma
-        assert str(caught.value) == f"{file}: {message}"
-    assert "line 3 column 1" in str(caught.value) or "line 2 column 12" in str(caught.value) or "comma" not in message
+    assert str(caught.value) == f"{file}: {message}"
 
 
 def test_files_that_cant_be_read_are_script_errors(tmp_path: Path) -> None:

@@ -101,7 +101,10 @@ def _signature(name: str, function: Callable[..., Any], nested: str | None) -> S
 
 def signature_of(command: Command) -> Signature:
     """What the function of `command` takes."""
-    return _signature(command.name, command.function, command.nested)
+    try:
+        return _signature(command.name, command.function, command.nested)
+    except TypeError:  # a method of an unhashable object has no place in a cache
+        return _signature.__wrapped__(command.name, command.function, command.nested)
 
 
 def _model(name: str, fields: Mapping[str, Any], *, open_ended: bool) -> type[Part]:

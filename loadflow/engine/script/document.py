@@ -96,6 +96,13 @@ def parse_script(document: object, *, commands: Mapping[str, Command], source: s
     """The script that `document` is; raises one ScriptError with every mistake in it.
 
     `commands` is all that it may call. `max_depth` is how many scripts may be inside each other, this one included.
+
+    >>> from loadflow.engine.script.builtin_functions import BUILTINS
+    >>> parse_script([["print", ["hello"]]], commands=BUILTINS).actions[0].place
+    'actions[0]'
+    >>> parse_script([["prnt"]], commands=BUILTINS)
+    Traceback (most recent call last):
+    loadflow.errors.ScriptError: actions[0]: 'prnt' is no command; did you mean 'print'?
     """
     faults = json_faults(document)
     if faults:

@@ -29,8 +29,8 @@ def load_json(text: str) -> tuple[Any, list[Mistake]]:
 
     >>> load_json('{"a": 1}')
     ({'a': 1}, [])
-    >>> print(load_json('[1,]')[1][0])
-    line 1 column 3: illegal trailing comma before end of array; correct the JSON text here
+    >>> print(load_json('{"a" 1}')[1][0])
+    line 1 column 6: expecting ':' delimiter; correct the JSON text here
     """
     try:
         value = json.loads(text, parse_constant=_no_constant)

@@ -34,7 +34,11 @@ class _Generator(GenerateJsonSchema):
 
 
 def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
-    """The schema of a document whose actions call `commands`."""
+    """The schema of a document whose actions call `commands`.
+
+    >>> script_schema({})["$schema"]
+    'https://json-schema.org/draft/2020-12/schema'
+    """
     signatures = {name: signature_of(command) for name, command in commands.items()}
     models: dict[str, type[BaseModel]] = {name: command.arguments or signatures[name].model for name, command in commands.items()}
     mode: JsonSchemaMode = "validation"
