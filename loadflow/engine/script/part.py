@@ -94,7 +94,8 @@ class Part(BaseModel):
         try:
             part = handler(data)
         except ValidationError as error:
-            raise bundle([*faults_of(error, keys=cls.keys(), noun=cls.noun), *found]) from None
+            # a model that refers to itself is wrapped twice, so the inner errors may hold `found` already
+            raise bundle(dict.fromkeys([*faults_of(error, keys=cls.keys(), noun=cls.noun), *found])) from None
         if found:
             raise bundle(found)
         return part
