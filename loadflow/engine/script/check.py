@@ -37,12 +37,15 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def check_variables(script: Script, *, variables: Collection[str], env: Mapping[str, str]) -> list[Mistake]:
+def check_variables(
+    script: Script, *, variables: Collection[str], env: Mapping[str, str], sources: Mapping[str, tuple[str, ...]] | None = None
+) -> list[Mistake]:
     """Every placeholder of `script` that can't have a value, in the order of the document.
 
-    `variables` are the names given from outside; paths of CSV files are relative to the working directory.
+    `variables` are the names given from outside, `sources` the columns of CSV sources that are registered already; paths of
+    CSV files are relative to the working directory.
     """
-    walk = _Walk(env, set(variables))
+    walk = _Walk(env, set(variables), dict(sources or {}))
     for action in script.actions:
         walk.action(action.name, action.arguments, action.place)
     return walk.mistakes
