@@ -37,12 +37,15 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 }
 
 
-def check_variables(script: Script, *, variables: Collection[str], env: Mapping[str, str]) -> list[Mistake]:
+def check_variables(
+    script: Script, *, variables: Collection[str], env: Mapping[str, str], sources: Mapping[str, tuple[str, ...]] | None = None
+) -> list[Mistake]:
     """Every placeholder of `script` that can't have a value, in the order of the document.
 
-    `variables` are the names given from outside; paths of CSV files are relative to the working directory.
+    `variables` are the names given from outside, `sources` the columns of CSV sources that are registered already; paths of
+    CSV files are relative to the working directory.
     """
-    walk = _Walk(env, set(variables))
+    walk = _Walk(env, set(variables), dict(sources or {}))
     for action in script.actions:
         walk.action(action.name, action.arguments, action.place)
     return walk.mistakes
@@ -84,6 +87,8 @@ class _Walk:
         if isinstance(document, dict):
             document, place = document.get(ROOT_KEY), place_of(place, (ROOT_KEY,))
         for index, entry in enumerate(document if isinstance(document, list) else ()):
+            if not isinstance(entry, list) or not entry or not isinstance(entry[0], str):
+                continue  # the parser says what is wrong with it
             self.action(entry[0], entry[1] if len(entry) > 1 else None, place_of(place, (index,)))
 
     def source(self, known: dict[str, tuple[str, ...] | None], source: object, place: str) -> None:
