@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from loadflow.engine.records.histogram import Histogram, buckets_of
+from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.hitlog import Rows
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import HitFlag, Outcome
@@ -70,18 +70,17 @@ def _count(totals: SeriesTotals, part: Rows, *, failed: bool) -> None:
 
 
 def _add(histogram: Histogram, values_ns: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
-    buckets, counts = np.unique(buckets_of(values_ns), return_counts=True)
-    histogram.add_buckets(buckets, counts, int(values_ns.sum()), int(values_ns.min()), int(values_ns.max()))
+    histogram.add(values_ns)
 
 
 def _count_errors(totals: Totals, name: SeriesName, part: Rows, names: NameTable) -> None:
-    ids, counts = np.unique(part["error"], return_counts=True)
-    for number, count in zip(ids.tolist(), counts.tolist(), strict=True):
-        ends = part["end_ns"][part["error"] == number]
-        text = names.errors.get(number)
-        if text is None:
-            outcomes = part["outcome"][part["error"] == number]
-            text = ErrorText(Outcome(int(outcomes[0])), "(text lost)")
+    # by outcome too: texts that are lost must not mix the kinds of failure
+    of_row = part["error"].astype(np.int64) * 256 + part["outcome"]
+    codes, counts = np.unique(of_row, return_counts=True)
+    for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
+        ends = part["end_ns"][of_row == code]
+        number, outcome = divmod(code, 256)
+        text = names.errors.get(number) or ErrorText(Outcome(outcome), "(text lost)")
         error = ErrorCount(count, int(ends.min()) / SECOND_NS, int(ends.max()) / SECOND_NS)
         key = (name, text)
         if key in totals.errors:

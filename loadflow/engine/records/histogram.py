@@ -59,9 +59,10 @@ class Histogram:
         self.max_ns = 0
 
     def add(self, values_ns: Int64s) -> None:
-        """Add each value of a one-dimensional array."""
+        """Add each value of a one-dimensional array; values below 0 count as 0."""
         if len(values_ns) == 0:
             return
+        values_ns = np.maximum(values_ns, 0)
         buckets, counts = np.unique(buckets_of(values_ns), return_counts=True)
         self.add_buckets(buckets, counts, int(values_ns.sum()), int(values_ns.min()), int(values_ns.max()))
 

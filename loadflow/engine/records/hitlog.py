@@ -80,6 +80,8 @@ class HitLogWriter:
         outcome: int,
         flags: int,
     ) -> None:
+        if self._used + 48 > len(self._buffer):  # only after a flush that failed: it would have to fail again to lose this row
+            self.flush()
         if sent_bytes > MAX_U4:
             sent_bytes = MAX_U4
         if received_bytes > MAX_U4:
@@ -89,7 +91,7 @@ class HitLogWriter:
         )
         self._used += 48
         self.rows += 1
-        if self._used == len(self._buffer):
+        if self._used + 48 > len(self._buffer):
             self.flush()
 
     def flush(self) -> None:
@@ -128,7 +130,11 @@ def row_count(path: Path) -> int:
 
 
 def read_rows(path: Path, first: int = 0, count: int | None = None) -> Rows:
-    """Rows from `first` on (shape `(n,)`, dtype HIT_DTYPE), read-only, mapped from the file rather than loaded."""
+    """Rows from `first` on (shape `(n,)`, dtype HIT_DTYPE), read-only, mapped from the file rather than loaded.
+
+    Raises RunError as `read_header` does.
+    """
+    read_header(path)
     available = max(0, row_count(path) - first)
     count = available if count is None else min(count, available)
     if count == 0:
@@ -141,6 +147,10 @@ def iter_rows(path: Path, chunk_rows: int = 262_144) -> Iterator[Rows]:
     read_header(path)
     with path.open("rb") as file:
         file.seek(HEADER.size)
-        while raw := file.read(chunk_rows * ROW.size):
+        while True:
+            raw = file.read(chunk_rows * ROW.size)
             whole = len(raw) // ROW.size * ROW.size
-            yield np.frombuffer(raw[:whole], dtype=HIT_DTYPE)
+            if whole:
+                yield np.frombuffer(raw[:whole], dtype=HIT_DTYPE)
+            if len(raw) < chunk_rows * ROW.size:  # the end as it was now: going on after a torn row would read shifted rows
+                return

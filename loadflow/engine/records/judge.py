@@ -104,7 +104,9 @@ def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...
     hits = totals.hits
     if 0 < hits < FEW_HITS:
         found.append(
-            Warning_("few-hits", f"Only {hits} hits were recorded.", "High percentiles of so few hits say little: run longer or with more users.")
+            Warning_(
+                "few-hits", f"Only {hits} hits were recorded.", "High percentiles of so few hits say little: run longer or with more users."
+            )
         )
     unfinished = sum(count.count for (_, error), count in totals.errors.items() if error.outcome is Outcome.UNFINISHED)
     if unfinished:
@@ -118,13 +120,23 @@ def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...
     retries = sum(series.retries for series in totals.series.values())
     if retries:
         found.append(
-            Warning_("retries", f"{retries:,} hits are retries of a failed attempt.", "Each attempt is counted; only the last one decides the verdict.")
+            Warning_(
+                "retries",
+                f"{retries:,} hits are retries of a failed attempt.",
+                "Each attempt is counted; only the last one decides the verdict.",
+            )
         )
     own = sum(count.count for (_, error), count in totals.errors.items() if error.outcome is Outcome.ENGINE)
     if own:
-        found.append(Warning_("engine-errors", f"{own:,} hits failed inside loadflow itself.", "Please report it, with the engine log of the run folder."))
+        found.append(
+            Warning_(
+                "engine-errors", f"{own:,} hits failed inside loadflow itself.", "Please report it, with the engine log of the run folder."
+            )
+        )
     if any(name.name == OTHER for name in totals.series):
         found.append(
-            Warning_("names-capped", "More names were used than are kept apart; the rest is counted as (other).", "Give the steps a fixed name.")
+            Warning_(
+                "names-capped", "More names were used than are kept apart; the rest is counted as (other).", "Give the steps a fixed name."
+            )
         )
     return tuple(found)

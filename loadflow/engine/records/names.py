@@ -58,7 +58,7 @@ class NameWriter:
 
     def error(self, outcome: int, text: str) -> int:
         """An id of 1 or more; 0 stands for no error."""
-        text = text if len(text) <= TEXT_CAP else text[: TEXT_CAP - 1] + "…"
+        text = printable(text if len(text) <= TEXT_CAP else text[: TEXT_CAP - 1] + "…")
         known = self._errors.get((outcome, text))
         if known is not None:
             return known
@@ -75,11 +75,16 @@ class NameWriter:
     def _write_series(self, method: str, name: str) -> int:
         number = len(self._series)
         self._series[method, name] = number
-        self._write({"series": number, "method": method, "name": name[:NAME_CAP]})
+        self._write({"series": number, "method": printable(method[:NAME_CAP]), "name": printable(name[:NAME_CAP])})
         return number
 
     def _write(self, entry: dict[str, object]) -> None:
         self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def printable(text: str) -> str:
+    """The text with "?" for lone surrogates, which bytes decoded with `surrogateescape` hold and no UTF-8 file can."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 @dataclass

@@ -1,11 +1,11 @@
 """A run is a folder: what was planned, every hit, every second, the summary; readable up to the last second at any time.
 
-    run.json            facts and plan (redacted), written before the load starts
-    hits-<shard>.bin    the hit log of one engine process          names-<shard>.ndjson  what its ids stand for
-    samples-<shard>.ndjson  the first few failures of each kind    engine-<shard>.log    what the engine said
-    snapshots.ndjson    one line per second
-    end.json            how it ended; missing: it was cut off
-    totals.json         the counts with their histograms           summary.json          `Summary.to_json`
+run.json            facts and plan (redacted), written before the load starts
+hits-<shard>.bin    the hit log of one engine process          names-<shard>.ndjson  what its ids stand for
+samples-<shard>.ndjson  the first few failures of each kind    engine-<shard>.log    what the engine said
+snapshots.ndjson    one line per second
+end.json            how it ended; missing: it was cut off
+totals.json         the counts with their histograms           summary.json          `Summary.to_json`
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from loadflow.engine.records.fold import fold_rows
-from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows
+from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows, row_count
 from loadflow.engine.records.judge import EndReason, RunEnd, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
@@ -65,7 +65,9 @@ class Run:
         try:
             folder.mkdir(parents=True)
         except OSError as error:
-            raise RunError(f"the run folder {folder} can't be made ({error.strerror}); set LOADFLOW_RUNS_DIR to a folder that can be written") from error
+            raise RunError(
+                f"the run folder {folder} can't be made ({error.strerror}); set LOADFLOW_RUNS_DIR to a folder that can be written"
+            ) from error
         return run_id, folder
 
     @classmethod
@@ -74,7 +76,13 @@ class Run:
         write_atomically(
             folder / "run.json",
             json.dumps(
-                {"format": "loadflow-run", "version": RUN_VERSION, "shards": shards, "max_failure_rate": max_failure_rate, "facts": asdict(facts)},
+                {
+                    "format": "loadflow-run",
+                    "version": RUN_VERSION,
+                    "shards": shards,
+                    "max_failure_rate": max_failure_rate,
+                    "facts": asdict(facts),
+                },
                 indent=2,
                 ensure_ascii=False,
             ),
@@ -89,7 +97,11 @@ class Run:
             data = json.loads((path / "run.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise RunError(f"{path} is no run folder ({error}); runs stand below LOADFLOW_RUNS_DIR or ./loadflow-runs") from error
-        if data.get("format") != "loadflow-run" or data["version"] > RUN_VERSION:
+        if not isinstance(data, dict) or data.get("format") != "loadflow-run":
+            raise RunError(
+                f"{path} is no run folder (its run.json is something else); runs stand below LOADFLOW_RUNS_DIR or ./loadflow-runs"
+            )
+        if data["version"] > RUN_VERSION:
             raise RunError(f"{path} was written by a newer loadflow (version {data.get('version')}); update this one")
         names = {field.name for field in fields(RunFacts)}
         facts = RunFacts(**{key: value for key, value in data["facts"].items() if key in names})
@@ -116,17 +128,20 @@ class Run:
 
         `series` and `error` are ids of the shard's side table: see `names(shard)`.
         """
-        parts = [read_rows(self.hits_path(shard)) for shard in range(self.shards) if self.hits_path(shard).exists()]
+        parts = [read_rows(self.hits_path(shard)) for shard in self._shards_with_hits()]
         if not parts:
             return np.zeros(0, dtype=HIT_DTYPE)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def iter_hits(self, chunk_rows: int = 262_144) -> Iterator[tuple[int, Rows]]:
         """(shard, rows) in bounded memory, each shard's hits in the order they ended."""
-        for shard in range(self.shards):
-            if self.hits_path(shard).exists():
-                for rows in iter_rows(self.hits_path(shard), chunk_rows):
-                    yield shard, rows
+        for shard in self._shards_with_hits():
+            for rows in iter_rows(self.hits_path(shard), chunk_rows):
+                yield shard, rows
+
+    def _shards_with_hits(self) -> list[int]:
+        """Without those whose log was cut off before its header was whole."""
+        return [shard for shard in range(self.shards) if self.hits_path(shard).exists() and row_count(self.hits_path(shard)) > 0]
 
     def names(self, shard: int = 0) -> NameTable:
         table = NameTable(self.names_path(shard))
@@ -137,13 +152,12 @@ class Run:
         """Every second that was folded, in order. A run that was cut off lacks its last ones: `fold` has them."""
         path = self.folder / "snapshots.ndjson"
         if path.exists():
-            with path.open(encoding="utf-8") as file:
-                for line in file:
-                    if line.endswith("\n"):
-                        yield SecondRow.from_json(json.loads(line))
+            for line in _whole_lines(path):
+                yield SecondRow.from_json(json.loads(line))
 
     def health(self) -> list[Health]:
-        return [row.health for row in self.seconds()]
+        path = self.folder / "snapshots.ndjson"
+        return [Health.from_json(json.loads(line)["health"]) for line in _whole_lines(path)] if path.exists() else []
 
     def samples(self) -> dict[tuple[SeriesName, ErrorText], list[Sample]]:
         found: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
@@ -151,11 +165,10 @@ class Run:
             path = self.samples_path(shard)
             if not path.exists():
                 continue
-            for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-                if line.endswith("\n"):
-                    entry = json.loads(line)
-                    key = (SeriesName(entry["method"], entry["name"]), ErrorText(Outcome(entry["outcome"]), entry["error"]))
-                    found.setdefault(key, []).append(entry["sample"])
+            for line in _whole_lines(path):
+                entry = json.loads(line)
+                key = (SeriesName(entry["method"], entry["name"]), ErrorText(Outcome(entry["outcome"]), entry["error"]))
+                found.setdefault(key, []).append(entry["sample"])
         return found
 
     def end(self) -> RunEnd:
@@ -233,6 +246,14 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         health=health,
         samples=samples,
     )
+
+
+def _whole_lines(path: Path) -> Iterator[bytes]:
+    """Lines that were written to their end. As bytes: a cut may fall inside a character, and text may hold U+2028."""
+    with path.open("rb") as file:
+        for line in file:
+            if line.endswith(b"\n"):
+                yield line
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -6,6 +6,7 @@ LoadDensity's readers know and add to them; latencies are milliseconds, from whe
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -161,9 +162,6 @@ class Summary:
     lag_peak_ms: float
 
     def to_json(self) -> dict[str, Any]:
-        methods: dict[str, int] = {}
-        for one in self.series:
-            methods[one.name] = methods.get(one.name, 0) + 1
         return {
             "format": "loadflow-summary",
             "version": SUMMARY_VERSION,
@@ -191,11 +189,25 @@ class Summary:
             "latency_succeeded": asdict(self.overall.succeeded),
             "latency_failed": asdict(self.overall.failed),
             "latency_service": asdict(self.overall.service) if self.overall.service else None,
-            "per_name": {(one.name if methods[one.name] == 1 else f"{one.method} {one.name}"): one.to_json() for one in self.series},
+            "per_name": {key: one.to_json() for key, one in zip(self._keys(), self.series, strict=True)},
             "errors": [{**asdict(error), "samples": list(error.samples)} for error in self.errors],
             "warnings": [asdict(warning) for warning in self.warnings],
             "generator": {"cpu_peak": self.cpu_peak, "lag_peak_ms": self.lag_peak_ms},
         }
+
+    def _keys(self) -> list[str]:
+        """A key for each series: its name, with the method before it where several share the name, and never one key twice."""
+        methods = Counter(one.name for one in self.series)
+        taken: set[str] = set()
+        keys = []
+        for one in self.series:
+            plain = one.name if methods[one.name] == 1 else f"{one.method} {one.name}"
+            key, number = plain, 2
+            while key in taken:
+                key, number = f"{plain} ({number})", number + 1
+            taken.add(key)
+            keys.append(key)
+        return keys
 
 
 def summarise(
@@ -211,7 +223,14 @@ def summarise(
     """Fold counts into the numbers that people read. Series come in the order of first use, errors by count, falling."""
     errors = [
         ErrorSummary(
-            error.outcome.label, error.text, name.method, name.name, count.count, count.first_s, count.last_s, tuple(samples.get((name, error), ()))
+            error.outcome.label,
+            error.text,
+            name.method,
+            name.name,
+            count.count,
+            count.first_s,
+            count.last_s,
+            tuple(samples.get((name, error), ())),
         )
         for (name, error), count in totals.errors.items()
     ]

@@ -1,0 +1,249 @@
+"""What the HTML report says, as plain text and numbers ready to be placed: bounded whatever the run was."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadflow.engine.records.summary import ErrorSummary, Latency, RunFacts, SeriesSummary, Summary
+from loadflow.engine.reports.bounds import SAMPLE_CHARACTERS, Budget, clip, sample_parts
+from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text, size_text, span_text, utc_text
+from loadflow.engine.verdict import VerdictKind
+
+__all__ = [
+    "Banner",
+    "Cell",
+    "apart_rows",
+    "banner_of",
+    "environments",
+    "error_groups",
+    "key_figures",
+    "load_words",
+    "name_rows",
+    "run_facts",
+]
+
+MOST_NAMES = 1_000
+MOST_ERRORS = 200
+MOST_SAMPLES = 5  # of one error
+MOST_RUNS = 20
+MOST_REASONS = 12
+NAMES_BYTES = 900_000
+ERRORS_BYTES = 500_000
+SAMPLES_BYTES = 900_000
+PLANS_BYTES = 300_000
+SHORT = 60
+LONG = 500
+
+WORDS = {
+    VerdictKind.PASSED: ("✓", "Passed"),
+    VerdictKind.FAILED: ("✕", "Failed"),
+    VerdictKind.INCONCLUSIVE: ("?", "Inconclusive"),
+    VerdictKind.INTERRUPTED: ("‖", "Interrupted"),
+    VerdictKind.ERROR: ("!", "Error"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    css: str
+    sign: str
+    heading: str
+    reasons: Sequence[str]
+    more: int
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`sort` is the number the column is sorted by; None: sorted by the text."""
+
+    text: str
+    sort: float | int | None = None
+    css: str = ""
+
+
+def banner_of(summary: Summary) -> Banner:
+    sign, heading = WORDS[summary.verdict.kind]
+    reasons = [clip(_sentence(reason), LONG) for reason in summary.verdict.reasons]
+    if summary.verdict.kind is VerdictKind.INTERRUPTED and reasons and reasons[0].startswith(heading):
+        heading, reasons = reasons[0], reasons[1:]
+    if summary.verdict.kind is VerdictKind.PASSED and not reasons:
+        failures = (
+            "none failed" if summary.overall.failures == 0 else f"{count_text(summary.overall.failures)} failed, which the script allows"
+        )
+        reasons = [f"{count_text(summary.overall.count)} requests in {span_text(summary.duration_s)}; {failures}."]
+    return Banner(str(summary.verdict.kind), sign, heading, reasons[:MOST_REASONS], max(0, len(reasons) - MOST_REASONS))
+
+
+def load_words(summary: Summary) -> tuple[str, str]:
+    """Which kind of load it was, and what latency therefore means."""
+    service = summary.overall.service
+    if service is None:
+        return (
+            "Users in a closed loop",
+            "Response time = service time, from sending a request to the end of its answer. Each user waits for its answer before "
+            "it goes on, so a slow target is asked less often: waiting that the target caused is not visible in these latencies.",
+        )
+    return (
+        "Arrival rate",
+        "Response time runs from the moment a request was due, so waiting that the target caused is part of it. "
+        f"Service time, from sending, stands beside it (p99 {latency_text(service.p99_ms)}).",
+    )
+
+
+def run_facts(summary: Summary) -> tuple[list[list[tuple[str, str]]], int]:
+    """(term, text) pairs of each run, and how many runs are left out."""
+    kind = load_words(summary)[0]
+    found = [_facts_of(run, kind, summary if len(summary.runs) == 1 else None) for run in summary.runs[:MOST_RUNS]]
+    return found, max(0, len(summary.runs) - MOST_RUNS)
+
+
+def key_figures(summary: Summary) -> list[tuple[str, str, str]]:
+    """(label, figure, small print)."""
+    overall, latency = summary.overall, summary.overall.latency
+    rate = rate_text(overall.rate_per_s)
+    figures = [
+        ("Requests", count_text(overall.count), f"in {span_text(summary.duration_s)}"),
+        ("Achieved rate", f"{rate}/s", "requests per second"),
+        ("Failed", percent_text(overall.failure_rate), f"{count_text(overall.failures)} of {count_text(overall.count)}"),
+        ("Median", latency_text(latency.p50_ms), "p50 response time"),
+        ("p95", latency_text(latency.p95_ms), "95 % were faster"),
+        ("p99", latency_text(latency.p99_ms), "99 % were faster"),
+        ("Slowest", latency_text(latency.max_ms), f"mean {latency_text(latency.mean_ms)}"),
+        ("Users", count_text(summary.users_peak), "at the peak"),
+        ("Received", size_text(overall.received_bytes), f"sent {size_text(overall.sent_bytes)}"),
+    ]
+    if overall.retries:
+        figures.append(("Retries", count_text(overall.retries), "attempts after the first"))
+    if overall.late:
+        figures.append(("Late", count_text(overall.late), "sent after they were due"))
+    return figures
+
+
+def name_rows(summary: Summary) -> tuple[list[str], list[list[Cell]], list[Cell], int]:
+    """(column heads, rows, the row of all, names left out); the busiest names when there are too many."""
+    retries, late = summary.overall.retries > 0, summary.overall.late > 0
+    heads = ["Method", "Name", "Requests", "Failed", "Failed %", "Rate /s", "Min", "Mean", "p50", "p90", "p95", "p99", "p99.9", "Max"]
+    heads += ["Received", "Sent", *(["Retries"] if retries else []), *(["Late"] if late else [])]
+    names = Budget(NAMES_BYTES)
+    shown = _busiest(summary)
+    rows = [_row(one, names, retries=retries, late=late) for one in shown]
+    return heads, rows, _row(summary.overall, Budget(SHORT), retries=retries, late=late), len(summary.series) - len(shown)
+
+
+def apart_rows(summary: Summary) -> list[tuple[str, str, list[tuple[str, Latency]]]]:
+    """(method, name, [(which hits, latency)]) of the names that have more than one kind of hits."""
+    found = []
+    for one in [summary.overall, *_busiest(summary)]:
+        kinds = [(kind, latency) for kind, latency in (("successes", one.succeeded), ("failures", one.failed)) if latency.count]
+        if one.service is not None:
+            kinds.append(("service time", one.service))
+        if len(kinds) > 1 or one is summary.overall:
+            found.append((clip(one.method, SHORT), clip(one.name, SHORT), kinds))
+    return found
+
+
+def error_groups(summary: Summary) -> tuple[list[dict[str, Any]], int, int]:
+    """Groups by count, falling; how many groups are left out, and the hits in them."""
+    texts, samples = Budget(ERRORS_BYTES), Budget(SAMPLES_BYTES)
+    groups = [_group(error, summary, texts, samples) for error in summary.errors[:MOST_ERRORS]]
+    rest = summary.errors[MOST_ERRORS:]
+    return groups, len(rest), sum(error.count for error in rest)
+
+
+def environments(summary: Summary) -> list[dict[str, Any]]:
+    """Environment and plan of each run."""
+    budget = Budget(PLANS_BYTES)
+    found = []
+    for run in summary.runs[:MOST_RUNS]:
+        plan = json.dumps(run.plan, indent=2, ensure_ascii=False, default=str) if run.plan else ""
+        text = budget.take(plan, PLANS_BYTES // 6)
+        facts = []
+        for key, value in list(run.environment.items())[:100]:
+            said = budget.take(str(value), LONG)
+            if said is not None:
+                facts.append((clip(str(key), SHORT), said))
+        found.append(
+            {"label": clip(run.label or run.id, SHORT), "facts": facts, "plan": text, "cut": text != plan, "folder": clip(run.folder, LONG)}
+        )
+    return found
+
+
+def _busiest(summary: Summary) -> list[SeriesSummary]:
+    if len(summary.series) <= MOST_NAMES:
+        return list(summary.series)
+    return sorted(summary.series, key=lambda one: -one.count)[:MOST_NAMES]
+
+
+def _facts_of(run: RunFacts, kind: str, alone: Summary | None) -> list[tuple[str, str]]:
+    planned = span_text(run.planned_s) if run.planned_s else "open end"
+    pairs = [
+        ("Script", run.script),
+        ("Label", run.label),
+        ("Target", run.target),
+        ("Kind of load", kind),
+        ("Users", count_text(run.users)),
+        ("Duration", f"{span_text(alone.duration_s)} of load, planned: {planned}" if alone else f"planned: {planned}"),
+        ("Protocol and engine", " · ".join(part for part in (run.protocol, run.engine) if part)),
+        ("Started", utc_text(run.started_unix_s)),
+        ("Run", run.id),
+    ]
+    return [(term, clip(text, LONG) or "–") for term, text in pairs]
+
+
+def _row(one: SeriesSummary, names: Budget, *, retries: bool, late: bool) -> list[Cell]:
+    latency = one.latency
+    times = (
+        latency.min_ms,
+        latency.mean_ms,
+        latency.p50_ms,
+        latency.p90_ms,
+        latency.p95_ms,
+        latency.p99_ms,
+        latency.p999_ms,
+        latency.max_ms,
+    )
+    name = names.take(one.name, LONG)
+    return [
+        Cell(clip(one.method, SHORT // 2)),
+        Cell(clip(one.name, SHORT) if name is None else name, css="name"),
+        Cell(count_text(one.count), one.count),
+        Cell(count_text(one.failures), one.failures, "bad" if one.failures else ""),
+        Cell(percent_text(one.failure_rate), round(one.failure_rate, 7), "bad" if one.failures else ""),
+        Cell(rate_text(one.rate_per_s), round(one.rate_per_s, 4)),
+        *(Cell(latency_text(ms), round(ms, 4)) for ms in times),
+        Cell(size_text(one.received_bytes), one.received_bytes),
+        Cell(size_text(one.sent_bytes), one.sent_bytes),
+        *([Cell(count_text(one.retries), one.retries)] if retries else []),
+        *([Cell(count_text(one.late), one.late)] if late else []),
+    ]
+
+
+def _group(error: ErrorSummary, summary: Summary, texts: Budget, samples: Budget) -> dict[str, Any]:
+    shown = []
+    for sample in error.samples[:MOST_SAMPLES]:
+        values, blocks = sample_parts(sample)
+        taken_values = [(clip(key, SHORT), samples.take(text, LONG)) for key, text in values[:20]]
+        taken_blocks = [(clip(title, SHORT), samples.take(text, SAMPLE_CHARACTERS), len(text)) for title, text in blocks[:8]]
+        if any(text is None for _, text in taken_values) or any(text is None for _, text, _ in taken_blocks):
+            break
+        shown.append({"values": taken_values, "blocks": taken_blocks})
+    message = texts.take(error.message, LONG + 1)
+    name = texts.take(f"{error.method} {error.name}".strip(), LONG)
+    return {
+        "kind": error.kind,
+        "message": clip(error.message, SHORT) if message is None else message,
+        "name": clip(f"{error.method} {error.name}".strip(), SHORT) if name is None else name,
+        "count": count_text(error.count),
+        "share": percent_text(error.count / summary.overall.failures) if summary.overall.failures else "",
+        "first": span_text(error.first_s),
+        "last": span_text(error.last_s),
+        "samples": shown,
+        "more_samples": len(error.samples) - len(shown),
+    }
+
+
+def _sentence(reason: str) -> str:
+    return reason[:1].upper() + reason[1:]

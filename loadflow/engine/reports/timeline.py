@@ -1,0 +1,133 @@
+"""The course of a run in a bounded number of bins, whatever its length: seconds are merged, percentiles never averaged."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from loadflow.engine.records.fold import fold_rows
+from loadflow.engine.records.histogram import Histogram
+from loadflow.engine.records.run import Run
+from loadflow.engine.records.snapshot import Health, SecondRow
+from loadflow.engine.records.totals import Totals
+
+__all__ = ["MAX_BINS", "Bin", "Timeline", "timeline_of"]
+
+MAX_BINS = 240  # about as many points as a chart of a page's width can show
+
+
+@dataclass(slots=True)
+class Bin:
+    """What ended within `width_s` seconds. `users` is the most seen in it, None where no second said so."""
+
+    succeeded: Histogram = field(default_factory=Histogram)
+    failed: Histogram = field(default_factory=Histogram)
+    users: int | None = None
+
+    @property
+    def hits(self) -> int:
+        return self.succeeded.count + self.failed.count
+
+    def response(self) -> Histogram:
+        """Successes and failures together, as everywhere in the summary."""
+        return Histogram.merged((self.succeeded, self.failed))
+
+    def merge(self, other: Bin) -> None:
+        self.succeeded.merge(other.succeeded)
+        self.failed.merge(other.failed)
+        if other.users is not None:
+            self.users = other.users if self.users is None else max(self.users, other.users)
+
+
+class Timeline:
+    """Bins of equal width; the width doubles whenever there would be more than MAX_BINS, so one pass and little memory do.
+
+    Seconds may come in any order and more than once (several processes); each adds to its bin. `marks` are where one of
+    several runs begins: (seconds, label).
+
+    >>> timeline = Timeline()
+    >>> for second in range(1000):
+    ...     timeline.add(SecondRow(second, Histogram(), Histogram(), Health()))
+    >>> timeline.width_s, len(timeline.bins()), timeline.end_s
+    (8, 125, 1000)
+    """
+
+    def __init__(self) -> None:
+        self.width_s = 1
+        self.end_s = 0  # the end of the last second that was added
+        self.marks: list[tuple[int, str]] = []
+        self._bins: dict[int, Bin] = {}
+
+    def add(self, row: SecondRow, *, offset_s: int = 0, users: bool = True) -> None:
+        """Add one second; `users` False where the row's health says nothing."""
+        second = row.second + offset_s
+        self.end_s = max(self.end_s, second + 1)
+        while second // self.width_s >= MAX_BINS:
+            self._double()
+        self._bins.setdefault(second // self.width_s, Bin()).merge(Bin(row.succeeded, row.failed, row.health.users if users else None))
+
+    def bins(self) -> list[Bin]:
+        """All bins from the start on; those in which nothing was recorded are empty. The last may be covered only in part."""
+        return [self._bins.get(index, Bin()) for index in range(max(self._bins, default=-1) + 1)]
+
+    def starts_s(self) -> list[int]:
+        return [index * self.width_s for index in range(max(self._bins, default=-1) + 1)]
+
+    def ends_s(self) -> list[int]:
+        return [min(start + self.width_s, self.end_s) for start in self.starts_s()]
+
+    @property
+    def hits(self) -> int:
+        return sum(one.hits for one in self._bins.values())
+
+    def total(self) -> Bin:
+        total = Bin()
+        for one in self._bins.values():
+            total.merge(one)
+        return total
+
+    def _double(self) -> None:
+        halves, self._bins = self._bins, {}
+        self.width_s *= 2
+        for index, half in halves.items():
+            whole = self._bins.get(index // 2)
+            if whole is None:
+                self._bins[index // 2] = half
+            else:
+                whole.merge(half)
+
+
+def timeline_of(runs: Sequence[Run]) -> Timeline:
+    """The runs one after another in the order of their start; the pauses between them are left out."""
+    timeline = Timeline()
+    for run in sorted(runs, key=lambda run: run.facts.started_unix_s):
+        if len(runs) > 1:
+            timeline.marks.append((timeline.end_s, run.facts.label or run.facts.id))
+        timeline = _with_run(timeline, run)
+    return timeline
+
+
+def _with_run(timeline: Timeline, run: Run) -> Timeline:
+    """`timeline` and after it the run: from its stored seconds if these hold every hit, else from its hit log.
+
+    A run that was cut off stored no second for its last hits; they are in the log.
+    """
+    offset_s = timeline.end_s
+    stored, logged = deepcopy(timeline), timeline
+    for row in run.seconds():
+        stored.add(row, offset_s=offset_s)
+    if stored.hits - timeline.hits == run.totals().hits:
+        return stored
+    for row in run.seconds():
+        logged.add(SecondRow(row.second, Histogram(), Histogram(), row.health), offset_s=offset_s)
+    for second, totals in _logged_seconds(run):
+        overall = totals.overall()
+        logged.add(SecondRow(second, overall.succeeded, overall.failed, Health()), offset_s=offset_s, users=False)
+    return logged if logged.hits > stored.hits else stored  # the log may have been removed to save space
+
+
+def _logged_seconds(run: Run) -> Iterator[tuple[int, Totals]]:
+    tables = {shard: run.names(shard) for shard in range(run.shards)}
+    for shard, rows in run.iter_hits():
+        yield from fold_rows(rows, tables[shard]).items()
