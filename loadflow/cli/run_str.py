@@ -1,0 +1,25 @@
+"""`loadflow run-str`: a script given as text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from loadflow.cli.boundary import EXIT_CODE_HELP
+from loadflow.cli.options import RunOptions, run_options
+
+__all__ = ["run_str"]
+
+
+@click.command("run-str", short_help="Run a script given as JSON text.", epilog=EXIT_CODE_HELP)
+@click.argument("text", metavar="JSON")
+@run_options
+@click.pass_context
+def run_str(ctx: click.Context, text: str, **options: Any) -> None:
+    """Run the action script that JSON is; `-` reads it from stdin."""
+    from loadflow.cli.running import check_all, run_all
+
+    chosen = RunOptions(**options)
+    document = click.get_text_stream("stdin", encoding="utf-8").read() if text == "-" else text
+    ctx.exit(run_all(check_all([("", lambda: document)], chosen), chosen))
