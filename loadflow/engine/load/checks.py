@@ -1,0 +1,200 @@
+"""Assertions and extracts, compiled once: what a reply must be, and what is taken from it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from loadflow.engine.load.protocol import Reply
+from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.resolve.scope import Scope
+from loadflow.engine.resolve.template import Compiler
+
+__all__ = ["MISSING", "Check", "Extract", "compile_checks", "compile_extracts", "value_at"]
+
+MISSING: Any = object()
+SHOWN = 200  # characters of a value in a message
+
+Check = Callable[[Reply, Scope, float], tuple[Outcome, str] | None]
+Extract = Callable[[Reply, Scope], tuple[Outcome, str] | None]
+
+
+def value_at(data: Any, path: str) -> Any:
+    """The value at a dotted path, list items by (also negative) index; MISSING where there is none.
+
+    >>> value_at({"items": [{"id": 7}]}, "items.0.id")
+    7
+    """
+    for part in path.split("."):
+        if not part:
+            continue
+        if isinstance(data, Mapping):
+            if part not in data:
+                return MISSING
+            data = data[part]
+        elif isinstance(data, list):
+            try:
+                data = data[int(part)]
+            except (ValueError, IndexError):
+                return MISSING
+        else:
+            return MISSING
+    return data
+
+
+def compile_checks(assertions: Sequence[Mapping[str, Any]], compiler: Compiler) -> list[Check]:
+    """In order; each gives None or the failure. The third argument of a check is the hit's time in milliseconds."""
+    return [CHECKS[entry["type"]](entry, compiler) for entry in assertions]
+
+
+def _status_code(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+    expected = compiler(entry["value"])
+    if expected.is_static:
+        value = expected.value
+        allowed = frozenset(int(one) for one in value) if isinstance(value, list) else frozenset({int(value)})
+        words = " or ".join(str(one) for one in sorted(allowed))
+
+        def static(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
+            return None if reply.status in allowed else (Outcome.ASSERTION, f"status_code expected {words}, got {reply.status}")
+
+        return static
+
+    def dynamic(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
+        value = expected.render(scope)
+        accepted = [str(one) for one in (value if isinstance(value, list) else [value])]
+        return None if str(reply.status) in accepted else (Outcome.ASSERTION, f"status_code expected {' or '.join(accepted)}, got {reply.status}")
+
+    return dynamic
+
+
+def _contains(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+    expected = compiler(entry["value"])
+    wanted = entry["type"] == "contains"
+
+    def check(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
+        text = str(expected.value if expected.is_static else expected.render(scope))
+        if (text in reply.text()) is wanted:
+            return None
+        return Outcome.ASSERTION, f"body {'does not contain' if wanted else 'unexpectedly contains'} {_shown(text)}"
+
+    return check
+
+
+def _json_path(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+    expected = compiler(entry.get("value"))
+    path = entry["path"]
+
+    def check(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
+        wanted = expected.value if expected.is_static else expected.render(scope)
+        try:
+            found = value_at(reply.json(), path)
+        except ValueError:
+            return Outcome.ASSERTION, f"json_path {path} expected {_shown(wanted)}, got a body that is no JSON"
+        if found is not MISSING and _same(found, wanted):
+            return None
+        got = "nothing at that path" if found is MISSING else _shown(found)
+        return Outcome.ASSERTION, f"json_path {path} expected {_shown(wanted)}, got {got}"
+
+    return check
+
+
+def _header(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+    expected = compiler(entry["value"])
+    name = entry["name"]
+
+    def check(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
+        wanted = str(expected.value if expected.is_static else expected.render(scope))
+        found = reply.header(name)
+        if found == wanted:
+            return None
+        return Outcome.ASSERTION, f"header {name} expected {_shown(wanted)}, got {'none' if found is None else _shown(found)}"
+
+    return check
+
+
+def _response_time(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+    limit = compiler(entry["max_ms"])
+
+    def check(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
+        most = float(limit.value if limit.is_static else limit.render(scope))
+        return None if time_ms <= most else (Outcome.ASSERTION, f"response_time over {most:g} ms")
+
+    return check
+
+
+CHECKS: Mapping[str, Callable[[Mapping[str, Any], Compiler], Check]] = {
+    "status_code": _status_code,
+    "contains": _contains,
+    "not_contains": _contains,
+    "json_path": _json_path,
+    "header": _header,
+    "response_time": _response_time,
+}
+
+
+def compile_extracts(entries: Sequence[Mapping[str, Any]]) -> list[Extract]:
+    """Each stores what it finds with the user, or gives the failure; an old value is never left to be mistaken for a new one."""
+    return [_extract(entry) for entry in entries]
+
+
+def _extract(entry: Mapping[str, Any]) -> Extract:
+    find = FINDERS[entry.get("from") or "json_path"](entry)
+    variable = entry["var"]
+    to_session = entry.get("scope") == "session"
+
+    def extract(reply: Reply, scope: Scope) -> tuple[Outcome, str] | None:
+        store = scope.session if to_session else scope.variables
+        found, what = find(reply)
+        if found is MISSING:
+            store.pop(variable, None)
+            return Outcome.EXTRACT, f"extract {variable}: {what}"
+        store[variable] = found
+        return None
+
+    return extract
+
+
+Finder = Callable[[Reply], tuple[Any, str]]
+
+
+def _find_json(entry: Mapping[str, Any]) -> Finder:
+    path = entry["path"]
+
+    def find(reply: Reply) -> tuple[Any, str]:
+        try:
+            return value_at(reply.json(), path), f"nothing at json_path {path}"
+        except ValueError:
+            return MISSING, f"the body is no JSON, so nothing is at json_path {path}"
+
+    return find
+
+
+def _find_header(entry: Mapping[str, Any]) -> Finder:
+    name = entry["name"]
+
+    def find(reply: Reply) -> tuple[Any, str]:
+        found = reply.header(name)
+        return (MISSING if found is None else found), f"no header {name}"
+
+    return find
+
+
+def _find_status(entry: Mapping[str, Any]) -> Finder:
+    return lambda reply: (reply.status or MISSING, "the reply has no status")
+
+
+FINDERS: Mapping[str, Callable[[Mapping[str, Any]], Finder]] = {
+    "json_path": _find_json,
+    "header": _find_header,
+    "status_code": _find_status,
+}
+
+
+def _same(found: Any, wanted: Any) -> bool:
+    """JSON equality: true is not 1."""
+    return bool(found == wanted) and isinstance(found, bool) == isinstance(wanted, bool)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"

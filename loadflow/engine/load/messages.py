@@ -1,0 +1,79 @@
+"""What the engine tells its parent: JSON lines on a pipe, each shorter than PIPE_BUF, so that lines never mix.
+
+`ready`: compiled, waiting for `go`. `tick`: all rows up to `rows` are in the log, and every hit that ended before second
+`until_s` is among them. `done`: the load is over and the log is complete. `failed`: the engine can't go on.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from loadflow.engine.records.snapshot import Health
+
+__all__ = ["Done", "Failed", "Message", "Ready", "SupervisorEnd", "Tick", "decode", "encode"]
+
+TEXT_LIMIT = 2_000  # characters; PIPE_BUF is 4,096 bytes on Linux
+
+
+@dataclass(frozen=True, slots=True)
+class Ready:
+    shard: int
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    shard: int
+    until_s: int
+    rows: int
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    shard: int
+    rows: int
+    ran_s: float  # from `go` to the end of the load, without the drain
+    stopped: str  # why it ended early; "" when it ran its time
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    shard: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorEnd:
+    """`exit_codes`: one per engine; negative ones are signals."""
+
+    reason: str
+    exit_codes: tuple[int, ...]
+
+
+Message = Ready | Tick | Done | Failed | SupervisorEnd
+KINDS: dict[str, Any] = {"ready": Ready, "tick": Tick, "done": Done, "failed": Failed}
+
+
+def encode(message: Ready | Tick | Done | Failed) -> str:
+    """One line, without its end."""
+    data = asdict(message)
+    if isinstance(message, Failed):
+        data["text"] = message.text[-TEXT_LIMIT:]
+    return json.dumps({"kind": type(message).__name__.lower(), **data})
+
+
+def decode(line: str) -> Message | None:
+    """None for a line that is no message: a library printed to the engine's standard output."""
+    try:
+        data = json.loads(line)
+        kind = data.pop("kind")
+        if kind == "end":
+            return SupervisorEnd(data["reason"], tuple(data["exit_codes"]))
+        if kind == "tick":
+            return Tick(data["shard"], data["until_s"], data["rows"], Health.from_json(data["health"]))
+        message: Message = KINDS[kind](**data)
+        return message
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return None

@@ -1,0 +1,239 @@
+"""LD_start_test, the parent's side: from arguments to a plan, a run folder, engines, and a summary.
+
+Protocol with the engines, by way of the supervisor: each says `ready`; `go` starts all at one time; a `tick` every second;
+`done`, or an exit code that says otherwise. However it ends (also by an exception in this process: Ctrl-C, a task's
+timeout, a cancelled flow), no engine outlives this call, and the run folder tells what happened.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from loadflow.engine.load.follow import Follower
+from loadflow.engine.load.launch import Engine, describe_exit
+from loadflow.engine.load.messages import Done, Failed, Ready, SupervisorEnd, Tick
+from loadflow.engine.plan.build import build_plan, target_of
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.records.judge import EndReason, RunEnd
+from loadflow.engine.records.run import Run, SnapshotLog
+from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.records.summary import RunFacts
+from loadflow.engine.redact import Redactor
+from loadflow.engine.reports.html import write_html_report
+from loadflow.engine.session import Session, current_session
+from loadflow.errors import EngineError, Interrupted, RunError
+
+__all__ = ["start_test"]
+
+POLL_S = 0.25
+START_LIMIT_S = 60.0  # for importing, compiling and saying `ready`
+
+
+def start_test(
+    user_detail_dict: Mapping[str, Any],
+    user_count: int = 50,
+    spawn_rate: float = 10,
+    test_time: float | None = 60,
+    web_ui_dict: Mapping[str, Any] | None = None,
+    runner_mode: str = "local",
+    load_shape: str | None = None,
+    shape_config: Mapping[str, Any] | None = None,
+    **settings: Any,
+) -> dict[str, Any]:
+    """Run one load test and return its summary (`Summary.to_json`, and `run_dir`, the run's folder).
+
+    `settings` are the other keys of LD_start_test (`tasks`, `variables`, `csv_sources`, `host`, `wait_time`, `processes`, …):
+    see docs/script.md. Raises ScriptError before anything is sent; EngineError when the engine was lost; Interrupted when
+    an observer asked for the end. Failed hits are no error: they are in the summary and its verdict.
+
+    >>> start_test({"user": "fast_http_user"}, user_count=5, test_time=10,
+    ...            tasks=[{"method": "get", "request_url": "http://127.0.0.1:8000/"}])  # doctest: +SKIP
+    """
+    arguments = {
+        "user_detail_dict": user_detail_dict,
+        "user_count": user_count,
+        "spawn_rate": spawn_rate,
+        "test_time": test_time,
+        "web_ui_dict": web_ui_dict,
+        "runner_mode": runner_mode,
+        "load_shape": load_shape,
+        "shape_config": shape_config,
+        **settings,
+    }
+    if load_shape is not None and test_time == 60:
+        del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
+    session = current_session()
+    asked = build_plan(arguments, session.variables, os.environ)
+    run = _new_run(session, asked.plan, asked.label, asked.processes, asked.max_failure_rate)
+    session.keep(run)
+    return _Load(session, run, asked.plan, asked.processes).run()
+
+
+class _Load:
+    """One run, from its folder to its summary."""
+
+    def __init__(self, session: Session, run: Run, plan: Plan, shards: int) -> None:
+        self._observers = tuple(session.observers)
+        self._record = run
+        self._plan = plan
+        self._shards = shards
+        self._follower = Follower(run, shards, plan.duration_s)
+        self._snapshots = SnapshotLog(run)
+        self._ready: set[int] = set()
+        self._done: dict[int, Done] = {}
+        self._failed = ""
+        self._exit: SupervisorEnd | None = None
+        self._origin_ns: int | None = None
+        self._stop_reason = ""
+
+    def run(self) -> dict[str, Any]:
+        for observer in self._observers:
+            observer.run_started(self._record)
+        error: BaseException | None = None
+        try:
+            with Engine(self._record, self._plan, self._shards) as engine:
+                self._follow(engine)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            summary = self._finish(error)
+        end = self._record.end()
+        if end.reason in (EndReason.ENGINE_LOST, EndReason.DEADLINE):
+            raise EngineError(f"{end.message}; what was recorded until then is in {self._record.folder}", self._follower.hits)
+        if end.reason is EndReason.STOPPED:
+            raise Interrupted(f"the load was stopped: {self._stop_reason or end.message}; results so far are in {self._record.folder}")
+        return {**summary, "run_dir": str(self._record.folder)}
+
+    def _follow(self, engine: Engine) -> None:
+        started = time.monotonic()
+        while self._exit is None:
+            for message in engine.messages(POLL_S):
+                self._take(message, engine)
+            if self._origin_ns is None and time.monotonic() - started > START_LIMIT_S:
+                raise RunError(f"the engine was not ready within {START_LIMIT_S:.0f} s; see {self._record.log_path(0)}")
+            if not self._stop_reason:
+                self._stop_reason = next((reason for observer in self._observers if (reason := observer.stop_requested())), "")
+                if self._stop_reason:
+                    engine.stop()
+
+    def _take(self, message: Ready | Tick | Done | Failed | SupervisorEnd, engine: Engine) -> None:
+        match message:
+            case Ready():
+                self._ready.add(message.shard)
+                if len(self._ready) == self._shards:
+                    self._origin_ns = engine.go()
+                    self._follower.origin_unix_s = time.time()
+            case Tick():
+                self._show(self._follower.tick(message))
+            case Done():
+                self._done[message.shard] = message
+                self._show(self._follower.done(message))
+            case Failed():
+                self._failed = self._failed or message.text
+            case SupervisorEnd():
+                self._exit = message
+
+    def _show(self, snapshots: Iterator[Snapshot]) -> None:
+        for snapshot in snapshots:
+            self._keep(snapshot)
+
+    def _keep(self, snapshot: Snapshot) -> None:
+        self._snapshots.append(snapshot)
+        for observer in self._observers:
+            observer.snapshot(self._record, snapshot)
+
+    def _finish(self, error: BaseException | None) -> dict[str, Any]:
+        """Fold what is left, store end, totals, summary and report; tell the observers."""
+        for snapshot in self._follower.end():
+            self._snapshots.append(snapshot)
+        self._snapshots.close()
+        summary = self._record.finish(self._follower.totals, self._end(error))
+        write_html_report([self._record], self._record.folder / "report.html")
+        for observer in self._observers:
+            observer.run_ended(self._record, summary)
+        return summary.to_json()
+
+    def _end(self, error: BaseException | None) -> RunEnd:
+        ran_s = max((done.ran_s for done in self._done.values()), default=(self._follower.totals.last_end_ns or 0) / 1e9)
+        reason, message = self._how(error)
+        return RunEnd(reason, message, self._plan.duration_s, ran_s)
+
+    def _how(self, error: BaseException | None) -> tuple[EndReason, str]:
+        if isinstance(error, TimeoutError):  # ours, or a task's timeout_seconds
+            return EndReason.DEADLINE, str(error) or "the command's timeout_seconds passed"
+        if self._failed:
+            return EndReason.ENGINE_LOST, f"the engine failed: {self._failed}"
+        if isinstance(error, RunError):
+            return EndReason.ENGINE_LOST, str(error)
+        if error is not None:
+            return EndReason.STOPPED, _words(error)
+        assert self._exit is not None
+        bad = [(shard, code) for shard, code in enumerate(self._exit.exit_codes) if code != 0]
+        if self._exit.reason == "deadline":
+            return EndReason.DEADLINE, "the engine did not end in time and was ended by its supervisor"
+        if self._exit.reason == "stopped" or self._stop_reason:
+            return EndReason.STOPPED, self._stop_reason or "a stop was asked for"
+        if bad:
+            shard, code = bad[0]
+            return EndReason.ENGINE_LOST, f"the engine process {shard} {describe_exit(code)}; see {self._record.log_path(shard)}"
+        early = next((done.stopped for done in self._done.values() if done.stopped), "")
+        if early:
+            return EndReason.STOPPED, early
+        if len(self._done) < self._shards:
+            return EndReason.ENGINE_LOST, "the engine ended without a word"
+        return EndReason.COMPLETED, ""
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted from the keyboard"
+    return str(error) or type(error).__name__
+
+
+def _new_run(session: Session, plan: Plan, label: str, processes: int, max_failure_rate: float) -> Run:
+    run_id, folder = Run.new_folder(session.runs_dir, label or session.label or session.name)
+    redactor = Redactor(plan.redact)
+    redactor.learn_from(plan.variables)
+    redactor.learn_from(plan.steps)
+    facts = RunFacts(
+        id=run_id,
+        label=redactor.text(label or session.label),
+        script=session.name,
+        folder=str(folder),
+        protocol=plan.protocol,
+        engine="locust",
+        target=redactor.text(target_of(plan)),
+        users=plan.users,
+        planned_s=plan.duration_s,
+        started_unix_s=time.time(),
+        plan=redactor.value(plan.to_json()),
+        environment=_environment(),
+    )
+    return Run.create(folder, facts, shards=processes, max_failure_rate=max_failure_rate)
+
+
+def _environment() -> dict[str, str]:
+    versions = {name: _version(name) for name in ("loadflow", "locust", "gevent", "prefect")}
+    return {
+        **versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "cores": str(os.cpu_count()),
+        "command": Path(sys.argv[0]).name,
+    }
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return "not installed"

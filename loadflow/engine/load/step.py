@@ -1,0 +1,225 @@
+"""One step of a script, compiled: condition, throttle, send, check, extract, record, retry, think.
+
+Every attempt is a hit of its own with a row of its own, whatever happened to it. The measured time runs from just before the
+request is handed to the client to just after the whole answer is there; rendering, checking and waiting are outside.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from random import Random
+from typing import Any
+
+import gevent
+from gevent import GreenletExit
+
+from loadflow.engine.load.checks import Check, Extract, compile_checks, compile_extracts
+from loadflow.engine.load.condition import compile_condition
+from loadflow.engine.load.protocol import Client, HitFailure, PreparedStep, Reply, UserProtocol
+from loadflow.engine.load.recorder import Recorder
+from loadflow.engine.load.retry import FailureClass, RetryRule, failure_class
+from loadflow.engine.load.throttle import Throttle, throttles_of
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.records.outcome import HitFlag, Outcome
+from loadflow.engine.resolve.missing import MissingValue
+from loadflow.engine.resolve.scope import Scope
+from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
+
+__all__ = ["Pauser", "Step", "compile_steps", "constants_of"]
+
+Failure = tuple[Outcome, str]
+
+
+class Pauser:
+    """Waits for a virtual user; the user's own class knows how to be stopped meanwhile."""
+
+    def pause(self, seconds: float) -> None:
+        raise NotImplementedError
+
+
+class Step:
+    """Shared by all users of a process; it holds no user's state."""
+
+    def __init__(self, protocol: UserProtocol, prepared: PreparedStep, config: Mapping[str, Any], compiler: Compiler, throttle: Throttle | None) -> None:
+        self.weight: int = config.get("weight", 1)
+        self._protocol = protocol
+        self._prepared = prepared
+        self._throttle = throttle
+        self._run_if = compile_condition(config.get("run_if"), compiler)
+        self._skip_if = compile_condition(config.get("skip_if"), compiler)
+        assertions: Sequence[Mapping[str, Any]] = config.get("assertions") or ()
+        self._checks: Sequence[Check] = compile_checks(assertions, compiler)
+        self._own_status = any(entry["type"] == "status_code" for entry in assertions)
+        self._extracts: Sequence[Extract] = compile_extracts(config.get("extract") or ())
+        self._secret_names = [entry["var"] for entry in config.get("extract") or ()]
+        self._retry = RetryRule.of(config["retry"]) if config.get("retry") is not None else None
+        self._think = _seconds(config.get("think_time"), compiler)
+        self._series: int | None = None
+
+    def run(self, client: Client, scope: Scope, user: int, recorder: Recorder, pauser: Pauser) -> bool:
+        """One use of the step by one user; whether anything was sent. GreenletExit passes, after a hit in flight was recorded."""
+        scope.begin_step()
+        if (self._run_if is not None and not self._run_if(scope)) or (self._skip_if is not None and self._skip_if(scope)):
+            return False
+        think_s = 0.0
+        if self._think is not None:
+            try:
+                think_s = self._think(scope)
+            except (MissingValue, TypeError, ValueError) as error:
+                now_ns = recorder.now_ns()
+                self._record(recorder, scope, user, now_ns, now_ns, 0, None, (Outcome.TEMPLATE, f"think_time: {error}"), None)
+                return False
+        flags = 0
+        used: dict[FailureClass, int] = {}
+        while True:
+            if self._throttle is not None and (wait_s := self._throttle.reserve(recorder.now_ns())) > 0:
+                pauser.pause(wait_s)
+            outcome, delay_s = self._attempt(client, scope, user, recorder, flags, used)
+            if outcome is not Outcome.OK:
+                gevent.sleep(0)  # a refused connection fails without ever letting others run
+            if delay_s is None:
+                break
+            pauser.pause(delay_s)
+            flags = HitFlag.RETRY
+        if think_s > 0:
+            pauser.pause(think_s)
+        return outcome.sent
+
+    def _attempt(
+        self, client: Client, scope: Scope, user: int, recorder: Recorder, flags: int, used: dict[FailureClass, int]
+    ) -> tuple[Outcome, float | None]:
+        """One hit, recorded: how it ended, and seconds to wait before the next attempt, or None when there is none."""
+        prepared = self._prepared
+        request: Any = None
+        reply: Reply | None = None
+        failure: Failure | None = None
+        start_ns = end_ns = recorder.now_ns()
+        try:
+            request = prepared.render(scope)
+            recorder.in_flight += 1
+            try:
+                start_ns = recorder.now_ns()
+                reply = client.perform(request)
+                end_ns = recorder.now_ns()
+            except BaseException:
+                end_ns = recorder.now_ns()
+                raise
+            finally:
+                recorder.in_flight -= 1
+            failure = self._judge(reply, scope, (end_ns - start_ns) / 1e6)
+        except MissingValue as error:
+            failure = (Outcome.TEMPLATE, str(error))
+        except HitFailure as error:
+            failure, reply = (error.outcome, str(error)), error.reply
+        except GreenletExit:
+            self._record(recorder, scope, user, start_ns, end_ns, flags, reply, (Outcome.UNFINISHED, "not answered before the end of the load"), request)
+            raise
+        except Exception as error:  # noqa: BLE001  the outermost loop of a hit: whatever a library raises is data
+            failure = (self._protocol.outcome_of(error), f"{type(error).__name__}: {error}")
+        delay_s: float | None = None
+        if failure is not None and self._retry is not None and not recorder.draining:
+            kind = failure_class(failure[0], reply.status if reply else 0)
+            delay_s = self._retry.delay_s(used, kind, scope.rng)
+            if delay_s is not None:
+                used[kind] = used.get(kind, 0) + 1
+                flags |= HitFlag.SUPERSEDED
+        self._record(recorder, scope, user, start_ns, end_ns, flags, reply, failure, request)
+        return (failure[0] if failure is not None else Outcome.OK), delay_s
+
+    def _judge(self, reply: Reply, scope: Scope, time_ms: float) -> Failure | None:
+        """The default rule, then the assertions in order, then the extracts, which all run."""
+        failure = None if self._own_status else self._protocol.fails(reply)
+        if failure is not None:
+            return failure
+        for check in self._checks:
+            failure = check(reply, scope, time_ms)
+            if failure is not None:
+                return failure
+        for extract in self._extracts:
+            failure = extract(reply, scope) or failure
+        return failure
+
+    def _record(
+        self,
+        recorder: Recorder,
+        scope: Scope,
+        user: int,
+        start_ns: int,
+        end_ns: int,
+        flags: int,
+        reply: Reply | None,
+        failure: Failure | None,
+        request: Any,
+    ) -> None:
+        series = self._series
+        if series is None:
+            series = self._series_of(scope, recorder)
+        status, sent, received = (reply.status, reply.sent_bytes, reply.received_bytes) if reply is not None else (0, 0, 0)
+        if failure is None:
+            recorder.succeeded(series, user, start_ns, start_ns, end_ns, status, sent, received, flags)
+            return
+        outcome, text = failure
+        recorder.learn_secrets({name: scope.variables.get(name, scope.session.get(name)) for name in self._secret_names})
+
+        def sample() -> dict[str, Any]:
+            return {
+                "series": (self._prepared.method, self._name(scope)),
+                **({"request": self._prepared.sample(request)} if request is not None else {}),
+                **({"response": reply.sample()} if reply is not None else {}),
+                "error": text,
+            }
+
+        recorder.failed(series, user, start_ns, start_ns, end_ns, status, sent, received, flags, outcome, text, sample)
+
+    def _series_of(self, scope: Scope, recorder: Recorder) -> int:
+        series = recorder.series(self._prepared.method, self._name(scope))
+        if self._prepared.name is not None:
+            self._series = series
+        return series
+
+    def _name(self, scope: Scope) -> str:
+        if self._prepared.name is not None:
+            return self._prepared.name
+        try:
+            return self._prepared.render_name(scope)
+        except MissingValue as error:
+            return f"(name: {error})"
+
+
+def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
+    constants = constants_of(plan)
+
+    def compiler(value: Any) -> Compiled:
+        return compile_value(value, constants, os.environ)
+
+    throttles = throttles_of(plan.steps)
+    return [
+        Step(protocol, protocol.prepare(config, plan, compiler), config, compiler, throttle)
+        for config, throttle in zip(plan.steps, throttles, strict=True)
+    ]
+
+
+def constants_of(plan: Plan) -> dict[str, Any]:
+    """The variables that no step writes, so that templates can be folded once."""
+    written = {entry["var"] for step in plan.steps for entry in step.get("extract") or () if entry.get("scope") != "session"}
+    return {name: value for name, value in plan.variables.items() if name not in written}
+
+
+def _seconds(config: Any, compiler: Compiler) -> Any:
+    """A function from scope to seconds, uniform between `min` and `max`; None where nothing is to be waited."""
+    if config is None:
+        return None
+    if isinstance(config, Mapping):
+        low, high = compiler(config["min"]), compiler(config["max"])
+        return lambda scope: _between(scope.rng, _number(low, scope), _number(high, scope))
+    value = compiler(config)
+    return lambda scope: _number(value, scope)
+
+
+def _number(compiled: Any, scope: Scope) -> float:
+    return max(0.0, float(compiled.value if compiled.is_static else compiled.render(scope)))
+
+
+def _between(rng: Random, low: float, high: float) -> float:
+    return low + (high - low) * rng.random() if high > low else low

@@ -1,0 +1,194 @@
+"""The supervisor: a small process between the one that wants load and the engines that make it.
+
+`python -P -m loadflow.engine.load.supervisor`, in a session of its own. It reads lines from its standard input, the
+*lifeline*: first the job, then `go …` and `stop …`; end of file means that the parent is gone, however it went. It starts
+the engines, owns the deadline, and ends engines by TERM, a bounded grace, and KILL of everything they started. Its last
+line on standard output says how each engine ended. Engines write their own lines to the same pipe.
+
+On Linux it is a sub-reaper, so that even a grandchild that left its process group stays reachable; elsewhere the tree is
+killed as far as it can be seen.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+__all__ = ["Supervisor", "main"]
+
+PR_SET_PDEATHSIG = 1
+PR_SET_CHILD_SUBREAPER = 36
+TICK_S = 0.2
+
+
+def _prctl(option: int, value: int) -> None:
+    """Linux only; elsewhere nothing."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+
+
+def _die_with_parent() -> None:
+    """Runs in the engine's process before it becomes one: KILL when the supervisor is killed."""
+    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+class Supervisor:
+    """One job's engines, from start to end.
+
+    The job, a JSON object: `engines`, a list of `{"argv", "log", "job"}` (what to start, where its stdout goes when it is not
+    a message, and the line it is given); `grace_s`, from TERM to KILL; `deadline_s`, from `go` to TERM, or null; `folder`,
+    where `end.json` is written if the parent can't do it any more.
+    """
+
+    def __init__(self, job: dict[str, Any]) -> None:
+        self.job = job
+        self.engines: list[subprocess.Popen[bytes]] = []
+        self.reason = "done"
+        self.started_s: float | None = None
+        self.kill_at: float | None = None
+        self.term_at: float | None = None
+
+    def start(self) -> None:
+        for engine in self.job["engines"]:
+            with Path(engine["log"]).open("ab") as log:
+                process = subprocess.Popen(
+                    engine["argv"], stdin=subprocess.PIPE, stdout=sys.stdout.fileno(), stderr=log, start_new_session=True, preexec_fn=_die_with_parent
+                )
+            self.engines.append(process)
+        for process, engine in zip(self.engines, self.job["engines"], strict=True):
+            self._tell(process, json.dumps(engine["job"]))
+
+    def run(self, lines: Iterator[str | None]) -> None:
+        """Until every engine has ended. `lines` gives a line of the lifeline, "" at its end, or None after a short wait."""
+        while any(process.poll() is None for process in self.engines):
+            line = next(lines, "")
+            if line == "":
+                self.end("parent lost")
+                lines = _only_waiting()
+            elif line is not None:
+                self._obey(line)
+            self._watch(time.monotonic())
+
+    def end(self, reason: str, grace_s: float | None = None) -> None:
+        """TERM now, KILL after the grace; a second reason does not replace the first, nor prolong the grace."""
+        if self.kill_at is None:
+            self.reason = reason
+            self.kill_at = time.monotonic() + (self.job["grace_s"] if grace_s is None else grace_s)
+            self._signal(signal.SIGTERM)
+
+    def finish(self) -> dict[str, Any]:
+        """Kill what engines left behind and say how each ended; negative codes are signals."""
+        self._kill_descendants()
+        return {"kind": "end", "reason": self.reason, "exit_codes": [process.wait() for process in self.engines]}
+
+    def _obey(self, line: str) -> None:
+        word, _, rest = line.strip().partition(" ")
+        if word == "go":
+            self.started_s = time.monotonic()
+            if self.job["deadline_s"] is not None:
+                self.term_at = self.started_s + self.job["deadline_s"]
+            for process in self.engines:
+                self._tell(process, line.strip())
+        elif word == "stop":
+            self.end("stopped", float(rest) if rest else None)
+
+    def _watch(self, now: float) -> None:
+        if self.term_at is not None and now >= self.term_at:
+            self.end("deadline")
+        if self.kill_at is not None and now >= self.kill_at:
+            self._signal(signal.SIGKILL)
+            self._kill_descendants()
+        lost = [process for process in self.engines if process.poll() not in (None, 0)]
+        if lost and self.kill_at is None:
+            self.end("engine lost")
+
+    def _tell(self, process: subprocess.Popen[bytes], line: str) -> None:
+        assert process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # a dead engine is noticed by poll()
+            process.stdin.write(line.encode() + b"\n")
+            process.stdin.flush()
+
+    def _signal(self, number: signal.Signals) -> None:
+        for process in self.engines:
+            if process.poll() is None:
+                with contextlib.suppress(ProcessLookupError):
+                    os.killpg(process.pid, number)
+
+    def _kill_descendants(self) -> None:
+        for child in psutil.Process().children(recursive=True):
+            if child.pid not in {process.pid for process in self.engines}:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    child.kill()
+
+
+def lifeline() -> Iterator[str | None]:
+    """Lines of standard input as they come, None when none came for a moment, "" at its end."""
+    fd = sys.stdin.fileno()
+    pending = b""
+    while True:
+        ready, _, _ = select.select([fd], [], [], TICK_S)
+        if not ready:
+            yield None
+            continue
+        data = os.read(fd, 65536)
+        if not data:
+            yield ""
+            return
+        *whole, pending = (pending + data).split(b"\n")
+        for line in whole:
+            yield line.decode() or None
+
+
+def _only_waiting() -> Iterator[str | None]:
+    while True:
+        time.sleep(TICK_S)
+        yield None
+
+
+def _note_parent_lost(supervisor: Supervisor) -> None:
+    """The parent can't write how the run ended any more, so it is done here, unless it was quicker."""
+    path = Path(supervisor.job["folder"]) / "end.json"
+    ran_s = time.monotonic() - supervisor.started_s if supervisor.started_s is not None else 0.0
+    end = {"reason": "parent lost", "message": "the process that started the load is gone", "planned_s": supervisor.job["planned_s"], "ran_s": ran_s}
+    temporary = path.with_name(".end.json.supervisor.tmp")
+    temporary.write_text(json.dumps(end), encoding="utf-8")
+    with contextlib.suppress(FileExistsError):
+        os.link(temporary, path)
+    temporary.unlink()
+
+
+def main() -> None:
+    # a stray signal must not end the supervisor before its engines; its parent ends it by the lifeline
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _prctl(PR_SET_CHILD_SUBREAPER, 1)
+    lines = lifeline()
+    job_line = next((line for line in lines if line is not None), "")
+    if not job_line:
+        return
+    supervisor = Supervisor(json.loads(job_line))
+    supervisor.start()
+    supervisor.run(lines)
+    end = supervisor.finish()
+    if supervisor.reason == "parent lost":
+        _note_parent_lost(supervisor)
+        return
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.write(json.dumps(end) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+"""The virtual user as Locust runs it: passes over the steps until it is told to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import gevent
+from gevent import GreenletExit
+from locust import User
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING
+
+from loadflow.engine.load.protocol import Client, UserProtocol
+from loadflow.engine.load.recorder import Recorder
+from loadflow.engine.load.step import Pauser, Step
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.resolve.data import Data
+from loadflow.engine.resolve.scope import Scope
+
+__all__ = ["Crew", "user_class"]
+
+# a pass in which nothing was sent (every condition said no, every template lacked a value) must not spin
+IDLE_PASS_S = 0.01
+
+
+class Crew:
+    """What all users of a process share: the compiled plan, the order of weighted picks, the data, the recorder."""
+
+    def __init__(self, plan: Plan, protocol: UserProtocol, steps: Sequence[Step], picks: Iterator[int] | None, data: Data, recorder: Recorder) -> None:
+        self.plan = plan
+        self.protocol = protocol
+        self.steps = steps
+        self.picks = picks
+        self.data = data
+        self.recorder = recorder
+        self.on_fatal: Callable[[BaseException], None] = lambda error: None
+        self._users = 0
+
+    def number(self) -> int:
+        """The next user's number, from 0; numbers are not used twice."""
+        self._users += 1
+        return self._users - 1
+
+
+def user_class(crew: Crew) -> type[User]:
+    """A Locust user class that runs this crew's plan. Locust starts and stops its users; the loop is ours."""
+
+    class PlanUser(User, Pauser):  # type: ignore[misc]  # locust is not typed for subclassing
+        host = crew.plan.host or ""
+
+        def run(self) -> None:
+            self._state = LOCUST_STATE_RUNNING
+            number = crew.number()
+            scope = Scope(crew.plan.variables, crew.data, user=number)
+            client = crew.protocol.new_client(crew.plan)
+            try:
+                self._passes(client, scope, number)
+            except GreenletExit:
+                return
+            except OSError as error:  # the hit log can't be written: a full disk
+                crew.on_fatal(error)
+            finally:
+                client.close()
+
+        def pause(self, seconds: float) -> None:
+            """Nothing is in flight now, so a stop may end the user here."""
+            if self._state != LOCUST_STATE_RUNNING:
+                raise GreenletExit
+            self._state = LOCUST_STATE_WAITING
+            gevent.sleep(seconds)
+            self._state = LOCUST_STATE_RUNNING
+
+        def _passes(self, client: Client, scope: Scope, number: int) -> None:
+            steps, picks, recorder = crew.steps, crew.picks, crew.recorder
+            low, high = crew.plan.wait_s
+            while True:
+                sent = False
+                for step in (steps[next(picks)],) if picks is not None else steps:
+                    if self._state != LOCUST_STATE_RUNNING:
+                        return
+                    sent = step.run(client, scope, number, recorder, self) or sent
+                if high > 0:
+                    self.pause(scope.rng.uniform(low, high))
+                elif not sent:
+                    self.pause(IDLE_PASS_S)
+
+        def context(self) -> dict[str, Any]:
+            return {}
+
+    return PlanUser

@@ -1,0 +1,86 @@
+"""What one LD_start_test will do, as values: all that the engine process needs to know, and nothing that acts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Literal
+
+from loadflow.engine.plan.shape import Stage
+from loadflow.engine.resolve.data import CsvSource
+
+__all__ = ["Plan", "Shard", "share"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything is validated and normalised; `steps` are plain JSON objects as `StartTest.steps` gives them.
+
+    The plan holds secrets (variables, headers), so it travels to the engine on a pipe only; what is written to disk is
+    `Redactor.value(plan.to_json())`.
+    """
+
+    protocol: str  # the user type, e.g. "fast_http_user"
+    mode: Literal["sequence", "weighted"]
+    steps: tuple[Mapping[str, Any], ...]
+    stages: tuple[Stage, ...]  # the load over time; one stage where no shape was asked for
+    duration_s: float | None  # when the load ends; None: only when it is stopped
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[CsvSource, ...] = ()
+    host: str | None = None
+    wait_s: tuple[float, float] = (0.0, 0.0)  # uniform between the two, after each pass
+    drain_s: float = 5.0
+    seed: int | None = None
+    max_body_bytes: int = 16 * 2**20
+    redact: tuple[str, ...] = ()
+    web_ui: tuple[str, int] | None = None
+
+    @property
+    def users(self) -> int:
+        """The most users there will be at any time."""
+        return max(stage.users for stage in self.stages)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+        return cls(
+            **{
+                **data,
+                "steps": tuple(data["steps"]),
+                "stages": tuple(Stage(**stage) for stage in data["stages"]),
+                "sources": tuple(CsvSource(**source) for source in data["sources"]),
+                "wait_s": tuple(data["wait_s"]),
+                "redact": tuple(data["redact"]),
+                "web_ui": tuple(data["web_ui"]) if data["web_ui"] else None,
+            }
+        )
+
+    def for_shard(self, shard: Shard) -> Plan:
+        """This plan with one process's share of users, spawn rate and throttles; the shares add up to the whole."""
+        stages = tuple(
+            replace(stage, users=share(stage.users, shard), spawn_rate=stage.spawn_rate / shard.count) for stage in self.stages
+        )
+        steps = tuple(
+            {**step, "throttle": {**step["throttle"], "rps": step["throttle"]["rps"] / shard.count}} if step.get("throttle") else step
+            for step in self.steps
+        )
+        return replace(self, stages=stages, steps=steps)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Which of how many engine processes."""
+
+    index: int = 0
+    count: int = 1
+
+
+def share(total: int, shard: Shard) -> int:
+    """How many of `total` are this shard's; shares differ by at most one and add up to `total`.
+
+    >>> [share(10, Shard(i, 3)) for i in range(3)]
+    [4, 3, 3]
+    """
+    return total // shard.count + (shard.index < total % shard.count)

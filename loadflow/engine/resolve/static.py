@@ -1,0 +1,87 @@
+"""What is missing before anything runs: every placeholder of a value, held against what the plan will have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+from loadflow.engine.resolve.fake import faker_methods, trouble_with
+from loadflow.engine.resolve.variables import suggestion
+from loadflow.engine.script.placeholders import Token, has_placeholder, scan
+
+__all__ = ["keys_with_placeholders", "missing_in", "tokens_in"]
+
+
+def missing_in(
+    value: Any,
+    *,
+    variables: Collection[str],
+    session: Collection[str] = (),
+    sources: Mapping[str, Collection[str]],
+    env: Collection[str],
+) -> list[str]:
+    """One message for each placeholder that can never have a value, in the order they stand; empty if all may have one.
+
+    `variables` and `session` are the names that are registered, given to the test or extracted by any of its steps; `sources`
+    gives the columns of each CSV source; `env` the names that are set. Whether a step that extracts runs in time can't be known
+    here: that is a `MissingValue` of the hit.
+
+    >>> missing_in("/${csv.users.nme}", variables=(), sources={"users": ("name",)}, env=())
+    ["${csv.users.nme}: csv source 'users' has no column 'nme'; did you mean 'name'?"]
+    """
+    found = {}
+    for key in keys_with_placeholders(value):
+        found[key] = f"{key!r}: a placeholder in a key; keys are names and stay as they are: put the placeholder into a value"
+    for token in tokens_in(value):
+        problem, way_out = _trouble(token, variables, session, sources, env)
+        if problem:
+            found.setdefault(token.text, f"{token.text}: {problem}; {way_out}")
+    return list(found.values())
+
+
+def tokens_in(value: Any) -> Iterator[Token]:
+    """Every placeholder in the strings of a JSON value, keys apart, in the order they stand."""
+    if isinstance(value, str):
+        yield from scan(value)
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from tokens_in(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from tokens_in(item)
+
+
+def keys_with_placeholders(value: Any) -> Iterator[str]:
+    """Every key of an object that has a `${` in it; such a key can't be sent."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            if has_placeholder(key):
+                yield key
+            yield from keys_with_placeholders(item)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from keys_with_placeholders(item)
+
+
+def _trouble(
+    token: Token, variables: Collection[str], session: Collection[str], sources: Mapping[str, Collection[str]], env: Collection[str]
+) -> tuple[str, str]:
+    """What is wrong with one placeholder and the way out; two empty texts if nothing is."""
+    name = token.parts[0] if token.parts else ""
+    match token.kind:
+        case "var" if name not in variables:
+            return f"no variable {name!r}", suggestion(name, variables) or "register it, or let a step extract it"
+        case "session" if name not in session:
+            return f"no session value {name!r}", suggestion(name, session) or "let a step extract it with scope 'session'"
+        case "env" if name not in env:
+            return f"no environment variable {name!r}", suggestion(name, env) or "set it before the run"
+        case "csv" if name not in sources:
+            return f"no csv source {name!r}", suggestion(name, sources) or "register it, or add it to csv_sources"
+        case "csv" if token.parts[1] not in sources[name]:
+            column = token.parts[1]
+            return f"csv source {name!r} has no column {column!r}", suggestion(column, sources[name]) or f"it has {', '.join(sources[name])}"
+        case "faker" if trouble := trouble_with(name):
+            return trouble, suggestion(name, faker_methods()) or "see faker.readthedocs.io for the methods there are"
+        case "bad":
+            return token.problem, token.hint
+    return "", ""

@@ -1,0 +1,150 @@
+"""CSV sources: which files are tables, and who gets which row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from loadflow.engine.resolve.data import CsvSource, Data, Mode, Rows, Table, load_rows
+from loadflow.engine.resolve.missing import MissingValue
+from loadflow.errors import CommandError
+
+READ = [
+    ("a plain table", b"a,b\n1,2\n3,4\n", ("a", "b"), [("1", "2"), ("3", "4")]),
+    ("one without a last line end", b"a\n1", ("a",), [("1",)]),
+    ("Windows line ends", b"a,b\r\n1,2\r\n", ("a", "b"), [("1", "2")]),
+    ("a byte order mark", b"\xef\xbb\xbfa\n1\n", ("a",), [("1",)]),
+    ("empty lines are no rows", b"\n\na\n\n1\n\n\n2\n\n", ("a",), [("1",), ("2",)]),
+    ("quoted commas, quotes and line ends", b'a,b\n"1,2","x ""y""\nz"\n', ("a", "b"), [("1,2", 'x "y"\nz')]),
+    ("blanks around column names", b" a , b\n 1 ,2\n", ("a", "b"), [(" 1 ", "2")]),
+    ("empty cells", b"a,b\n,\n", ("a", "b"), [("", "")]),
+    ("letters beyond ASCII", "ä\nzoë\n".encode(), ("ä",), [("zoë",)]),
+]
+
+
+def source(path: Path, content: bytes | None = None, mode: Mode = "cycle") -> CsvSource:
+    if content is not None:
+        path.write_bytes(content)
+    return CsvSource("users", str(path), mode)
+
+
+@pytest.mark.parametrize(("content", "columns", "rows"), [row[1:] for row in READ], ids=[row[0] for row in READ])
+def test_a_file_is_read(tmp_path: Path, content: bytes, columns: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    table = load_rows(source(tmp_path / "users.csv", content))
+    assert (table.columns, table.rows) == (columns, rows)
+
+
+REFUSED = [
+    ("no file", None, "", "no such file; give a path that exists"),
+    ("an empty file", b"", "", "is empty; write the column names in the first line"),
+    ("only empty lines", b"\n\n", "", "is empty; write"),
+    ("no rows", b"a,b\n", "", "has column names but no rows; add at least one row"),
+    ("a column twice", b"a,b,a\n1,2,3\n", ":1", "column 'a' is there twice; give each column a name of its own"),
+    ("a column without a name", b"a,,c\n1,2,3\n", ":1", "column 2 has no name; name every column"),
+    ("a long row", b"a,b\n1,2\n1,2,3\n", ":3", "3 cells where the header names 2 columns; quote cells that contain a comma"),
+    ("a short row", b"a,b\n1\n", ":2", "1 cells where the header names 2 columns; write an empty cell"),
+    ("not UTF-8", b"a\nok\n\xe4\n", ":3", "is not UTF-8 (invalid continuation byte); save the file as UTF-8"),
+    ("not UTF-8 far into the file", b"a\n" + b"ok\n" * 50_000 + b"\xff\n", ":50002", "is not UTF-8 (invalid start byte)"),
+    ("a quote that is never closed", b'a,b\n1,"2\n3,4\n', ":3", "is no valid CSV: unexpected end of data; put cells"),
+]
+
+
+@pytest.mark.parametrize(("content", "line", "text"), [row[1:] for row in REFUSED], ids=[row[0] for row in REFUSED])
+def test_a_file_is_refused(tmp_path: Path, content: bytes | None, line: str, text: str) -> None:
+    path = tmp_path / "users.csv"
+    with pytest.raises(CommandError) as caught:
+        load_rows(source(path, content))
+    assert str(caught.value).startswith(f"csv source 'users': {path}{line}: {text}")
+
+
+def test_a_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(CommandError, match="can't be read: Is a directory"):
+        load_rows(source(tmp_path))
+
+
+def test_every_bad_line_is_named_up_to_twenty(tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as caught:
+        load_rows(source(tmp_path / "users.csv", b"a\n" + b"1,2\n" * 30))
+    assert len(caught.value.mistakes) == 20
+
+
+def test_loading_names_the_mistakes_of_all_files(tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as caught:
+        Data.load([CsvSource("a", str(tmp_path / "a")), CsvSource("b", str(tmp_path / "b"))])
+    assert [mistake.message for mistake in caught.value.mistakes] == ["no such file"] * 2
+
+
+def rows(count: int, mode: Mode, shard: int = 0, shards: int = 1, seed: int | None = None) -> Rows:
+    table = Table(("n",), [(str(n),) for n in range(count)])
+    return Rows(CsvSource("r", "r.csv", mode), table, shard=shard, shards=shards, seed=seed)
+
+
+def take(source: Rows, most: int) -> list[int]:
+    taken = []
+    for _ in range(most):
+        try:
+            taken.append(int(source.take()[0]))
+        except MissingValue:
+            break
+    return taken
+
+
+HANDED_OUT: list[tuple[str, Rows, list[int]]] = [
+    ("cycle starts over", rows(3, "cycle"), [0, 1, 2, 0, 1, 2, 0]),
+    ("cycle of one row", rows(1, "cycle"), [0] * 7),
+    ("cycle on the second shard of two", rows(4, "cycle", 1, 2), [1, 3, 1, 3, 1, 3, 1]),
+    ("cycle goes on where an endless file would", rows(3, "cycle", 0, 2), [0, 2, 1, 0, 2, 1, 0]),
+    ("cycle with more shards than rows", rows(2, "cycle", 2, 3), [0, 1, 0, 1, 0, 1, 0]),
+    ("once ends", rows(3, "once"), [0, 1, 2]),
+    ("once on the second shard of two", rows(5, "once", 1, 2), [1, 3]),
+    ("once with more shards than rows", rows(2, "once", 2, 3), []),
+]
+
+
+@pytest.mark.parametrize(("source", "numbers"), [row[1:] for row in HANDED_OUT], ids=[row[0] for row in HANDED_OUT])
+def test_rows_are_handed_out(source: Rows, numbers: list[int]) -> None:
+    assert take(source, 7) == numbers
+
+
+@given(st.integers(1, 60), st.integers(1, 12))
+def test_under_once_all_shards_together_give_each_row_exactly_once(count: int, shards: int) -> None:
+    taken = [number for shard in range(shards) for number in take(rows(count, "once", shard, shards), count + 1)]
+    assert sorted(taken) == list(range(count))
+
+
+@given(st.integers(1, 20), st.integers(1, 6), st.integers(1, 5))
+def test_under_cycle_all_shards_together_give_each_row_equally_often(count: int, shards: int, rounds: int) -> None:
+    taken = [number for shard in range(shards) for number in take(rows(count, "cycle", shard, shards), count * rounds)]
+    assert {taken.count(number) for number in range(count)} == {shards * rounds}
+
+
+def test_random_repeats_with_its_seed_and_differs_between_shards_and_without_one() -> None:
+    walks = [rows(1000, "random", shard, 2, seed) for shard, seed in ((0, 1), (0, 1), (1, 1), (0, 2), (0, None), (0, None))]
+    first, same, *others = (tuple(take(walk, 20)) for walk in walks)
+    assert first == same
+    assert len({first, *others}) == 5
+
+
+def test_a_sources_own_seed_goes_before_the_plans() -> None:
+    table = Table(("n",), [(str(n),) for n in range(1000)])
+    walks = [Rows(CsvSource("r", "r.csv", "random", seed=5), table, seed=seed) for seed in (1, 2, None)]
+    assert len({tuple(take(walk, 20)) for walk in walks}) == 1
+
+
+def test_random_gives_every_row() -> None:
+    assert set(take(rows(5, "random", seed=1), 300)) == {0, 1, 2, 3, 4}
+
+
+def test_a_shards_share_is_named_when_it_runs_out() -> None:
+    source = rows(5, "once", 1, 2)
+    take(source, 2)
+    with pytest.raises(MissingValue, match=r"ran out after 2 rows \(the share of engine process 2 of 2\)"):
+        source.take()
+
+
+def test_a_shard_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="shard 2 of 2"):
+        rows(1, "cycle", 2, 2)
