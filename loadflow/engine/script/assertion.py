@@ -1,0 +1,115 @@
+"""What a response must be, and what is kept of it: the entries of `assertions` and `extract`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
+
+from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
+from loadflow.engine.script.part import A_LIST, A_NUMBER, BY_KIND, Choice, Int, Name, Part, Positive, Templated, Text
+
+__all__ = ["ASSERTIONS", "Assertion", "Extract"]
+
+Status = Annotated[Int, Field(ge=100, le=599)]
+
+
+class StatusAssertion(Part):
+    """The status is `value`, or one of them."""
+
+    noun: ClassVar[str] = "a status_code assertion"
+    type: Annotated[str, Choice("assertion", ("status_code",), any_case=True)]
+    value: Templated[
+        Annotated[
+            Annotated[Status, A_NUMBER] | Annotated[Annotated[list[Templated[Status]], Field(min_length=1)], A_LIST],
+            BY_KIND,
+        ]
+    ]
+
+
+class TextAssertion(Part):
+    """The body has `value` in it, or does not."""
+
+    noun: ClassVar[str] = "a contains assertion"
+    type: Annotated[str, Choice("assertion", ("contains", "not_contains"), any_case=True)]
+    value: Text
+
+
+class JsonPathAssertion(Part):
+    """What lies at `path` of the JSON body equals `value`, of any JSON type."""
+
+    noun: ClassVar[str] = "a json_path assertion"
+    type: Annotated[str, Choice("assertion", ("json_path",), any_case=True)]
+    path: Name
+    value: Any
+
+
+class HeaderAssertion(Part):
+    """The header `name`, in any case, equals `value`."""
+
+    noun: ClassVar[str] = "a header assertion"
+    type: Annotated[str, Choice("assertion", ("header",), any_case=True)]
+    name: Name
+    value: Text
+
+
+class TimeAssertion(Part):
+    """The response took at most `max_ms` milliseconds."""
+
+    noun: ClassVar[str] = "a response_time assertion"
+    type: Annotated[str, Choice("assertion", ("response_time",), any_case=True)]
+    max_ms: Templated[Positive]
+
+
+ASSERTIONS = ("status_code", "contains", "not_contains", "json_path", "header", "response_time")
+_TYPE = Choice("assertion", ASSERTIONS, any_case=True)
+
+
+def _known_type(value: object) -> object:
+    """`value`, if it says which assertion it is."""
+    if not isinstance(value, dict):
+        raise wrong(f"must be an object, not {kind_of(value)}", 'for example {"type": "status_code", "value": 200}')
+    if "type" not in value:
+        raise wrong("is missing", f"allowed: {', '.join(ASSERTIONS)}", "type")
+    try:
+        _TYPE.read(value["type"])
+    except ValidationError as error:
+        raise bundle(Fault(("type", *fault.loc), fault.message, fault.hint) for fault in faults_of(error)) from None
+    return value
+
+
+def _tag(value: Any) -> str:
+    word = str(value.get("type") if isinstance(value, dict) else getattr(value, "type", "")).lower()
+    return TAG + ("contains" if word == "not_contains" else word)
+
+
+Assertion = Annotated[
+    Annotated[StatusAssertion, Tag(f"{TAG}status_code")]
+    | Annotated[TextAssertion, Tag(f"{TAG}contains")]
+    | Annotated[JsonPathAssertion, Tag(f"{TAG}json_path")]
+    | Annotated[HeaderAssertion, Tag(f"{TAG}header")]
+    | Annotated[TimeAssertion, Tag(f"{TAG}response_time")],
+    Discriminator(_tag),
+    BeforeValidator(_known_type),
+]
+
+
+class Extract(Part):
+    """One value kept from a response: `var` is its name, `scope` where `${var.…}` or `${session.…}` finds it."""
+
+    noun: ClassVar[str] = "an extract entry"
+    var: Name
+    from_: Annotated[str, Choice("source of an extract", ("json_path", "header", "status_code"))] = Field("json_path", alias="from")
+    path: Name | None = None
+    name: Name | None = None
+    scope: Annotated[str, Choice("scope", ("var", "session"))] = "var"
+
+    @classmethod
+    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+        source = raw.get("from", "json_path")
+        for wanted_by, key in (("json_path", "path"), ("header", "name")):
+            if source == wanted_by and raw.get(key) is None:
+                yield Fault((key,), "is missing", f"an extract from {source} needs {key!r}")
+            elif source in ("json_path", "header", "status_code") and source != wanted_by and raw.get(key) is not None:
+                yield Fault((key,), f"has no meaning for an extract from {source}", f"remove it, or write \"from\": \"{wanted_by}\"")

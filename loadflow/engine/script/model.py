@@ -1,0 +1,196 @@
+"""What `LD_start_test` takes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
+
+from loadflow.engine.script.mistakes import Fault, faults_of, wrong
+from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Text
+from loadflow.engine.script.placeholders import has_placeholder
+from loadflow.engine.script.scenario import Mode, Tasks, plain_steps
+from loadflow.engine.script.shape import SHAPES, Soak, Spike, Stages
+from loadflow.engine.script.step import SettledSpan
+
+__all__ = ["USERS", "CsvSource", "StartTest", "UserDetail", "WebUi"]
+
+USERS = ("fast_http_user", "http_user")
+
+Count = Annotated[Int, Field(ge=1)]
+Port = Annotated[Int, Field(ge=1, le=65535)]
+Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
+
+
+def _target(url: str, info: ValidationInfo) -> str:
+    """`url`, if it is an absolute http or https URL, or may become one when its placeholders are filled in."""
+    if has_placeholder(url):
+        if info.context and info.context.get("final"):
+            raise wrong("still holds a placeholder", "its value must be known before the run starts")
+        return url
+    if not _is_absolute(url):
+        raise wrong("is no http or https URL", 'write it whole, for example "https://shop.example"')
+    return url
+
+
+def _is_absolute(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number, half an IPv6 address
+        return False
+
+
+Target = Annotated[Name, AfterValidator(_target)]
+
+
+def _filled_in(config: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    """`config`, without placeholders when the run is about to start; its keys are checked by the model of its shape."""
+    if info.context and info.context.get("final") and "${" in json.dumps(config, default=str):
+        raise wrong("still holds a placeholder", "its values must be known before the run starts")
+    return config
+
+
+class UserDetail(Part):
+    """Which client sends the requests."""
+
+    noun: ClassVar[str] = "user_detail_dict"
+    user: Annotated[str, Choice("user type", USERS)] = "fast_http_user"
+    host: Target | None = None
+
+
+class WebUi(Part):
+    """Where the web UI listens while the test runs."""
+
+    noun: ClassVar[str] = "web_ui_dict"
+    host: Name = "127.0.0.1"
+    port: Settled[Port] = 8089
+
+
+class CsvSource(Part):
+    """A file of rows with a header, for `${csv.NAME.COLUMN}`. `cycle` false is the older way to write mode once."""
+
+    noun: ClassVar[str] = "a csv source"
+    name: Name
+    file_path: Name
+    mode: Annotated[str, Choice("mode of a csv source", ("cycle", "once", "random"))] = "cycle"
+    cycle: Flag | None = None
+    seed: Int | None = None
+
+    @classmethod
+    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+        mode, cycle = raw.get("mode"), raw.get("cycle")
+        if isinstance(cycle, bool) and isinstance(mode, str) and (mode == "cycle") is not cycle:
+            yield Fault(("cycle",), f"contradicts mode {mode!r}", "keep mode and remove cycle")
+
+    def order(self) -> str:
+        """How rows are handed out: cycle, once or random."""
+        return "once" if self.cycle is False else self.mode
+
+
+class StartTest(Part):
+    """The arguments of one load test.
+
+    Scalars may be placeholders in a script; validated with context `{"final": True}` they must be values.
+    """
+
+    noun: ClassVar[str] = "LD_start_test"
+
+    user_detail_dict: UserDetail
+    user_count: Settled[Count] = 50
+    spawn_rate: Settled[Positive] = 10.0
+    test_time: Settled[Positive] | None = 60.0
+    web_ui_dict: WebUi | None = None
+    runner_mode: Annotated[str, Choice("runner mode", ("local",), later=("master", "worker"))] = "local"
+    load_shape: Annotated[str, Choice("load shape", tuple(SHAPES))] | None = None
+    shape_config: Annotated[dict[str, Any], AfterValidator(_filled_in)] | None = None
+    tasks: Tasks
+    variables: dict[str, Any] = Field(default={})
+    csv_sources: list[CsvSource] = Field(default=[])
+    host: Target | None = None
+    wait_time: Settled[Annotated[Annotated[Seconds, A_NUMBER] | Annotated[SettledSpan, AN_OBJECT], BY_KIND]] | None = None
+    processes: Settled[Count] = 1
+    drain_time: Settled[Seconds] = 5.0
+    seed: Settled[Int] | None = None
+    max_failure_rate: Settled[Share] = 0.0
+    label: Text | None = None
+    redact: list[Name] = Field(default=[])
+    max_body_bytes: Settled[Count] = 16 * 1024 * 1024
+
+    @classmethod
+    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+        yield from _shape_faults(raw)
+        yield from _relative_urls(raw)
+        yield from _repeated_sources(raw)
+        processes = raw.get("processes")
+        if raw.get("web_ui_dict") is not None and isinstance(processes, int) and processes > 1:
+            yield Fault(("web_ui_dict",), f"the web UI shows one process only, and processes is {processes}", "remove one of the two")
+
+    @property
+    def target(self) -> str | None:
+        """What relative URLs are relative to; None when every URL is absolute."""
+        return self.host or self.user_detail_dict.host
+
+    def shape(self) -> Stages | Spike | Soak | None:
+        """The load shape with its defaults filled in; None: `user_count` users for `test_time` seconds."""
+        return None if self.load_shape is None else SHAPES[self.load_shape].model_validate(self.shape_config)
+
+    def steps(self) -> tuple[Mode, tuple[dict[str, Any], ...]]:
+        """How a user goes through the steps, and the steps as plain JSON objects.
+
+        Each has `method` (upper case), `request_url`, `weight`, and the other keys that were written.
+        """
+        return plain_steps(self.tasks)
+
+
+def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+    shape, config = raw.get("load_shape"), raw.get("shape_config")
+    if shape is None and config is not None:
+        yield Fault(("shape_config",), "has no meaning without load_shape", f"set load_shape to {', '.join(SHAPES)}, or remove it")
+    elif shape is not None and config is None:
+        yield Fault(("shape_config",), "is missing", "load_shape says which shape, shape_config how big and how long")
+    elif isinstance(shape, str) and shape in SHAPES and isinstance(config, dict):
+        try:
+            SHAPES[shape].model_validate(config)
+        except ValidationError as error:
+            yield from (Fault(("shape_config", *fault.loc), fault.message, fault.hint) for fault in faults_of(error))
+
+
+def _relative_urls(raw: dict[str, Any]) -> Iterable[Fault]:
+    detail = raw.get("user_detail_dict")
+    hosted = raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
+    for loc, step in _raw_steps(raw.get("tasks"), ("tasks",)):
+        key = "request_url" if step.get("request_url") is not None else "url"
+        url = step.get(key)
+        if not isinstance(url, str) or not url or url.startswith("${"):
+            continue
+        if "://" in url.split("?", 1)[0]:
+            if not has_placeholder(url) and not _is_absolute(url):
+                yield Fault((*loc, key), "is no http or https URL", "write it like https://shop.example/path, or relative to host")
+        elif not hosted:
+            yield Fault((*loc, key), "is relative, and there is no host", "write the URL whole, or set host to what it is relative to")
+
+
+def _raw_steps(tasks: object, loc: tuple[int | str, ...]) -> Iterable[tuple[tuple[int | str, ...], dict[str, Any]]]:
+    if isinstance(tasks, dict) and ("mode" in tasks or "tasks" in tasks):
+        tasks, loc = tasks.get("tasks"), (*loc, "tasks")
+    entries: Iterable[tuple[int | str, Any]] = ()
+    if isinstance(tasks, dict):
+        entries = tasks.items()
+    elif isinstance(tasks, list):
+        entries = enumerate(tasks)
+    return [((*loc, key), step) for key, step in entries if isinstance(step, dict)]
+
+
+def _repeated_sources(raw: dict[str, Any]) -> Iterable[Fault]:
+    sources = raw.get("csv_sources")
+    seen: set[str] = set()
+    for index, source in enumerate(sources if isinstance(sources, list) else ()):
+        name = source.get("name") if isinstance(source, dict) else None
+        if isinstance(name, str):
+            if name in seen:
+                yield Fault(("csv_sources", index, "name"), "another source of this test has this name", "give each its own")
+            seen.add(name)
