@@ -68,11 +68,11 @@ def size_text(size_bytes: float) -> str:
 def span_text(seconds: float) -> str:
     """How long something took.
 
-    >>> span_text(7.04), span_text(90), span_text(3600), span_text(93_780)
-    ('7.0 s', '1 min 30 s', '1 h', '1 d 2 h 3 min')
+    >>> span_text(7.04), span_text(30), span_text(90), span_text(3600), span_text(93_780)
+    ('7.0 s', '30 s', '1 min 30 s', '1 h', '1 d 2 h 3 min')
     """
     if seconds < 59.95:
-        return f"{seconds:.1f} s"
+        return f"{seconds:.0f} s" if seconds == round(seconds) else f"{seconds:.1f} s"
     left, parts = round(seconds), []
     for size, unit in ((86_400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         amount, left = divmod(left, size)

@@ -82,7 +82,7 @@ def load_words(summary: Summary) -> tuple[str, str]:
     service = summary.overall.service
     if service is None:
         return (
-            "Users in a closed loop",
+            _loop_words(summary),
             "Response time = service time, from sending a request to the end of its answer. Each user waits for its answer before "
             "it goes on, so a slow target is asked less often: waiting that the target caused is not visible in these latencies.",
         )
@@ -91,6 +91,18 @@ def load_words(summary: Summary) -> tuple[str, str]:
         "Response time runs from the moment a request was due, so waiting that the target caused is part of it. "
         f"Service time, from sending, stands beside it (p99 {latency_text(service.p99_ms)}).",
     )
+
+
+def _loop_words(summary: Summary) -> str:
+    """With the users and how they come, where one run says so."""
+    if len(summary.runs) != 1:
+        return "Users in a closed loop"
+    run = summary.runs[0]
+    shape, spawn = run.plan.get("load_shape"), run.plan.get("spawn_rate")
+    words = f"{count_text(run.users)} {'user' if run.users == 1 else 'users'} in a closed loop"
+    if isinstance(shape, str) and shape:
+        return f"{words}, load shape {clip(shape, SHORT)}"
+    return f"{words}, {spawn:g} more each second" if isinstance(spawn, int | float) and 0 < spawn < run.users else words
 
 
 def run_facts(summary: Summary) -> tuple[list[list[tuple[str, str]]], int]:
@@ -106,7 +118,7 @@ def key_figures(summary: Summary) -> list[tuple[str, str, str]]:
     rate = rate_text(overall.rate_per_s)
     figures = [
         ("Requests", count_text(overall.count), f"in {span_text(summary.duration_s)}"),
-        ("Achieved rate", f"{rate}/s", "requests per second"),
+        ("Achieved rate", f"{rate}/s", "on average"),
         ("Failed", percent_text(overall.failure_rate), f"{count_text(overall.failures)} of {count_text(overall.count)}"),
         ("Median", latency_text(latency.p50_ms), "p50 response time"),
         ("p95", latency_text(latency.p95_ms), "95 % were faster"),

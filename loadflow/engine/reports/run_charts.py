@@ -42,8 +42,7 @@ def charts_of(timeline: Timeline, latency: Latency) -> list[Chart]:
     bins = timeline.bins()
     if not any(one.hits for one in bins):
         return []
-    width = span_text(timeline.width_s) if timeline.width_s > 1 else "1 s"
-    note = f"each point: {width}"
+    note = f"each point: {span_text(timeline.width_s)}" + ("; pauses between the runs left out" if timeline.marks else "")
     return [
         _rate(timeline, bins, note),
         _latency(timeline, bins, note),
@@ -75,7 +74,15 @@ def _rate(timeline: Timeline, bins: Sequence[Bin], note: str) -> Chart:
     layers = [Layer("successes", "s-ok", good, area=True), Layer("failures", "s-fail", bad, area=True)]
     description = f"Requests per second over time, successes and failures stacked; at most {rate_text(highest)} per second."
     return _over_time(
-        "rate", "Request rate", note, timeline, layers, linear_scale(highest, rate_text), "requests per second", description, rate_text
+        "rate",
+        "Request rate",
+        note,
+        timeline,
+        layers,
+        linear_scale(highest, lambda rate: f"{rate:,.0f}" if rate == round(rate) else f"{rate:g}"),
+        "requests per second",
+        description,
+        rate_text,
     )
 
 
@@ -100,7 +107,7 @@ def _latency(timeline: Timeline, bins: Sequence[Bin], note: str) -> Chart:
     known = [value for layer in layers for value in layer.values if value is not None]
     highest, lowest = max(known), max(min(known), LOWEST_NS / 1e6)
     logarithmic = highest / lowest > LOG_FROM_RATIO
-    scale = log_scale(lowest, highest, latency_text) if logarithmic else linear_scale(highest, _axis_text)
+    scale = log_scale(lowest, highest, _axis_text) if logarithmic else linear_scale(highest, _axis_text)
     y_title = "response time, logarithmic" if logarithmic else "response time"
     description = (
         f"Percentiles 50, 95 and 99 of the response time over time; between {latency_text(min(known))} and {latency_text(highest)}."
@@ -141,10 +148,10 @@ def _over_time(
 
 def _distribution(total: Bin, latency: Latency) -> Chart:
     """Bars of equal width on a logarithmic axis: how many requests took how long."""
-    plot = Plot(width=1140, height=260)
+    plot = Plot(width=1140, height=260, right=30)
     response = total.response()
     lowest, highest = max(float(response.min_ns), LOWEST_NS), max(float(response.max_ns), LOWEST_NS)
-    x_scale = log_scale(lowest / 1.02, highest * 1.02, lambda ns: latency_text(ns / 1e6))
+    x_scale = log_scale(lowest / 1.02, highest * 1.02, lambda ns: _axis_text(ns / 1e6))
     good, bad = _bars(total.succeeded, x_scale), _bars(total.failed, x_scale)
     y_scale = linear_scale(float((good + bad).max()), lambda value: count_text(round(value)), whole=True)
     parts = [axes(plot, x_scale, y_scale, x_title="response time, logarithmic", y_title="requests")]
@@ -184,5 +191,5 @@ def _bars(histogram: Histogram, scale: Scale) -> np.ndarray[tuple[int], np.dtype
 def _axis_text(ms: float) -> str:
     """As `latency_text`, without the zeros that round numbers don't need."""
     if ms >= 1000:
-        return f"{ms / 1000:g} s"
-    return f"{ms:g} ms" if ms >= 1 or ms == 0 else f"{ms * 1000:g} µs"
+        return f"{ms / 1000:.4g} s"
+    return f"{ms:.4g} ms" if ms >= 1 or ms == 0 else f"{ms * 1000:.4g} µs"
