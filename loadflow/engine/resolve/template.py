@@ -15,7 +15,7 @@ from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.script.placeholders import Token, has_placeholder, pieces, whole
 from loadflow.errors import Mistake, ScriptError
 
-__all__ = ["Compiled", "compile_value", "text_of"]
+__all__ = ["Compiled", "Compiler", "compile_value", "text_of"]
 
 Render = Callable[[Scope], Any]
 
@@ -38,6 +38,9 @@ class Compiled:
 
     def __repr__(self) -> str:
         return f"Compiled({self.value!r})" if self.is_static else "Compiled(<dynamic>)"
+
+
+Compiler = Callable[[Any], Compiled]  # `compile_value` with a plan's constants and environment filled in
 
 
 def compile_value(value: Any, constants: Mapping[str, Any], env: Mapping[str, str] | None = None) -> Compiled:

@@ -1,0 +1,251 @@
+"""`fast_http_user`: HTTP/1.1 on gevent sockets with geventhttpclient's parser, one kept connection per user and origin.
+
+A request is the prepared bytes of its step, with at most a Cookie field added; nothing is sent twice behind the script's
+back. A connection that the server closed while it was idle is found out before the next request is written.
+"""
+
+from __future__ import annotations
+
+import errno
+import ssl
+import time
+from functools import lru_cache
+from typing import Any
+
+import gevent
+import gevent.select
+import gevent.socket
+import gevent.ssl
+from geventhttpclient.response import HTTPParseError, HTTPResponse
+from requests.certs import where as ca_bundle
+
+from loadflow.engine.load.cookies import Cookies
+from loadflow.engine.load.http_reply import HttpReply, status_failure
+from loadflow.engine.load.http_request import HttpRequest, HttpStep, redirected
+from loadflow.engine.load.protocol import HitFailure, UserProtocol
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.records.outcome import Outcome
+
+__all__ = ["FAST_HTTP", "FastHttpClient"]
+
+BLOCK_BYTES = 65_536
+MAX_HEAD_BYTES = 256 * 1024
+MAX_REDIRECTS = 30
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+IDLE_CHECK_S = 0.05  # a connection that was used a moment ago is taken to be open
+
+
+class _Parser(HTTPResponse):  # type: ignore[misc]  # geventhttpclient is compiled
+    """Collects a body up to a limit."""
+
+    def __init__(self, method: str, max_body_bytes: int) -> None:
+        super().__init__(method)
+        self.body = bytearray()
+        self.too_large = False
+        self._left = max_body_bytes
+
+    def _on_body(self, part: bytes) -> None:
+        self._left -= len(part)
+        if self._left < 0:
+            self.too_large = True
+        else:
+            self.body += part
+
+
+class _Connection:
+    __slots__ = ("socket", "used_s")
+
+    def __init__(self, socket: Any) -> None:
+        self.socket = socket
+        self.used_s = 0.0
+
+    def is_dead(self) -> bool:
+        """Whether the peer closed it, or said something unasked, while it was idle."""
+        if time.monotonic() - self.used_s < IDLE_CHECK_S:
+            return False
+        try:
+            self.socket._sock.recv(1, gevent.socket.MSG_PEEK | gevent.socket.MSG_DONTWAIT)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        except (OSError, ValueError, AttributeError):
+            return self._is_dead_tls()
+        return True
+
+    def _is_dead_tls(self) -> bool:
+        """A TLS socket takes no flags; whether it can be read is as good: nothing is due."""
+        try:
+            return bool(gevent.select.select([self.socket], [], [], 0)[0])
+        except (OSError, ValueError):
+            return True
+
+
+class FastHttpClient:
+    """One virtual user's connections and cookies."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._max_body_bytes = plan.max_body_bytes
+        self._connections: dict[tuple[Any, ...], _Connection] = {}
+        self._cookies = Cookies()
+
+    def perform(self, request: HttpRequest) -> HttpReply:
+        """Raises HitFailure; socket errors pass through for the protocol's table."""
+        timer = gevent.Timeout.start_new(request.timeout_s)
+        try:
+            return self._follow(request)
+        except gevent.Timeout as fired:
+            if fired is not timer:
+                raise
+            self._forget(request)
+            raise HitFailure(Outcome.TIMEOUT, f"no whole answer within {request.timeout_s:g} s") from None
+        except BaseException:
+            self._forget(request)
+            raise
+        finally:
+            timer.close()
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.socket.close()
+        self._connections.clear()
+
+    def _follow(self, request: HttpRequest) -> HttpReply:
+        reply = self._exchange(request)
+        followed = sent = received = 0
+        while request.allow_redirects and reply.status in REDIRECTS and (location := reply.header("location")) is not None:
+            if followed == MAX_REDIRECTS:
+                raise HitFailure(Outcome.REDIRECT, f"more than {MAX_REDIRECTS} redirects", reply)
+            followed += 1
+            sent, received = sent + reply.sent_bytes, received + reply.received_bytes
+            request = redirected(request, reply.status, location)
+            reply = self._exchange(request)
+        if followed:
+            reply.sent_bytes += sent
+            reply.received_bytes += received
+            reply.redirects = followed
+        return reply
+
+    def _exchange(self, request: HttpRequest) -> HttpReply:
+        key = _key(request)
+        connection = self._connections.get(key)
+        if connection is None or connection.is_dead():
+            if connection is not None:
+                connection.socket.close()
+            connection = self._connections[key] = self._connect(request)
+        cookies = self._cookies.header_for(request)
+        head = request.head + b"Cookie: " + cookies.encode("latin-1", "replace") + b"\r\n\r\n" if cookies else request.head + b"\r\n"
+        data = head + request.body if request.body else head
+        parser, received = self._converse(connection, request, data)
+        connection.used_s = time.monotonic()
+        if parser.should_close():
+            connection.socket.close()
+            del self._connections[key]
+        fields = parser.info()
+        if "set-cookie" in fields:
+            self._cookies.store(request, fields.items())
+        reply = HttpReply(
+            parser.get_code(),
+            parser.status_message or "",
+            fields,
+            parser.body,
+            url=request.url,
+            sent_bytes=len(data),
+            received_bytes=received,
+            max_body_bytes=self._max_body_bytes,
+        )
+        if parser.too_large:
+            raise HitFailure(Outcome.TOO_LARGE, f"the body is over max_body_bytes ({self._max_body_bytes:,})", reply)
+        return reply
+
+    def _converse(self, connection: _Connection, request: HttpRequest, data: bytes) -> tuple[_Parser, int]:
+        """Send, then read until the message is complete."""
+        parser = _Parser(request.method, self._max_body_bytes)
+        received = 0
+        try:
+            connection.socket.sendall(data)
+        except OSError as error:
+            # the server may have answered early and closed: its answer says more than our broken pipe
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+                raise
+        while True:
+            block = connection.socket.recv(BLOCK_BYTES)
+            received += len(block)
+            parser.feed(block)
+            if parser.message_complete and parser.get_code() >= 200:
+                return parser, received
+            if not block:
+                what = "the body was whole" if parser.headers_complete else "an answer" if received == 0 else "the header fields were whole"
+                raise HitFailure(Outcome.CLOSED, f"the connection was closed before {what}")
+            if parser.too_large:
+                return parser, received
+            if not parser.headers_complete and received > MAX_HEAD_BYTES:
+                raise HitFailure(Outcome.PROTOCOL, f"over {MAX_HEAD_BYTES:,} bytes of header fields")
+
+    def _connect(self, request: HttpRequest) -> _Connection:
+        limit = gevent.Timeout.start_new(request.connect_timeout_s)
+        try:
+            try:
+                plain = gevent.socket.create_connection((request.host, request.port))
+            except gevent.Timeout as fired:
+                if fired is not limit:
+                    raise
+                raise HitFailure(Outcome.TIMEOUT, f"not connected within {request.connect_timeout_s:g} s") from None
+            except gevent.socket.gaierror:
+                raise
+            except OSError as error:
+                raise HitFailure(Outcome.CONNECT, f"{type(error).__name__}: {error.strerror or error}") from None
+            plain.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+            if request.scheme == "http":
+                return _Connection(plain)
+            try:
+                return _Connection(_tls_context(request.verify, request.cert).wrap_socket(plain, server_hostname=request.host))
+            except gevent.Timeout as fired:
+                plain.close()
+                if fired is not limit:
+                    raise
+                raise HitFailure(Outcome.TIMEOUT, f"no TLS session within {request.connect_timeout_s:g} s") from None
+            except OSError as error:
+                plain.close()
+                raise HitFailure(Outcome.TLS, f"{type(error).__name__}: {error.strerror or error}") from None
+        finally:
+            limit.close()
+
+    def _forget(self, request: HttpRequest) -> None:
+        """After a failure no connection of this request can be trusted to be between two messages."""
+        connection = self._connections.pop(_key(request), None)
+        if connection is not None:
+            connection.socket.close()
+
+
+def _key(request: HttpRequest) -> tuple[Any, ...]:
+    return request.scheme, request.host, request.port, request.verify, request.cert
+
+
+@lru_cache(maxsize=64)
+def _tls_context(verify: bool | str, cert: str | tuple[str, str] | None) -> Any:
+    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.load_verify_locations(cafile=ca_bundle() if verify is True else verify)
+    if cert is not None:
+        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+    return context
+
+
+FAST_HTTP = UserProtocol(
+    user="fast_http_user",
+    prepare=HttpStep,
+    new_client=FastHttpClient,
+    errors=(
+        (gevent.socket.gaierror, Outcome.DNS),
+        (UnicodeError, Outcome.DNS),
+        (ssl.SSLError, Outcome.TLS),
+        (HTTPParseError, Outcome.PROTOCOL),
+        (ConnectionRefusedError, Outcome.CONNECT),
+        (TimeoutError, Outcome.TIMEOUT),
+        (ConnectionError, Outcome.CLOSED),
+        (OSError, Outcome.CONNECT),
+    ),
+    fails=status_failure,
+)

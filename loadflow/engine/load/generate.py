@@ -1,0 +1,209 @@
+"""Makes the load of one engine process: Locust's runner starts and stops users, this file says when, and keeps time."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+from typing import IO, Any
+
+import gevent
+import gevent.event
+import gevent.os
+import psutil
+from gevent import monkey
+from locust import LoadTestShape
+from locust.env import Environment
+from locust.event import Events
+
+from loadflow.engine.load.messages import Done, Ready, Tick, encode
+from loadflow.engine.load.recorder import Recorder
+from loadflow.engine.load.step import compile_steps
+from loadflow.engine.load.user import Crew, user_class
+from loadflow.engine.load.users import PROTOCOLS
+from loadflow.engine.plan.pick import weighted_order
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.shape import stage_at
+from loadflow.engine.records.snapshot import Health
+from loadflow.engine.redact import Redactor
+from loadflow.engine.resolve.data import Data
+
+__all__ = ["Generator"]
+
+LAG_PROBE_S = 0.05
+STOP_DRAIN_S = 2.0  # of an early end; the supervisor kills a second later
+NEVER_S = 10 * 365 * 86_400.0
+
+
+class Generator:
+    """One process's share of a plan, from compiling to the last row."""
+
+    def __init__(self, plan: Plan, shard: int, shards: int, paths: Mapping[str, Path], messages: IO[str]) -> None:
+        self._plan = plan
+        self._shard = shard
+        self._paths = paths
+        self._messages = messages
+        self._protocol = PROTOCOLS[plan.protocol]
+        self._data = Data.load(plan.sources, shard=shard, shards=shards, seed=plan.seed)
+        self._steps = compile_steps(plan, self._protocol)
+        weights = [step.weight for step in self._steps]
+        self._picks = weighted_order(weights, Random(f"picks {plan.seed} {shard}")) if plan.mode == "weighted" else None
+        self._end: gevent.event.AsyncResult = gevent.event.AsyncResult()
+        self._fatal: BaseException | None = None
+        self._lag_s = 0.0
+        self._probe = _ProcessProbe()
+
+    def run(self) -> None:
+        """Everything after compiling. Raises what makes it impossible to go on, e.g. OSError for a full disk."""
+        gevent.signal_handler(signal.SIGTERM, self._stop, "a stop was asked for")
+        self._say(Ready(self._shard))
+        origin_monotonic_ns, origin_unix_ns = self._wait_for_go()
+        recorder = self._new_recorder(origin_monotonic_ns, origin_unix_ns)
+        gevent.spawn(self._watch_lifeline)
+        gevent.spawn(self._probe_lag)
+        crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder)
+        crew.on_fatal = self._on_fatal
+        environment = self._environment(crew)
+        runner = environment.create_local_runner()
+        if self._plan.web_ui is None:
+            # Locust's own statistics are for its web UI; ours are made from the hit log
+            environment.events.request._handlers.clear()
+        web = environment.create_web_ui(*self._plan.web_ui) if self._plan.web_ui else None
+        ticker = gevent.spawn(self._tick_every_second, recorder, runner)
+        if environment.shape_class is not None:
+            environment.shape_class.reset_time()
+            runner.start_shape()
+        else:
+            stage = self._plan.stages[0]
+            gevent.spawn(runner.start, stage.users, spawn_rate=max(stage.spawn_rate, 0.01))
+        stopped = self._wait_for_end(recorder)
+        ran_s = recorder.now_ns() / 1e9
+        recorder.draining = True
+        environment.stop_timeout = min(self._plan.drain_s, STOP_DRAIN_S) if stopped else self._plan.drain_s
+        runner.quit()
+        ticker.kill()
+        if web is not None:
+            web.stop()
+        recorder.close()
+        if self._fatal is not None:
+            raise self._fatal
+        self._say(Done(self._shard, recorder.log.rows, ran_s, stopped))
+
+    def _wait_for_go(self) -> tuple[int, int]:
+        line = gevent.os.tp_read(0, 65_536)
+        if not line:
+            raise EOFError("the supervisor is gone")
+        word, monotonic_ns, unix_ns = line.decode().split()[:3]
+        assert word == "go"
+        return int(monotonic_ns), int(unix_ns)
+
+    def _watch_lifeline(self) -> None:
+        while gevent.os.tp_read(0, 4_096):
+            pass
+        self._stop("the supervisor is gone")
+
+    def _stop(self, why: str) -> None:
+        if not self._end.ready():
+            self._end.set(why)
+
+    def _on_fatal(self, error: BaseException) -> None:
+        self._fatal = self._fatal or error
+        self._stop(str(error))
+
+    def _wait_for_end(self, recorder: Recorder) -> str:
+        """Until the load's time is over, or something ends it early: then why."""
+        left_s = NEVER_S if self._plan.duration_s is None else self._plan.duration_s - recorder.now_ns() / 1e9
+        with gevent.Timeout(max(0.0, left_s), False):
+            return str(self._end.get())
+        return ""
+
+    def _new_recorder(self, origin_monotonic_ns: int, origin_unix_ns: int) -> Recorder:
+        redactor = Redactor(self._plan.redact)
+        redactor.learn_from(self._plan.variables)
+        redactor.learn_from(self._plan.steps)
+        redactor.learn_from({name: value for name, value in os.environ.items() if f"env.{name}" in str(self._plan.steps)})
+        return Recorder(
+            **self._paths, shard=self._shard, origin_monotonic_ns=origin_monotonic_ns, origin_unix_ns=origin_unix_ns, redactor=redactor
+        )
+
+    def _environment(self, crew: Crew) -> Environment:
+        shape = _Shape(self._plan, crew.recorder) if len(self._plan.stages) > 1 else None
+        environment = Environment(
+            user_classes=[user_class(crew)], shape_class=shape, events=Events(), stop_timeout=self._plan.drain_s, catch_exceptions=False
+        )
+        crew.on_hit = _locust_events(environment) if self._plan.web_ui else None
+        return environment
+
+    def _tick_every_second(self, recorder: Recorder, runner: Any) -> None:
+        second = 0
+        while True:
+            gevent.sleep(max(0.0, second + 1 - recorder.now_ns() / 1e9))
+            try:
+                recorder.flush()
+            except OSError as error:
+                self._on_fatal(error)
+                return
+            second = recorder.now_ns() // 1_000_000_000
+            lag_ms, self._lag_s = self._lag_s * 1e3, 0.0
+            health = self._probe.health(runner.user_count, recorder.in_flight, lag_ms)
+            self._say(Tick(self._shard, second, recorder.log.rows, health))
+
+    def _probe_lag(self) -> None:
+        """How late a timer fires is how long any answer may have lain unread."""
+        while True:
+            due = time.monotonic() + LAG_PROBE_S
+            gevent.sleep(LAG_PROBE_S)
+            self._lag_s = max(self._lag_s, time.monotonic() - due)
+
+    def _say(self, message: Any) -> None:
+        try:
+            self._messages.write(encode(message) + "\n")
+        except (BrokenPipeError, ValueError):
+            self._stop("the parent is gone")
+
+
+class _ProcessProbe:
+    """CPU, memory and files of this process since the last question."""
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        self._cpu_ns = time.process_time_ns()
+        self._wall_ns = time.monotonic_ns()
+
+    def health(self, users: int, in_flight: int, lag_ms: float) -> Health:
+        cpu_ns, wall_ns = time.process_time_ns(), time.monotonic_ns()
+        share = (cpu_ns - self._cpu_ns) / max(1, wall_ns - self._wall_ns)
+        self._cpu_ns, self._wall_ns = cpu_ns, wall_ns
+        return Health(users, in_flight, round(share, 4), round(lag_ms, 3), self._process.memory_info().rss, self._process.num_fds())
+
+
+class _Shape(LoadTestShape):  # type: ignore[misc]  # locust is not typed for subclassing
+    """The plan's stages as Locust asks for them: once a second, users and spawn rate."""
+
+    def __init__(self, plan: Plan, recorder: Recorder) -> None:
+        super().__init__()
+        self._plan = plan
+        self._recorder = recorder
+
+    def tick(self) -> tuple[int, float] | None:
+        stage = stage_at(self._plan.stages, self._recorder.now_ns() / 1e9)
+        # past the last stage the plan's duration is over as well: whoever waits for that ends the load
+        return (stage.users, max(stage.spawn_rate, 0.01)) if stage else (0, 1_000.0)
+
+
+def _locust_events(environment: Environment) -> Any:
+    def fire(method: str, name: str, time_ms: float, length: int, error: str | None) -> None:
+        exception = RuntimeError(error) if error else None
+        environment.events.request.fire(
+            request_type=method, name=name, response_time=time_ms, response_length=length, exception=exception, context={}
+        )
+
+    return fire
+
+
+logging.getLogger("locust").setLevel(logging.WARNING)
+assert monkey.is_module_patched("socket"), "the engine process must be patched before this module is imported"

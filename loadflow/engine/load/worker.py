@@ -1,0 +1,61 @@
+"""The engine process: `python -P -m loadflow.engine.load.worker`, started by the supervisor and by nothing else.
+
+It reads its job from standard input, compiles the plan, says `ready`, waits for `go`, makes the load with Locust, and says
+`tick` every second and `done` at the end. The end of its input means that the supervisor is gone: it then stops by itself.
+"""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import json  # noqa: E402  nothing may be imported before the patch
+import logging  # noqa: E402
+import os  # noqa: E402
+import sys  # noqa: E402
+import traceback  # noqa: E402
+from pathlib import Path  # noqa: E402
+from typing import Any  # noqa: E402
+
+__all__ = ["main"]
+
+
+def main() -> int:
+    # the job comes first: the supervisor waits until all of it is taken
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return 1
+    job = json.loads(line)
+    # messages have the pipe for themselves; what libraries print goes to the log
+    messages = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    from loadflow.engine.load.messages import Failed, encode
+
+    try:
+        _run(job, messages)
+    except Exception as error:  # noqa: BLE001  the outermost loop: what got here ends this process
+        traceback.print_exc()
+        from loadflow.engine.redact import Redactor
+
+        redactor = Redactor(job["plan"]["redact"])
+        redactor.learn_from(job["plan"]["variables"])
+        redactor.learn_from(job["plan"]["steps"])
+        print(encode(Failed(job["shard"], redactor.text(f"{type(error).__name__}: {error}"))), file=messages, flush=True)
+        return 1
+    return 0
+
+
+def _run(job: dict[str, Any], messages: Any) -> None:
+    from loadflow.engine.load.generate import Generator
+    from loadflow.engine.plan.plan import Plan
+
+    paths = {name: Path(job[name]) for name in ("hits", "names", "samples")}
+    generator = Generator(Plan.from_json(job["plan"]), job["shard"], job["shards"], paths, messages)
+    generator.run()
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # greenlets and threads of libraries must not keep a finished engine alive
+    os._exit(code)
