@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pydantic import ValidationError
+
 from loadflow.engine.resolve.data import CsvSource
-from loadflow.engine.script.model import CsvSourceModel
+from loadflow.engine.script.mistakes import faults_of, mistakes_of
+from loadflow.engine.script.model import CsvSource as CsvSourceArguments
 from loadflow.engine.session import current_session
+from loadflow.errors import CommandError, Mistake
 
 __all__ = ["clear_resolver", "register_csv_source", "register_csv_sources", "register_variable", "register_variables"]
 
@@ -22,13 +26,14 @@ def register_variables(variables: dict[str, Any]) -> None:
     current_session().variables.register_many(variables)
 
 
-def register_csv_source(name: str, file_path: str, cycle: bool = True, mode: str | None = None, seed: int | None = None) -> None:
+def register_csv_source(name: str, file_path: str, cycle: bool | None = None, mode: str | None = None, seed: int | None = None) -> None:
     """Bind a CSV file with a header row to `${csv.name.column}`.
 
     `mode`: cycle (default; from the start again at the end), once (a step that needs a row after the last one fails) or
     random (seeded by `seed`). `cycle=False` is the older way to say once.
     """
-    register_csv_sources([{"name": name, "file_path": file_path, "cycle": cycle, **({"mode": mode} if mode else {}), "seed": seed}])
+    optional = {"cycle": cycle, "mode": mode, "seed": seed}
+    register_csv_sources([{"name": name, "file_path": file_path, **{key: value for key, value in optional.items() if value is not None}}])
 
 
 def register_csv_sources(sources: list[dict[str, Any]]) -> None:
@@ -38,7 +43,19 @@ def register_csv_sources(sources: list[dict[str, Any]]) -> None:
 
 def csv_sources(sources: Sequence[Mapping[str, Any]]) -> list[CsvSource]:
     """Validated sources; raises CommandError naming the entry."""
-    return [CsvSourceModel.model_validate(source).source() for source in sources]
+    found = []
+    mistakes: list[Mistake] = []
+    for position, source in enumerate(sources):
+        try:
+            one = CsvSourceArguments.model_validate(source)
+        except ValidationError as error:
+            faults = faults_of(error, keys=CsvSourceArguments.model_fields, noun=CsvSourceArguments.noun)
+            mistakes.extend(mistakes_of(faults, source, f"sources[{position}]"))
+        else:
+            found.append(CsvSource(one.name, one.file_path, one.order(), one.seed))
+    if mistakes:
+        raise CommandError(mistakes)
+    return found
 
 
 def clear_resolver() -> dict[str, str]:

@@ -16,7 +16,6 @@ import gevent.event
 import gevent.os
 import psutil
 from gevent import monkey
-from locust import LoadTestShape
 from locust.env import Environment
 from locust.event import Events
 
@@ -27,7 +26,6 @@ from loadflow.engine.load.user import Crew, user_class
 from loadflow.engine.load.users import PROTOCOLS
 from loadflow.engine.plan.pick import weighted_order
 from loadflow.engine.plan.plan import Plan
-from loadflow.engine.plan.shape import stage_at
 from loadflow.engine.records.snapshot import Health
 from loadflow.engine.redact import Redactor
 from loadflow.engine.resolve.data import Data
@@ -69,21 +67,14 @@ class Generator:
         crew.on_fatal = self._on_fatal
         environment = self._environment(crew)
         runner = environment.create_local_runner()
-        if self._plan.web_ui is None:
-            # Locust's own statistics are for its web UI; ours are made from the hit log
-            environment.events.request._handlers.clear()
         web = environment.create_web_ui(*self._plan.web_ui) if self._plan.web_ui else None
         ticker = gevent.spawn(self._tick_every_second, recorder, runner)
-        if environment.shape_class is not None:
-            environment.shape_class.reset_time()
-            runner.start_shape()
-        else:
-            stage = self._plan.stages[0]
-            gevent.spawn(runner.start, stage.users, spawn_rate=max(stage.spawn_rate, 0.01))
+        stages = gevent.spawn(self._run_stages, recorder, runner)
         stopped = self._wait_for_end(recorder)
         ran_s = recorder.now_ns() / 1e9
         recorder.draining = True
         environment.stop_timeout = min(self._plan.drain_s, STOP_DRAIN_S) if stopped else self._plan.drain_s
+        stages.kill()
         runner.quit()
         ticker.kill()
         if web is not None:
@@ -131,12 +122,22 @@ class Generator:
         )
 
     def _environment(self, crew: Crew) -> Environment:
-        shape = _Shape(self._plan, crew.recorder) if len(self._plan.stages) > 1 else None
-        environment = Environment(
-            user_classes=[user_class(crew)], shape_class=shape, events=Events(), stop_timeout=self._plan.drain_s, catch_exceptions=False
-        )
-        crew.on_hit = _locust_events(environment) if self._plan.web_ui else None
+        environment = Environment(user_classes=[user_class(crew)], events=Events(), stop_timeout=self._plan.drain_s, catch_exceptions=False)
+        if self._plan.web_ui is not None:
+            # Locust's own statistics are for its web UI; ours are made from the hit log
+            crew.recorder.on_hit = _locust_events(environment)
         return environment
+
+    def _run_stages(self, recorder: Recorder, runner: Any) -> None:
+        """Tell the runner each stage's users at its border. Locust's own shapes look once a second, and not while ramping."""
+        begins_s = 0.0
+        users = 0
+        for stage in self._plan.stages:
+            gevent.sleep(max(0.0, begins_s - recorder.now_ns() / 1e9))
+            if stage.users or users:
+                runner.start(stage.users, spawn_rate=max(stage.spawn_rate, 0.01))
+            users = stage.users
+            begins_s += stage.duration_s or 0.0
 
     def _tick_every_second(self, recorder: Recorder, runner: Any) -> None:
         second = 0
@@ -179,20 +180,6 @@ class _ProcessProbe:
         share = (cpu_ns - self._cpu_ns) / max(1, wall_ns - self._wall_ns)
         self._cpu_ns, self._wall_ns = cpu_ns, wall_ns
         return Health(users, in_flight, round(share, 4), round(lag_ms, 3), self._process.memory_info().rss, self._process.num_fds())
-
-
-class _Shape(LoadTestShape):  # type: ignore[misc]  # locust is not typed for subclassing
-    """The plan's stages as Locust asks for them: once a second, users and spawn rate."""
-
-    def __init__(self, plan: Plan, recorder: Recorder) -> None:
-        super().__init__()
-        self._plan = plan
-        self._recorder = recorder
-
-    def tick(self) -> tuple[int, float] | None:
-        stage = stage_at(self._plan.stages, self._recorder.now_ns() / 1e9)
-        # past the last stage the plan's duration is over as well: whoever waits for that ends the load
-        return (stage.users, max(stage.spawn_rate, 0.01)) if stage else (0, 1_000.0)
 
 
 def _locust_events(environment: Environment) -> Any:

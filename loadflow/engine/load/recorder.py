@@ -19,6 +19,8 @@ SAMPLES_PER_KIND = 3
 SAMPLES_IN_ALL = 300
 SAMPLE_TEXT = 4_000  # characters of one body or header field
 
+# method, name, milliseconds, bytes received, error text
+OnHit = Callable[[str, str, float, int, str | None], None]
 MakeSample = Callable[[], dict[str, Any]]
 
 
@@ -36,6 +38,7 @@ class Recorder:
         self._origin_ns = origin_monotonic_ns
         self._redactor = redactor
         self.in_flight = 0
+        self.on_hit: OnHit | None = None  # whoever else wants to see each hit: Locust's web UI
         self.draining = False
 
     def now_ns(self) -> int:

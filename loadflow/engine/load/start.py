@@ -16,10 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from loadflow.engine.load.build import build_plan, target_of
 from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Engine, describe_exit
 from loadflow.engine.load.messages import Done, Failed, Ready, SupervisorEnd, Tick
-from loadflow.engine.plan.build import build_plan, target_of
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.run import Run, SnapshotLog

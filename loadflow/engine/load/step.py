@@ -155,6 +155,8 @@ class Step:
         series = self._series
         if series is None:
             series = self._series_of(scope, recorder)
+        if recorder.on_hit is not None:
+            recorder.on_hit(self._prepared.method, self._name(scope), (end_ns - start_ns) / 1e6, reply.received_bytes if reply else 0, failure and failure[1])
         status, sent, received = (reply.status, reply.sent_bytes, reply.received_bytes) if reply is not None else (0, 0, 0)
         if failure is None:
             recorder.succeeded(series, user, start_ns, start_ns, end_ns, status, sent, received, flags)

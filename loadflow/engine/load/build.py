@@ -1,0 +1,201 @@
+"""From the arguments of LD_start_test and a session's variables to a plan: the last place where a mistake costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from loadflow.engine.load.http_request import HttpStep
+from loadflow.engine.load.protocol import HitFailure
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.shape import Stage, soak, spike, total_s
+from loadflow.engine.resolve.data import CsvSource, load_rows
+from loadflow.engine.resolve.static import missing_in
+from loadflow.engine.resolve.template import Compiled, compile_value
+from loadflow.engine.resolve.variables import Variables
+from loadflow.engine.script.mistakes import faults_of, mistakes_of
+from loadflow.engine.script.model import StartTest
+from loadflow.engine.script.shape import Soak, Spike
+from loadflow.errors import CommandError, Mistake
+
+__all__ = ["Asked", "build_plan", "target_of"]
+
+ROOT = "LD_start_test"
+PER_HIT = ("tasks",)  # resolved by the engine, hit by hit; everything else is resolved now
+
+STEPS = {"fast_http_user": HttpStep, "http_user": HttpStep}
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What the arguments ask for: the plan, and what only the parent needs to know."""
+
+    plan: Plan
+    label: str
+    processes: int
+    max_failure_rate: float
+
+
+def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str]) -> Asked:
+    """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found."""
+    sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
+    known = _settled(registered.values, {}, env, "registered variables")
+    own = _settled(dict(arguments.get("variables") or {}), known, env, f"{ROOT}.variables")
+    variables = {**known, **own}
+    settled = {
+        key: value if key in PER_HIT else own if key == "variables" else _settled_value(value, variables, env, f"{ROOT}.{key}")
+        for key, value in arguments.items()
+    }
+    try:
+        test = StartTest.model_validate(settled, context={"final": True})
+    except ValidationError as error:
+        faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
+        raise CommandError(mistakes_of(faults, settled, ROOT)) from None
+    sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed) for one in test.csv_sources}
+    mode, steps = test.steps()
+    columns = _columns(sources.values())
+    _refuse_missing(steps, variables, columns, env)
+    plan = Plan(
+        protocol=test.user_detail_dict.user,
+        mode=mode,
+        steps=steps,
+        stages=_stages(test),
+        duration_s=_duration_s(test, "test_time" in arguments),
+        variables=variables,
+        sources=tuple(sources.values()),
+        host=test.target,
+        wait_s=_span(test.wait_time),
+        drain_s=float(test.drain_time),
+        seed=test.seed,
+        max_body_bytes=test.max_body_bytes,
+        redact=tuple(test.redact),
+        web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
+    )
+    _compile_once(plan, env)
+    return Asked(plan, test.label or "", test.processes, test.max_failure_rate)
+
+
+def target_of(plan: Plan) -> str:
+    """The hosts that are asked, as far as they are known now."""
+    found: dict[str, None] = {}
+    for step in plan.steps:
+        url = str(step.get("request_url", ""))
+        compiled = compile_value(url, plan.variables)
+        text = str(compiled.value) if compiled.is_static else url
+        parts = urlsplit(text if "://" in text else plan.host or text)
+        found.setdefault(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else text)
+    return ", ".join(found)
+
+
+def _settled(values: Mapping[str, Any], known: Mapping[str, Any], env: Mapping[str, str], place: str) -> dict[str, Any]:
+    """Variables with their own placeholders filled in, from those before them and the environment."""
+    settled: dict[str, Any] = {}
+    for name, value in values.items():
+        settled[name] = _settled_value(value, {**known, **settled}, env, f"{place}.{name}")
+    return settled
+
+
+def _settled_value(value: Any, known: Mapping[str, Any], env: Mapping[str, str], place: str) -> Any:
+    compiled = compile_value(value, known, env)
+    if compiled.is_static:
+        return compiled.value
+    missing = missing_in(value, variables=known, sources={}, env=env)
+    raise CommandError(
+        [Mistake(place, text) for text in missing]
+        or [Mistake(place, "holds a placeholder that changes from hit to hit", "only ${var.…} and ${env.…} are known before the load starts")]
+    )
+
+
+def _columns(sources: Collection[CsvSource]) -> dict[str, tuple[str, ...]]:
+    mistakes: list[Mistake] = []
+    columns: dict[str, tuple[str, ...]] = {}
+    for source in sources:
+        try:
+            columns[source.name] = load_rows(source).columns
+        except CommandError as error:
+            mistakes.extend(error.mistakes)
+    if mistakes:
+        raise CommandError(mistakes)
+    return columns
+
+
+def _refuse_missing(
+    steps: tuple[dict[str, Any], ...], variables: Mapping[str, Any], columns: Mapping[str, Collection[str]], env: Mapping[str, str]
+) -> None:
+    """What no hit could ever have a value for. Conditions are left out: there a missing value means false."""
+    extracted: dict[str, set[str]] = {"var": set(), "session": set()}
+    for step in steps:
+        for entry in step.get("extract") or ():
+            extracted[entry.get("scope") or "var"].add(entry["var"])
+    mistakes = []
+    for position, step in enumerate(steps):
+        checked = {key: value for key, value in step.items() if key not in ("run_if", "skip_if")}
+        for text in missing_in(checked, variables={*variables, *extracted["var"]}, session=extracted["session"], sources=columns, env=env):
+            mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", text))
+    if mistakes:
+        raise CommandError(mistakes)
+
+
+def _compile_once(plan: Plan, env: Mapping[str, str]) -> None:
+    """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
+
+    written = {entry["var"] for step in plan.steps for entry in step.get("extract") or ()}
+    constants = {name: value for name, value in plan.variables.items() if name not in written}
+
+    def compiler(value: Any) -> Compiled:
+        return compile_value(value, constants, env)
+
+    mistakes = []
+    for position, step in enumerate(plan.steps):
+        try:
+            STEPS[plan.protocol](step, plan, compiler)
+        except HitFailure as failure:
+            mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", str(failure)))
+    if mistakes:
+        raise CommandError(mistakes)
+
+
+def _stages(test: StartTest) -> tuple[Stage, ...]:
+    shape = test.shape()
+    if shape is None:
+        return (Stage(test.test_time, test.user_count, float(test.spawn_rate)),)
+    if isinstance(shape, Spike):
+        peak = shape.baseline_users if shape.spike_users is None else shape.spike_users
+        return spike(
+            baseline_users=shape.baseline_users,
+            spike_users=peak,
+            spawn_rate=shape.spawn_rate,
+            pre_seconds=shape.pre_seconds,
+            spike_seconds=shape.spike_seconds,
+            post_seconds=shape.post_seconds,
+        )
+    if isinstance(shape, Soak):
+        return soak(
+            users=shape.users,
+            spawn_rate=max(1, shape.users // 10) if shape.spawn_rate is None else shape.spawn_rate,
+            ramp_seconds=shape.ramp_seconds,
+            hold_seconds=shape.hold_seconds,
+            cooldown_seconds=shape.cooldown_seconds,
+        )
+    return tuple(Stage(stage.duration, stage.users, stage.spawn_rate) for stage in shape.stages)
+
+
+def _duration_s(test: StartTest, test_time_given: bool) -> float | None:
+    """The end of the shape or of test_time, whichever is first; a test_time that nobody wrote does not cut a shape."""
+    if test.load_shape is None:
+        return test.test_time
+    length = total_s(_stages(test))
+    limits = [limit for limit in (length, test.test_time if test_time_given else None) if limit is not None]
+    return min(limits) if limits else None
+
+
+def _span(wait: Any) -> tuple[float, float]:
+    if wait is None:
+        return (0.0, 0.0)
+    if isinstance(wait, int | float):
+        return (float(wait), float(wait))
+    return (float(wait.min), float(wait.max))

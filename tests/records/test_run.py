@@ -1,0 +1,119 @@
+"""Run folders: whole, cut off at any point, and taken together."""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from loadflow.engine.records.judge import EndReason, RunEnd
+from loadflow.engine.records.names import ErrorText, SeriesName
+from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.run import Run, summary_of, write_atomically
+from loadflow.errors import RunError
+from tests.builders import STATUS_503, Failure, build_run, facts, make_rows
+
+
+def test_what_was_created_is_opened_again_with_all_its_facts(tmp_path: Path) -> None:
+    run_id, folder = Run.new_folder(tmp_path / "runs", "Smoke: läuft!")
+    own = facts(id=run_id, folder=str(folder), planned_s=None, plan={"a": [1, {"b": None}]})
+    Run.create(folder, own, shards=2, max_failure_rate=0.25)
+    run = Run.open(folder)
+    assert (run.facts, run.shards, run.max_failure_rate) == (own, 2, 0.25)
+    assert "-smoke-l-uft-" in run_id
+
+
+def test_an_older_loadflow_reads_the_facts_it_knows(tmp_path: Path) -> None:
+    Run.create(tmp_path, facts(), shards=1, max_failure_rate=0.0)
+    data = json.loads((tmp_path / "run.json").read_text())
+    data["facts"]["added_later"] = 1
+    (tmp_path / "run.json").write_text(json.dumps(data))
+    assert Run.open(tmp_path).facts == facts()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "is no run folder"),
+        ("{", "is no run folder"),
+        ("[]", "is no run folder"),
+        ('{"format": "other", "version": 1}', "is no run folder"),
+        ('{"format": "loadflow-run", "version": 2}', "newer loadflow"),
+    ],
+    ids=["no file", "torn", "a list", "another format", "a newer version"],
+)
+def test_a_folder_without_a_run_of_ours_is_refused(tmp_path: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        (tmp_path / "run.json").write_text(content)
+    with pytest.raises(RunError, match=said):
+        Run.open(tmp_path)
+
+
+def test_a_finished_run_keeps_its_counts_end_and_summary(tmp_path: Path) -> None:
+    run = build_run(tmp_path, make_rows(2000), end=RunEnd(EndReason.STOPPED, "Ctrl-C", 30.0, 12.0))
+    assert run.totals().to_json() == run.fold().to_json()
+    assert run.end() == RunEnd(EndReason.STOPPED, "Ctrl-C", 30.0, 12.0)
+    assert json.loads((tmp_path / "summary.json").read_text()) == run.summary().to_json()
+    assert sum(row.succeeded.count + row.failed.count for row in run.seconds()) == 2000
+    assert len(run.hits()) == 2000
+
+
+def test_a_run_that_was_cut_off_is_readable_and_says_so(tmp_path: Path) -> None:
+    rows = make_rows(2000, seconds=7.5)
+    run = build_run(tmp_path, rows, cut_off=True, stored_seconds=5)
+    os.truncate(run.hits_path(0), run.hits_path(0).stat().st_size - 7)
+    with (tmp_path / "snapshots.ndjson").open("ab") as file:
+        file.write(b'{"second": 5, "succ')
+    summary = run.summary()
+    assert summary.overall.count == 1999 == run.fold().hits
+    assert str(summary.verdict.kind) == "interrupted"
+    assert summary.verdict.reasons[0].startswith("interrupted after 7.")
+    assert summary.overall.failures == int(np.count_nonzero(rows["error"][:1999]))
+    assert len(run.health()) == 5
+
+
+@pytest.mark.parametrize("missing", ["totals.json", "end.json", "snapshots.ndjson", "names-0.ndjson", "samples-0.ndjson", "hits-0.bin"])
+def test_a_run_that_lost_a_file_is_still_readable(tmp_path: Path, missing: str) -> None:
+    run = build_run(tmp_path, make_rows(500))
+    (tmp_path / missing).unlink()
+    assert Run.open(tmp_path).summary().overall.count == 500
+    assert len(run.hits()) == (0 if missing == "hits-0.bin" else 500)
+
+
+def test_a_log_whose_header_was_never_written_holds_no_hits(tmp_path: Path) -> None:
+    run = build_run(tmp_path, make_rows(10), cut_off=True)
+    run.hits_path(0).write_bytes(b"LFH")
+    assert (Run.open(tmp_path).summary().overall.count, len(run.hits())) == (0, 0)
+
+
+def test_samples_with_any_text_come_back_and_a_torn_one_is_left_out(tmp_path: Path) -> None:
+    sample = {"request": {"url": "/\u2028\x85\x1c", "body": "é🔑"}}
+    run = build_run(tmp_path, make_rows(500), failures=[Failure(Outcome.STATUS, "status 503 \u2028", 503, sample)])
+    whole = run.samples()
+    assert whole[SeriesName("GET", "/items"), ErrorText(Outcome.STATUS, "status 503 \u2028")] == [sample]
+    raw = run.samples_path(0).read_bytes()
+    for cut in range(1, 30):
+        run.samples_path(0).write_bytes(raw[:-cut])
+        assert sum(map(len, run.samples().values())) == sum(map(len, whole.values())) - 1
+
+
+def test_several_runs_are_added_up_and_the_worst_verdict_counts(tmp_path: Path) -> None:
+    good = build_run(tmp_path / "a", make_rows(1000, failure_rate=0.0))
+    bad = build_run(tmp_path / "b", make_rows(500, failure_rate=1.0), failures=[STATUS_503])
+    summary = summary_of([good, bad])
+    assert (summary.overall.count, summary.overall.failures) == (1500, 500)
+    assert summary.duration_s == pytest.approx(good.summary().duration_s + bad.summary().duration_s)
+    assert str(summary.verdict.kind) == "failed"
+    assert len(summary.runs) == 2
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.json"
+    write_atomically(path, "old")
+    (tmp_path / "deep" / "folder").mkdir()
+    with pytest.raises(OSError):
+        write_atomically(tmp_path / "deep" / "folder", "new")
+    write_atomically(path, "n\ud800w")
+    assert path.read_text() == "n?w"
+    assert sorted(entry.name for entry in path.parent.iterdir()) == ["file.json", "folder"]
