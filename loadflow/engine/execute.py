@@ -54,7 +54,9 @@ class Results(Mapping[str, Any]):
         redactor = Redactor()
         entries: dict[str, Any] = {}
         for result in self.results:
-            parts = [result.action.name] if result.action.arguments is None else [result.action.name, redactor.value(result.action.arguments)]
+            parts = (
+                [result.action.name] if result.action.arguments is None else [result.action.name, redactor.value(result.action.arguments)]
+            )
             key = base = f"execute: {parts!r}"
             number = 1
             while key in entries:

@@ -75,7 +75,13 @@ class Redactor:
             for one in value:
                 self.learn(one)
         elif isinstance(value, str) and len(value) >= SHORTEST and value not in self._values and "${" not in value:
-            for form in (value, base64.b64encode(value.encode()).decode(), quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]):
+            for form in (
+                value,
+                base64.b64encode(value.encode()).decode(),
+                quote(value, safe=""),
+                quote_plus(value),
+                json.dumps(value)[1:-1],
+            ):
                 self._values.setdefault(form)
             self._known = None
 

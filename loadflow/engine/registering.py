@@ -47,7 +47,7 @@ def csv_sources(sources: Sequence[Mapping[str, Any]]) -> list[CsvSource]:
     mistakes: list[Mistake] = []
     for position, source in enumerate(sources):
         try:
-            one = CsvSourceArguments.model_validate(source)
+            one: Any = CsvSourceArguments.model_validate(source)
         except ValidationError as error:
             faults = faults_of(error, keys=CsvSourceArguments.model_fields, noun=CsvSourceArguments.noun)
             mistakes.extend(mistakes_of(faults, source, f"sources[{position}]"))

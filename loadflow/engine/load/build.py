@@ -19,7 +19,6 @@ from loadflow.engine.resolve.template import Compiled, compile_value
 from loadflow.engine.resolve.variables import Variables
 from loadflow.engine.script.mistakes import faults_of, mistakes_of
 from loadflow.engine.script.model import StartTest
-from loadflow.engine.script.shape import Soak, Spike
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["Asked", "build_plan", "target_of"]
@@ -51,7 +50,8 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         for key, value in arguments.items()
     }
     try:
-        test = StartTest.model_validate(settled, context={"final": True})
+        # final: no placeholder is left in place of a number, which the model's types can't say
+        test: Any = StartTest.model_validate(settled, context={"final": True})
     except ValidationError as error:
         faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
         raise CommandError(mistakes_of(faults, settled, ROOT)) from None
@@ -106,7 +106,11 @@ def _settled_value(value: Any, known: Mapping[str, Any], env: Mapping[str, str],
     missing = missing_in(value, variables=known, sources={}, env=env)
     raise CommandError(
         [Mistake(place, text) for text in missing]
-        or [Mistake(place, "holds a placeholder that changes from hit to hit", "only ${var.…} and ${env.…} are known before the load starts")]
+        or [
+            Mistake(
+                place, "holds a placeholder that changes from hit to hit", "only ${var.…} and ${env.…} are known before the load starts"
+            )
+        ]
     )
 
 
@@ -159,11 +163,11 @@ def _compile_once(plan: Plan, env: Mapping[str, str]) -> None:
         raise CommandError(mistakes)
 
 
-def _stages(test: StartTest) -> tuple[Stage, ...]:
-    shape = test.shape()
+def _stages(test: Any) -> tuple[Stage, ...]:
+    shape: Any = test.shape()
     if shape is None:
         return (Stage(test.test_time, test.user_count, float(test.spawn_rate)),)
-    if isinstance(shape, Spike):
+    if test.load_shape == "spike":
         peak = shape.baseline_users if shape.spike_users is None else shape.spike_users
         return spike(
             baseline_users=shape.baseline_users,
@@ -173,7 +177,7 @@ def _stages(test: StartTest) -> tuple[Stage, ...]:
             spike_seconds=shape.spike_seconds,
             post_seconds=shape.post_seconds,
         )
-    if isinstance(shape, Soak):
+    if test.load_shape == "soak":
         return soak(
             users=shape.users,
             spawn_rate=max(1, shape.users // 10) if shape.spawn_rate is None else shape.spawn_rate,
@@ -184,13 +188,17 @@ def _stages(test: StartTest) -> tuple[Stage, ...]:
     return tuple(Stage(stage.duration, stage.users, stage.spawn_rate) for stage in shape.stages)
 
 
-def _duration_s(test: StartTest, test_time_given: bool) -> float | None:
+def _duration_s(test: Any, test_time_given: bool) -> float | None:
     """The end of the shape or of test_time, whichever is first; a test_time that nobody wrote does not cut a shape."""
     if test.load_shape is None:
-        return test.test_time
+        return _seconds(test.test_time)
     length = total_s(_stages(test))
-    limits = [limit for limit in (length, test.test_time if test_time_given else None) if limit is not None]
+    limits = [limit for limit in (length, _seconds(test.test_time) if test_time_given else None) if limit is not None]
     return min(limits) if limits else None
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
 
 
 def _span(wait: Any) -> tuple[float, float]:

@@ -62,7 +62,11 @@ def _status_code(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     def dynamic(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
         value = expected.render(scope)
         accepted = [str(one) for one in (value if isinstance(value, list) else [value])]
-        return None if str(reply.status) in accepted else (Outcome.ASSERTION, f"status_code expected {' or '.join(accepted)}, got {reply.status}")
+        return (
+            None
+            if str(reply.status) in accepted
+            else (Outcome.ASSERTION, f"status_code expected {' or '.join(accepted)}, got {reply.status}")
+        )
 
     return dynamic
 

@@ -125,7 +125,12 @@ def _outcome_by_cause(error: BaseException) -> Outcome | None:
         for kind, outcome in CAUSES:
             if isinstance(one, kind):
                 return outcome
-        pending += [one.__cause__, one.__context__, getattr(one, "reason", None), *(arg for arg in one.args if isinstance(arg, BaseException))]
+        pending += [
+            one.__cause__,
+            one.__context__,
+            getattr(one, "reason", None),
+            *(arg for arg in one.args if isinstance(arg, BaseException)),
+        ]
     return None
 
 

@@ -16,8 +16,8 @@ import gevent
 import gevent.select
 import gevent.socket
 import gevent.ssl
+from certifi import where as ca_bundle
 from geventhttpclient.response import HTTPParseError, HTTPResponse
-from requests.certs import where as ca_bundle
 
 from loadflow.engine.load.cookies import Cookies
 from loadflow.engine.load.http_reply import HttpReply, status_failure

@@ -28,7 +28,20 @@ class HttpReply:
     `reason` is the phrase of the status line; `redirects` is how many were followed to get here.
     """
 
-    __slots__ = ("_body", "_json", "_text", "headers", "max_body_bytes", "raw", "reason", "received_bytes", "redirects", "sent_bytes", "status", "url")
+    __slots__ = (
+        "_body",
+        "_json",
+        "_text",
+        "headers",
+        "max_body_bytes",
+        "raw",
+        "reason",
+        "received_bytes",
+        "redirects",
+        "sent_bytes",
+        "status",
+        "url",
+    )
 
     def __init__(
         self,

@@ -41,7 +41,9 @@ class Pauser:
 class Step:
     """Shared by all users of a process; it holds no user's state."""
 
-    def __init__(self, protocol: UserProtocol, prepared: PreparedStep, config: Mapping[str, Any], compiler: Compiler, throttle: Throttle | None) -> None:
+    def __init__(
+        self, protocol: UserProtocol, prepared: PreparedStep, config: Mapping[str, Any], compiler: Compiler, throttle: Throttle | None
+    ) -> None:
         self.weight: int = config.get("weight", 1)
         self._protocol = protocol
         self._prepared = prepared
@@ -113,7 +115,17 @@ class Step:
         except HitFailure as error:
             failure, reply = (error.outcome, str(error)), error.reply
         except GreenletExit:
-            self._record(recorder, scope, user, start_ns, end_ns, flags, reply, (Outcome.UNFINISHED, "not answered before the end of the load"), request)
+            self._record(
+                recorder,
+                scope,
+                user,
+                start_ns,
+                end_ns,
+                flags,
+                reply,
+                (Outcome.UNFINISHED, "not answered before the end of the load"),
+                request,
+            )
             raise
         except Exception as error:  # noqa: BLE001  the outermost loop of a hit: whatever a library raises is data
             failure = (self._protocol.outcome_of(error), f"{type(error).__name__}: {error}")
@@ -156,7 +168,13 @@ class Step:
         if series is None:
             series = self._series_of(scope, recorder)
         if recorder.on_hit is not None:
-            recorder.on_hit(self._prepared.method, self._name(scope), (end_ns - start_ns) / 1e6, reply.received_bytes if reply else 0, failure and failure[1])
+            recorder.on_hit(
+                self._prepared.method,
+                self._name(scope),
+                (end_ns - start_ns) / 1e6,
+                reply.received_bytes if reply else 0,
+                failure and failure[1],
+            )
         status, sent, received = (reply.status, reply.sent_bytes, reply.received_bytes) if reply is not None else (0, 0, 0)
         if failure is None:
             recorder.succeeded(series, user, start_ns, start_ns, end_ns, status, sent, received, flags)

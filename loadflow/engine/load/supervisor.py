@@ -64,7 +64,12 @@ class Supervisor:
         for engine in self.job["engines"]:
             with Path(engine["log"]).open("ab") as log:
                 process = subprocess.Popen(
-                    engine["argv"], stdin=subprocess.PIPE, stdout=sys.stdout.fileno(), stderr=log, start_new_session=True, preexec_fn=_die_with_parent
+                    engine["argv"],
+                    stdin=subprocess.PIPE,
+                    stdout=sys.stdout.fileno(),
+                    stderr=log,
+                    start_new_session=True,
+                    preexec_fn=_die_with_parent,
                 )
             self.engines.append(process)
         for process, engine in zip(self.engines, self.job["engines"], strict=True):
@@ -161,7 +166,12 @@ def _note_parent_lost(supervisor: Supervisor) -> None:
     """The parent can't write how the run ended any more, so it is done here, unless it was quicker."""
     path = Path(supervisor.job["folder"]) / "end.json"
     ran_s = time.monotonic() - supervisor.started_s if supervisor.started_s is not None else 0.0
-    end = {"reason": "parent lost", "message": "the process that started the load is gone", "planned_s": supervisor.job["planned_s"], "ran_s": ran_s}
+    end = {
+        "reason": "parent lost",
+        "message": "the process that started the load is gone",
+        "planned_s": supervisor.job["planned_s"],
+        "ran_s": ran_s,
+    }
     temporary = path.with_name(".end.json.supervisor.tmp")
     temporary.write_text(json.dumps(end), encoding="utf-8")
     with contextlib.suppress(FileExistsError):

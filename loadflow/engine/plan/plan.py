@@ -59,9 +59,7 @@ class Plan:
 
     def for_shard(self, shard: Shard) -> Plan:
         """This plan with one process's share of users, spawn rate and throttles; the shares add up to the whole."""
-        stages = tuple(
-            replace(stage, users=share(stage.users, shard), spawn_rate=stage.spawn_rate / shard.count) for stage in self.stages
-        )
+        stages = tuple(replace(stage, users=share(stage.users, shard), spawn_rate=stage.spawn_rate / shard.count) for stage in self.stages)
         steps = tuple(
             {**step, "throttle": {**step["throttle"], "rps": step["throttle"]["rps"] / shard.count}} if step.get("throttle") else step
             for step in self.steps

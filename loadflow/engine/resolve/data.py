@@ -66,7 +66,10 @@ def load_rows(source: CsvSource) -> Table:
                 return _table(source, _numbered(reader))
             except csv.Error as error:
                 raise _refused(
-                    source, f"is no valid CSV: {error}", 'put cells with commas, quotes or line ends in "…" and double the quotes inside', reader.line_num
+                    source,
+                    f"is no valid CSV: {error}",
+                    'put cells with commas, quotes or line ends in "…" and double the quotes inside',
+                    reader.line_num,
                 ) from None
     except FileNotFoundError:
         raise _refused(source, "no such file", f"give a path that exists, absolute or relative to {Path.cwd()}") from None

@@ -45,10 +45,14 @@ class Scope:
         """The cell of this step's row. Raises `MissingValue` for an unknown source or column, or when `once` ran out."""
         rows = self.data.sources.get(source)
         if rows is None:
-            raise MissingValue(f"${{csv.{source}.{column}}}", f"no csv source {source!r}; register it, or name one of the plan's csv_sources")
+            raise MissingValue(
+                f"${{csv.{source}.{column}}}", f"no csv source {source!r}; register it, or name one of the plan's csv_sources"
+            )
         position = rows.index.get(column)
         if position is None:
-            raise MissingValue(f"${{csv.{source}.{column}}}", f"csv source {source!r} has no column {column!r}; it has {', '.join(rows.index)}")
+            raise MissingValue(
+                f"${{csv.{source}.{column}}}", f"csv source {source!r} has no column {column!r}; it has {', '.join(rows.index)}"
+            )
         row = self._rows.get(source)
         if row is None:
             row = self._rows[source] = rows.take()

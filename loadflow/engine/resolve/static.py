@@ -79,7 +79,9 @@ def _trouble(
             return f"no csv source {name!r}", suggestion(name, sources) or "register it, or add it to csv_sources"
         case "csv" if token.parts[1] not in sources[name]:
             column = token.parts[1]
-            return f"csv source {name!r} has no column {column!r}", suggestion(column, sources[name]) or f"it has {', '.join(sources[name])}"
+            return f"csv source {name!r} has no column {column!r}", suggestion(
+                column, sources[name]
+            ) or f"it has {', '.join(sources[name])}"
         case "faker" if trouble := trouble_with(name):
             return trouble, suggestion(name, faker_methods()) or "see faker.readthedocs.io for the methods there are"
         case "bad":

@@ -214,7 +214,9 @@ def _variable(token: Token) -> Render:
         try:
             return scope.variables[name]
         except KeyError:
-            raise MissingValue(token.text, f"this user has no variable {name!r} now; register it, or let an earlier step extract it") from None
+            raise MissingValue(
+                token.text, f"this user has no variable {name!r} now; register it, or let an earlier step extract it"
+            ) from None
 
     return variable
 

@@ -105,7 +105,9 @@ def signature_of(command: Command) -> Signature:
 
 
 def _model(name: str, fields: Mapping[str, Any], *, open_ended: bool) -> type[Part]:
-    base = type("Arguments", (Part,), {"noun": name, "model_config": ConfigDict(extra="allow" if open_ended else "forbid"), "__module__": __name__})
+    base = type(
+        "Arguments", (Part,), {"noun": name, "model_config": ConfigDict(extra="allow" if open_ended else "forbid"), "__module__": __name__}
+    )
     # the fields are numbered, because an argument may be called like a method of the model
     numbered = {f"argument_{index}": definition for index, definition in enumerate(fields.values())}
     made: type[Part] = create_model(f"{name}_arguments", __base__=base, **numbered)
@@ -118,7 +120,11 @@ def _check(command: Command, signature: Signature, values: dict[str, Any]) -> li
         model.model_validate(values)
     except ValidationError as error:
         return [
-            Fault(fault.loc, fault.message.replace(" is no key of ", " is no argument of ") if len(fault.loc) == 1 else fault.message, fault.hint)
+            Fault(
+                fault.loc,
+                fault.message.replace(" is no key of ", " is no argument of ") if len(fault.loc) == 1 else fault.message,
+                fault.hint,
+            )
             for fault in faults_of(error, keys=[each.alias or name for name, each in model.model_fields.items()], noun=command.name)
         ]
     return []
@@ -185,5 +191,3 @@ def _union(members: tuple[Any, ...]) -> Any:
     else:
         union = Annotated[Union[tuple(choices)], BY_KIND]  # noqa: UP007  # made of a tuple
     return union | None if types.NoneType in members else union
-
-

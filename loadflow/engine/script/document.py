@@ -82,7 +82,9 @@ def read_script(path: str | Path) -> Any:
     except FileNotFoundError:
         raise ScriptError([Mistake("", "there is no such file", "check the path")], source) from None
     except OSError as error:
-        raise ScriptError([Mistake("", f"can't be read: {error.strerror or error}", "check the path and its permissions")], source) from None
+        raise ScriptError(
+            [Mistake("", f"can't be read: {error.strerror or error}", "check the path and its permissions")], source
+        ) from None
     except UnicodeDecodeError as error:
         raise ScriptError([Mistake("", f"is no UTF-8 text: byte {error.start} is wrong", "save the file as UTF-8")], source) from None
     document, mistakes = load_json(text)
@@ -113,7 +115,7 @@ def parse_script(document: object, *, commands: Mapping[str, Command], source: s
 def _unwrap(document: object) -> tuple[list[Any] | None, list[Fault]]:
     """The list of actions in `document`, None if there is none, and what is wrong around it."""
     if isinstance(document, list):
-        return document, [] if document else [Fault((), "the script has no actions", "write at least one, such as [\"LD_summary\"]")]
+        return document, [] if document else [Fault((), "the script has no actions", 'write at least one, such as ["LD_summary"]')]
     if not isinstance(document, dict):
         what = f"a script is a list of actions or an object with the key {ROOT_KEY!r}, not {kind_of(document)}"
         return None, [Fault((), what, 'write {"load_density": [["LD_start_test", {…}]]}')]
@@ -169,7 +171,9 @@ class _Checker:
         if not isinstance(name, str):
             return [Fault(loc, f"an action starts with the name of a command, not with {kind_of(name)}", _FORMS)]
         if is_blocked(name):
-            return [Fault(loc, f"{shorten(name)} is blocked on purpose: it reaches code, files or the interpreter", "use a command instead")]
+            return [
+                Fault(loc, f"{shorten(name)} is blocked on purpose: it reaches code, files or the interpreter", "use a command instead")
+            ]
         if name not in self.commands:
             return [Fault(loc, f"{shorten(name)} is no command", suggest(name, self.commands, "commands"))]
         return []

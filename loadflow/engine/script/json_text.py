@@ -91,7 +91,9 @@ def _repeated_keys(text: str) -> list[Mistake]:
                 if key in keys:
                     line = text.count("\n", 0, last.start()) + 1
                     column = last.start() - text.rfind("\n", 0, last.start())
-                    found.append(Mistake(f"line {line} column {column}", f"the key {shorten(key)} is there twice in one object", "keep one"))
+                    found.append(
+                        Mistake(f"line {line} column {column}", f"the key {shorten(key)} is there twice in one object", "keep one")
+                    )
                 keys.add(key)
         last = match if lexeme.startswith('"') else None
     return found
