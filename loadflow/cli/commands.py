@@ -33,7 +33,7 @@ def commands(form: str | None) -> None:
         case "markdown":
             click.echo(markdown(TABLE.values(), builtins), nl=False)
         case _:
-            print_table(TABLE.values(), builtins)
+            print_list(TABLE.values(), builtins)
 
 
 def parameters_of(command: Command) -> dict[str, Any]:
@@ -121,19 +121,17 @@ def _cell(text: str) -> str:
     return text.replace("|", "\\|")
 
 
-def print_table(table: Iterable[Command], builtins: Iterable[Command]) -> None:
-    from rich.console import Console
-    from rich.table import Table
+def print_list(table: Iterable[Command], builtins: Iterable[Command]) -> None:
+    from rich.padding import Padding
     from rich.text import Text
 
-    view = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    view.add_column("command", no_wrap=True)
-    view.add_column("parameters (= default)", ratio=3, overflow="fold")
-    view.add_column("policy", ratio=2)
-    view.add_column("what it does", ratio=3)
+    from loadflow.cli.console import console_for
+
+    console = console_for()
     for command in table:
+        console.print(Text.assemble((command.name, "bold"), f"  {command.summary}"))
         parameters = ", ".join(_parameter(name, default) for name, default in parameters_of(command).items())
-        view.add_row(Text(command.name, style="bold"), Text(parameters), policy_text(command.policy), Text(command.summary))
-    console = Console()
-    console.print(view)
-    console.print(Text("builtins: " + ", ".join(command.name for command in builtins)))
+        for text in (parameters, policy_text(command.policy)):
+            if text not in ("", "–"):
+                console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4), expand=False))
+    console.print(Text.assemble(("builtins", "bold"), "  " + ", ".join(command.name for command in builtins)))

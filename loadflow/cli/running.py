@@ -13,6 +13,7 @@ from rich.text import Text
 
 from loadflow.cli.boundary import USAGE, print_error, print_mistakes
 from loadflow.cli.closing import print_places, print_summary, print_verdict
+from loadflow.cli.console import console_for
 from loadflow.cli.live import Lines, Panels, view_for
 from loadflow.cli.options import RunOptions
 from loadflow.cli.outcome import ActionOutcome, ScriptOutcome, document_of
@@ -69,8 +70,8 @@ def _name(source: str) -> str:
 def run_all(scripts: Sequence[Checked], options: RunOptions) -> int:
     """Run them in order and return the exit code; one that was interrupted is the last."""
     # results on stdout, progress on stderr: so `loadflow run … > file` shows the load and keeps the table
-    out = Console(stderr=options.as_json, soft_wrap=False)
-    err = Console(stderr=True)
+    out = console_for(stderr=options.as_json)
+    err = console_for(stderr=True)
     outcomes = []
     for number, checked in enumerate(scripts, start=1):
         if len(scripts) > 1:

@@ -27,6 +27,7 @@ def runs(runs_dir: str | None, limit: int, as_json: bool) -> None:
     elif not entries:
         click.echo(f"no runs below {folder}", err=True)
     else:
+        click.echo(f"below {folder}:", err=True)
         print_table(entries)
 
 
@@ -61,29 +62,28 @@ def _entry(run: Any) -> dict[str, Any]:
 
 
 def print_table(entries: list[dict[str, Any]]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
     from loadflow.cli.closing import COLOURS
+    from loadflow.cli.console import console_for
     from loadflow.cli.progress import milliseconds
     from loadflow.engine.verdict import VerdictKind
 
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("started", "verdict", "label"):
-        table.add_column(heading)
+    for heading in ("verdict", "label"):
+        table.add_column(heading, overflow="fold")
     for heading in ("hits", "failed", "rate/s", "p95 ms"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("run", overflow="fold")
     for entry in entries:
         table.add_row(
-            entry["started"],
             Text(entry["verdict"], style=COLOURS[VerdictKind(entry["verdict"])]),
             Text(entry["label"]),
             f"{entry['hits']:,}",
             f"{entry['failures']:,}",
             f"{entry['rate_per_s']:,.1f}",
             milliseconds(entry["p95_ms"]),
-            Text(entry["run"]),
+            Text(Path(entry["run"]).name),
         )
-    Console().print(table)
+    console_for().print(table)
