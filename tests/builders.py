@@ -13,7 +13,7 @@ import numpy as np
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.hitlog import HIT_DTYPE, HitLogWriter, Rows
 from loadflow.engine.records.judge import EndReason, RunEnd
-from loadflow.engine.records.names import NameWriter
+from loadflow.engine.records.names import NameWriter, printable
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run, SnapshotLog
 from loadflow.engine.records.snapshot import Health, Snapshot
@@ -164,7 +164,7 @@ def _write_samples(run: Run, rows: Rows, names: Sequence[tuple[str, str]], failu
             if failure.sample is None:
                 continue
             for series in np.unique(rows["series"][rows["error"] == number]).tolist():
-                method, name = names[series]
+                method, name = (printable(text) for text in names[series])
                 entry = {
                     "method": method,
                     "name": name,

@@ -45,7 +45,7 @@ def parameters_of(command: Command) -> dict[str, Any]:
         signature = inspect.signature(command.function)
     except (TypeError, ValueError):
         return {}
-    stars = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    stars: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
     return {f"{stars.get(one.kind, '')}{one.name}": one.default for one in signature.parameters.values()}
 
 

@@ -48,8 +48,10 @@ def _reach_api() -> None:
     trouble = troubles[0]
     said = f"{type(trouble).__name__}: {trouble}"
     if os.environ.get("PREFECT_API_URL"):
-        raise RunError(f"the Prefect API does not answer ({said}); start it, unset PREFECT_API_URL for the embedded one, or use --direct") from trouble
-    raise RunError(f"Prefect's embedded server did not start ({said}); set PREFECT_API_URL to a running server, or use --direct") from trouble
+        way_out = "start it, unset PREFECT_API_URL for the embedded one, or use --direct"
+        raise RunError(f"the Prefect API does not answer ({said}); {way_out}") from trouble
+    way_out = "set PREFECT_API_URL to a running server, or use --direct"
+    raise RunError(f"Prefect's embedded server did not start ({said}); {way_out}") from trouble
 
 
 def _ask_api(troubles: list[Exception]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ __all__ = ["run"]
 @click.argument("file", type=click.Path())
 @run_options
 @click.pass_context
-def run(ctx: click.Context, file: str, **options: Any) -> None:
+def run(ctx: click.Context, /, file: str, **options: Any) -> None:
     """Run the action script FILE as a Prefect flow, one task per action, and judge it.
 
     Without a Prefect API (PREFECT_API_URL) Prefect's embedded server is used. Ctrl-C ends the load and keeps what was
@@ -26,4 +27,4 @@ def run(ctx: click.Context, file: str, **options: Any) -> None:
     from loadflow.engine.script.document import read_script
 
     chosen = RunOptions(**options)
-    ctx.exit(run_all(check_all([(file, lambda: read_script(file))], chosen), chosen))
+    ctx.exit(run_all(check_all({file: partial(read_script, file)}, chosen), chosen))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ __all__ = ["run_dir", "scripts_below"]
 @click.argument("folder", metavar="DIR", type=click.Path())
 @run_options
 @click.pass_context
-def run_dir(ctx: click.Context, folder: str, **options: Any) -> None:
+def run_dir(ctx: click.Context, /, folder: str, **options: Any) -> None:
     """Run every *.json below DIR, sorted by path, each as a script of its own.
 
     All are checked before the first one runs. A verdict other than passed does not stop the next script; the exit code is that
@@ -28,8 +29,7 @@ def run_dir(ctx: click.Context, folder: str, **options: Any) -> None:
 
     chosen = RunOptions(**options)
     files = scripts_below(Path(folder))
-    # file=… binds now: a plain closure would read the last file's name every time
-    ctx.exit(run_all(check_all([(str(file), lambda file=file: read_script(file)) for file in files], chosen), chosen))
+    ctx.exit(run_all(check_all({str(file): partial(read_script, file) for file in files}, chosen), chosen))
 
 
 def scripts_below(folder: Path) -> list[Path]:

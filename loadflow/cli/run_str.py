@@ -16,10 +16,12 @@ __all__ = ["run_str"]
 @click.argument("text", metavar="JSON")
 @run_options
 @click.pass_context
-def run_str(ctx: click.Context, text: str, **options: Any) -> None:
+def run_str(ctx: click.Context, /, text: str, **options: Any) -> None:
     """Run the action script that JSON is; `-` reads it from stdin."""
     from loadflow.cli.running import check_all, run_all
 
+    def read() -> str:
+        return click.get_text_stream("stdin", encoding="utf-8").read() if text == "-" else text
+
     chosen = RunOptions(**options)
-    document = click.get_text_stream("stdin", encoding="utf-8").read() if text == "-" else text
-    ctx.exit(run_all(check_all([("", lambda: document)], chosen), chosen))
+    ctx.exit(run_all(check_all({"": read}, chosen), chosen))

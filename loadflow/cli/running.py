@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 from rich.console import Console
 from rich.text import Text
 
-from loadflow.cli.boundary import USAGE, print_error, print_mistakes
+from loadflow.cli.boundary import USAGE, print_mistakes
 from loadflow.cli.closing import print_places, print_summary, print_verdict
 from loadflow.cli.console import console_for
 from loadflow.cli.live import Lines, Panels, view_for
@@ -39,11 +40,11 @@ class Checked:
     source: str
 
 
-def check_all(sources: Sequence[tuple[str, Callable[[], Any]]], options: RunOptions) -> list[Checked]:
-    """Read and check every (file, reader of its document); where any is wrong, print all mistakes of all and exit."""
+def check_all(sources: Mapping[str, Callable[[], Any]], options: RunOptions) -> list[Checked]:
+    """Read and check every script, given as file ("": none) to reader; where any is wrong, print all mistakes of all and exit."""
     checked = []
     wrong: list[ScriptError] = []
-    for source, read in sources:
+    for source, read in sources.items():
         session = Session(
             label=options.label, runs_dir=options.runs_dir, report_dir=options.report_dir, variables=options.variables
         )
@@ -54,16 +55,14 @@ def check_all(sources: Sequence[tuple[str, Callable[[], Any]]], options: RunOpti
         else:
             session.name = script.name
             checked.append(Checked(script, session, source or script.name))
-    for error in wrong:
-        print_mistakes(error.mistakes, error.source)
+    for one in wrong:
+        print_mistakes(one.mistakes, one.source)
     if wrong:
         raise click.exceptions.Exit(USAGE)
     return checked
 
 
 def _name(source: str) -> str:
-    from pathlib import Path
-
     return Path(source).stem if source else "script"
 
 
@@ -99,7 +98,7 @@ def run_one(checked: Checked, options: RunOptions, err: Console) -> ScriptOutcom
             results = _direct(checked) if options.direct else _as_flow(checked, view)
         except Interrupted as error:
             return _cut_off(checked, str(error), stop)
-        except KeyboardInterrupt as error:
+        except KeyboardInterrupt:
             return _cut_off(checked, "interrupted", stop)
         finally:
             if view:

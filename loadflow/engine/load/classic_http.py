@@ -81,8 +81,8 @@ class HttpClient:
             prepared.headers.setdefault("Content-Length", str(len(request.body)))
         jar = requests.cookies.RequestsCookieJar()
         jar.update(self._session.cookies)
-        prepared._cookies = jar
-        known = requests.cookies.get_cookie_header(jar, prepared)
+        prepared._cookies = jar  # type: ignore[attr-defined]  # where requests looks for them after a redirect
+        known = requests.cookies.get_cookie_header(jar, prepared)  # type: ignore[no-untyped-call]
         cookies = "; ".join(part for part in (known, request.cookies) if part)
         if cookies:
             prepared.headers["Cookie"] = cookies

@@ -14,7 +14,7 @@ from typing import IO
 
 from loadflow.engine.records.outcome import Outcome
 
-__all__ = ["ErrorText", "NameTable", "NameWriter", "SeriesName"]
+__all__ = ["ErrorText", "NameTable", "NameWriter", "SeriesName", "printable"]
 
 SERIES_CAP = 1_000
 ERROR_CAP = 1_000

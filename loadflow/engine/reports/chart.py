@@ -22,7 +22,7 @@ class Plot:
     width: int = 560
     height: int = 230
     left: int = 58
-    right: int = 14
+    right: int = 24
     top: int = 24
     bottom: int = 40
 

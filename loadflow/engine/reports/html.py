@@ -72,6 +72,7 @@ def _render(summary: Summary, timeline: Timeline, title: str | None) -> str:
     charts = charts_of(timeline, summary.overall.latency)
     heads, rows, total, names_left_out = page.name_rows(summary)
     facts, runs_left_out = page.run_facts(summary)
+    apart, apart_left_out = page.apart_rows(summary)
     groups, groups_left_out, hits_left_out = page.error_groups(summary)
     kind_of_load, latency_meaning = page.load_words(summary)
     first = summary.runs[0] if summary.runs else None
@@ -96,7 +97,8 @@ def _render(summary: Summary, timeline: Timeline, title: str | None) -> str:
             rows=rows,
             total=total,
             names_left_out=names_left_out,
-            apart=page.apart_rows(summary),
+            apart=apart,
+            apart_left_out=apart_left_out,
             groups=groups,
             groups_left_out=groups_left_out,
             hits_left_out=count_text(hits_left_out),

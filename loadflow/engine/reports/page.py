@@ -30,9 +30,13 @@ MOST_ERRORS = 200
 MOST_SAMPLES = 5  # of one error
 MOST_RUNS = 20
 MOST_REASONS = 12
-NAMES_BYTES = 900_000
+MOST_APART = 300  # names in the table of successes and failures apart
+MOST_VALUES = 20  # of one sample
+MOST_BLOCKS = 8
+MOST_ENVIRONMENT = 100
+NAMES_BYTES = 800_000
 ERRORS_BYTES = 500_000
-SAMPLES_BYTES = 900_000
+SAMPLES_BYTES = 800_000
 PLANS_BYTES = 300_000
 SHORT = 60
 LONG = 500
@@ -102,7 +106,7 @@ def _loop_words(summary: Summary) -> str:
     words = f"{count_text(run.users)} {'user' if run.users == 1 else 'users'} in a closed loop"
     if isinstance(shape, str) and shape:
         return f"{words}, load shape {clip(shape, SHORT)}"
-    return f"{words}, {spawn:g} more each second" if isinstance(spawn, int | float) and 0 < spawn < run.users else words
+    return f"{words}, started at {spawn:g} per second" if isinstance(spawn, int | float) and 0 < spawn < run.users else words
 
 
 def run_facts(summary: Summary) -> tuple[list[list[tuple[str, str]]], int]:
@@ -140,21 +144,21 @@ def name_rows(summary: Summary) -> tuple[list[str], list[list[Cell]], list[Cell]
     heads = ["Method", "Name", "Requests", "Failed", "Failed %", "Rate /s", "Min", "Mean", "p50", "p90", "p95", "p99", "p99.9", "Max"]
     heads += ["Received", "Sent", *(["Retries"] if retries else []), *(["Late"] if late else [])]
     names = Budget(NAMES_BYTES)
-    shown = _busiest(summary)
+    shown = _busiest(summary, MOST_NAMES)
     rows = [_row(one, names, retries=retries, late=late) for one in shown]
     return heads, rows, _row(summary.overall, Budget(SHORT), retries=retries, late=late), len(summary.series) - len(shown)
 
 
-def apart_rows(summary: Summary) -> list[tuple[str, str, list[tuple[str, Latency]]]]:
-    """(method, name, [(which hits, latency)]) of the names that have more than one kind of hits."""
+def apart_rows(summary: Summary) -> tuple[list[tuple[str, str, list[tuple[str, Latency]]]], int]:
+    """(method, name, [(which hits, latency)]) of the names that have more than one kind of hits, and how many are left out."""
     found = []
-    for one in [summary.overall, *_busiest(summary)]:
+    for one in [summary.overall, *_busiest(summary, len(summary.series))]:
         kinds = [(kind, latency) for kind, latency in (("successes", one.succeeded), ("failures", one.failed)) if latency.count]
         if one.service is not None:
             kinds.append(("service time", one.service))
-        if len(kinds) > 1 or one is summary.overall:
-            found.append((clip(one.method, SHORT), clip(one.name, SHORT), kinds))
-    return found
+        if len(kinds) > 1:
+            found.append((clip(one.method, SHORT // 2), clip(one.name, SHORT), kinds))
+    return found[:MOST_APART], max(0, len(found) - MOST_APART)
 
 
 def error_groups(summary: Summary) -> tuple[list[dict[str, Any]], int, int]:
@@ -173,20 +177,28 @@ def environments(summary: Summary) -> list[dict[str, Any]]:
         plan = json.dumps(run.plan, indent=2, ensure_ascii=False, default=str) if run.plan else ""
         text = budget.take(plan, PLANS_BYTES // 6)
         facts = []
-        for key, value in list(run.environment.items())[:100]:
+        for key, value in list(run.environment.items())[:MOST_ENVIRONMENT]:
             said = budget.take(str(value), LONG)
             if said is not None:
                 facts.append((clip(str(key), SHORT), said))
         found.append(
-            {"label": clip(run.label or run.id, SHORT), "facts": facts, "plan": text, "cut": text != plan, "folder": clip(run.folder, LONG)}
+            {
+                "label": clip(run.label or run.id, SHORT),
+                "facts": facts,
+                "plan": text,
+                "cut": text != plan,
+                "more": len(run.environment) - len(facts),
+                "folder": clip(run.folder, LONG),
+            }
         )
     return found
 
 
-def _busiest(summary: Summary) -> list[SeriesSummary]:
+def _busiest(summary: Summary, most: int) -> list[SeriesSummary]:
+    """In the order of the summary while all fit, else by count."""
     if len(summary.series) <= MOST_NAMES:
         return list(summary.series)
-    return sorted(summary.series, key=lambda one: -one.count)[:MOST_NAMES]
+    return sorted(summary.series, key=lambda one: -one.count)[:most]
 
 
 def _facts_of(run: RunFacts, kind: str, alone: Summary | None) -> list[tuple[str, str]]:
@@ -237,11 +249,12 @@ def _group(error: ErrorSummary, summary: Summary, texts: Budget, samples: Budget
     shown = []
     for sample in error.samples[:MOST_SAMPLES]:
         values, blocks = sample_parts(sample)
-        taken_values = [(clip(key, SHORT), samples.take(text, LONG)) for key, text in values[:20]]
-        taken_blocks = [(clip(title, SHORT), samples.take(text, SAMPLE_CHARACTERS), len(text)) for title, text in blocks[:8]]
+        taken_values = [(clip(key, SHORT), samples.take(text, LONG)) for key, text in values[:MOST_VALUES]]
+        taken_blocks = [(clip(title, SHORT), samples.take(text, SAMPLE_CHARACTERS), len(text)) for title, text in blocks[:MOST_BLOCKS]]
         if any(text is None for _, text in taken_values) or any(text is None for _, text, _ in taken_blocks):
             break
-        shown.append({"values": taken_values, "blocks": taken_blocks})
+        left_out = max(0, len(values) - MOST_VALUES) + max(0, len(blocks) - MOST_BLOCKS)
+        shown.append({"values": taken_values, "blocks": taken_blocks, "more": left_out})
     message = texts.take(error.message, LONG + 1)
     name = texts.take(f"{error.method} {error.name}".strip(), LONG)
     return {

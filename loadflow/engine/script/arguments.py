@@ -9,10 +9,10 @@ import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Annotated, Any, Literal, Union
+from typing import Annotated, Any, Literal, Union, cast
 
 from pydantic import ConfigDict, Field, ValidationError, create_model
 
@@ -101,17 +101,18 @@ def _signature(name: str, function: Callable[..., Any], nested: str | None) -> S
 
 def signature_of(command: Command) -> Signature:
     """What the function of `command` takes."""
-    return _signature(command.name, command.function, command.nested)
+    try:
+        return _signature(command.name, command.function, command.nested)
+    except TypeError:  # a method of an unhashable object has no place in a cache
+        return _signature.__wrapped__(command.name, command.function, command.nested)
 
 
 def _model(name: str, fields: Mapping[str, Any], *, open_ended: bool) -> type[Part]:
-    base = type(
-        "Arguments", (Part,), {"noun": name, "model_config": ConfigDict(extra="allow" if open_ended else "forbid"), "__module__": __name__}
-    )
+    extra: Literal["allow", "forbid"] = "allow" if open_ended else "forbid"
+    base = type("Arguments", (Part,), {"noun": name, "model_config": ConfigDict(extra=extra), "__module__": __name__})
     # the fields are numbered, because an argument may be called like a method of the model
     numbered = {f"argument_{index}": definition for index, definition in enumerate(fields.values())}
-    made: type[Part] = create_model(f"{name}_arguments", __base__=base, **numbered)
-    return made
+    return cast(type[Part], create_model(f"{name}_arguments", __base__=base, **numbered))
 
 
 def _check(command: Command, signature: Signature, values: dict[str, Any]) -> list[Fault]:
@@ -119,13 +120,11 @@ def _check(command: Command, signature: Signature, values: dict[str, Any]) -> li
     try:
         model.model_validate(values)
     except ValidationError as error:
+        keys = [each.alias or name for name, each in model.model_fields.items()]
+        faults = faults_of(error, keys=keys, noun=command.name)
         return [
-            Fault(
-                fault.loc,
-                fault.message.replace(" is no key of ", " is no argument of ") if len(fault.loc) == 1 else fault.message,
-                fault.hint,
-            )
-            for fault in faults_of(error, keys=[each.alias or name for name, each in model.model_fields.items()], noun=command.name)
+            replace(fault, message=fault.message.replace(" is no key of ", " is no argument of ")) if len(fault.loc) == 1 else fault
+            for fault in faults
         ]
     return []
 
@@ -175,7 +174,7 @@ def _kind(annotation: Any) -> tuple[Any, Any]:
 
 
 def _union(members: tuple[Any, ...]) -> Any:
-    kinds = {}
+    kinds: dict[Any, Any] = {}
     for member in members:
         if member is types.NoneType:
             continue
@@ -184,10 +183,9 @@ def _union(members: tuple[Any, ...]) -> Any:
             return Any
         kinds[Number if tag is A_NUMBER and tag in kinds.values() else wanted] = tag
     if A_NUMBER in kinds.values() and Number in kinds:
-        kinds.pop(Int, None)  # type: ignore[call-overload]
+        kinds.pop(Int, None)
     choices = [Annotated[wanted, tag] for wanted, tag in kinds.items()]
-    if len(choices) == 1:
-        union = next(iter(kinds))
-    else:
-        union = Annotated[Union[tuple(choices)], BY_KIND]  # noqa: UP007  # made of a tuple
+    union = next(iter(kinds)) if len(choices) == 1 else Annotated[Union[tuple(choices)], BY_KIND]  # noqa: UP007  # made of a tuple
     return union | None if types.NoneType in members else union
+
+

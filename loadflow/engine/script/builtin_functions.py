@@ -20,50 +20,16 @@ __all__ = ["BLOCKED", "BUILTINS", "is_blocked"]
 Items = list[Any] | dict[str, Any] | str
 
 # Names that reach files, code or the interpreter; refused by name, so that the author learns that it is on purpose.
+# fmt: off
 BLOCKED = frozenset(
-    [
-        "eval",
-        "exec",
-        "compile",
-        "__import__",
-        "breakpoint",
-        "open",
-        "input",
-        "getattr",
-        "setattr",
-        "delattr",
-        "hasattr",
-        "globals",
-        "locals",
-        "vars",
-        "dir",
-        "type",
-        "object",
-        "super",
-        "memoryview",
-        "bytearray",
-        "bytes",
-        "classmethod",
-        "staticmethod",
-        "property",
-        "exit",
-        "quit",
-        "help",
-        "license",
-        "credits",
-        "copyright",
-        "id",
-        "iter",
-        "next",
-        "aiter",
-        "anext",
-        "map",
-        "filter",
-        "slice",
-        "issubclass",
-        "isinstance",
-    ]
+    {
+        "eval", "exec", "compile", "__import__", "breakpoint", "open", "input", "getattr", "setattr", "delattr", "hasattr",
+        "globals", "locals", "vars", "dir", "type", "object", "super", "memoryview", "bytearray", "bytes", "classmethod",
+        "staticmethod", "property", "exit", "quit", "help", "license", "credits", "copyright", "id", "iter", "next", "aiter",
+        "anext", "map", "filter", "slice", "issubclass", "isinstance",
+    }
 )
+# fmt: on
 
 _MOST_ITEMS = 1_000_000
 _MOST_BITS = 100_000  # of a power: 30,000 digits

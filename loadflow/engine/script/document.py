@@ -15,7 +15,7 @@ from pydantic import Field, ValidationError
 
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.script.arguments import NESTED, bind
-from loadflow.engine.script.builtin_functions import is_blocked
+from loadflow.engine.script.builtin_functions import BUILTINS, is_blocked
 from loadflow.engine.script.json_text import json_faults, load_json
 from loadflow.engine.script.mistakes import Fault, Loc, faults_of, kind_of, mistakes_of, place_of, shorten, suggest
 from loadflow.engine.script.part import Choice, Int, Part, Positive, Seconds
@@ -82,9 +82,8 @@ def read_script(path: str | Path) -> Any:
     except FileNotFoundError:
         raise ScriptError([Mistake("", "there is no such file", "check the path")], source) from None
     except OSError as error:
-        raise ScriptError(
-            [Mistake("", f"can't be read: {error.strerror or error}", "check the path and its permissions")], source
-        ) from None
+        mistake = Mistake("", f"can't be read: {error.strerror or error}", "check the path and its permissions")
+        raise ScriptError([mistake], source) from None
     except UnicodeDecodeError as error:
         raise ScriptError([Mistake("", f"is no UTF-8 text: byte {error.start} is wrong", "save the file as UTF-8")], source) from None
     document, mistakes = load_json(text)
@@ -97,6 +96,13 @@ def parse_script(document: object, *, commands: Mapping[str, Command], source: s
     """The script that `document` is; raises one ScriptError with every mistake in it.
 
     `commands` is all that it may call. `max_depth` is how many scripts may be inside each other, this one included.
+
+    >>> from loadflow.engine.script.builtin_functions import BUILTINS
+    >>> parse_script([["print", ["hello"]]], commands=BUILTINS).actions[0].place
+    'actions[0]'
+    >>> parse_script([["prnt"]], commands=BUILTINS)
+    Traceback (most recent call last):
+    loadflow.errors.ScriptError: actions[0]: 'prnt' is no command; did you mean 'print'?
     """
     faults = json_faults(document)
     if faults:
@@ -115,7 +121,7 @@ def parse_script(document: object, *, commands: Mapping[str, Command], source: s
 def _unwrap(document: object) -> tuple[list[Any] | None, list[Fault]]:
     """The list of actions in `document`, None if there is none, and what is wrong around it."""
     if isinstance(document, list):
-        return document, [] if document else [Fault((), "the script has no actions", 'write at least one, such as ["LD_summary"]')]
+        return document, [] if document else [Fault((), "the script has no actions", "write at least one, such as [\"LD_summary\"]")]
     if not isinstance(document, dict):
         what = f"a script is a list of actions or an object with the key {ROOT_KEY!r}, not {kind_of(document)}"
         return None, [Fault((), what, 'write {"load_density": [["LD_start_test", {…}]]}')]
@@ -171,11 +177,11 @@ class _Checker:
         if not isinstance(name, str):
             return [Fault(loc, f"an action starts with the name of a command, not with {kind_of(name)}", _FORMS)]
         if is_blocked(name):
-            return [
-                Fault(loc, f"{shorten(name)} is blocked on purpose: it reaches code, files or the interpreter", "use a command instead")
-            ]
+            why = f"{shorten(name)} is blocked on purpose: it reaches code, files or the interpreter"
+            return [Fault(loc, why, "use a command instead")]
         if name not in self.commands:
-            return [Fault(loc, f"{shorten(name)} is no command", suggest(name, self.commands, "commands"))]
+            names = sorted(self.commands, key=BUILTINS.__contains__)  # the LD_* commands first
+            return [Fault(loc, f"{shorten(name)} is no command", suggest(name, names, "commands"))]
         return []
 
     def arguments(self, command: Command, payload: dict[str, Any] | list[Any] | None, loc: Loc, depth: int) -> list[Fault]:

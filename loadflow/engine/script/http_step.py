@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic.config import JsonDict
 
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
 from loadflow.engine.script.part import (
@@ -38,7 +39,11 @@ Scalar = Annotated[
     BY_KIND,
 ]
 Scalars = Annotated[
-    Annotated[Text, TEXT] | Annotated[Number, A_NUMBER] | Annotated[Flag, A_FLAG] | Annotated[None, NULL] | Annotated[list[Scalar], A_LIST],
+    Annotated[Text, TEXT]
+    | Annotated[Number, A_NUMBER]
+    | Annotated[Flag, A_FLAG]
+    | Annotated[None, NULL]
+    | Annotated[list[Scalar], A_LIST],
     BY_KIND,
 ]
 Pair = Annotated[list[Scalar], Field(min_length=2, max_length=2)]
@@ -121,13 +126,21 @@ Auth = Annotated[
 ]
 
 
+_SYNONYMS = (("url", "request_url"), ("client_cert", "cert"))  # the second is the one we use
+
+
+def _given(*keys: str) -> JsonDict:
+    """The schema of an object in which all `keys` are there and not null."""
+    return {"required": [*keys], "properties": {key: {"not": {"type": "null"}} for key in keys}}
+
+
 class MappedHttpStep(StepBase):
     """A step whose method may come from the key that holds it, as in `{"get": {…}}`."""
 
     model_config = ConfigDict(
         json_schema_extra={
-            "anyOf": [{"required": ["request_url"]}, {"required": ["url"]}],
-            "not": {"anyOf": [{"required": [a, b]} for a, b in (("request_url", "url"), ("json", "data"), ("json", "files"))]},
+            "anyOf": [_given("request_url"), _given("url")],
+            "not": {"anyOf": [_given(*pair) for pair in (*_SYNONYMS, ("json", "data"), ("json", "files"))]},
         }
     )
 
@@ -152,7 +165,7 @@ class MappedHttpStep(StepBase):
         given = {key for key, value in raw.items() if value is not None}
         if not given & {"request_url", "url"}:
             yield Fault(("request_url",), "is missing", "every HTTP step needs the URL it asks for")
-        for key, other in (("url", "request_url"), ("client_cert", "cert")):
+        for key, other in _SYNONYMS:
             if {key, other} <= given:
                 yield Fault((key,), f"says the same as {other!r}", "keep one of them")
         for other in ("data", "files"):
@@ -163,7 +176,7 @@ class MappedHttpStep(StepBase):
 
     def plain(self) -> dict[str, Any]:
         """As `StepBase.plain`, with `request_url` and `cert` for their other spellings."""
-        renamed = {"url": "request_url", "client_cert": "cert"}
+        renamed = dict(_SYNONYMS)
         return {renamed.get(key, key): value for key, value in super().plain().items()}
 
 

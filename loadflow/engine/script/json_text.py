@@ -29,8 +29,8 @@ def load_json(text: str) -> tuple[Any, list[Mistake]]:
 
     >>> load_json('{"a": 1}')
     ({'a': 1}, [])
-    >>> print(load_json('[1,]')[1][0])
-    line 1 column 3: illegal trailing comma before end of array; correct the JSON text here
+    >>> print(load_json('{"a" 1}')[1][0])
+    line 1 column 6: expecting ':' delimiter; correct the JSON text here
     """
     try:
         value = json.loads(text, parse_constant=_no_constant)
@@ -54,17 +54,27 @@ def json_faults(document: object) -> list[Fault]:
         if isinstance(value, dict | list) and len(loc) >= MAX_NESTING:
             return [Fault(loc, f"the JSON is nested deeper than {MAX_NESTING} levels", "flatten it")]
         if isinstance(value, dict):
-            strange = [key for key in value if not isinstance(key, str)]
+            strange = [key for key in value if not isinstance(key, str) or not _is_unicode(key)]
             if strange:
-                return [Fault(loc, f"the key {shorten(strange[0])} is no text", "JSON keys are text")]
+                return [Fault(loc, f"the key {shorten(ascii(strange[0]))} is no text", "JSON keys are text")]
             pending.extend(reversed([((*loc, key), entry) for key, entry in value.items()]))
         elif isinstance(value, list):
             pending.extend(reversed([((*loc, index), entry) for index, entry in enumerate(value)]))
+        elif isinstance(value, str) and not _is_unicode(value):
+            return [Fault(loc, "holds half of a surrogate pair, which is no character", "write the character itself")]
         elif value is not None and not isinstance(value, str | int | float):
             return [Fault(loc, f"{type(value).__name__} is no JSON value", "use text, numbers, true, false, null, lists and objects")]
         elif isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
             return [Fault(loc, "must be a finite number", "JSON has no infinity and no NaN")]
     return []
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _no_constant(name: str) -> NoReturn:
@@ -91,9 +101,8 @@ def _repeated_keys(text: str) -> list[Mistake]:
                 if key in keys:
                     line = text.count("\n", 0, last.start()) + 1
                     column = last.start() - text.rfind("\n", 0, last.start())
-                    found.append(
-                        Mistake(f"line {line} column {column}", f"the key {shorten(key)} is there twice in one object", "keep one")
-                    )
+                    message = f"the key {shorten(key)} is there twice in one object"
+                    found.append(Mistake(f"line {line} column {column}", message, "keep one"))
                 keys.add(key)
         last = match if lexeme.startswith('"') else None
     return found

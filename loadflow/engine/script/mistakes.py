@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +24,7 @@ __all__ = ["TAG", "Fault", "Loc", "bundle", "faults_of", "kind_of", "mistakes_of
 Loc = tuple[int | str, ...]
 
 # Tags of discriminated unions start with this, so that they can be told from keys and left out of places.
-TAG = "is:"
+TAG = "⟨is⟩"
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
 _LONGEST_WORD = 60
@@ -59,10 +60,13 @@ def faults_of(error: ValidationError, *, keys: Collection[str] = (), noun: str =
     """The faults in `error`; `keys` and `noun` describe the outermost object, for advice about its unknown keys."""
     found = []
     for detail in error.errors(include_url=False):
-        loc = tuple(part for part in detail["loc"] if not _is_tag(part))
-        if detail["type"] == "extra_forbidden":
+        *way, last = detail["loc"] or (TAG,)
+        loc = tuple(part for part in way if not _is_tag(part))
+        if detail["type"] == "extra_forbidden":  # the last part is a key, whatever it looks like
+            loc = (*loc, last)
             found.append(Fault(loc, f"{shorten(loc[-1])} is no key of {noun}", suggest(str(loc[-1]), keys)))
         else:
+            loc = loc if _is_tag(last) else (*loc, last)
             message, hint = _words(detail["type"], detail.get("ctx", {}), detail["input"], detail["msg"])
             found.append(Fault(loc, message, hint))
     return found
@@ -160,7 +164,7 @@ def _words(kind: str, context: dict[str, Any], value: object, fallback: str) -> 
         return f"must be {_WANTED[kind]}, not {_shown(value)}", ""
     if kind in _BOUNDS:
         key, words = _BOUNDS[kind]
-        return f"must be {words} {context[key]}, not {_shown(value)}", ""
+        return f"must be {words} {_shown(context[key])}, not {_shown(value)}", ""
     if kind in ("union_tag_invalid", "union_tag_not_found"):
         wanted = [part.removeprefix(TAG) for part in re.findall(r"'([^']*)'", context.get("expected_tags", ""))]
         return f"must be {_either(wanted)}, not {_shown(value)}", ""
@@ -177,7 +181,9 @@ def _words(kind: str, context: dict[str, Any], value: object, fallback: str) -> 
 def _shown(value: object) -> str:
     if isinstance(value, bool):
         return str(value).lower()
-    if isinstance(value, float) or (isinstance(value, int) and abs(value) < 10**18):
+    if isinstance(value, float):
+        return f"{value:g}"
+    if isinstance(value, int) and abs(value) < 10**18:
         return str(value)
     return kind_of(value)
 
@@ -202,7 +208,10 @@ def _position(loc: Loc, document: object) -> tuple[int, ...]:
             element = 2 if part == "policy" else 1
             document = document[element] if len(document) > element else None
             steps.append(element)
-            if part == "policy" or not isinstance(document, dict):
+            if not isinstance(document, dict):
+                steps.append(0 if part in ("arguments", "policy") else sys.maxsize)
+                continue
+            if part == "policy":
                 continue
         if isinstance(document, dict):
             keys = list(document)

@@ -94,7 +94,8 @@ class Part(BaseModel):
         try:
             part = handler(data)
         except ValidationError as error:
-            raise bundle([*faults_of(error, keys=cls.keys(), noun=cls.noun), *found]) from None
+            # a model that refers to itself is wrapped twice, so the inner errors may hold `found` already
+            raise bundle(dict.fromkeys([*faults_of(error, keys=cls.keys(), noun=cls.noun), *found])) from None
         if found:
             raise bundle(found)
         return part
@@ -146,7 +147,9 @@ def _filled_in(text: str, info: ValidationInfo) -> str:
 
 
 _Placeholder = Annotated[str, Field(json_schema_extra={"pattern": r"^\$\{[^}]*\}$"}), Tag(f"{TAG}a placeholder")]
-_Unfilled = Annotated[str, AfterValidator(_filled_in), Field(json_schema_extra={"pattern": r"^\$\{[^}]*\}$"}), Tag(f"{TAG}a placeholder")]
+_Unfilled = Annotated[
+    str, AfterValidator(_filled_in), Field(json_schema_extra={"pattern": r"^\$\{[^}]*\}$"}), Tag(f"{TAG}a placeholder")
+]
 
 # A value of a step: it, or a string that is one whole placeholder, filled in for each hit.
 Templated = Annotated[Annotated[T, Tag(f"{TAG}value")] | _Placeholder, Discriminator(_template_or_value)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, ValidationError, ValidatorFunctionWrapHandler, WithJsonSchema, WrapValidator
+from pydantic import Discriminator, Field, Tag, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from loadflow.engine.script.http_step import METHODS, HttpStep, MappedHttpStep
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, shorten, suggest
@@ -40,9 +40,12 @@ def _methods(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
 
 
 _METHOD_KEY = "^(" + "|".join("".join(f"[{c.lower()}{c}]" for c in word) for word in METHODS) + ")$"
-MethodName = Annotated[str, WithJsonSchema({"type": "string", "pattern": _METHOD_KEY})]
 StepList = Annotated[list[HttpStep], Field(min_length=1)]
-MethodMap = Annotated[dict[MethodName, MappedHttpStep], Field(min_length=1), WrapValidator(_methods)]
+MethodMap = Annotated[
+    dict[str, MappedHttpStep],
+    Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": _METHOD_KEY}}),
+    WrapValidator(_methods),
+]
 
 
 class Scenario(Part):

@@ -1,0 +1,233 @@
+"""What can be known missing before anything runs: the placeholders of every load test, and what an action before it sets.
+
+Values are not looked at, only names: a variable is there when it is given, registered by an earlier action, or extracted by a step
+of the same test. After an action that may register anything (a file of actions, a loaded package, an own command) names are no
+longer known, and only what can't depend on them is reported.
+"""
+
+from __future__ import annotations
+
+import csv
+import importlib
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from loadflow.engine.script.builtin_functions import BUILTINS
+from loadflow.engine.script.document import ROOT_KEY, Script
+from loadflow.engine.script.mistakes import place_of, suggest
+from loadflow.engine.script.model import StartTest
+from loadflow.engine.script.placeholders import Token, has_placeholder, scan
+from loadflow.errors import Mistake
+
+__all__ = ["check_variables"]
+
+# Commands that may register variables or write files that the script does not show.
+_OPAQUE = frozenset({"LD_execute_files", "LD_add_package_to_executor", "LD_start_socket_server"})
+
+_ARGUMENTS: dict[str, tuple[str, ...]] = {
+    "LD_start_test": tuple(StartTest.model_fields),
+    "LD_execute_action": ("action_list",),
+    "LD_register_variable": ("name", "value"),
+    "LD_register_variables": ("variables",),
+    "LD_register_csv_source": ("name", "file_path", "cycle"),
+    "LD_register_csv_sources": ("sources",),
+}
+
+
+def check_variables(
+    script: Script, *, variables: Collection[str], env: Mapping[str, str], sources: Mapping[str, tuple[str, ...]] | None = None
+) -> list[Mistake]:
+    """Every placeholder of `script` that can't have a value, in the order of the document.
+
+    `variables` are the names given from outside, `sources` the columns of CSV sources that are registered already; paths of
+    CSV files are relative to the working directory.
+    """
+    walk = _Walk(env, set(variables), dict(sources or {}))
+    for action in script.actions:
+        walk.action(action.name, action.arguments, action.place)
+    return walk.mistakes
+
+
+@dataclass(slots=True)
+class _Walk:
+    env: Mapping[str, str]
+    variables: set[str]
+    sources: dict[str, tuple[str, ...] | None] = field(default_factory=dict)  # columns; None: not known
+    closed: bool = True  # whether `variables` and `sources` are all there is
+    mistakes: list[Mistake] = field(default_factory=list)
+
+    def action(self, name: str, payload: object, place: str) -> None:
+        arguments = _named(name, payload)
+        at = {key: place_of(place, (key,) if isinstance(payload, dict) else ("arguments", index)) for index, key in enumerate(arguments)}
+        values = {key: arguments[key] for key in arguments}
+        if name == "LD_start_test":
+            self.mistakes += _Test(self, values, at).mistakes()
+        elif name == "LD_execute_action":
+            self.nested(values.get("action_list"), at.get("action_list", place))
+        elif name == "LD_clear_resolver":
+            self.variables.clear()
+            self.sources.clear()
+            self.closed = True
+        elif name == "LD_register_variable":
+            self.variables.add(str(values.get("name")))
+        elif name == "LD_register_variables" and isinstance(values.get("variables"), dict):
+            self.variables.update(values["variables"])
+        elif name == "LD_register_csv_source":
+            self.source(self.sources, values, at.get("file_path", place))
+        elif name == "LD_register_csv_sources" and isinstance(values.get("sources"), list):
+            for index, source in enumerate(values["sources"]):
+                self.source(self.sources, source, place_of(at["sources"], (index, "file_path")))
+        elif name in _OPAQUE or (name not in BUILTINS and not name.startswith("LD_")):
+            self.closed = False
+
+    def nested(self, document: object, place: str) -> None:
+        if isinstance(document, dict):
+            document, place = document.get(ROOT_KEY), place_of(place, (ROOT_KEY,))
+        for index, entry in enumerate(document if isinstance(document, list) else ()):
+            self.action(entry[0], entry[1] if len(entry) > 1 else None, place_of(place, (index,)))
+
+    def source(self, known: dict[str, tuple[str, ...] | None], source: object, place: str) -> None:
+        """Note a CSV source and its columns in `known`."""
+        if not isinstance(source, dict) or not isinstance(source.get("name"), str):
+            return
+        name, path = source["name"], source.get("file_path")
+        known[name] = None
+        if not isinstance(path, str) or has_placeholder(path) or (not self.closed and not Path(path).exists()):
+            return
+        columns, problem = _header(Path(path))
+        if problem:
+            self.mistakes.append(Mistake(place, f"{path!r} {problem}", "the path is relative to the working directory"))
+        else:
+            known[name] = columns
+
+
+class _Test:
+    """One LD_start_test: what its placeholders may use, and which can't be filled in."""
+
+    def __init__(self, walk: _Walk, arguments: dict[str, Any], at: dict[str, str]) -> None:
+        self.walk = walk
+        self.arguments = arguments
+        self.at = at
+        self.before = set(walk.variables) | set(_dict(arguments.get("variables")))
+        self.extracted: dict[str, set[str]] = {"var": set(), "session": set()}
+        for entry in _extracts(arguments.get("tasks")):
+            self.extracted.setdefault(str(entry.get("scope", "var")), set()).add(str(entry.get("var")))
+        self.sources = dict(walk.sources)
+
+    def mistakes(self) -> list[Mistake]:
+        sources = self.arguments.get("csv_sources")
+        for index, source in enumerate(sources if isinstance(sources, list) else ()):
+            self.walk.source(self.sources, source, place_of(self.at["csv_sources"], (index, "file_path")))
+        found = []
+        for key, value in self.arguments.items():
+            for loc, text, is_key in _texts(value):
+                for token in scan(text):
+                    message, hint = self.problem(token, in_step=key == "tasks")
+                    if is_key and not message:
+                        message, hint = f"{token.text} is in a key, where nothing is filled in", "use it in a value"
+                    if message:
+                        found.append(Mistake(place_of(self.at[key], loc), message, hint))
+        return found
+
+    def problem(self, token: Token, *, in_step: bool) -> tuple[str, str]:
+        """What is wrong with `token`, and the way out; two empty texts when nothing is."""
+        if token.kind == "bad":
+            return (f"{token.text[:60]}: {token.problem}", token.hint)
+        if not in_step and token.kind in ("session", "csv"):
+            return (f"{token.text} has a value inside steps only", "use a variable here")
+        if token.kind == "var":
+            return self.variable(token, self.before | self.extracted["var"] if in_step else self.before)
+        if token.kind == "session" and token.parts[0] not in self.extracted["session"]:
+            message = f"no step of this test extracts {token.parts[0]!r} with scope session"
+            return message, _near(token.parts[0], self.extracted["session"])
+        if token.kind == "env" and token.parts[0] not in self.walk.env:
+            return (f"the environment variable {token.parts[0]!r} is not set", "set it before the run")
+        if token.kind == "csv":
+            return self.column(token)
+        return _faker_problem(token.parts[0]) if token.kind == "faker" else ("", "")
+
+    def variable(self, token: Token, known: set[str]) -> tuple[str, str]:
+        name = token.parts[0]
+        if name in known or not self.walk.closed:
+            return "", ""
+        if name in self.extracted["var"]:
+            return f"the variable {name!r} has a value inside steps only, where it is extracted", "set it in variables"
+        if name in self.extracted["session"]:
+            return f"no variable {name!r} is set before this test", f"it is extracted with scope session: write ${{session.{name}}}"
+        return f"no variable {name!r} is set before this test", _near(name, known) or "set it in variables or with LD_register_variable"
+
+    def column(self, token: Token) -> tuple[str, str]:
+        source, column = token.parts
+        if source not in self.sources:
+            if not self.walk.closed:
+                return "", ""
+            return f"no csv source {source!r} is registered before this test", _near(source, self.sources) or "add it to csv_sources"
+        columns = self.sources[source]
+        if columns is None or column in columns:
+            return "", ""
+        return f"the csv source {source!r} has no column {column!r}", suggest(column, columns, "columns")
+
+
+def _named(name: str, payload: object) -> dict[str, Any]:
+    if isinstance(payload, dict):
+        return payload
+    return dict(zip(_ARGUMENTS.get(name, ()), payload, strict=False)) if isinstance(payload, list) else {}
+
+
+def _dict(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
+
+
+def _near(name: str, known: Collection[str]) -> str:
+    return suggest(name, sorted(known), "known") if known else ""
+
+
+def _extracts(value: object) -> Iterator[dict[str, Any]]:
+    """The extract entries of all steps, in whatever form they are written."""
+    tasks = value.get("tasks", value) if isinstance(value, dict) else value
+    for step in tasks.values() if isinstance(tasks, dict) else tasks if isinstance(tasks, list) else ():
+        entries = _dict(step).get("extract")
+        yield from (entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, dict))
+
+
+def _texts(value: object, loc: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple[int | str, ...], str, bool]]:
+    """Every string in `value` with its way, in order, and whether it is a key."""
+    if isinstance(value, str):
+        yield loc, value, False
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            if has_placeholder(key):
+                yield (*loc, key), key, True
+            yield from _texts(entry, (*loc, key))
+    elif isinstance(value, list):
+        for index, entry in enumerate(value):
+            yield from _texts(entry, (*loc, index))
+
+
+def _header(path: Path) -> tuple[tuple[str, ...], str]:
+    """The columns of a CSV file, or what is wrong with it."""
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            columns = tuple(next(csv.reader(file), ()))
+    except FileNotFoundError:
+        return (), "is not there"
+    except UnicodeDecodeError:
+        return (), "is no UTF-8 text"
+    except (OSError, ValueError, csv.Error) as error:
+        return (), f"can't be read: {error}"
+    return columns, "" if columns else "has no header row"
+
+
+@cache
+def _faker_problem(method: str) -> tuple[str, str]:
+    try:
+        fake = importlib.import_module("faker").Faker()
+    except ImportError:
+        return "placeholders of faker need the package faker", "install it: pip install faker"
+    if method.startswith("_") or not callable(getattr(fake, method, None)):
+        public = [name for name in dir(fake) if not name.startswith("_") and name not in ("seed", "random")]
+        return f"faker has no method {method!r}", suggest(method, public, "for example")
+    return "", ""
