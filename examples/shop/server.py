@@ -51,8 +51,8 @@ class Answer:
 
     def encode(self) -> bytes:
         body = json.dumps(self.data, separators=(",", ":")).encode()
-        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}", "Content-Type: application/json", f"Content-Length: {len(body)}"]
-        lines += [f"{name}: {value}" for name, value in self.headers.items()]
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), **self.headers}
+        lines = [f"HTTP/1.1 {self.status} {HTTPStatus(self.status).phrase}", *(f"{name}: {value}" for name, value in headers.items())]
         return "\r\n".join([*lines, "", ""]).encode() + body
 
 

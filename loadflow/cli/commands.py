@@ -40,7 +40,10 @@ def parameters_of(command: Command) -> dict[str, Any]:
     """Name to default, in order; REQUIRED where there is none. Empty where the signature can't be read (some builtins)."""
     if command.arguments is not None:
         fields = command.arguments.model_fields
-        return {field.alias or name: REQUIRED if field.is_required() else field.get_default(call_default_factory=True) for name, field in fields.items()}
+        return {
+            field.alias or name: REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
+            for name, field in fields.items()
+        }
     try:
         signature = inspect.signature(command.function)
     except (TypeError, ValueError):

@@ -22,7 +22,20 @@ __all__ = ["Finding", "diagnose"]
 
 State = Literal["ok", "note", "broken"]
 
-NEEDED = ("prefect", "fastapi", "locust", "gevent", "geventhttpclient", "requests", "numpy", "pydantic", "psutil", "jinja2", "faker", "rich")
+NEEDED = (
+    "prefect",
+    "fastapi",
+    "locust",
+    "gevent",
+    "geventhttpclient",
+    "requests",
+    "numpy",
+    "pydantic",
+    "psutil",
+    "jinja2",
+    "faker",
+    "rich",
+)
 FASTAPI_LIMIT = (0, 151)  # from 0.152 on Prefect 3.8.8's server refuses deployments
 FILES_FOR_LOAD = 4096  # one socket per user, and some to spare
 PORTS_FOR_LOAD = 10_000
@@ -54,8 +67,8 @@ def diagnose() -> Iterator[Finding]:
 
 
 def versions() -> Finding:
-    text = f"{_version('loadflow') or 'not installed as a package'}, Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores"
-    return Finding("loadflow", "ok", text)
+    version = _version("loadflow") or "not installed as a package"
+    return Finding("loadflow", "ok", f"{version}, Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores")
 
 
 def packages() -> Iterator[Finding]:
@@ -93,7 +106,9 @@ def open_files() -> Finding:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     text = f"{soft:,} (at most {hard:,})"
     if soft < FILES_FOR_LOAD:
-        return Finding("open files", "note", f"{text}: about {max(soft - 100, 0):,} users at a time; raise it with `ulimit -n {min(hard, 65_536)}`")
+        return Finding(
+            "open files", "note", f"{text}: about {max(soft - 100, 0):,} users at a time; raise it with `ulimit -n {min(hard, 65_536)}`"
+        )
     return Finding("open files", "ok", text)
 
 
@@ -142,7 +157,9 @@ def prefect_api() -> Finding:
             answer.read()
     except (urllib.error.URLError, OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
-        return Finding("prefect api", "broken", f"{shown} does not answer ({reason}); start it, or unset PREFECT_API_URL for the embedded one")
+        return Finding(
+            "prefect api", "broken", f"{shown} does not answer ({reason}); start it, or unset PREFECT_API_URL for the embedded one"
+        )
     return Finding("prefect api", "ok", f"{shown} answers")
 
 

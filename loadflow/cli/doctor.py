@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 __all__ = ["doctor"]
 
-MARKS = {"ok": click.style("ok     ", fg="green"), "note": click.style("note   ", fg="yellow"), "broken": click.style("broken ", fg="red", bold=True)}
+MARKS = {
+    "ok": click.style("ok     ", fg="green"),
+    "note": click.style("note   ", fg="yellow"),
+    "broken": click.style("broken ", fg="red", bold=True),
+}
 
 
 @click.command(short_help="Say what is installed, reachable and missing.")

@@ -113,7 +113,12 @@ def panel(progress: Progress, elapsed_s: float) -> Panel:
     for _ in range(4):
         figures.add_column(no_wrap=True)
     busy = "bold red" if health.cpu >= BUSY_CPU else ""
-    figures.add_row(_figure("hits/s", f"{progress.rate_per_s:,.0f}"), _figure("users", f"{health.users:,}"), _figure("p50", p50, "ms"), _figure("hits", f"{progress.hits:,}"))
+    figures.add_row(
+        _figure("hits/s", f"{progress.rate_per_s:,.0f}"),
+        _figure("users", f"{health.users:,}"),
+        _figure("p50", p50, "ms"),
+        _figure("hits", f"{progress.hits:,}"),
+    )
     figures.add_row(
         _figure("failed", f"{progress.failures:,}", style="bold red" if progress.failures else ""),
         _figure("in flight", f"{health.in_flight:,}"),
@@ -126,7 +131,9 @@ def panel(progress: Progress, elapsed_s: float) -> Panel:
         errors = sorted(progress.errors.items(), key=lambda item: -item[1])
         parts.append(Text("errors: " + ", ".join(f"{count:,} {kind}" for kind, count in errors[:5]), style="red"))
     title = f"{progress.label} · {progress.target}" if progress.target else progress.label
-    return Panel(Group(*parts), title=Text(title), title_align="left", subtitle="Ctrl-C ends the load; results are kept", subtitle_align="right")
+    return Panel(
+        Group(*parts), title=Text(title), title_align="left", subtitle="Ctrl-C ends the load; results are kept", subtitle_align="right"
+    )
 
 
 def _figure(name: str, value: str, unit: str = "", style: str = "") -> Text:

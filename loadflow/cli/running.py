@@ -45,9 +45,7 @@ def check_all(sources: Mapping[str, Callable[[], Any]], options: RunOptions) -> 
     checked = []
     wrong: list[ScriptError] = []
     for source, read in sources.items():
-        session = Session(
-            label=options.label, runs_dir=options.runs_dir, report_dir=options.report_dir, variables=options.variables
-        )
+        session = Session(label=options.label, runs_dir=options.runs_dir, report_dir=options.report_dir, variables=options.variables)
         try:
             script = load_script(read(), session=session, source=source, name=_name(source))
         except ScriptError as error:
