@@ -73,7 +73,9 @@ def main() -> None:
     rows = []
     for name, found in rates.items():
         ratios = [one / other for one, other in zip(found, rates[locust], strict=True)]
-        rows.append([name, f"{statistics.median(found):,.0f}", f"{min(found):,.0f} to {max(found):,.0f}", f"{statistics.median(ratios):.2f}"])
+        rows.append(
+            [name, f"{statistics.median(found):,.0f}", f"{min(found):,.0f} to {max(found):,.0f}", f"{statistics.median(ratios):.2f}"]
+        )
     title = f"{options.user}: closed loop beside Locust and LoadDensity"
     text = table(["tool", "hits/s, median", "spread", "ratio to Locust, median of rounds"], rows)
     publish(title, f"python -m benchmarks.http_users --user {options.user} --rounds {options.rounds}", text, write=options.write)

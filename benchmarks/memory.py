@@ -67,7 +67,9 @@ def main() -> None:
     first, last = found[0], found[-1]
     rows.append(["growth", f"{last['engine_mb'] - first['engine_mb']:.1f}", f"{last['parent_mb'] - first['parent_mb']:.1f}"])
     text = table(["hits recorded", "engine, peak MB", "parent, peak MB"], rows) + f"\n\nThe run took {time.monotonic() - started:.0f} s."
-    publish("Memory of engine and parent", f"python -m benchmarks.memory --marks {' '.join(map(str, options.marks))}", text, write=options.write)
+    publish(
+        "Memory of engine and parent", f"python -m benchmarks.memory --marks {' '.join(map(str, options.marks))}", text, write=options.write
+    )
 
 
 if __name__ == "__main__":

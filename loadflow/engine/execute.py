@@ -16,7 +16,7 @@ from loadflow.engine.script.document import Action, Script, parse_script, read_s
 from loadflow.engine.session import Session, current_session
 from loadflow.engine.verdict import Verdict, VerdictKind, worst
 from loadflow.engine.watchdog import deadline
-from loadflow.errors import EngineError, Interrupted, LoadflowError, ScriptError
+from loadflow.errors import EngineError, Interrupted, LoadflowError, Mistake, ScriptError
 
 __all__ = ["ActionResult", "Results", "call", "execute_action", "execute_files", "load_script", "may_retry", "run_actions"]
 
@@ -87,12 +87,12 @@ def load_script(document: Any, *, session: Session | None = None, source: str = 
     Raises ScriptError with all mistakes at once; nothing has run then.
     """
     session = session or current_session()
-    script = parse_script(document, commands=session.commands, source=source, name=name or session.name)
     known = session.variables
-    mistakes = check_variables(script, variables=known.values, env=os.environ, sources=known.columns)
-    if mistakes:
-        raise ScriptError(mistakes, source)
-    return script
+
+    def also(script: Script) -> list[Mistake]:
+        return check_variables(script, variables=known.values, env=os.environ, sources=known.columns)
+
+    return parse_script(document, commands=session.commands, source=source, name=name or session.name, also=also)
 
 
 def execute_action(action_list: Any) -> Results:

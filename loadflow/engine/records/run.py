@@ -30,7 +30,7 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.snapshot import Health, SecondRow, Snapshot
 from loadflow.engine.records.summary import RunFacts, Summary, summarise
 from loadflow.engine.records.totals import Totals
-from loadflow.engine.verdict import worst
+from loadflow.engine.verdict import Verdict, VerdictKind, worst
 from loadflow.errors import RunError
 
 __all__ = ["Run", "SnapshotLog", "summary_of", "write_atomically"]
@@ -241,7 +241,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         totals,
         duration_s=sum(run.totals().duration_s for run in runs),
         runs=[run.facts for run in runs],
-        verdict=worst(verdicts),
+        verdict=worst(verdicts) if runs else Verdict(VerdictKind.INCONCLUSIVE, ("no test was run, so there is nothing to judge",)),
         warnings=warnings_of(totals, health),
         health=health,
         samples=samples,

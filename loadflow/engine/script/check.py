@@ -87,6 +87,8 @@ class _Walk:
         if isinstance(document, dict):
             document, place = document.get(ROOT_KEY), place_of(place, (ROOT_KEY,))
         for index, entry in enumerate(document if isinstance(document, list) else ()):
+            if not isinstance(entry, list) or not entry or not isinstance(entry[0], str):
+                continue  # the parser says what is wrong with it
             self.action(entry[0], entry[1] if len(entry) > 1 else None, place_of(place, (index,)))
 
     def source(self, known: dict[str, tuple[str, ...] | None], source: object, place: str) -> None:

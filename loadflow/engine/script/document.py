@@ -6,7 +6,7 @@ A document is a non-empty list of actions, or an object that holds it under `loa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
@@ -92,10 +92,19 @@ def read_script(path: str | Path) -> Any:
     return document
 
 
-def parse_script(document: object, *, commands: Mapping[str, Command], source: str = "", name: str = "", max_depth: int = 16) -> Script:
+def parse_script(
+    document: object,
+    *,
+    commands: Mapping[str, Command],
+    source: str = "",
+    name: str = "",
+    max_depth: int = 16,
+    also: Callable[[Script], list[Mistake]] | None = None,
+) -> Script:
     """The script that `document` is; raises one ScriptError with every mistake in it.
 
-    `commands` is all that it may call. `max_depth` is how many scripts may be inside each other, this one included.
+    `commands` is all that it may call. `max_depth` is how many scripts may be inside each other, this one included. `also`
+    is asked for further mistakes, given whatever has the shape of an action, so that all are reported together.
 
     >>> from loadflow.engine.script.builtin_functions import BUILTINS
     >>> parse_script([["print", ["hello"]]], commands=BUILTINS).actions[0].place
@@ -112,10 +121,15 @@ def parse_script(document: object, *, commands: Mapping[str, Command], source: s
     mistakes = mistakes_of(outer, document, "")
     if isinstance(actions, list):
         mistakes += mistakes_of(_Checker(commands, max_depth).actions(actions, (), 1), actions, root)
-    if mistakes or not isinstance(actions, list):
+    readable = [(index, entry) for index, entry in enumerate(actions or ()) if isinstance(entry, list) and entry and isinstance(entry[0], str)]
+    made = tuple(_action(entry, place_of(root, (index,)), with_policy=not mistakes) for index, entry in readable)
+    script = Script(made, name or (Path(source).stem if source else "script"), source, root)
+    if also is not None:
+        known = {mistake.place for mistake in mistakes}
+        mistakes += [mistake for mistake in also(script) if mistake.place not in known]
+    if mistakes:
         raise ScriptError(mistakes, source)
-    made = tuple(_action(entry, place_of(root, (index,))) for index, entry in enumerate(actions))
-    return Script(made, name or (Path(source).stem if source else "script"), source, root)
+    return script
 
 
 def _unwrap(document: object) -> tuple[list[Any] | None, list[Fault]]:
@@ -140,8 +154,9 @@ def _unwrap(document: object) -> tuple[list[Any] | None, list[Fault]]:
     return actions, found
 
 
-def _action(entry: list[Any], place: str) -> Action:
-    policy = ActionPolicy(**PolicyElement.model_validate(entry[2]).model_dump()) if len(entry) > 2 else ActionPolicy()
+def _action(entry: list[Any], place: str, *, with_policy: bool) -> Action:
+    asked = with_policy and len(entry) > 2
+    policy = ActionPolicy(**PolicyElement.model_validate(entry[2]).model_dump()) if asked else ActionPolicy()
     return Action(entry[0], entry[1] if len(entry) > 1 else None, policy, place)
 
 
