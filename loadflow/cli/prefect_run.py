@@ -28,12 +28,12 @@ def run_as_flow(script: Script, session: Session) -> Results:
     """
     for name, value in {**QUIET, "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": STARTUP_S}.items():
         os.environ.setdefault(name, value)
-    from loadflow.flows import compile_script
+    from loadflow.flows.compile import compile_script
+    from loadflow.flows.ending import results_of
 
     _reach_api()
-    flow = compile_script(script, session=session)
-    state: Any = flow(return_state=True)
-    return _results_of(state)
+    state: Any = compile_script(script, session=session)(return_state=True)
+    return results_of(state)
 
 
 def _reach_api() -> None:
