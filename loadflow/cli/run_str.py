@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import click
@@ -21,7 +22,7 @@ def run_str(ctx: click.Context, /, text: str, **options: Any) -> None:
     from loadflow.cli.running import check_all, run_all
 
     def read() -> str:
-        return click.get_text_stream("stdin", encoding="utf-8").read() if text == "-" else text
+        return sys.stdin.read() if text == "-" else text
 
     chosen = RunOptions(**options)
     ctx.exit(run_all(check_all({"": read}, chosen), chosen))
