@@ -108,6 +108,8 @@ def test_quiet_is_the_verdict_alone(tmp_path: Path, target: Target) -> None:
 def test_run_str_takes_text_and_stdin(tmp_path: Path) -> None:
     done = loadflow(tmp_path, "run-str", '[["len", ["abc"]]]', "--direct", "-q")
     assert (done.code, done.stdout) == (0, "passed\n")
+    piped = loadflow(tmp_path, "run-str", "-", "--direct", "-q", stdin='{"load_density": [["int", ["x"]]]}')
+    assert (piped.code, piped.stdout.split(":")[:2]) == (5, ["error", " int failed"])
     broken = loadflow(tmp_path, "run-str", "[[", "--direct")
     assert broken.code == 2
     assert "line 1 column" in broken.stderr
