@@ -44,8 +44,8 @@ def start_flow(folder: Path, home: Path, *arguments: object) -> subprocess.Popen
 def flow_runs(home: Path) -> dict[str, str]:
     """Name of each flow to the name of its last run's state, read from the database that the embedded server left."""
     with sqlite3.connect(home / "prefect.db") as database:
-        rows = database.execute("select flow.name, flow_run.state_name from flow_run join flow on flow.id = flow_run.flow_id order by flow_run.created")
-        return dict(rows.fetchall())
+        joined = "flow_run join flow on flow.id = flow_run.flow_id"
+        return dict(database.execute(f"select flow.name, flow_run.state_name from {joined} order by flow_run.created").fetchall())
 
 
 def test_passed(tmp_path: Path, home: Path, target: Target) -> None:
