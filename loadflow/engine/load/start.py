@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import time
+from asyncio import CancelledError
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -167,7 +168,7 @@ class _Load:
         return RunEnd(reason, message, self._plan.duration_s, ran_s)
 
     def _how(self, error: BaseException | None) -> tuple[EndReason, str]:
-        if isinstance(error, TimeoutError):  # ours, or a task's timeout_seconds
+        if isinstance(error, TimeoutError | CancelledError):  # ours, or a task's timeout_seconds: Prefect raises the latter inside
             return EndReason.DEADLINE, str(error) or "the command's timeout_seconds passed"
         if self._failed:
             return EndReason.ENGINE_LOST, f"the engine failed: {self._failed}"
