@@ -18,6 +18,7 @@ from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRun
 
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import SeriesName
+from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Health, Snapshot
 from loadflow.engine.records.totals import SeriesTotals, Totals
@@ -25,7 +26,7 @@ from loadflow.engine.verdict import VerdictKind
 from loadflow.flows import artifacts, compile_script
 from loadflow.flows.artifacts import artifact_key, markdown, report_link, table
 from loadflow.flows.progress import Progress
-from tests.builders import Failure, Outcome, build_run, facts, make_rows
+from tests.builders import Failure, build_run, facts, make_rows
 from tests.flows.commands import session_with, synthetic_run
 
 
