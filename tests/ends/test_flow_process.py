@@ -41,10 +41,17 @@ def _cancel(stage: Stage, flow: subprocess.Popen[bytes]) -> None:
     stage.server.set_state(run["id"], "CANCELLING")
 
 
+def _cancel_at_once(stage: Stage, flow: subprocess.Popen[bytes]) -> None:
+    run = stage.server.flow_run(name=stage.name)
+    assert run is not None
+    stage.server.set_state(run["id"], "CANCELLED")
+
+
 ENDS = [
+    End("its run is set to cancelled at once", _cancel_at_once, "Cancelled", VerdictKind.INTERRUPTED, "the flow run is cancelled", 1),
     End("its run is cancelled by the API", _cancel, "Cancelled", VerdictKind.INTERRUPTED, "the flow run is cancelling", 1),
     End("Ctrl-C", lambda stage, flow: flow.send_signal(signal.SIGINT), "Crashed", VerdictKind.INTERRUPTED, "keyboard", -signal.SIGINT),
-    End("SIGTERM", lambda stage, flow: flow.terminate(), "Crashed", VerdictKind.INTERRUPTED, "", -signal.SIGTERM),
+    End("SIGTERM", lambda stage, flow: flow.terminate(), "Crashed", VerdictKind.INTERRUPTED, "a stop by SIGTERM", -signal.SIGTERM),
     # nobody is left who could tell Prefect: a deployment's heartbeats and the zombie automation do
     End("the flow process is killed", lambda stage, flow: flow.kill(), "Running", VerdictKind.INTERRUPTED, "is gone", -signal.SIGKILL),
     End("the engine is killed", lambda stage, flow: stage.engine().kill(), "Error", VerdictKind.ERROR, "killed by SIGKILL", 1),
