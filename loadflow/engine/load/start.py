@@ -171,8 +171,8 @@ class _Load:
             return EndReason.DEADLINE, str(error) or "the command's timeout_seconds passed"
         if self._failed:
             return EndReason.ENGINE_LOST, f"the engine failed: {self._failed}"
-        if isinstance(error, RunError):
-            return EndReason.ENGINE_LOST, str(error)
+        if isinstance(error, Exception):  # what ends a run on request (Ctrl-C, signals, cancels) is none
+            return EndReason.ENGINE_LOST, str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
         if error is not None:
             return EndReason.STOPPED, _words(error)
         assert self._exit is not None
