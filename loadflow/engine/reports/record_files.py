@@ -91,7 +91,7 @@ class _Side:
 
     def write(self, hits: Hits, fields: HitFields) -> None:
         numbers = np.arange(self._written + 1, self._written + len(hits) + 1)
-        name = [Constant(f"{self._kind}_Test"), Number(numbers)]
+        name: list[Piece] = [Constant(f"{self._kind}_Test"), Number(numbers)]
         record = self._form.record(name, [(key, fields.pieces(key, hits)) for key in self._keys])
         blocks = render([Constant(self._form.between), *record], len(hits))
         if self._written == 0:
