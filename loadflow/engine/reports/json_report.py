@@ -19,14 +19,15 @@ from loadflow.engine.reports.record_files import RecordFormat, record_texts, wri
 __all__ = ["json_records", "write_json_report"]
 
 
-def write_json_report(runs: Sequence[Run], path: Path) -> tuple[Path, Path]:
-    """Write `<path>_success.json` and `<path>_failure.json`, hits in the order they ended; folders are made.
+def write_json_report(runs: Sequence[Run], success: Path, failure: Path) -> tuple[Path, Path]:
+    """Write the two files, hits in the order they ended, and return where they are; folders are made.
 
     Raises RunError when they can't be written or there is no run.
 
-    >>> write_json_report([Run.open("loadflow-runs/20261121-042800-smoke-1f2e3d4c")], Path("records"))  # doctest: +SKIP
+    >>> run = Run.open("loadflow-runs/20261121-042800-smoke-1f2e3d4c")  # doctest: +SKIP
+    >>> write_json_report([run], Path("records_success.json"), Path("records_failure.json"))  # doctest: +SKIP
     """
-    return write_record_files(runs, path, JSON)
+    return write_record_files(runs, success, failure, JSON)
 
 
 def json_records(runs: Sequence[Run]) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -47,4 +48,4 @@ def _escape(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-JSON = RecordFormat(suffix=".json", escape=_escape, head=lambda about: "{", record=_record, between=",", tail="\n}\n", empty="}\n")
+JSON = RecordFormat(escape=_escape, head=lambda about: "{", record=_record, between=",", tail="\n}\n", empty="}\n")

@@ -29,7 +29,6 @@ class RecordFormat:
     `record` gets the pieces of a record's name, such as Success_Test1, and its fields by key.
     """
 
-    suffix: str
     escape: Callable[[str], str]
     head: Callable[[str], str]
     record: Callable[[Sequence[Piece], Sequence[tuple[str, Sequence[Piece]]]], list[Piece]]
@@ -38,10 +37,9 @@ class RecordFormat:
     empty: str  # instead of `tail`, where there is no record
 
 
-def write_record_files(runs: Sequence[Run], path: Path, form: RecordFormat) -> tuple[Path, Path]:
-    """Write `<path>_success` and `<path>_failure` with the format's suffix, and return where they are."""
+def write_record_files(runs: Sequence[Run], success: Path, failure: Path, form: RecordFormat) -> tuple[Path, Path]:
+    """Write all successes into one file and all failures into the other, and return where they are."""
     ordered = chronological(runs)
-    success, failure = (path.with_name(f"{path.name}_{kind}{form.suffix}") for kind in ("success", "failure"))
     with report_files([success, failure]) as (successes, failures):
         _write(ordered, form, successes, failures)
     return success, failure

@@ -17,14 +17,15 @@ from loadflow.engine.reports.xml_text import xml_comment, xml_text
 __all__ = ["write_xml_report", "xml_records"]
 
 
-def write_xml_report(runs: Sequence[Run], path: Path) -> tuple[Path, Path]:
-    """Write `<path>_success.xml` and `<path>_failure.xml`, hits in the order they ended; folders are made.
+def write_xml_report(runs: Sequence[Run], success: Path, failure: Path) -> tuple[Path, Path]:
+    """Write the two files, hits in the order they ended, and return where they are; folders are made.
 
     Characters that XML can't hold are replaced by U+FFFD. Raises RunError when they can't be written or there is no run.
 
-    >>> write_xml_report([Run.open("loadflow-runs/20261121-042800-smoke-1f2e3d4c")], Path("records"))  # doctest: +SKIP
+    >>> run = Run.open("loadflow-runs/20261121-042800-smoke-1f2e3d4c")  # doctest: +SKIP
+    >>> write_xml_report([run], Path("records_success.xml"), Path("records_failure.xml"))  # doctest: +SKIP
     """
-    return write_record_files(runs, path, XML)
+    return write_record_files(runs, success, failure, XML)
 
 
 def xml_records(runs: Sequence[Run]) -> tuple[str, str]:
@@ -43,4 +44,4 @@ def _record(name: Sequence[Piece], fields: Sequence[tuple[str, Sequence[Piece]]]
     return [*pieces, Constant("\n\t</"), *name, Constant(">")]
 
 
-XML = RecordFormat(suffix=".xml", escape=xml_text, head=_head, record=_record, between="", tail="\n</xml_data>\n", empty="</xml_data>\n")
+XML = RecordFormat(escape=xml_text, head=_head, record=_record, between="", tail="\n</xml_data>\n", empty="</xml_data>\n")
