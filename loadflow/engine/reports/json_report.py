@@ -48,4 +48,4 @@ def _escape(text: str) -> str:
     return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
-JSON = RecordFormat(escape=_escape, head=lambda about: "{", record=_record, between=",", tail="\n}\n", empty="}\n")
+JSON = RecordFormat(escape=_escape, head=lambda runs: "{", record=_record, between=",", tail="\n}\n", empty="}\n")

@@ -55,11 +55,14 @@ def name_cases(run: Run, summary: Summary) -> list[Case]:
     if summary.overall.count == 0:
         return [Case(GROUP, "hits", 0.0, Problem("skipped", "empty", "no hit was recorded"))]
     budget = Budget(BODIES_BYTES)
+    errors_of: dict[SeriesName, list[ErrorSummary]] = {}
+    for error in summary.errors:
+        errors_of.setdefault(SeriesName(error.method, error.name), []).append(error)
     cases = []
     for one in summary.series:
-        totals = run.totals().series[SeriesName(one.method, one.name)]
-        errors = [error for error in summary.errors if (error.method, error.name) == (one.method, one.name)]
-        problem = _name_problem(totals, errors, summary.verdict, run.max_failure_rate, budget)
+        name = SeriesName(one.method, one.name)
+        totals = run.totals().series[name]
+        problem = _name_problem(totals, errors_of.get(name, []), summary.verdict, run.max_failure_rate, budget)
         cases.append(Case(one.method or GROUP, one.name, one.latency.mean_ms / 1e3, problem, _figures(one, totals)))
     return cases
 

@@ -24,13 +24,13 @@ MOST_IN_MEMORY = 100_000  # hits; as Python objects they take some hundred megab
 
 @dataclass(frozen=True, slots=True)
 class RecordFormat:
-    """How a file begins (given a line about what is in it), how a record looks, what is between two, and how a file ends.
+    """How a file begins (given the runs it is of), how a record looks, what is between two, and how a file ends.
 
     `record` gets the pieces of a record's name, such as Success_Test1, and its fields by key.
     """
 
     escape: Callable[[str], str]
-    head: Callable[[str], str]
+    head: Callable[[Sequence[Run]], str]
     record: Callable[[Sequence[Piece], Sequence[tuple[str, Sequence[Piece]]]], list[Piece]]
     between: str
     tail: str
@@ -48,7 +48,7 @@ def write_record_files(runs: Sequence[Run], success: Path, failure: Path, form: 
 def record_texts(runs: Sequence[Run], form: RecordFormat, command: str) -> tuple[str, str]:
     """The two files as text. Raises CommandError for more than MOST_IN_MEMORY hits; `command` is who asks."""
     ordered = chronological(runs)
-    hits = sum(run.totals().hits for run in ordered)
+    hits = sum(len(rows) for run in ordered for _, rows in run.iter_hits())
     if hits > MOST_IN_MEMORY:
         message = f"{hits:,} hits are too many to return (limit {MOST_IN_MEMORY:,})"
         raise CommandError([Mistake(command, message, f"use {command}_report, which writes files of any length")])
@@ -59,9 +59,8 @@ def record_texts(runs: Sequence[Run], form: RecordFormat, command: str) -> tuple
 
 def _write(runs: Sequence[Run], form: RecordFormat, successes: BinaryIO, failures: BinaryIO) -> None:
     sides = [_Side(form, "Success", SUCCESS_KEYS, successes), _Side(form, "Failure", FAILURE_KEYS, failures)]
-    about = "; ".join(f"run {run.facts.id}: {run.totals().hits} hits, {run.summary().verdict}" for run in runs)
     for side in sides:
-        side.begin(about)
+        side.begin(runs)
     for run in runs:
         run_hits = RunHits(run)
         fields = HitFields(run_hits, form.escape)
@@ -84,8 +83,8 @@ class _Side:
         self._file = file
         self._written = 0
 
-    def begin(self, about: str) -> None:
-        self._file.write(self._form.head(about).encode("utf-8", "replace"))
+    def begin(self, runs: Sequence[Run]) -> None:
+        self._file.write(self._form.head(runs).encode("utf-8", "replace"))
 
     def write(self, hits: Hits, fields: HitFields) -> None:
         numbers = np.arange(self._written + 1, self._written + len(hits) + 1)

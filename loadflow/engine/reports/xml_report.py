@@ -33,7 +33,8 @@ def xml_records(runs: Sequence[Run]) -> tuple[str, str]:
     return record_texts(runs, XML, "LD_generate_xml")
 
 
-def _head(about: str) -> str:
+def _head(runs: Sequence[Run]) -> str:
+    about = "; ".join(f"run {run.facts.id}: {run.totals().hits} hits, {run.summary().verdict}" for run in runs)
     return f'<?xml version="1.0" encoding="utf-8"?>\n<!-- {xml_comment(about)} -->\n<xml_data>'
 
 
