@@ -26,9 +26,12 @@ def merged(logs: list[list[int]], chunk: int) -> list[tuple[int, int, int]]:
 
 
 @given(st.lists(st.lists(st.integers(0, 50), max_size=60).map(sorted), max_size=4), st.integers(1, 7))
-def test_all_hits_come_once_by_time_then_log_then_position(logs: list[list[int]], chunk: int) -> None:
-    expected = sorted((time, number, place) for number, times in enumerate(logs) for place, time in enumerate(times))
-    assert merged(logs, chunk) == expected
+def test_all_hits_come_once_by_time_and_each_log_in_its_order(logs: list[list[int]], chunk: int) -> None:
+    got = merged(logs, chunk)
+    assert sorted(got) == sorted((time, number, place) for number, times in enumerate(logs) for place, time in enumerate(times))
+    assert [time for time, _, _ in got] == sorted(time for time, _, _ in got)
+    for number, times in enumerate(logs):
+        assert [place for _, log_number, place in got if log_number == number] == list(range(len(times)))
 
 
 @given(st.lists(st.integers(0, 300), max_size=80).map(sorted), st.randoms())

@@ -26,10 +26,26 @@ from loadflow.engine.reports.xml_report import write_xml_report
 from loadflow.errors import RunError
 from tests.builders import Failure, build_run, facts, make_rows
 from tests.reports.hit_runs import csv_rows, json_pair, rows_of, run_of_shards, tiny_run, xml_pair
+from tests.reports.test_junit import document as junit_document
 
 LEGACY_HEADER = "outcome,Method,test_url,name,status_code,response_time_ms,response_length,error"
 ANY_TEXT = st.text(st.characters(codec=None, categories=["Cc", "Cs", "L", "N", "P", "S", "Z", "Co", "Cn"]), max_size=60)
-NASTY = ("=cmd|' /C calc'!A0", '"', '""', "a,b", "a\r\nb", "\r", "\n", "\x00\x08\x1b", "]]>", "--><x>", "%s %d", "&amp;", "\ud800", "\ufffe\uffff")
+NASTY = (
+    "=cmd|' /C calc'!A0",
+    '"',
+    '""',
+    "a,b",
+    "a\r\nb",
+    "\r",
+    "\n",
+    "\x00\x08\x1b",
+    "]]>",
+    "--><x>",
+    "%s %d",
+    "&amp;",
+    "\ud800",
+    "\ufffe\uffff",
+)
 NASTY_TEXT = st.sampled_from(NASTY) | ANY_TEXT | st.lists(st.sampled_from(NASTY)).map("".join)
 Write = Callable[[Sequence[Run], Path], object]
 WRITERS: list[Write] = [
@@ -57,7 +73,9 @@ def test_csv_to_the_letter(tmp_path: Path) -> None:
 
 def test_json_to_the_letter(tmp_path: Path) -> None:
     success, failure = write_json_report([tiny_run(tmp_path / "run")], tmp_path / "s.json", tmp_path / "f.json")
-    assert failure.read_text() == """{
+    assert (
+        failure.read_text()
+        == """{
     "Failure_Test1": {
         "Method": "POST",
         "test_url": "http://login.test/login",
@@ -77,6 +95,7 @@ def test_json_to_the_letter(tmp_path: Path) -> None:
     }
 }
 """
+    )
     records = json.loads(success.read_bytes())
     assert list(records) == ["Success_Test1", "Success_Test2"]
     assert {key: records["Success_Test1"][key] for key in ("Method", "name", "status_code", "text", "content", "headers")} == {
@@ -92,7 +111,9 @@ def test_json_to_the_letter(tmp_path: Path) -> None:
 
 def test_xml_to_the_letter(tmp_path: Path) -> None:
     success, failure = xml_pair(tiny_run(tmp_path / "run"), folder=tmp_path)
-    assert failure.decode() == """<?xml version="1.0" encoding="utf-8"?>
+    assert (
+        failure.decode()
+        == """<?xml version="1.0" encoding="utf-8"?>
 <!-- run 20260921-141320-smoke-1f2e3d4c: 3 hits, passed -->
 <xml_data>
 	<Failure_Test1>
@@ -114,6 +135,7 @@ def test_xml_to_the_letter(tmp_path: Path) -> None:
 	</Failure_Test1>
 </xml_data>
 """
+    )
     root = ElementTree.fromstring(success)
     assert [element.tag for element in root] == ["Success_Test1", "Success_Test2"]
     assert [element.tag for element in root[0]] == list(SUCCESS_KEYS)
@@ -156,9 +178,9 @@ def test_any_text_in_any_field_reads_back(
             assert (root[0].findtext("Method"), root[0].findtext("name")) == (in_xml(method), in_xml(name))
             assert root[0].findtext("error", in_xml(error)) == in_xml(error)
     for per_request in (False, True):
-        root = etree.parse(write_junit_report([run], folder / "junit.xml", per_request=per_request)).getroot()
-        assert root[0].get("name") == (in_xml(label) or "")
-        assert (root.findall(".//testcase")[-1].get("name") or "").startswith(in_xml(name))
+        root = junit_document([run], folder, per_request=per_request)
+        assert root[0].get("name") == (in_xml(label) or "load test")
+        assert root.findall(".//testcase")[-1].get("name").startswith(in_xml(name))
 
 
 def in_xml(text: str) -> str:
@@ -253,7 +275,7 @@ def test_what_can_not_be_written_is_an_error_with_the_way_out(tmp_path: Path, wr
     run = build_run(tmp_path / "run", make_rows(10))
     (tmp_path / "file").write_text("")
     for path in (tmp_path / "file" / "report", tmp_path / "a\x00b", tmp_path / ("x" * 300)):
-        with pytest.raises(RunError, match="can't be written .*; choose a folder that can be written"):
+        with pytest.raises(RunError, match=r"can't be written .*; choose a folder that can be written"):
             write([run], path)
     with pytest.raises(RunError, match="no run to report on; run a test first"):
         write([], tmp_path / "report")

@@ -13,7 +13,7 @@ __all__ = ["in_order"]
 
 
 def in_order(logs: Sequence[Iterator[Rows]], chunk_rows: int) -> Iterator[tuple[npt.NDArray[np.int64], Rows]]:
-    """(position of each row's log, rows) by `end_ns`; equal times keep the order of the logs.
+    """(position of each row's log, rows) by `end_ns`; a log's rows with equal times stay in their order.
 
     A log may be out of order within `chunk_rows` rows, as threads that share one leave it; what is further off stays so.
     """

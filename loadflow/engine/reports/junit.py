@@ -55,7 +55,7 @@ class _RunSuite:
                 suite_head(
                     Suite(
                         number=self._number,
-                        name=facts.label or facts.script or facts.id,
+                        name=facts.label or facts.script or facts.id or "load test",
                         hostname=str(facts.environment.get("host") or "localhost"),
                         started_unix_s=facts.started_unix_s,
                         time_s=self.summary.duration_s,

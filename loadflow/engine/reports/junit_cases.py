@@ -63,7 +63,7 @@ def name_cases(run: Run, summary: Summary) -> list[Case]:
         name = SeriesName(one.method, one.name)
         totals = run.totals().series[name]
         problem = _name_problem(totals, errors_of.get(name, []), summary.verdict, run.max_failure_rate, budget)
-        cases.append(Case(one.method or GROUP, one.name, one.latency.mean_ms / 1e3, problem, _figures(one, totals)))
+        cases.append(Case(one.method or GROUP, one.name or "(no name)", one.latency.mean_ms / 1e3, problem, _figures(one, totals)))
     return cases
 
 
@@ -150,8 +150,9 @@ class HitCases:
 
 
 def _failed(error: ErrorText) -> str:
-    message = xml_attribute(error.text)
-    return f'><failure type="{error.outcome.label}" message="{message}">{xml_text(error.text)}</failure></testcase>\n'
+    kind = error.outcome.label
+    text = error.text or kind
+    return f'><failure type="{kind}" message="{xml_attribute(text)}">{xml_text(text)}</failure></testcase>\n'
 
 
 def _retried(error: ErrorText) -> str:
