@@ -130,9 +130,6 @@ def show(console: Console, outcome: ScriptOutcome, options: RunOptions) -> None:
     """The end of one script, for people."""
     if outcome.runs and not options.quiet:
         print_summary(console, summary_of(outcome.runs))
-    for action in outcome.actions:
-        if action.error:
-            console.print(Text.assemble((f"{action.name}: ", "bold red"), action.error), soft_wrap=True)
     print_verdict(console, outcome.verdict)
     if not options.quiet:
         print_places(console, outcome.places())

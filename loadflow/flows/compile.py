@@ -17,8 +17,9 @@ from loadflow.engine.redact import Redactor
 from loadflow.engine.reports.figures import count_text, latency_text, rate_text, span_text
 from loadflow.engine.script.arguments import FILES, NESTED, bind
 from loadflow.engine.script.document import Action, Script, read_script
+from loadflow.engine.script.json_text import load_json
 from loadflow.engine.session import Session, current_session, use_session
-from loadflow.errors import Interrupted
+from loadflow.errors import Interrupted, ScriptError
 from loadflow.flows.ending import interrupted_state, results_of, state_of
 from loadflow.flows.observer import FlowObserver
 from loadflow.tasks import task_for
@@ -57,7 +58,12 @@ def checked_script(script: Any, session: Session, name: str = "") -> Script:
     """Read and check whatever `compile_script` takes."""
     if isinstance(script, Script):
         return script
-    if isinstance(script, str | Path) and not str(script).lstrip("\ufeff \t\r\n").startswith(("[", "{")):
+    if isinstance(script, str) and script.lstrip("\ufeff \t\r\n").startswith(("[", "{")):
+        document, mistakes = load_json(script)
+        if mistakes:
+            raise ScriptError(mistakes)
+        return load_script(document, session=session, name=name)
+    if isinstance(script, str | Path):
         return load_script(read_script(script), session=session, source=str(script), name=name or Path(script).stem)
     return load_script(script, session=session, name=name)
 
@@ -99,7 +105,8 @@ class _ScriptRun:
 
     def _run_one(self, script: Script, position: int, action: Action, command: Command, policy: Policy) -> Any:
         if command.nested is None:
-            return task_for(command, policy, position, action)()
+            state = task_for(command, policy, position, action)(return_state=True)
+            return state.result()
         given = bind(command, action.arguments).values[NESTED if command.nested == "actions" else FILES]
         number = f"{position + 1:02}"
         if command.nested == "actions":

@@ -35,9 +35,11 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
     return {**os.environ, "LOADFLOW_RUNS_DIR": str(folder / "runs"), "NO_COLOR": "1", **more}
 
 
-def loadflow(folder: Path, *arguments: str | os.PathLike[str], **more: str) -> Done:
+def loadflow(folder: Path, *arguments: str | os.PathLike[str], stdin: str = "", **more: str) -> Done:
+    """Run it to its end; `more` are environment variables."""
+    env = environment(folder, **more)
     done = subprocess.run(
-        command(*arguments), cwd=folder, env=environment(folder, **more), capture_output=True, text=True, timeout=LIMIT_S, check=False
+        command(*arguments), cwd=folder, env=env, input=stdin, capture_output=True, text=True, timeout=LIMIT_S, check=False
     )
     return Done(done.returncode, done.stdout, done.stderr)
 

@@ -90,7 +90,8 @@ def test_a_script_with_mistakes_is_2_and_nothing_is_sent_or_made(tmp_path: Path,
 
 def test_json_is_alone_on_stdout_and_holds_everything(tmp_path: Path, target: Target) -> None:
     target.reset()
-    done = loadflow(tmp_path, "run", steps_script(tmp_path, load("${base}/ok"), ["LD_summary"]), "--direct", "--json", "--var", f"base={target.url}")
+    script_file = steps_script(tmp_path, load("${base}/ok"), ["LD_summary"])
+    done = loadflow(tmp_path, "run", script_file, "--direct", "--json", "--var", f"base={target.url}")
     assert done.code == 0, done
     assert done.json["format"] == "loadflow-result"
     assert done.json["verdict"] == {"verdict": "passed", "passed": True, "reasons": [], "exit_code": 0}
@@ -108,6 +109,8 @@ def test_quiet_is_the_verdict_alone(tmp_path: Path, target: Target) -> None:
 def test_run_str_takes_text_and_stdin(tmp_path: Path) -> None:
     done = loadflow(tmp_path, "run-str", '[["len", ["abc"]]]', "--direct", "-q")
     assert (done.code, done.stdout) == (0, "passed\n")
+    piped = loadflow(tmp_path, "run-str", "-", "--direct", "-q", stdin='{"load_density": [["int", ["x"]]]}')
+    assert (piped.code, piped.stdout.split(":")[:2]) == (5, ["error", " int failed"])
     broken = loadflow(tmp_path, "run-str", "[[", "--direct")
     assert broken.code == 2
     assert "line 1 column" in broken.stderr
@@ -188,7 +191,8 @@ def test_secrets_are_in_nothing_that_is_written(tmp_path: Path, target: Target) 
         name="secret.json",
     )
     key = f"{SENTINEL}-environment"
-    done = loadflow(tmp_path, "run", script, "--direct", "--json", "--var", f"base={target.url}", "--var", f"token={SENTINEL}-option", SHOP_KEY=key)
+    given = ["--var", f"base={target.url}", "--var", f"token={SENTINEL}-option"]
+    done = loadflow(tmp_path, "run", script, "--direct", "--json", *given, SHOP_KEY=key)
     assert done.code == 1, done
     assert SENTINEL not in done.stdout
     assert SENTINEL not in done.stderr
