@@ -11,7 +11,6 @@ import pytest
 
 from tests.targets.fixture import Target
 
-
 # properties are about values; a busy machine must not fail them
 hypothesis.settings.register_profile("loadflow", deadline=None)
 hypothesis.settings.load_profile("loadflow")
