@@ -48,8 +48,8 @@ class Results(Mapping[str, Any]):
 
     @property
     def ok(self) -> bool:
-        """Whether every action ran without an error; the verdict on the load is apart from that."""
-        return all(result.ok for result in self.results)
+        """Whether every action ran without an error, nested ones too; the verdict on the load is apart from that."""
+        return all(result.ok and all(nested.ok for nested in _nested(result.value)) for result in self.results)
 
     def by_key(self) -> dict[str, Any]:
         redactor = Redactor()
@@ -146,6 +146,9 @@ def run_actions(
                 break
         else:
             results.results.append(ActionResult(action, value=value))
+            # an action that failed in a nested script is a failure of this one
+            if policy.on_error == "stop" and not all(nested.ok for nested in _nested(value)):
+                break
     results.verdict = verdict_of(session, results.results, before)
     return results
 
@@ -156,12 +159,16 @@ def verdict_of(session: Session, results: Iterable[ActionResult], first_run: int
     for run in session.all_runs[first_run:]:
         verdicts.append(judge(run.totals(), run.end(), run.health(), max_failure_rate=run.max_failure_rate))
     for result in results:
-        nested = result.value if isinstance(result.value, list) else [result.value]
-        verdicts.extend(one.verdict for one in nested if isinstance(one, Results))
+        verdicts.extend(nested.verdict for nested in _nested(result.value))
         if result.error is not None:
             text = str(result.error) if isinstance(result.error, LoadflowError) else f"{type(result.error).__name__}: {result.error}"
             verdicts.append(Verdict(VerdictKind.ERROR, (f"{result.action.name} failed: {Redactor().text(text)}",)))
     return worst(verdicts)
+
+
+def _nested(value: Any) -> list[Results]:
+    """The results of nested scripts in what a command returned."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Results)]
 
 
 def call(command: Command, action: Action) -> Any:
