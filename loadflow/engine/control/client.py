@@ -67,6 +67,10 @@ class ControlClient:
     def follow(self, run: str, on_snapshot: Callable[[dict[str, Any]], object] = lambda snapshot: None) -> dict[str, Any]:
         """Wait for a run's end and return its result; `on_snapshot` is given each second of its loads."""
         self.ask("follow", run=run)
+        return self.follow_on(run, on_snapshot)
+
+    def follow_on(self, run: str, on_snapshot: Callable[[dict[str, Any]], object] = lambda snapshot: None) -> dict[str, Any]:
+        """`follow` for a run that is followed already: what other runs do meanwhile is dropped."""
         for event in self.events():
             if event["run"] == run and event["event"] == "end":
                 result: dict[str, Any] = event["data"]

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from loadflow.engine.control.envelope import ErrorKind, Refused, error_frame, event_frame
-from loadflow.engine.control.frames import FrameDecoder, FrameError
+from loadflow.engine.control.frames import FrameDecoder
 from loadflow.engine.control.job import Job, JobState
 from loadflow.engine.control.legacy import LegacyDecoder, LegacyError, error_answer
 from loadflow.engine.control.limits import Limits
@@ -50,6 +50,7 @@ class Connection:
         self._idle_s = now_s
         self._stuck_s: float | None = None
         self._linger_s: float | None = None
+        self._refusal: Refused | None = None
         self._ended = False  # the client has shut down its side
         self.closing = False  # once what waits has been sent
 
@@ -72,13 +73,16 @@ class Connection:
                 if not data:
                     raise Gone("closed")
                 continue
-            try:
-                found += self._take(data, now_s)
-            except FrameError as error:
-                self._refuse(Refused(ErrorKind.BAD_FRAME, str(error)))
-            except LegacyError as error:
-                self._refuse(Refused(ErrorKind.BAD_REQUEST, str(error)))
+            found += self._take(data, now_s)
+            if self._refusal is not None:
+                break
         return found
+
+    def settle(self) -> None:
+        """After all requests of one `receive` were answered: refuse what was none, which ends the connection."""
+        if self._refusal is not None:
+            self._refuse(self._refusal)
+            self._refusal = None
 
     def _take(self, data: bytes, now_s: float) -> list[bytes]:
         self._ended = not data
@@ -97,13 +101,19 @@ class Connection:
         allowed = frames[: int(self._credit)]
         self._credit -= len(allowed)
         if len(allowed) < len(frames):
-            self._refuse(Refused(ErrorKind.RATE, f"more than {self._limits.frames_per_s:g} requests a second; ask less often"))
+            self._refusal = Refused(ErrorKind.RATE, f"more than {self._limits.frames_per_s:g} requests a second; ask less often")
+        elif self._frames.broken:
+            self._refusal = Refused(ErrorKind.BAD_FRAME, self._frames.broken)
         return allowed
 
     def _take_text(self, data: bytes) -> list[bytes]:
         if self._asked:  # one request a connection; what follows it is nothing
             return []
-        request = self._text.feed(data) if data else self._text.end()
+        try:
+            request = self._text.feed(data) if data else self._text.end()
+        except LegacyError as error:
+            self._refusal = Refused(ErrorKind.BAD_REQUEST, str(error))
+            return []
         self._asked = request is not None
         return [request] if request is not None else []
 

@@ -11,11 +11,14 @@ _LENGTH = struct.Struct(">I")
 
 
 class FrameError(Exception):
-    """What came is no frame; nothing after it can be read, because nobody knows where the next one starts."""
+    """A body that no frame can hold."""
 
 
 class FrameDecoder:
     """Takes bytes as they come and gives whole frames.
+
+    `broken` says why nothing further can be read, "" while it can: after a length of 0 or above the limit, which is noticed
+    as soon as it is there, nobody knows where the next frame starts.
 
     >>> decoder = FrameDecoder()
     >>> decoder.feed(encode_frame(b"one") + b"\\x00\\x00")
@@ -25,6 +28,7 @@ class FrameDecoder:
     """
 
     def __init__(self) -> None:
+        self.broken = ""
         self._buffer = bytearray()
 
     @property
@@ -33,14 +37,17 @@ class FrameDecoder:
         return len(self._buffer)
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The frames that `data` completes. Raises FrameError for a length of 0 or above the limit, as soon as it is read."""
+        """The frames that `data` completes."""
+        if self.broken:
+            return []
         self._buffer += data
         frames = []
         start = 0
         while len(self._buffer) - start >= _LENGTH.size:
             (length,) = _LENGTH.unpack_from(self._buffer, start)
             if not 1 <= length <= MAX_FRAME_BYTES:
-                raise FrameError(f"a frame has 1 to {MAX_FRAME_BYTES:,} bytes, not {length:,}; send its length as 4 bytes, big-endian")
+                self.broken = f"a frame has 1 to {MAX_FRAME_BYTES:,} bytes, not {length:,}; send its length as 4 bytes, big-endian"
+                break
             end = start + _LENGTH.size + length
             if len(self._buffer) < end:
                 break

@@ -217,6 +217,7 @@ class ControlServer:
                 if connection.closing:  # refused: what was sent along with it is not looked at
                     break
                 answer(connection, body)
+            connection.settle()
 
     def _tend(self, now_s: float) -> None:
         """What every connection needs after each turn: news, output, the end of its patience, and what to wait for next."""
