@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from loadflow.errors import RunError as RunError
     from loadflow.errors import ScriptError as ScriptError
     from loadflow.flows import compile_script as compile_script
-    from loadflow.flows import run_script as run_script
+    from loadflow.flows.run_script import run_script as run_script
 
 _HOMES = {
     "loadflow.engine.commands": ("add_command_to_executor",),
@@ -67,7 +67,7 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted([*_HOME_OF, "__version__"])  # noqa: PLE0605  the names of _HOMES, and the version
+__all__ = sorted([*_HOME_OF, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import os
 import platform
+import socket
 import sys
 import time
+from asyncio import CancelledError
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -28,7 +30,7 @@ from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.redact import Redactor
 from loadflow.engine.reports.html import write_html_report
 from loadflow.engine.session import Session, current_session
-from loadflow.errors import EngineError, Interrupted, RunError
+from loadflow.errors import CommandError, EngineError, Interrupted, Mistake, RunError
 
 __all__ = ["start_test"]
 
@@ -71,6 +73,7 @@ def start_test(
         del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
     session = current_session()
     asked = build_plan(arguments, session.variables, session.environment)
+    _refuse_taken_port(asked.plan.web_ui)
     run = _new_run(session, asked.plan, asked.label, asked.processes, asked.max_failure_rate)
     session.keep(run)
     return _Load(session, run, asked.plan, asked.processes).run()
@@ -167,12 +170,12 @@ class _Load:
         return RunEnd(reason, message, self._plan.duration_s, ran_s)
 
     def _how(self, error: BaseException | None) -> tuple[EndReason, str]:
-        if isinstance(error, TimeoutError):  # ours, or a task's timeout_seconds
+        if isinstance(error, TimeoutError | CancelledError):  # ours, or a task's timeout_seconds: Prefect raises the latter inside
             return EndReason.DEADLINE, str(error) or "the command's timeout_seconds passed"
         if self._failed:
             return EndReason.ENGINE_LOST, f"the engine failed: {self._failed}"
-        if isinstance(error, RunError):
-            return EndReason.ENGINE_LOST, str(error)
+        if isinstance(error, Exception):  # what ends a run on request (Ctrl-C, signals, cancels) is none
+            return EndReason.ENGINE_LOST, str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
         if error is not None:
             return EndReason.STOPPED, _words(error)
         assert self._exit is not None
@@ -196,6 +199,20 @@ def _words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted from the keyboard"
     return str(error) or type(error).__name__
+
+
+def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
+    """Locust starts its web UI in the background, where a taken port is a line in a log and nothing more."""
+    if web_ui is None:
+        return
+    try:
+        with socket.create_server(web_ui):
+            pass
+    except OSError as error:
+        place = "LD_start_test.web_ui_dict"
+        raise CommandError(
+            [Mistake(place, f"{web_ui[0]}:{web_ui[1]} can't be listened on: {error.strerror}", "choose another port")]
+        ) from None
 
 
 def _new_run(session: Session, plan: Plan, label: str, processes: int, max_failure_rate: float) -> Run:
