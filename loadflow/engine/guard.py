@@ -35,22 +35,22 @@ def is_path_argument(name: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The limits of one session; None in a field: no limit there.
+    """The limits of one session.
 
-    `root`: the folder that all files are read and written in. `env`: the variables that `${env.NAME}` may name.
-    `commands`: what may be called.
+    `root`: the folder that all files are read and written in; None: any. `env`: the variables that `${env.NAME}` may name;
+    None: all. `denied`: commands that may not be called.
     """
 
     root: Path | None = None
     env: frozenset[str] | None = None
-    commands: frozenset[str] | None = None
+    denied: frozenset[str] = frozenset()
 
     def environment(self, env: Mapping[str, str]) -> Mapping[str, str]:
         """What scripts may see of `env`."""
         return env if self.env is None else {name: value for name, value in env.items() if name in self.env}
 
     def allows_command(self, name: str) -> bool:
-        return self.commands is None or name in self.commands
+        return name not in self.denied
 
     def mistakes(self, script: Script, commands: Mapping[str, Command], report_dir: Path) -> list[Mistake]:
         """Everything in `script` that is out of reach, in the order of the document."""
@@ -90,14 +90,15 @@ class _Walk:
         self.guard, self.commands, self.report_dir, self.found = guard, commands, report_dir, []
 
     def action(self, name: str, payload: object, place: str) -> None:
-        if name in self.commands and not self.guard.allows_command(name):
+        if not self.guard.allows_command(name):
             self.found.append(Mistake(place, f"{name} is not open to scripts here", "who runs the server can allow it"))
             return
-        self.texts(payload, place if isinstance(payload, dict) else place_of(place, ("arguments",)))
         for argument, value, at in self.arguments(name, payload, place):
             if argument == NESTED:
                 self.nested(value, at)
-            elif argument in REPORT_NAMES:
+                continue
+            self.texts(value, at)
+            if argument in REPORT_NAMES:
                 self.path(value, at, self.report_dir)
             elif argument == "tasks":
                 self.steps(value, at)
@@ -114,8 +115,8 @@ class _Walk:
             yield from ((key, value, place_of(place, (key,))) for key, value in payload.items())
         elif isinstance(payload, list) and name in self.commands:
             names = signature_of(self.commands[name]).positional
-            for index, (key, value) in enumerate(zip(names, payload, strict=False)):
-                yield key, value, place_of(place, ("arguments", index))
+            for index, value in enumerate(payload):  # some take more than they name
+                yield names[index] if index < len(names) else "", value, place_of(place, ("arguments", index))
 
     def nested(self, document: object, place: str) -> None:
         if isinstance(document, dict):

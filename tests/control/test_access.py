@@ -53,12 +53,20 @@ def test_a_token_file_that_is_gone_and_two_tokens_are_refused(tmp_path: Path) ->
         find_token("a", tmp_path / "gone", {})
 
 
-@pytest.mark.parametrize(("given", "same"), [("gehéim€", True), ("geheim", False), ("", False), (None, False), (3, False), ("\ud800", False)])
+@pytest.mark.parametrize(
+    ("given", "same"), [("gehéim€", True), ("geheim", False), ("", False), (None, False), (3, False), ("\ud800", False)]
+)
 def test_tokens_of_any_characters_are_compared(given: object, same: bool) -> None:
     assert same_token("gehéim€", given) is same
 
 
-REFUSED = [("none", {}), ("a wrong one", {"token": "wrong"}), ("an empty one", {"token": ""}), ("half a character", {"token": "\ud800"}), ("a number", {"token": 3})]
+REFUSED = [
+    ("none", {}),
+    ("a wrong one", {"token": "wrong"}),
+    ("an empty one", {"token": ""}),
+    ("half a character", {"token": "\ud800"}),
+    ("a number", {"token": 3}),
+]
 
 
 @pytest.mark.parametrize(("what", "keys"), REFUSED, ids=[row[0] for row in REFUSED])

@@ -56,7 +56,10 @@ def test_replies_are_json_objects_of_a_fixed_shape() -> None:
     }
 
 
-@given(st.binary(max_size=200) | st.recursive(st.none() | st.text() | st.integers(), st.lists, max_leaves=5).map(lambda v: json.dumps(v).encode()))
+@given(
+    st.binary(max_size=200)
+    | st.recursive(st.none() | st.text() | st.integers(), st.lists, max_leaves=5).map(lambda v: json.dumps(v).encode())
+)
 def test_any_bytes_are_a_request_or_refused(body: bytes) -> None:
     try:
         parse(body)

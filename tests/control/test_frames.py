@@ -101,7 +101,9 @@ def test_a_request_without_frame_is_bounded() -> None:
             decoder.feed(b"[" * 65_536)
 
 
-@given(st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20))
+@given(
+    st.recursive(st.none() | st.booleans() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=20)
+)
 def test_any_json_in_a_list_is_found_byte_by_byte(value: object) -> None:
     data = json.dumps([value], ensure_ascii=False).encode("utf-8", "replace")
     decoder = LegacyDecoder()

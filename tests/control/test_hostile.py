@@ -159,7 +159,10 @@ def test_a_client_too_many_is_told_so(tmp_path: Path) -> None:
 
 def test_runs_at_once_are_bounded(tmp_path: Path) -> None:
     session, reached, gate = gate_session(tmp_path)
-    with serving(tmp_path, session=session, allow_commands=["wait_here"], limits=Limits(runs_at_once=1)) as server, RawClient(server) as client:
+    with (
+        serving(tmp_path, session=session, allow_commands=["wait_here"], limits=Limits(runs_at_once=1)) as server,
+        RawClient(server) as client,
+    ):
         assert client.ask(op="start", script=[["wait_here"]])["ok"]
         assert kind(client.ask(op="start", script=[["max", [1, 2]]])) == "busy"
         gate.set()

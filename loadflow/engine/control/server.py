@@ -47,8 +47,9 @@ class ControlServer:
     `port` 0 takes a free one; `host` and `port` then say where it listens. `token`, else the first line of `token_file`, else
     LOADFLOW_SOCKET_TOKEN, is what clients have to send; without any, `host` must be this machine's own. `root` (None: the
     working directory) is the folder that scripts of clients read and write files in; relative paths still count from the
-    working directory. `allow_env` are the variables that `${env.NAME}` may name, `allow_commands` what may be called besides
-    the table without `DENIED_COMMANDS`, `allow_packages` what LD_add_package_to_executor may load where that is allowed.
+    working directory. `allow_env` are the variables that `${env.NAME}` may name. Clients may call the table of commands but for
+    `DENIED_COMMANDS`; `allow_commands` adds those, or own commands of the host's session, by name. `allow_packages` is what
+    LD_add_package_to_executor may load, where that is allowed.
 
     Raises CommandError for settings that don't go together, RunError when it can't listen.
 
@@ -83,8 +84,9 @@ class ControlServer:
         self._host_session = session or current_session()
         self._root = Path(root or ".").resolve()
         self._packages = tuple(allow_packages)
-        commands = (set(self._host_session.commands) - set(self._host_session.own_commands) - DENIED_COMMANDS) | set(allow_commands)
-        self._guard = Guard(self._root, frozenset(allow_env), frozenset(commands))
+        allowed = set(allow_commands)
+        self._own_commands = {name: one for name, one in self._host_session.own_commands.items() if name in allowed}
+        self._guard = Guard(self._root, frozenset(allow_env), DENIED_COMMANDS - allowed)
         self._jobs = Jobs(self._new_session, self._limits, [self._token] if self._token else [])
         self._operations = Operations(self._jobs, self._limits, self._token, post=self._post, quit=self._begin_quit)
         self._listeners: list[socket.socket] = []
@@ -164,7 +166,7 @@ class ControlServer:
             label=label,
             runs_dir=host.runs_dir,
             report_dir=self._root,
-            own_commands=host.own_commands,
+            own_commands=self._own_commands,
             allowed_packages=self._packages,
             guard=self._guard,
         )
