@@ -182,9 +182,8 @@ def test_older_versions_are_refused(tmp_path: Path, certificate: Certificate) ->
     context = certificate.client()
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with serving(tmp_path, **certificate.files) as server:
-        with pytest.raises(RunError):
-            client_of(server, tls=context)
+    with serving(tmp_path, **certificate.files) as server, pytest.raises(RunError):
+        client_of(server, tls=context)
 
 
 def test_a_plain_client_on_a_tls_port_is_closed(tmp_path: Path, certificate: Certificate) -> None:
@@ -208,9 +207,11 @@ def test_a_handshake_that_never_comes_holds_up_nobody_and_is_closed(tmp_path: Pa
 
 
 def test_a_silent_tls_client_is_closed_in_time(tmp_path: Path, certificate: Certificate) -> None:
+    context = certificate.client()
     with serving(tmp_path, limits=QUICK, **certificate.files) as server, RawClient(server) as raw:
-        with certificate.client().wrap_socket(raw.sock, server_hostname="localhost") as wrapped:
-            assert b"timeout" in wrapped.recv(4_096)
+        wrapped = context.wrap_socket(raw.sock, server_hostname="localhost")
+        assert b"timeout" in wrapped.recv(4_096)
+        wrapped.close()
 
 
 def test_half_a_pair_of_certificate_and_key_is_an_error(certificate: Certificate) -> None:

@@ -158,7 +158,7 @@ def test_a_client_too_many_is_told_so(tmp_path: Path) -> None:
 
 
 def test_runs_at_once_are_bounded(tmp_path: Path) -> None:
-    session, reached, gate = gate_session(tmp_path)
+    session, _reached, gate = gate_session(tmp_path)
     with (
         serving(tmp_path, session=session, allow_commands=["wait_here"], limits=Limits(runs_at_once=1)) as server,
         RawClient(server) as client,
@@ -178,7 +178,7 @@ def test_results_that_are_kept_are_bounded(tmp_path: Path) -> None:
 
 
 def test_a_dead_client_leaves_its_run_going_for_others(tmp_path: Path) -> None:
-    session, reached, gate = gate_session(tmp_path)
+    session, _reached, gate = gate_session(tmp_path)
     with serving(tmp_path, session=session, allow_commands=["wait_here"]) as server, client_of(server) as client:
         with RawClient(server) as dying:
             run = dying.ask(op="start", script=[["wait_here"]], follow=True)["result"]["run"]

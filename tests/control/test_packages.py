@@ -161,16 +161,14 @@ def test_a_package_loaded_in_a_nested_script_is_known_after_it(session: Session)
 def test_clients_load_packages_only_where_the_server_says_so(packages: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = [[ADD, ["shop_demo.inner"]], ["greet", ["ann"]], ["LD_execute_action", [[["greet", ["bob"]]]]]]
     host = Session(runs_dir=tmp_path, allowed_packages=["shop_demo"])
-    with serving(tmp_path, session=host) as server, client_of(server) as client:
-        with pytest.raises(ControlError, match=f"{ADD} is not open"):
-            client.start(script[:1])
+    with serving(tmp_path, session=host) as server, client_of(server) as client, pytest.raises(ControlError, match=f"{ADD} is not open"):
+        client.start(script[:1])
     assert "shop_demo" not in sys.modules
-    with serving(tmp_path, session=host, allow_commands=[ADD]) as server, client_of(server) as client:
-        with pytest.raises(ControlError, match="not allowed"):
-            client.start(script)
-    with serving(tmp_path, session=host, allow_commands=[ADD], allow_packages=["shop_demo"]) as server:
-        with client_of(server) as client:
-            _, first, nested = client.follow(client.start(script))["actions"]
+    allowed = {"session": host, "allow_commands": [ADD]}
+    with serving(tmp_path, **allowed) as server, client_of(server) as client, pytest.raises(ControlError, match="not allowed"):
+        client.start(script[:1])
+    with serving(tmp_path, session=host, allow_commands=[ADD], allow_packages=["shop_demo"]) as server, client_of(server) as client:
+        _, first, nested = client.follow(client.start(script))["actions"]
     assert first["value"] == "hello ann"
     assert nested["value"][0]["value"] == "hello bob"
 

@@ -98,7 +98,7 @@ def test_an_action_that_fails_is_an_error_with_its_kind(tmp_path: Path) -> None:
 
 
 def test_unknown_runs_and_runs_that_go_on_are_told_apart(tmp_path: Path) -> None:
-    session, reached, gate = gate_session(tmp_path)
+    session, _reached, gate = gate_session(tmp_path)
     with serving(tmp_path, session=session, allow_commands=["wait_here"]) as server, client_of(server) as client:
         with pytest.raises(ControlError, match="not_found"):
             client.result("nope")
@@ -147,12 +147,12 @@ def test_secrets_are_masked_in_replies_and_logs(tmp_path: Path, caplog: pytest.L
         raise ValueError(f"can't log in with {password}")
 
     session = Session(runs_dir=tmp_path, own_commands={"fails": Command("fails", fails, "Fails.")})
-    with serving(tmp_path, session=session, allow_commands=["fails"], token="the-servers-token") as server:
-        with client_of(server, token="the-servers-token") as client:
-            script = [["fails", {"password": secret}, {"on_error": "continue"}], ["str", [f"{secret} the-servers-token"]]]
-            told = json.dumps([client.follow(client.start(script)), client.list()])
-            with pytest.raises(ControlError) as refused:
-                client.start([["fails", {"password": secret, secret: 1}]])
+    settings: dict[str, Any] = {"session": session, "allow_commands": ["fails"], "token": "the-servers-token"}
+    with serving(tmp_path, **settings) as server, client_of(server, token="the-servers-token") as client:
+        script = [["fails", {"password": secret}, {"on_error": "continue"}], ["str", [f"{secret} the-servers-token"]]]
+        told = json.dumps([client.follow(client.start(script)), client.list()])
+        with pytest.raises(ControlError) as refused:
+            client.start([["fails", {"password": secret, secret: 1}]])
     assert "***" in told
     for text in (told, caplog.text, str(refused.value)):
         assert secret not in text
