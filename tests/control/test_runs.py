@@ -97,6 +97,17 @@ def test_an_action_that_fails_is_an_error_with_its_kind(tmp_path: Path) -> None:
         assert (result["ok"], result["verdict"]["verdict"]) == (False, "error")
 
 
+def test_a_command_that_would_end_the_process_ends_its_run_only(tmp_path: Path) -> None:
+    def leaves() -> None:
+        raise SystemExit(3)
+
+    session = Session(runs_dir=tmp_path, own_commands={"leaves": Command("leaves", leaves, "Leaves.")})
+    with serving(tmp_path, session=session, allow_commands=["leaves"]) as server, client_of(server) as client:
+        result = client.follow(client.start([["leaves"]]))
+        assert result["verdict"]["reasons"] == ["SystemExit: 3"]
+        assert client.list()[0]["state"] == "ended"
+
+
 def test_unknown_runs_and_runs_that_go_on_are_told_apart(tmp_path: Path) -> None:
     session, _reached, gate = gate_session(tmp_path)
     with serving(tmp_path, session=session, allow_commands=["wait_here"]) as server, client_of(server) as client:

@@ -36,11 +36,10 @@ class ErrorKind(StrEnum):
     TIMEOUT = "timeout"  # and the connection is closed
     SHUTTING_DOWN = "shutting_down"
     TOO_LARGE = "too_large"
-    INTERNAL = "internal"
 
 
 class Refused(Exception):
-    """A request that is answered with an error. `request` names what it was an answer to, as far as that could be read."""
+    """A request that is answered with an error."""
 
     def __init__(self, kind: ErrorKind, message: str, mistakes: Iterable[Mistake] = ()) -> None:
         super().__init__(message)

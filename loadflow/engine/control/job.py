@@ -177,7 +177,7 @@ class Job(Observer):
         except Interrupted as error:
             verdict = worst((verdict_of(self._session, ()), Verdict(VerdictKind.INTERRUPTED, (str(error),))))
             self.values = [f"Error: {self._redactor.text(str(error))}"]
-        except Exception as error:  # noqa: BLE001  the outermost loop of this thread: whoever follows must be told
+        except (Exception, SystemExit) as error:  # noqa: BLE001  the outermost loop of this thread: whoever follows must be told
             text = str(error) if isinstance(error, LoadflowError) else f"{type(error).__name__}: {error}"
             self.values = [f"Error: {self._redactor.text(text)}"]
             return self._failed(text)
