@@ -33,9 +33,15 @@ if TYPE_CHECKING:
     from loadflow.engine.registering import register_variable as register_variable
     from loadflow.engine.registering import register_variables as register_variables
     from loadflow.engine.reporting import clear_records as clear_records
+    from loadflow.engine.reporting import generate_csv_report as generate_csv_report
     from loadflow.engine.reporting import generate_html as generate_html
     from loadflow.engine.reporting import generate_html_report as generate_html_report
+    from loadflow.engine.reporting import generate_json as generate_json
+    from loadflow.engine.reporting import generate_json_report as generate_json_report
+    from loadflow.engine.reporting import generate_junit_report as generate_junit_report
     from loadflow.engine.reporting import generate_summary_report as generate_summary_report
+    from loadflow.engine.reporting import generate_xml as generate_xml
+    from loadflow.engine.reporting import generate_xml_report as generate_xml_report
     from loadflow.engine.reporting import summary as summary
     from loadflow.engine.session import Observer as Observer
     from loadflow.engine.session import Session as Session
@@ -49,7 +55,9 @@ if TYPE_CHECKING:
     from loadflow.errors import LoadflowError as LoadflowError
     from loadflow.errors import RunError as RunError
     from loadflow.errors import ScriptError as ScriptError
+    from loadflow.flows import NotPassed as NotPassed
     from loadflow.flows import compile_script as compile_script
+    from loadflow.flows import results_of as results_of
     from loadflow.flows.run_script import run_script as run_script
 
 _HOMES = {
@@ -69,11 +77,23 @@ _HOMES = {
         "register_variable",
         "register_variables",
     ),
-    "loadflow.engine.reporting": ("clear_records", "generate_html", "generate_html_report", "generate_summary_report", "summary"),
+    "loadflow.engine.reporting": (
+        "clear_records",
+        "generate_csv_report",
+        "generate_html",
+        "generate_html_report",
+        "generate_json",
+        "generate_json_report",
+        "generate_junit_report",
+        "generate_summary_report",
+        "generate_xml",
+        "generate_xml_report",
+        "summary",
+    ),
     "loadflow.engine.session": ("Observer", "Session", "current_session", "use_session"),
     "loadflow.engine.verdict": ("Verdict", "VerdictKind"),
     "loadflow.errors": ("CommandError", "EngineError", "Interrupted", "LoadflowError", "RunError", "ScriptError"),
-    "loadflow.flows": ("compile_script", "run_script"),
+    "loadflow.flows": ("NotPassed", "compile_script", "results_of", "run_script"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
 import socket
 import sys
 import time
@@ -198,6 +199,9 @@ class _Load:
 def _words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted from the keyboard"
+    number = getattr(error, "signal", None)  # an orchestrator's exception for a signal that it caught
+    if isinstance(number, int) and number in set(signal.Signals):
+        return f"a stop by {signal.Signals(number).name}"
     return str(error) or type(error).__name__
 
 
