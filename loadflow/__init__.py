@@ -15,10 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loadflow.engine.commands import add_command_to_executor as add_command_to_executor
+    from loadflow.engine.control.client import ControlClient as ControlClient
+    from loadflow.engine.control.client import ControlError as ControlError
+    from loadflow.engine.control.server import ControlServer as ControlServer
+    from loadflow.engine.control.starting import start_socket_server as start_socket_server
     from loadflow.engine.execute import Results as Results
     from loadflow.engine.execute import execute_action as execute_action
     from loadflow.engine.execute import execute_files as execute_files
     from loadflow.engine.load.start import start_test as start_test
+    from loadflow.engine.packages import add_package_to_executor as add_package_to_executor
+    from loadflow.engine.packages import allow_packages as allow_packages
     from loadflow.engine.records.run import Run as Run
     from loadflow.engine.records.summary import Summary as Summary
     from loadflow.engine.registering import clear_resolver as clear_resolver
@@ -56,8 +62,12 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "loadflow.engine.commands": ("add_command_to_executor",),
+    "loadflow.engine.control.client": ("ControlClient", "ControlError"),
+    "loadflow.engine.control.server": ("ControlServer",),
+    "loadflow.engine.control.starting": ("start_socket_server",),
     "loadflow.engine.execute": ("Results", "execute_action", "execute_files"),
     "loadflow.engine.load.start": ("start_test",),
+    "loadflow.engine.packages": ("add_package_to_executor", "allow_packages"),
     "loadflow.engine.records.run": ("Run",),
     "loadflow.engine.records.summary": ("Summary",),
     "loadflow.engine.registering": (

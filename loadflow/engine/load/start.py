@@ -73,7 +73,7 @@ def start_test(
     if load_shape is not None and test_time == 60:
         del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
     session = current_session()
-    asked = build_plan(arguments, session.variables, os.environ)
+    asked = build_plan(arguments, session.variables, session.environment)
     _refuse_taken_port(asked.plan.web_ui)
     run = _new_run(session, asked.plan, asked.label, asked.processes, asked.max_failure_rate)
     session.keep(run)
