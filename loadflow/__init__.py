@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from loadflow.engine.session import Session as Session
     from loadflow.engine.session import current_session as current_session
     from loadflow.engine.session import use_session as use_session
+    from loadflow.engine.storing import fetch_run_records as fetch_run_records
+    from loadflow.engine.storing import iter_run_records as iter_run_records
+    from loadflow.engine.storing import list_runs as list_runs
+    from loadflow.engine.storing import persist_records as persist_records
     from loadflow.engine.verdict import Verdict as Verdict
     from loadflow.engine.verdict import VerdictKind as VerdictKind
     from loadflow.errors import CommandError as CommandError
@@ -61,13 +65,14 @@ _HOMES = {
     ),
     "loadflow.engine.reporting": ("clear_records", "generate_html", "generate_html_report", "generate_summary_report", "summary"),
     "loadflow.engine.session": ("Observer", "Session", "current_session", "use_session"),
+    "loadflow.engine.storing": ("fetch_run_records", "iter_run_records", "list_runs", "persist_records"),
     "loadflow.engine.verdict": ("Verdict", "VerdictKind"),
     "loadflow.errors": ("CommandError", "EngineError", "Interrupted", "LoadflowError", "RunError", "ScriptError"),
     "loadflow.flows": ("compile_script", "run_script"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = sorted([*_HOME_OF, "__version__"])  # noqa: PLE0605  the names of _HOMES, and the version
+__all__ = sorted([*_HOME_OF, "__version__"])
 
 
 def __getattr__(name: str) -> Any:

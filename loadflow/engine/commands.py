@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadflow.engine import execute, registering, reporting
+from loadflow.engine import execute, registering, reporting, storing
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.load.start import start_test
 from loadflow.engine.script.model import StartTest
@@ -17,6 +17,7 @@ __all__ = ["TABLE", "add_command_to_executor"]
 
 QUICK = Policy(timeout_seconds=60)
 FILES = Policy(retries=2, retry_delay_seconds=1, timeout_seconds=300)  # writes by rename: doing it twice is doing it once
+STORE = Policy(retries=3, retry_delay_seconds=2, timeout_seconds=600)  # a run is stored once, however often it is asked for
 LOAD = Policy(retries=0, retry_safe=False)
 NESTED = Policy(retries=0, retry_safe=False)
 
@@ -31,6 +32,9 @@ TABLE: Mapping[str, Command] = {
         Command("LD_generate_html", reporting.generate_html, "The HTML report as text.", FILES),
         Command("LD_generate_html_report", reporting.generate_html_report, "Write the HTML report; returns its path.", FILES),
         Command("LD_generate_summary_report", reporting.generate_summary_report, "Write the summary as JSON; returns its path.", FILES),
+        Command("LD_persist_records", storing.persist_records, "Store the runs so far in a database; returns the run's id.", STORE),
+        Command("LD_list_runs", storing.list_runs, "The runs stored last, newest first.", STORE),
+        Command("LD_fetch_run_records", storing.fetch_run_records, "The hits of a stored run, filtered and paged.", STORE),
         Command("LD_register_variable", registering.register_variable, "Set one ${var.NAME}.", QUICK),
         Command("LD_register_variables", registering.register_variables, "Set many ${var.NAME}.", QUICK),
         Command("LD_register_csv_source", registering.register_csv_source, "Bind a CSV file to ${csv.NAME.COLUMN}.", QUICK),
