@@ -9,7 +9,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
-HEAD = "# Benchmark results\n\nEach section is the latest run of one benchmark, with the command that made it. Compare ratios, not absolute numbers:\nmachines differ, and these were shared.\n"
+HEAD = """# Benchmark results
+
+Each section is the latest run of one benchmark, with the command that made it. Compare ratios, not absolute numbers:
+machines differ, and these were shared.
+"""
 
 
 def machine() -> str:

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from loadflow.errors import RunError as RunError
     from loadflow.errors import ScriptError as ScriptError
     from loadflow.flows import compile_script as compile_script
-    from loadflow.flows import run_script as run_script
+    from loadflow.flows.run_script import run_script as run_script
 
 _HOMES = {
     "loadflow.engine.commands": ("add_command_to_executor",),

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,3 +16,16 @@ def target() -> Iterator[Target]:
     """One recording server for all tests of a process; each test calls `target.reset()` first."""
     with Target() as target:
         yield target
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where everything should be installed (CI), a skipped test is a failed one, unless allowed_skips.txt knows its reason."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("LOADFLOW_REQUIRE_SERVICES") == "1":
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        allowed = Path(__file__).with_name("allowed_skips.txt").read_text(encoding="utf-8").splitlines()
+        if not any(reason.removeprefix("Skipped: ").startswith(line) for line in allowed if line and not line.startswith("#")):
+            report.outcome = "failed"
+            report.longrepr = f"skipped, though LOADFLOW_REQUIRE_SERVICES=1: {reason}"
+    return report

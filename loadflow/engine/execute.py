@@ -13,6 +13,7 @@ from loadflow.engine.records.judge import judge
 from loadflow.engine.redact import Redactor
 from loadflow.engine.script.check import check_variables
 from loadflow.engine.script.document import Action, Script, parse_script, read_script
+from loadflow.engine.script.json_text import load_json
 from loadflow.engine.session import Session, current_session
 from loadflow.engine.verdict import Verdict, VerdictKind, worst
 from loadflow.engine.watchdog import deadline
@@ -88,6 +89,10 @@ def load_script(document: Any, *, session: Session | None = None, source: str = 
     """
     session = session or current_session()
     known = session.variables
+    if isinstance(document, str):
+        document, mistakes = load_json(document)
+        if mistakes:
+            raise ScriptError(mistakes, source)
 
     def also(script: Script) -> list[Mistake]:
         return check_variables(script, variables=known.values, env=os.environ, sources=known.columns)

@@ -61,8 +61,6 @@ def load_test(**changes: Any) -> list[Any]:
     return ["LD_start_test", {"user_detail_dict": {"user": "fast_http_user"}, "tasks": [step], **changes}]
 
 
-
-
 def with_step(**keys: Any) -> list[Any]:
     """An LD_start_test action of one step with `keys` besides method and URL."""
     return load_test(tasks=[{"method": "get", "request_url": "http://shop.example/", **keys}])

@@ -11,7 +11,22 @@ from loadflow.engine.script.document import parse_script
 from loadflow.errors import CommandError, ScriptError
 from tests.script.table import COMMANDS
 
-FORBIDDEN = ["eval", "exec", "compile", "__import__", "breakpoint", "open", "input", "getattr", "setattr", "delattr", "globals", "locals", "vars", "type"]
+FORBIDDEN = [
+    "eval",
+    "exec",
+    "compile",
+    "__import__",
+    "breakpoint",
+    "open",
+    "input",
+    "getattr",
+    "setattr",
+    "delattr",
+    "globals",
+    "locals",
+    "vars",
+    "type",
+]
 WAYS = [
     ("by name", "{}", False), ("with its module", "builtins.{}", False), ("through a dunder", "__builtins__.{}", False),
     ("through the function of another", "print.__self__.{}", False), ("in a nested action", "{}", True), ("with spaces", " {} ", False),
@@ -39,7 +54,11 @@ def test_a_blocked_name_stays_blocked_when_a_table_has_it() -> None:
 
 
 def test_every_builtin_is_either_offered_blocked_or_unknown() -> None:
-    functions = {name for name, value in vars(builtins).items() if callable(value) and not (isinstance(value, type) and issubclass(value, BaseException))}
+    functions = {
+        name
+        for name, value in vars(builtins).items()
+        if callable(value) and not (isinstance(value, type) and issubclass(value, BaseException))
+    }
     loose = {name for name in functions - set(BUILTINS) - BLOCKED if not name.startswith("_")}
     assert loose <= {"complex", "frozenset"}
     assert not BLOCKED & set(BUILTINS)

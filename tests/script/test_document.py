@@ -143,7 +143,11 @@ def test_refuses(document: Any, texts: list[str]) -> None:
 
 
 def test_the_example_of_the_design_reads_as_promised() -> None:
-    step = {"method": "get", "url": "http://x", "assertions": [{"type": "header", "name": "a", "value": "b"}, {"type": "status", "value": 200}]}
+    step = {
+        "method": "get",
+        "url": "http://x",
+        "assertions": [{"type": "header", "name": "a", "value": "b"}, {"type": "status", "value": 200}],
+    }
     document = {"load_density": [["print"], ["print"], load_test(tasks=[step])]}
     assert mistakes(document) == ["load_density[2].tasks[0].assertions[1].type: 'status' is no assertion; did you mean 'status_code'?"]
 
@@ -238,19 +242,48 @@ def test_an_actions_policy_changes_only_what_it_names() -> None:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["\ud800", "[key]"]) | st.sampled_from([*COMMANDS, "tasks", "${a}", "get"]),
-    lambda inner: st.lists(inner, max_size=4)
-    | st.dictionaries(
-        st.text(max_size=4) | st.sampled_from(["\ud800", "[key]", "load_density", "tasks", "mode", "action_list", *COMMANDS["LD_start_test"].arguments.keys()]),  # type: ignore[union-attr]
-        inner,
-        max_size=4,
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=8)
+    | st.sampled_from(["\ud800", "[key]"])
+    | st.sampled_from([*COMMANDS, "tasks", "${a}", "get"]),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(
+            st.text(max_size=4)
+            | st.sampled_from(
+                ["\ud800", "[key]", "load_density", "tasks", "mode", "action_list", *COMMANDS["LD_start_test"].arguments.keys()]
+            ),  # type: ignore[union-attr]
+            inner,
+            max_size=4,
+        )
     ),
     max_leaves=30,
 )
-step_keys = ["method", "url", "assertions", "extract", "run_if", "retry", "throttle", "think_time", "json", "data", "files", "auth", "timeout"]
+step_keys = [
+    "method",
+    "url",
+    "assertions",
+    "extract",
+    "run_if",
+    "retry",
+    "throttle",
+    "think_time",
+    "json",
+    "data",
+    "files",
+    "auth",
+    "timeout",
+]
 steps = st.dictionaries(st.sampled_from([*step_keys, "verify", "cert", "params", "headers", "weight", "name"]), values)
 tests = st.dictionaries(st.sampled_from(COMMANDS["LD_start_test"].arguments.keys()), values | st.lists(steps))  # type: ignore[union-attr]
-documents = values | st.lists(st.tuples(st.sampled_from([*COMMANDS]), values).map(list)) | tests.map(lambda arguments: [["LD_start_test", arguments]])
+documents = (
+    values
+    | st.lists(st.tuples(st.sampled_from([*COMMANDS]), values).map(list))
+    | tests.map(lambda arguments: [["LD_start_test", arguments]])
+)
 
 
 @settings(max_examples=300, deadline=None)

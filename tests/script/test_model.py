@@ -135,7 +135,9 @@ def test_refuses(action: list[Any], texts: list[str]) -> None:
 
 
 def test_no_message_shows_what_may_be_a_secret() -> None:
-    action = with_step(auth={"type": "basic", "username": ["hunter2"], "password": {"x": "hunter2"}}, headers={"Authorization": {"a": "hunter2"}})
+    action = with_step(
+        auth={"type": "basic", "username": ["hunter2"], "password": {"x": "hunter2"}}, headers={"Authorization": {"a": "hunter2"}}
+    )
     assert "hunter2" not in "".join(mistakes(action))
 
 
@@ -144,7 +146,14 @@ def start(**changes: Any) -> StartTest:
 
 
 def test_steps_are_normalised_and_hold_only_what_was_written() -> None:
-    step = {"method": "pOst", "url": "http://x/", "client_cert": "c", "json": {"a": None}, "headers": None, "assertions": [{"type": "HEADER", "name": "a", "value": "b"}]}
+    step = {
+        "method": "pOst",
+        "url": "http://x/",
+        "client_cert": "c",
+        "json": {"a": None},
+        "headers": None,
+        "assertions": [{"type": "HEADER", "name": "a", "value": "b"}],
+    }
     assert start(tasks={"mode": "Conditional", "tasks": [step]}).steps() == (
         "sequence",
         (
@@ -161,7 +170,9 @@ def test_steps_are_normalised_and_hold_only_what_was_written() -> None:
 
 
 def test_a_steps_own_method_wins_over_the_maps() -> None:
-    mode, steps = start(tasks={"mode": "weighted", "tasks": {"get": {"url": "http://x/", "weight": 2}, "post": {"url": "http://y/", "method": "put"}}}).steps()
+    mode, steps = start(
+        tasks={"mode": "weighted", "tasks": {"get": {"url": "http://x/", "weight": 2}, "post": {"url": "http://y/", "method": "put"}}}
+    ).steps()
     assert mode == "weighted"
     assert [(step["method"], step["weight"]) for step in steps] == [("GET", 2), ("PUT", 1)]
 

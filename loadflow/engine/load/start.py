@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import time
+from asyncio import CancelledError
 from collections.abc import Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -167,12 +168,12 @@ class _Load:
         return RunEnd(reason, message, self._plan.duration_s, ran_s)
 
     def _how(self, error: BaseException | None) -> tuple[EndReason, str]:
-        if isinstance(error, TimeoutError):  # ours, or a task's timeout_seconds
+        if isinstance(error, TimeoutError | CancelledError):  # ours, or a task's timeout_seconds: Prefect raises the latter inside
             return EndReason.DEADLINE, str(error) or "the command's timeout_seconds passed"
         if self._failed:
             return EndReason.ENGINE_LOST, f"the engine failed: {self._failed}"
-        if isinstance(error, RunError):
-            return EndReason.ENGINE_LOST, str(error)
+        if isinstance(error, Exception):  # what ends a run on request (Ctrl-C, signals, cancels) is none
+            return EndReason.ENGINE_LOST, str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
         if error is not None:
             return EndReason.STOPPED, _words(error)
         assert self._exit is not None

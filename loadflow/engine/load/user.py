@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
-import gevent
+import gevent.event
 from gevent import GreenletExit
 from locust import User
-from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_WAITING
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 from loadflow.engine.load.protocol import Client, UserProtocol
 from loadflow.engine.load.recorder import Recorder
@@ -55,7 +55,13 @@ def user_class(crew: Crew) -> type[User]:
         host = crew.plan.host or ""
         tasks: ClassVar[list[Any]] = [_never]  # locust warns about users without tasks; `run` below does not use them
 
+        def __init__(self, environment: Any) -> None:
+            super().__init__(environment)
+            self._stopping = gevent.event.Event()
+
         def run(self) -> None:
+            if self._stopping.is_set():
+                return
             self._state = LOCUST_STATE_RUNNING
             number = crew.number()
             scope = Scope(crew.plan.variables, crew.data, user=number)
@@ -71,11 +77,16 @@ def user_class(crew: Crew) -> type[User]:
 
         def pause(self, seconds: float) -> None:
             """Nothing is in flight now, so a stop may end the user here."""
-            if self._state != LOCUST_STATE_RUNNING:
+            if self._stopping.wait(seconds):
                 raise GreenletExit
-            self._state = LOCUST_STATE_WAITING
-            gevent.sleep(seconds)
-            self._state = LOCUST_STATE_RUNNING
+
+        def stop(self, force: bool = False) -> bool:
+            """Locust kills a waiting user; one whose wait ends in that moment has just sent a request, and it would be lost."""
+            if force:
+                return bool(super().stop(force=True))
+            self._state = LOCUST_STATE_STOPPING
+            self._stopping.set()
+            return False
 
         def _passes(self, client: Client, scope: Scope, number: int) -> None:
             steps, picks, recorder = crew.steps, crew.picks, crew.recorder

@@ -187,5 +187,3 @@ def _union(members: tuple[Any, ...]) -> Any:
     choices = [Annotated[wanted, tag] for wanted, tag in kinds.items()]
     union = next(iter(kinds)) if len(choices) == 1 else Annotated[Union[tuple(choices)], BY_KIND]  # noqa: UP007  # made of a tuple
     return union | None if types.NoneType in members else union
-
-

@@ -112,4 +112,4 @@ class Extract(Part):
             if source == wanted_by and raw.get(key) is None:
                 yield Fault((key,), "is missing", f"an extract from {source} needs {key!r}")
             elif source in ("json_path", "header", "status_code") and source != wanted_by and raw.get(key) is not None:
-                yield Fault((key,), f"has no meaning for an extract from {source}", f"remove it, or write \"from\": \"{wanted_by}\"")
+                yield Fault((key,), f"has no meaning for an extract from {source}", f'remove it, or write "from": "{wanted_by}"')

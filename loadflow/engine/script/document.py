@@ -121,7 +121,9 @@ def parse_script(
     mistakes = mistakes_of(outer, document, "")
     if isinstance(actions, list):
         mistakes += mistakes_of(_Checker(commands, max_depth).actions(actions, (), 1), actions, root)
-    readable = [(index, entry) for index, entry in enumerate(actions or ()) if isinstance(entry, list) and entry and isinstance(entry[0], str)]
+    readable = [
+        (index, entry) for index, entry in enumerate(actions or ()) if isinstance(entry, list) and entry and isinstance(entry[0], str)
+    ]
     made = tuple(_action(entry, place_of(root, (index,)), with_policy=not mistakes) for index, entry in readable)
     script = Script(made, name or (Path(source).stem if source else "script"), source, root)
     if also is not None:
@@ -135,7 +137,7 @@ def parse_script(
 def _unwrap(document: object) -> tuple[list[Any] | None, list[Fault]]:
     """The list of actions in `document`, None if there is none, and what is wrong around it."""
     if isinstance(document, list):
-        return document, [] if document else [Fault((), "the script has no actions", "write at least one, such as [\"LD_summary\"]")]
+        return document, [] if document else [Fault((), "the script has no actions", 'write at least one, such as ["LD_summary"]')]
     if not isinstance(document, dict):
         what = f"a script is a list of actions or an object with the key {ROOT_KEY!r}, not {kind_of(document)}"
         return None, [Fault((), what, 'write {"load_density": [["LD_start_test", {…}]]}')]

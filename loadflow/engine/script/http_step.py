@@ -39,11 +39,7 @@ Scalar = Annotated[
     BY_KIND,
 ]
 Scalars = Annotated[
-    Annotated[Text, TEXT]
-    | Annotated[Number, A_NUMBER]
-    | Annotated[Flag, A_FLAG]
-    | Annotated[None, NULL]
-    | Annotated[list[Scalar], A_LIST],
+    Annotated[Text, TEXT] | Annotated[Number, A_NUMBER] | Annotated[Flag, A_FLAG] | Annotated[None, NULL] | Annotated[list[Scalar], A_LIST],
     BY_KIND,
 ]
 Pair = Annotated[list[Scalar], Field(min_length=2, max_length=2)]

@@ -147,9 +147,7 @@ def _filled_in(text: str, info: ValidationInfo) -> str:
 
 
 _Placeholder = Annotated[str, Field(json_schema_extra={"pattern": r"^\$\{[^}]*\}$"}), Tag(f"{TAG}a placeholder")]
-_Unfilled = Annotated[
-    str, AfterValidator(_filled_in), Field(json_schema_extra={"pattern": r"^\$\{[^}]*\}$"}), Tag(f"{TAG}a placeholder")
-]
+_Unfilled = Annotated[str, AfterValidator(_filled_in), Field(json_schema_extra={"pattern": r"^\$\{[^}]*\}$"}), Tag(f"{TAG}a placeholder")]
 
 # A value of a step: it, or a string that is one whole placeholder, filled in for each hit.
 Templated = Annotated[Annotated[T, Tag(f"{TAG}value")] | _Placeholder, Discriminator(_template_or_value)]

@@ -1,0 +1,57 @@
+"""The command line. One noun a file; each command imports what it needs when it runs, so that `--help` stays quick."""
+
+from __future__ import annotations
+
+import importlib
+
+import click
+
+from loadflow.cli.boundary import Boundary
+
+__all__ = ["main"]
+
+# name: module and attribute, in the order of `--help`
+COMMANDS = {
+    "run": "loadflow.cli.run:run",
+    "run-dir": "loadflow.cli.run_dir:run_dir",
+    "run-str": "loadflow.cli.run_str:run_str",
+    "check": "loadflow.cli.check:check",
+    "schema": "loadflow.cli.schema:schema",
+    "init": "loadflow.cli.init:init",
+    "report": "loadflow.cli.report:report",
+    "runs": "loadflow.cli.runs:runs",
+    "commands": "loadflow.cli.commands:commands",
+    "doctor": "loadflow.cli.doctor:doctor",
+}
+
+
+class Main(Boundary):
+    """Finds its commands in COMMANDS."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), attribute)
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            import difflib
+
+            close = difflib.get_close_matches(args[0], COMMANDS, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else "see `loadflow --help`."
+            raise click.UsageError(f"No such command {args[0]!r}; {hint}", ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Main, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.version_option(package_name="loadflow", message="loadflow %(version)s")
+@click.option("--debug", is_flag=True, help="Show the traceback of an unexpected error.")
+@click.pass_context
+def main(ctx: click.Context, debug: bool) -> None:
+    """Run load tests as Prefect flows: JSON action scripts in; records, reports and a verdict out."""
+    ctx.obj = {"debug": debug}

@@ -1,0 +1,84 @@
+"""What is shown when a run is over: a table per name, errors, warnings, the verdict, where things are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from loadflow.cli.progress import milliseconds
+from loadflow.engine.records.summary import SeriesSummary, Summary
+from loadflow.engine.verdict import Verdict, VerdictKind
+
+__all__ = ["COLOURS", "print_places", "print_summary", "print_verdict", "series_table"]
+
+MOST_NAMES = 40
+MOST_ERRORS = 10
+
+COLOURS = {
+    VerdictKind.PASSED: "bold green",
+    VerdictKind.INCONCLUSIVE: "bold yellow",
+    VerdictKind.FAILED: "bold red",
+    VerdictKind.INTERRUPTED: "bold yellow",
+    VerdictKind.ERROR: "bold red",
+}
+
+
+def print_summary(console: Console, summary: Summary) -> None:
+    """Table, errors and warnings."""
+    console.print(series_table(summary))
+    if len(summary.series) > MOST_NAMES:
+        console.print(f"and {len(summary.series) - MOST_NAMES:,} more names: see the report", style="dim")
+    for error in summary.errors[:MOST_ERRORS]:
+        line = Text.assemble((f"{error.count:,} × ", "red"), (error.kind, "bold red"), f" {error.method} {error.name}: {error.message}")
+        console.print(line, soft_wrap=True)
+    if len(summary.errors) > MOST_ERRORS:
+        console.print(f"and {len(summary.errors) - MOST_ERRORS:,} more kinds of errors: see the report", style="dim")
+    for warning in summary.warnings:
+        console.print(Text.assemble(("warning: ", "yellow"), f"{warning.message} {warning.advice}"), soft_wrap=True)
+
+
+def series_table(summary: Summary) -> Table:
+    """A row per name and one for all; milliseconds."""
+    table = Table(title=None, box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("name", overflow="fold")
+    for heading in ("hits", "failed", "rate/s", "mean", "p50", "p95", "p99", "max ms"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for one in summary.series[:MOST_NAMES]:
+        table.add_row(*_cells(one))
+    table.add_section()
+    table.add_row(*_cells(summary.overall), style="bold")
+    return table
+
+
+def _cells(one: SeriesSummary) -> list[Text]:
+    latency = one.latency
+    times = (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)
+    failed = Text(f"{one.failures:,}", style="red" if one.failures else "")
+    return [
+        Text(f"{one.method} {one.name}".strip()),
+        Text(f"{one.count:,}"),
+        failed,
+        Text(f"{one.rate_per_s:,.1f}"),
+        *(Text(milliseconds(value)) for value in times),
+    ]
+
+
+def print_verdict(console: Console, verdict: Verdict) -> None:
+    """One line that starts with the verdict, and one for each further reason."""
+    first, *others = verdict.reasons or ("",)
+    kind = str(verdict.kind)
+    # "interrupted after 3 s" says it already
+    rest = first.removeprefix(kind) if first.startswith(kind) else f": {first}" if first else ""
+    console.print(Text.assemble((kind, COLOURS[verdict.kind]), rest), soft_wrap=True)
+    for reason in others:
+        console.print(Text(f"  {reason}"), soft_wrap=True)
+
+
+def print_places(console: Console, places: Iterable[tuple[str, Path]]) -> None:
+    """`what: path` lines; nothing is wrapped, so that paths can be clicked and copied."""
+    for what, path in places:
+        console.print(Text.assemble((f"{what}: ", "dim"), str(path)), soft_wrap=True)

@@ -1,0 +1,140 @@
+"""`loadflow commands`: what a script may call."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from loadflow.engine.command import Command, Policy
+
+__all__ = ["commands", "markdown", "parameters_of", "policy_text"]
+
+REQUIRED = inspect.Parameter.empty
+
+
+@click.command(short_help="List what a script may call.")
+@click.option("--json", "form", flag_value="json", help="Print JSON.")
+@click.option("--markdown", "form", flag_value="markdown", help="Print docs/commands.md.")
+def commands(form: str | None) -> None:
+    """List every command that an action may name: parameters, task policy, what it does."""
+    from loadflow.engine.commands import TABLE
+    from loadflow.engine.session import Session
+
+    builtins = [command for name, command in Session().commands.items() if name not in TABLE]
+    match form:
+        case "json":
+            every = [*TABLE.values(), *builtins]
+            click.echo(json.dumps([as_json(command) for command in every], indent=2, ensure_ascii=False, default=repr))
+        case "markdown":
+            click.echo(markdown(TABLE.values(), builtins), nl=False)
+        case _:
+            print_list(TABLE.values(), builtins)
+
+
+def parameters_of(command: Command) -> dict[str, Any]:
+    """Name to default, in order; REQUIRED where there is none. Empty where the signature can't be read (some builtins)."""
+    if command.arguments is not None:
+        fields = command.arguments.model_fields
+        return {
+            field.alias or name: REQUIRED if field.is_required() else field.get_default(call_default_factory=True)
+            for name, field in fields.items()
+        }
+    try:
+        signature = inspect.signature(command.function)
+    except (TypeError, ValueError):
+        return {}
+    stars: dict[object, str] = {inspect.Parameter.VAR_POSITIONAL: "*", inspect.Parameter.VAR_KEYWORD: "**"}
+    return {f"{stars.get(one.kind, '')}{one.name}": one.default for one in signature.parameters.values()}
+
+
+def policy_text(policy: Policy) -> str:
+    """How the command's task is run, in words.
+
+    >>> from loadflow.engine.command import Policy
+    >>> policy_text(Policy(retries=2, retry_delay_seconds=1, timeout_seconds=300))
+    '2 retries after 1 s, ends after 300 s'
+    """
+    parts = []
+    if policy.retries:
+        parts.append(f"{policy.retries} {'retry' if policy.retries == 1 else 'retries'} after {policy.retry_delay_seconds:g} s")
+    if not policy.retry_safe:
+        parts.append("retried only when nothing was sent or done")
+    if policy.timeout_seconds is not None:
+        parts.append(f"ends after {policy.timeout_seconds:g} s")
+    return ", ".join(parts) or "–"
+
+
+def as_json(command: Command) -> dict[str, Any]:
+    return {
+        "name": command.name,
+        "summary": command.summary,
+        "parameters": [
+            {"name": name, "required": True} if default is REQUIRED else {"name": name, "required": False, "default": default}
+            for name, default in parameters_of(command).items()
+        ],
+        "policy": {
+            "retries": command.policy.retries,
+            "retry_delay_seconds": command.policy.retry_delay_seconds,
+            "timeout_seconds": command.policy.timeout_seconds,
+            "on_error": command.policy.on_error,
+            "retry_safe": command.policy.retry_safe,
+        },
+        "loads": command.loads,
+    }
+
+
+def markdown(table: Iterable[Command], builtins: Iterable[Command]) -> str:
+    """docs/commands.md, which a test compares with this."""
+    lines = [
+        "# Commands",
+        "",
+        "What an action may name. Made by `loadflow commands --markdown` from the command table; don't edit it by hand.",
+        "",
+        'An action is `["NAME"]`, `["NAME", {parameters}]` or `["NAME", [values in order]]`; a third element sets the policy of this one',
+        'action: `{"retries": 2, "retry_delay_seconds": 1, "timeout_seconds": 60, "on_error": "continue"}`.',
+        "",
+        "| command | parameters (`=` default) | policy | what it does |",
+        "|---|---|---|---|",
+    ]
+    for command in table:
+        parameters = ", ".join(f"`{_parameter(name, default)}`" for name, default in parameters_of(command).items()) or "–"
+        lines.append(f"| `{command.name}` | {_cell(parameters)} | {policy_text(command.policy)} | {_cell(command.summary)} |")
+    names = ", ".join(f"`{command.name}`" for command in builtins)
+    lines += [
+        "",
+        "## Builtins",
+        "",
+        f"Functions of Python without side effects, called with values in order: {names}.",
+        "",
+        "Everything else, such as `eval`, `open` or `getattr`, can't be reached from a script.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _parameter(name: str, default: Any) -> str:
+    return name if default is REQUIRED else f"{name}={json.dumps(default, default=repr)}"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
+
+
+def print_list(table: Iterable[Command], builtins: Iterable[Command]) -> None:
+    from rich.padding import Padding
+    from rich.text import Text
+
+    from loadflow.cli.console import console_for
+
+    console = console_for()
+    for command in table:
+        console.print(Text.assemble((command.name, "bold"), f"  {command.summary}"))
+        parameters = ", ".join(_parameter(name, default) for name, default in parameters_of(command).items())
+        for text in (parameters, policy_text(command.policy)):
+            if text not in ("", "–"):
+                console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4), expand=False))
+    console.print(Text.assemble(("builtins", "bold"), "  " + ", ".join(command.name for command in builtins)))

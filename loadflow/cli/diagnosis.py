@@ -1,0 +1,183 @@
+"""The checks behind `loadflow doctor`; each gives findings, and none changes anything."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+from urllib.parse import urlsplit
+
+__all__ = ["Finding", "diagnose"]
+
+State = Literal["ok", "note", "broken"]
+
+NEEDED = (
+    "prefect",
+    "fastapi",
+    "locust",
+    "gevent",
+    "geventhttpclient",
+    "requests",
+    "numpy",
+    "pydantic",
+    "psutil",
+    "jinja2",
+    "faker",
+    "rich",
+)
+FASTAPI_LIMIT = (0, 151)  # from 0.152 on Prefect 3.8.8's server refuses deployments
+FILES_FOR_LOAD = 4096  # one socket per user, and some to spare
+PORTS_FOR_LOAD = 10_000
+SERVERS = ("nginx", "mosquitto", "postgres", "prometheus", "chromium")
+MORE_FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/sbin")  # where servers stand and a user's PATH often does not look
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """`note`: works, but may limit. `broken`: loadflow can't do its work; the text ends with the way out."""
+
+    name: str
+    state: State
+    text: str
+
+
+def diagnose() -> Iterator[Finding]:
+    """Everything, in the order it is read."""
+    yield versions()
+    yield from packages()
+    yield locust_engine()
+    yield native_engine()
+    yield open_files()
+    yield loopback()
+    yield local_ports()
+    yield runs_folder()
+    yield prefect_api()
+    yield from servers()
+
+
+def versions() -> Finding:
+    version = _version("loadflow") or "not installed as a package"
+    return Finding("loadflow", "ok", f"{version}, Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores")
+
+
+def packages() -> Iterator[Finding]:
+    found = {name: _version(name) for name in NEEDED}
+    missing = [name for name, version in found.items() if version is None]
+    yield Finding("packages", "ok", ", ".join(f"{name} {version}" for name, version in found.items() if version))
+    if missing:
+        yield Finding("packages", "broken", f"not installed: {', '.join(missing)}; install loadflow again with pip")
+    fastapi = found["fastapi"] or "0"
+    if tuple(int(part) for part in fastapi.split(".")[:2] if part.isdigit()) > FASTAPI_LIMIT:
+        yield Finding("fastapi", "broken", f"{fastapi} breaks Prefect's server; pip install 'fastapi<0.151'")
+
+
+def locust_engine() -> Finding:
+    # in a process of its own: gevent must never be imported beside Prefect
+    code = "import gevent.monkey; gevent.monkey.patch_all(); import locust"
+    try:
+        done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return Finding("engine locust", "broken", f"can't be started ({error}); install loadflow again")
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return Finding("engine locust", "broken", f"can't be imported ({last}); install loadflow again with pip")
+    return Finding("engine locust", "ok", f"locust {_version('locust')} on gevent {_version('gevent')}")
+
+
+def native_engine() -> Finding:
+    built = importlib.util.find_spec("loadflow._native") is not None
+    return Finding("engine native", "ok" if built else "note", "built" if built else "not built; every test runs on locust")
+
+
+def open_files() -> Finding:
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    text = f"{soft:,} (at most {hard:,})"
+    if soft < FILES_FOR_LOAD:
+        return Finding(
+            "open files", "note", f"{text}: about {max(soft - 100, 0):,} users at a time; raise it with `ulimit -n {min(hard, 65_536)}`"
+        )
+    return Finding("open files", "ok", text)
+
+
+def loopback() -> Finding:
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname(), timeout=5):
+            pass
+    except OSError as error:
+        return Finding("loopback", "broken", f"no connection from 127.0.0.1 to itself ({error}); the embedded Prefect server needs one")
+    return Finding("loopback", "ok", "127.0.0.1 listens and connects")
+
+
+def local_ports() -> Finding:
+    try:
+        first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text(encoding="ascii").split())
+    except (OSError, ValueError):
+        return Finding("local ports", "note", "their range can't be read on this system")
+    text = f"{first}-{last}, {last - first + 1:,} for outgoing connections"
+    enough = last - first >= PORTS_FOR_LOAD
+    return Finding("local ports", "ok" if enough else "note", text if enough else f"{text}; few for load without keep-alive")
+
+
+def runs_folder() -> Finding:
+    from loadflow.engine.session import RUNS_DIR_VARIABLE, Session
+
+    folder = Session().runs_dir
+    nearest = next((one for one in (folder, *folder.absolute().parents) if one.exists()), Path("/"))
+    if not os.access(nearest, os.W_OK | os.X_OK) or not nearest.is_dir():
+        return Finding("run folders", "broken", f"{folder} can't be written; set {RUNS_DIR_VARIABLE} to a folder that can")
+    free_gib = shutil.disk_usage(nearest).free / 2**30
+    return Finding("run folders", "ok" if free_gib >= 1 else "note", f"{folder.absolute()}, {free_gib:.1f} GiB free (48 bytes per hit)")
+
+
+def prefect_api() -> Finding:
+    if _version("prefect") is None:
+        return Finding("prefect api", "broken", "Prefect is not installed; install loadflow again with pip")
+    from prefect.settings import get_current_settings
+
+    settings = get_current_settings()
+    url = settings.api.url
+    if not url:
+        return Finding("prefect api", "ok", f"none configured: each run starts an embedded server, with its database in {settings.home}")
+    shown = _without_user(url)
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=5) as answer:
+            answer.read()
+    except (urllib.error.URLError, OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
+        return Finding(
+            "prefect api", "broken", f"{shown} does not answer ({reason}); start it, or unset PREFECT_API_URL for the embedded one"
+        )
+    return Finding("prefect api", "ok", f"{shown} answers")
+
+
+def servers() -> Iterator[Finding]:
+    path = os.pathsep.join([os.environ.get("PATH", ""), *MORE_FOLDERS])
+    for name in SERVERS:
+        found = shutil.which(name, path=path)
+        yield Finding(name, "ok" if found else "note", found or "not found; tests and demos that use it are skipped")
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _without_user(url: str) -> str:
+    """The URL without user and password."""
+    parts = urlsplit(url)
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

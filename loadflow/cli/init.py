@@ -1,0 +1,49 @@
+"""`loadflow init`: a project to start from."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+from pathlib import Path
+
+import click
+
+__all__ = ["FILES", "init"]
+
+# where a file goes: which template it is made from
+FILES = {
+    "scripts/smoke.json": "smoke.json",
+    "data/users.csv": "users.csv",
+    "prefect.yaml": "prefect.yaml",
+    ".github/workflows/load.yaml": "ci.yaml",
+    ".gitignore": "gitignore.txt",
+    "README.md": "README.md",
+}
+
+
+@click.command(short_help="Make a project: a script, data, deployment, CI.")
+@click.argument("path", type=click.Path(file_okay=False))
+@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+def init(path: str, force: bool) -> None:
+    """Make a project at PATH: scripts/smoke.json, data/users.csv, prefect.yaml, a CI file, .gitignore, README.md.
+
+    Files that are there already are kept, unless --force is given.
+    """
+    root = Path(path)
+    there = [name for name in FILES if (root / name).exists()]
+    if there and not force:
+        raise click.UsageError(f"{root} has {', '.join(there)} already; give another folder, or --force to overwrite")
+    project = re.sub(r"[^A-Za-z0-9]+", "-", root.resolve().name).strip("-").lower() or "load"
+    templates = resources.files("loadflow.cli") / "project"
+    for name, template in FILES.items():
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text((templates / template).read_text(encoding="utf-8").replace("PROJECT", project), encoding="utf-8")
+        click.echo(f"{'overwrote' if name in there else 'made'} {target}")
+    click.echo(
+        f"""
+next:
+  cd {root}
+  loadflow check scripts/smoke.json --var base=http://127.0.0.1:8000
+  loadflow run scripts/smoke.json --var base=http://127.0.0.1:8000      (your own system's address)"""
+    )

@@ -1,0 +1,71 @@
+"""Runs a script as a Prefect flow from the command line: quiet logs, and a server that Ctrl-C does not reach."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+from loadflow.engine.execute import Results
+from loadflow.errors import RunError
+
+if TYPE_CHECKING:
+    from loadflow.engine.script.document import Script
+    from loadflow.engine.session import Session
+
+__all__ = ["run_as_flow"]
+
+# The live view and the verdict say what a console log would; Prefect's own log of the run keeps everything (the `api` handler).
+QUIET = {"PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL": "CRITICAL"}
+STARTUP_S = "90"  # an embedded server with a fresh database takes 10 s on a quiet machine; Prefect's own limit is 20
+
+
+def run_as_flow(script: Script, session: Session) -> Results:
+    """Run the script as a flow run and return its results; raises what ended it early.
+
+    Raises RunError when there is no Prefect API to be reached.
+    """
+    for name, value in {**QUIET, "PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": STARTUP_S}.items():
+        os.environ.setdefault(name, value)
+    from loadflow.flows.compile import compile_script
+    from loadflow.flows.ending import results_of
+
+    _reach_api()
+    state: Any = compile_script(script, session=session)(return_state=True)
+    return results_of(state)
+
+
+def _reach_api() -> None:
+    """Start the embedded server where no API is configured, or see that the configured one answers."""
+    troubles: list[Exception] = []
+    # a daemon: Ctrl-C ends the wait here and now, and Prefect's exit hook ends the server
+    thread = threading.Thread(target=_ask_api, args=(troubles,), name="loadflow-prefect-api", daemon=True)
+    thread.start()
+    thread.join()
+    if not troubles:
+        return
+    trouble = troubles[0]
+    said = f"{type(trouble).__name__}: {trouble}"
+    if os.environ.get("PREFECT_API_URL"):
+        way_out = "start it, unset PREFECT_API_URL for the embedded one, or use --direct"
+        raise RunError(f"the Prefect API does not answer ({said}); {way_out}") from trouble
+    way_out = "set PREFECT_API_URL to a running server, or use --direct"
+    raise RunError(f"Prefect's embedded server did not start ({said}); {way_out}") from trouble
+
+
+def _ask_api(troubles: list[Exception]) -> None:
+    """A terminal sends Ctrl-C to every process of its group: the embedded server would end with it, before the last state of
+    the flow run is stored. It inherits the signal mask of the thread that starts it, and uvicorn leaves that alone: SIGINT
+    waits there for ever, and SIGTERM, by which Prefect ends it, does not.
+    """
+    from prefect.client.orchestration import get_client
+
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        with get_client(sync_client=True) as client:
+            trouble = client.api_healthcheck()
+    except Exception as error:  # noqa: BLE001  raised again on the main thread
+        trouble = error
+    if trouble is not None:
+        troubles.append(trouble)

@@ -1,0 +1,97 @@
+"""Ctrl-C and SIGTERM: the first ends the load and keeps its results, the second ends everything at once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from loadflow.engine.session import Observer
+from loadflow.engine.verdict import EXIT_CODES, VerdictKind
+
+if TYPE_CHECKING:
+    from loadflow.engine.records.run import Run
+    from loadflow.engine.records.summary import Summary
+
+__all__ = ["StopSignals"]
+
+WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
+
+
+class StopSignals(Observer):
+    """Holds both signals for the length of a `with` block, and tells the engine.
+
+    While load runs, the first signal asks the engine to end and drain. Before and after, there is nothing to drain: it raises
+    KeyboardInterrupt. `asked` is why the end was asked for, "" while it was not. `before_end` gives the terminal back.
+    """
+
+    def __init__(self, before_end: Callable[[], None] = lambda: None) -> None:
+        self.asked = ""
+        self._before_end = before_end
+        self._loading = 0
+        self._previous: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> StopSignals:
+        self._previous = {number: signal.getsignal(number) for number in WORDS}
+        self._install()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, handler)
+
+    # -- what the engine calls
+
+    def run_started(self, run: Run) -> None:
+        self._loading += 1
+        self._during_run = {number: signal.getsignal(number) for number in WORDS}
+        # a Prefect flow has put its own SIGTERM handler in place, which would break the load off without results
+        self._install()
+
+    def run_ended(self, run: Run, summary: Summary) -> None:
+        self._loading -= 1
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in self._during_run.items():
+                signal.signal(number, handler)
+
+    def stop_requested(self) -> str:
+        return self.asked
+
+    # -- signals
+
+    def _install(self) -> None:
+        if threading.current_thread() is threading.main_thread():
+            for number in WORDS:
+                signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        if self.asked:
+            self._end_at_once()
+        self.asked = WORDS[signal.Signals(number)]
+        if not self._loading:
+            raise KeyboardInterrupt(self.asked)
+        _say(f"{self.asked}: ending the load and keeping its results; once more ends at once")
+
+    def _end_at_once(self) -> None:
+        self._before_end()
+        _say("ended at once")
+        end_children()
+        # no clean-up: it could hang, which is why somebody asked twice; the engine's supervisor ends by its lifeline
+        os._exit(EXIT_CODES[VerdictKind.INTERRUPTED])
+
+
+def end_children() -> None:
+    """Ask all child processes to end; Prefect's embedded server is one, and would outlive us."""
+    import psutil
+
+    for child in psutil.Process().children():
+        child.terminate()
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"\n{text}\n")
+    sys.stderr.flush()

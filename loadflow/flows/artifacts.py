@@ -1,0 +1,195 @@
+"""What a run leaves in Prefect: a Markdown page, a table, and a link to the report. Texts come from the redacted summary.
+
+Bounds: Prefect's page of a Markdown artifact stands a table of 0.1 MB and hangs with one of 1 MB; a value that is not finite
+breaks the page.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+
+from loadflow.engine.records.run import Run
+from loadflow.engine.records.summary import SeriesSummary, Summary
+from loadflow.engine.reports.bounds import clip
+from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text
+from loadflow.engine.reports.page import banner_of, key_figures, run_facts
+from loadflow.flows.pictures import markdown_charts
+
+__all__ = ["REPORTS_URL_VARIABLE", "artifact_key", "markdown", "publish", "report_link", "table"]
+
+REPORTS_URL_VARIABLE = "LOADFLOW_REPORTS_URL"
+MOST_ROWS = 50  # of the Markdown table; the table artifact has more
+MOST_TABLE_ROWS = 2_000
+MOST_ERRORS = 20
+MOST_WARNINGS = 20
+TEXT_CHARACTERS = 200
+MARKDOWN_BYTES = 900_000
+KEY_CHARACTERS = 60
+
+
+def artifact_key(run: Run, kind: str = "") -> str:
+    """The same for each run of one label, so that Prefect shows them as versions of one artifact; `[a-z0-9-]` only.
+
+    >>> artifact_key(run)  # doctest: +SKIP
+    'loadflow-nightly'
+    """
+    words = re.sub(r"[^a-z0-9]+", "-", (run.facts.label or run.facts.script).lower())[:KEY_CHARACTERS].strip("-")
+    return "-".join(part for part in ("loadflow", words, kind) if part)
+
+
+def report_link(run: Run) -> str:
+    """Where the HTML report opens: below LOADFLOW_REPORTS_URL, or as a file of this machine."""
+    base = os.environ.get(REPORTS_URL_VARIABLE, "").rstrip("/")
+    return f"{base}/{run.facts.id}/report.html" if base else _report_path(run).as_uri()
+
+
+def publish(run: Run, summary: Summary) -> None:
+    """Write all three; needs a run context. Raises what Prefect's client raises."""
+    line = _line(summary)
+    create_markdown_artifact(markdown(run, summary), key=artifact_key(run), description=line)
+    rows = table(summary)
+    if rows:
+        create_table_artifact(rows, key=artifact_key(run, "names"), description=f"{line}. One row per name; latencies in milliseconds.")
+    create_link_artifact(
+        report_link(run),
+        link_text="HTML report",
+        key=artifact_key(run, "report"),
+        description=f"{line}. The report is the file {_report_path(run)} on {run.facts.environment.get('host', 'the machine of the run')}.",
+    )
+
+
+def table(summary: Summary) -> list[dict[str, Any]]:
+    """One row per name, the busiest when there are too many."""
+    return [
+        {
+            "method": one.method,
+            "name": clip(one.name, TEXT_CHARACTERS),
+            "requests": one.count,
+            "failed": one.failures,
+            "failed_percent": _finite(one.failure_rate * 100),
+            "rate_per_s": _finite(one.rate_per_s),
+            "mean_ms": _finite(one.latency.mean_ms),
+            "p50_ms": _finite(one.latency.p50_ms),
+            "p90_ms": _finite(one.latency.p90_ms),
+            "p95_ms": _finite(one.latency.p95_ms),
+            "p99_ms": _finite(one.latency.p99_ms),
+            "p999_ms": _finite(one.latency.p999_ms),
+            "max_ms": _finite(one.latency.max_ms),
+        }
+        for one in _busiest(summary.series, MOST_TABLE_ROWS)
+    ]
+
+
+def markdown(run: Run, summary: Summary) -> str:
+    """The whole story of one run on one page, under 1 MB whatever the run's size."""
+    banner = banner_of(summary)
+    words = _parts(
+        f"# {banner.sign} {_safe(banner.heading)}",
+        "\n".join(f"- {_safe(reason)}" for reason in banner.reasons),
+        _figures(summary),
+        _where(run),
+        _names(summary),
+        _errors(summary),
+        _warnings(summary),
+        _facts(summary),
+    )
+    charts = markdown_charts(run, summary.overall.latency)
+    whole = _parts(words, f"## Over time\n\n{charts}" if charts else "")
+    return whole if len(whole.encode()) <= MARKDOWN_BYTES else words
+
+
+def _figures(summary: Summary) -> str:
+    figures = key_figures(summary)
+    return _grid([label for label, _, _ in figures], [[f"**{figure}**" for _, figure, _ in figures], [small for _, _, small in figures]])
+
+
+def _where(run: Run) -> str:
+    return f"[HTML report]({report_link(run)}) · run folder `{_code(str(run.folder.resolve()))}`"
+
+
+def _names(summary: Summary) -> str:
+    if not summary.series:
+        return "No request was recorded."
+    heads = ["Method", "Name", "Requests", "Failed", "Rate /s", "Mean", "p50", "p95", "p99", "Max"]
+    shown = _busiest(summary.series, MOST_ROWS)
+    rows = [_row(one) for one in shown] + ([_row(summary.overall)] if len(summary.series) > 1 else [])
+    left_out = len(summary.series) - len(shown)
+    more = f"{count_text(left_out)} more names are in the table artifact and the report." if left_out else ""
+    return _parts("## Requests", _grid(heads, rows), more)
+
+
+def _row(one: SeriesSummary) -> list[str]:
+    latency = one.latency
+    return [
+        _safe(one.method),
+        _safe(one.name),
+        count_text(one.count),
+        f"{count_text(one.failures)} ({percent_text(one.failure_rate)})" if one.failures else "0",
+        rate_text(one.rate_per_s),
+        *(latency_text(ms) for ms in (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)),
+    ]
+
+
+def _errors(summary: Summary) -> str:
+    if not summary.errors:
+        return ""
+    shown = summary.errors[:MOST_ERRORS]
+    rows = [
+        [count_text(error.count), _safe(error.kind), _safe(error.message), _safe(f"{error.method} {error.name}".strip())] for error in shown
+    ]
+    left_out = len(summary.errors) - len(shown)
+    more = f"{count_text(left_out)} more kinds of errors are in the report." if left_out else ""
+    return _parts("## Errors", _grid(["Count", "Kind", "Message", "Where"], rows), more)
+
+
+def _warnings(summary: Summary) -> str:
+    lines = [f"- {_safe(warning.message)} {_safe(warning.advice)}" for warning in summary.warnings[:MOST_WARNINGS]]
+    return _parts("## Warnings", "\n".join(lines)) if lines else ""
+
+
+def _facts(summary: Summary) -> str:
+    runs, _ = run_facts(summary)
+    rows = [[_safe(term), _safe(text)] for pairs in runs for term, text in pairs]
+    return _parts("## What was run", _grid(["", ""], rows)) if rows else ""
+
+
+def _line(summary: Summary) -> str:
+    return clip(str(summary.verdict), TEXT_CHARACTERS)
+
+
+def _report_path(run: Run) -> Path:
+    return run.folder.resolve() / "report.html"
+
+
+def _busiest(series: Sequence[SeriesSummary], most: int) -> Sequence[SeriesSummary]:
+    return series if len(series) <= most else sorted(series, key=lambda one: -one.count)[:most]
+
+
+def _finite(value: float) -> float | None:
+    return round(value, 4) if math.isfinite(value) else None
+
+
+def _parts(*parts: str) -> str:
+    return "\n\n".join(part for part in parts if part)
+
+
+def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    lines = [heads, ["---"] * len(heads), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+def _safe(text: str) -> str:
+    """Text of a target or an author as plain words of one table cell: no markup, no new line, bounded."""
+    one_line = clip(" ".join(text.split()), TEXT_CHARACTERS)
+    return re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", one_line)
+
+
+def _code(text: str) -> str:
+    return " ".join(text.replace("`", "'").split())

@@ -1,0 +1,70 @@
+"""The generic flow: runs whatever script it is given. Deploy it once, by `loadflow.flows.run_script:run_script`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from prefect import flow
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Failed
+
+from loadflow.engine.redact import Redactor
+from loadflow.engine.session import Session, current_session
+from loadflow.errors import Mistake, ScriptError
+from loadflow.flows.compile import checked_script, run_in_flow
+from loadflow.tasks.masking import redactor_of
+
+__all__ = ["run_script"]
+
+
+def _run_name() -> str:
+    parameters = flow_run.parameters
+    path = parameters.get("script_path")
+    return Redactor().text(str(parameters.get("label") or (Path(path).stem if path else "") or "script"))
+
+
+@flow(name="loadflow", flow_run_name=_run_name, persist_result=False)
+def run_script(
+    script: list[Any] | dict[str, Any] | None = None,
+    script_path: str | None = None,
+    variables: dict[str, Any] = {},  # noqa: B006  the form shows it; nothing changes it
+    label: str = "",
+    report_dir: str | None = None,
+    runs_dir: str | None = None,
+) -> Any:
+    """Run a load test script: every action is a task run; the flow run's state is the verdict.
+
+    Args:
+        script: The script itself: a list of actions, or an object with the key load_density. Give this or script_path.
+        script_path: A script file on the machine that runs the flow; a relative path counts from the worker's folder.
+        variables: Values of ${var.NAME}. Prefect keeps and shows them; secrets belong into the environment of the worker, ${env.NAME}.
+        label: The name of the flow run, of the run folder and of the artifacts; empty takes the script's name.
+        report_dir: The folder for reports that the script names; empty is the worker's folder.
+        runs_dir: The folder for the run folders; empty takes LOADFLOW_RUNS_DIR, or loadflow-runs below the worker's folder.
+
+    A script that can't be run as written fails the flow run, in a state named Error, before anything is sent.
+    """
+    session = Session(
+        label=label,
+        report_dir=report_dir or None,
+        runs_dir=runs_dir or None,
+        variables=variables,
+        own_commands=current_session().own_commands,
+    )
+    try:
+        checked = checked_script(_the_one(script, script_path), session)
+    except ScriptError as error:
+        redactor = redactor_of(session, script)
+        state: State[Any] = Failed(name="Error", message=redactor.text(f"the script can't be run as written: {error}"), data=error)
+        return state
+    session.name = checked.name
+    return run_in_flow(checked, session)
+
+
+def _the_one(script: list[Any] | dict[str, Any] | None, script_path: str | None) -> Any:
+    if (script is None) == (not script_path):
+        given = "neither" if script is None else "both"
+        raise ScriptError([Mistake("", f"{given} of script and script_path is given", "give exactly one of them")])
+    return script if script is not None else Path(str(script_path))

@@ -1,0 +1,52 @@
+"""`loadflow init`: the project it makes works as it is."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from loadflow.cli import main
+from loadflow.cli.init import FILES
+
+
+def test_it_makes_every_file_and_says_what_next(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["init", str(tmp_path / "My Load")])
+    assert result.exit_code == 0
+    for name in FILES:
+        assert (tmp_path / "My Load" / name).is_file()
+        assert f"made {tmp_path / 'My Load' / name}" in result.stdout
+    assert "loadflow run scripts/smoke.json" in result.stdout
+    assert yaml.safe_load((tmp_path / "My Load/prefect.yaml").read_text())["name"] == "my-load"
+
+
+def test_its_script_passes_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    CliRunner().invoke(main, ["init", str(tmp_path / "p")])
+    monkeypatch.chdir(tmp_path / "p")
+    result = CliRunner().invoke(main, ["check", "scripts/smoke.json", "--var", "base=http://127.0.0.1:1"])
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+def test_its_deployment_is_paused_and_its_entrypoint_is_there(tmp_path: Path) -> None:
+    CliRunner().invoke(main, ["init", str(tmp_path / "p")])
+    (deployment,) = yaml.safe_load((tmp_path / "p/prefect.yaml").read_text())["deployments"]
+    assert [schedule["active"] for schedule in deployment["schedules"]] == [False]
+    module, _, name = deployment["entrypoint"].partition(":")
+    assert name in dir(importlib.import_module(module))
+    assert (tmp_path / "p" / deployment["parameters"]["script_path"]).is_file()
+    assert yaml.safe_load((tmp_path / "p/.github/workflows/load.yaml").read_text())["jobs"]
+
+
+def test_a_file_that_is_there_is_kept_unless_forced(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine", encoding="utf-8")
+    refused = CliRunner().invoke(main, ["init", str(tmp_path)])
+    assert refused.exit_code == 2
+    assert f"{tmp_path} has README.md already; give another folder, or --force to overwrite" in refused.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["README.md"], "a refusal makes nothing"
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "mine"
+    forced = CliRunner().invoke(main, ["init", str(tmp_path), "--force"])
+    assert forced.exit_code == 0
+    assert f"overwrote {tmp_path / 'README.md'}" in forced.stdout

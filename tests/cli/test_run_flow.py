@@ -1,0 +1,104 @@
+"""`loadflow run` as a Prefect flow, on the embedded server: the same words and exit codes, and a flow run that says so."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import command, environment, load, steps_script
+from tests.cli.test_run import finish, wait_for_hits
+from tests.targets.fixture import Target
+
+pytestmark = [pytest.mark.processes, pytest.mark.prefect]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One Prefect home for the module: the first server makes its database, the others find it."""
+    return tmp_path_factory.mktemp("prefect")
+
+
+def start_flow(folder: Path, home: Path, *arguments: object) -> subprocess.Popen[str]:
+    """In a session of its own, so that a whole process group can be told, as a terminal does."""
+    env = environment(folder, PREFECT_HOME=str(home), PREFECT_SERVER_ANALYTICS_ENABLED="false", DO_NOT_TRACK="1")
+    env.pop("PREFECT_API_URL", None)
+    return subprocess.Popen(
+        command(*map(str, arguments)),
+        cwd=folder,
+        env=env,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def flow_runs(home: Path) -> dict[str, str]:
+    """Name of each flow to the name of its last run's state, read from the database that the embedded server left."""
+    with sqlite3.connect(home / "prefect.db") as database:
+        joined = "flow_run join flow on flow.id = flow_run.flow_id"
+        return dict(database.execute(f"select flow.name, flow_run.state_name from {joined} order by flow_run.created").fetchall())
+
+
+def test_passed(tmp_path: Path, home: Path, target: Target) -> None:
+    target.reset()
+    script = steps_script(tmp_path, load(f"{target.url}/ok"), ["LD_summary"], name="passing.json")
+    done = finish(start_flow(tmp_path, home, "run", script, "--json"), limit_s=120)
+    assert done.code == 0, done
+    result = json.loads(done.stdout)
+    assert result["verdict"]["verdict"] == "passed"
+    assert result["summary"]["totals"]["requests"] == len(target.records())
+    assert "Traceback" not in done.stderr
+    assert flow_runs(home)["passing"] == "Completed"
+
+
+def test_failed(tmp_path: Path, home: Path, target: Target) -> None:
+    script = steps_script(tmp_path, load(f"{target.url}/status/500"), name="failing.json")
+    done = finish(start_flow(tmp_path, home, "run", script), limit_s=120)
+    assert done.code == 1, done
+    assert "\nfailed: " in done.stdout
+    assert "Traceback" not in done.stderr, "a failed load is a verdict, and no accident"
+    assert flow_runs(home)["failing"] == "Failed"
+
+
+@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "by-ctrl-c"), (signal.SIGTERM, "by-term")])
+def test_a_signal_to_the_whole_group_keeps_results_and_prefect_knows(number: signal.Signals, name: str, tmp_path: Path, home: Path) -> None:
+    """Ctrl-C reaches the embedded server too, as a terminal sends it to all; it must live on to store the last state."""
+    with Target() as target:
+        script = steps_script(tmp_path, load(f"{target.url}/ok", test_time=90), name=f"{name}.json")
+        process = start_flow(tmp_path, home, "run", script, "--json")
+        wait_for_hits(target, process, limit_s=120)
+        if number is signal.SIGINT:
+            os.killpg(process.pid, number)
+        else:
+            process.send_signal(number)
+        done = finish(process, limit_s=60)
+        assert done.code == 4, done
+        result = json.loads(done.stdout)
+        assert result["verdict"]["verdict"] == "interrupted"
+        sent = len(target.records())
+        assert result["summary"]["totals"]["requests"] == sent
+        time.sleep(1)
+        assert len(target.records()) == sent
+    assert flow_runs(home)[name] in ("Interrupted", "Cancelled")
+
+
+def test_the_orchestrating_process_never_imports_gevent_or_locust(tmp_path: Path, home: Path, target: Target) -> None:
+    script = steps_script(tmp_path, load(f"{target.url}/ok"), ["LD_generate_html_report"], name="imports.json")
+    code = (
+        "import sys\nfrom loadflow.cli import main\n"
+        f"code = main(['run', {str(script)!r}, '--quiet'], standalone_mode=False)\n"
+        "print(code, [name for name in ('gevent', 'locust') if name in sys.modules])"
+    )
+    env = environment(tmp_path, PREFECT_HOME=str(home), PREFECT_SERVER_ANALYTICS_ENABLED="false")
+    env.pop("PREFECT_API_URL", None)
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=150, check=False)
+    assert done.stdout.splitlines()[-1] == "0 []", done

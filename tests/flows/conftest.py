@@ -1,0 +1,64 @@
+"""One Prefect server for all tests of this folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.objects import TaskRun
+from prefect.settings import (
+    PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
+    PREFECT_HOME,
+    PREFECT_LOGGING_TO_API_ENABLED,
+    PREFECT_SERVER_ANALYTICS_ENABLED,
+    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
+    temporary_settings,
+)
+from prefect.testing.utilities import prefect_test_harness
+
+ROWS_WITHIN_S = 20.0  # task runs reach the server's database by way of its event queue
+
+
+@pytest.fixture(scope="session")
+def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    settings: dict[Any, Any] = {
+        PREFECT_HOME: tmp_path_factory.mktemp("prefect"),
+        PREFECT_LOGGING_TO_API_ENABLED: False,
+        PREFECT_SERVER_ANALYTICS_ENABLED: False,
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 90,
+        PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # its thread takes a second to join, for each flow
+    }
+    with temporary_settings(settings), prefect_test_harness(server_startup_timeout=90):
+        yield
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run folders and reports of a test stay in its own folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("LOADFLOW_RUNS_DIR", raising=False)
+    monkeypatch.delenv("LOADFLOW_REPORTS_URL", raising=False)
+
+
+@pytest.fixture
+def task_runs(prefect_server: None) -> Callable[[Any, int], list[TaskRun]]:
+    """`task_runs(flow_run_id, n)`: its task runs in the order they started, once there are n."""
+
+    def read(flow_run_id: Any, count: int) -> list[TaskRun]:
+        until = time.monotonic() + ROWS_WITHIN_S
+        with get_client(sync_client=True) as client:
+            while True:
+                found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])))
+                ended = [run for run in found if run.state is not None and run.state.is_final()]
+                if len(ended) >= count:
+                    return sorted(found, key=lambda run: (run.start_time is None, run.start_time, run.name))
+                if time.monotonic() > until:
+                    raise AssertionError(f"{len(found)} of {count} task runs after {ROWS_WITHIN_S} s")
+                time.sleep(0.1)
+
+    return read

@@ -1,0 +1,70 @@
+"""One verdict, one state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.objects import StateType
+
+from loadflow.engine.command import Command, Policy
+from loadflow.engine.verdict import VerdictKind
+from loadflow.errors import Interrupted
+from loadflow.flows import NotPassed, compile_script, results_of
+from tests.flows.commands import session_with
+
+pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "state_type", "state_name", "said"),
+    [
+        (VerdictKind.PASSED, StateType.COMPLETED, "Completed", "passed: 300 requests in"),
+        (VerdictKind.FAILED, StateType.FAILED, "Failed", "hits failed"),
+        (VerdictKind.INCONCLUSIVE, StateType.FAILED, "Inconclusive", "generator-limited"),
+        (VerdictKind.INTERRUPTED, StateType.CANCELLED, "Interrupted", "interrupted after 12.0 s of 30 s"),
+        (VerdictKind.ERROR, StateType.FAILED, "Error", "killed by SIGKILL"),
+    ],
+)
+def test_the_verdict_is_the_state_of_the_flow_run(kind: VerdictKind, state_type: StateType, state_name: str, said: str) -> None:
+    state: Any = compile_script([["load", {"kind": str(kind)}]], session=session_with())(return_state=True)
+    with get_client(sync_client=True) as client:
+        stored = client.read_flow_run(state.state_details.flow_run_id).state
+    assert stored is not None
+    assert (stored.type, stored.name, said in (stored.message or "")) == (state_type, state_name, True), stored.message
+    assert results_of(state).verdict.kind is kind
+
+
+def test_a_flow_that_did_not_pass_raises_with_its_results() -> None:
+    with pytest.raises(NotPassed, match="hits failed") as caught:
+        compile_script([["load", {"kind": "failed"}]], session=session_with())()
+    assert caught.value.results.verdict.kind is VerdictKind.FAILED
+
+
+def test_load_that_was_stopped_cancels_its_task_and_the_flow_and_no_action_follows() -> None:
+    def stopped() -> None:
+        raise Interrupted("the load was stopped: Ctrl-C")
+
+    followed: list[str] = []
+    session = session_with(Command("stopped", stopped, "", Policy()), Command("after", lambda: followed.append("x"), "", Policy()))
+    flow = compile_script([["stopped", None, {"on_error": "continue"}], ["after"]], session=session)
+    state: Any = flow(return_state=True)
+    assert (state.type, state.name) == (StateType.CANCELLED, "Interrupted")
+    assert followed == []
+    with pytest.raises(Interrupted, match="Ctrl-C"):
+        results_of(state)
+
+
+def test_a_secret_that_an_error_repeats_is_in_no_state_and_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    def login(password: str) -> None:
+        raise RuntimeError(f"{password} was refused")
+
+    session = session_with(Command("login", login, "", Policy()), variables={"token": "tok-77-secret"})
+    script = [["login", {"password": "hunter22"}, {"on_error": "continue"}], ["print", ["tok-77-secret"]]]
+    with caplog.at_level("INFO"):
+        state: Any = compile_script(script, session=session)(return_state=True)
+    assert "*** was refused" in state.message
+    told = " ".join(record.getMessage() + str(record.exc_text or "") for record in caplog.records)
+    assert "hunter22" not in told
+    assert "tok-77-secret" not in told

@@ -1,0 +1,115 @@
+"""README and docs say what is true: their scripts pass the check, their Python runs, their tables are complete."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from loadflow.cli import COMMANDS, main
+from loadflow.engine.execute import load_script
+from loadflow.engine.script.assertion import ASSERTIONS
+from loadflow.engine.script.condition import OPERATORS
+from loadflow.engine.script.document import PolicyElement
+from loadflow.engine.script.http_step import HttpStep
+from loadflow.engine.script.model import CsvSource, StartTest
+from loadflow.engine.script.part import Part
+from loadflow.engine.script.shape import SHAPES
+from loadflow.engine.script.step import Retry
+from loadflow.engine.session import Session
+from loadflow.engine.verdict import EXIT_CODES
+from tests.builders import build_run
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCK = re.compile(r"^```([a-z]+)((?: [a-z]+)*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)#]+)")
+
+
+def blocks(language: str) -> list[Any]:
+    """Each fenced block of the language: the words behind it, and its text."""
+    return [
+        pytest.param(words.split(), text, id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, (found, words, text) in enumerate(BLOCK.findall(page.read_text(encoding="utf-8")))
+        if found == language
+    ]
+
+
+@pytest.mark.parametrize(("words", "text"), blocks("json"))
+def test_json_is_json_and_scripts_pass_the_check(words: list[str], text: str) -> None:
+    document = json.loads(text)
+    if "script" in words:
+        assert load_script(document, session=Session()).actions
+
+
+@pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.json")), ids=lambda path: path.name)
+def test_examples_pass_the_check(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    given = ["--var", "base=http://127.0.0.1:1", "--var", "users=5", "--var", "seconds=5"]
+    result = CliRunner().invoke(main, ["check", str(example), *given])
+    assert (result.exit_code, result.stderr) == (0, "")
+
+
+@pytest.mark.prefect
+@pytest.mark.parametrize(("words", "text"), blocks("python"))
+def test_python_runs(words: list[str], text: str, tmp_path: Path) -> None:
+    """In a process of its own; `run` blocks find the folder of a run in `run_dir`."""
+    given = ""
+    if "run" in words:
+        build_run(tmp_path / "a-run")
+        given = f"run_dir = {str(tmp_path / 'a-run')!r}\n"
+    quiet = {"PREFECT_HOME": str(tmp_path / "prefect"), "DO_NOT_TRACK": "1"}
+    limits = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    env = {**os.environ, **quiet, **limits}
+    env.pop("PREFECT_API_URL", None)
+    python = [sys.executable, "-c", given + text]
+    done = subprocess.run(python, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=170, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(page.read_text(encoding="utf-8")):
+        assert link.startswith("https://") or (page.parent / link).exists(), link
+
+
+def test_the_page_of_commands_is_up_to_date() -> None:
+    made = CliRunner().invoke(main, ["commands", "--markdown"]).stdout
+    assert (ROOT / "docs/commands.md").read_text(encoding="utf-8") == made, "run `make docs`"
+
+
+def test_the_readme_names_every_command_and_exit_code() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for name in COMMANDS:
+        assert f"| `loadflow {name}" in text
+    for page in (ROOT / "README.md", ROOT / "docs/verdicts.md"):
+        for kind, code in EXIT_CODES.items():
+            assert f"\n| {kind} | {code} |" in page.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("part", [PolicyElement, StartTest, HttpStep, Retry, CsvSource, *SHAPES.values()], ids=lambda part: part.__name__)
+def test_the_page_of_the_script_names_every_key(part: type[Part]) -> None:
+    text = (ROOT / "docs/script.md").read_text(encoding="utf-8")
+    assert [key for key in part.keys() if f"`{key}`" not in text and f'"{key}"' not in text] == []  # noqa: SIM118  no mapping
+
+
+def test_the_page_of_the_script_names_every_assertion_and_operator() -> None:
+    text = (ROOT / "docs/script.md").read_text(encoding="utf-8")
+    for word in (*ASSERTIONS, *OPERATORS):
+        assert f'"{word}"' in text or f"`{word}`" in text
+
+
+def test_the_page_of_the_run_folder_names_every_field_of_a_hit() -> None:
+    from loadflow.engine.records.hitlog import HIT_DTYPE
+
+    text = (ROOT / "docs/run-folder.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \|", text, re.MULTILINE)
+    assert rows == [(name, HIT_DTYPE[name].str[1:]) for name in HIT_DTYPE.names or ()]
