@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -36,9 +37,9 @@ class Ids:
             self._error_id(error)
 
     def table(self) -> NameTable:
-        """As the side table of a log that has these ids."""
+        """As the side table of a log that has these ids; there is no file to follow."""
         return NameTable(
-            Path(), {number: name for name, number in self.series.items()}, {number: text for text, number in self.errors.items()}
+            Path(os.devnull), {number: name for name, number in self.series.items()}, {number: text for text, number in self.errors.items()}
         )
 
     def renumber(self, rows: Rows, names: NameTable) -> Rows:
