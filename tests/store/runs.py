@@ -12,8 +12,9 @@ from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.names import NameWriter
 from loadflow.engine.records.run import Run
 from loadflow.engine.store.filters import filters_of
-from loadflow.engine.store.place import Place
+from loadflow.engine.store.place import Place, place_of
 from loadflow.engine.store.read import records
+from loadflow.engine.store.write import persist
 from tests.builders import STARTED_UNIX_S, facts
 
 ORIGIN_NS = int(STARTED_UNIX_S * 1e9)
@@ -41,6 +42,11 @@ def run_of_processes(
         writer.close()
     run.finish(run.fold(), RunEnd(EndReason.COMPLETED, "", 30.0, 30.0))
     return Run.open(folder)
+
+
+def persist_here(url: str, folder: str) -> list[int]:
+    """For a process of its own."""
+    return persist(place_of(None, url), [Run.open(folder)])
 
 
 def at(since_origin_ns: int) -> str:

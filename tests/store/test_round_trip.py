@@ -166,9 +166,7 @@ def test_text_that_postgresql_does_not_take_is_stored_all_the_same(place: Place,
         ({"until": 20}, lambda hit: hit["ended_at"] < at(2 * 10**10)),
         (
             {"name": "/items", "outcome": "failure", "since": 5.5, "until": "2026-09-21T14:13:45"},
-            lambda hit: (
-                hit["name"] == "/items" and hit["outcome"] == "failure" and at(5_500_000_000) <= hit["ended_at"] < at(25 * 10**9)
-            ),
+            lambda hit: hit["name"] == "/items" and hit["outcome"] == "failure" and at(5_500_000_000) <= hit["ended_at"] < at(25 * 10**9),
         ),
     ],
     ids=["none", "name", "unknown name", "success", "failure", "kind", "since", "until", "all together"],
@@ -272,4 +270,3 @@ def test_hits_are_put_in_order_whatever_the_processes_logged(
     assert found["end_ns"].tolist() == sorted(everything["end_ns"].tolist())
     assert sorted(found["user"].tolist()) == sorted(everything["user"].tolist())
     assert all(len(chunk) <= 2 * len(logs) * (chunk_rows + 60) for chunk in chunks)
-
