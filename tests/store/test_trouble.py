@@ -28,7 +28,7 @@ from loadflow.engine.store import connect, hits, write
 from loadflow.engine.store.place import Place, place_of
 from loadflow.engine.store.read import stored_runs
 from loadflow.engine.store.write import persist
-from loadflow.errors import CommandError, RunError
+from loadflow.errors import CommandError, RunError, WatchdogTimeout
 from tests.builders import build_run, facts, make_rows
 from tests.services import PASSWORD, PostgreSQL, need
 from tests.store.runs import fetch, persist_here
@@ -90,6 +90,21 @@ def test_all_runs_of_a_call_are_stored_or_none(place: Place, run: Run, tmp_path:
     torn.hits_path(0).write_bytes(b"x" * 200)
     with pytest.raises(RunError, match="is no hit log"):
         persist(place, [run, torn])
+    assert counts(place) == [0] * 5
+    assert persist(place, [run])
+
+
+def test_a_writer_that_is_interrupted_takes_everything_back(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a task's timeout or Ctrl-C would, in the middle of the hits."""
+
+    def interrupted(one: Run, ids: hits.Ids) -> Iterator[Rows]:
+        yield next(hits.ordered_hits(one, ids))
+        raise WatchdogTimeout("LD_persist_records took longer than 600 s")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(write, "ordered_hits", interrupted)
+        with pytest.raises(WatchdogTimeout):
+            persist(place, [run])
     assert counts(place) == [0] * 5
     assert persist(place, [run])
 

