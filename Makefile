@@ -38,12 +38,14 @@ ui: $(VENV)/.installed ## Prefect's UI over the demo's database, at http://127.0
 	@echo "http://127.0.0.1:4200/runs"
 	PREFECT_SERVER_API_HOST=127.0.0.1 PREFECT_SERVER_API_PORT=4200 $(VENV)/bin/prefect server start
 
-bench: $(VENV)/.installed ## run the benchmarks (minutes; wants a quiet machine)
-	@set -e; for file in benchmarks/*.py; do case $$file in */_*) ;; *) echo "== $$file"; $(VENV)/bin/python $$file;; esac; done
+bench: $(VENV)/.installed ## run the benchmarks (minutes; they want nginx and a quiet machine)
+	$(VENV)/bin/python -m benchmarks.http_users
+	$(VENV)/bin/python -m benchmarks.memory
+	$(VENV)/bin/python -m benchmarks.report_1m
+	$(VENV)/bin/python -m benchmarks.store
 
-docs: $(VENV)/.installed ## write the generated parts of docs/ again
+docs: $(VENV)/.installed ## write the generated page of docs/ again
 	$(VENV)/bin/python -m loadflow commands --markdown > docs/commands.md
-	$(VENV)/bin/python docs/generate.py
 
 clean: ## remove all that was made, run folders and the demo's Prefect database too
 	rm -rf $(VENV) $(TEST_VENV) build dist *.egg-info .prefect demo loadflow-runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
@@ -60,14 +62,17 @@ $(VENV)/.dev: $(VENV)/.installed
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,test]'
 	@touch $@
 
-dist/.built: $(SOURCES) | $(VENV)/.installed
+$(TEST_VENV)/.made:
+	@test -n "$(PYTHON)" || { echo "no python3 found; set PYTHON=/path/to/python3.11"; exit 1; }
+	$(PYTHON) -m venv $(TEST_VENV)
+	@touch $@
+
+dist/.built: $(SOURCES) | $(TEST_VENV)/.made
 	rm -rf build dist
-	$(VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
+	$(TEST_VENV)/bin/pip wheel --quiet --no-deps --wheel-dir dist .
 	@touch $@
 
 $(TEST_VENV)/.deps: pyproject.toml constraints.txt | dist/.built
-	@test -n "$(PYTHON)" || { echo "no python3 found; set PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(TEST_VENV)
 	$(TEST_VENV)/bin/pip install --quiet --constraint constraints.txt "$$(ls dist/loadflow-*.whl)[test]"
 	@touch $@
 

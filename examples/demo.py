@@ -26,7 +26,9 @@ PREFECT_S = 150.0  # the embedded server's first start makes its database; some 
 @contextlib.contextmanager
 def shop() -> Iterator[str]:
     """Start the shop on a free port, give its address once it answers, end it however the block ends."""
-    process = subprocess.Popen([sys.executable, str(EXAMPLES / "shop" / "server.py")], stdout=subprocess.PIPE, text=True)
+    # a session of its own: Ctrl-C is for loadflow, which still drains against the shop
+    command = [sys.executable, str(EXAMPLES / "shop" / "server.py")]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True)
     try:
         assert process.stdout is not None
         with selectors.DefaultSelector() as selector:

@@ -27,9 +27,15 @@ if TYPE_CHECKING:
     from loadflow.engine.registering import register_variable as register_variable
     from loadflow.engine.registering import register_variables as register_variables
     from loadflow.engine.reporting import clear_records as clear_records
+    from loadflow.engine.reporting import generate_csv_report as generate_csv_report
     from loadflow.engine.reporting import generate_html as generate_html
     from loadflow.engine.reporting import generate_html_report as generate_html_report
+    from loadflow.engine.reporting import generate_json as generate_json
+    from loadflow.engine.reporting import generate_json_report as generate_json_report
+    from loadflow.engine.reporting import generate_junit_report as generate_junit_report
     from loadflow.engine.reporting import generate_summary_report as generate_summary_report
+    from loadflow.engine.reporting import generate_xml as generate_xml
+    from loadflow.engine.reporting import generate_xml_report as generate_xml_report
     from loadflow.engine.reporting import summary as summary
     from loadflow.engine.session import Observer as Observer
     from loadflow.engine.session import Session as Session
@@ -63,7 +69,19 @@ _HOMES = {
         "register_variable",
         "register_variables",
     ),
-    "loadflow.engine.reporting": ("clear_records", "generate_html", "generate_html_report", "generate_summary_report", "summary"),
+    "loadflow.engine.reporting": (
+        "clear_records",
+        "generate_csv_report",
+        "generate_html",
+        "generate_html_report",
+        "generate_json",
+        "generate_json_report",
+        "generate_junit_report",
+        "generate_summary_report",
+        "generate_xml",
+        "generate_xml_report",
+        "summary",
+    ),
     "loadflow.engine.session": ("Observer", "Session", "current_session", "use_session"),
     "loadflow.engine.storing": ("fetch_run_records", "iter_run_records", "list_runs", "persist_records"),
     "loadflow.engine.verdict": ("Verdict", "VerdictKind"),

@@ -74,15 +74,19 @@ class Panels(_View):
     def __init__(self, console: Console, clock_s: Callable[[], float] = time.monotonic) -> None:
         super().__init__(console)
         self._clock_s = clock_s
-        self._started_s = 0.0
+        self._second_at_s: float | None = None  # when the last complete second came in
         self._live: Live | None = None
 
     def run_started(self, run: Run) -> None:
         super().run_started(run)
-        self._started_s = self._clock_s()
+        self._second_at_s = None
         # transient: the table at the end says it all again, and better
         self._live = Live(console=self.console, get_renderable=self._panel, refresh_per_second=4, transient=True)
         self._live.start()
+
+    def snapshot(self, run: Run, snapshot: Snapshot) -> None:
+        super().snapshot(run, snapshot)
+        self._second_at_s = self._clock_s()
 
     def run_ended(self, run: Run, summary: Summary) -> None:
         self.close()
@@ -93,7 +97,8 @@ class Panels(_View):
             self._live = None
 
     def _panel(self) -> Panel:
-        return panel(self.progress, self._clock_s() - self._started_s)
+        since_s = 0.0 if self._second_at_s is None else self._clock_s() - self._second_at_s
+        return panel(self.progress, self.progress.ran_s + min(since_s, 1.0))
 
 
 def panel(progress: Progress, elapsed_s: float) -> Panel:

@@ -31,6 +31,14 @@ TABLE: Mapping[str, Command] = {
         Command("LD_clear_records", reporting.clear_records, "Let later summaries and reports start from nothing.", QUICK),
         Command("LD_generate_html", reporting.generate_html, "The HTML report as text.", FILES),
         Command("LD_generate_html_report", reporting.generate_html_report, "Write the HTML report; returns its path.", FILES),
+        Command("LD_generate_json", reporting.generate_json, "Every hit as a record: successes, failures.", FILES),
+        Command(
+            "LD_generate_json_report", reporting.generate_json_report, "Write successes and failures as JSON; returns both paths.", FILES
+        ),
+        Command("LD_generate_xml", reporting.generate_xml, "Every hit as a record in XML: successes, failures.", FILES),
+        Command("LD_generate_xml_report", reporting.generate_xml_report, "Write successes and failures as XML; returns both paths.", FILES),
+        Command("LD_generate_csv_report", reporting.generate_csv_report, "Write every hit as a line of CSV; returns its path.", FILES),
+        Command("LD_generate_junit_report", reporting.generate_junit_report, "Write test results for CI servers; returns its path.", FILES),
         Command("LD_generate_summary_report", reporting.generate_summary_report, "Write the summary as JSON; returns its path.", FILES),
         Command("LD_persist_records", storing.persist_records, "Store the runs so far in a database; returns the run's id.", STORE),
         Command("LD_list_runs", storing.list_runs, "The runs stored last, newest first.", STORE),

@@ -156,8 +156,8 @@ def verdict_of(session: Session, results: Iterable[ActionResult], first_run: int
     for run in session.all_runs[first_run:]:
         verdicts.append(judge(run.totals(), run.end(), run.health(), max_failure_rate=run.max_failure_rate))
     for result in results:
-        if isinstance(result.value, Results):
-            verdicts.append(result.value.verdict)
+        nested = result.value if isinstance(result.value, list) else [result.value]
+        verdicts.extend(one.verdict for one in nested if isinstance(one, Results))
         if result.error is not None:
             text = str(result.error) if isinstance(result.error, LoadflowError) else f"{type(result.error).__name__}: {result.error}"
             verdicts.append(Verdict(VerdictKind.ERROR, (f"{result.action.name} failed: {Redactor().text(text)}",)))

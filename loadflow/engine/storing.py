@@ -72,7 +72,7 @@ def fetch_run_records(
     `outcome`: success, failure, or one kind of failure (timeout, status, …). `since` and `until` (not included) are about a
     hit's end: ISO 8601 text, UTC where it names no zone, or seconds since the load began. Times in the records are ISO 8601 in
     UTC; `response_time_ms` counts from when a hit was due, `status_code` is text as LoadDensity has it, "0" without an
-    answer, and `test_url` is what the plan asked for. Raises CommandError for a run that is not there.
+    answer; the other keys are those of the CSV report. Raises CommandError for a run that is not there.
 
     >>> [hit["error"] for hit in fetch_run_records("runs.db", 17, outcome="timeout", limit=10)]  # doctest: +SKIP
     """

@@ -142,6 +142,7 @@ def _flow(run: Any, name: str, *, run_name: str | None = None, timeout_seconds: 
         description=None,
         flow_run_name=_escaped(run_name) if run_name else None,
         timeout_seconds=timeout_seconds,
+        retries=0,  # whatever PREFECT_FLOWS_DEFAULT_RETRIES says: a second time would be twice the load
         validate_parameters=False,
         persist_result=False,
     )

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.logging.loggers import LoggingAdapter
@@ -118,28 +118,32 @@ class _Watch:
             self._logger.warning("the artifacts took over %.0f s: the Prefect API is slow or away; all is in %s", END_S, self._run.folder)
 
     def _work(self) -> None:
-        shown_at = -PROGRESS_S
-        cancelled = False
-        while not self._over.wait(POLL_S if shown_at > 0 else 0.0):
-            if not cancelled and (state := self._cancelling()):
-                cancelled = True
-                self._cancel(state)
-            if time.monotonic() - shown_at >= PROGRESS_S:
-                shown_at = time.monotonic()
-                self._try("the progress artifact", self._show)
+        with get_client(httpx_settings={"timeout": REQUEST_S}, sync_client=True) as client:
+            self._follow(client)
         self._try("the progress artifact", self._show)
         if self._summary is not None:
             summary = self._summary
             self._try("the artifacts", lambda: publish(self._run, summary))
 
-    def _cancelling(self) -> str:
+    def _follow(self, client: SyncPrefectClient) -> None:
+        wait_s = shown_at = 0.0
+        cancelled = False
+        while not self._over.wait(wait_s):
+            wait_s = POLL_S
+            if not cancelled and (state := self._cancelling(client)):
+                cancelled = True
+                self._cancel(state)
+            if time.monotonic() - shown_at >= PROGRESS_S:
+                shown_at = time.monotonic()
+                self._try("the progress artifact", self._show)
+
+    def _cancelling(self, client: SyncPrefectClient) -> str:
         """The name of the state by which one of the flow runs is cancelled; "" when none is, or the API does not say."""
         try:
-            with get_client(httpx_settings={"timeout": REQUEST_S}, sync_client=True) as client:
-                for flow_run in self._flow_runs:
-                    state = client.read_flow_run(flow_run).state
-                    if state is not None and state.type in CANCELS:
-                        return state.name or str(state.type)
+            for flow_run in self._flow_runs:
+                state = client.read_flow_run(flow_run).state
+                if state is not None and state.type in CANCELS:
+                    return state.name or str(state.type)
         except API_TROUBLE as error:
             self._logger.debug("the state of the flow run could not be read: %s", error)
         return ""

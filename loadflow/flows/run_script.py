@@ -25,7 +25,7 @@ def _run_name() -> str:
     return Redactor().text(str(parameters.get("label") or (Path(path).stem if path else "") or "script"))
 
 
-@flow(name="loadflow", flow_run_name=_run_name, persist_result=False)
+@flow(name="loadflow", flow_run_name=_run_name, retries=0, persist_result=False)  # retries: see compile.py
 def run_script(
     script: list[Any] | dict[str, Any] | None = None,
     script_path: str | None = None,

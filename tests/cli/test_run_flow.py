@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.running import command, environment, load, steps_script
-from tests.cli.test_run import finish, wait_for_hits
+from tests.cli.test_run import SENTINEL, finish, wait_for_hits
 from tests.targets.fixture import Target
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
@@ -60,9 +60,14 @@ def test_passed(tmp_path: Path, home: Path, target: Target) -> None:
     assert flow_runs(home)["passing"] == "Completed"
 
 
-def test_failed(tmp_path: Path, home: Path, target: Target) -> None:
-    script = steps_script(tmp_path, load(f"{target.url}/status/500"), name="failing.json")
-    done = finish(start_flow(tmp_path, home, "run", script), limit_s=120)
+def test_failed_with_no_secret_anywhere(tmp_path: Path, home: Path, target: Target) -> None:
+    """Not in the output, the run folder, or what Prefect keeps: names, logs, states, artifacts."""
+    secrets = {"headers": {"Authorization": f"Bearer {SENTINEL}-header"}, "cookies": {"session_token": f"{SENTINEL}-cookie"}}
+    script = steps_script(tmp_path, load(f"{target.url}/status/500", step=secrets), name="failing.json")
+    done = finish(start_flow(tmp_path, home, "run", script, "--var", f"token={SENTINEL}-variable"), limit_s=120)
+    assert SENTINEL not in done.stdout + done.stderr
+    kept = [path for folder in (home, tmp_path / "runs") for path in folder.rglob("*") if path.is_file()]
+    assert [path for path in kept if SENTINEL.encode() in path.read_bytes()] == []
     assert done.code == 1, done
     assert "\nfailed: " in done.stdout
     assert "Traceback" not in done.stderr, "a failed load is a verdict, and no accident"

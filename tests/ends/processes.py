@@ -203,7 +203,8 @@ class Stage:
     def supervisor(self) -> psutil.Process:
         return self.processes("loadflow.engine.load.supervisor")[0]
 
-    def wait_for_load(self, hits: int = 20) -> None:
+    def wait_for_load(self, hits: int = 90) -> None:
+        """About two seconds of load: the first second is in the log by then."""
         wait_for(f"{hits} hits at the target", lambda: len(self.arrivals_ns()) >= hits, START_S)
 
     def run(self) -> Run:

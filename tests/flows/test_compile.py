@@ -184,8 +184,12 @@ def test_nested_scripts_are_subflows_with_their_own_task_runs(tmp_path: Path, ta
     assert [run.name for run in task_runs(children[0].id, 2)] == ["01 max", "02 min"]
 
 
-def test_a_failure_in_a_nested_script_fails_the_whole() -> None:
-    state = compile_script([["LD_execute_action", [[["int", ["x"]]]]]])(return_state=True)
+@pytest.mark.parametrize(
+    "nested", [["LD_execute_action", [[["int", ["x"]]]]], ["LD_execute_files", [["bad.json"]]]], ids=["actions", "files"]
+)
+def test_a_failure_in_a_nested_script_fails_the_whole(nested: list[Any]) -> None:
+    Path("bad.json").write_text('[["int", ["x"]]]')
+    state = compile_script([nested])(return_state=True)
     assert (state.name, "int failed" in (state.message or "")) == ("Error", True)
 
 

@@ -51,11 +51,11 @@ def test_knows(actions: list[Any]) -> None:
 
 MISSING: list[tuple[str, list[Any], list[str]]] = [
     ("a variable that nobody sets", [with_step(name="${a}")],
-     ["actions[0].tasks[0].name: no variable 'a' is set before this test; set it in variables or with LD_register_variable"]),
+     ["actions[0].tasks[0].name: no variable 'a' is set before this test; set it in variables, with LD_register_variable or by --var"]),
     ("a variable that is set too late", [with_step(name="${user}"), ["LD_register_variable", ["user", 1]]],
-     ["actions[0].tasks[0].name: no variable 'user' is set before this test; set it in variables or with LD_register_variable"]),
+     ["actions[0].tasks[0].name: no variable 'user' is set before this test; set it in variables, with LD_register_variable or by --var"]),
     ("a variable that was forgotten", [["LD_register_variable", ["a", 1]], ["LD_clear_resolver"], with_step(name="${a}")],
-     ["actions[2].tasks[0].name: no variable 'a' is set before this test; set it in variables or with LD_register_variable"]),
+     ["actions[2].tasks[0].name: no variable 'a' is set before this test; set it in variables, with LD_register_variable or by --var"]),
     ("a misspelt one, deep in a body", [load_test(variables={"user_id": 1}, tasks=[{"method": "post", "url": "http://x", "json": {"a b": ["${usr_id}"]}}])],
      ["actions[0].tasks[0].json['a b'][0]: no variable 'usr_id' is set before this test; did you mean 'user_id'?"]),
     ("an extracted value of another scope", [with_step(name="${s}${session.v}", extract=[{"var": "s", "path": "a", "scope": "session"}, {"var": "v", "path": "a"}])],
@@ -81,7 +81,7 @@ MISSING: list[tuple[str, list[Any], list[str]]] = [
     ("a placeholder in a key", [with_step(headers={"X-${given}": "1"})],
      ["actions[0].tasks[0].headers['X-${given}']: ${given} is in a key, where nothing is filled in; use it in a value"]),
     ("a test inside a nested action", [["LD_execute_action", {"action_list": {"load_density": [with_step(name="${a}")]}}]],
-     ["actions[0].action_list.load_density[0].tasks[0].name: no variable 'a' is set before this test; set it in variables or with LD_register_variable"]),
+     ["actions[0].action_list.load_density[0].tasks[0].name: no variable 'a' is set before this test; set it in variables, with LD_register_variable or by --var"]),
     ("what an own command can't set", [["own", [1]], with_step(name="${env.NOPE}")],
      ["actions[1].tasks[0].name: the environment variable 'NOPE' is not set; set it before the run"]),
 ]  # fmt: skip

@@ -68,6 +68,7 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         variables=variables,
         sources=tuple(sources.values()),
         host=test.target,
+        iterations=test.iterations,
         wait_s=_span(test.wait_time),
         drain_s=float(test.drain_time),
         seed=test.seed,

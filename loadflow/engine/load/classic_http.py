@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+
 import gevent
 import requests
 import requests.adapters
@@ -141,12 +143,13 @@ CAUSES: tuple[tuple[type[BaseException], Outcome], ...] = (
     (requests.exceptions.TooManyRedirects, Outcome.REDIRECT),
     (requests.exceptions.InvalidSchema, Outcome.REDIRECT),
     (requests.exceptions.InvalidURL, Outcome.REDIRECT),
+    (urllib3.exceptions.NewConnectionError, Outcome.CONNECT),
     (urllib3.exceptions.ConnectTimeoutError, Outcome.TIMEOUT),
     (requests.exceptions.Timeout, Outcome.TIMEOUT),
-    (urllib3.exceptions.NewConnectionError, Outcome.CONNECT),
     (urllib3.exceptions.IncompleteRead, Outcome.CLOSED),
     (ConnectionResetError, Outcome.CLOSED),
     (BrokenPipeError, Outcome.CLOSED),
+    (http.client.HTTPException, Outcome.PROTOCOL),
     (urllib3.exceptions.TimeoutError, Outcome.TIMEOUT),
 )
 

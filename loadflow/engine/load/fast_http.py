@@ -169,7 +169,12 @@ class FastHttpClient:
         while True:
             block = connection.socket.recv(BLOCK_BYTES)
             received += len(block)
-            parser.feed(block)
+            try:
+                parser.feed(block)
+            except HTTPParseError:
+                if block:
+                    raise
+                # the end of the stream is no error of the protocol where the body has no other end; here it had
             if parser.message_complete and parser.get_code() >= 200:
                 return parser, received
             if not block:

@@ -65,6 +65,9 @@ class Generator:
         gevent.spawn(self._probe_lag)
         crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder)
         crew.on_fatal = self._on_fatal
+        crew.on_all_done = lambda: self._stop("")
+        if self._plan.users == 0 and self._plan.iterations is not None:
+            crew.on_all_done()
         environment = self._environment(crew)
         runner = environment.create_local_runner()
         web = environment.create_web_ui(*self._plan.web_ui) if self._plan.web_ui else None
@@ -106,7 +109,7 @@ class Generator:
         self._stop(str(error))
 
     def _wait_for_end(self, recorder: Recorder) -> str:
-        """Until the load's time is over, or something ends it early: then why."""
+        """Until the load's time is over, all users are done, or something ends it early: then why."""
         left_s = NEVER_S if self._plan.duration_s is None else self._plan.duration_s - recorder.now_ns() / 1e9
         with gevent.Timeout(max(0.0, left_s), False):
             return str(self._end.get())

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import platform
+import signal
+import socket
 import sys
 import time
 from asyncio import CancelledError
@@ -29,7 +31,7 @@ from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.redact import Redactor
 from loadflow.engine.reports.html import write_html_report
 from loadflow.engine.session import Session, current_session
-from loadflow.errors import EngineError, Interrupted, RunError
+from loadflow.errors import CommandError, EngineError, Interrupted, Mistake, RunError
 
 __all__ = ["start_test"]
 
@@ -72,6 +74,7 @@ def start_test(
         del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
     session = current_session()
     asked = build_plan(arguments, session.variables, os.environ)
+    _refuse_taken_port(asked.plan.web_ui)
     run = _new_run(session, asked.plan, asked.label, asked.processes, asked.max_failure_rate)
     session.keep(run)
     return _Load(session, run, asked.plan, asked.processes).run()
@@ -196,7 +199,24 @@ class _Load:
 def _words(error: BaseException) -> str:
     if isinstance(error, KeyboardInterrupt):
         return "interrupted from the keyboard"
+    number = getattr(error, "signal", None)  # an orchestrator's exception for a signal that it caught
+    if isinstance(number, int) and number in set(signal.Signals):
+        return f"a stop by {signal.Signals(number).name}"
     return str(error) or type(error).__name__
+
+
+def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
+    """Locust starts its web UI in the background, where a taken port is a line in a log and nothing more."""
+    if web_ui is None:
+        return
+    try:
+        with socket.create_server(web_ui):
+            pass
+    except OSError as error:
+        place = "LD_start_test.web_ui_dict"
+        raise CommandError(
+            [Mistake(place, f"{web_ui[0]}:{web_ui[1]} can't be listened on: {error.strerror}", "choose another port")]
+        ) from None
 
 
 def _new_run(session: Session, plan: Plan, label: str, processes: int, max_failure_rate: float) -> Run:

@@ -130,14 +130,15 @@ class Step:
         except Exception as error:  # noqa: BLE001  the outermost loop of a hit: whatever a library raises is data
             failure = (self._protocol.outcome_of(error), f"{type(error).__name__}: {error}")
         delay_s: float | None = None
-        if failure is not None and self._retry is not None and not recorder.draining:
+        if failure is not None and self._retry is not None:
             kind = failure_class(failure[0], reply.status if reply else 0)
             delay_s = self._retry.delay_s(used, kind, scope.rng)
             if delay_s is not None:
                 used[kind] = used.get(kind, 0) + 1
+                # also where the end of the load cuts off the next attempt: nobody knows how that would have gone
                 flags |= HitFlag.SUPERSEDED
         self._record(recorder, scope, user, start_ns, end_ns, flags, reply, failure, request)
-        return (failure[0] if failure is not None else Outcome.OK), delay_s
+        return (failure[0] if failure is not None else Outcome.OK), None if recorder.draining else delay_s
 
     def _judge(self, reply: Reply, scope: Scope, time_ms: float) -> Failure | None:
         """The default rule, then the assertions in order, then the extracts, which all run."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
@@ -36,12 +37,20 @@ class Crew:
         self.data = data
         self.recorder = recorder
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
+        self.on_all_done: Callable[[], None] = lambda: None
         self._users = 0
+        self._done = 0
 
     def number(self) -> int:
         """The next user's number, from 0; numbers are not used twice."""
         self._users += 1
         return self._users - 1
+
+    def done(self) -> None:
+        """A user has made all of its passes."""
+        self._done += 1
+        if self._done == self.plan.users:
+            self.on_all_done()
 
 
 def _never(user: Any) -> None:
@@ -70,7 +79,7 @@ def user_class(crew: Crew) -> type[User]:
                 self._passes(client, scope, number)
             except GreenletExit:
                 return
-            except OSError as error:  # the hit log can't be written: a full disk
+            except Exception as error:  # noqa: BLE001  not of a hit, so of the engine: a full disk, or a mistake of ours
                 crew.on_fatal(error)
             finally:
                 client.close()
@@ -91,7 +100,7 @@ def user_class(crew: Crew) -> type[User]:
         def _passes(self, client: Client, scope: Scope, number: int) -> None:
             steps, picks, recorder = crew.steps, crew.picks, crew.recorder
             low, high = crew.plan.wait_s
-            while True:
+            for _ in itertools.count() if crew.plan.iterations is None else range(crew.plan.iterations):
                 sent = False
                 for step in (steps[next(picks)],) if picks is not None else steps:
                     if self._state != LOCUST_STATE_RUNNING:
@@ -101,6 +110,9 @@ def user_class(crew: Crew) -> type[User]:
                     self.pause(scope.rng.uniform(low, high))
                 elif not sent:
                     self.pause(IDLE_PASS_S)
+            crew.done()
+            # stay until the end: locust would start another user in the place of one that is gone
+            self._stopping.wait()
 
         def context(self) -> dict[str, Any]:
             return {}

@@ -28,6 +28,7 @@ class Plan:
     variables: Mapping[str, Any] = field(default_factory=dict)
     sources: tuple[CsvSource, ...] = ()
     host: str | None = None
+    iterations: int | None = None  # passes of each user; the load ends when all have made theirs
     wait_s: tuple[float, float] = (0.0, 0.0)  # uniform between the two, after each pass
     drain_s: float = 5.0
     seed: int | None = None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -11,10 +11,10 @@ import numpy as np
 from loadflow.engine.records.names import OTHER
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.snapshot import Health
-from loadflow.engine.records.totals import Totals
+from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.verdict import Verdict, VerdictKind
 
-__all__ = ["EndReason", "RunEnd", "Warning_", "judge", "warnings_of"]
+__all__ = ["EndReason", "RunEnd", "Warning_", "deciding", "judge", "too_many_failed", "warnings_of"]
 
 # The generator's own limits. Above them the latencies are, to a large part, the generator's own queueing.
 BUSY_CPU = 0.9  # share of one core
@@ -62,17 +62,29 @@ def judge(totals: Totals, end: RunEnd, health: Sequence[Health], *, max_failure_
             return Verdict(VerdictKind.INTERRUPTED, (f"interrupted after {end.ran_s:.1f} s{planned}{why}",))
         case EndReason.COMPLETED:
             pass
-    superseded = sum(series.superseded for series in totals.series.values())
-    superseded_failed = sum(series.superseded_failed for series in totals.series.values())
-    hits, failures = totals.hits - superseded, totals.failures - superseded_failed
+    hits = sum(deciding(series)[0] for series in totals.series.values())
     if hits == 0:
         return Verdict(VerdictKind.INCONCLUSIVE, ("no hit was recorded, so nothing was tested",))
-    if failures / hits > max_failure_rate:
-        allowed = f"{max_failure_rate:.2%} may" if max_failure_rate else "none may"
-        return Verdict(VerdictKind.FAILED, (f"{failures:,} of {hits:,} hits failed ({failures / hits:.2%}); {allowed}",))
+    if failed := too_many_failed(totals.series.values(), max_failure_rate):
+        return Verdict(VerdictKind.FAILED, (failed,))
     if limited := _generator_limited(health):
         return Verdict(VerdictKind.INCONCLUSIVE, (limited,))
     return Verdict(VerdictKind.PASSED)
+
+
+def deciding(series: SeriesTotals) -> tuple[int, int]:
+    """The hits and failures that count for the verdict: without attempts that a retry replaced."""
+    return series.hits - series.superseded, series.failures - series.superseded_failed
+
+
+def too_many_failed(series: Iterable[SeriesTotals], max_failure_rate: float) -> str:
+    """Why so many failures, of all `series` together, are more than is allowed; "" when they are not."""
+    counts = [deciding(one) for one in series]
+    hits, failures = sum(count[0] for count in counts), sum(count[1] for count in counts)
+    if hits == 0 or failures / hits <= max_failure_rate:
+        return ""
+    allowed = f"{max_failure_rate:.2%} may" if max_failure_rate else "none may"
+    return f"{failures:,} of {hits:,} hits failed ({failures / hits:.2%}); {allowed}"
 
 
 def _generator_limited(health: Sequence[Health]) -> str:

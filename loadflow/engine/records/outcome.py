@@ -41,6 +41,6 @@ class HitFlag(IntFlag):
     """Marks of a hit; one byte in the log."""
 
     RETRY = 1  # a second or later attempt of a step
-    SUPERSEDED = 2  # another attempt followed, so this one does not decide the verdict
+    SUPERSEDED = 2  # another attempt followed, or would have but for the load's end: this one does not decide the verdict
     DRAINED = 4  # ended after the load's own end, within the drain
     LATE = 8  # started later than it was due (arrival rates)

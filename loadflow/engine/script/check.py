@@ -159,7 +159,8 @@ class _Test:
             return f"the variable {name!r} has a value inside steps only, where it is extracted", "set it in variables"
         if name in self.extracted["session"]:
             return f"no variable {name!r} is set before this test", f"it is extracted with scope session: write ${{session.{name}}}"
-        return f"no variable {name!r} is set before this test", _near(name, known) or "set it in variables or with LD_register_variable"
+        ways = "set it in variables, with LD_register_variable or by --var"
+        return f"no variable {name!r} is set before this test", _near(name, known) or ways
 
     def column(self, token: Token) -> tuple[str, str]:
         source, column = token.parts

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 from pydantic.config import JsonDict
 
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
@@ -33,13 +42,25 @@ __all__ = ["METHODS", "HttpStep", "MappedHttpStep", "Method"]
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 Method = Annotated[str, Choice("HTTP method", METHODS, any_case=True)]
 
+
+def _as_written(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    """Checked as a number, and kept: 2 must not become 2.0 on its way into a query."""
+    handler(value)
+    return value
+
+
 # One value of a query, a form, a header or a cookie: JSON scalars, sent as text.
+WrittenNumber = Annotated[Number, WrapValidator(_as_written)]
 Scalar = Annotated[
-    Annotated[Text, TEXT] | Annotated[Number, A_NUMBER] | Annotated[Flag, A_FLAG] | Annotated[None, NULL],
+    Annotated[Text, TEXT] | Annotated[WrittenNumber, A_NUMBER] | Annotated[Flag, A_FLAG] | Annotated[None, NULL],
     BY_KIND,
 ]
 Scalars = Annotated[
-    Annotated[Text, TEXT] | Annotated[Number, A_NUMBER] | Annotated[Flag, A_FLAG] | Annotated[None, NULL] | Annotated[list[Scalar], A_LIST],
+    Annotated[Text, TEXT]
+    | Annotated[WrittenNumber, A_NUMBER]
+    | Annotated[Flag, A_FLAG]
+    | Annotated[None, NULL]
+    | Annotated[list[Scalar], A_LIST],
     BY_KIND,
 ]
 Pair = Annotated[list[Scalar], Field(min_length=2, max_length=2)]

@@ -116,6 +116,7 @@ class StartTest(Part):
     drain_time: Settled[Seconds] = 5.0
     seed: Settled[Int] | None = None
     max_failure_rate: Settled[Share] = 0.0
+    iterations: Settled[Count] | None = None
     label: Text | None = None
     redact: list[Name] = Field(default=[])
     max_body_bytes: Settled[Count] = 16 * 1024 * 1024
@@ -125,6 +126,8 @@ class StartTest(Part):
         yield from _shape_faults(raw)
         yield from _relative_urls(raw)
         yield from _repeated_sources(raw)
+        if raw.get("iterations") is not None and raw.get("load_shape") is not None:
+            yield Fault(("iterations",), "can't be combined with load_shape: users of a shape come and go", "remove one of the two")
         processes = raw.get("processes")
         if raw.get("web_ui_dict") is not None and isinstance(processes, int) and processes > 1:
             yield Fault(("web_ui_dict",), f"the web UI shows one process only, and processes is {processes}", "remove one of the two")

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 from sqlalchemy import Connection
 
-from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, row_count
+from loadflow.engine.records.hitlog import Rows, iter_rows, row_count
+from loadflow.engine.records.in_order import in_order
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
@@ -63,44 +64,11 @@ class Ids:
 
 
 def ordered_hits(run: Run, ids: Ids, chunk_rows: int = CHUNK_ROWS) -> Iterator[Rows]:
-    """All hits of all processes, by their end, in bounded memory.
-
-    Each process logs its hits nearly in that order: where two are exchanged, they are close together. So each log is read
-    ahead by two chunks, and what lies before the middle of every such window is given out, sorted.
-    """
-    sources = {}
-    for shard in range(run.shards):
-        path = run.hits_path(shard)
-        if path.exists() and row_count(path) > 0:
-            sources[shard] = _renumbered(path, run.names(shard), ids, chunk_rows)
-    windows: dict[int, Rows] = {shard: np.zeros(0, dtype=HIT_DTYPE) for shard in sources}
-    while windows:
-        for shard in list(windows):
-            window = windows[shard]
-            while shard in sources and len(window) < 2 * chunk_rows:
-                more = next(sources[shard], None)
-                if more is None:
-                    del sources[shard]
-                else:
-                    window = np.concatenate((window, more))
-            windows[shard] = _sorted(window)
-        # of a log that is at its end, every row may go
-        until = min((int(windows[shard]["end_ns"][chunk_rows]) for shard in sources), default=None)
-        ready = []
-        for shard, window in list(windows.items()):
-            cut = len(window) if until is None else int(np.searchsorted(window["end_ns"], until, side="right"))
-            ready.append(window[:cut])
-            windows[shard] = window[cut:]
-            if shard not in sources and cut == len(window):
-                del windows[shard]
-        together = np.concatenate(ready) if len(ready) > 1 else ready[0]
-        if len(together):
-            yield _sorted(together)
-
-
-def _sorted(rows: Rows) -> Rows:
-    ends = rows["end_ns"]
-    return rows if bool(np.all(ends[1:] >= ends[:-1])) else rows[np.argsort(ends, kind="stable")]
+    """All hits of all processes, by their end, in bounded memory."""
+    shards = [shard for shard in range(run.shards) if run.hits_path(shard).exists() and row_count(run.hits_path(shard)) > 0]
+    logs = [_renumbered(run.hits_path(shard), run.names(shard), ids, chunk_rows) for shard in shards]
+    for _, rows in in_order(logs, chunk_rows):
+        yield rows
 
 
 def _renumbered(path: Path, names: NameTable, ids: Ids, chunk_rows: int) -> Iterator[Rows]:

@@ -16,7 +16,7 @@ __all__ = ["records", "stored_runs"]
 RUNS = table("load_density_runs", *map(column, ("id", "started_at", "label", "metadata_json")))
 KEPT = ("outcome", "method", "test_url", "name", "status_code", "response_time_ms", "response_length", "error")
 RECORDS = table("load_density_records", *map(column, ("id", "run_id", *KEPT)))
-NOT_KEPT = ("kind", "started_at", "ended_at", "service_time_ms", "sent_bytes", "user", "retry", "superseded")
+NOT_KEPT = ("outcome_kind", "started_at", "ended_at", "due_ms", "service_time_ms", "sent_bytes", "user", "flags")
 
 
 def stored_runs(connection: Connection, limit: int) -> list[dict[str, Any]]:

@@ -14,9 +14,10 @@ from sqlalchemy import Connection, Row, Select, select
 
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import ErrorText, SeriesName
-from loadflow.engine.records.outcome import HitFlag, Outcome
+from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.snapshot import Health, SecondRow
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
+from loadflow.engine.reports.run_hits import flag_words
 from loadflow.engine.store import legacy
 from loadflow.engine.store.connect import Kind, kind_of, reading
 from loadflow.engine.store.filters import Filters
@@ -156,6 +157,7 @@ class _Reader:
             row.error: row.text
             for row in connection.execute(select(errors.c.error, errors.c.text).where(errors.c.run_id == run_id).order_by(errors.c.error))
         }
+        self._flags = [flag_words(flags) for flags in range(256)]
         self._kinds = {int(outcome): outcome.label for outcome in Outcome}
 
     def __call__(self, row: Row[Any]) -> dict[str, Any]:
@@ -166,22 +168,19 @@ class _Reader:
             "method": method,
             "test_url": test_url,
             "name": own_name,
-            "status_code": str(status),
+            "status_code": str(status) if status or outcome else None,  # 0 is "no answer"; a protocol without statuses has none
             "response_time_ms": (end_ns - due_ns) / 1e6,
             "response_length": received_bytes,
             "error": self._texts.get(error, "(text lost)") if outcome else None,
-            "kind": self._kinds.get(outcome, "(unknown)") if outcome else None,
+            "outcome_kind": self._kinds.get(outcome, "(unknown)"),
             "started_at": self._iso(start_ns),
             "ended_at": self._iso(end_ns),
+            "due_ms": due_ns / 1e6,
             "service_time_ms": (end_ns - start_ns) / 1e6,
             "sent_bytes": sent_bytes,
             "user": user,
-            "retry": bool(flags & RETRY),
-            "superseded": bool(flags & SUPERSEDED),
+            "flags": self._flags[flags],
         }
 
     def _iso(self, since_origin_ns: int) -> str:
         return (self._origin + timedelta(microseconds=since_origin_ns // 1000)).isoformat(timespec="microseconds")
-
-
-RETRY, SUPERSEDED = int(HitFlag.RETRY), int(HitFlag.SUPERSEDED)  # plain numbers: an enum's own & is ten times slower

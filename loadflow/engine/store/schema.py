@@ -152,7 +152,7 @@ series = Table(
     Column("series", Integer, primary_key=True, autoincrement=False),
     Column("method", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("test_url", Text, nullable=False),  # as the plan has it, placeholders included; the name where the plan has none or several
+    Column("test_url", Text, nullable=False),  # as the plan has it; the name where it gives none or several
     Column("requests", BigInteger, nullable=False),
     Column("failures", BigInteger, nullable=False),
     Column("rate_per_s", Float, nullable=False),

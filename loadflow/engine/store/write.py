@@ -18,11 +18,12 @@ from sqlalchemy.dialects import postgresql, sqlite
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.hitlog import read_header
-from loadflow.engine.records.names import SeriesName, printable
+from loadflow.engine.records.names import printable
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Health, SecondRow
 from loadflow.engine.records.summary import NS_PER_MS, Latency
 from loadflow.engine.records.totals import SeriesTotals, Totals
+from loadflow.engine.reports.request_urls import RequestUrls
 from loadflow.engine.store import schema
 from loadflow.engine.store.connect import writing
 from loadflow.engine.store.hits import Ids, ordered_hits, store_hits
@@ -130,7 +131,7 @@ def _insert_all(connection: Connection, statement: Insert, rows: Iterable[dict[s
 
 
 def _series_rows(run: Run, run_id: int, totals: Totals, ids: Ids) -> Iterator[dict[str, Any]]:
-    urls = _planned_urls(run.facts.plan)
+    urls = RequestUrls(run.facts.plan)
     duration_s = totals.duration_s
     for name, number in ids.series.items():
         one = totals.series.get(name, SeriesTotals())
@@ -139,7 +140,7 @@ def _series_rows(run: Run, run_id: int, totals: Totals, ids: Ids) -> Iterator[di
             "series": number,
             "method": _text(name.method),
             "name": _text(name.name),
-            "test_url": _text(urls.get(name) or name.name),
+            "test_url": _text(urls.url(name)),
             "requests": one.hits,
             "failures": one.failures,
             "rate_per_s": one.hits / duration_s if duration_s > 0 else 0.0,
@@ -197,16 +198,6 @@ def _logged_seconds(run: Run, ids: Ids) -> Iterator[SecondRow]:
         for second, totals in sorted(fold_rows(rows, table).items()):
             overall = totals.overall()
             yield SecondRow(second, overall.succeeded, overall.failed, health.get(second, Health()))
-
-
-def _planned_urls(plan: Mapping[str, Any]) -> dict[SeriesName, str]:
-    """What the plan's steps ask for, where a name stands for one URL."""
-    found: dict[SeriesName, set[str]] = {}
-    for step in plan.get("steps") or ():
-        if isinstance(step, Mapping) and "request_url" in step:
-            method, url = str(step.get("method", "")).upper(), str(step["request_url"])
-            found.setdefault(SeriesName(method, str(step.get("name") or url)), set()).add(url)
-    return {name: next(iter(urls)) for name, urls in found.items() if len(urls) == 1}
 
 
 def _origin_unix_ns(run: Run) -> int:

@@ -17,7 +17,7 @@ CREATE VIEW loadflow_requests AS
 SELECT h.run_id, h.n, h.start_ns / 1e9 AS started_s, h.end_ns / 1e9 AS ended_s, s.method, s.name,
        CASE h.outcome WHEN 0 THEN 'success' ELSE 'failure' END AS outcome,
        h.status AS status_code, (h.end_ns - h.due_ns) / 1e6 AS response_time_ms, h.received_bytes AS response_length,
-       e.kind, e.text AS error, h.virtual_user
+       COALESCE(e.kind, 'ok') AS outcome_kind, e.text AS error, h.virtual_user
 FROM loadflow_hits h
 LEFT JOIN loadflow_series s ON s.run_id = h.run_id AND s.series = h.series
 LEFT JOIN loadflow_errors e ON e.run_id = h.run_id AND e.series = h.series AND e.error = h.error

@@ -1,0 +1,89 @@
+"""Runs steps as real load and gives back all that can be compared: what was recorded and what the target received."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadflow.engine.load.start import start_test
+from loadflow.engine.records.hitlog import Rows
+from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.run import Run
+from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.session import Observer, Session, use_session
+from loadflow.errors import RunError
+
+USERS = ("fast_http_user", "http_user")
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One row of the log, its ids resolved."""
+
+    name: str
+    outcome: Outcome
+    status: int
+    error: str
+    flags: int
+    user: int
+
+
+class Seconds(Observer):
+    """Keeps every snapshot."""
+
+    def __init__(self) -> None:
+        self.snapshots: list[Snapshot] = []
+
+    def snapshot(self, run: Run, snapshot: Snapshot) -> None:
+        self.snapshots.append(snapshot)
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """`summary` is what start_test returned, or {} when it raised `error`."""
+
+    run: Run
+    summary: dict[str, Any]
+    error: RunError | None
+    snapshots: list[Snapshot]
+
+    @property
+    def hits(self) -> list[Hit]:
+        found = []
+        for shard, rows in self.run.iter_hits():
+            names = self.run.names(shard)
+            for row in rows:
+                error = names.errors[int(row["error"])].text if row["error"] else ""
+                name = names.series[int(row["series"])].name
+                found.append(Hit(name, Outcome(int(row["outcome"])), int(row["status"]), error, int(row["flags"]), int(row["user"])))
+        return found
+
+    @property
+    def rows(self) -> Rows:
+        return self.run.hits()
+
+    def counts(self) -> Counter[str]:
+        return Counter(hit.name for hit in self.hits)
+
+    def outcome(self, name: str) -> Outcome:
+        """Of the last hit of this name."""
+        return [hit for hit in self.hits if hit.name == name][-1].outcome
+
+    def error_text(self, name: str) -> str:
+        return [hit for hit in self.hits if hit.name == name][-1].error
+
+
+def load(folder: Path, steps: Any, *, user: str = "fast_http_user", **arguments: Any) -> Outcomes:
+    """One user, one pass, unless `arguments` say otherwise: the run ends when all passes are made, however fast the machine is."""
+    watch = Seconds()
+    with use_session(Session(runs_dir=folder / "runs", observers=[watch])) as session:
+        summary: dict[str, Any] = {}
+        error = None
+        given = {"user_count": 1, "spawn_rate": 1000, "test_time": 60, "iterations": 1, **arguments}
+        try:
+            summary = start_test({"user": user}, tasks=steps, **given)
+        except RunError as raised:
+            error = raised
+        return Outcomes(session.runs[-1], summary, error, watch.snapshots)
