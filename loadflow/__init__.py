@@ -53,7 +53,9 @@ if TYPE_CHECKING:
     from loadflow.errors import LoadflowError as LoadflowError
     from loadflow.errors import RunError as RunError
     from loadflow.errors import ScriptError as ScriptError
+    from loadflow.flows import NotPassed as NotPassed
     from loadflow.flows import compile_script as compile_script
+    from loadflow.flows import results_of as results_of
     from loadflow.flows.run_script import run_script as run_script
 
 _HOMES = {
@@ -86,7 +88,7 @@ _HOMES = {
     "loadflow.engine.storing": ("fetch_run_records", "iter_run_records", "list_runs", "persist_records"),
     "loadflow.engine.verdict": ("Verdict", "VerdictKind"),
     "loadflow.errors": ("CommandError", "EngineError", "Interrupted", "LoadflowError", "RunError", "ScriptError"),
-    "loadflow.flows": ("compile_script", "run_script"),
+    "loadflow.flows": ("NotPassed", "compile_script", "results_of", "run_script"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
