@@ -47,6 +47,10 @@ if TYPE_CHECKING:
     from loadflow.engine.session import Session as Session
     from loadflow.engine.session import current_session as current_session
     from loadflow.engine.session import use_session as use_session
+    from loadflow.engine.storing import fetch_run_records as fetch_run_records
+    from loadflow.engine.storing import iter_run_records as iter_run_records
+    from loadflow.engine.storing import list_runs as list_runs
+    from loadflow.engine.storing import persist_records as persist_records
     from loadflow.engine.verdict import Verdict as Verdict
     from loadflow.engine.verdict import VerdictKind as VerdictKind
     from loadflow.errors import CommandError as CommandError
@@ -91,6 +95,7 @@ _HOMES = {
         "summary",
     ),
     "loadflow.engine.session": ("Observer", "Session", "current_session", "use_session"),
+    "loadflow.engine.storing": ("fetch_run_records", "iter_run_records", "list_runs", "persist_records"),
     "loadflow.engine.verdict": ("Verdict", "VerdictKind"),
     "loadflow.errors": ("CommandError", "EngineError", "Interrupted", "LoadflowError", "RunError", "ScriptError"),
     "loadflow.flows": ("NotPassed", "compile_script", "results_of", "run_script"),

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadflow.engine import execute, registering, reporting
+from loadflow.engine import execute, registering, reporting, storing
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.control.starting import start_socket_server
 from loadflow.engine.load.start import start_test
@@ -20,6 +20,7 @@ __all__ = ["TABLE", "add_command_to_executor"]
 
 QUICK = Policy(timeout_seconds=60)
 FILES = Policy(retries=2, retry_delay_seconds=1, timeout_seconds=300)  # writes by rename: doing it twice is doing it once
+STORE = Policy(retries=3, retry_delay_seconds=2, timeout_seconds=600)  # a run is stored once, however often it is asked for
 LOAD = Policy(retries=0, retry_safe=False)
 NESTED = Policy(retries=0, retry_safe=False)
 SERVER = Policy(timeout_seconds=60, retry_safe=False)
@@ -45,6 +46,9 @@ TABLE: Mapping[str, Command] = {
         Command("LD_generate_csv_report", reporting.generate_csv_report, "Write every hit as a line of CSV; returns its path.", FILES),
         Command("LD_generate_junit_report", reporting.generate_junit_report, "Write test results for CI servers; returns its path.", FILES),
         Command("LD_generate_summary_report", reporting.generate_summary_report, "Write the summary as JSON; returns its path.", FILES),
+        Command("LD_persist_records", storing.persist_records, "Store the runs so far in a database; returns the run's id.", STORE),
+        Command("LD_list_runs", storing.list_runs, "The runs stored last, newest first.", STORE),
+        Command("LD_fetch_run_records", storing.fetch_run_records, "The hits of a stored run, filtered and paged.", STORE),
         Command("LD_register_variable", registering.register_variable, "Set one ${var.NAME}.", QUICK),
         Command("LD_register_variables", registering.register_variables, "Set many ${var.NAME}.", QUICK),
         Command("LD_register_csv_source", registering.register_csv_source, "Bind a CSV file to ${csv.NAME.COLUMN}.", QUICK),
