@@ -106,6 +106,8 @@ class _Walk:
                 self.entries(value, at, "file_path")
             elif argument == "web_ui_dict":
                 self.web_ui(value, at)
+            elif argument == "url":
+                self.database_url(value, at)
             elif is_path_argument(argument):
                 self.paths(value, at)
 
@@ -168,6 +170,12 @@ class _Walk:
             for field, upload in _entries(step.get("files")):
                 where = place_of(at, ("files", field))
                 self.path(upload.get("path") if isinstance(upload, dict) else upload, where, Path.cwd())
+
+    def database_url(self, value: object, place: str) -> None:
+        """A URL may name any file or server, so under a root there is none."""
+        if self.guard.root is not None and value is not None:
+            message = "a database URL is not open to scripts here"
+            self.found.append(Mistake(place, message, "use database_path, a file inside of the folder"))
 
     def web_ui(self, value: object, place: str) -> None:
         host = value.get("host", "127.0.0.1") if isinstance(value, dict) else "127.0.0.1"

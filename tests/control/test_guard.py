@@ -121,6 +121,11 @@ def test_a_whole_path_inside_of_the_root_is_open(root: Path) -> None:
     load_script([["LD_register_csv_source", ["a", str(root / "in.csv")]]], session=guarded(root))
 
 
+def test_a_database_url_is_closed_under_a_root(root: Path) -> None:
+    with pytest.raises(ScriptError, match="a database URL is not open to scripts here"):
+        load_script([["LD_list_runs", {"url": "sqlite:////tmp/other.db"}]], session=guarded(root))
+
+
 def test_without_a_guard_everything_is_open(root: Path) -> None:
     load_script([["LD_register_csv_source", ["a", OUT]], ["LD_generate_html_report", ["/tmp/x"]]], session=Session())
 
@@ -129,9 +134,9 @@ def test_without_a_guard_everything_is_open(root: Path) -> None:
 NO_PATHS = {
     *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "web_ui_dict")),
     *("action_list", "name", "value", "variables", "cycle", "mode", "seed", "package", "host", "port", "framed", "token", "settings"),
-    *("success", "failures", "per_request"),
+    *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
 }
-KNOWN = {"tasks", "csv_sources", "sources", "web_ui_dict"}
+KNOWN = {"tasks", "csv_sources", "sources", "web_ui_dict", "url"}
 
 
 @pytest.mark.parametrize("command", TABLE.values(), ids=TABLE)
