@@ -17,6 +17,8 @@ from loadflow.engine.command import Command
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
+from loadflow.engine.reliability.conditioner import NetworkConditioner
+from loadflow.engine.reliability.guard import Guard
 from loadflow.engine.resolve.variables import Variables
 
 __all__ = ["RUNS_DIR_VARIABLE", "Observer", "Session", "current_session", "use_session"]
@@ -49,7 +51,8 @@ class Session:
     """One script run's state.
 
     `runs` are the runs that summaries and reports speak of: those since the last LD_clear_records. `all_runs` also has the
-    cleared ones, because a verdict can't be cleared. Relative report names are written below `report_dir`.
+    cleared ones, because a verdict can't be cleared. Relative report names are written below `report_dir`. `guard` and `network`
+    hold for every load that starts while they are installed.
     """
 
     def __init__(
@@ -73,6 +76,8 @@ class Session:
         self.own_commands: dict[str, Command] = dict(own_commands or {})
         self.runs: list[Run] = []
         self.all_runs: list[Run] = []
+        self.guard: Guard | None = None
+        self.network: NetworkConditioner | None = None
 
     @property
     def commands(self) -> dict[str, Command]:
