@@ -32,6 +32,18 @@ if TYPE_CHECKING:
     from loadflow.engine.registering import register_csv_sources as register_csv_sources
     from loadflow.engine.registering import register_variable as register_variable
     from loadflow.engine.registering import register_variables as register_variables
+    from loadflow.engine.reliability.budget import FailureBudget as FailureBudget
+    from loadflow.engine.reliability.classify import classify_error as classify_error
+    from loadflow.engine.reliability.conditioner import NetworkConditioner as NetworkConditioner
+    from loadflow.engine.reliability.installing import install_failure_budget as install_failure_budget
+    from loadflow.engine.reliability.installing import install_network_conditioner as install_network_conditioner
+    from loadflow.engine.reliability.installing import uninstall_failure_budget as uninstall_failure_budget
+    from loadflow.engine.reliability.installing import uninstall_network_conditioner as uninstall_network_conditioner
+    from loadflow.engine.reliability.orphans import ProcessSupervisor as ProcessSupervisor
+    from loadflow.engine.reliability.retry_policy import AdaptiveRetryPolicy as AdaptiveRetryPolicy
+    from loadflow.engine.reliability.retry_policy import RetryDecision as RetryDecision
+    from loadflow.engine.reliability.retry_policy import run_with_retry as run_with_retry
+    from loadflow.engine.reliability.watchdog import with_watchdog as with_watchdog
     from loadflow.engine.reporting import clear_records as clear_records
     from loadflow.engine.reporting import generate_csv_report as generate_csv_report
     from loadflow.engine.reporting import generate_html as generate_html
@@ -53,12 +65,14 @@ if TYPE_CHECKING:
     from loadflow.engine.storing import persist_records as persist_records
     from loadflow.engine.verdict import Verdict as Verdict
     from loadflow.engine.verdict import VerdictKind as VerdictKind
+    from loadflow.errors import CircuitOpenError as CircuitOpenError
     from loadflow.errors import CommandError as CommandError
     from loadflow.errors import EngineError as EngineError
     from loadflow.errors import Interrupted as Interrupted
     from loadflow.errors import LoadflowError as LoadflowError
     from loadflow.errors import RunError as RunError
     from loadflow.errors import ScriptError as ScriptError
+    from loadflow.errors import WatchdogTimeout as WatchdogTimeout
     from loadflow.flows import NotPassed as NotPassed
     from loadflow.flows import compile_script as compile_script
     from loadflow.flows import results_of as results_of
@@ -81,6 +95,18 @@ _HOMES = {
         "register_variable",
         "register_variables",
     ),
+    "loadflow.engine.reliability.budget": ("FailureBudget",),
+    "loadflow.engine.reliability.classify": ("classify_error",),
+    "loadflow.engine.reliability.conditioner": ("NetworkConditioner",),
+    "loadflow.engine.reliability.installing": (
+        "install_failure_budget",
+        "install_network_conditioner",
+        "uninstall_failure_budget",
+        "uninstall_network_conditioner",
+    ),
+    "loadflow.engine.reliability.orphans": ("ProcessSupervisor",),
+    "loadflow.engine.reliability.retry_policy": ("AdaptiveRetryPolicy", "RetryDecision", "run_with_retry"),
+    "loadflow.engine.reliability.watchdog": ("with_watchdog",),
     "loadflow.engine.reporting": (
         "clear_records",
         "generate_csv_report",
@@ -97,7 +123,16 @@ _HOMES = {
     "loadflow.engine.session": ("Observer", "Session", "current_session", "use_session"),
     "loadflow.engine.storing": ("fetch_run_records", "iter_run_records", "list_runs", "persist_records"),
     "loadflow.engine.verdict": ("Verdict", "VerdictKind"),
-    "loadflow.errors": ("CommandError", "EngineError", "Interrupted", "LoadflowError", "RunError", "ScriptError"),
+    "loadflow.errors": (
+        "CircuitOpenError",
+        "CommandError",
+        "EngineError",
+        "Interrupted",
+        "LoadflowError",
+        "RunError",
+        "ScriptError",
+        "WatchdogTimeout",
+    ),
     "loadflow.flows": ("NotPassed", "compile_script", "results_of", "run_script"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -3,6 +3,7 @@
 LoadflowError
 ├── ScriptError            the author's: raised before anything is sent; carries every Mistake found
 │   └── CommandError       one command was called with something it can't take, or refused while running
+├── CircuitOpenError       the target's: a failure budget was used up; loadflow itself never raises it
 └── RunError               ours or the machine's: the engine died, a port is taken, a disk is full
     ├── EngineError        the engine process ended without finishing its plan
     ├── WatchdogTimeout    a deadline passed and the work was ended
@@ -17,7 +18,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-__all__ = ["CommandError", "EngineError", "Interrupted", "LoadflowError", "Mistake", "RunError", "ScriptError", "WatchdogTimeout"]
+__all__ = [
+    "CircuitOpenError",
+    "CommandError",
+    "EngineError",
+    "Interrupted",
+    "LoadflowError",
+    "Mistake",
+    "RunError",
+    "ScriptError",
+    "WatchdogTimeout",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +77,10 @@ class ScriptError(LoadflowError):
 
 class CommandError(ScriptError):
     """One command got what it can't take, found only while the script runs (a file that is gone, a value not set)."""
+
+
+class CircuitOpenError(LoadflowError, RuntimeError):
+    """A failure budget was used up: for a `runner_quit_callback` to raise, out of the load that it ends."""
 
 
 class RunError(LoadflowError):

@@ -11,8 +11,10 @@ from loadflow.engine.command import Command, Policy
 from loadflow.engine.control.starting import start_socket_server
 from loadflow.engine.load.start import start_test
 from loadflow.engine.packages import ADD_PACKAGE, add_package_to_executor
+from loadflow.engine.reliability import installing
 from loadflow.engine.script.builtin_functions import is_blocked
 from loadflow.engine.script.model import StartTest
+from loadflow.engine.script.reliability import InstallFailureBudget, InstallNetworkConditioner
 from loadflow.engine.session import current_session
 from loadflow.errors import CommandError, Mistake
 
@@ -54,6 +56,27 @@ TABLE: Mapping[str, Command] = {
         Command("LD_register_csv_source", registering.register_csv_source, "Bind a CSV file to ${csv.NAME.COLUMN}.", QUICK),
         Command("LD_register_csv_sources", registering.register_csv_sources, "Bind several CSV files.", QUICK),
         Command("LD_clear_resolver", registering.clear_resolver, "Forget all variables and CSV sources.", QUICK),
+        Command(
+            "LD_install_failure_budget",
+            installing.ld_install_failure_budget,
+            "End later loads early, as failed, when too many of their hits fail.",
+            QUICK,
+            InstallFailureBudget,
+        ),
+        Command("LD_uninstall_failure_budget", installing.ld_uninstall_failure_budget, "Let later loads run without a budget.", QUICK),
+        Command(
+            "LD_install_network_conditioner",
+            installing.ld_install_network_conditioner,
+            "Add latency, jitter and loss to later loads.",
+            QUICK,
+            InstallNetworkConditioner,
+        ),
+        Command(
+            "LD_uninstall_network_conditioner",
+            installing.ld_uninstall_network_conditioner,
+            "Let later loads use the network as it is.",
+            QUICK,
+        ),
     )
 }
 

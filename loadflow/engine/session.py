@@ -18,6 +18,8 @@ from loadflow.engine.guard import Guard
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
+from loadflow.engine.reliability.budget_watch import InstalledBudget
+from loadflow.engine.reliability.conditioner import NetworkConditioner
 from loadflow.engine.resolve.variables import Variables
 
 __all__ = ["PACKAGES_VARIABLE", "RUNS_DIR_VARIABLE", "Observer", "Session", "current_session", "use_session"]
@@ -53,7 +55,8 @@ class Session:
     `runs` are the runs that summaries and reports speak of: those since the last LD_clear_records. `all_runs` also has the
     cleared ones, because a verdict can't be cleared. Relative report names are written below `report_dir`.
     `allowed_packages` are those that scripts may load, with their submodules, besides those that LOADFLOW_ALLOWED_PACKAGES
-    names. `guard` says what scripts may reach: see `loadflow.engine.guard`.
+    names. `guard` says what scripts may reach: see `loadflow.engine.guard`. `budget` and `network` hold for every load that
+    starts while they are installed.
     """
 
     def __init__(
@@ -81,6 +84,8 @@ class Session:
         self.guard = guard or Guard()
         self.runs: list[Run] = []
         self.all_runs: list[Run] = []
+        self.budget: InstalledBudget | None = None
+        self.network: NetworkConditioner | None = None
         self._at_end = ExitStack()
         self._scripts = 0
 

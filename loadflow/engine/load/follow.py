@@ -7,11 +7,11 @@ parent, so that counting costs the load nothing.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from loadflow.engine.load.messages import Done, Tick
+from loadflow.engine.load.messages import Done, Flush, Tick
 from loadflow.engine.records.fold import fold_rows
-from loadflow.engine.records.hitlog import read_rows
+from loadflow.engine.records.hitlog import Rows, read_rows
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Health, Snapshot
 from loadflow.engine.records.totals import Totals
@@ -22,11 +22,15 @@ CHUNK_ROWS = 262_144
 
 
 class Follower:
-    """`tick` and `done` take messages and give the seconds that are complete by them."""
+    """`tick` and `done` take messages and give the seconds that are complete by them.
+
+    `on_rows` is given every row once, as (shard, rows), before the seconds that it completes.
+    """
 
     def __init__(self, run: Run, shards: int, planned_s: float | None) -> None:
         self.totals = Totals()
         self.origin_unix_s = 0.0
+        self.on_rows: Callable[[int, Rows], None] | None = None
         self._run = run
         self._planned_s = planned_s
         self._names = {shard: run.names(shard) for shard in range(shards)}
@@ -47,6 +51,9 @@ class Follower:
         self._health.setdefault(tick.until_s - 1, {})[tick.shard] = tick.health
         self._until[tick.shard] = max(self._until[tick.shard], tick.until_s)
         yield from self._complete()
+
+    def flush(self, flush: Flush) -> None:
+        self._take(flush.shard, flush.rows)
 
     def done(self, done: Done) -> Iterator[Snapshot]:
         self._take(done.shard, done.rows)
@@ -69,6 +76,8 @@ class Follower:
             part = read_rows(path, self._read[shard], wanted)
             if len(part) == 0:
                 return
+            if self.on_rows is not None:
+                self.on_rows(shard, part)
             for second, totals in fold_rows(part, self._names[shard]).items():
                 # a row of a second that was given away already can't be; should a clock do it, it counts a second later
                 self._pending.setdefault(max(second, self._next), Totals()).merge(totals)

@@ -19,7 +19,7 @@ from gevent import monkey
 from locust.env import Environment
 from locust.event import Events
 
-from loadflow.engine.load.messages import Done, Ready, Tick, encode
+from loadflow.engine.load.messages import Done, Flush, Ready, Tick, encode
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.step import compile_steps
 from loadflow.engine.load.user import Crew, user_class
@@ -72,6 +72,7 @@ class Generator:
         runner = environment.create_local_runner()
         web = environment.create_web_ui(*self._plan.web_ui) if self._plan.web_ui else None
         ticker = gevent.spawn(self._tick_every_second, recorder, runner)
+        flusher = gevent.spawn(self._flush_often, recorder, self._plan.flush_s) if self._plan.flush_s is not None else None
         stages = gevent.spawn(self._run_stages, recorder, runner)
         stopped = self._wait_for_end(recorder)
         ran_s = recorder.now_ns() / 1e9
@@ -80,6 +81,8 @@ class Generator:
         stages.kill()
         runner.quit()
         ticker.kill()
+        if flusher is not None:
+            flusher.kill()
         if web is not None:
             web.stop()
         recorder.close()
@@ -155,6 +158,16 @@ class Generator:
             lag_ms, self._lag_s = self._lag_s * 1e3, 0.0
             health = self._probe.health(runner.user_count, recorder.in_flight, lag_ms)
             self._say(Tick(self._shard, second, recorder.log.rows, health))
+
+    def _flush_often(self, recorder: Recorder, every_s: float) -> None:
+        while True:
+            gevent.sleep(every_s)
+            try:
+                recorder.flush()
+            except OSError as error:
+                self._on_fatal(error)
+                return
+            self._say(Flush(self._shard, recorder.now_ns(), recorder.log.rows))
 
     def _probe_lag(self) -> None:
         """How late a timer fires is how long any answer may have lain unread."""

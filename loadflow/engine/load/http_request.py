@@ -23,8 +23,7 @@ from loadflow.engine.load.protocol import HitFailure
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
-from loadflow.engine.resolve.template import Compiled, Compiler, text_of
-from loadflow.engine.script.placeholders import pieces
+from loadflow.engine.resolve.template import Compiled, Compiler, known_text, text_of
 
 __all__ = ["DEFAULT_TIMEOUT_S", "HttpRequest", "HttpStep", "redirected"]
 
@@ -318,19 +317,12 @@ def _default_name(url: str, plan: Plan, compiler: Compiler) -> str:
 
     The host stands before it only where a plan asks several.
     """
-    text = "".join(_known_text(piece, compiler) for piece in pieces(url))
+    text = known_text(url, compiler)
     base = plan.host or next((str(step["request_url"]) for step in plan.steps), "")
-    base = "".join(_known_text(piece, compiler) for piece in pieces(base))
+    base = known_text(base, compiler)
     origin = re.match(r"https?://[^/?#]*", text)
     own_origin = re.match(r"https?://[^/?#]*", base)
     path = re.split(r"[?#]", text[origin.end() :] if origin else text, maxsplit=1)[0] or "/"
     if origin and own_origin and origin.group() != own_origin.group():
         return f"{origin.group().split('://', 1)[1]}{path}"
     return path
-
-
-def _known_text(piece: Any, compiler: Compiler) -> str:
-    if isinstance(piece, str):
-        return piece
-    compiled = compiler(piece.text)
-    return text_of(compiled.value) if compiled.is_static else str(piece.text)

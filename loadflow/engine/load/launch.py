@@ -16,6 +16,7 @@ from types import TracebackType
 from loadflow.engine.load.messages import Message, decode
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.records.run import Run
+from loadflow.engine.reliability.lineage import STARTER_VARIABLE, own_identity
 from loadflow.errors import RunError
 
 __all__ = ["STOP_GRACE_S", "Engine", "describe_exit"]
@@ -129,11 +130,15 @@ class Engine:
 
 
 def _environment() -> dict[str, str]:
-    """The parent's, with the place this package was imported from first on the path: `-P` leaves the folder out."""
+    """The parent's, with the place this package was imported from first on the path: `-P` leaves the folder out.
+
+    And who started it, by which `ProcessSupervisor` finds engines that nobody owns any more.
+    """
     import loadflow
 
     root = str(Path(loadflow.__file__).parent.parent)
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)}
+    path = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part)
+    return {**os.environ, "PYTHONPATH": path, STARTER_VARIABLE: own_identity()}
 
 
 def _widen(fd: int) -> None:

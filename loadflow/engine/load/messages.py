@@ -1,7 +1,8 @@
 """What the engine tells its parent: JSON lines on a pipe, each shorter than PIPE_BUF, so that lines never mix.
 
 `ready`: compiled, waiting for `go`. `tick`: all rows up to `rows` are in the log, and every hit that ended before second
-`until_s` is among them. `done`: the load is over and the log is complete. `failed`: the engine can't go on.
+`until_s` is among them. `flush`: the same between two ticks. `done`: the load is over and the log is complete. `failed`: the
+engine can't go on.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Any
 
 from loadflow.engine.records.snapshot import Health
 
-__all__ = ["Done", "Failed", "Message", "Ready", "SupervisorEnd", "Tick", "decode", "encode"]
+__all__ = ["Done", "Failed", "Flush", "Message", "Ready", "SupervisorEnd", "Tick", "decode", "encode"]
 
 TEXT_LIMIT = 2_000  # characters; PIPE_BUF is 4,096 bytes on Linux
 
@@ -28,6 +29,13 @@ class Tick:
     until_s: int
     rows: int
     health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class Flush:
+    shard: int
+    until_ns: int
+    rows: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +60,11 @@ class SupervisorEnd:
     exit_codes: tuple[int, ...]
 
 
-Message = Ready | Tick | Done | Failed | SupervisorEnd
-KINDS: dict[str, Any] = {"ready": Ready, "tick": Tick, "done": Done, "failed": Failed}
+Message = Ready | Tick | Flush | Done | Failed | SupervisorEnd
+KINDS: dict[str, Any] = {"ready": Ready, "tick": Tick, "flush": Flush, "done": Done, "failed": Failed}
 
 
-def encode(message: Ready | Tick | Done | Failed) -> str:
+def encode(message: Ready | Tick | Flush | Done | Failed) -> str:
     """One line, without its end."""
     data = asdict(message)
     if isinstance(message, Failed):

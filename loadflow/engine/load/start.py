@@ -7,6 +7,7 @@ timeout, a cancelled flow), no engine outlives this call, and the run folder tel
 
 from __future__ import annotations
 
+import math
 import os
 import platform
 import signal
@@ -15,6 +16,7 @@ import sys
 import time
 from asyncio import CancelledError
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -22,13 +24,14 @@ from typing import Any
 from loadflow.engine.load.build import build_plan, target_of
 from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Engine, describe_exit
-from loadflow.engine.load.messages import Done, Failed, Ready, SupervisorEnd, Tick
+from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.run import Run, SnapshotLog
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.redact import Redactor
+from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
 from loadflow.engine.reports.html import write_html_report
 from loadflow.engine.session import Session, current_session
 from loadflow.errors import CommandError, EngineError, Interrupted, Mistake, RunError
@@ -75,9 +78,10 @@ def start_test(
     session = current_session()
     asked = build_plan(arguments, session.variables, session.environment)
     _refuse_taken_port(asked.plan.web_ui)
-    run = _new_run(session, asked.plan, asked.label, asked.processes, asked.max_failure_rate)
+    plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
+    run = _new_run(session, plan, asked.label, asked.processes, asked.max_failure_rate)
     session.keep(run)
-    return _Load(session, run, asked.plan, asked.processes).run()
+    return _Load(session, run, plan, asked.processes).run()
 
 
 class _Load:
@@ -89,6 +93,10 @@ class _Load:
         self._plan = plan
         self._shards = shards
         self._follower = Follower(run, shards, plan.duration_s)
+        self._installed = session.budget
+        self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
+        if self._budget is not None:
+            self._follower.on_rows = self._budget.rows
         self._snapshots = SnapshotLog(run)
         self._ready: set[int] = set()
         self._done: dict[int, Done] = {}
@@ -96,6 +104,7 @@ class _Load:
         self._exit: SupervisorEnd | None = None
         self._origin_ns: int | None = None
         self._stop_reason = ""
+        self._trip = ""
 
     def run(self) -> dict[str, Any]:
         for observer in self._observers:
@@ -123,27 +132,47 @@ class _Load:
                 self._take(message, engine)
             if self._origin_ns is None and time.monotonic() - started > START_LIMIT_S:
                 raise RunError(f"the engine was not ready within {START_LIMIT_S:.0f} s; see {self._record.log_path(0)}")
+            self._hold_to_budget(engine)
             if not self._stop_reason:
                 self._stop_reason = next((reason for observer in self._observers if (reason := observer.stop_requested())), "")
                 if self._stop_reason:
                     engine.stop()
 
-    def _take(self, message: Ready | Tick | Done | Failed | SupervisorEnd, engine: Engine) -> None:
+    def _hold_to_budget(self, engine: Engine) -> None:
+        if self._budget is None or self._trip or not (reason := self._budget.tripped()):
+            return
+        self._trip = reason
+        engine.stop()
+        if self._installed is not None and self._installed.on_trip is not None:
+            self._installed.on_trip()
+
+    def _take(self, message: Ready | Tick | Flush | Done | Failed | SupervisorEnd, engine: Engine) -> None:
         match message:
             case Ready():
                 self._ready.add(message.shard)
                 if len(self._ready) == self._shards:
                     self._origin_ns = engine.go()
                     self._follower.origin_unix_s = time.time()
+                    if self._budget is not None:
+                        self._budget.start(self._origin_ns)
+            case Flush():
+                self._follower.flush(message)
+                self._told(message.shard, message.until_ns)
             case Tick():
                 self._show(self._follower.tick(message))
+                self._told(message.shard, message.until_s * 1e9)
             case Done():
                 self._done[message.shard] = message
                 self._show(self._follower.done(message))
+                self._told(message.shard, math.inf)
             case Failed():
                 self._failed = self._failed or message.text
             case SupervisorEnd():
                 self._exit = message
+
+    def _told(self, shard: int, until_ns: float) -> None:
+        if self._budget is not None:
+            self._budget.until(shard, until_ns)
 
     def _show(self, snapshots: Iterator[Snapshot]) -> None:
         for snapshot in snapshots:
@@ -171,6 +200,8 @@ class _Load:
         return RunEnd(reason, message, self._plan.duration_s, ran_s)
 
     def _how(self, error: BaseException | None) -> tuple[EndReason, str]:
+        if self._trip:
+            return EndReason.BUDGET, self._trip
         if isinstance(error, TimeoutError | CancelledError):  # ours, or a task's timeout_seconds: Prefect raises the latter inside
             return EndReason.DEADLINE, str(error) or "the command's timeout_seconds passed"
         if self._failed:

@@ -16,12 +16,14 @@ from gevent import GreenletExit
 
 from loadflow.engine.load.checks import Check, Extract, compile_checks, compile_extracts
 from loadflow.engine.load.condition import compile_condition
+from loadflow.engine.load.network import Network, is_conditioned
 from loadflow.engine.load.protocol import Client, HitFailure, PreparedStep, Reply, UserProtocol
 from loadflow.engine.load.recorder import Recorder
-from loadflow.engine.load.retry import FailureClass, RetryRule, failure_class
+from loadflow.engine.load.retry import RetryRule, failure_class
 from loadflow.engine.load.throttle import Throttle, throttles_of
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import HitFlag, Outcome
+from loadflow.engine.reliability.classify import FailureClass
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
@@ -42,12 +44,19 @@ class Step:
     """Shared by all users of a process; it holds no user's state."""
 
     def __init__(
-        self, protocol: UserProtocol, prepared: PreparedStep, config: Mapping[str, Any], compiler: Compiler, throttle: Throttle | None
+        self,
+        protocol: UserProtocol,
+        prepared: PreparedStep,
+        config: Mapping[str, Any],
+        compiler: Compiler,
+        throttle: Throttle | None,
+        network: Network | None = None,
     ) -> None:
         self.weight: int = config.get("weight", 1)
         self._protocol = protocol
         self._prepared = prepared
         self._throttle = throttle
+        self._network = network
         self._run_if = compile_condition(config.get("run_if"), compiler)
         self._skip_if = compile_condition(config.get("skip_if"), compiler)
         assertions: Sequence[Mapping[str, Any]] = config.get("assertions") or ()
@@ -102,6 +111,8 @@ class Step:
             recorder.in_flight += 1
             try:
                 start_ns = recorder.now_ns()
+                if self._network is not None:
+                    self._network.pass_through(prepared, scope, user)
                 reply = client.perform(request)
                 end_ns = recorder.now_ns()
             except BaseException:
@@ -215,8 +226,14 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
         return compile_value(value, constants, os.environ)
 
     throttles = throttles_of(plan.steps)
+    network = Network(plan.network, gevent.sleep) if plan.network is not None else None
+
+    def network_of(config: Mapping[str, Any]) -> Network | None:
+        selected = plan.network is not None and is_conditioned(plan.network, config, plan.host, compiler)
+        return network if selected else None
+
     return [
-        Step(protocol, protocol.prepare(config, plan, compiler), config, compiler, throttle)
+        Step(protocol, protocol.prepare(config, plan, compiler), config, compiler, throttle, network_of(config))
         for config, throttle in zip(plan.steps, throttles, strict=True)
     ]
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from loadflow.engine.plan.shape import Stage
+from loadflow.engine.reliability.conditioner import NetworkConditioner
 from loadflow.engine.resolve.data import CsvSource
 
 __all__ = ["Plan", "Shard", "share"]
@@ -35,6 +36,8 @@ class Plan:
     max_body_bytes: int = 16 * 2**20
     redact: tuple[str, ...] = ()
     web_ui: tuple[str, int] | None = None
+    network: NetworkConditioner | None = None
+    flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
 
     @property
     def users(self) -> int:
@@ -55,6 +58,7 @@ class Plan:
                 "wait_s": tuple(data["wait_s"]),
                 "redact": tuple(data["redact"]),
                 "web_ui": tuple(data["web_ui"]) if data["web_ui"] else None,
+                "network": NetworkConditioner(**data["network"]) if data.get("network") else None,
             }
         )
 

@@ -26,6 +26,7 @@ FEW_HITS = 100  # a p99 of fewer hits is one hit's luck
 class EndReason(StrEnum):
     COMPLETED = "completed"  # the load ran as long as planned
     STOPPED = "stopped"  # ended early on request: Ctrl-C, SIGTERM, a cancelled flow run
+    BUDGET = "failure budget"  # ended early because too many hits failed
     PARENT_LOST = "parent lost"  # the process that started the load is gone
     DEADLINE = "deadline"  # the supervisor's deadline passed and the engine was ended
     ENGINE_LOST = "engine lost"  # the engine process died, or the supervisor
@@ -56,6 +57,8 @@ def judge(totals: Totals, end: RunEnd, health: Sequence[Health], *, max_failure_
     match end.reason:
         case EndReason.ENGINE_LOST | EndReason.DEADLINE:
             return Verdict(VerdictKind.ERROR, (end.message or f"the engine ended: {end.reason}",))
+        case EndReason.BUDGET:
+            return Verdict(VerdictKind.FAILED, (end.message,))
         case EndReason.STOPPED | EndReason.PARENT_LOST | EndReason.UNKNOWN:
             planned = f" of {end.planned_s:g} s" if end.planned_s else ""
             why = f" ({end.message})" if end.message else ""

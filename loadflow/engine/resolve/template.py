@@ -15,7 +15,7 @@ from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.script.placeholders import Token, has_placeholder, pieces, whole
 from loadflow.errors import Mistake, ScriptError
 
-__all__ = ["Compiled", "Compiler", "compile_value", "text_of"]
+__all__ = ["Compiled", "Compiler", "compile_value", "known_text", "text_of"]
 
 Render = Callable[[Scope], Any]
 
@@ -69,6 +69,19 @@ def text_of(value: Any) -> str:
     if type(value) is int:
         return str(value)
     return _as_json(value)
+
+
+def known_text(text: str, compiler: Compiler) -> str:
+    """`text` with what is known before any hit filled in; other placeholders stay as they are written.
+
+    >>> known_text("${host}/item/${id}", lambda value: compile_value(value, {"host": "http://x"}))
+    'http://x/item/${id}'
+    """
+    filled = []
+    for piece in pieces(text):
+        compiled = compiler(piece if isinstance(piece, str) else piece.text)
+        filled.append(text_of(compiled.value) if compiled.is_static else str(piece if isinstance(piece, str) else piece.text))
+    return "".join(filled)
 
 
 class _Known:
