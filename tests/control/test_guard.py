@@ -134,6 +134,7 @@ def test_without_a_guard_everything_is_open(root: Path) -> None:
 NO_PATHS = {
     *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "web_ui_dict")),
     *("action_list", "name", "value", "variables", "cycle", "mode", "seed", "package", "host", "port", "framed", "token", "settings"),
+    *("threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
 }
 KNOWN = {"tasks", "csv_sources", "sources", "web_ui_dict", "url"}
