@@ -51,9 +51,7 @@ def test_the_rate_and_latencies_are_those_of_the_last_seconds() -> None:
 def test_one_line_says_everything() -> None:
     progress = Progress("shop")
     progress.add(snapshot(0, ms=4.2, hits=1500, failures=2))
-    assert progress.line() == (
-        "shop 0:01/1:00 1,500 hits, 1,500/s, 20 users, 3 in flight, p50 4.2 p95 4.2 p99 4.2 ms, 2 failed, cpu 25%"
-    )
+    assert progress.line() == ("shop 0:01/1:00 1,500 hits, 1,500/s, 20 users, 3 in flight, p50 4.2 p95 4.2 p99 4.2 ms, 2 failed, cpu 25%")
 
 
 def test_without_a_terminal_there_is_a_line_every_few_seconds(run: Run) -> None:

@@ -1,6 +1,5 @@
 """One table for every HTTP user: what the target received is the truth, and each row says what must be recorded."""
 
-
 from __future__ import annotations
 
 import base64
