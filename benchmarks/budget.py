@@ -17,7 +17,7 @@ from benchmarks.results import publish, table
 from loadflow.engine.records.hitlog import HIT_DTYPE
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.reliability.budget import FailureBudget
-from loadflow.engine.reliability.guard import BudgetWatch
+from loadflow.engine.reliability.budget_watch import BudgetWatch
 
 SIZES = (1_000, 10_000, 30_000)
 RECORDS = 100_000

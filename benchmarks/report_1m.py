@@ -1,6 +1,6 @@
 """How long the HTML report and the summary of a long run take, how much memory, and how large they are.
 
-    python benchmarks/report_1m.py [--hits 10000000]
+    python -m benchmarks.report_1m [--hits 10000000] [--write]
 
 Builds a run of 10 minutes with 8 names and 1 % failures, then makes each report in a process of its own, from `Run.open` on:
 with the stored counts (totals.json), as after an orderly end, and without, as after a cut, where the hit log is read again.
@@ -14,6 +14,8 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from benchmarks.results import publish, table
 
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 600.0
@@ -48,12 +50,13 @@ print(json.dumps({{"import_s": imported - began, "work_s": ended - imported, "pe
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--hits", type=int, default=1_000_000)
-    hits = parser.parse_args().hits
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
+    options = parser.parse_args()
+    hits = options.hits
+    rows: list[list[str]] = []
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "run"
         _build(folder, hits)
-        print(f"{hits:,} hits, {len(NAMES)} names, {SECONDS:.0f} s, 1 % failures\n")
-        print("| report | counts from | import s | work s | peak RSS MB | size MB |\n|---|---|---|---|---|---|")
         for source, missing in (
             ("totals.json", ()),
             ("hit log", ("totals.json",)),
@@ -66,10 +69,11 @@ def main() -> None:
                 ("summary", "summary_json", "write_summary_report", "json"),
             ):
                 got = _measure(REPORT.format(module=module, function=function), folder, Path(scratch) / f"report.{suffix}")
-                print(
-                    f"| {label} | {source} | {got['import_s']:.2f} | {got['work_s']:.2f} | {got['peak_mb']:.0f} | {got['size_mb']:.3f} |",
-                    flush=True,
-                )
+                figures = [f"{got['import_s']:.2f}", f"{got['work_s']:.2f}", f"{got['peak_mb']:.0f}", f"{got['size_mb']:.3f}"]
+                rows.append([label, source, *figures])
+    text = table(["report", "counts from", "import s", "work s", "peak RSS MB", "size MB"], rows)
+    text += f"\n\n{len(NAMES)} names, {SECONDS:.0f} s, 1 % failures; each report in a process of its own."
+    publish(f"HTML report and summary of {hits:,} hits", f"python -m benchmarks.report_1m --hits {hits}", text, write=options.write)
 
 
 def _build(folder: Path, hits: int) -> None:

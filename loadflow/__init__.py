@@ -15,10 +15,16 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loadflow.engine.commands import add_command_to_executor as add_command_to_executor
+    from loadflow.engine.control.client import ControlClient as ControlClient
+    from loadflow.engine.control.client import ControlError as ControlError
+    from loadflow.engine.control.server import ControlServer as ControlServer
+    from loadflow.engine.control.starting import start_socket_server as start_socket_server
     from loadflow.engine.execute import Results as Results
     from loadflow.engine.execute import execute_action as execute_action
     from loadflow.engine.execute import execute_files as execute_files
     from loadflow.engine.load.start import start_test as start_test
+    from loadflow.engine.packages import add_package_to_executor as add_package_to_executor
+    from loadflow.engine.packages import allow_packages as allow_packages
     from loadflow.engine.records.run import Run as Run
     from loadflow.engine.records.summary import Summary as Summary
     from loadflow.engine.registering import clear_resolver as clear_resolver
@@ -53,6 +59,10 @@ if TYPE_CHECKING:
     from loadflow.engine.session import Session as Session
     from loadflow.engine.session import current_session as current_session
     from loadflow.engine.session import use_session as use_session
+    from loadflow.engine.storing import fetch_run_records as fetch_run_records
+    from loadflow.engine.storing import iter_run_records as iter_run_records
+    from loadflow.engine.storing import list_runs as list_runs
+    from loadflow.engine.storing import persist_records as persist_records
     from loadflow.engine.verdict import Verdict as Verdict
     from loadflow.engine.verdict import VerdictKind as VerdictKind
     from loadflow.errors import CircuitOpenError as CircuitOpenError
@@ -63,13 +73,19 @@ if TYPE_CHECKING:
     from loadflow.errors import RunError as RunError
     from loadflow.errors import ScriptError as ScriptError
     from loadflow.errors import WatchdogTimeout as WatchdogTimeout
+    from loadflow.flows import NotPassed as NotPassed
     from loadflow.flows import compile_script as compile_script
+    from loadflow.flows import results_of as results_of
     from loadflow.flows.run_script import run_script as run_script
 
 _HOMES = {
     "loadflow.engine.commands": ("add_command_to_executor",),
+    "loadflow.engine.control.client": ("ControlClient", "ControlError"),
+    "loadflow.engine.control.server": ("ControlServer",),
+    "loadflow.engine.control.starting": ("start_socket_server",),
     "loadflow.engine.execute": ("Results", "execute_action", "execute_files"),
     "loadflow.engine.load.start": ("start_test",),
+    "loadflow.engine.packages": ("add_package_to_executor", "allow_packages"),
     "loadflow.engine.records.run": ("Run",),
     "loadflow.engine.records.summary": ("Summary",),
     "loadflow.engine.registering": (
@@ -105,6 +121,7 @@ _HOMES = {
         "summary",
     ),
     "loadflow.engine.session": ("Observer", "Session", "current_session", "use_session"),
+    "loadflow.engine.storing": ("fetch_run_records", "iter_run_records", "list_runs", "persist_records"),
     "loadflow.engine.verdict": ("Verdict", "VerdictKind"),
     "loadflow.errors": (
         "CircuitOpenError",
@@ -116,7 +133,7 @@ _HOMES = {
         "ScriptError",
         "WatchdogTimeout",
     ),
-    "loadflow.flows": ("compile_script", "run_script"),
+    "loadflow.flows": ("NotPassed", "compile_script", "results_of", "run_script"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -9,7 +9,8 @@ LoadflowError
     ├── WatchdogTimeout    a deadline passed and the work was ended
     └── Interrupted        somebody asked for the end: a cancelled flow run, a stop signal
 
-A hit's failure is data (`loadflow.engine.records.outcome.Outcome`), never one of these.
+A flow whose verdict is not passed raises `loadflow.flows.NotPassed`, a LoadflowError too: there nobody made a mistake but the
+target. A hit's failure is data (`loadflow.engine.records.outcome.Outcome`), never one of these.
 """
 
 from __future__ import annotations

@@ -6,9 +6,14 @@ import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.targets.fixture import Target
+
+# properties are about values; a busy machine must not fail them
+hypothesis.settings.register_profile("loadflow", deadline=None)
+hypothesis.settings.load_profile("loadflow")
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,8 @@ NEEDED = (
     "loadflow/py.typed",
     "loadflow/engine/reports/summary_schema.json",
     "loadflow/engine/reports/templates/report.html.j2",
+    "loadflow/engine/store/migrations/env.py",
+    "loadflow/engine/store/migrations/versions/v0001_runs.py",
     "loadflow/engine/reports/templates/report.css",
     "loadflow/engine/reports/templates/report.js",
     "loadflow/cli/project/smoke.json",

@@ -20,6 +20,7 @@ COMMANDS = {
     "init": "loadflow.cli.init:init",
     "report": "loadflow.cli.report:report",
     "runs": "loadflow.cli.runs:runs",
+    "serve": "loadflow.cli.serve:serve",
     "commands": "loadflow.cli.commands:commands",
     "doctor": "loadflow.cli.doctor:doctor",
 }

@@ -6,10 +6,13 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadflow.engine import execute, registering, reporting
+from loadflow.engine import execute, registering, reporting, storing
 from loadflow.engine.command import Command, Policy
+from loadflow.engine.control.starting import start_socket_server
 from loadflow.engine.load.start import start_test
+from loadflow.engine.packages import ADD_PACKAGE, add_package_to_executor
 from loadflow.engine.reliability import installing
+from loadflow.engine.script.builtin_functions import is_blocked
 from loadflow.engine.script.model import StartTest
 from loadflow.engine.script.reliability import InstallFailureBudget, InstallNetworkConditioner
 from loadflow.engine.session import current_session
@@ -19,8 +22,10 @@ __all__ = ["TABLE", "add_command_to_executor"]
 
 QUICK = Policy(timeout_seconds=60)
 FILES = Policy(retries=2, retry_delay_seconds=1, timeout_seconds=300)  # writes by rename: doing it twice is doing it once
+STORE = Policy(retries=3, retry_delay_seconds=2, timeout_seconds=600)  # a run is stored once, however often it is asked for
 LOAD = Policy(retries=0, retry_safe=False)
 NESTED = Policy(retries=0, retry_safe=False)
+SERVER = Policy(timeout_seconds=60, retry_safe=False)
 
 TABLE: Mapping[str, Command] = {
     command.name: command
@@ -28,6 +33,8 @@ TABLE: Mapping[str, Command] = {
         Command("LD_start_test", start_test, "Run a load test and return its summary.", LOAD, StartTest, loads=True),
         Command("LD_execute_action", execute.execute_action, "Run a nested list of actions.", NESTED, nested="actions"),
         Command("LD_execute_files", execute.execute_files, "Run script files, one after the other.", NESTED, nested="files"),
+        Command(ADD_PACKAGE, add_package_to_executor, "Make an allowed package's functions commands; returns their names.", QUICK),
+        Command("LD_start_socket_server", start_socket_server, "Start the control plane, for as long as the script runs.", SERVER),
         Command("LD_summary", reporting.summary, "The summary of the runs so far.", QUICK),
         Command("LD_clear_records", reporting.clear_records, "Let later summaries and reports start from nothing.", QUICK),
         Command("LD_generate_html", reporting.generate_html, "The HTML report as text.", FILES),
@@ -41,6 +48,9 @@ TABLE: Mapping[str, Command] = {
         Command("LD_generate_csv_report", reporting.generate_csv_report, "Write every hit as a line of CSV; returns its path.", FILES),
         Command("LD_generate_junit_report", reporting.generate_junit_report, "Write test results for CI servers; returns its path.", FILES),
         Command("LD_generate_summary_report", reporting.generate_summary_report, "Write the summary as JSON; returns its path.", FILES),
+        Command("LD_persist_records", storing.persist_records, "Store the runs so far in a database; returns the run's id.", STORE),
+        Command("LD_list_runs", storing.list_runs, "The runs stored last, newest first.", STORE),
+        Command("LD_fetch_run_records", storing.fetch_run_records, "The hits of a stored run, filtered and paged.", STORE),
         Command("LD_register_variable", registering.register_variable, "Set one ${var.NAME}.", QUICK),
         Command("LD_register_variables", registering.register_variables, "Set many ${var.NAME}.", QUICK),
         Command("LD_register_csv_source", registering.register_csv_source, "Bind a CSV file to ${csv.NAME.COLUMN}.", QUICK),
@@ -75,7 +85,7 @@ def add_command_to_executor(command_dict: Mapping[str, Callable[..., Any]]) -> N
     """Make own functions callable from the current session's scripts, and tasks of its flows.
 
     All are added or none. Raises CommandError for a value that can't be called, whose signature can't be read, or for a
-    name that loadflow's own commands have.
+    name that loadflow's own commands have or that no script may use. An own command of the same name is replaced.
 
     >>> add_command_to_executor({"LD_slack_notify": lambda message: None})
     """
@@ -83,7 +93,11 @@ def add_command_to_executor(command_dict: Mapping[str, Callable[..., Any]]) -> N
     builtin = set(session.commands) - set(session.own_commands)
     mistakes = []
     for name, function in command_dict.items():
-        if name in builtin:
+        if not isinstance(name, str) or not name.strip() or is_blocked(name):
+            mistakes.append(
+                Mistake(repr(name), "can't be the name of a command", "use a word that scripts may write, such as LD_slack_notify")
+            )
+        elif name in builtin:
             mistakes.append(Mistake(name, "is a command already", "give yours another name"))
         elif not callable(function):
             mistakes.append(Mistake(name, f"{type(function).__name__} can't be called", "give a function or another callable"))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from loadflow.engine.command import Command, Policy
+from loadflow.engine.packages import announced_packages
 from loadflow.engine.records.judge import judge
 from loadflow.engine.redact import Redactor
 from loadflow.engine.script.check import check_variables
@@ -17,7 +17,7 @@ from loadflow.engine.script.json_text import load_json
 from loadflow.engine.session import Session, current_session
 from loadflow.engine.verdict import Verdict, VerdictKind, worst
 from loadflow.engine.watchdog import deadline
-from loadflow.errors import CircuitOpenError, EngineError, Interrupted, LoadflowError, Mistake, ScriptError
+from loadflow.errors import CircuitOpenError, CommandError, EngineError, Interrupted, LoadflowError, Mistake, ScriptError
 
 __all__ = ["ActionResult", "Results", "call", "execute_action", "execute_files", "load_script", "may_retry", "run_actions"]
 
@@ -48,8 +48,8 @@ class Results(Mapping[str, Any]):
 
     @property
     def ok(self) -> bool:
-        """Whether every action ran without an error; the verdict on the load is apart from that."""
-        return all(result.ok for result in self.results)
+        """Whether every action ran without an error, nested ones too; the verdict on the load is apart from that."""
+        return all(result.ok and all(nested.ok for nested in _nested(result.value)) for result in self.results)
 
     def by_key(self) -> dict[str, Any]:
         redactor = Redactor()
@@ -93,11 +93,19 @@ def load_script(document: Any, *, session: Session | None = None, source: str = 
         document, mistakes = load_json(document)
         if mistakes:
             raise ScriptError(mistakes, source)
+    commands = session.commands
+    announced = announced_packages(document, session)
 
     def also(script: Script) -> list[Mistake]:
-        return check_variables(script, variables=known.values, env=os.environ, sources=known.columns)
+        refused = session.guard.mistakes(script, commands, session.report_dir)
+        if refused:
+            return refused  # further checks look into files, and their messages would tell what is in them
+        return [
+            *announced.mistakes,
+            *check_variables(script, variables=known.values, env=session.environment, sources=known.columns),
+        ]
 
-    return parse_script(document, commands=session.commands, source=source, name=name or session.name, also=also)
+    return parse_script(document, commands={**announced.commands, **commands}, source=source, name=name or session.name, also=also)
 
 
 def execute_action(action_list: Any) -> Results:
@@ -128,26 +136,44 @@ def run_actions(
 ) -> Results:
     """Run the actions in order by `run_one` (default: `call` with the policy's retries), keep results, judge.
 
-    Raises Interrupted (and KeyboardInterrupt) through, after which no further action has run.
+    Raises Interrupted (and KeyboardInterrupt) through, after which no further action has run. What the script started and
+    left running (a server) ends with it.
     """
-    commands = session.commands
     results = Results()
     before = len(session.all_runs)
-    for position, action in enumerate(script.actions):
-        command = commands[action.name]
-        policy = action.policy.over(command.policy)
-        try:
-            value = run_one(position, action, command, policy) if run_one else call_with_retries(command, action, policy)
-        except Interrupted:
-            raise
-        except Exception as error:  # noqa: BLE001  an own command may raise anything: it is that action's result
-            results.results.append(ActionResult(action, error=error))
-            if policy.on_error == "stop":
-                break
-        else:
-            results.results.append(ActionResult(action, value=value))
+    with session.script():
+        for position, action in enumerate(script.actions):
+            command = _command(action, session)
+            policy = action.policy.over(command.policy)
+            try:
+                value = run_one(position, action, command, policy) if run_one else call_with_retries(command, action, policy)
+            except Interrupted:
+                raise
+            except Exception as error:  # noqa: BLE001  an own command may raise anything: it is that action's result
+                results.results.append(ActionResult(action, error=error))
+                if policy.on_error == "stop":
+                    break
+            else:
+                results.results.append(ActionResult(action, value=value))
+                # an action that failed in a nested script is a failure of this one
+                if policy.on_error == "stop" and not all(nested.ok for nested in _nested(value)):
+                    break
     results.verdict = verdict_of(session, results.results, before)
     return results
+
+
+def _command(action: Action, session: Session) -> Command:
+    """Looked up when its turn comes, because an action before it may have loaded it from a package."""
+    command = session.commands.get(action.name)
+    if command is not None:
+        return command
+
+    def missing(*_: Any, **__: Any) -> None:
+        raise CommandError(
+            [Mistake(action.place, f"{action.name!r} was not registered by the actions before it", "load its package first")]
+        )
+
+    return Command(action.name, missing, "A command that is not there.", Policy(retry_safe=False))
 
 
 def verdict_of(session: Session, results: Iterable[ActionResult], first_run: int = 0) -> Verdict:
@@ -156,13 +182,17 @@ def verdict_of(session: Session, results: Iterable[ActionResult], first_run: int
     for run in session.all_runs[first_run:]:
         verdicts.append(judge(run.totals(), run.end(), run.health(), max_failure_rate=run.max_failure_rate))
     for result in results:
-        nested = result.value if isinstance(result.value, list) else [result.value]
-        verdicts.extend(one.verdict for one in nested if isinstance(one, Results))
+        verdicts.extend(nested.verdict for nested in _nested(result.value))
         if result.error is not None:
             text = str(result.error) if isinstance(result.error, LoadflowError) else f"{type(result.error).__name__}: {result.error}"
             kind = VerdictKind.FAILED if isinstance(result.error, CircuitOpenError) else VerdictKind.ERROR
             verdicts.append(Verdict(kind, (f"{result.action.name} failed: {Redactor().text(text)}",)))
     return worst(verdicts)
+
+
+def _nested(value: Any) -> list[Results]:
+    """The results of nested scripts in what a command returned."""
+    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Results)]
 
 
 def call(command: Command, action: Action) -> Any:

@@ -58,6 +58,8 @@ class Redactor:
             re.IGNORECASE | re.MULTILINE,
         )
         self._bearer = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{4,}", re.IGNORECASE)
+        # a URL's user and password, as in a database's URL; a password may hold "@", its last one ends it
+        self._userinfo = re.compile(r"(?P<user>\b[a-z][a-z0-9+.-]*://[^\s/?#:@\"']*:)[^\s/?#\"']+@", re.IGNORECASE)
         self._values: dict[str, None] = {}
         self._known: re.Pattern[str] | None = None
         for value in values:
@@ -106,6 +108,7 @@ class Redactor:
             if self._known is None:
                 self._known = re.compile("|".join(re.escape(value) for value in sorted(self._values, key=len, reverse=True)))
             text = self._known.sub(MASK, text)
+        text = self._userinfo.sub(rf"\g<user>{MASK}@", text)
         text = self._bearer.sub(rf"\1 {MASK}", text)
         return self._in_text.sub(_keep_name, text)
 

@@ -7,23 +7,25 @@ is one default session per process, for interactive use.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from loadflow.engine.command import Command
+from loadflow.engine.guard import Guard
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
+from loadflow.engine.reliability.budget_watch import InstalledBudget
 from loadflow.engine.reliability.conditioner import NetworkConditioner
-from loadflow.engine.reliability.guard import Guard
 from loadflow.engine.resolve.variables import Variables
 
-__all__ = ["RUNS_DIR_VARIABLE", "Observer", "Session", "current_session", "use_session"]
+__all__ = ["PACKAGES_VARIABLE", "RUNS_DIR_VARIABLE", "Observer", "Session", "current_session", "use_session"]
 
 RUNS_DIR_VARIABLE = "LOADFLOW_RUNS_DIR"
+PACKAGES_VARIABLE = "LOADFLOW_ALLOWED_PACKAGES"  # names, separated by commas
 
 
 class Observer:
@@ -51,8 +53,10 @@ class Session:
     """One script run's state.
 
     `runs` are the runs that summaries and reports speak of: those since the last LD_clear_records. `all_runs` also has the
-    cleared ones, because a verdict can't be cleared. Relative report names are written below `report_dir`. `guard` and `network`
-    hold for every load that starts while they are installed.
+    cleared ones, because a verdict can't be cleared. Relative report names are written below `report_dir`.
+    `allowed_packages` are those that scripts may load, with their submodules, besides those that LOADFLOW_ALLOWED_PACKAGES
+    names. `guard` says what scripts may reach: see `loadflow.engine.guard`. `budget` and `network` hold for every load that
+    starts while they are installed.
     """
 
     def __init__(
@@ -65,6 +69,8 @@ class Session:
         variables: Mapping[str, Any] | None = None,
         observers: Iterable[Observer] = (),
         own_commands: Mapping[str, Command] | None = None,
+        allowed_packages: Iterable[str] = (),
+        guard: Guard | None = None,
     ) -> None:
         self.name = name
         self.label = label
@@ -74,10 +80,14 @@ class Session:
         self.variables.register_many(variables or {})
         self.observers = list(observers)
         self.own_commands: dict[str, Command] = dict(own_commands or {})
+        self.allowed_packages = set(allowed_packages)
+        self.guard = guard or Guard()
         self.runs: list[Run] = []
         self.all_runs: list[Run] = []
-        self.guard: Guard | None = None
+        self.budget: InstalledBudget | None = None
         self.network: NetworkConditioner | None = None
+        self._at_end = ExitStack()
+        self._scripts = 0
 
     @property
     def commands(self) -> dict[str, Command]:
@@ -87,6 +97,36 @@ class Session:
         from loadflow.engine.script.builtin_functions import BUILTINS
 
         return {**BUILTINS, **TABLE, **self.own_commands}
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What `${env.NAME}` means in this session."""
+        return self.guard.environment(os.environ)
+
+    def may_load(self, package: str) -> bool:
+        """Whether scripts may load `package`: it or a package that it is in was allowed."""
+        named = os.environ.get(PACKAGES_VARIABLE, "").split(",")
+        allowed = self.allowed_packages | {name.strip() for name in named if name.strip()}
+        return any(package == one or package.startswith(f"{one}.") for one in allowed)
+
+    def at_end(self, close: Callable[[], object]) -> None:
+        """Call `close` when the script that is running now is over; with none running, when the session is closed."""
+        self._at_end.callback(close)
+
+    @contextmanager
+    def script(self) -> Iterator[None]:
+        """A script runs inside of the block; scripts nested in it open further ones."""
+        self._scripts += 1
+        try:
+            yield
+        finally:
+            self._scripts -= 1
+            if self._scripts == 0:
+                self.close()
+
+    def close(self) -> None:
+        """End what the session's scripts have started and left running."""
+        self._at_end.close()
 
     def keep(self, run: Run) -> None:
         self.runs.append(run)

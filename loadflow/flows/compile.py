@@ -36,7 +36,7 @@ def compile_script(script: Any, *, session: Session | None = None, name: str | N
 
     `script`: a Script, a document (a list or a mapping), JSON text of one, or the path of a file. Raises ScriptError with
     every mistake in it. Each call of the flow runs in `session`; None: in a new one for each call, which knows the own
-    commands of the session that is current now, and nothing else of it.
+    commands and the allowed packages of the session that is current now, and nothing else of it.
 
     Called, the flow returns its `Results` when the verdict is passed, and raises NotPassed (which holds them) or Interrupted
     when it is not; `results_of(flow(return_state=True))` gives the results of both.
@@ -45,10 +45,11 @@ def compile_script(script: Any, *, session: Session | None = None, name: str | N
     4
     """
     own_commands = dict(current_session().own_commands)
-    checked = checked_script(script, session or Session(own_commands=own_commands), name or "")
+    allowed = frozenset(current_session().allowed_packages)
+    checked = checked_script(script, session or Session(own_commands=own_commands, allowed_packages=allowed), name or "")
 
     def run() -> State[Any]:
-        return run_in_flow(checked, session or Session(name=checked.name, own_commands=own_commands))
+        return run_in_flow(checked, session or Session(name=checked.name, own_commands=own_commands, allowed_packages=allowed))
 
     label = session.label if session else ""
     return _flow(run, name or checked.name, run_name=label or None)

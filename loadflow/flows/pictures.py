@@ -33,7 +33,8 @@ def markdown_charts(run: Run, latency: Latency) -> str:
 def standalone(chart: Chart) -> str:
     """The chart as an SVG document of its own."""
     start, inside = str(chart.drawing).split(">", 1)
-    start = start.replace("<svg ", '<svg xmlns="http://www.w3.org/2000/svg" ', 1)
+    _, _, width, height = start.split('viewBox="', 1)[1].split('"', 1)[0].split()
+    start = start.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" ', 1)
     return f'{start}><style>{STYLE}</style><rect class="ground" width="100%" height="100%"/>{inside}'
 
 

@@ -52,6 +52,7 @@ def run_script(
         runs_dir=runs_dir or None,
         variables=variables,
         own_commands=current_session().own_commands,
+        allowed_packages=current_session().allowed_packages,
     )
     try:
         checked = checked_script(_the_one(script, script_path), session)

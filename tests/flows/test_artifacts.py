@@ -54,7 +54,7 @@ def test_every_chart_is_a_well_formed_image_of_its_own(run: Run) -> None:
     assert len(images) == 3
     for image in images:
         root = ET.fromstring(base64.b64decode(image))
-        assert root.tag == "{http://www.w3.org/2000/svg}svg"
+        assert (root.tag, root.get("width"), root.get("height")) == ("{http://www.w3.org/2000/svg}svg", "560", "230")
         assert root.find("{http://www.w3.org/2000/svg}style") is not None
 
 

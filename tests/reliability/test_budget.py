@@ -18,7 +18,7 @@ from loadflow import CircuitOpenError, FailureBudget
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.reliability.budget import SLOTS
-from loadflow.engine.reliability.guard import BudgetWatch
+from loadflow.engine.reliability.budget_watch import BudgetWatch
 from loadflow.errors import LoadflowError
 
 events = st.lists(st.tuples(st.floats(0, 40), st.booleans()), max_size=200).map(lambda found: sorted(found, key=lambda one: one[0]))

@@ -117,7 +117,7 @@ def test_a_failed_attempt_that_a_retry_replaced_fails_nothing(tmp_path: Path) ->
     assert set(results(document([run], tmp_path)).values()) == {""}
     root = document([run], tmp_path, per_request=True)
     assert results(root) == {"loadflow verdict": "", "GET /items #1": "", "POST login #2": "skipped", "POST login #3": ""}
-    assert root.find(".//skipped").get("message") == 'tried again after status: status 503, "busy"'
+    assert root.find(".//skipped").get("message") == 'to be tried again: status: status 503, "busy"'
 
 
 def test_one_case_per_request_to_the_letter(tmp_path: Path) -> None:

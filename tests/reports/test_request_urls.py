@@ -24,6 +24,7 @@ HOST = "http://shop.test"
         ([{"request_url": "http://me:pw@a.test/x", "name": "x"}], "x", "http://a.test/x"),
         ([{"request_url": "/a", "name": "x"}, {"request_url": "/b", "name": "x"}], "x", "x"),
         ([{"request_url": "/a", "name": "x"}, {"request_url": "/b", "name": "${faker.word}"}], "x", "http://shop.test/a"),
+        ([{"request_url": "/a", "name": "n ${faker.word}"}, {"request_url": "/b", "name": "${var.known}"}], "n 1", "http://shop.test/a"),
         ([{"request_url": "/a", "name": "x", "method": "POST"}], "x", "x"),
         ([{"request_url": "/a", "name": "ab${faker.word}ba"}], "aba", "aba"),
         ([{"request_url": "${var.***", "name": "x"}], "x", "${var.***"),

@@ -31,7 +31,7 @@ from loadflow.engine.records.run import Run, SnapshotLog
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.redact import Redactor
-from loadflow.engine.reliability.guard import FLUSH_S, BudgetWatch
+from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
 from loadflow.engine.reports.html import write_html_report
 from loadflow.engine.session import Session, current_session
 from loadflow.errors import CommandError, EngineError, Interrupted, Mistake, RunError
@@ -76,9 +76,9 @@ def start_test(
     if load_shape is not None and test_time == 60:
         del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
     session = current_session()
-    asked = build_plan(arguments, session.variables, os.environ)
+    asked = build_plan(arguments, session.variables, session.environment)
     _refuse_taken_port(asked.plan.web_ui)
-    plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.guard else None)
+    plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
     run = _new_run(session, plan, asked.label, asked.processes, asked.max_failure_rate)
     session.keep(run)
     return _Load(session, run, plan, asked.processes).run()
@@ -93,8 +93,8 @@ class _Load:
         self._plan = plan
         self._shards = shards
         self._follower = Follower(run, shards, plan.duration_s)
-        self._guard = session.guard
-        self._budget = BudgetWatch(session.guard.budget, range(shards)) if session.guard else None
+        self._installed = session.budget
+        self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
         if self._budget is not None:
             self._follower.on_rows = self._budget.rows
         self._snapshots = SnapshotLog(run)
@@ -143,8 +143,8 @@ class _Load:
             return
         self._trip = reason
         engine.stop()
-        if self._guard is not None and self._guard.on_trip is not None:
-            self._guard.on_trip()
+        if self._installed is not None and self._installed.on_trip is not None:
+            self._installed.on_trip()
 
     def _take(self, message: Ready | Tick | Flush | Done | Failed | SupervisorEnd, engine: Engine) -> None:
         match message:

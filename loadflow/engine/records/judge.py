@@ -137,7 +137,7 @@ def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...
         found.append(
             Warning_(
                 "retries",
-                f"{retries:,} hits are retries of a failed attempt.",
+                f"{retries:,} {'hit is a retry' if retries == 1 else 'hits are retries'} of a failed attempt.",
                 "Each attempt is counted; only the last one decides the verdict.",
             )
         )

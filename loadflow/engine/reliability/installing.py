@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from loadflow.engine.reliability.budget import FailureBudget
+from loadflow.engine.reliability.budget_watch import InstalledBudget
 from loadflow.engine.reliability.conditioner import NetworkConditioner
-from loadflow.engine.reliability.guard import Guard
 from loadflow.engine.session import current_session
 
 __all__ = [
@@ -42,13 +42,13 @@ def install_failure_budget(
     >>> uninstall_failure_budget()
     """
     budget = FailureBudget(threshold, window_seconds, min_samples)
-    current_session().guard = Guard(budget, runner_quit_callback)
+    current_session().budget = InstalledBudget(budget, runner_quit_callback)
     return budget
 
 
 def uninstall_failure_budget() -> None:
     """Loads that start from now on run without a budget; a load that runs keeps the one it started with."""
-    current_session().guard = None
+    current_session().budget = None
 
 
 def install_network_conditioner(

@@ -105,7 +105,7 @@ def _figures(one: SeriesSummary, totals: SeriesTotals) -> str:
 
 
 class HitCases:
-    """One case per hit, streamed. An attempt that a retry replaced and that failed is skipped: it decides nothing."""
+    """One case per hit, streamed. A failed attempt that was to be tried again is skipped: it decides nothing."""
 
     def __init__(self, run: Run) -> None:
         self._hits = RunHits(run)
@@ -156,4 +156,4 @@ def _failed(error: ErrorText) -> str:
 
 
 def _retried(error: ErrorText) -> str:
-    return f'><skipped message="{xml_attribute(f"tried again after {error.outcome.label}: {error.text}")}"/></testcase>\n'
+    return f'><skipped message="{xml_attribute(f"to be tried again: {error.outcome.label}: {error.text}")}"/></testcase>\n'

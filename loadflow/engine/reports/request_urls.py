@@ -39,7 +39,9 @@ class RequestUrls:
             known = _known(template, variables)
             url = known if "://" in known or known.startswith("${") else host.rstrip("/") + "/" + known.lstrip("/") if host else known
             url = re.sub(r"^(https?://)[^/?#@]*@", r"\1", url)
-            self._steps.append((str(step.get("method", "")).upper(), _shapes(step.get("name"), template), url[:LONGEST]))
+            name = step.get("name")
+            shapes = _shapes(None if name is None else _known(str(name), variables), known)
+            self._steps.append((str(step.get("method", "")).upper(), shapes, url[:LONGEST]))
 
     def url(self, series: SeriesName) -> str:
         """The name itself where the plan's steps give no URL for it, or several."""
@@ -58,10 +60,10 @@ def _known(template: str, variables: Mapping[str, Any]) -> str:
     return str(compiled.value) if compiled.is_static else template
 
 
-def _shapes(name: Any, url: str) -> list[list[str]]:
+def _shapes(name: str | None, url: str) -> list[list[str]]:
     """What the names of a step's hits look like: the fixed parts, with anything between them."""
     if name is not None:
-        return [_fixed_parts(str(name))]
+        return [_fixed_parts(name)]
     # as the engine names a step without a name: its path, and the host before it where there are several
     origin = ORIGIN.match(url)
     path = re.split(r"[?#]", url[origin.end() :] if origin else url, maxsplit=1)[0] or "/"

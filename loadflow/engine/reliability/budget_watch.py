@@ -12,14 +12,14 @@ from loadflow.engine.records.hitlog import Rows
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.reliability.budget import FailureBudget
 
-__all__ = ["FLUSH_S", "BudgetWatch", "Guard"]
+__all__ = ["FLUSH_S", "BudgetWatch", "InstalledBudget"]
 
 FLUSH_S = 0.2  # how often the engines give rows away while a budget is installed: it must stop a load within a second
 BIN_NS = 10_000_000  # hits that ended in the same hundredth of a second are counted together
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class InstalledBudget:
     """A budget as a session has it installed. `on_trip` is called once per load that the budget ends."""
 
     budget: FailureBudget

@@ -1,0 +1,208 @@
+"""What scripts of clients can't reach: the environment, files outside of the root, commands that are not open."""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadflow.engine.commands import TABLE
+from loadflow.engine.control.client import ControlError
+from loadflow.engine.execute import execute_action, load_script
+from loadflow.engine.guard import REPORT_NAMES, Guard, is_path_argument
+from loadflow.engine.script.arguments import FILES
+from loadflow.engine.script.model import StartTest
+from loadflow.engine.session import Session, use_session
+from loadflow.errors import ScriptError
+from tests.control.serving import client_of, load, serving
+from tests.targets.fixture import Target
+
+STEP = {"method": "get", "request_url": "http://127.0.0.1:1/"}
+
+
+def a_test(step: dict[str, Any] | None = None, **keys: Any) -> list[Any]:
+    return ["LD_start_test", {"user_detail_dict": {"user": "http_user"}, "tasks": [{**STEP, **(step or {})}], **keys}]
+
+
+OUT = "/etc/passwd"
+PATHS = [
+    ("a source", ["LD_register_csv_source", {"name": "a", "file_path": OUT}], "file_path"),
+    ("a source by position", ["LD_register_csv_source", ["a", OUT]], "arguments[1]"),
+    ("a source of several", ["LD_register_csv_sources", {"sources": [{"name": "a", "file_path": OUT}]}], "sources[0].file_path"),
+    ("a source of a test", a_test(csv_sources=[{"name": "a", "file_path": OUT}]), "csv_sources[0].file_path"),
+    ("a way out by ..", ["LD_register_csv_source", {"name": "a", "file_path": "../../etc/passwd"}], "file_path"),
+    ("a way out and in again", ["LD_register_csv_source", {"name": "a", "file_path": "sub/../../x"}], "file_path"),
+    ("a link that leads out", ["LD_register_csv_source", {"name": "a", "file_path": "link/passwd"}], "file_path"),
+    ("a path that is not known yet", ["LD_register_csv_source", {"name": "a", "file_path": "${var.x}"}], "file_path"),
+    ("a NUL", ["LD_register_csv_source", {"name": "a", "file_path": "a\0b"}], "file_path"),
+    ("a file of actions", ["LD_execute_files", {FILES: ["in.json", OUT]}], f"{FILES}[1]"),
+    ("a file of actions by position", ["LD_execute_files", [[OUT]]], "arguments[0][0]"),
+    ("a report", ["LD_generate_html_report", {"html_name": "../report"}], "html_name"),
+    ("a report with a whole path", ["LD_generate_summary_report", {"report_name": "/tmp/report"}], "report_name"),
+    ("a report through a link", ["LD_generate_html_report", ["link/report"]], "arguments[0]"),
+    ("an upload", a_test({"files": {"f": OUT}}), "tasks[0].files.f"),
+    ("an upload as an object", a_test({"files": {"f": {"path": OUT}}}), "tasks[0].files.f"),
+    ("an upload of a list", a_test({"files": [{"field": "f", "path": OUT}]}), "tasks[0].files[0]"),
+    (
+        "an upload that an answer names",
+        a_test({"files": {"f": "${var.x}"}, "extract": [{"var": "x", "from": "status_code"}]}),
+        "tasks[0].files.f",
+    ),
+    ("a certificate", a_test({"cert": OUT}), "tasks[0].cert"),
+    ("a certificate and its key", a_test({"cert": ["in.pem", OUT]}), "tasks[0].cert[1]"),
+    ("a certificate by its other name", a_test({"client_cert": OUT}), "tasks[0].client_cert"),
+    ("whom to trust", a_test({"verify": OUT}), "tasks[0].verify"),
+    (
+        "steps of a scenario",
+        ["LD_start_test", {"user_detail_dict": {}, "tasks": {"mode": "sequence", "tasks": [{**STEP, "verify": OUT}]}}],
+        "tasks.tasks[0].verify",
+    ),
+    (
+        "steps by method",
+        ["LD_start_test", {"user_detail_dict": {}, "tasks": {"get": {"request_url": STEP["request_url"], "cert": OUT}}}],
+        "tasks.get.cert",
+    ),
+    ("a nested script", ["LD_execute_action", {"action_list": [["LD_register_csv_source", ["a", OUT]]]}], "action_list[0].arguments[1]"),
+    (
+        "a nested document",
+        ["LD_execute_action", [{"load_density": [["LD_generate_html_report", ["/x"]]]}]],
+        "arguments[0].load_density[0].arguments[0]",
+    ),
+    ("a web UI for everybody", a_test(web_ui_dict={"host": "0.0.0.0", "port": 8089}), "web_ui_dict.host"),
+]
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "root"
+    folder.mkdir()
+    (folder / "link").symlink_to("/etc")
+    (folder / "in.csv").write_text("name\nann\n")
+    (folder / "in.json").write_text('[["print", ["hello"]]]')
+    (folder / "in.pem").write_text("x")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+def guarded(root: Path, **limits: Any) -> Session:
+    return Session(runs_dir=root / "runs", report_dir=root, guard=Guard(root, **limits))
+
+
+@pytest.mark.parametrize(("what", "action", "place"), PATHS, ids=[row[0] for row in PATHS])
+def test_no_file_outside_of_the_root_is_touched(root: Path, what: str, action: list[Any], place: str) -> None:
+    with pytest.raises(ScriptError) as refused:
+        load_script([action], session=guarded(root))
+    (mistake,) = refused.value.mistakes
+    assert mistake.place == f"actions[0].{place}"
+    assert "root:" not in str(refused.value)
+
+
+INSIDE = [
+    ["LD_register_csv_source", {"name": "a", "file_path": "in.csv"}],
+    ["LD_register_csv_source", ["a", "sub/../in.csv"]],
+    ["LD_execute_files", [["in.json"]]],
+    ["LD_generate_html_report", ["sub/report"]],
+    a_test({"verify": True}),
+    a_test({"verify": "in.pem", "cert": "in.pem", "files": {"f": {"content": "/etc/passwd"}}, "json": None}),
+    a_test({"json": {"file_path": OUT, "files": [OUT], "cert": OUT}}),
+    a_test(web_ui_dict={"port": 8089}),
+]
+
+
+@pytest.mark.parametrize("action", INSIDE, ids=str)
+def test_files_inside_of_the_root_are_open(root: Path, action: list[Any]) -> None:
+    (root / "sub").mkdir()
+    load_script([action], session=guarded(root))
+
+
+def test_a_whole_path_inside_of_the_root_is_open(root: Path) -> None:
+    load_script([["LD_register_csv_source", ["a", str(root / "in.csv")]]], session=guarded(root))
+
+
+def test_a_database_url_is_closed_under_a_root(root: Path) -> None:
+    with pytest.raises(ScriptError, match="a database URL is not open to scripts here"):
+        load_script([["LD_list_runs", {"url": "sqlite:////tmp/other.db"}]], session=guarded(root))
+
+
+def test_without_a_guard_everything_is_open(root: Path) -> None:
+    load_script([["LD_register_csv_source", ["a", OUT]], ["LD_generate_html_report", ["/tmp/x"]]], session=Session())
+
+
+# Arguments of the table that hold no path. A new argument belongs here or is known to the guard: that is what this list is for.
+NO_PATHS = {
+    *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "web_ui_dict")),
+    *("action_list", "name", "value", "variables", "cycle", "mode", "seed", "package", "host", "port", "framed", "token", "settings"),
+    *("threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
+    *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
+}
+KNOWN = {"tasks", "csv_sources", "sources", "web_ui_dict", "url"}
+
+
+@pytest.mark.parametrize("command", TABLE.values(), ids=TABLE)
+def test_the_guard_knows_every_argument_of_every_command(command: Any) -> None:
+    names = set(command.arguments.model_fields) if command.arguments else set(inspect.signature(command.function).parameters)
+    unknown = {name for name in names if name not in NO_PATHS | KNOWN | REPORT_NAMES and not is_path_argument(name)}
+    assert not unknown, "say in guard.py that they hold paths, or here that they don't"
+
+
+def test_files_of_actions_are_under_the_same_guard(root: Path) -> None:
+    (root / "bad.json").write_text('[["LD_register_csv_source", ["a", "/etc/passwd"]]]')
+    with use_session(guarded(root)):
+        results = execute_action([["LD_execute_files", [["bad.json"]]]])
+    assert "outside of the folder" in str(results.results[0].error)
+
+
+ENV = [
+    ("in a step", a_test({"headers": {"X": "a ${env.SECRET_THING} b"}}), "tasks[0].headers.X"),
+    ("in a variable", ["LD_register_variable", {"name": "a", "value": {"deep": ["${ ENV.SECRET_THING }"]}}], "value.deep[0]"),
+    ("in a builtin's argument", ["print", ["${env.SECRET_THING}"]], "arguments[0]"),
+    ("in a nested script", ["LD_execute_action", [[["print", ["${env.SECRET_THING}"]]]]], "arguments[0][0].arguments[0]"),
+]
+
+
+@pytest.mark.parametrize(("what", "action", "place"), ENV, ids=[row[0] for row in ENV])
+def test_the_environment_is_closed_but_for_what_is_allowed(
+    root: Path, monkeypatch: pytest.MonkeyPatch, what: str, action: list[Any], place: str
+) -> None:
+    monkeypatch.setenv("SECRET_THING", "xyzzy")
+    with pytest.raises(ScriptError) as refused:
+        load_script([action], session=guarded(root, env=frozenset({"OPEN_THING"})))
+    assert f"actions[0].{place}" in [mistake.place for mistake in refused.value.mistakes]
+    assert "xyzzy" not in str(refused.value)
+    load_script([action], session=guarded(root, env=frozenset({"SECRET_THING"})))
+
+
+def test_a_client_reaches_what_the_host_allowed_and_nothing_else(root: Path, monkeypatch: pytest.MonkeyPatch, target: Target) -> None:
+    target.reset()
+    monkeypatch.setenv("OPEN_THING", "shown")
+    monkeypatch.setenv("SECRET_THING", "xyzzy")
+    with serving(root, root=root, allow_env=["OPEN_THING"]) as server, client_of(server) as client:
+        script = [load(f"{target.url}/ok", step={"headers": {"X-Thing": "${env.OPEN_THING}"}}), ["LD_generate_html_report", ["mine"]]]
+        result = client.follow(client.start(script))
+        assert result["verdict"]["verdict"] == "passed", result
+        assert {record.header("X-Thing") for record in target.records()} == {"shown"}
+        assert (root / "mine.html").exists()
+        for action in (
+            load(f"{target.url}/ok", step={"headers": {"X-Thing": "${env.SECRET_THING}"}}),
+            ["LD_start_socket_server", {"port": 0}],
+            ["LD_add_package_to_executor", ["os"]],
+            ["LD_execute_action", [[["LD_start_socket_server"]]]],
+            ["LD_register_csv_source", ["a", "/etc/passwd"]],
+        ):
+            with pytest.raises(ControlError) as refused:
+                client.start([action])
+            assert refused.value.kind == "script"
+            assert "xyzzy" not in str(refused.value)
+
+
+def test_own_commands_of_the_host_are_closed_unless_allowed(root: Path) -> None:
+    from tests.control.serving import gate_session
+
+    session, _reached, gate = gate_session(root)
+    gate.set()
+    with serving(root, session=session) as server, client_of(server) as client, pytest.raises(ControlError, match="is no command"):
+        client.start([["wait_here"]])
+    with serving(root, session=session, allow_commands=["wait_here"]) as server, client_of(server) as client:
+        assert client.follow(client.start([["wait_here"]]))["ok"]
