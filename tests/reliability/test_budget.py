@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from loadflow.engine.reliability.guard import BudgetWatch
 
 from loadflow import CircuitOpenError, FailureBudget
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.reliability.budget import SLOTS
+from loadflow.engine.reliability.budget_watch import BudgetWatch
 from loadflow.errors import LoadflowError
 
 events = st.lists(st.tuples(st.floats(0, 40), st.booleans()), max_size=200).map(lambda found: sorted(found, key=lambda one: one[0]))

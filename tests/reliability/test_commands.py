@@ -73,28 +73,28 @@ def test_a_mistake_is_told_before_anything_runs(name: str, arguments: Any, told:
 def test_python_gets_the_objects(session: Session) -> None:
     budget = loadflow.install_failure_budget(threshold=0.5, window_seconds=5, min_samples=3, runner_quit_callback=lambda: None)
     assert isinstance(budget, FailureBudget)
-    assert session.guard is not None
-    assert session.guard.budget is budget
+    assert session.budget is not None
+    assert session.budget.budget is budget
     assert loadflow.install_network_conditioner(5, 1, 0.5, "x") == NetworkConditioner(5, 1, 0.5, "x") == session.network
 
 
 def test_a_second_one_replaces_the_first_and_uninstalling_twice_does_no_harm(session: Session) -> None:
     first, second = loadflow.install_failure_budget(), loadflow.install_failure_budget()
-    assert session.guard is not None
-    assert session.guard.budget is second is not first
+    assert session.budget is not None
+    assert session.budget.budget is second is not first
     for _ in range(2):
         loadflow.uninstall_failure_budget()
         loadflow.uninstall_network_conditioner()
-        assert (session.guard, session.network) == (None, None)
+        assert (session.budget, session.network) == (None, None)
 
 
 def test_sessions_do_not_see_each_others(session: Session) -> None:
     loadflow.install_failure_budget()
     with use_session(Session()) as other:
-        assert (other.guard, other.network) == (None, None)
+        assert (other.budget, other.network) == (None, None)
         value(["LD_install_network_conditioner", {"latency_ms": 5}])
         loadflow.uninstall_failure_budget()
-    assert session.guard is not None
+    assert session.budget is not None
     assert session.network is None
 
 

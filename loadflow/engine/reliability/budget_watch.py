@@ -30,7 +30,8 @@ class BudgetWatch:
     """Counts hits in the order they ended, whichever process told of them first, and says when the budget is breached.
 
     A moment is counted once every process has told of all its hits up to it; else one process's failures would be judged
-    without the successes of another. Attempts that a retry replaced do not count, as in the verdict.
+    without the successes of another. Attempts that a retry replaced do not count, as in the verdict. A new watch makes its
+    budget whole again.
     """
 
     def __init__(self, budget: FailureBudget, shards: Sequence[int]) -> None:
@@ -39,11 +40,11 @@ class BudgetWatch:
         self._pending: dict[int, list[int]] = {}
         self._origin_s = 0.0
         self.breach = ""
+        budget.reset()
 
     def start(self, origin_ns: int) -> None:
-        """The load starts now, at `origin_ns` on the monotonic clock: the budget is whole again."""
+        """The load starts now, at `origin_ns` on the monotonic clock."""
         self._origin_s = origin_ns / 1e9
-        self._budget.reset()
 
     def rows(self, shard: int, rows: Rows) -> None:
         """Take rows; they count from the next `until` on."""

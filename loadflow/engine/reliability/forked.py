@@ -62,7 +62,7 @@ class ForkedCall:
         sys.stderr.flush()
         self._what = what
         self._parent = os.getpid()
-        self._buffer = b""
+        self._buffer = bytearray()
         self._status: int | None = None
         self._pipe, to_parent = os.pipe()
         self._pid = os.fork()
@@ -120,7 +120,8 @@ class ForkedCall:
         end = LENGTH.size + LENGTH.unpack_from(self._buffer)[0]
         if len(self._buffer) < end:
             return None
-        data, self._buffer = self._buffer[LENGTH.size : end], self._buffer[end:]
+        data = bytes(self._buffer[LENGTH.size : end])
+        del self._buffer[:end]
         try:
             return pickle.loads(data)
         except Exception as error:  # noqa: BLE001  whatever the class of the result does when it is made again
