@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import http.server
 import json
 import ssl
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -316,3 +318,49 @@ def test_a_value_without_a_way_to_be_sent_is_a_failure_and_nothing_is_sent(user:
     assert [hit.outcome for hit in done.hits] == [Outcome.TEMPLATE, Outcome.EXTRACT, Outcome.TEMPLATE, Outcome.OK, Outcome.TEMPLATE]
     assert "${var.later}" in done.error_text("still not there")
     assert "line break" in done.error_text("line break")
+
+
+@pytest.fixture
+def asks_for_certificates(tmp_path: Path) -> Iterator[tuple[str, Path]]:
+    """The URL of a server that lets in only clients with a certificate of its authority, and the folder of the files."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    client = authority.issue_cert("client@loadflow.test")
+    client.cert_chain_pems[0].write_to_path(tmp_path / "client.pem")
+    client.private_key_pem.write_to_path(tmp_path / "client.key")
+    client.private_key_and_cert_chain_pem.write_to_path(tmp_path / "both.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    authority.configure_trust(context)
+    context.verify_mode = ssl.CERT_REQUIRED
+
+    class Answer(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *args: object) -> None:
+            """Quiet."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+    server.handle_error = lambda *of: None  # type: ignore[method-assign]  # refused handshakes are what is tested
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"https://127.0.0.1:{server.server_address[1]}/", tmp_path
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_client_certificates_are_shown_as_a_pair_or_in_one_file(user: str, asks_for_certificates: tuple[str, Path], tmp_path: Path) -> None:
+    url, folder = asks_for_certificates
+    trusted: dict[str, Any] = {"verify": str(folder / "ca.pem")}
+    steps = [
+        get(url, name="pair", cert=[str(folder / "client.pem"), str(folder / "client.key")], **trusted),
+        get(url, name="one file", client_cert=str(folder / "both.pem"), **trusted),
+        get(url, name="none", **trusted),
+    ]
+    done = load(tmp_path, steps, user=user)
+    assert {hit.name: hit.outcome for hit in done.hits} == {"pair": Outcome.OK, "one file": Outcome.OK, "none": Outcome.TLS}
