@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from loadflow.cli.command_examples import EXAMPLES
+
 if TYPE_CHECKING:
     from loadflow.engine.command import Command, Policy
 
@@ -98,14 +100,28 @@ def markdown(table: Iterable[Command], builtins: Iterable[Command]) -> str:
         'An action is `["NAME"]`, `["NAME", {parameters}]` or `["NAME", [values in order]]`; a third element sets the policy of this one',
         'action: `{"retries": 2, "retry_delay_seconds": 1, "timeout_seconds": 60, "on_error": "continue"}`.',
         "",
-        "| command | parameters (`=` default) | policy | what it does |",
-        "|---|---|---|---|",
+        "| command | parameters (`=` default) | returns | policy | what it does |",
+        "|---|---|---|---|---|",
     ]
+    examples = []
     for command in table:
         parameters = ", ".join(f"`{_parameter(name, default)}`" for name, default in parameters_of(command).items()) or "–"
-        lines.append(f"| `{command.name}` | {_cell(parameters)} | {policy_text(command.policy)} | {_cell(command.summary)} |")
+        example = EXAMPLES[command.name]
+        cells = (f"`{command.name}`", parameters, example.result, policy_text(command.policy), command.summary)
+        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+        examples.append(f"  {json.dumps(example.action, ensure_ascii=False)}")
     names = ", ".join(f"`{command.name}`" for command in builtins)
     lines += [
+        "",
+        "## Examples",
+        "",
+        "One action for each, as it stands in a script.",
+        "",
+        "```json",
+        "[",
+        ",\n".join(examples),
+        "]",
+        "```",
         "",
         "## Builtins",
         "",
