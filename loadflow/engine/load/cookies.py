@@ -12,6 +12,7 @@ from loadflow.engine.load.http_request import HttpRequest
 __all__ = ["Cookies"]
 
 REMEMBERED = 256
+MOST_COOKIES = 300  # of one user; RFC 6265 section 6.1 asks for 50 per domain, and a target may set new ones without end
 
 
 class _Answer:
@@ -40,11 +41,14 @@ class Cookies:
     def store(self, request: HttpRequest, fields: Iterable[tuple[str, str]]) -> None:
         """Take the cookies of a response. Cookies that can't be for its host are refused, as browsers do."""
         self._jar.extract_cookies(_Answer(fields), Request(request.url))  # type: ignore[arg-type]  # the jar asks only for info()
+        while len(self._jar) > MOST_COOKIES:
+            oldest = next(iter(self._jar))
+            self._jar.clear(oldest.domain, oldest.path, oldest.name)
         self._remembered.clear()
         self._volatile = any(cookie.expires is not None for cookie in self._jar)
 
     def header_for(self, request: HttpRequest) -> str:
-        """The value of the Cookie field, the step's own cookies last; "" when there is none."""
+        """The value of the Cookie field; "" when there is none. The step's own cookies come last and replace others of their name."""
         if not len(self._jar):
             return request.cookies
         key = (request.scheme, request.host, request.port, request.target.partition("?")[0])
@@ -55,4 +59,8 @@ class Cookies:
             known = asked.get_header("Cookie") or ""
             if not self._volatile and len(self._remembered) < REMEMBERED:
                 self._remembered[key] = known
-        return "; ".join(part for part in (known, request.cookies) if part)
+        if not request.cookies or not known:
+            return known or request.cookies
+        own = {pair.partition("=")[0].strip() for pair in request.cookies.split(";")}
+        kept = [pair for pair in known.split("; ") if pair.partition("=")[0] not in own]
+        return "; ".join([*kept, request.cookies])

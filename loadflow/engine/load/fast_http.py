@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import errno
 import ssl
-import time
 from functools import lru_cache
 from typing import Any
 
 import gevent
-import gevent.select
 import gevent.socket
 import gevent.ssl
 from certifi import where as ca_bundle
-from geventhttpclient.response import HTTPParseError, HTTPResponse
+from gevent import monkey
+from geventhttpclient.response import HTTPParseError, HTTPProtocolViolationError, HTTPResponse
 
 from loadflow.engine.load.cookies import Cookies
 from loadflow.engine.load.http_reply import HttpReply, status_failure
-from loadflow.engine.load.http_request import HttpRequest, HttpStep, redirected
+from loadflow.engine.load.http_request import HttpRequest, HttpStep, field_bytes
 from loadflow.engine.load.protocol import HitFailure, UserProtocol
+from loadflow.engine.load.redirects import follow
+from loadflow.engine.load.tls_files import load_files
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 
@@ -30,9 +31,9 @@ __all__ = ["FAST_HTTP", "FastHttpClient"]
 
 BLOCK_BYTES = 65_536
 MAX_HEAD_BYTES = 256 * 1024
-MAX_REDIRECTS = 30
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-IDLE_CHECK_S = 0.05  # a connection that was used a moment ago is taken to be open
+# gevent's own poll would go through its event loop; this one is asked without waiting
+_poll = monkey.get_original("select", "poll")
+_READABLE = 1  # POLLIN; errors and hang-ups are told without being asked for
 
 
 class _Parser(HTTPResponse):  # type: ignore[misc]  # geventhttpclient is compiled
@@ -42,7 +43,18 @@ class _Parser(HTTPResponse):  # type: ignore[misc]  # geventhttpclient is compil
         super().__init__(method)
         self.body = bytearray()
         self.too_large = False
+        self.has_more = False  # bytes behind the answer that nobody asked for
         self._left = max_body_bytes
+
+    def _on_message_begin(self) -> None:
+        if self.message_complete and self._is_final:
+            self.has_more = True
+            raise HTTPProtocolViolationError("more than one answer")
+        super()._on_message_begin()
+
+    def _on_message_complete(self) -> None:
+        self._is_final = self.get_code() >= 200
+        super()._on_message_complete()
 
     def _on_body(self, part: bytes) -> None:
         self._left -= len(part)
@@ -53,30 +65,17 @@ class _Parser(HTTPResponse):  # type: ignore[misc]  # geventhttpclient is compil
 
 
 class _Connection:
-    __slots__ = ("socket", "used_s")
+    __slots__ = ("_poll", "socket")
 
     def __init__(self, socket: Any) -> None:
         self.socket = socket
-        self.used_s = 0.0
+        poller = _poll()
+        poller.register(socket.fileno(), _READABLE)
+        self._poll = poller.poll
 
     def is_dead(self) -> bool:
-        """Whether the peer closed it, or said something unasked, while it was idle."""
-        if time.monotonic() - self.used_s < IDLE_CHECK_S:
-            return False
-        try:
-            self.socket._sock.recv(1, gevent.socket.MSG_PEEK | gevent.socket.MSG_DONTWAIT)
-        except (BlockingIOError, ssl.SSLWantReadError):
-            return False
-        except (OSError, ValueError, AttributeError):
-            return self._is_dead_tls()
-        return True
-
-    def _is_dead_tls(self) -> bool:
-        """A TLS socket takes no flags; whether it can be read is as good: nothing is due."""
-        try:
-            return bool(gevent.select.select([self.socket], [], [], 0)[0])
-        except (OSError, ValueError):
-            return True
+        """Whether the peer closed it, or said something unasked, since its last answer: nothing is due now."""
+        return bool(self._poll(0))
 
 
 class FastHttpClient:
@@ -91,15 +90,11 @@ class FastHttpClient:
         """Raises HitFailure; socket errors pass through for the protocol's table."""
         timer = gevent.Timeout.start_new(request.timeout_s)
         try:
-            return self._follow(request)
+            return follow(request, self._exchange)
         except gevent.Timeout as fired:
             if fired is not timer:
                 raise
-            self._forget(request)
             raise HitFailure(Outcome.TIMEOUT, f"no whole answer within {request.timeout_s:g} s") from None
-        except BaseException:
-            self._forget(request)
-            raise
         finally:
             timer.close()
 
@@ -108,37 +103,32 @@ class FastHttpClient:
             connection.socket.close()
         self._connections.clear()
 
-    def _follow(self, request: HttpRequest) -> HttpReply:
-        reply = self._exchange(request)
-        followed = sent = received = 0
-        while request.allow_redirects and reply.status in REDIRECTS and (location := reply.header("location")) is not None:
-            if followed == MAX_REDIRECTS:
-                raise HitFailure(Outcome.REDIRECT, f"more than {MAX_REDIRECTS} redirects", reply)
-            followed += 1
-            sent, received = sent + reply.sent_bytes, received + reply.received_bytes
-            request = redirected(request, reply.status, location)
-            reply = self._exchange(request)
-        if followed:
-            reply.sent_bytes += sent
-            reply.received_bytes += received
-            reply.redirects = followed
-        return reply
-
     def _exchange(self, request: HttpRequest) -> HttpReply:
+        """One request, one answer. After any failure its connection is closed: it is not known to be between two messages."""
         key = _key(request)
         connection = self._connections.get(key)
         if connection is None or connection.is_dead():
             if connection is not None:
                 connection.socket.close()
+                del self._connections[key]
             connection = self._connections[key] = self._connect(request)
-        cookies = self._cookies.header_for(request)
-        head = request.head + b"Cookie: " + cookies.encode("latin-1", "replace") + b"\r\n\r\n" if cookies else request.head + b"\r\n"
-        data = head + request.body if request.body else head
-        parser, received = self._converse(connection, request, data)
-        connection.used_s = time.monotonic()
-        if parser.should_close():
+        try:
+            reply, keep = self._ask(connection, request)
+        except BaseException:
             connection.socket.close()
             del self._connections[key]
+            raise
+        if not keep:
+            connection.socket.close()
+            del self._connections[key]
+        return reply
+
+    def _ask(self, connection: _Connection, request: HttpRequest) -> tuple[HttpReply, bool]:
+        """The answer, and whether the connection can be used again."""
+        cookies = self._cookies.header_for(request)
+        head = request.head + b"Cookie: " + field_bytes(cookies) + b"\r\n\r\n" if cookies else request.head + b"\r\n"
+        data = head + request.body if request.body else head
+        parser, received = self._converse(connection, request, data)
         fields = parser.info()
         if "set-cookie" in fields:
             self._cookies.store(request, fields.items())
@@ -154,7 +144,7 @@ class FastHttpClient:
         )
         if parser.too_large:
             raise HitFailure(Outcome.TOO_LARGE, f"the body is over max_body_bytes ({self._max_body_bytes:,})", reply)
-        return reply
+        return reply, not parser.should_close()
 
     def _converse(self, connection: _Connection, request: HttpRequest, data: bytes) -> tuple[_Parser, int]:
         """Send, then read until the message is complete."""
@@ -172,11 +162,17 @@ class FastHttpClient:
             try:
                 parser.feed(block)
             except HTTPParseError:
+                if parser.has_more:
+                    return parser, received
                 if block:
                     raise
                 # the end of the stream is no error of the protocol where the body has no other end; here it had
-            if parser.message_complete and parser.get_code() >= 200:
-                return parser, received
+            if parser.message_complete:
+                status = parser.get_code()
+                if status >= 200:
+                    return parser, received
+                if status < 100:
+                    raise HitFailure(Outcome.PROTOCOL, f"status {status}")
             if not block:
                 what = "the body was whole" if parser.headers_complete else "an answer" if received == 0 else "the header fields were whole"
                 raise HitFailure(Outcome.CLOSED, f"the connection was closed before {what}")
@@ -214,12 +210,6 @@ class FastHttpClient:
         finally:
             limit.close()
 
-    def _forget(self, request: HttpRequest) -> None:
-        """After a failure no connection of this request can be trusted to be between two messages."""
-        connection = self._connections.pop(_key(request), None)
-        if connection is not None:
-            connection.socket.close()
-
 
 def _key(request: HttpRequest) -> tuple[Any, ...]:
     return request.scheme, request.host, request.port, request.verify, request.cert
@@ -231,10 +221,7 @@ def _tls_context(verify: bool | str, cert: str | tuple[str, str] | None) -> Any:
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-    else:
-        context.load_verify_locations(cafile=ca_bundle() if verify is True else verify)
-    if cert is not None:
-        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert))
+    load_files(context, ca_bundle() if verify is True else verify, cert)
     return context
 
 

@@ -13,6 +13,7 @@ from loadflow.engine.records.outcome import Outcome
 
 __all__ = ["HttpReply", "status_failure"]
 
+GZIP_MAGIC = b"\x1f\x8b"
 CHARSET = re.compile(r"charset=[\"']?([\w.:-]+)", re.IGNORECASE)
 
 
@@ -91,7 +92,7 @@ class HttpReply:
             charset = CHARSET.search(self.header("content-type") or "")
             try:
                 self._text = self.body().decode(charset.group(1) if charset else "utf-8", "replace")
-            except LookupError:
+            except (LookupError, ValueError):  # no charset that we know, or one that can't read past what is wrong, like idna
                 self._text = self.body().decode("utf-8", "replace")
         return self._text
 
@@ -99,6 +100,8 @@ class HttpReply:
         if self._json is None:
             try:
                 self._json = json.loads(self.body())
+            except UnicodeDecodeError:  # in the charset that its header names
+                self._json = json.loads(self.text())
             except RecursionError:
                 raise ValueError("nested too deeply") from None
         return self._json
@@ -125,13 +128,18 @@ class HttpReply:
             raise HitFailure(Outcome.PROTOCOL, f"the body is no valid {encoding}", self) from None
 
     def _inflate_with(self, window_bits: int) -> bytes:
-        inflater = zlib.decompressobj(window_bits)
-        body = inflater.decompress(bytes(self.raw), self.max_body_bytes + 1)
-        if len(body) > self.max_body_bytes:
-            raise HitFailure(Outcome.TOO_LARGE, f"the decoded body is over max_body_bytes ({self.max_body_bytes:,})", self)
-        if not inflater.eof:
-            raise HitFailure(Outcome.CLOSED, "the compressed body ends early", self)
-        return body
+        body = bytearray()
+        rest = bytes(self.raw)
+        while True:
+            inflater = zlib.decompressobj(window_bits)
+            body += inflater.decompress(rest, self.max_body_bytes + 1 - len(body))
+            if len(body) > self.max_body_bytes:
+                raise HitFailure(Outcome.TOO_LARGE, f"the decoded body is over max_body_bytes ({self.max_body_bytes:,})", self)
+            if not inflater.eof:
+                raise HitFailure(Outcome.CLOSED, "the compressed body ends early", self)
+            rest = inflater.unused_data
+            if not rest.startswith(GZIP_MAGIC):  # RFC 1952 section 2.2: a file may have several members
+                return bytes(body)
 
 
 def status_failure(reply: HttpReply) -> tuple[Outcome, str] | None:

@@ -8,30 +8,37 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import SplitResult, urlencode, urljoin, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from requests.utils import requote_uri
 from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
 from loadflow.engine.load.protocol import HitFailure
+from loadflow.engine.load.tls_files import trouble_with
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiled, Compiler, known_text, text_of
 
-__all__ = ["DEFAULT_TIMEOUT_S", "HttpRequest", "HttpStep", "redirected"]
+__all__ = ["DEFAULT_TIMEOUT_S", "HttpRequest", "HttpStep", "field_bytes", "head_of", "place_of"]
 
 DEFAULT_TIMEOUT_S = 60.0
 # RFC 3986: what may stand in a path and query as it is; `%` because it is taken as already encoded
 PLAIN_TARGET = re.compile(r"[!#$%&'()*+,/:;=?@\[\]~\w.-]*", re.ASCII)
-FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\uffff]*")  # RFC 9110 section 5.5: no line breaks, no control characters
+FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\U0010ffff]*")  # RFC 9110 section 5.5: no line breaks, no control characters
 FIELD_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+HOST = re.compile(r"[\w.~-]+|[0-9A-Fa-f:.]+", re.ASCII)  # a name, or an IPv6 address
+SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
+# urlsplit drops line ends and tabs in silence; they are a part of the value and are sent encoded
+UNSPLITTABLE = re.compile(r"[\x00-\x20\x7f]")
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 DEFAULT_HEADERS = {"User-Agent": "loadflow", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
@@ -95,14 +102,25 @@ class HttpStep:
         return {"method": request.method, "url": request.url, "headers": headers, "body": request.body.decode("utf-8", "backslashreplace")}
 
     def _build(self, scope: Scope | None) -> HttpRequest:
+        try:
+            return self._assemble(scope)
+        except UnicodeError as error:
+            raise HitFailure(Outcome.TEMPLATE, f"a value holds a character that can't be sent: {error}") from None
+        except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind, e.g. a number as `params`
+            raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no request: {error}") from None
+
+    def _assemble(self, scope: Scope | None) -> HttpRequest:
         values = {key: _filled(part, scope) for key, part in self._parts.items()}
         url = _absolute(text_of(_filled(self._url, scope)), self._base)
-        scheme, host, port, target = _place(url, values.get("params"))
+        scheme, host, port, target = place_of(url, values.get("params"), Outcome.TEMPLATE)
         body, content_type = _body(values)
-        headers = _headers(values, content_type)
+        headers, own_cookies = _headers(values, content_type, _authorization(values.get("auth"), url))
         timeout = values.get("timeout")
-        connect_s, total_s = (timeout or (None, None)) if isinstance(timeout, list) else (timeout, timeout)
+        connect_s, total_s = timeout if isinstance(timeout, list) else (timeout, timeout)
         total_s = _seconds(total_s, DEFAULT_TIMEOUT_S)
+        verify, cert = _verify(values.get("verify", True)), _cert(values.get("cert"))
+        if trouble := trouble_with(verify, cert):
+            raise HitFailure(Outcome.TEMPLATE, f"{trouble}; name PEM files that can be read")
         return HttpRequest(
             method=self.method,
             scheme=scheme,
@@ -111,13 +129,13 @@ class HttpStep:
             target=target,
             headers=headers,
             body=body,
-            cookies=_cookie_pairs(values.get("cookies")),
+            cookies="; ".join(part for part in (own_cookies, _cookie_pairs(values.get("cookies"))) if part),
             connect_timeout_s=_seconds(connect_s, total_s),
             timeout_s=total_s,
-            verify=_verify(values.get("verify", True)),
-            cert=_cert(values.get("cert")),
+            verify=verify,
+            cert=cert,
             allow_redirects=_flag(values.get("allow_redirects", True)),
-            head=_head(self.method, scheme, host, port, target, headers, body),
+            head=head_of(self.method, scheme, host, port, target, headers, body),
         )
 
 
@@ -130,29 +148,6 @@ def authority(scheme: str, host: str, port: int) -> str:
     return shown if port == (443 if scheme == "https" else 80) else f"{shown}:{port}"
 
 
-def redirected(request: HttpRequest, status: int, location: str) -> HttpRequest:
-    """The request that follows a redirect (RFC 9110 section 15.4), as browsers and `requests` do it.
-
-    303, and 301 and 302 after POST, go on with GET and without a body; credentials stay with the host they were meant for.
-    Raises HitFailure for a place that can't be asked.
-    """
-    url = urljoin(request.url, location)
-    scheme, host, port, target = _place(url, None)
-    headers = list(request.headers)
-    method, body = request.method, request.body
-    if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
-        method, body = "GET", b""
-        headers = [(name, value) for name, value in headers if name.lower() not in ("content-type", "content-length", "transfer-encoding")]
-    cookies = request.cookies
-    if (scheme, host, port) != (request.scheme, request.host, request.port):
-        headers = [(name, value) for name, value in headers if name.lower() not in ("authorization", "host")]
-        cookies = ""
-    head = _head(method, scheme, host, port, target, headers, body)
-    return replace(
-        request, method=method, scheme=scheme, host=host, port=port, target=target, headers=headers, body=body, cookies=cookies, head=head
-    )
-
-
 def _filled(part: Compiled | None, scope: Scope | None) -> Any:
     if part is None:
         return None
@@ -163,22 +158,29 @@ def _filled(part: Compiled | None, scope: Scope | None) -> Any:
 
 
 def _absolute(url: str, base: str | None) -> str:
-    if url.startswith(("http://", "https://")):
+    scheme = SCHEME.match(url)
+    if scheme is not None and scheme.group().lower() in ("http://", "https://"):
         return url
-    if base is None or "://" in url.split("/", 1)[0]:
+    if base is None or scheme is not None:
         raise HitFailure(Outcome.TEMPLATE, f"{url[:100]!r} is no http or https URL; write one, or set `host`")
     return f"{base.rstrip('/')}/{url.lstrip('/')}"
 
 
-def _place(url: str, params: Any) -> tuple[str, str, int, str]:
-    """Scheme, host, port and encoded target of an absolute URL, with `params` added to its query."""
+def place_of(url: str, params: Any, outcome: Outcome) -> tuple[str, str, int, str]:
+    """Scheme, host, port and encoded target of an absolute URL, with `params` added to its query.
+
+    Raises HitFailure, of kind `outcome`, for what can't be asked over HTTP.
+    """
+    url = url.strip()
+    if UNSPLITTABLE.search(url):
+        url = UNSPLITTABLE.sub(lambda match: quote(match.group()), url)
     try:
-        parts: SplitResult = urlsplit(url.strip())
-        host, port = parts.hostname, parts.port
-    except ValueError as error:
-        raise HitFailure(Outcome.TEMPLATE, f"{url[:100]!r} is no URL: {error}") from None
-    if parts.scheme not in ("http", "https") or not host:
-        raise HitFailure(Outcome.REDIRECT, f"{url[:100]!r} can't be asked over HTTP")
+        parts = urlsplit(url)
+        host, port = _host(parts.hostname or ""), parts.port
+    except ValueError as error:  # UnicodeError, of a name that IDNA can't write, is one
+        raise HitFailure(outcome, f"{url[:100]!r} is no URL: {error}") from None
+    if parts.scheme not in ("http", "https"):
+        raise HitFailure(outcome, f"{url[:100]!r} can't be asked over HTTP")
     target = parts.path or "/"
     query = parts.query
     if params:
@@ -188,9 +190,17 @@ def _place(url: str, params: Any) -> tuple[str, str, int, str]:
         target = f"{target}?{query}"
     if not PLAIN_TARGET.fullmatch(target):
         target = requote_uri(target)
-    if not host.isascii():
-        host = host.encode("idna").decode()
-    return parts.scheme, host, port or (443 if parts.scheme == "https" else 80), target
+    return parts.scheme, host, (443 if parts.scheme == "https" else 80) if port is None else port, target
+
+
+@lru_cache(maxsize=1024)
+def _host(host: str) -> str:
+    """As it is looked up. Raises ValueError for what is no host."""
+    if ":" not in host:
+        host = host.encode("idna").decode()  # also refuses labels that are empty or too long
+    if not HOST.fullmatch(host):
+        raise ValueError(f"{host!r} is no host name" if host else "the host is missing")
+    return host
 
 
 def _pairs(fields: Any) -> Pairs:
@@ -234,39 +244,55 @@ def _uploads(files: Any) -> list[RequestField]:
 
 
 def _upload_content(entry: Mapping[str, Any]) -> tuple[bytes, str]:
-    if entry.get("path"):
+    if entry.get("path") is not None:
         path = Path(entry["path"])
         try:
             return path.read_bytes(), path.name
         except OSError as error:
             raise HitFailure(Outcome.TEMPLATE, f"the file {path} can't be read: {error.strerror}") from None
-    if entry.get("content_base64"):
-        return base64.b64decode(entry["content_base64"]), "file"
+    if entry.get("content_base64") is not None:
+        try:
+            return base64.b64decode(text_of(entry["content_base64"]), validate=True), "file"
+        except ValueError as error:
+            raise HitFailure(Outcome.TEMPLATE, f"content_base64 is no Base64: {error}") from None
     return text_of(entry["content"]).encode(), "file"
 
 
-def _headers(values: Mapping[str, Any], content_type: str) -> Pairs:
-    """The default fields, then the script's, which replace defaults of the same name."""
+def _headers(values: Mapping[str, Any], content_type: str, authorization: str) -> tuple[Pairs, str]:
+    """The default fields, then the script's, which replace defaults of the same name; and the script's own Cookie field.
+
+    It is apart because a request has one Cookie field, which the user's jar has a part in (RFC 6265 section 5.4).
+    """
     headers = dict(DEFAULT_HEADERS)
     if content_type:
         headers["Content-Type"] = content_type
-    auth = values.get("auth")
-    if auth is not None:
-        headers["Authorization"] = _authorization(auth)
+    if authorization:
+        headers["Authorization"] = authorization
     own = {name: text_of(value) for name, value in (values.get("headers") or {}).items() if value is not None}
     replaced = {name.lower() for name in own}
     fields = [(name, value) for name, value in headers.items() if name.lower() not in replaced] + list(own.items())
     for name, value in fields:
         if not FIELD_NAME.fullmatch(name) or not FIELD_VALUE.fullmatch(value):
             raise HitFailure(Outcome.TEMPLATE, f"the header {name[:50]!r} holds a line break or another character that can't be sent")
-    return fields
+    if "cookie" not in replaced:
+        return fields, ""
+    cookies = "; ".join(value.strip(" ;") for name, value in fields if name.lower() == "cookie")
+    return [(name, value) for name, value in fields if name.lower() != "cookie"], cookies
 
 
-def _authorization(auth: Mapping[str, Any]) -> str:
-    if str(auth["type"]).lower() == "bearer":
-        return f"Bearer {text_of(auth['token'])}"
-    pair = f"{text_of(auth['username'])}:{text_of(auth['password'])}"
-    return f"Basic {base64.b64encode(pair.encode()).decode()}"
+def _authorization(auth: Mapping[str, Any] | None, url: str) -> str:
+    """The field's value, from `auth`, or from user and password in the URL; "" where there is neither."""
+    if auth is not None:
+        if str(auth["type"]).lower() == "bearer":
+            return f"Bearer {text_of(auth['token'])}"
+        return _basic(text_of(auth["username"]), text_of(auth["password"]))
+    if "@" not in url or not (parts := urlsplit(url)).username:
+        return ""
+    return _basic(unquote(parts.username or ""), unquote(parts.password or ""))
+
+
+def _basic(username: str, password: str) -> str:
+    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
 def _cookie_pairs(cookies: Any) -> str:
@@ -278,7 +304,8 @@ def _cookie_pairs(cookies: Any) -> str:
     return text
 
 
-def _head(method: str, scheme: str, host: str, port: int, target: str, headers: Pairs, body: bytes) -> bytes:
+def head_of(method: str, scheme: str, host: str, port: int, target: str, headers: Pairs, body: bytes) -> bytes:
+    """The request line and header fields as bytes, each line with its end."""
     lines = [f"{method} {target} HTTP/1.1"]
     names = {name.lower() for name, _ in headers}
     if "host" not in names:
@@ -287,6 +314,11 @@ def _head(method: str, scheme: str, host: str, port: int, target: str, headers: 
     if (body or method in BODY_METHODS) and "content-length" not in names:
         lines.append(f"Content-Length: {len(body)}")
     text = "\r\n".join(lines) + "\r\n"
+    return text.encode("latin-1") if text.isascii() else b"".join(field_bytes(line) + b"\r\n" for line in lines)
+
+
+def field_bytes(text: str) -> bytes:
+    """As it crosses the wire: Latin-1 as far as that goes, else UTF-8 (RFC 9110 section 5.5 leaves both to the two ends)."""
     try:
         return text.encode("latin-1")
     except UnicodeEncodeError:
@@ -307,9 +339,12 @@ def _flag(value: Any) -> bool:
 
 def _seconds(value: Any, default: float) -> float:
     try:
-        return default if value is None else max(0.001, float(value))
+        seconds = default if value is None else float(value)
     except (TypeError, ValueError):
-        raise HitFailure(Outcome.TEMPLATE, f"timeout {value!r} is no number of seconds") from None
+        seconds = math.nan
+    if not 0 < seconds < math.inf:
+        raise HitFailure(Outcome.TEMPLATE, f"timeout {value!r} is no number of seconds above 0")
+    return max(0.001, seconds)
 
 
 def _default_name(url: str, plan: Plan, compiler: Compiler) -> str:
