@@ -6,6 +6,7 @@ import gzip
 import itertools
 import json
 import zlib
+from base64 import urlsafe_b64decode
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -198,6 +199,29 @@ class Routes:
         size = _query(request, "bytes", "")
         return self._reply(request, 200, {"ok": True}, [("X-Huge", "h" * (int(size) if size.isdigit() else HUGE_HEADER_BYTES))])
 
+    def _raw(self, request: Request) -> Answer:
+        """The bytes of `b64` (urlsafe), as they are; several `b64` are pieces with a short wait before each. `then` as in Answer."""
+        asked = parse_qs(request.target.partition("?")[2], keep_blank_values=True)
+        pieces = [urlsafe_b64decode(text) for text in asked.get("b64", [])]
+        then = asked.get("then", ["keep"])[0]
+        waits = [0.0, *[0.02] * len(pieces)]
+        return Answer(list(zip(waits, pieces, strict=False)), "cut" if then == "cut" else "keep")
+
+    def _gzip_bomb(self, request: Request, size: int) -> Answer:
+        """`size` zero bytes, packed."""
+        packer = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
+        block = bytes(2**16)
+        packed = b"".join([packer.compress(block[: min(len(block), size - at)]) for at in range(0, size, len(block))]) + packer.flush()
+        return self._encoded(request, "gzip", packed)
+
+    def _set_cookie(self, request: Request) -> Answer:
+        """Sets each `c` of the query, as it stands there, as a Set-Cookie field, and goes on to `to` where that is given."""
+        asked = parse_qs(request.target.partition("?")[2])
+        fields = [("Set-Cookie", text) for text in asked.get("c", [])]
+        if "to" in asked:
+            return self._reply(request, 302, {}, [*fields, ("Location", asked["to"][0])])
+        return self._reply(request, 200, {"ok": True}, fields)
+
     def _connection_close(self, request: Request) -> Answer:
         answer = self._reply(request, 200, {"ok": True}, [("Connection", "close")])
         return Answer(answer.pieces, "close")
@@ -233,6 +257,8 @@ _PLAIN: dict[str, Callable[[Routes, Request], Answer]] = {
     "close-mid-body": Routes._close_mid_body,
     "garbage": Routes._garbage,
     "headers-huge": Routes._headers_huge,
+    "raw": Routes._raw,
+    "set-cookie": Routes._set_cookie,
     "connection-close": Routes._connection_close,
 }
 
@@ -244,4 +270,5 @@ _COUNTED: dict[str, Callable[[Routes, Request, int], Answer]] = {
     "slow-body": Routes._slow_body,
     "flaky": Routes._flaky,
     "bytes": Routes._bytes,
+    "gzip-bomb": Routes._gzip_bomb,
 }
