@@ -9,6 +9,8 @@ from typing import Any
 from loadflow.engine import execute, registering, reporting
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.load.start import start_test
+from loadflow.engine.recording.convert import har_to_action_json, har_to_tasks
+from loadflow.engine.recording.har_file import load_har
 from loadflow.engine.script.model import StartTest
 from loadflow.engine.session import current_session
 from loadflow.errors import CommandError, Mistake
@@ -44,6 +46,9 @@ TABLE: Mapping[str, Command] = {
         Command("LD_register_csv_source", registering.register_csv_source, "Bind a CSV file to ${csv.NAME.COLUMN}.", QUICK),
         Command("LD_register_csv_sources", registering.register_csv_sources, "Bind several CSV files.", QUICK),
         Command("LD_clear_resolver", registering.clear_resolver, "Forget all variables and CSV sources.", QUICK),
+        Command("LD_load_har", load_har, "A HAR file as JSON.", FILES),
+        Command("LD_har_to_tasks", har_to_tasks, "The steps that play a HAR again.", FILES),
+        Command("LD_har_to_action_json", har_to_action_json, "The action script that plays a HAR again.", FILES),
     )
 }
 
