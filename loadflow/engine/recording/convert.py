@@ -200,7 +200,7 @@ class _Writer:
     def step(self, exchange: Exchange, cookies: Mapping[str, str], home: str, pause: float | None) -> dict[str, Any]:
         request = exchange.request
         keys = step_keys(request, cookies, self.look)
-        varying = self.found.keys() | self.lifted.names.keys()
+        varying = {*self.found, *(value for value in self.lifted.names if self.lifted.placeholder(value, "whole", ""))}
         step = {"method": request.method.lower(), "name": step_name(request.url, home, varying), **keys}
         status = exchange.last.status
         if status is not None and status >= 200:

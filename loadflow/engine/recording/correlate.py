@@ -17,10 +17,10 @@ from loadflow.engine.redact import Redactor
 __all__ = ["Found", "Sent", "correlate", "sent_by"]
 
 # What says nothing about the user's path, or what the client keeps by itself.
-DULL = frozenset(
-    "date set-cookie content-type content-length server expires last-modified age vary via "
-    "cache-control connection transfer-encoding content-encoding alt-svc strict-transport-security".split()
-)
+DULL = {
+    *("date", "set-cookie", "content-type", "content-length", "server", "expires", "last-modified", "age", "vary", "via"),
+    *("cache-control", "connection", "transfer-encoding", "content-encoding", "alt-svc", "strict-transport-security"),
+}
 MOST_TEXT = 8_000_000  # characters of a response body that is looked into
 SHORTEST = 3
 # Besides the names of secrets, what a short value may stand under and still be taken for one of this session.

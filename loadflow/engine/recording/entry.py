@@ -20,12 +20,14 @@ __all__ = ["Request", "Unplayable", "as_dict", "as_list", "as_text", "header_pai
 Pairs = tuple[tuple[str, str], ...]
 
 # Fields that belong to the connection or are made anew for every request, and `cookie`, which is kept apart.
-NOT_KEPT = frozenset(
-    "host content-length connection transfer-encoding accept-encoding cookie "
-    "keep-alive proxy-connection upgrade http2-settings te expect".split()
-)
+NOT_KEPT = {
+    *("host", "content-length", "connection", "transfer-encoding", "accept-encoding", "cookie"),
+    *("keep-alive", "proxy-connection", "upgrade", "http2-settings", "te", "expect"),
+}
 FIELD_NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 9110 section 5.6.2
 FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\ud7ff\ue000-\uffff]*")
+# What a step sends anyway.
+IMPLIED = {"json": ("", "application/json"), "form": ("", "application/x-www-form-urlencoded")}
 REDIRECTS = (301, 302, 303, 307, 308)
 
 
@@ -69,7 +71,7 @@ def read_request(entry: object, index: int) -> Request:
     body, note = read_body(as_dict(request.get("postData")), content_type, request.get("bodySize"))
     if body.kind == "multipart":
         headers = tuple(pair for pair in headers if pair[0].lower() != "content-type")
-    elif body.content_type and not content_type and FIELD_VALUE.fullmatch(body.content_type):
+    elif body.content_type.lower() not in IMPLIED.get(body.kind, ("",)) and not content_type and FIELD_VALUE.fullmatch(body.content_type):
         headers = (*headers, ("Content-Type", body.content_type))
     cookies = _cookies(pairs, request.get("cookies"))
     answered = header_pairs(response.get("headers"))

@@ -14,6 +14,8 @@ __all__ = ["Lifted", "own_cookies", "secrets_of"]
 # Words that stand under names such as token_type and say nothing.
 HARMLESS = frozenset(("bearer", "basic", "true", "false", "null", "none", "undefined"))
 
+LONG_WORD = 12  # letters; no word of a path or a text is expected to be a password of this length
+
 
 class Lifted:
     """`names` is the environment variable of each secret value."""
@@ -30,9 +32,12 @@ class Lifted:
         return bool(name) and self._redactor.is_secret(name)
 
     def placeholder(self, value: str, shape: Shape, name: str) -> str | None:
-        """What to send instead of `value`. Very short ones are secrets only where they stand under the name of one."""
+        """What to send instead of `value`. A plain word such as "admin" is a secret only where it stands under the name of one."""
         variable = self.names.get(value)
-        if variable is None or shape == "number" or (len(value) < SHORTEST and not self.is_secret(name)):
+        if variable is None or shape == "number":
+            return None
+        plain = len(value) < SHORTEST or (value.isalpha() and len(value) < LONG_WORD)
+        if plain and not self.is_secret(name):
             return None
         return f"${{env.{variable}}}"
 

@@ -61,7 +61,7 @@ def _url(url: str, look: Look) -> tuple[str, list[list[str]] | None]:
     pairs = parse_qsl(parts.query, keep_blank_values=True)
     filled = [[name, _text(value, name, look)] for name, value in pairs]
     base = f"{parts.scheme}://{parts.netloc}{path}"
-    if any(new != old for (_, new), (_, old) in zip(filled, pairs, strict=True)):
+    if any(new != _literal(old) for (_, new), (_, old) in zip(filled, pairs, strict=True)):
         return base, [[_literal(name), value] for name, value in filled]
     return (f"{base}?{parts.query.replace('${', '%24{')}" if parts.query else base), None
 
@@ -127,15 +127,16 @@ def _text(text: str, name: str, look: Look) -> str:
 
 
 def _parts(text: str, look: Look) -> str:
+    """The tokens of a text, each looked at; not the text as a whole, which was looked at before."""
     if len(text) > MOST_TEXT:
         return _literal(text)
 
     def fine(match: re.Match[str]) -> str:
-        found = look(match[0], "part", "")
+        found = None if match[0] == text else look(match[0], "part", "")
         return match[0] if found is None else found
 
     def coarse(match: re.Match[str]) -> str:
-        found = look(match[0], "part", "")
+        found = None if match[0] == text else look(match[0], "part", "")
         return FINE.sub(fine, match[0]) if found is None else found
 
     return f"${{var.{DOLLAR}}}{{".join(COARSE.sub(coarse, piece) for piece in text.split("${"))
