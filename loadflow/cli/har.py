@@ -7,8 +7,6 @@ from pathlib import Path
 
 import click
 
-from loadflow.engine.script.model import USERS
-
 __all__ = ["har"]
 
 
@@ -19,7 +17,7 @@ __all__ = ["har"]
 @click.option("--exclude", multiple=True, metavar="REGEX", help="No URLs that it is found in; may be given again.")
 @click.option("--think-time", is_flag=True, help="Pause where the recording paused.")
 @click.option("--keep-secrets", is_flag=True, help="Write passwords and tokens into the script instead of ${env.NAME}.")
-@click.option("--user", type=click.Choice(USERS), default=USERS[0], show_default=True, help="The client that sends.")
+@click.option("--user", default="fast_http_user", show_default=True, help="The client that sends: fast_http_user or http_user.")
 @click.option("--user-count", type=int, default=10, show_default=True)
 @click.option("--spawn-rate", type=float, default=5, show_default=True, help="Users started per second.")
 @click.option("--test-time", type=float, default=60, show_default=True, help="Seconds.")

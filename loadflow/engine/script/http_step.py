@@ -83,7 +83,8 @@ def _base64(text: str) -> str:
     return text
 
 
-Base64 = Annotated[Text, AfterValidator(_base64)]
+_BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$|\$\{"  # RFC 4648 section 4, or text with a placeholder
+Base64 = Annotated[Text, AfterValidator(_base64), Field(json_schema_extra={"pattern": _BASE64})]
 ConnectRead = Annotated[list[Templated[Positive] | None], Field(min_length=2, max_length=2)]
 CertAndKey = Annotated[list[Name], Field(min_length=2, max_length=2)]
 
