@@ -18,6 +18,7 @@ COMMANDS = {
     "check": "loadflow.cli.check:check",
     "schema": "loadflow.cli.schema:schema",
     "init": "loadflow.cli.init:init",
+    "har": "loadflow.cli.har:har",
     "report": "loadflow.cli.report:report",
     "runs": "loadflow.cli.runs:runs",
     "serve": "loadflow.cli.serve:serve",

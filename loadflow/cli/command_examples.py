@@ -30,7 +30,9 @@ TEST = {
 EXAMPLES: Mapping[str, Example] = {
     "LD_start_test": Example("object: the summary, and `run_dir`", ["LD_start_test", TEST]),
     "LD_execute_action": Example("the results of the nested script", ["LD_execute_action", {"action_list": [["LD_summary"]]}]),
-    "LD_execute_files": Example("list: the results of each file", ["LD_execute_files", {"execute_files_list": ["warmup.json", "main.json"]}]),
+    "LD_execute_files": Example(
+        "list: the results of each file", ["LD_execute_files", {"execute_files_list": ["warmup.json", "main.json"]}]
+    ),
     "LD_add_package_to_executor": Example("list of the names registered", ["LD_add_package_to_executor", {"package": "our_checks"}]),
     "LD_start_socket_server": Example("object: host, port, framed, tls", ["LD_start_socket_server", {"port": 0, "framed": True}]),
     "LD_summary": Example("object: the summary", ["LD_summary"]),
@@ -59,7 +61,9 @@ EXAMPLES: Mapping[str, Example] = {
     "LD_load_har": Example("object: the recording", ["LD_load_har", {"file_path": "checkout.har"}]),
     "LD_har_to_tasks": Example("list of steps", ["LD_har_to_tasks", {"har": "checkout.har", "exclude": ["\\.png$"]}]),
     "LD_har_to_action_json": Example("object: a script", ["LD_har_to_action_json", {"har": "checkout.har", "user_count": 5}]),
-    "LD_install_failure_budget": Example("object: status and settings", ["LD_install_failure_budget", {"threshold": 0.05, "window_seconds": 30}]),
+    "LD_install_failure_budget": Example(
+        "object: status and settings", ["LD_install_failure_budget", {"threshold": 0.05, "window_seconds": 30}]
+    ),
     "LD_uninstall_failure_budget": Example('`{"status": "uninstalled"}`', ["LD_uninstall_failure_budget"]),
     "LD_install_network_conditioner": Example(
         "object: status and settings", ["LD_install_network_conditioner", {"latency_ms": 50, "jitter_ms": 20, "loss_rate": 0.01}]

@@ -14,19 +14,47 @@ from loadflow.engine.execute import load_script
 from loadflow.engine.session import Session
 
 # LoadDensity's documents "Action Executor" and "Reliability API", as lists of names
-ACTION_EXECUTOR = """
-    LD_start_test LD_execute_action LD_execute_files LD_add_package_to_executor LD_start_socket_server
-    LD_generate_html LD_generate_html_report LD_generate_json LD_generate_json_report LD_generate_xml LD_generate_xml_report
-    LD_generate_csv_report LD_generate_junit_report LD_generate_summary_report LD_summary
-    LD_persist_records LD_list_runs LD_fetch_run_records LD_clear_records
-    LD_register_variable LD_register_variables LD_register_csv_source LD_register_csv_sources LD_clear_resolver
-    LD_load_har LD_har_to_tasks LD_har_to_action_json
-    LD_start_prometheus_exporter LD_stop_prometheus_exporter LD_start_influxdb_sink LD_stop_influxdb_sink
-    LD_start_opentelemetry_exporter LD_stop_opentelemetry_exporter
-""".split()
-RELIABILITY = """
-    LD_install_failure_budget LD_uninstall_failure_budget LD_install_network_conditioner LD_uninstall_network_conditioner
-""".split()
+ACTION_EXECUTOR = [
+    "LD_start_test",
+    "LD_execute_action",
+    "LD_execute_files",
+    "LD_add_package_to_executor",
+    "LD_start_socket_server",
+    "LD_generate_html",
+    "LD_generate_html_report",
+    "LD_generate_json",
+    "LD_generate_json_report",
+    "LD_generate_xml",
+    "LD_generate_xml_report",
+    "LD_generate_csv_report",
+    "LD_generate_junit_report",
+    "LD_generate_summary_report",
+    "LD_summary",
+    "LD_persist_records",
+    "LD_list_runs",
+    "LD_fetch_run_records",
+    "LD_clear_records",
+    "LD_register_variable",
+    "LD_register_variables",
+    "LD_register_csv_source",
+    "LD_register_csv_sources",
+    "LD_clear_resolver",
+    "LD_load_har",
+    "LD_har_to_tasks",
+    "LD_har_to_action_json",
+    "LD_start_prometheus_exporter",
+    "LD_stop_prometheus_exporter",
+    "LD_start_influxdb_sink",
+    "LD_stop_influxdb_sink",
+    "LD_start_opentelemetry_exporter",
+    "LD_stop_opentelemetry_exporter",
+]
+RELIABILITY = [
+    "LD_install_failure_budget",
+    "LD_uninstall_failure_budget",
+    "LD_install_network_conditioner",
+    "LD_uninstall_network_conditioner",
+]
 # the exporters come with the next part; a name leaves this list when its command is there
 NOT_YET = {name for name in ACTION_EXECUTOR if name.endswith(("_exporter", "_sink"))}
 

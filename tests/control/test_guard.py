@@ -121,6 +121,12 @@ def test_a_whole_path_inside_of_the_root_is_open(root: Path) -> None:
     load_script([["LD_register_csv_source", ["a", str(root / "in.csv")]]], session=guarded(root))
 
 
+def test_a_recording_is_read_inside_of_the_root_only(root: Path) -> None:
+    with pytest.raises(ScriptError, match=r"actions\[0\]\.har: .* is outside of the folder"):
+        load_script([["LD_har_to_tasks", {"har": "/etc/passwd"}]], session=guarded(root))
+    load_script([["LD_har_to_tasks", {"har": {"log": {"entries": []}}}]], session=guarded(root))
+
+
 def test_a_database_url_is_closed_under_a_root(root: Path) -> None:
     with pytest.raises(ScriptError, match="a database URL is not open to scripts here"):
         load_script([["LD_list_runs", {"url": "sqlite:////tmp/other.db"}]], session=guarded(root))
@@ -135,6 +141,7 @@ NO_PATHS = {
     *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "web_ui_dict")),
     *("action_list", "name", "value", "variables", "cycle", "mode", "seed", "package", "host", "port", "framed", "token", "settings"),
     *("threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
+    *("include", "exclude", "think_time", "keep_secrets", "user"),
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
 }
 KNOWN = {"tasks", "csv_sources", "sources", "web_ui_dict", "url"}

@@ -73,6 +73,7 @@ REQUESTS = [
     Sent("json says its type", post("/echo", json=[]), has_header("Content-Type", "application/json")),
     Sent("a form is encoded", post("/echo", data={"a": "x y", "b": "ä"}), lambda r: r.body == b"a=x+y&b=%C3%A4"),
     Sent("a form says its type", post("/echo", data={"a": 1}), has_header("Content-Type", "application/x-www-form-urlencoded")),
+    Sent("a body of any bytes is sent as it is", post("/echo", data_base64="AP8K"), lambda r: r.body == b"\x00\xff\n"),
     Sent("a form as pairs may repeat a field", post("/echo", data=[["a", 1], ["a", 2]]), lambda r: r.body == b"a=1&a=2"),
     Sent(
         "text is sent as it is",

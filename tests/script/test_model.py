@@ -81,7 +81,7 @@ WRONG: list[tuple[str, list[Any], list[str]]] = [
         "tasks.tasks: all weights are 0, so no step is ever picked; give one step a weight of 1 or more"]),
     ("a wrong map of methods", load_test(tasks={"gte": {"url": "http://x"}, "get": {"url": "http://x", "bdy": 1}, "GET": {"url": "http://x"}}), [
         "tasks.gte: 'gte' is no HTTP method (an object here maps methods to steps); did you mean 'get'?",
-        "tasks.get.bdy: 'bdy' is no key of a step; allowed: name, weight, run_if, skip_if, think_time, throttle, retry, assertions, extract, method, request_url, url and 12 more",
+        "tasks.get.bdy: 'bdy' is no key of a step; allowed: name, weight, run_if, skip_if, think_time, throttle, retry, assertions, extract, method, request_url, url and 13 more",
         "tasks.GET: GET is there twice; write a list of steps"]),
     ("a host that is none", load_test(host="shop.example"), ['host: is no http or https URL; write it whole, for example "https://shop.example"']),
     ("a relative URL without a host", load_test(tasks=[{"method": "get", "url": "/a"}]), [
@@ -98,6 +98,8 @@ WRONG: list[tuple[str, list[Any], list[str]]] = [
     ("an unknown method", with_step(method="trace"), ["tasks[0].method: 'trace' is no HTTP method; allowed: GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"]),
     ("the URL twice", with_step(url="http://x"), ["tasks[0].url: says the same as 'request_url'; keep one of them"]),
     ("two bodies", with_step(json={}, data={}), ["tasks[0].data: can't be sent together with 'json': a request has one body; keep one of them"]),
+    ("bytes beside text", with_step(data="a", data_base64="AA=="), ["tasks[0].data: can't be sent together with 'data_base64': a request has one body; keep one of them"]),
+    ("bytes that are no Base64", with_step(data_base64="a"), ["tasks[0].data_base64: is no Base64; encode the bytes of the body, for example with the command base64"]),
     ("a raw body with files", with_step(data="x", files={"f": "p"}), ["tasks[0].data: must be fields, not text, when files are sent too; write an object or a list of pairs"]),
     ("wrong types of request keys", with_step(params="a=1", headers=["a"], verify=1, timeout=0, allow_redirects="no", cert=["a"]), [
         "tasks[0].params: must be an object or a list, not text", "tasks[0].headers: must be an object, not a list", "tasks[0].verify: must be true, false or text, not 1",

@@ -139,7 +139,7 @@ class HttpStep:
         )
 
 
-PARTS = ("params", "headers", "cookies", "json", "data", "files", "auth", "timeout", "verify", "cert", "allow_redirects")
+PARTS = ("params", "headers", "cookies", "json", "data", "data_base64", "files", "auth", "timeout", "verify", "cert", "allow_redirects")
 
 
 def authority(scheme: str, host: str, port: int) -> str:
@@ -223,12 +223,21 @@ def _body(values: Mapping[str, Any]) -> tuple[bytes, str]:
         for field in fields:
             field.make_multipart()
         return encode_multipart_formdata([*fields, *_uploads(values["files"])])
+    if "data_base64" in values:
+        return _decoded(values["data_base64"]), ""
     data = values.get("data")
     if isinstance(data, str):
         return data.encode(), ""
     if data is not None:
         return urlencode(_pairs(data)).encode(), "application/x-www-form-urlencoded"
     return b"", ""
+
+
+def _decoded(text: Any) -> bytes:
+    try:
+        return base64.b64decode(text_of(text), validate=True)
+    except ValueError:
+        raise HitFailure(Outcome.TEMPLATE, "data_base64 is no Base64 once it is filled in") from None
 
 
 def _uploads(files: Any) -> list[RequestField]:

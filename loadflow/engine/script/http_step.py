@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     ConfigDict,
     Discriminator,
@@ -35,6 +37,7 @@ from loadflow.engine.script.part import (
     Templated,
     Text,
 )
+from loadflow.engine.script.placeholders import has_placeholder
 from loadflow.engine.script.step import StepBase
 
 __all__ = ["METHODS", "HttpStep", "MappedHttpStep", "Method"]
@@ -69,6 +72,19 @@ Body = Annotated[
     Annotated[dict[str, Scalars], AN_OBJECT] | Annotated[list[Pair], A_LIST] | Annotated[Text, TEXT],
     BY_KIND,
 ]
+
+
+def _base64(text: str) -> str:
+    if not has_placeholder(text):
+        try:
+            base64.b64decode(text, validate=True)
+        except ValueError:
+            raise wrong("is no Base64", "encode the bytes of the body, for example with the command base64") from None
+    return text
+
+
+_BASE64 = r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$|\$\{"  # RFC 4648 section 4, or text with a placeholder
+Base64 = Annotated[Text, AfterValidator(_base64), Field(json_schema_extra={"pattern": _BASE64})]
 ConnectRead = Annotated[list[Templated[Positive] | None], Field(min_length=2, max_length=2)]
 CertAndKey = Annotated[list[Name], Field(min_length=2, max_length=2)]
 
@@ -145,6 +161,9 @@ Auth = Annotated[
 
 _SYNONYMS = (("url", "request_url"), ("client_cert", "cert"))  # the second is the one we use
 
+# A request has one body; only `data` and `files` go together.
+_ONE_BODY = (("json", "data"), ("json", "files"), *(("data_base64", key) for key in ("json", "data", "files")))
+
 
 def _given(*keys: str) -> JsonDict:
     """The schema of an object in which all `keys` are there and not null."""
@@ -157,7 +176,7 @@ class MappedHttpStep(StepBase):
     model_config = ConfigDict(
         json_schema_extra={
             "anyOf": [_given("request_url"), _given("url")],
-            "not": {"anyOf": [_given(*pair) for pair in (*_SYNONYMS, ("json", "data"), ("json", "files"))]},
+            "not": {"anyOf": [_given(*pair) for pair in (*_SYNONYMS, *_ONE_BODY)]},
         }
     )
 
@@ -169,6 +188,7 @@ class MappedHttpStep(StepBase):
     cookies: dict[str, Scalar] | None = None
     json_body: Any = Field(None, alias="json")
     data: Body | None = None
+    data_base64: Base64 | None = None
     files: Files | None = None
     auth: Auth | None = None
     timeout: Templated[Annotated[Annotated[Positive, A_NUMBER] | Annotated[ConnectRead, A_LIST], BY_KIND]] | None = None
@@ -185,9 +205,9 @@ class MappedHttpStep(StepBase):
         for key, other in _SYNONYMS:
             if {key, other} <= given:
                 yield Fault((key,), f"says the same as {other!r}", "keep one of them")
-        for other in ("data", "files"):
-            if {"json", other} <= given:
-                yield Fault((other,), "can't be sent together with 'json': a request has one body", "keep one of them")
+        for one, other in _ONE_BODY:
+            if {one, other} <= given:
+                yield Fault((other,), f"can't be sent together with {one!r}: a request has one body", "keep one of them")
         if "files" in given and isinstance(raw.get("data"), str):
             yield Fault(("data",), "must be fields, not text, when files are sent too", "write an object or a list of pairs")
 
