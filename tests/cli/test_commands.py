@@ -32,5 +32,5 @@ def test_markdown_is_a_table_with_a_row_per_command() -> None:
     text = CliRunner().invoke(main, ["commands", "--markdown"]).stdout
     for command in TABLE.values():
         (row,) = [line for line in text.splitlines() if line.startswith(f"| `{command.name}` |")]
-        assert row.replace("\\|", "").count("|") == 5
+        assert row.replace("\\|", "").count("|") == 6
         assert row.endswith(f" {command.summary} |")
