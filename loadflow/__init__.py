@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from loadflow.engine.load.start import start_test as start_test
     from loadflow.engine.packages import add_package_to_executor as add_package_to_executor
     from loadflow.engine.packages import allow_packages as allow_packages
-    from loadflow.engine.recording.convert import har_to_action_json as har_to_action_json
-    from loadflow.engine.recording.convert import har_to_tasks as har_to_tasks
-    from loadflow.engine.recording.har_file import load_har as load_har
+    from loadflow.engine.recordings import har_to_action_json as har_to_action_json
+    from loadflow.engine.recordings import har_to_tasks as har_to_tasks
+    from loadflow.engine.recordings import load_har as load_har
     from loadflow.engine.records.run import Run as Run
     from loadflow.engine.records.summary import Summary as Summary
     from loadflow.engine.registering import clear_resolver as clear_resolver
@@ -89,8 +89,7 @@ _HOMES = {
     "loadflow.engine.execute": ("Results", "execute_action", "execute_files"),
     "loadflow.engine.load.start": ("start_test",),
     "loadflow.engine.packages": ("add_package_to_executor", "allow_packages"),
-    "loadflow.engine.recording.convert": ("har_to_action_json", "har_to_tasks"),
-    "loadflow.engine.recording.har_file": ("load_har",),
+    "loadflow.engine.recordings": ("har_to_action_json", "har_to_tasks", "load_har"),
     "loadflow.engine.records.run": ("Run",),
     "loadflow.engine.records.summary": ("Summary",),
     "loadflow.engine.registering": (

@@ -6,13 +6,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadflow.engine import execute, registering, reporting, storing
+from loadflow.engine import execute, recordings, registering, reporting, storing
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.control.starting import start_socket_server
 from loadflow.engine.load.start import start_test
 from loadflow.engine.packages import ADD_PACKAGE, add_package_to_executor
-from loadflow.engine.recording.convert import har_to_action_json, har_to_tasks
-from loadflow.engine.recording.har_file import load_har
 from loadflow.engine.reliability import installing
 from loadflow.engine.script.builtin_functions import is_blocked
 from loadflow.engine.script.model import StartTest
@@ -79,9 +77,9 @@ TABLE: Mapping[str, Command] = {
             "Let later loads use the network as it is.",
             QUICK,
         ),
-        Command("LD_load_har", load_har, "A HAR file as JSON.", FILES),
-        Command("LD_har_to_tasks", har_to_tasks, "The steps that play a HAR again.", FILES),
-        Command("LD_har_to_action_json", har_to_action_json, "The action script that plays a HAR again.", FILES),
+        Command("LD_load_har", recordings.load_har, "A HAR file as JSON.", FILES),
+        Command("LD_har_to_tasks", recordings.har_to_tasks, "The steps that play a HAR again.", FILES),
+        Command("LD_har_to_action_json", recordings.har_to_action_json, "The action script that plays a HAR again.", FILES),
     )
 }
 

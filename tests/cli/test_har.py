@@ -1,44 +1,69 @@
-"""`loadflow har`: the script, the report, the exit code."""
+"""`loadflow har`: the script it writes and the report it prints."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
 
-from tests.cli.running import loadflow
-from tests.recording.build import entry, har
+import pytest
+from click.testing import CliRunner
 
-RECORDED = har(
-    entry("POST", "http://h/login", post={"mimeType": "application/json", "text": '{"password": "hunter22"}'}, answer='{"token": "t-1"}'),
-    entry(url="http://h/a", headers={"Authorization": "Bearer t-1"}),
-    entry(url="http://h/a.css"),
-    entry(url="wss://h/live"),
-)
+from loadflow.cli import main
+from tests.recording.hars import FIXTURES, entry, har
 
-
-def test_the_script_passes_the_check_once_its_secrets_are_set(tmp_path: Path) -> None:
-    (tmp_path / "a.har").write_text(json.dumps(RECORDED), encoding="utf-8")
-    done = loadflow(tmp_path, "har", "a.har", "-o", "out/script.json", "--exclude", "css$", "--user-count", "3")
-    assert (done.code, done.stderr) == (0, "")
-    for words in ("4 entries, 2 steps", "1 filtered out", "wss://h/live: a WebSocket", "${var.token}: json_path token", "  PASSWORD"):
-        assert words in done.stdout
-    assert "hunter22" not in done.stdout
-    ((_, arguments),) = json.loads((tmp_path / "out/script.json").read_text(encoding="utf-8"))["load_density"]
-    assert (arguments["user_count"], len(arguments["tasks"]["tasks"])) == (3, 2)
-    assert loadflow(tmp_path, "check", "out/script.json").code == 2
-    assert loadflow(tmp_path, "check", "out/script.json", PASSWORD="x").code == 0
+REPORT = """\
+2 steps from 3 entries
+left out, because no step can play it (1):
+  entry 2: CONNECT https://pinned.example:443/ CONNECT opens a tunnel; the requests inside are entries of their own
+correlated (2):
+  location: from POST /upload: header location, to GET /files/{id}: URL
+  digest: from POST /upload: json_path digest, to GET /files/{id}: header x-digest
+secrets to give before it runs (1):
+  ${env.RECORDED_X_API_KEY}: POST /upload: header x-api-key, GET /files/{id}: header x-api-key
+"""
+FILE = str(FIXTURES / "mitmproxy.har")
 
 
-def test_without_a_file_to_write_the_script_alone_is_on_stdout(tmp_path: Path) -> None:
-    (tmp_path / "a.har").write_text(json.dumps(RECORDED), encoding="utf-8")
-    done = loadflow(tmp_path, "har", "a.har", "--keep-secrets")
-    assert done.json["load_density"][0][1]["tasks"]["tasks"][0]["json"] == {"password": "hunter22"}
-    assert "1 left out" in done.stderr
+def test_the_script_that_it_writes_passes_the_check_once_the_secrets_are_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    script = tmp_path / "new" / "script.json"
+    result = CliRunner().invoke(main, ["har", FILE, "-o", str(script), "--users", "3", "--think-time", "0.5"])
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "", f"{REPORT}wrote {script}\n")
+    assert json.loads(script.read_text(encoding="utf-8"))["load_density"][0][1]["user_count"] == 3
+    assert [path.name for path in script.parent.iterdir()] == ["script.json"]
+    without = CliRunner().invoke(main, ["check", str(script)])
+    assert without.exit_code == 2 and "'RECORDED_X_API_KEY' is not set" in without.stderr
+    monkeypatch.setenv("RECORDED_X_API_KEY", "sk-1")
+    assert CliRunner().invoke(main, ["check", str(script)]).exit_code == 0
 
 
-def test_what_is_no_har_is_said_and_nothing_is_written(tmp_path: Path) -> None:
-    (tmp_path / "a.har").write_text("{}", encoding="utf-8")
-    done = loadflow(tmp_path, "har", "a.har", "-o", "script.json")
-    assert done.code == 2
-    assert "is no HAR" in done.stderr
-    assert not (tmp_path / "script.json").exists()
+def test_without_a_file_the_script_is_on_stdout_and_the_report_on_stderr() -> None:
+    result = CliRunner().invoke(main, ["har", FILE, "--include", "upload"])
+    assert [task["name"] for task in json.loads(result.stdout)["load_density"][0][1]["tasks"]["tasks"]] == ["POST /upload"]
+    assert "2 entries not asked for (include, exclude)" in result.stderr
+
+
+def test_a_long_report_is_cut_unless_all_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "a.har"
+    path.write_text(
+        json.dumps(har(entry("http://x.example/"), *(entry(f"ws://x.example/{number}") for number in range(30)))), encoding="utf-8"
+    )
+    short = CliRunner().invoke(main, ["har", str(path)]).stderr
+    assert "left out, because no step can play it (30):" in short and "and 18 more" in short
+    assert "entry 30: GET ws://x.example/29 is a websocket" in CliRunner().invoke(main, ["har", str(path), "--report"]).stderr
+
+
+MISTAKES = [
+    (["har", "gone.har"], "gone.har: 1 mistake\n  there is no such file\n      check the path\n"),
+    (["har", FILE, "--include", "("], "script: 1 mistake\n  include[0]: '(' is no regular expression: "),
+    (["har", FILE, "--think-time", "slow"], "think_time: 'slow' is no think time"),
+    (["har", FILE, "--think-time", "nan"], "think_time.scale: must be a number from 0 on"),
+    (["har", FILE, "--user", "nobody"], "user_detail_dict.user: 'nobody' is no user type"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "message"), MISTAKES, ids=[message[:30] for _, message in MISTAKES])
+def test_a_mistake_ends_with_2_and_the_way_out(arguments: list[str], message: str) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert result.stdout == ""

@@ -141,7 +141,7 @@ NO_PATHS = {
     *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "web_ui_dict")),
     *("action_list", "name", "value", "variables", "cycle", "mode", "seed", "package", "host", "port", "framed", "token", "settings"),
     *("threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
-    *("include", "exclude", "think_time", "keep_secrets", "user"),
+    *("include", "exclude", "think_time", "secrets", "user"),
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
 }
 KNOWN = {"tasks", "csv_sources", "sources", "web_ui_dict", "url"}

@@ -1,238 +1,263 @@
-"""A recording made into an action script.
+"""From the entries of a recording to the steps of a test: reads twice, decides in between, writes once.
 
-Goes through the entries twice, so that a file of any size needs memory for what its requests sent, not for what they got: first
-for the requests, then for the values in the responses that later requests sent.
+First all requests are read and the responses' bodies dropped; what the requests sent says which values to look for. The second
+reading looks for these in one response after the other, so that memory holds the requests and one entry at a time.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from loadflow.engine.recording.correlate import Found, correlate, sent_by
-from loadflow.engine.recording.entry import Request, Unplayable, as_dict, as_text, read_request
-from loadflow.engine.recording.exchange import Exchange, exchanges_of, in_order, think_times_s
-from loadflow.engine.recording.har_file import Entries, entries_of
-from loadflow.engine.recording.lift import Lifted, own_cookies, secrets_of
-from loadflow.engine.recording.naming import step_name
-from loadflow.engine.recording.report import Correlated, LeftOut, Report
-from loadflow.engine.recording.substitute import DOLLAR, Shape, step_keys
-from loadflow.engine.script.document import ROOT_KEY
-from loadflow.engine.script.mistakes import faults_of, mistakes_of
-from loadflow.engine.script.model import StartTest
+from loadflow.engine.recording.cookies import unset_cookies
+from loadflow.engine.recording.correlation import Correlation, Use, correlate, uses_of
+from loadflow.engine.recording.dynamic import is_strong, looks_like_secret
+from loadflow.engine.recording.exchange import Exchange, content_of, exchange_of
+from loadflow.engine.recording.found import Found, found_in_body, found_in_headers
+from loadflow.engine.recording.har_file import Har, entries_of
+from loadflow.engine.recording.lifting import Lifter, swept
+from loadflow.engine.recording.name import fewer_names, short_url, with_id
+from loadflow.engine.recording.places import DOLLAR, Place, visit_values
+from loadflow.engine.recording.playable import UrlFilter, why_unplayable
+from loadflow.engine.recording.report import Correlated, LeftOut, Lifted, Loose, RecordingReport
+from loadflow.engine.recording.step import draft_of, main_origin_of, status_assertions
+from loadflow.engine.recording.think_time import ThinkRule, think_rule, think_times
+from loadflow.engine.script.http_step import HttpStep
+from loadflow.engine.script.json_text import json_faults
+from loadflow.engine.script.mistakes import faults_of, suggest
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Recording", "convert_har", "har_to_action_json", "har_to_tasks"]
+__all__ = ["Conversion", "Options", "convert"]
 
-Patterns = str | list[str] | None
-REASON_URL = 200  # characters of a URL in the report
-
-
-@dataclass(frozen=True, slots=True)
-class Recording:
-    """The steps of a HAR, the variables they need, and what was done to get them."""
-
-    tasks: list[dict[str, Any]]
-    variables: dict[str, Any]
-    report: Report
-
-    def document(
-        self, user: str = "fast_http_user", user_count: int = 10, spawn_rate: float = 5, test_time: float | None = 60
-    ) -> dict[str, Any]:
-        """An action script with one load test; raises CommandError when there is no step, or for arguments it can't have."""
-        if not self.tasks:
-            seen = "; ".join(str(one) for one in self.report.left_out[:5]) or f"{self.report.filtered} entries were filtered out"
-            raise CommandError([Mistake("", f"the recording has nothing to play: {seen}", "check include and exclude, or record again")])
-        arguments: dict[str, Any] = {
-            "user_detail_dict": {"user": user},
-            "tasks": {"mode": "sequence", "tasks": self.tasks},
-            "user_count": user_count,
-            "spawn_rate": spawn_rate,
-            "test_time": test_time,
-            **({"variables": self.variables} if self.variables else {}),
-        }
-        try:
-            StartTest.model_validate(arguments)
-        except ValidationError as error:
-            faults = faults_of(error, keys=StartTest.keys(), noun=StartTest.noun)
-            raise CommandError(mistakes_of(faults, arguments, "")) from None
-        return {ROOT_KEY: [["LD_start_test", arguments]]}
-
-
-def har_to_tasks(
-    har: dict[str, Any] | str,
-    include: Patterns = None,
-    exclude: Patterns = None,
-    think_time: bool = False,
-    keep_secrets: bool = False,
-) -> list[dict[str, Any]]:
-    """The steps of a HAR, given as the object or as the path of a file. See `har_to_action_json`."""
-    return convert_har(har, include, exclude, think_time=think_time, keep_secrets=keep_secrets).tasks
-
-
-def har_to_action_json(
-    har: dict[str, Any] | str,
-    user: str = "fast_http_user",
-    user_count: int = 10,
-    spawn_rate: float = 5,
-    test_time: float | None = 60,
-    include: Patterns = None,
-    exclude: Patterns = None,
-    think_time: bool = False,
-    keep_secrets: bool = False,
-) -> dict[str, Any]:
-    """The action script that plays a HAR, given as the object or as the path of a file.
-
-    `include` and `exclude` are regular expressions, searched for in whole URLs. `think_time` pauses as the recording did.
-    Secrets become `${env.NAME}` unless `keep_secrets`.
-    """
-    made = convert_har(har, include, exclude, think_time=think_time, keep_secrets=keep_secrets)
-    return made.document(user, user_count, spawn_rate, test_time)
-
-
-def convert_har(
-    har: object, include: Patterns = None, exclude: Patterns = None, *, think_time: bool = False, keep_secrets: bool = False
-) -> Recording:
-    """The steps of a HAR (an object, or the path of a file), with the report. Raises CommandError.
-
-    >>> entry = {"request": {"method": "GET", "url": "http://shop.example/items/17?page=2"}, "response": {"status": 200}}
-    >>> convert_har({"log": {"entries": [entry]}}).tasks[0]["name"]
-    '/items/{id}'
-    """
-    wanted = _filter(include, exclude)
-    entries = entries_of(har, str(har) if isinstance(har, str | Path) else "")
-    requests, left_out, total = _requests(entries)
-    exchanges = exchanges_of(requests, wanted)
-    cookies = own_cookies(exchanges)
-    variables: set[str] = set()
-    found = correlate(_responses(entries, exchanges), sent_by(exchanges, cookies), variables)
-    lifted = Lifted() if keep_secrets else secrets_of(exchanges, cookies, {one.value for one in found})
-    writer = _Writer(exchanges, cookies, {one.value: one for one in found}, lifted)
-    tasks = writer.steps(think_times_s(exchanges) if think_time else [None] * len(exchanges))
-    used = [one for one in found if one.variable in writer.used]
-    redirects = sum(len(one.followed) for one in exchanges)
-    report = Report(
-        entries=total,
-        steps=len(tasks),
-        filtered=len(requests) - len(exchanges) - redirects,
-        redirects=redirects,
-        left_out=tuple(left_out),
-        correlated=tuple(_told(one, tasks) for one in used),
-        secrets=tuple(sorted(lifted.names[value] for value in lifted.names if lifted.names[value] in writer.secrets)),
-        notes=tuple(f"step {at} ({tasks[at]['name']}): {one.request.note}" for at, one in enumerate(exchanges) if one.request.note),
-    )
-    needs_dollar = f"${{var.{DOLLAR}}}" in repr(tasks)
-    return Recording(tasks, {DOLLAR: "$"} if needs_dollar else {}, report)
-
-
-def _filter(include: Patterns, exclude: Patterns) -> Callable[[Request], bool]:
-    kept, dropped = _patterns(include, "include"), _patterns(exclude, "exclude")
-
-    def wanted(request: Request) -> bool:
-        if kept and not any(one.search(request.url) for one in kept):
-            return False
-        return not any(one.search(request.url) for one in dropped)
-
-    return wanted
-
-
-def _patterns(given: Patterns, name: str) -> list[re.Pattern[str]]:
-    found = []
-    for text in [given] if isinstance(given, str) else given or ():
-        try:
-            found.append(re.compile(text))
-        except (re.error, TypeError) as error:
-            raise CommandError([Mistake(name, f"{text!r} is no regular expression: {error}", "correct it")]) from None
-    return found
-
-
-def _requests(entries: Entries) -> tuple[list[Request], list[LeftOut], int]:
-    """The playable ones in the order they were sent, the others with reasons, and how many entries there are."""
-    requests: list[Request] = []
-    left_out: list[LeftOut] = []
-    total = 0
-    for index, entry in enumerate(entries()):
-        total += 1
-        try:
-            requests.append(read_request(entry, index))
-        except Unplayable as reason:
-            raw = as_dict(as_dict(entry).get("request"))
-            url = re.split(r"[?#,]", as_text(raw.get("url")), maxsplit=1)[0][:REASON_URL]
-            url = re.sub(r"//[^/@]*@", "//", url).encode("utf-8", "replace").decode()
-            method = as_text(raw.get("method")).upper()[:20].encode("utf-8", "replace").decode()
-            left_out.append(LeftOut(index, method, url, str(reason).encode("utf-8", "replace").decode()))
-    return in_order(requests), left_out, total
-
-
-def _responses(entries: Entries, exchanges: Sequence[Exchange]) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """What each step's response was, with the step's position; of a chain the last one, which is what the step gets."""
-    position_of = {one.last.index: position for position, one in enumerate(exchanges)}
-    for index, entry in enumerate(entries()):
-        if index in position_of:
-            yield position_of[index], as_dict(as_dict(entry).get("response"))
-
-
-@dataclass(slots=True)
-class _Writer:
-    """Writes the steps. `used` and `secrets` are the variables that stand in them when it is done."""
-
-    exchanges: Sequence[Exchange]
-    cookies: Sequence[Mapping[str, str]]
-    found: Mapping[str, Found]
-    lifted: Lifted
-    used: set[str] = field(default_factory=set)
-    secrets: set[str] = field(default_factory=set)
-
-    def steps(self, pauses: Sequence[float | None]) -> list[dict[str, Any]]:
-        home = urlsplit(self.exchanges[0].request.url).netloc if self.exchanges else ""
-        steps = [self.step(exchange, own, home, pause) for exchange, own, pause in zip(self.exchanges, self.cookies, pauses, strict=True)]
-        for one in self.found.values():
-            if one.variable in self.used:
-                steps[one.producer].setdefault("extract", []).append(one.extract)
-        return [_ordered(step) for step in steps]
-
-    def step(self, exchange: Exchange, cookies: Mapping[str, str], home: str, pause: float | None) -> dict[str, Any]:
-        request = exchange.request
-        keys = step_keys(request, cookies, self.look)
-        varying = {*self.found, *(value for value in self.lifted.names if self.lifted.placeholder(value, "whole", ""))}
-        step = {"method": request.method.lower(), "name": step_name(request.url, home, varying), **keys}
-        status = exchange.last.status
-        if status is not None and status >= 200:
-            step["assertions"] = [{"type": "status_code", "value": [200, 304] if status == 304 else status}]
-        if not exchange.follows:
-            step["allow_redirects"] = False
-        if pause is not None:
-            step["think_time"] = pause
-        return step
-
-    def look(self, value: str, shape: Shape, name: str) -> str | None:
-        one = self.found.get(value)
-        if one is not None and not (shape in ("string", "number") and one.is_number != (shape == "number")):
-            self.used.add(one.variable)
-            return f"${{var.{one.variable}}}"
-        secret = self.lifted.placeholder(value, shape, name)
-        if secret is not None:
-            self.secrets.add(self.lifted.names[value])
-        return secret
-
-
-_ORDER = [
-    *("method", "request_url", "name", "params", "headers", "cookies", "auth", "json", "data", "data_base64", "files"),
-    *("allow_redirects", "assertions", "extract", "think_time"),
+SEARCHED_CHARACTERS = 4_000_000  # of one response: JSON takes about ten times its length when it is parsed
+MOST_FOUND = 16  # responses and places that are remembered for one value; the first is nearly always the one
+ORDER = [
+    "method",
+    "request_url",
+    "name",
+    "params",
+    "headers",
+    "cookies",
+    "auth",
+    "json",
+    "data",
+    "data_base64",
+    "files",
+    "allow_redirects",
+    "assertions",
+    "extract",
+    "think_time",
 ]
 
 
-def _ordered(step: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: step[key] for key in _ORDER if key in step}
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Checked options; `of` raises CommandError for wrong ones."""
+
+    keeps: UrlFilter
+    think: ThinkRule | None = None
+    lift: bool = True
+
+    @classmethod
+    def of(
+        cls,
+        include: Sequence[str] | str | None = None,
+        exclude: Sequence[str] | str | None = None,
+        think_time: str | Mapping[str, Any] | None = None,
+        secrets: str = "lift",
+    ) -> Options:
+        if secrets not in ("lift", "keep"):
+            raise CommandError([Mistake("secrets", f"{str(secrets)[:40]!r} is no choice", suggest(str(secrets), ("lift", "keep")))])
+        return cls(UrlFilter(include, exclude), think_rule(think_time), secrets == "lift")
 
 
-def _told(found: Found, tasks: Sequence[Mapping[str, Any]]) -> Correlated:
-    place = f"the header {found.header}" if found.header else f"json_path {found.path}"
-    users = tuple(at for at in found.users if f"${{var.{found.variable}}}" in repr(tasks[at]))
-    return Correlated(found.variable, found.producer, str(tasks[found.producer]["name"]), place, users)
+@dataclass(frozen=True, slots=True)
+class Conversion:
+    """`variables` are what the tasks need besides what the report says is lifted."""
+
+    tasks: list[dict[str, Any]]
+    variables: dict[str, Any]
+    report: RecordingReport
+
+
+def convert(har: Har, options: Options) -> Conversion:
+    """The steps of a recording and a report. Raises CommandError for what is no HAR, and for nothing in one."""
+    report = RecordingReport()
+    exchanges = _playable(har, options.keeps, report)
+    origin = main_origin_of(exchanges)
+    drafts: list[dict[str, Any]] = []
+    for exchange, cookies in zip(exchanges, unset_cookies(exchanges), strict=True):
+        draft, notes = draft_of(exchange, origin)
+        if cookies:
+            draft["cookies"] = cookies
+        drafts.append(draft)
+        report.notes.extend(f"entry {exchange.index}: {draft['name']}: {note}" for note in notes)
+    for draft, name in zip(drafts, fewer_names([draft["name"] for draft in drafts]), strict=True):
+        draft["name"] = name
+    uses = uses_of(drafts, exchanges)
+    correlation = correlate(exchanges, uses, _found(har, exchanges, set(uses), report))
+    tasks = _Writing(exchanges, drafts, uses, correlation, options, report).tasks()
+    used = any(DOLLAR in json.dumps(task, ensure_ascii=False) for task in tasks)
+    report.steps = len(tasks)
+    return Conversion(tasks, {DOLLAR: "$"} if used else {}, report)
+
+
+def _playable(har: Har, keeps: UrlFilter, report: RecordingReport) -> list[Exchange]:
+    """In the order in which they began, where all say when that was; else as they stand."""
+    exchanges = []
+    for index, entry in enumerate(entries_of(har)):
+        report.entries += 1
+        exchange = exchange_of(entry, index)
+        if exchange.url and not keeps(exchange.url):
+            report.excluded += 1
+        elif reason := why_unplayable(exchange):
+            report.left_out.append(
+                LeftOut(index, f"{exchange.method if exchange.method.isalpha() else ''} {short_url(exchange.url)}"[:300].strip(), reason)
+            )
+        else:
+            exchanges.append(exchange)
+    if all(exchange.started_s is not None for exchange in exchanges):
+        exchanges.sort(key=lambda exchange: exchange.started_s or 0.0)
+    return exchanges
+
+
+def _found(har: Har, exchanges: Sequence[Exchange], wanted: set[str], report: RecordingReport) -> dict[str, list[Found]]:
+    """Where each wanted value was returned, in the order of the requests."""
+    found: dict[str, list[Found]] = {}
+    if not wanted:
+        return found
+
+    def note(value: str, one: Found) -> None:
+        known = found.setdefault(value, [])
+        if len(known) < MOST_FOUND:
+            known.append(one)
+
+    positions = {exchange.index: position for position, exchange in enumerate(exchanges)}
+    for position, exchange in enumerate(exchanges):
+        for value, one in found_in_headers(exchange, position, wanted):
+            note(value, one)
+    for index, entry in enumerate(entries_of(har)):
+        if index not in positions:
+            continue
+        content = content_of(entry, SEARCHED_CHARACTERS)
+        if content is not None:
+            for value, one in found_in_body(content, positions[index], wanted):
+                note(value, one)
+    for known in found.values():
+        known.sort(key=lambda one: one.position)
+    return found
+
+
+_Spot = tuple[int, str]  # a position, and the place in its step
+
+
+@dataclass(slots=True)
+class _Writing:
+    """Puts placeholders into the drafts and says so in the report."""
+
+    exchanges: Sequence[Exchange]
+    drafts: list[dict[str, Any]]
+    uses: Mapping[str, list[Use]]
+    correlation: Correlation
+    options: Options
+    report: RecordingReport
+    lifter: Lifter = field(default_factory=Lifter)
+    tied: dict[str, dict[_Spot, None]] = field(default_factory=dict)  # value to the places that now use its variable, in order
+    lifted: dict[str, dict[_Spot, None]] = field(default_factory=dict)  # placeholder to places
+    loose: dict[_Spot, Found | None] = field(default_factory=dict)  # place to where the value was returned
+
+    def tasks(self) -> list[dict[str, Any]]:
+        chains = self.correlation.chains
+        pauses = think_times(self.exchanges, chains, self.options.think)
+        for chain in chains:
+            visit_values(self.drafts[chain[0]], lambda value, place, at=chain[0]: self.replace(value, place, at))  # type: ignore[misc]
+        made = []
+        for index, chain in enumerate(chains):
+            head, last = self.exchanges[chain[0]], self.exchanges[chain[-1]]
+            step = dict(self.drafts[chain[0]])
+            if last.location:
+                step["allow_redirects"] = False
+            if assertions := status_assertions(last.status):
+                step["assertions"] = assertions
+            if extracts := self.extracts(index):
+                step["extract"] = extracts
+            if index in pauses:
+                step["think_time"] = pauses[index]
+            step = swept(step, self.lifter.placeholders)
+            trouble = _trouble(step)
+            if trouble:
+                self.report.left_out.append(LeftOut(head.index, f"{head.method} {short_url(head.url)}", f"can't be written: {trouble}"))
+                continue
+            self.report.followed += len(chain) - 1
+            made.append({key: step[key] for key in ORDER if key in step})
+        self.describe()
+        return made
+
+    def replace(self, value: str, place: Place, position: int) -> str | None:
+        """What stands for this value in the step at `position`: what a response returned, a secret, or None: itself."""
+        spot = (position, str(place))
+        tie = self.correlation.tie_for(value, position, place)
+        if tie is not None:
+            self.tied.setdefault(value, {})[spot] = None
+            if place.kind == "path":
+                self.drafts[position]["name"] = with_id(self.drafts[position]["name"], value)
+            return f"${{var.{tie.variable}}}"
+        if self.options.lift and place.kind not in ("url", "target") and (place.is_secret or _is_token(value, place)):
+            placeholder = self.lifter.lift(value, place)
+            if placeholder is not None:
+                self.lifted.setdefault(placeholder, {})[spot] = None
+                self.note_loose(value, place, position, is_lifted=True)
+                return placeholder
+        self.note_loose(value, place, position)
+        return None
+
+    def note_loose(self, value: str, place: Place, position: int, *, is_lifted: bool = False) -> None:
+        """Report a value that looks dynamic and is not tied; a secret only if a response returned it."""
+        if place.kind in ("url", "target", "referer") or Use(position, place) not in self.uses.get(value, ()):
+            return
+        source = self.correlation.loose.get(value)
+        if source is not None or (not is_lifted and is_strong(value)):
+            self.loose.setdefault((position, str(place)), source)
+
+    def extracts(self, index: int) -> list[dict[str, str]]:
+        """What the step with this index takes from its response."""
+        ties = self.correlation.ties.items()
+        return [
+            {"var": tie.variable, **(tie.found.extract or {})}
+            for value, tie in ties
+            if value in self.tied and self.correlation.steps[tie.found.position] == index
+        ]
+
+    def describe(self) -> None:
+        """Last, because names change while values are tied. What several steps of one name do is said once."""
+        for value, spots in self.tied.items():
+            tie = self.correlation.ties[value]
+            self.report.correlated.append(Correlated(tie.variable, self.spoken(tie.found.position, tie.found), self.all_spoken(spots)))
+        loose = {Loose(self.spoken(*spot), self.spoken(found.position, found) if found else ""): None for spot, found in self.loose.items()}
+        self.report.not_correlated = list(loose)
+        self.report.lifted = [Lifted(placeholder, self.all_spoken(spots)) for placeholder, spots in self.lifted.items()]
+
+    def spoken(self, position: int, place: object) -> str:
+        return f"{self.drafts[position]['name']}: {place}"
+
+    def all_spoken(self, spots: Iterable[_Spot]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(self.spoken(*spot) for spot in spots))
+
+
+def _is_token(value: str, place: Place) -> bool:
+    return place.kind != "referer" and looks_like_secret(value)
+
+
+def _trouble(step: dict[str, Any]) -> str:
+    """Why the script could not hold this step; "" if it can, which is nearly always."""
+    faults = json_faults(step)
+    if not faults:
+        try:
+            HttpStep.model_validate(step)
+        except ValidationError as error:
+            faults = faults_of(error)
+    return f"{'.'.join(map(str, faults[0].loc))[:60]} {faults[0].message}" if faults else ""

@@ -1,89 +1,197 @@
-"""What a step stands for: one request, and with it the requests that its redirects caused."""
+"""One entry of a recording: what was asked and what came back, read leniently, because every exporter leaves out something else.
+
+Fields that start with an underscore are exporters' own (HAR 1.2 section 5 allows them): Chrome writes `_resourceType`,
+`_webSocketMessages`, `_error` and `_fromCache`, Safari `_fetchType`; Firefox and mitmproxy write none.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import base64
+import binascii
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from urllib.parse import urldefrag, urljoin
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
 
-from loadflow.engine.recording.entry import REDIRECTS, Request
+__all__ = ["Content", "Exchange", "PostData", "content_of", "exchange_of"]
 
-__all__ = ["Exchange", "exchanges_of", "in_order", "think_times_s"]
+Pairs = tuple[tuple[str, str], ...]
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-# How many entries after a redirect the request that follows it is looked for; pages load other things in between.
-NEAR = 50
+
+@dataclass(frozen=True, slots=True)
+class PostData:
+    """A request's body. `text` may hold half surrogates that stand for bytes; `params` are raw objects."""
+
+    mime: str
+    text: str
+    params: tuple[Mapping[str, Any], ...]
+    is_base64: bool
+    size: int | None  # bytes, where the recording says so
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A response's body as text."""
+
+    mime: str
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """`followed` are the requests of the redirects, in order; they are not steps, because the client follows by itself."""
+    """`index` is the entry's place in the file. `started_s` is Unix time; it and `took_s` are None where they are not known.
 
-    request: Request
-    followed: tuple[Request, ...] = ()
+    `status` 0: no answer was recorded. `set_cookies` are the names that the response set; `page` "" where there is none.
+    """
+
+    index: int
+    method: str
+    url: str
+    headers: Pairs
+    cookies: Pairs
+    body: PostData | None
+    started_s: float | None
+    took_s: float
+    page: str
+    status: int
+    reason: str
+    response_headers: Pairs
+    set_cookies: tuple[str, ...]
+    redirect_url: str
+    resource_type: str
+    is_websocket: bool
+    is_cached: bool
+    error: str
+
+    def header(self, name: str) -> str:
+        return _first(self.headers, name)
+
+    def response_header(self, name: str) -> str:
+        return _first(self.response_headers, name)
 
     @property
-    def last(self) -> Request:
-        """The request whose response the step sees."""
-        return self.followed[-1] if self.followed else self.request
-
-    @property
-    def follows(self) -> bool:
-        """False when the recording ends at a redirect: then the step must not follow it either."""
-        return self.last.status not in REDIRECTS or not self.last.location
+    def location(self) -> str:
+        """Where a redirect leads; "" for what is none."""
+        return (self.response_header("location") or self.redirect_url) if self.status in (301, 302, 303, 307, 308) else ""
 
 
-def in_order(requests: Sequence[Request]) -> list[Request]:
-    """By the time they started; as they stand in the file when any has no time. Some recorders write in the order of the ends."""
-    if any(one.started_s is None for one in requests):
-        return list(requests)
-    return sorted(requests, key=lambda one: one.started_s or 0.0)
+def exchange_of(entry: Any, index: int) -> Exchange:
+    """The exchange that `entry`, any JSON value, describes; what is missing or of a wrong type is empty."""
+    entry = _object(entry)
+    request, response = _object(entry.get("request")), _object(entry.get("response"))
+    headers = _pairs(request.get("headers"))
+    response_headers = _pairs(response.get("headers"))
+    set_cookies = [*_set_names(response_headers), *(name for name, _ in _pairs(response.get("cookies")))]
+    resource_type = _text(entry.get("_resourceType")).lower()
+    return Exchange(
+        index=index,
+        method=_text(request.get("method")).strip().upper(),
+        url=_text(request.get("url")).strip(),
+        headers=headers,
+        cookies=_cookies(headers, request.get("cookies")),
+        body=_post_data(request, headers),
+        started_s=_unix_s(entry.get("startedDateTime")),
+        took_s=max(0.0, _number(entry.get("time"))) / 1e3,
+        page=_text(entry.get("pageref")),
+        status=_status(response.get("status")),
+        reason=_text(response.get("statusText")),
+        response_headers=response_headers,
+        set_cookies=tuple(dict.fromkeys(set_cookies)),
+        redirect_url=_text(response.get("redirectURL")),
+        resource_type=resource_type,
+        is_websocket=resource_type == "websocket" or "_webSocketMessages" in entry,
+        is_cached=bool(entry.get("_fromCache")) or "cache" in _text(entry.get("_fetchType")).lower(),
+        error=_text(response.get("_error")) or _text(entry.get("_error")),
+    )
 
 
-def exchanges_of(requests: Sequence[Request], wanted: Callable[[Request], bool]) -> list[Exchange]:
-    """Redirect chains of ordered requests, collapsed. A chain is wanted if its first request is."""
-    used: set[int] = set()
-    found = []
-    for position, request in enumerate(requests):
-        if position in used or not wanted(request):
-            continue
-        chain: list[Request] = []
-        at = _next(requests, position, used)
-        while at is not None:
-            used.add(at)
-            chain.append(requests[at])
-            at = _next(requests, at, used)
-        found.append(Exchange(request, tuple(chain)))
-    return found
-
-
-def _next(requests: Sequence[Request], position: int, used: set[int]) -> int | None:
-    """Where the request is that follows the redirect at `position`."""
-    request = requests[position]
-    if request.status not in REDIRECTS or not request.location:
+def content_of(entry: Any, most: int) -> Content | None:
+    """The response body of `entry` as text; None where there is none, or it is no text or longer than `most` characters."""
+    content = _object(_object(_object(entry).get("response")).get("content"))
+    text = content.get("text")
+    if not isinstance(text, str) or not text or len(text) > most * 4 // 3:
         return None
+    mime = _text(content.get("mimeType")).lower()
+    if _text(content.get("encoding")).lower() == "base64":
+        if mime.startswith(("image/", "font/", "audio/", "video/")):
+            return None
+        try:
+            text = base64.b64decode(text).decode()
+        except (binascii.Error, ValueError):
+            return None
+    return Content(mime, text) if len(text) <= most else None
+
+
+def _object(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _objects(value: Any) -> list[Mapping[str, Any]]:
+    return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
+
+
+def _text(value: Any) -> str:
+    """A string whose halves of surrogate pairs, which can't be written, are replaced; "" for all else."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
+
+
+def _number(value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        return 0.0
+    return float(value) if -1e15 < value < 1e15 else 0.0
+
+
+def _status(value: Any) -> int:
+    return value if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599 else 0
+
+
+def _pairs(value: Any) -> Pairs:
+    return tuple((_text(one.get("name")), _text(one.get("value"))) for one in _objects(value) if _text(one.get("name")))
+
+
+def _first(pairs: Pairs, name: str) -> str:
+    return next((value for key, value in pairs if key.lower() == name), "")
+
+
+def _set_names(headers: Pairs) -> Iterable[str]:
+    for name, value in headers:
+        if name.lower() == "set-cookie":
+            for line in value.split("\n"):  # Chrome joins repeated fields with a line break
+                yield line.split("=", 1)[0].strip()
+
+
+def _cookies(headers: Pairs, recorded: Any) -> Pairs:
+    """What the Cookie fields say (HTTP/2 may split them, RFC 9113 section 8.2.3), else the entry's own list."""
+    sent = "; ".join(value for name, value in headers if name.lower() == "cookie")
+    if not sent:
+        return _pairs(recorded)
+    split = (part.partition("=") for part in sent.split(";"))
+    return tuple((name.strip(), value.strip()) for name, _, value in split if name.strip())
+
+
+def _post_data(request: Mapping[str, Any], headers: Pairs) -> PostData | None:
+    data = request.get("postData")
+    if not isinstance(data, Mapping):
+        return None
+    text = data.get("text")
+    length = _first(headers, "content-length")
+    size = int(length) if length.isascii() and length.isdigit() and len(length) < 16 else int(_number(request.get("bodySize")))
+    encoding = _text(data.get("encoding")) or _text(data.get("_encoding"))
+    post = PostData(
+        mime=_text(data.get("mimeType")) or _first(headers, "content-type"),
+        text=text if isinstance(text, str) else "",
+        params=tuple(_objects(data.get("params"))),
+        is_base64=encoding.lower() == "base64",
+        size=size if size > 0 else None,
+    )
+    return post if post.text or post.params else None
+
+
+def _unix_s(value: Any) -> float | None:
     try:
-        place = urldefrag(urljoin(request.url, request.location)).url
-    except ValueError:
+        moment = datetime.fromisoformat(value)
+    except (TypeError, ValueError):
         return None
-    method = request.method
-    if (request.status == 303 and method != "HEAD") or (request.status in (301, 302) and method == "POST"):
-        method = "GET"  # RFC 9110 section 15.4
-    for at in range(position + 1, min(position + 1 + NEAR, len(requests))):
-        if at not in used and requests[at].url == place and requests[at].method == method:
-            return at
-    return None
-
-
-def think_times_s(exchanges: Sequence[Exchange]) -> list[float | None]:
-    """For each, how long nothing was under way between it and the next; None where that is not known, or nothing."""
-    times: list[float | None] = []
-    free_at: float | None = None
-    for this, following in zip(exchanges, [*exchanges[1:], None], strict=False):
-        for request in (this.request, *this.followed):
-            if request.started_s is not None:
-                ended = request.started_s + request.taken_s
-                free_at = ended if free_at is None else max(free_at, ended)
-        start = None if following is None else following.request.started_s
-        gap = 0.0 if start is None or free_at is None else round(start - free_at, 3)
-        times.append(gap if gap > 0 else None)
-    return times
+    return ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH).total_seconds()

@@ -1,80 +1,169 @@
-"""HAR files (HTTP Archive 1.2), read whole or entry by entry."""
+"""Reads HAR files (HAR 1.2, http://www.softwareishard.com/blog/har-12-spec/): whole, or entry by entry in bounded memory."""
 
 from __future__ import annotations
 
 import codecs
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
+
+import ijson
 
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Entries", "entries_of", "load_har"]
+__all__ = ["Har", "entries_of", "load_har"]
 
-# Gives the entries from the first one on, each time it is called.
-Entries = Callable[[], Iterator[Any]]
+Har = Mapping[str, Any] | str | PathLike[str]
 
-_HINT = "export it again from the browser or proxy, as HAR"
+WAY_OUT = 'a HAR is a JSON object {"log": {"entries": [...]}}; export the recording again as HAR 1.2'
+ENTRIES = "log.entries"
+BLOCK_BYTES = 65_536
+EXACT_PLACE_BYTES = 32 * 1024 * 1024  # up to here a broken file is read again as a whole, to name line and column
+_UTF_16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
-def load_har(file_path: str) -> dict[str, Any]:
-    """The whole HAR in the file, with or without a byte order mark; raises CommandError for what is no HAR.
+def load_har(file_path: str | PathLike[str]) -> dict[str, Any]:
+    """The parsed HAR in the file, with or without a byte order mark; all of it is in memory.
 
-    For files of many megabytes give the path itself to `har_to_action_json`: it reads entry by entry.
+    Raises CommandError with line and column for what is no JSON, and with the place for JSON that is no HAR.
     """
-    try:
-        har = json.loads(Path(file_path).read_bytes().decode("utf-8-sig"))
-    except OSError as error:
-        raise _unreadable(file_path, error) from None
-    except UnicodeDecodeError as error:
-        raise _wrong(file_path, f"is no UTF-8 text: byte {error.start} is wrong") from None
-    except (ValueError, RecursionError) as error:
-        raise _wrong(file_path, f"is no JSON: {error}") from None
-    entries_of(har, file_path)
-    return dict(har)
+    source = str(file_path)
+    with _opened(source) as file:
+        text = _decoded(file.read(), source)
+    har = _parsed(text, source)
+    _entry_list(har, source)
+    return har  # type: ignore[no-any-return]  # `_entry_list` saw that it is an object
 
 
-def entries_of(har: object, source: str = "") -> Entries:
-    """How to go through the entries of a HAR: a parsed one, or the path of a file, of which one entry at a time is in memory.
+def entries_of(har: Har) -> Iterator[Any]:
+    """The entries, in the order of the recording. A file is read entry by entry; call again to read it again.
 
-    A parsed one is checked now, a file when it is read: CommandError.
+    Raises CommandError for what is no HAR: of a file only when its fault is reached.
     """
-    if isinstance(har, str | Path):
-        return lambda: _stream(str(har))
-    log = har.get("log") if isinstance(har, dict) else None
-    entries = log.get("entries") if isinstance(log, dict) else None
-    if not isinstance(entries, list):
-        raise _wrong(source, "is no HAR: it has no list log.entries")
-    return lambda: iter(entries)
+    if isinstance(har, Mapping):
+        yield from _entry_list(har, "")
+    elif isinstance(har, str | PathLike):
+        yield from _streamed(str(har))
+    else:
+        raise CommandError([Mistake("har", f"{type(har).__name__} is no HAR", "give a parsed HAR, or the path of a HAR file")])
 
 
-def _stream(path: str) -> Iterator[Any]:
-    import ijson
-
+def _streamed(source: str) -> Iterator[Any]:
+    """Numbers come as int or Decimal. A text with half a surrogate pair, which the fast reader refuses, is read by the slow one."""
+    given = 0
     try:
-        with Path(path).open("rb") as file:
-            if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
-                file.seek(0)
-            start = file.tell()
-            empty = True
-            for entry in ijson.items(file, "log.entries.item", use_float=True):
-                empty = False
+        for entry in _read(source, ijson):
+            given += 1
+            yield entry
+        return
+    except UnicodeDecodeError:
+        pass
+    for number, entry in enumerate(_read(source, ijson.get_backend("python"))):
+        if number >= given:
+            yield entry
+
+
+def _read(source: str, reader: Any) -> Iterator[Any]:
+    with _opened(source) as file:
+        counted = _Utf8(file)
+        found = False
+        try:
+            for entry in reader.items(counted, f"{ENTRIES}.item"):
+                found = True
                 yield entry
-            if empty:
-                file.seek(start)
-                if not any(event == "start_array" and prefix == "log.entries" for prefix, event, _ in ijson.parse(file)):
-                    raise _wrong(path, "is no HAR: it has no list log.entries")
-    except OSError as error:
-        raise _unreadable(path, error) from None
-    except (ijson.JSONError, UnicodeDecodeError, OverflowError) as error:
-        reason = str(error).strip().split("\n", 1)[0]
-        raise _wrong(path, f"is no JSON, or was cut off: {reason}") from None
+        except (ijson.JSONError, RecursionError) as error:
+            raise _broken(source, str(error), counted.lines) from None
+    if not found:
+        _see_that_there_is_a_list(source)
 
 
-def _unreadable(path: str, error: OSError) -> CommandError:
-    return CommandError([Mistake("", f"can't be read: {error.strerror or error}", "check the path and its permissions")], path)
+def _see_that_there_is_a_list(source: str) -> None:
+    with _opened(source) as file:
+        try:
+            first = next(((prefix, event) for prefix, event, _ in ijson.parse(_Utf8(file)) if prefix == ENTRIES), None)
+        except (ijson.JSONError, UnicodeDecodeError) as error:
+            raise _broken(source, str(error), 0) from None
+    if first != (ENTRIES, "start_array"):
+        raise CommandError([Mistake(ENTRIES, "is no list" if first else "is missing", WAY_OUT)], source)
 
 
-def _wrong(path: str, message: str) -> CommandError:
-    return CommandError([Mistake("", message, _HINT)], path or "har")
+def _broken(source: str, reason: str, lines: int) -> CommandError:
+    """The error for a file that is no JSON, with line and column where reading it again is cheap."""
+    path = Path(source)
+    if path.stat().st_size <= EXACT_PLACE_BYTES:
+        try:
+            _parsed(_decoded(path.read_bytes(), source), source)
+        except CommandError as error:
+            return error
+    short = reason.split("\n", 1)[0].strip("b'\"") or "it is nested too deeply"
+    return CommandError([Mistake(f"after line {lines + 1}", f"is no JSON: {short}", WAY_OUT)], source)
+
+
+def _parsed(text: str, source: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"line {error.lineno} column {error.colno}"
+        raise CommandError([Mistake(place, f"is no JSON: {error.msg[:1].lower()}{error.msg[1:]}", WAY_OUT)], source) from None
+    except RecursionError:
+        raise CommandError([Mistake("", "the JSON is nested too deeply", WAY_OUT)], source) from None
+    except ValueError as error:
+        raise CommandError([Mistake("", f"is no JSON: {error}", WAY_OUT)], source) from None
+
+
+def _decoded(data: bytes, source: str) -> str:
+    encoding = next((name for mark, name in _UTF_16 if data.startswith(mark)), "utf-8")
+    try:
+        return data.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        raise CommandError([Mistake("", f"is no text in {encoding}: byte {error.start} is wrong", "save it as UTF-8")], source) from None
+
+
+def _entry_list(har: object, source: str) -> list[Any]:
+    place = "" if source else "har"
+    if not isinstance(har, Mapping):
+        raise CommandError([Mistake(place, f"is no object but {type(har).__name__}", WAY_OUT)], source)
+    log = har.get("log")
+    if not isinstance(log, Mapping):
+        raise CommandError([Mistake("log", "is no object" if "log" in har else "is missing", WAY_OUT)], source)
+    entries = log.get("entries")
+    if not isinstance(entries, list):
+        raise CommandError([Mistake(ENTRIES, "is no list" if "entries" in log else "is missing", WAY_OUT)], source)
+    return entries
+
+
+def _opened(source: str) -> IO[bytes]:
+    try:
+        return Path(source).open("rb")
+    except FileNotFoundError:
+        raise CommandError([Mistake("", "there is no such file", "check the path")], source) from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise CommandError([Mistake("", f"can't be read: {reason}", "check the path and its permissions")], source) from None
+
+
+class _Utf8:
+    """A file as UTF-8 without its byte order mark, whatever Unicode it was saved in; `lines` counts those read so far."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.lines = 0
+        head = file.read(BLOCK_BYTES)
+        encoding = next((name for mark, name in _UTF_16 if head.startswith(mark)), None)
+        self._recode = codecs.getincrementaldecoder(encoding)("replace") if encoding else None
+        self._head = head[2:] if encoding else head.removeprefix(codecs.BOM_UTF8)
+
+    def read(self, size: int = BLOCK_BYTES) -> bytes:
+        if size == 0:
+            return b""
+        block, self._head = self._head or self._file.read(BLOCK_BYTES if size < 0 else size), b""
+        self.lines += block.count(b"\n")
+        if self._recode is None:
+            return block
+        text = self._recode.decode(block, not block)
+        while block and not text:  # half a character only; an empty answer would mean the end
+            block = self._file.read(BLOCK_BYTES)
+            text = self._recode.decode(block, not block)
+        return text.encode("utf-8", "replace")

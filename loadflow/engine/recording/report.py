@@ -1,88 +1,99 @@
-"""What a conversion did: what was left out and why, what was correlated, which secrets have to be set."""
+"""What a conversion did with a recording: names and places only, never a recorded value."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
-__all__ = ["Correlated", "LeftOut", "Report"]
+__all__ = ["Correlated", "LeftOut", "Lifted", "Loose", "RecordingReport"]
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """An entry that is no step. `index` counts the entries of the file from 0; `url` is without its query."""
+    """`entry` is its index in the file."""
 
-    index: int
-    method: str
-    url: str
+    entry: int
+    request: str
     reason: str
 
     def __str__(self) -> str:
-        return f"entry {self.index}: {self.method} {self.url}: {self.reason}".replace(":  :", ":")
+        return f"entry {self.entry}: {self.request} {self.reason}"
 
 
 @dataclass(frozen=True, slots=True)
 class Correlated:
-    """`${var.variable}` comes from `place` of the response of step `producer` and is sent by steps `users` (from 0)."""
+    """A value is extracted by the step `source` and sent by the places `uses`."""
 
     variable: str
-    producer: int
-    name: str
-    place: str
-    users: tuple[int, ...]
+    source: str
+    uses: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"${{var.{self.variable}}}: {self.place} of step {self.producer} ({self.name}), sent by {_steps(self.users)}"
-
-
-def _steps(positions: tuple[int, ...]) -> str:
-    shown = ", ".join(map(str, positions[:8])) + (", …" if len(positions) > 8 else "")
-    return f"step{'' if len(positions) == 1 else 's'} {shown}"
+        return f"{self.variable}: from {self.source}, to {', '.join(self.uses)}"
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """Holds no values, only names. `filtered` entries did not match include, or matched exclude."""
+class Loose:
+    """A value that looks dynamic, and why it is sent as it was recorded. `source` "": no response returned it."""
 
-    entries: int
-    steps: int
-    filtered: int
-    redirects: int
-    left_out: tuple[LeftOut, ...]
-    correlated: tuple[Correlated, ...]
-    secrets: tuple[str, ...]
-    notes: tuple[str, ...]
+    use: str
+    source: str
 
-    def lines(self) -> list[str]:
-        """For people."""
-        head = f"{_count(self.entries, 'entry', 'entries')}, {_count(self.steps, 'step')}"
-        found = [f"{head}; {_count(self.redirects, 'redirect')} collapsed, {self.filtered} filtered out, {len(self.left_out)} left out"]
-        for title, rows in (
-            ("left out", self.left_out),
-            ("correlated", self.correlated),
-            ("secrets: set these environment variables before the run", self.secrets),
-            ("notes", self.notes),
-        ):
-            if rows:
-                found += [f"{title}:", *(f"  {row}" for row in rows)]
-        return found
+    def __str__(self) -> str:
+        if not self.source:
+            return f"{self.use}: no response before returned it"
+        return f"{self.use}: found in {self.source}, where a step can't extract it"
+
+
+@dataclass(frozen=True, slots=True)
+class Lifted:
+    """`placeholder` must have a value before the script runs."""
+
+    placeholder: str
+    uses: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.placeholder}: {', '.join(self.uses)}"
+
+
+@dataclass(slots=True)
+class RecordingReport:
+    """`excluded` counts the entries that include and exclude sorted out, `followed` the redirects that their step follows."""
+
+    entries: int = 0
+    steps: int = 0
+    excluded: int = 0
+    followed: int = 0
+    left_out: list[LeftOut] = field(default_factory=list)
+    correlated: list[Correlated] = field(default_factory=list)
+    not_correlated: list[Loose] = field(default_factory=list)
+    lifted: list[Lifted] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
-        """For programs."""
-        return {
-            "entries": self.entries,
-            "steps": self.steps,
-            "filtered": self.filtered,
-            "redirects": self.redirects,
-            "left_out": [{"index": one.index, "method": one.method, "url": one.url, "reason": one.reason} for one in self.left_out],
-            "correlated": [
-                {"variable": one.variable, "step": one.producer, "name": one.name, "place": one.place, "users": list(one.users)}
-                for one in self.correlated
-            ],
-            "secrets": list(self.secrets),
-            "notes": list(self.notes),
-        }
+        return asdict(self)
+
+    def lines(self, most: int | None = None) -> Iterator[str]:
+        """The report as text, at most `most` lines a section; None: all."""
+        yield f"{_count(self.steps, 'step')} from {_count(self.entries, 'entry', 'entries')}"
+        if self.followed:
+            yield f"{_count(self.followed, 'redirect')} followed by the step before"
+        if self.excluded:
+            yield f"{_count(self.excluded, 'entry', 'entries')} not asked for (include, exclude)"
+        for title, section in (
+            ("left out, because no step can play it", self.left_out),
+            ("correlated", self.correlated),
+            ("looks dynamic, but is sent as recorded", self.not_correlated),
+            ("secrets to give before it runs", self.lifted),
+            ("notes", self.notes),
+        ):
+            if section:
+                yield f"{title} ({len(section)}):"
+                yield from (f"  {one}" for one in section[:most])
+                if most is not None and len(section) > most:
+                    yield f"  and {len(section) - most} more"
 
 
 def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number} {one if number == 1 else many or one + 's'}"
+    return f"{number:,} {one if number == 1 else many or one + 's'}"

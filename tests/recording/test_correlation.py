@@ -1,0 +1,221 @@
+"""What a response returned and a later request sent: tied, not tied, or reported as out of reach."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.recording.hars import converted, entry
+
+H = "http://shop.example"
+ID = "5b8aa5b2d2c872e8321cf373"
+
+
+def get(path: str, **more: Any) -> dict[str, Any]:
+    return entry(f"{H}{path}", **more)
+
+
+def answers(value: Any, path: str = "/first", **more: Any) -> dict[str, Any]:
+    return get(path, answer=json.dumps(value), **more)
+
+
+def sends(value: Any) -> dict[str, Any]:
+    return entry(f"{H}/second", "POST", body=json.dumps(value), mime="application/json")
+
+
+TIED: list[tuple[str, list[dict[str, Any]], dict[str, str], Any]] = [
+    (
+        "a JSON leaf in a path",
+        [answers({"items": [{"id": ID}]}), get(f"/x/{ID}")],
+        {"var": "id", "from": "json_path", "path": "items.0.id"},
+        {"request_url": f"{H}/x/${{var.id}}"},
+    ),
+    (
+        "a JSON leaf in a query",
+        [answers({"nextPage": ID}), get(f"/x?c={ID}&d=1")],
+        {"var": "next_page", "from": "json_path", "path": "nextPage"},
+        {"request_url": f"{H}/x?c=${{var.next_page}}&d=1"},
+    ),
+    (
+        "a value that has to be encoded goes through params",
+        [answers({"cursor": "a1+B2/c3D4=="}), get("/x?c=a1%2BB2%2Fc3D4%3D%3D&d=x+y")],
+        {"var": "cursor", "from": "json_path", "path": "cursor"},
+        {"request_url": f"{H}/x", "params": [["c", "${var.cursor}"], ["d", "x y"]]},
+    ),
+    (
+        "a header in a header",
+        [get("/first", answer_headers={"X-Request-Key": ID}), get("/x", headers={"X-Key": ID})],
+        {"var": "x_request_key", "from": "header", "name": "X-Request-Key"},
+        {"headers": {"X-Key": "${var.x_request_key}"}},
+    ),
+    (
+        "an entity tag",
+        [get("/first", answer_headers={"ETag": f'W/"{ID}"'}), get("/x", headers={"If-None-Match": f'W/"{ID}"'})],
+        {"var": "etag", "from": "header", "name": "ETag"},
+        {"headers": {"If-None-Match": "${var.etag}"}},
+    ),
+    (
+        "a token behind its scheme",
+        [answers({"token": "t-1"}), get("/x", headers={"Authorization": "Bearer t-1"})],
+        {"var": "token", "from": "json_path", "path": "token"},
+        {"headers": {"Authorization": "Bearer ${var.token}"}},
+    ),
+    (
+        "a number stays a number",
+        [answers({"orderId": 48211903}), sends({"order": 48211903})],
+        {"var": "order_id", "from": "json_path", "path": "orderId"},
+        {"json": {"order": "${var.order_id}"}},
+    ),
+    (
+        "a short number under names of ids",
+        [answers({"id": 4711}), sends({"userId": 4711})],
+        {"var": "id", "from": "json_path", "path": "id"},
+        {"json": {"userId": "${var.id}"}},
+    ),
+    (
+        "a form field",
+        [answers({"a": ID}), entry(f"{H}/x", "POST", body=f"f={ID}&g=1", mime="application/x-www-form-urlencoded")],
+        {"var": "a", "from": "json_path", "path": "a"},
+        {"data": {"f": "${var.a}", "g": "1"}},
+    ),
+    (
+        "a value inside a text",
+        [answers({"a": ID}), entry(f"{H}/x", "POST", body=f"<o><id>{ID}</id></o>", mime="text/xml")],
+        {"var": "a", "from": "json_path", "path": "a"},
+        {"data": "<o><id>${var.a}</id></o>"},
+    ),
+    (
+        "a whole body",
+        [answers(ID), get(f"/x/{ID}")],
+        {"var": "value", "from": "json_path", "path": "."},
+        {"request_url": f"{H}/x/${{var.value}}"},
+    ),
+    (
+        "a Location without a host",
+        [get("/first", status=201, answer_headers={"Location": f"/x/{ID}"}), get(f"/x/{ID}")],
+        {"var": "location", "from": "header", "name": "Location"},
+        {"request_url": f"{H}${{var.location}}"},
+    ),
+    (
+        "a whole URL in JSON",
+        [answers({"next": f"{H}/x/{ID}"}), get(f"/x/{ID}")],
+        {"var": "next", "from": "json_path", "path": "next"},
+        {"request_url": "${var.next}"},
+    ),
+    (
+        "a cookie that a script set",
+        [answers({"session": {"token": ID}}), get("/x", headers={"Cookie": f"auth={ID}"})],
+        {"var": "token", "from": "json_path", "path": "session.token"},
+        {"cookies": {"auth": "${var.token}"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("sentence", "entries", "extract", "said"), TIED, ids=[row[0] for row in TIED])
+def test_is_tied(sentence: str, entries: list[dict[str, Any]], extract: dict[str, str], said: dict[str, Any]) -> None:
+    done = converted(*entries)
+    assert done.tasks[0]["extract"] == [extract]
+    assert {key: done.tasks[1].get(key) for key in said} == said
+    assert [one.variable for one in done.report.correlated] == [extract["var"]]
+    assert done.report.lifted == []
+
+
+NOT_TIED: list[tuple[str, list[dict[str, Any]]]] = [
+    ("a word", [answers({"a": "checkout"}), get("/x/checkout")]),
+    ("a short number without a name", [answers({"total": 4711}), sends({"amount": 4711})]),
+    ("a number where text was returned", [answers({"a": "48211903"}), sends({"a": 48211903})]),
+    ("what was sent before it came back", [get(f"/x/{ID}"), answers({"a": ID}), get(f"/x/{ID}")]),
+    ("what the request itself had sent", [answers({"a": ID}, f"/x/{ID}"), get(f"/y/{ID}")]),
+    ("what came back only later", [get(f"/x/{ID}"), answers({"a": ID})]),
+    ("a password that is also somebody's role", [answers({"role": "admin"}), sends({"password": "admin"})]),
+    ("the name of a static file", [answers({"js": "app.8f14e45fceea.js"}), get("/app.8f14e45fceea.js")]),
+]
+
+
+@pytest.mark.parametrize(("sentence", "entries"), NOT_TIED, ids=[row[0] for row in NOT_TIED])
+def test_is_not_tied(sentence: str, entries: list[dict[str, Any]]) -> None:
+    done = converted(*entries)
+    assert [task for task in done.tasks if "extract" in task] == []
+    assert done.report.correlated == []
+
+
+LOOSE: list[tuple[str, dict[str, Any], str]] = [
+    ("a hidden input", get("/first", answer=f'<input type="hidden" value="{ID}" name="csrf">', answer_mime="text/html"), "HTML field csrf"),
+    ("a meta tag", get("/first", answer=f"<meta name='csrf' content='{ID}'>", answer_mime="text/html"), "HTML field csrf"),
+    ("a script", get("/first", answer=f"var key = '{ID}'", answer_mime="text/javascript"), "text of the body"),
+    ("a part of a JSON text", answers({"url": f"/a?x={ID}"}), "text of the body"),
+    ("a key with a dot", answers({"a.b": ID}), "JSON a.b"),
+    ("a part of Location", get("/first", status=201, answer_headers={"Location": f"/x/{ID}/y"}), "part of header Location"),
+    ("a cookie", get("/first", answer_headers={"Set-Cookie": f"xsrf={ID}; Path=/"}), "part of header Set-Cookie xsrf"),
+]
+
+
+@pytest.mark.parametrize(("sentence", "first", "source"), LOOSE, ids=[row[0] for row in LOOSE])
+def test_what_no_step_can_extract_is_reported(sentence: str, first: dict[str, Any], source: str) -> None:
+    done = converted(first, get(f"/z/{ID}"))
+    assert [str(one) for one in done.report.not_correlated] == [
+        f"GET /z/{{id}}: path: found in GET /first: {source}, where a step can't extract it"
+    ]
+    assert done.tasks[1]["request_url"] == f"{H}/z/{ID}"
+
+
+def test_what_nobody_returned_is_reported_without_its_value() -> None:
+    done = converted(get(f"/x?q={ID}"))
+    assert [str(one) for one in done.report.not_correlated] == ["GET /x: query q: no response before returned it"]
+
+
+def test_a_part_of_a_path_that_is_tied_is_an_id_in_the_name() -> None:
+    done = converted(answers({"id": 4711}), get("/users/4711/orders"))
+    assert (done.tasks[1]["request_url"], done.tasks[1]["name"]) == (f"{H}/users/${{var.id}}/orders", "GET /users/{id}/orders")
+
+
+def test_variables_of_one_name_are_numbered() -> None:
+    done = converted(answers({"id": ID}), answers({"id": ID[::-1]}, "/other"), get(f"/x/{ID}/{ID[::-1]}"))
+    assert done.tasks[2]["request_url"] == f"{H}/x/${{var.id}}/${{var.id_2}}"
+
+
+def test_a_redirect_and_its_target_are_one_step() -> None:
+    done = converted(
+        entry(f"{H}/form", "POST", status=303, answer_headers={"Location": f"/done/{ID}"}, body="a=1", mime="text/plain"),
+        get(f"/done/{ID}", answer='{"receipt": "R-88123456-x"}'),
+        get("/x?r=R-88123456-x"),
+    )
+    assert [task["name"] for task in done.tasks] == ["POST /form", "GET /x"]
+    assert done.tasks[0]["assertions"] == [{"type": "status_code", "value": 200}]
+    assert "allow_redirects" not in done.tasks[0]
+    assert done.tasks[1]["request_url"] == f"{H}/x?r=${{var.receipt}}"
+    assert done.report.followed == 1
+
+
+def test_a_redirect_whose_own_answer_is_needed_later_stands_alone() -> None:
+    done = converted(
+        get("/a", status=302, answer_headers={"Location": f"/b/{ID}", "X-Ticket": f"T{ID}"}),
+        get(f"/b/{ID}"),
+        get("/c", headers={"X-T": f"T{ID}"}),
+    )
+    first, second, third = done.tasks
+    assert (first["allow_redirects"], first["assertions"][0]["value"]) == (False, 302)
+    assert second["request_url"] == f"{H}${{var.location}}"
+    assert third["headers"] == {"X-T": "${var.x_ticket}"}
+
+
+NOT_A_CHAIN: list[tuple[str, list[dict[str, Any]]]] = [
+    ("the target was never asked", [get("/a", status=302, answer_headers={"Location": "/b"}), get("/c")]),
+    ("the target was asked by another method", [get("/a", status=302, answer_headers={"Location": "/b"}), entry(f"{H}/b", "POST")]),
+    (
+        "the target was asked much later",
+        [
+            get("/a", status=302, answer_headers={"Location": "/b"}, startedDateTime="2024-05-06T09:00:00Z"),
+            get("/b", startedDateTime="2024-05-06T09:01:00Z"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize(("sentence", "entries"), NOT_A_CHAIN, ids=[row[0] for row in NOT_A_CHAIN])
+def test_every_request_is_sent_exactly_once(sentence: str, entries: list[dict[str, Any]]) -> None:
+    tasks = converted(*entries).tasks
+    assert len(tasks) == 2
+    assert tasks[0]["allow_redirects"] is False

@@ -1,0 +1,136 @@
+"""Nothing secret is left in what a conversion writes, by default."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from loadflow.engine.redact import Redactor
+from tests.recording.hars import converted, entry
+
+H = "http://shop.example"
+S = "s3cr3t-Value-99"
+
+
+def get(query: str = "", **more: Any) -> dict[str, Any]:
+    return entry(f"{H}/a{query}", **more)
+
+
+def post(body: str, mime: str) -> dict[str, Any]:
+    return entry(f"{H}/a", "POST", body=body, mime=mime)
+
+
+FORM = "application/x-www-form-urlencoded"
+JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0In0.c2lnbmF0dXJl"
+SECRETS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
+    ("bearer", get(headers={"Authorization": f"Bearer {S}"}), S, {"headers": {"Authorization": "Bearer ${env.RECORDED_AUTHORIZATION}"}}),
+    (
+        "basic",
+        get(headers={"authorization": "Basic dTpwdw=="}),
+        "dTpwdw==",
+        {"headers": {"authorization": "Basic ${env.RECORDED_AUTHORIZATION}"}},
+    ),
+    ("a header of a key", get(headers={"X-Api-Key": S}), S, {"headers": {"X-Api-Key": "${env.RECORDED_X_API_KEY}"}}),
+    ("a key in a query", get(f"?key={S}&b=1"), S, {"request_url": f"{H}/a?key=${{env.RECORDED_KEY_SECRET}}&b=1"}),
+    ("a signature", get(f"?X-Amz-Signature={S}"), S, {"request_url": f"{H}/a?X-Amz-Signature=${{env.RECORDED_X_AMZ_SIGNATURE_SECRET}}"}),
+    ("a session in a path", entry(f"{H}/a;jsessionid={S}"), S, {"request_url": f"{H}/a;jsessionid=${{env.RECORDED_JSESSIONID_SECRET}}"}),
+    ("a password in a form", post(f"u=ann&password={S}", FORM), S, {"data": {"u": "ann", "password": "${env.RECORDED_PASSWORD}"}}),
+    (
+        "a password in JSON",
+        post(json.dumps({"user": {"pwd": S}}), "application/json"),
+        S,
+        {"json": {"user": {"pwd": "${env.RECORDED_PWD}"}}},
+    ),
+    (
+        "all under credentials",
+        post(json.dumps({"credentials": {"b": [S]}}), "application/json"),
+        S,
+        {"json": {"credentials": {"b": ["${env.RECORDED_B_SECRET}"]}}},
+    ),
+    (
+        "a number under a secret name",
+        post('{"pin": 918273}', "application/json"),
+        "918273",
+        {"json": {"pin": "${var.recorded_pin_secret}"}},
+    ),
+    (
+        "a password in XML",
+        post(f"<a><password>{S}</password></a>", "text/xml"),
+        S,
+        {"data": "<a><password>${env.RECORDED_PASSWORD}</password></a>"},
+    ),
+    (
+        "a password in lines of JSON",
+        post(f'{{"password":"{S}"}}\n{{}}', "application/x-ndjson"),
+        S,
+        {"data": '{"password":"${env.RECORDED_PASSWORD}"}\n{}'},
+    ),
+    ("a token under any name", post(json.dumps({"x": JWT}), "application/json"), JWT, {"json": {"x": "${env.RECORDED_X_SECRET}"}}),
+    ("a cookie nobody set", get(headers={"Cookie": f"a={S}"}), S, {"cookies": {"a": "${env.RECORDED_COOKIE_A}"}}),
+    (
+        "a token in a referer",
+        get(headers={"Referer": f"{H}/b?token={S}"}),
+        S,
+        {"headers": {"Referer": f"{H}/b?token=${{env.RECORDED_TOKEN}}"}},
+    ),
+]
+
+
+@pytest.mark.parametrize(("sentence", "recorded", "secret", "said"), SECRETS, ids=[row[0] for row in SECRETS])
+def test_a_secret_is_lifted(sentence: str, recorded: dict[str, Any], secret: str, said: dict[str, Any]) -> None:
+    done = converted(recorded)
+    assert {key: done.tasks[0].get(key) for key in said} == said
+    assert secret not in json.dumps([done.tasks, done.variables, done.report.to_json(), list(done.report.lines())])
+    (lifted,) = done.report.lifted
+    assert Redactor().is_secret(lifted.placeholder) or lifted.placeholder.startswith("${var.")
+
+
+@pytest.mark.parametrize(("sentence", "recorded", "secret", "said"), SECRETS, ids=[row[0] for row in SECRETS])
+def test_a_secret_is_kept_when_asked(sentence: str, recorded: dict[str, Any], secret: str, said: dict[str, Any]) -> None:
+    done = converted(recorded, secrets="keep")
+    assert secret in json.dumps(done.tasks)
+    assert done.report.lifted == []
+
+
+NO_SECRETS: list[tuple[str, dict[str, Any]]] = [
+    ("counts of tokens", post('{"max_tokens": 4096, "token_type": "x"}', "application/json")),
+    ("names that only sound alike", post("monkey=banana&design=flat&author=ann", FORM)),
+    ("flags and nothing", post('{"password": null, "session": true, "token": ""}', "application/json")),
+]
+
+
+@pytest.mark.parametrize(("sentence", "recorded"), NO_SECRETS, ids=[row[0] for row in NO_SECRETS])
+def test_what_is_no_secret_stays(sentence: str, recorded: dict[str, Any]) -> None:
+    assert converted(recorded).report.lifted == []
+
+
+def test_a_secret_is_found_wherever_else_it_stands() -> None:
+    done = converted(entry(f"{H}/reset/{S}", headers={"X-Note": f"for {S}"}), get(headers={"X-Api-Key": S}))
+    assert S not in json.dumps([done.tasks, done.report.to_json()])
+    assert done.tasks[0]["request_url"] == f"{H}/reset/${{env.RECORDED_X_API_KEY}}"
+
+
+def test_one_value_has_one_placeholder_and_two_have_two() -> None:
+    done = converted(*(get(headers={"Authorization": f"Bearer {value}"}) for value in (S, S, S[::-1])))
+    placeholders = [task["headers"]["Authorization"] for task in done.tasks]
+    assert placeholders == ["Bearer ${env.RECORDED_AUTHORIZATION}"] * 2 + ["Bearer ${env.RECORDED_AUTHORIZATION_2}"]
+
+
+def test_cookies_that_a_response_set_are_left_to_the_jar() -> None:
+    done = converted(
+        get(headers={"Cookie": "old=o-1234"}, answer_headers={"Set-Cookie": f"sid={S}; Path=/\ncsrf=x; Path=/"}),
+        get(headers={"cookie": f"old=o-1234; sid={S}; csrf=x"}),
+        entry("http://elsewhere.test/", headers={"Cookie": "sid=other-1"}),
+    )
+    assert [task.get("cookies") for task in done.tasks] == [
+        {"old": "${env.RECORDED_COOKIE_OLD}"},
+        {"old": "${env.RECORDED_COOKIE_OLD}"},
+        {"sid": "${env.RECORDED_COOKIE_SID}"},
+    ]
+
+
+def test_reports_show_no_query_and_no_user() -> None:
+    done = converted(entry(f"wss://u:{S}@shop.example/{S}?token={S}"), entry(f"data:text/plain,{S}"))
+    assert S not in "\n".join(done.report.lines())
