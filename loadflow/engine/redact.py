@@ -10,10 +10,12 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-__all__ = ["MASK", "Redactor"]
+__all__ = ["MASK", "Redactor", "forms_of"]
 
 MASK = "***"
 SECRET_NAMES = (
@@ -33,7 +35,19 @@ SECRET_NAMES = (
     "private-key",
     "credential",
 )
+SHORTEST_NUMBER = 6  # digits: shorter ones are counts and statuses
+LONGEST_JSON = 2**20  # characters of a body that is parsed
 SHORTEST = 4  # masking every "1" or "abc" would shred the texts and hide nothing
+# "password": "x" and 'password': 'x', also inside of a JSON text | password=x& | Authorization: x
+# Every repetition is possessive or bounded: a target may send texts that are made to keep a backtracking search busy.
+_FIELDS = r"""
+    (?P<json> (?P<mark> \\?["'] ) (?= [^"'\\\r\n]{{0,100}}? (?:{name}) ) [^"'\\\r\n]{{1,200}}+ (?P=mark) \s*+:\s*+ )
+    (?! (?:null|true|false)\b )
+    (?: (?P<quote> \\?["'] ) (?: (?! (?P=quote) ) (?: \\. | . ) )*+ (?P=quote)?
+      | \[ [^\]]*+ \]? | \{{ [^}}]*+ \}}? | [^\s,}}\]"'\[{{]++ )
+  | (?P<form> (?<![\w.\[\]%-]) (?= [\w.\[\]%-]{{0,100}}? (?:{name}) ) [\w.\[\]%-]{{1,200}}+ = ) [^&;\s"']++
+  | (?P<header> ^ (?= [\w-]{{0,100}}? (?:{name}) ) [\w-]{{1,200}}+ : [ \t]*+ ) [^\r\n]++
+"""
 
 
 class Redactor:
@@ -50,16 +64,10 @@ class Redactor:
         names = [*SECRET_NAMES, *(name for name in extra_names if name.strip())]
         alternatives = "|".join(sorted({_loose(name) for name in names}, key=len, reverse=True))
         self._name = re.compile(rf"(?:{alternatives})", re.IGNORECASE)
-        # "password": "x"  |  password=x&  |  Authorization: x
-        self._in_text = re.compile(
-            rf"""(?P<json>"[^"]*(?:{alternatives})[^"]*"\s*:\s*)"(?:[^"\\]|\\.)*"?"""
-            rf"""|(?P<form>(?:^|(?<=[?&;\s]))[\w.\[\]-]*(?:{alternatives})[\w.\[\]-]*=)[^&;\s"']+"""
-            rf"""|(?P<header>^[\w-]*(?:{alternatives})[\w-]*:[ \t]*)[^\r\n]+""",
-            re.IGNORECASE | re.MULTILINE,
-        )
+        self._in_text = re.compile(_FIELDS.format(name=alternatives), re.IGNORECASE | re.MULTILINE | re.VERBOSE | re.DOTALL)
         self._bearer = re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{4,}", re.IGNORECASE)
         # a URL's user and password, as in a database's URL; a password may hold "@", its last one ends it
-        self._userinfo = re.compile(r"(?P<user>\b[a-z][a-z0-9+.-]*://[^\s/?#:@\"']*:)[^\s/?#\"']+@", re.IGNORECASE)
+        self._userinfo = re.compile(r"(?P<user>\b[a-z][a-z0-9+.-]{0,20}+://[^\s/?#:@\"']*+:)[^\s/?#\"']+@", re.IGNORECASE)
         self._values: dict[str, None] = {}
         self._known: re.Pattern[str] | None = None
         for value in values:
@@ -76,16 +84,18 @@ class Redactor:
         elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
             for one in value:
                 self.learn(one)
-        elif isinstance(value, str) and len(value) >= SHORTEST and value not in self._values and "${" not in value:
-            for form in (
-                value,
-                base64.b64encode(value.encode()).decode(),
-                quote(value, safe=""),
-                quote_plus(value),
-                json.dumps(value)[1:-1],
-            ):
+        else:
+            for form in forms_of(value):
                 self._values.setdefault(form)
-            self._known = None
+                self._known = None
+
+    def knowing(self, values: Iterable[Any]) -> Redactor:
+        """This one, and `values` besides: for one use, so that what is known does not grow with every user's tokens."""
+        other = copy(self)
+        other._values = dict(self._values)
+        other._known = None
+        other.learn(list(values))
+        return other
 
     def learn_from(self, data: Any, name: str = "") -> None:
         """Learn every value that stands under a secret name anywhere in JSON-like `data`, and basic auth's pairs."""
@@ -124,6 +134,18 @@ class Redactor:
             return [self.value(value) for value in data]
         return data
 
+    def body(self, text: str, limit: int) -> str:
+        """A message body: as JSON where it is that and has a secret name in it, so that numbers and lists are masked too.
+
+        Of any other text only `limit` characters are given back.
+        """
+        if text[:1] in ("{", "[") and len(text) <= LONGEST_JSON and self._name.search(text):  # most have none, and stay as they came
+            try:
+                return json.dumps(self.value(json.loads(text)), ensure_ascii=False)
+            except (ValueError, RecursionError):
+                pass
+        return self.text(text[:limit])
+
     def headers(self, pairs: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Header fields with secret ones masked; repeated fields are joined by a comma."""
         result: dict[str, str] = {}
@@ -145,6 +167,28 @@ def _only_template(text: str) -> bool:
 
 
 def _keep_name(match: re.Match[str]) -> str:
-    if match["json"]:
-        return f'{match["json"]}"{MASK}"'
-    return f"{match['form'] or match['header']}{MASK}"
+    quote_mark = match["quote"]
+    return f"{match['json'] or match['form'] or match['header']}{quote_mark or ''}{MASK}{quote_mark or ''}"
+
+
+@lru_cache(maxsize=4096)
+def forms_of(value: Any) -> tuple[str, ...]:
+    """How a secret may stand in a text: as it is, in Base64, in a URL, in JSON, in Python's own writing. () for what is none."""
+    if isinstance(value, int) and not isinstance(value, bool) and len(str(value)) >= SHORTEST_NUMBER:
+        return (str(value),)
+    if not isinstance(value, str) or len(value) < SHORTEST or "${" in value:
+        return ()
+    raw = value.encode("utf-8", "surrogatepass")
+    forms = (
+        value,
+        base64.b64encode(raw).decode().rstrip("="),
+        base64.urlsafe_b64encode(raw).decode().rstrip("="),
+        quote(raw, safe=""),
+        quote(raw),
+        quote(raw, safe="!#$%&'()*+,/:;=?@[]~"),
+        quote_plus(raw),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        repr(value)[1:-1],
+    )
+    return tuple(dict.fromkeys(forms))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64encode
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,22 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.session import Observer, Session, use_session
 from loadflow.errors import RunError
+
+Step = dict[str, Any]
+
+
+def get(path: str, **more: Any) -> Step:
+    return {"method": "get", "request_url": path, **more}
+
+
+def post(path: str, **more: Any) -> Step:
+    return {"method": "post", "request_url": path, **more}
+
+
+def raw(*pieces: bytes, then: str = "keep") -> str:
+    """The path at which the target answers with these bytes, a short wait between them."""
+    return "/raw?" + "&".join(f"b64={urlsafe_b64encode(piece).decode()}" for piece in pieces) + f"&then={then}"
+
 
 USERS = ("fast_http_user", "http_user")
 

@@ -16,7 +16,7 @@ import pytest
 import trustme
 
 from loadflow.engine.records.outcome import Outcome
-from tests.load.harness import USERS, load
+from tests.load.harness import USERS, get, load, post, raw
 from tests.targets.fixture import Record, Target
 
 Step = dict[str, Any]
@@ -31,16 +31,17 @@ class Sent:
     check: Callable[[Record], object]
 
 
-def get(path: str, **more: Any) -> Step:
-    return {"method": "get", "request_url": path, **more}
-
-
-def post(path: str, **more: Any) -> Step:
-    return {"method": "post", "request_url": path, **more}
-
-
 def has_header(name: str, value: str) -> Callable[[Record], bool]:
     return lambda record: record.header(name) == value
+
+
+def has_json(value: Any) -> Callable[[Record], bool]:
+    return lambda record: json.loads(record.body) == value
+
+
+def utf8(text: str) -> str:
+    """As the target writes down header bytes."""
+    return text.encode().decode("latin-1")
 
 
 METHODS = [
@@ -96,6 +97,35 @@ REQUESTS = [
         has_header("Authorization", "Basic " + base64.b64encode(b"u:p").decode()),
     ),
     Sent("bearer auth is a header", get("/echo", auth={"type": "bearer", "token": "abc"}), has_header("Authorization", "Bearer abc")),
+    Sent("a target is sent as it is written", get("/echo?x=%e4&y=[1]&z=%7e"), lambda r: r.target == "/echo?x=%e4&y=[1]&z=%7e"),
+    Sent("what can't stand in a target is encoded", get('/echo?q=<"|>'), lambda r: r.target == "/echo?q=%3C%22%7C%3E"),
+    Sent("a line end in a URL is encoded", get("/echo?q=a\r\nX-Evil: 1"), lambda r: r.target == "/echo?q=a%0D%0AX-Evil:%201"),
+    Sent("a fragment is not sent", get("/echo?a#b"), lambda r: r.target == "/echo?a"),
+    Sent("a header beyond Latin-1 is sent as UTF-8", get("/echo", headers={"X-A": "日本"}), has_header("X-A", utf8("日本"))),
+    Sent("a cookie beyond Latin-1 too", get("/echo", cookies={"a": "日本"}), has_header("Cookie", utf8("a=日本"))),
+    Sent(
+        "a Cookie header and cookies are one field",
+        get("/echo", headers={"cookie": "a=1"}, cookies={"b": "2"}),
+        lambda r: [v for k, v in r.headers if k.lower() == "cookie"] == ["a=1; b=2"],
+    ),
+    Sent("a header that is null keeps the default", get("/echo", headers={"Accept": None}), has_header("Accept", "*/*")),
+    Sent("an empty header is sent", get("/echo", headers={"X-Empty": ""}), has_header("X-Empty", "")),
+    Sent("Host may be another", get("/echo", headers={"Host": "shop.test"}), has_header("Host", "shop.test")),
+    Sent("a GET may have a body", get("/echo", data="x"), lambda r: r.body == b"x"),
+    Sent("json keeps the types of variables", post("/echo", json={"a": "${var.five}", "b": "n${var.five}"}), has_json({"a": 5, "b": "n5"})),
+    Sent("a whole form may be a variable", post("/echo", data="${var.form}"), lambda r: r.body == b"a=1&b=2"),
+    Sent("an upload comes from a file", post("/echo", files={"f": "${var.upload}"}), lambda r: b'name="f"; filename="up.bin"' in r.body),
+    Sent(
+        "several files may go into one field",
+        post("/echo", files=[{"field": "f", "content": "one"}, {"field": "f", "content": "two"}]),
+        lambda r: r.body.count(b'name="f"') == 2,
+    ),
+    Sent("an empty file is a file", post("/echo", files={"f": {"content_base64": ""}}), lambda r: b'name="f"' in r.body),
+    Sent(
+        "a file name may be any text",
+        post("/echo", files={"f": {"content": "x", "filename": "größe.txt"}}),
+        lambda r: 'filename="größe.txt"'.encode() in r.body,
+    ),
     Sent("a body has a length", post("/echo", data="12345"), has_header("Content-Length", "5")),
     Sent("no body of a POST has length 0", post("/echo"), has_header("Content-Length", "0")),
 ]
@@ -104,7 +134,9 @@ REQUESTS = [
 @pytest.mark.parametrize("user", USERS)
 def test_the_target_receives_what_the_step_says(user: str, target: Target, tmp_path: Path) -> None:
     target.reset()
-    done = load(tmp_path, [{**row.step, "name": row.sentence} for row in REQUESTS], user=user, host=target.url)
+    (tmp_path / "up.bin").write_bytes(b"bytes")
+    given = {"five": 5, "form": {"a": 1, "b": "2"}, "upload": str(tmp_path / "up.bin")}
+    done = load(tmp_path, [{**row.step, "name": row.sentence} for row in REQUESTS], user=user, host=target.url, variables=given)
     records = target.records()
     assert len(records) == len(REQUESTS)
     wrong = [(row.sentence, record) for row, record in zip(REQUESTS, records, strict=True) if not row.check(record)]
@@ -125,6 +157,15 @@ FOLLOWED = [
     ("303 goes on with GET and no body", post("/redirect-code/303", json={"a": 1}), ["/redirect-code/303", "/echo"], ["POST", "GET"], b""),
     ("302 after POST goes on with GET", post("/redirect-code/302", json={"a": 1}), ["/redirect-code/302", "/echo"], ["POST", "GET"], b""),
     ("307 keeps method and body", post("/redirect-code/307", json={"a": 1}), ["/redirect-code/307", "/echo"], ["POST", "POST"], b'{"a":1}'),
+    (
+        "302 after PUT stays PUT",
+        {"method": "put", "request_url": "/redirect-code/302"},
+        ["/redirect-code/302", "/echo"],
+        ["PUT", "PUT"],
+        b"",
+    ),
+    ("301 after POST goes on with GET", post("/redirect-code/301", data="x"), ["/redirect-code/301", "/echo"], ["POST", "GET"], b""),
+    ("a redirect to nowhere stays", get(raw(b"HTTP/1.1 302 F\r\nLocation:\r\nContent-Length: 0\r\n\r\n")), ["/raw"], ["GET"], b""),
     ("308 keeps method and body", post("/redirect-code/308", json={"a": 1}), ["/redirect-code/308", "/echo"], ["POST", "POST"], b'{"a":1}'),
 ]
 

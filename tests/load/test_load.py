@@ -6,18 +6,13 @@ import threading
 import urllib.request
 from collections import Counter, defaultdict
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.errors import CommandError
-from tests.load.harness import Outcomes, load
+from tests.load.harness import Outcomes, get, load
 from tests.targets.fixture import Target
-
-
-def get(path: str, **more: Any) -> dict[str, Any]:
-    return {"method": "get", "request_url": path, **more}
 
 
 @pytest.mark.parametrize("processes", [1, 2])

@@ -9,16 +9,19 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from loadflow.engine.load.checks import compile_checks
 from loadflow.engine.load.http_request import HttpStep
 from loadflow.engine.load.protocol import HitFailure
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
 from loadflow.engine.resolve.data import CsvSource, load_rows
-from loadflow.engine.resolve.static import missing_in
+from loadflow.engine.resolve.static import missing_in, tokens_in
 from loadflow.engine.resolve.template import Compiled, compile_value
 from loadflow.engine.resolve.variables import Variables
 from loadflow.engine.script.mistakes import faults_of, mistakes_of
 from loadflow.engine.script.model import StartTest
+from loadflow.engine.script.part import Part
+from loadflow.engine.script.step import Retry, Throttle
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["Asked", "build_plan", "target_of"]
@@ -26,6 +29,7 @@ __all__ = ["Asked", "build_plan", "target_of"]
 ROOT = "LD_start_test"
 PER_HIT = ("tasks",)  # resolved by the engine, hit by hit; everything else is resolved now
 
+LIMITS: Mapping[str, type[Part]] = {"throttle": Throttle, "retry": Retry}
 STEPS = {"fast_http_user": HttpStep, "http_user": HttpStep}
 
 
@@ -56,7 +60,8 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
         raise CommandError(mistakes_of(faults, settled, ROOT)) from None
     sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed) for one in test.csv_sources}
-    mode, steps = test.steps()
+    mode, written = test.steps()
+    steps = _settled_limits(written, variables, env)
     columns = _columns(sources.values())
     _refuse_missing(steps, variables, columns, env)
     plan = Plan(
@@ -74,6 +79,7 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         seed=test.seed,
         max_body_bytes=test.max_body_bytes,
         redact=tuple(test.redact),
+        env_names=tuple(sorted({token.parts[0] for token in tokens_in([dict(registered.values), dict(arguments)]) if token.kind == "env"})),
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
     )
     _compile_once(plan, env)
@@ -115,6 +121,33 @@ def _settled_value(value: Any, known: Mapping[str, Any], env: Mapping[str, str],
     )
 
 
+def _settled_limits(steps: tuple[dict[str, Any], ...], variables: Mapping[str, Any], env: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
+    """Throttles and retries are the same for all hits of a step, so their placeholders are filled in now, and what came is checked."""
+    settled = []
+    mistakes: list[Mistake] = []
+    rates: dict[str, float] = {}
+    for position, step in enumerate(steps):
+        known = dict(step)
+        for key, model in LIMITS.items():
+            if key not in step:
+                continue
+            place = f"{ROOT}.tasks[{position}].{key}"
+            known[key] = _settled_value(step[key], variables, env, place)
+            try:
+                model.model_validate(known[key], context={"final": True})
+            except ValidationError as error:
+                mistakes.extend(mistakes_of(faults_of(error, keys=model.keys(), noun=model.noun), known[key], place))
+        throttle: Any = known.get("throttle")
+        shared = str(throttle.get("key") or step.get("name") or "") if throttle else ""
+        if shared and rates.setdefault(shared, throttle["rps"]) != throttle["rps"]:
+            text = f"rps is {throttle['rps']}, and another step with the key {shared!r} says {rates[shared]}"
+            mistakes.append(Mistake(f"{ROOT}.tasks[{position}].throttle", text, "write one rate, or give each a key of its own"))
+        settled.append(known)
+    if mistakes:
+        raise CommandError(mistakes)
+    return tuple(settled)
+
+
 def _columns(sources: Collection[CsvSource]) -> dict[str, tuple[str, ...]]:
     mistakes: list[Mistake] = []
     columns: dict[str, tuple[str, ...]] = {}
@@ -147,7 +180,6 @@ def _refuse_missing(
 
 def _compile_once(plan: Plan, env: Mapping[str, str]) -> None:
     """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
-
     written = {entry["var"] for step in plan.steps for entry in step.get("extract") or ()}
     constants = {name: value for name, value in plan.variables.items() if name not in written}
 
@@ -160,6 +192,10 @@ def _compile_once(plan: Plan, env: Mapping[str, str]) -> None:
             STEPS[plan.protocol](step, plan, compiler)
         except HitFailure as failure:
             mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", str(failure)))
+        try:
+            compile_checks(step.get("assertions") or (), compiler)
+        except (TypeError, ValueError) as error:  # a variable of the wrong kind where a status belongs
+            mistakes.append(Mistake(f"{ROOT}.tasks[{position}].assertions", str(error), "give the variable another value"))
     if mistakes:
         raise CommandError(mistakes)
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from loadflow.engine.load.protocol import Reply
@@ -10,9 +11,10 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler
 
-__all__ = ["MISSING", "Check", "Extract", "compile_checks", "compile_extracts", "value_at"]
+__all__ = ["MISSING", "Check", "Extract", "compile_checks", "compile_extracts", "same", "secret_finders", "value_at"]
 
 MISSING: Any = object()
+INDEX = re.compile(r"-?[0-9]{1,18}")
 SHOWN = 200  # characters of a value in a message
 
 Check = Callable[[Reply, Scope, float], tuple[Outcome, str] | None]
@@ -33,10 +35,9 @@ def value_at(data: Any, path: str) -> Any:
                 return MISSING
             data = data[part]
         elif isinstance(data, list):
-            try:
-                data = data[int(part)]
-            except (ValueError, IndexError):
+            if INDEX.fullmatch(part) is None or not -len(data) <= int(part) < len(data):
                 return MISSING
+            data = data[int(part)]
         else:
             return MISSING
     return data
@@ -94,7 +95,7 @@ def _json_path(entry: Mapping[str, Any], compiler: Compiler) -> Check:
             found = value_at(reply.json(), path)
         except ValueError:
             return Outcome.ASSERTION, f"json_path {path} expected {_shown(wanted)}, got a body that is no JSON"
-        if found is not MISSING and _same(found, wanted):
+        if found is not MISSING and same(found, wanted):
             return None
         got = "nothing at that path" if found is MISSING else _shown(found)
         return Outcome.ASSERTION, f"json_path {path} expected {_shown(wanted)}, got {got}"
@@ -120,7 +121,11 @@ def _response_time(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     limit = compiler(entry["max_ms"])
 
     def check(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
-        most = float(limit.value if limit.is_static else limit.render(scope))
+        given = limit.value if limit.is_static else limit.render(scope)
+        try:
+            most = float(given)
+        except (TypeError, ValueError):
+            return Outcome.ASSERTION, f"response_time: {_shown(given)} is no number of milliseconds"
         return None if time_ms <= most else (Outcome.ASSERTION, f"response_time over {most:g} ms")
 
     return check
@@ -156,6 +161,18 @@ def _extract(entry: Mapping[str, Any]) -> Extract:
         return None
 
     return extract
+
+
+def secret_finders(
+    assertions: Iterable[Mapping[str, Any]], extracts: Iterable[Mapping[str, Any]], is_secret: Callable[[str], bool]
+) -> list[Finder]:
+    """What of a reply has a secret name in the script, though the reply itself may call it `id`: it must not be written down."""
+    wanted = [{**entry, "from": entry["type"]} for entry in assertions if entry["type"] in ("json_path", "header")]
+    return [
+        FINDERS[entry.get("from") or "json_path"](entry)
+        for entry in [*wanted, *extracts]
+        if is_secret(" ".join(str(entry.get(key) or "") for key in ("var", "path", "name")))
+    ]
 
 
 Finder = Callable[[Reply], tuple[Any, str]]
@@ -194,8 +211,12 @@ FINDERS: Mapping[str, Callable[[Mapping[str, Any]], Finder]] = {
 }
 
 
-def _same(found: Any, wanted: Any) -> bool:
-    """JSON equality: true is not 1."""
+def same(found: Any, wanted: Any) -> bool:
+    """JSON equality: true is not 1, at any depth; 1 is 1.0."""
+    if isinstance(found, Mapping) and isinstance(wanted, Mapping):
+        return found.keys() == wanted.keys() and all(same(value, wanted[key]) for key, value in found.items())
+    if isinstance(found, list) and isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(same, found, wanted))
     return bool(found == wanted) and isinstance(found, bool) == isinstance(wanted, bool)
 
 

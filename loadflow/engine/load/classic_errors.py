@@ -25,13 +25,14 @@ CLASSIC_ERRORS = (requests.exceptions.RequestException, urllib3.exceptions.HTTPE
 def as_failure(error: BaseException, request: HttpRequest) -> HitFailure:
     """The first of the causes that the table knows."""
     causes = list(_causes(error))
-    if any(isinstance(cause, urllib3.exceptions.InvalidChunkLength) and not cause.length for cause in causes):
-        return HitFailure(Outcome.CLOSED, _cut_off(error))  # no length at all: the stream has ended
     for kind, outcome, text in TABLE:
         for cause in causes:
             if isinstance(cause, kind):
                 return HitFailure(outcome, text(cause, request))
-    return HitFailure(Outcome.PROTOCOL if isinstance(error, requests.exceptions.RequestException) else Outcome.CONNECT, _own_words(error))
+    for cause in causes:
+        if isinstance(cause, OSError) and not isinstance(cause, requests.exceptions.RequestException):  # those are OSErrors by name only
+            return HitFailure(Outcome.CONNECT, _own_words(cause))
+    return HitFailure(Outcome.PROTOCOL, _own_words(error))
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
@@ -85,5 +86,5 @@ TABLE: tuple[tuple[type, Outcome, Callable[..., str]], ...] = (
     (urllib3.exceptions.InvalidChunkLength, Outcome.PROTOCOL, _own_words),
     (http.client.IncompleteRead, Outcome.CLOSED, _cut_off),
     (http.client.HTTPException, Outcome.PROTOCOL, _own_words),
-    (OSError, Outcome.CONNECT, _own_words),
+    (urllib3.exceptions.ProtocolError, Outcome.CLOSED, _cut_off),  # "Response ended prematurely", with no other cause
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from loadflow.engine.load.checks import same
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler
@@ -49,7 +50,7 @@ def _value(expression: Any, compiler: Compiler) -> Callable[[Scope], Any]:
 
 def _equals(operand: Any, compiler: Compiler) -> Condition:
     left, right = (_value(one, compiler) for one in operand)
-    return lambda scope: bool(left(scope) == right(scope))
+    return lambda scope: same(left(scope), right(scope))
 
 
 def _not_equals(operand: Any, compiler: Compiler) -> Condition:

@@ -57,6 +57,7 @@ class Follower:
 
     def done(self, done: Done) -> Iterator[Snapshot]:
         self._take(done.shard, done.rows)
+        self._last_health[done.shard] = done.health
         self._until[done.shard] = math.inf
         yield from self._complete()
 

@@ -25,9 +25,9 @@ from loadflow.engine.load.step import compile_steps
 from loadflow.engine.load.user import Crew, user_class
 from loadflow.engine.load.users import PROTOCOLS
 from loadflow.engine.plan.pick import weighted_order
-from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.plan import Plan, Shard
+from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.snapshot import Health
-from loadflow.engine.redact import Redactor
 from loadflow.engine.resolve.data import Data
 
 __all__ = ["Generator"]
@@ -43,6 +43,7 @@ class Generator:
     def __init__(self, plan: Plan, shard: int, shards: int, paths: Mapping[str, Path], messages: IO[str]) -> None:
         self._plan = plan
         self._shard = shard
+        self._of = Shard(shard, shards)
         self._paths = paths
         self._messages = messages
         self._protocol = PROTOCOLS[plan.protocol]
@@ -59,11 +60,14 @@ class Generator:
         """Everything after compiling. Raises what makes it impossible to go on, e.g. OSError for a full disk."""
         gevent.signal_handler(signal.SIGTERM, self._stop, "a stop was asked for")
         self._say(Ready(self._shard))
-        origin_monotonic_ns, origin_unix_ns = self._wait_for_go()
+        go = self._wait_for_go()
+        if go is None:
+            return
+        origin_monotonic_ns, origin_unix_ns = go
         recorder = self._new_recorder(origin_monotonic_ns, origin_unix_ns)
         gevent.spawn(self._watch_lifeline)
         gevent.spawn(self._probe_lag)
-        crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder)
+        crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._of)
         crew.on_fatal = self._on_fatal
         crew.on_all_done = lambda: self._stop("")
         if self._plan.users == 0 and self._plan.iterations is not None:
@@ -76,6 +80,7 @@ class Generator:
         stages = gevent.spawn(self._run_stages, recorder, runner)
         stopped = self._wait_for_end(recorder)
         ran_s = recorder.now_ns() / 1e9
+        health = self._health(recorder, runner)
         recorder.draining = True
         environment.stop_timeout = min(self._plan.drain_s, STOP_DRAIN_S) if stopped else self._plan.drain_s
         stages.kill()
@@ -88,10 +93,15 @@ class Generator:
         recorder.close()
         if self._fatal is not None:
             raise self._fatal
-        self._say(Done(self._shard, recorder.log.rows, ran_s, stopped))
+        self._say(Done(self._shard, recorder.log.rows, ran_s, stopped, health))
 
-    def _wait_for_go(self) -> tuple[int, int]:
-        line = gevent.os.tp_read(0, 65_536)
+    def _wait_for_go(self) -> tuple[int, int] | None:
+        """The start on both clocks; None when a stop came first."""
+        reader = gevent.spawn(gevent.os.tp_read, 0, 65_536)
+        gevent.wait([reader, self._end], count=1)
+        if not reader.ready():
+            return None
+        line = reader.get()
         if not line:
             raise EOFError("the supervisor is gone")
         word, monotonic_ns, unix_ns = line.decode().split()[:3]
@@ -119,12 +129,12 @@ class Generator:
         return ""
 
     def _new_recorder(self, origin_monotonic_ns: int, origin_unix_ns: int) -> Recorder:
-        redactor = Redactor(self._plan.redact)
-        redactor.learn_from(self._plan.variables)
-        redactor.learn_from(self._plan.steps)
-        redactor.learn_from({name: value for name, value in os.environ.items() if f"env.{name}" in str(self._plan.steps)})
         return Recorder(
-            **self._paths, shard=self._shard, origin_monotonic_ns=origin_monotonic_ns, origin_unix_ns=origin_unix_ns, redactor=redactor
+            **self._paths,
+            shard=self._shard,
+            origin_monotonic_ns=origin_monotonic_ns,
+            origin_unix_ns=origin_unix_ns,
+            redactor=redactor_of(self._plan, os.environ),
         )
 
     def _environment(self, crew: Crew) -> Environment:
@@ -155,9 +165,12 @@ class Generator:
                 self._on_fatal(error)
                 return
             second = recorder.now_ns() // 1_000_000_000
-            lag_ms, self._lag_s = self._lag_s * 1e3, 0.0
-            health = self._probe.health(runner.user_count, recorder.in_flight, lag_ms)
-            self._say(Tick(self._shard, second, recorder.log.rows, health))
+            self._say(Tick(self._shard, second, recorder.log.rows, self._health(recorder, runner)))
+
+    def _health(self, recorder: Recorder, runner: Any) -> Health:
+        """Since the last question."""
+        lag_ms, self._lag_s = self._lag_s * 1e3, 0.0
+        return self._probe.health(runner.user_count, recorder.in_flight, lag_ms)
 
     def _flush_often(self, recorder: Recorder, every_s: float) -> None:
         while True:

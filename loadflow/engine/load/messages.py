@@ -44,6 +44,7 @@ class Done:
     rows: int
     ran_s: float  # from `go` to the end of the load, without the drain
     stopped: str  # why it ended early; "" when it ran its time
+    health: Health  # at the end of the load; a run shorter than a second has no other
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +80,8 @@ def decode(line: str) -> Message | None:
         kind = data.pop("kind")
         if kind == "end":
             return SupervisorEnd(data["reason"], tuple(data["exit_codes"]))
-        if kind == "tick":
-            return Tick(data["shard"], data["until_s"], data["rows"], Health.from_json(data["health"]))
+        if "health" in data:
+            data["health"] = Health.from_json(data["health"])
         message: Message = KINDS[kind](**data)
         return message
     except (ValueError, KeyError, TypeError, AttributeError):

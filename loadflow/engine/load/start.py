@@ -26,11 +26,11 @@ from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Engine, describe_exit
 from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.run import Run, SnapshotLog
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import RunFacts
-from loadflow.engine.redact import Redactor
 from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
 from loadflow.engine.reports.html import write_html_report
 from loadflow.engine.session import Session, current_session
@@ -252,9 +252,7 @@ def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
 
 def _new_run(session: Session, plan: Plan, label: str, processes: int, max_failure_rate: float) -> Run:
     run_id, folder = Run.new_folder(session.runs_dir, label or session.label or session.name)
-    redactor = Redactor(plan.redact)
-    redactor.learn_from(plan.variables)
-    redactor.learn_from(plan.steps)
+    redactor = redactor_of(plan, session.environment)
     facts = RunFacts(
         id=run_id,
         label=redactor.text(label or session.label),

@@ -6,15 +6,17 @@ request is handed to the client to just after the whole answer is there; renderi
 
 from __future__ import annotations
 
+import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import gevent
 from gevent import GreenletExit
 
-from loadflow.engine.load.checks import Check, Extract, compile_checks, compile_extracts
+from loadflow.engine.load.checks import MISSING, Check, Extract, Finder, compile_checks, compile_extracts, secret_finders
 from loadflow.engine.load.condition import compile_condition
 from loadflow.engine.load.network import Network, is_conditioned
 from loadflow.engine.load.protocol import Client, HitFailure, PreparedStep, Reply, UserProtocol
@@ -23,9 +25,11 @@ from loadflow.engine.load.retry import RetryRule, failure_class
 from loadflow.engine.load.throttle import Throttle, throttles_of
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import HitFlag, Outcome
+from loadflow.engine.redact import Redactor
 from loadflow.engine.reliability.classify import FailureClass
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
+from loadflow.engine.resolve.static import tokens_in
 from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
 
 __all__ = ["Pauser", "Step", "compile_steps", "constants_of"]
@@ -40,6 +44,36 @@ class Pauser:
         raise NotImplementedError
 
 
+@dataclass(frozen=True, slots=True)
+class Secrets:
+    """Where a user's secrets lie when a hit of one step fails: variables and cells with such names, and places in the reply."""
+
+    variables: Sequence[str]
+    cells: Sequence[tuple[str, ...]]
+    finders: Sequence[Finder]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any], written: Sequence[str], is_secret: Callable[[str], bool]) -> Secrets:
+        """`written` are the variables that any step extracts; those that stay as they are in the plan are known from the start."""
+        cells = {token.parts for token in tokens_in(dict(config)) if token.kind == "csv" and is_secret(token.parts[1])}
+        finders = secret_finders(config.get("assertions") or (), config.get("extract") or (), is_secret)
+        return cls([name for name in written if is_secret(name)], sorted(cells), finders)
+
+    def held(self, scope: Scope, reply: Reply | None) -> list[Any]:
+        found = [store[name] for name in self.variables for store in (scope.variables, scope.session) if name in store]
+        found += [value for source, column in self.cells if (value := scope.cell(source, column)) is not None]
+        if reply is not None:
+            found += [value for find in self.finders if (value := _found(find, reply)) is not MISSING]
+        return found
+
+
+def _found(find: Finder, reply: Reply) -> Any:
+    try:
+        return find(reply)[0]
+    except HitFailure:  # a body that can't be read
+        return MISSING
+
+
 class Step:
     """Shared by all users of a process; it holds no user's state."""
 
@@ -51,6 +85,7 @@ class Step:
         compiler: Compiler,
         throttle: Throttle | None,
         network: Network | None = None,
+        secrets: Secrets | None = None,
     ) -> None:
         self.weight: int = config.get("weight", 1)
         self._protocol = protocol
@@ -63,7 +98,7 @@ class Step:
         self._checks: Sequence[Check] = compile_checks(assertions, compiler)
         self._own_status = any(entry["type"] == "status_code" for entry in assertions)
         self._extracts: Sequence[Extract] = compile_extracts(config.get("extract") or ())
-        self._secret_names = [entry["var"] for entry in config.get("extract") or ()]
+        self._secrets = secrets or Secrets((), (), ())
         self._retry = RetryRule.of(config["retry"]) if config.get("retry") is not None else None
         self._think = _seconds(config.get("think_time"), compiler)
         self._series: int | None = None
@@ -122,7 +157,8 @@ class Step:
                 recorder.in_flight -= 1
             failure = self._judge(reply, scope, (end_ns - start_ns) / 1e6)
         except MissingValue as error:
-            failure = (Outcome.TEMPLATE, str(error))
+            # an assertion that lacks a value can't be held against the answer; the request was sent all the same
+            failure = (Outcome.TEMPLATE if reply is None else Outcome.ASSERTION, str(error))
         except HitFailure as error:
             failure, reply = (error.outcome, str(error)), error.reply
         except GreenletExit:
@@ -139,7 +175,8 @@ class Step:
             )
             raise
         except Exception as error:  # noqa: BLE001  the outermost loop of a hit: whatever a library raises is data
-            failure = (self._protocol.outcome_of(error), f"{type(error).__name__}: {error}")
+            asked = request is not None and reply is None  # else no library of the protocol was at work
+            failure = (self._protocol.outcome_of(error) if asked else Outcome.ENGINE, f"{type(error).__name__}: {error}")
         delay_s: float | None = None
         if failure is not None and self._retry is not None:
             kind = failure_class(failure[0], reply.status if reply else 0)
@@ -192,7 +229,7 @@ class Step:
             recorder.succeeded(series, user, start_ns, start_ns, end_ns, status, sent, received, flags)
             return
         outcome, text = failure
-        recorder.learn_secrets({name: scope.variables.get(name, scope.session.get(name)) for name in self._secret_names})
+        secrets = self._secrets.held(scope, reply)
 
         def sample() -> dict[str, Any]:
             return {
@@ -202,7 +239,7 @@ class Step:
                 "error": text,
             }
 
-        recorder.failed(series, user, start_ns, start_ns, end_ns, status, sent, received, flags, outcome, text, sample)
+        recorder.failed(series, user, start_ns, start_ns, end_ns, status, sent, received, flags, outcome, text, sample, secrets)
 
     def _series_of(self, scope: Scope, recorder: Recorder) -> int:
         series = recorder.series(self._prepared.method, self._name(scope))
@@ -226,6 +263,8 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
         return compile_value(value, constants, os.environ)
 
     throttles = throttles_of(plan.steps)
+    written = sorted({entry["var"] for step in plan.steps for entry in step.get("extract") or ()})
+    is_secret = Redactor(plan.redact).is_secret
     network = Network(plan.network, gevent.sleep) if plan.network is not None else None
 
     def network_of(config: Mapping[str, Any]) -> Network | None:
@@ -233,7 +272,15 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
         return network if selected else None
 
     return [
-        Step(protocol, protocol.prepare(config, plan, compiler), config, compiler, throttle, network_of(config))
+        Step(
+            protocol,
+            protocol.prepare(config, plan, compiler),
+            config,
+            compiler,
+            throttle,
+            network_of(config),
+            Secrets.of(config, written, is_secret),
+        )
         for config, throttle in zip(plan.steps, throttles, strict=True)
     ]
 
@@ -256,7 +303,10 @@ def _seconds(config: Any, compiler: Compiler) -> Any:
 
 
 def _number(compiled: Any, scope: Scope) -> float:
-    return max(0.0, float(compiled.value if compiled.is_static else compiled.render(scope)))
+    seconds = float(compiled.value if compiled.is_static else compiled.render(scope))
+    if not 0 <= seconds < math.inf:
+        raise ValueError(f"{seconds} is no number of seconds")
+    return seconds
 
 
 def _between(rng: Random, low: float, high: float) -> float:

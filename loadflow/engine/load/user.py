@@ -14,7 +14,7 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 from loadflow.engine.load.protocol import Client, UserProtocol
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.step import Pauser, Step
-from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.scope import Scope
 
@@ -28,7 +28,14 @@ class Crew:
     """What all users of a process share: the compiled plan, the order of weighted picks, the data, the recorder."""
 
     def __init__(
-        self, plan: Plan, protocol: UserProtocol, steps: Sequence[Step], picks: Iterator[int] | None, data: Data, recorder: Recorder
+        self,
+        plan: Plan,
+        protocol: UserProtocol,
+        steps: Sequence[Step],
+        picks: Iterator[int] | None,
+        data: Data,
+        recorder: Recorder,
+        shard: Shard,
     ) -> None:
         self.plan = plan
         self.protocol = protocol
@@ -38,13 +45,14 @@ class Crew:
         self.recorder = recorder
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
         self.on_all_done: Callable[[], None] = lambda: None
+        self._shard = shard
         self._users = 0
         self._done = 0
 
     def number(self) -> int:
-        """The next user's number, from 0; numbers are not used twice."""
+        """The next user's number; none is given twice, in any process of the run."""
         self._users += 1
-        return self._users - 1
+        return (self._users - 1) * self._shard.count + self._shard.index
 
     def done(self) -> None:
         """A user has made all of its passes."""
@@ -102,6 +110,8 @@ def user_class(crew: Crew) -> type[User]:
             low, high = crew.plan.wait_s
             for _ in itertools.count() if crew.plan.iterations is None else range(crew.plan.iterations):
                 sent = False
+                if self._state != LOCUST_STATE_RUNNING:
+                    return  # before the pick: one that is taken and not used would be missing from its step's share
                 for step in (steps[next(picks)],) if picks is not None else steps:
                     if self._state != LOCUST_STATE_RUNNING:
                         return

@@ -8,7 +8,8 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import json  # noqa: E402  nothing may be imported before the patch
+import contextlib  # noqa: E402  nothing may be imported before the patch
+import json  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
 import sys  # noqa: E402
@@ -34,21 +35,32 @@ def main() -> int:
     try:
         _run(job, messages)
     except Exception as error:  # noqa: BLE001  the outermost loop: what got here ends this process
-        traceback.print_exc()
-        from loadflow.engine.redact import Redactor
+        from loadflow.engine.plan.plan import Plan
+        from loadflow.engine.plan.secrets import redactor_of
 
-        redactor = Redactor(job["plan"]["redact"])
-        redactor.learn_from(job["plan"]["variables"])
-        redactor.learn_from(job["plan"]["steps"])
+        redactor = redactor_of(Plan.from_json(job["plan"]), os.environ)
+        print(redactor.text(traceback.format_exc()), file=sys.stderr)
         print(encode(Failed(job["shard"], redactor.text(f"{type(error).__name__}: {error}"))), file=messages, flush=True)
         return 1
     return 0
+
+
+def _allow_many_sockets() -> None:
+    """Each user has one or more; shells often allow no more than 1,024."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # macOS says "unlimited" and means less
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _run(job: dict[str, Any], messages: Any) -> None:
     from loadflow.engine.load.generate import Generator
     from loadflow.engine.plan.plan import Plan
 
+    _allow_many_sockets()
     paths = {name: Path(job[name]) for name in ("hits", "names", "samples")}
     generator = Generator(Plan.from_json(job["plan"]), job["shard"], job["shards"], paths, messages)
     generator.run()

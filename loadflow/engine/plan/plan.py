@@ -35,6 +35,7 @@ class Plan:
     seed: int | None = None
     max_body_bytes: int = 16 * 2**20
     redact: tuple[str, ...] = ()
+    env_names: tuple[str, ...] = ()  # the environment variables that were asked for
     web_ui: tuple[str, int] | None = None
     network: NetworkConditioner | None = None
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
@@ -57,6 +58,7 @@ class Plan:
                 "sources": tuple(CsvSource(**source) for source in data["sources"]),
                 "wait_s": tuple(data["wait_s"]),
                 "redact": tuple(data["redact"]),
+                "env_names": tuple(data["env_names"]),
                 "web_ui": tuple(data["web_ui"]) if data["web_ui"] else None,
                 "network": NetworkConditioner(**data["network"]) if data.get("network") else None,
             }
@@ -66,10 +68,14 @@ class Plan:
         """This plan with one process's share of users, spawn rate and throttles; the shares add up to the whole."""
         stages = tuple(replace(stage, users=share(stage.users, shard), spawn_rate=stage.spawn_rate / shard.count) for stage in self.stages)
         steps = tuple(
-            {**step, "throttle": {**step["throttle"], "rps": step["throttle"]["rps"] / shard.count}} if step.get("throttle") else step
-            for step in self.steps
+            {**step, "throttle": _share_of_throttle(step["throttle"], shard)} if step.get("throttle") else step for step in self.steps
         )
         return replace(self, stages=stages, steps=steps)
+
+
+def _share_of_throttle(throttle: Mapping[str, Any], shard: Shard) -> dict[str, Any]:
+    """A burst can't be less than 1, so all processes together may send one hit each at once."""
+    return {**throttle, "rps": throttle["rps"] / shard.count, "burst": max(1.0, (throttle.get("burst") or 1) / shard.count)}
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,11 @@ class Scope:
             row = self._rows[source] = rows.take()
         return row[position]
 
+    def cell(self, source: str, column: str) -> str | None:
+        """The cell of the row that this step has taken; None where it took none."""
+        row = self._rows.get(source)
+        return None if row is None else row[self.data.sources[source].index[column]]
+
     def faker(self, method: str) -> Any:
         """A made-up value; raises `MissingValue` where Faker has no such method or it needs arguments."""
         try:

@@ -43,7 +43,7 @@ class SettledSpan(Span):
 class Throttle(Part):
     """At most `rps` of this step each second over all users; steps with the same `key` share the rate.
 
-    `key` None: the step's name. `burst` None: `rps`, at least 1.
+    `key` None: the step's name. `burst` None: 1, so that the rate holds from the first hit on.
     """
 
     noun: ClassVar[str] = "throttle"
