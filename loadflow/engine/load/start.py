@@ -21,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.load.build import build_plan, target_of
+from loadflow.engine.load.build import Asked, build_plan
 from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Engine, describe_exit
 from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
@@ -79,7 +79,7 @@ def start_test(
     asked = build_plan(arguments, session.variables, session.environment)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
-    run = _new_run(session, plan, asked.label, asked.processes, asked.max_failure_rate)
+    run = _new_run(session, plan, asked)
     session.keep(run)
     return _Load(session, run, plan, asked.processes).run()
 
@@ -250,24 +250,25 @@ def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
         ) from None
 
 
-def _new_run(session: Session, plan: Plan, label: str, processes: int, max_failure_rate: float) -> Run:
-    run_id, folder = Run.new_folder(session.runs_dir, label or session.label or session.name)
+def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
+    label = asked.label or session.label
+    run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
     redactor = redactor_of(plan, session.environment)
     facts = RunFacts(
         id=run_id,
-        label=redactor.text(label or session.label),
+        label=redactor.text(label),
         script=session.name,
         folder=str(folder),
         protocol=plan.protocol,
         engine="locust",
-        target=redactor.text(target_of(plan)),
+        target=redactor.text(asked.target),
         users=plan.users,
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
         plan=redactor.value(plan.to_json()),
         environment=_environment(),
     )
-    return Run.create(folder, facts, shards=processes, max_failure_rate=max_failure_rate)
+    return Run.create(folder, facts, shards=asked.processes, max_failure_rate=asked.max_failure_rate)
 
 
 def _environment() -> dict[str, str]:
