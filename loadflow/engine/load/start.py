@@ -76,12 +76,13 @@ def start_test(
     if load_shape is not None and test_time == 60:
         del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
     session = current_session()
-    asked = build_plan(arguments, session.variables, session.environment)
+    asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
-    run = _new_run(session, plan, asked)
-    session.keep(run)
-    return _Load(session, run, plan, asked.processes).run()
+    with session.lease(asked.target):
+        run = _new_run(session, plan, asked)
+        session.keep(run)
+        return _Load(session, run, plan, asked.processes).run()
 
 
 class _Load:
