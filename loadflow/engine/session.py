@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,8 +106,12 @@ class Session:
         # the table names functions that act on sessions: the one cycle in the engine, cut here
         from loadflow.engine.commands import TABLE
         from loadflow.engine.script.builtin_functions import BUILTINS
+        from loadflow.engine.script.model import HostedStartTest
 
-        return {**BUILTINS, **TABLE, **self.own_commands}
+        table = dict(TABLE)
+        if self.target.base_url is not None:
+            table["LD_start_test"] = replace(table["LD_start_test"], arguments=HostedStartTest)
+        return {**BUILTINS, **table, **self.own_commands}
 
     @property
     def environment(self) -> Mapping[str, str]:

@@ -34,6 +34,7 @@ class LoadTarget(Block):
     _block_type_name: ClassVar[str | None] = "Load Target"
     _block_type_slug: ClassVar[str | None] = "load-target"
     _documentation_url: ClassVar[Any] = DOCUMENTATION
+    _block_schema_version: ClassVar[str | None] = "1.0.0"
 
     base_url: str = Field(description="What relative URLs of a script are relative to.")
     headers: dict[str, str] = Field(default={}, description="Sent with every request; write secrets as ${secret.NAME}.")
@@ -59,6 +60,7 @@ class LoadflowStore(Block):
     _block_type_name: ClassVar[str | None] = "Loadflow Store"
     _block_type_slug: ClassVar[str | None] = "loadflow-store"
     _documentation_url: ClassVar[Any] = DOCUMENTATION
+    _block_schema_version: ClassVar[str | None] = "1.0.0"
 
     url: SecretStr = Field(description="A URL of SQLAlchemy, for example postgresql://user:password@host/database.")
 
@@ -89,5 +91,5 @@ def _load(kind: type[Block], name: str, parameter: str) -> Block:
     try:
         return cast(Block, kind.load(name))
     except (ValueError, ObjectNotFound):
-        hint = f"save one: {kind.__name__}(…).save({name!r}), or make it in the UI after `loadflow blocks register`"
+        hint = f"save one: {kind.__name__}(…).save({name!r}), or make it in the UI after `prefect block register -m loadflow.flows.blocks`"
         raise ScriptError([Mistake(parameter, f"there is no {kind._block_type_name} block {name!r}", hint)]) from None

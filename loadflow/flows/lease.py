@@ -25,16 +25,17 @@ SHORTEST_WAIT_S = 1.0  # for one question and its answer
 
 
 def lease_name(target: str) -> str:
-    """The limit's name for one target of a load: a host, with this machine's name where it is loopback.
+    """The limit's name for one target of a load: host and port, with this machine's name where it is loopback.
 
     >>> lease_name("http://shop.example:8080")
-    'loadflow-target-shop.example'
+    'loadflow-target-shop.example-8080'
     """
     host = host_of(target) or target
+    where = target.partition("://")[2] or target
     if is_loopback_host(host):
-        host = f"{platform.node()}-loopback"
+        where = where.replace(host, f"loopback of {platform.node()}", 1)
     # Prefect refuses some characters in names
-    return f"loadflow-target-{re.sub(r'[^A-Za-z0-9.-]+', '-', host).strip('-').lower()}"
+    return f"loadflow-target-{re.sub(r'[^A-Za-z0-9.-]+', '-', where).strip('-').lower()}"
 
 
 class target_lease:

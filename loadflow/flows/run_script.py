@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from prefect import flow
 from prefect.client.schemas.objects import State
@@ -38,6 +38,7 @@ def run_script(
     runs_dir: str | None = None,
     target: str | None = None,
     store: str | None = None,
+    exclusive: bool = True,
     wait_for_target: float = 0,
     max_delay: float | None = None,
 ) -> Any:
@@ -52,7 +53,8 @@ def run_script(
         runs_dir: The folder for the run folders; empty takes LOADFLOW_RUNS_DIR, or loadflow-runs below the worker's folder.
         target: The name of a Load Target block: base URL, headers, allowed hosts and the highest rate.
         store: The name of a Loadflow Store block: where LD_persist_records and LD_list_runs look when they name no database.
-        wait_for_target: Seconds to wait while another load is on the same system; after that the run fails, and nothing was sent.
+        exclusive: Whether no other exclusive run, from whatever machine, may load the same host and port at the same time.
+        wait_for_target: Seconds to wait while another run does; after that this one fails, and nothing was sent.
         max_delay: Seconds that the run may start late; a later one skips itself, so that nightly load does not run at noon.
 
     A script that can't be run as written fails the flow run, in a state named Error, before anything is sent.
@@ -71,7 +73,8 @@ def run_script(
         own_commands=current_session().own_commands,
         allowed_packages=current_session().allowed_packages,
     )
-    session.lease = target_lease(wait_for_target)
+    if exclusive:
+        session.lease = target_lease(wait_for_target)
     try:
         if target:
             session.target = load_target(target)
@@ -88,8 +91,12 @@ def run_script(
 
 def _late_s() -> float:
     """Seconds since this run was due; 0 outside of Prefect's schedule."""
-    due = flow_run.scheduled_start_time
+    due = _due()
     return 0.0 if due is None else max(0.0, (datetime.now(UTC) - due).total_seconds())
+
+
+def _due() -> datetime | None:
+    return cast(datetime | None, flow_run.scheduled_start_time)
 
 
 def _the_one(script: list[Any] | dict[str, Any] | None, script_path: str | None) -> Any:
