@@ -69,4 +69,6 @@ EXAMPLES: Mapping[str, Example] = {
         "object: status and settings", ["LD_install_network_conditioner", {"latency_ms": 50, "jitter_ms": 20, "loss_rate": 0.01}]
     ),
     "LD_uninstall_network_conditioner": Example('`{"status": "uninstalled"}`', ["LD_uninstall_network_conditioner"]),
+    "LD_start_prometheus_exporter": Example("number: the port", ["LD_start_prometheus_exporter", {"port": 9646}]),
+    "LD_stop_prometheus_exporter": Example("object: status, and how often it was scraped", ["LD_stop_prometheus_exporter"]),
 }

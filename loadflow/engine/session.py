@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.command import Command
 from loadflow.engine.guard import Guard
@@ -21,6 +21,9 @@ from loadflow.engine.records.summary import Summary
 from loadflow.engine.reliability.budget_watch import InstalledBudget
 from loadflow.engine.reliability.conditioner import NetworkConditioner
 from loadflow.engine.resolve.variables import Variables
+
+if TYPE_CHECKING:
+    from loadflow.engine.exporters.exporter import Exporter
 
 __all__ = ["PACKAGES_VARIABLE", "RUNS_DIR_VARIABLE", "Observer", "Session", "current_session", "use_session"]
 
@@ -56,7 +59,7 @@ class Session:
     cleared ones, because a verdict can't be cleared. Relative report names are written below `report_dir`.
     `allowed_packages` are those that scripts may load, with their submodules, besides those that LOADFLOW_ALLOWED_PACKAGES
     names. `guard` says what scripts may reach: see `loadflow.engine.guard`. `budget` and `network` hold for every load that
-    starts while they are installed.
+    starts while they are installed. `exporters` are those that run, by kind.
     """
 
     def __init__(
@@ -86,6 +89,7 @@ class Session:
         self.all_runs: list[Run] = []
         self.budget: InstalledBudget | None = None
         self.network: NetworkConditioner | None = None
+        self.exporters: dict[str, Exporter] = {}
         self._at_end = ExitStack()
         self._scripts = 0
 

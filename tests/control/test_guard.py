@@ -70,6 +70,7 @@ PATHS = [
         ["LD_execute_action", [{"load_density": [["LD_generate_html_report", ["/x"]]]}]],
         "arguments[0].load_density[0].arguments[0]",
     ),
+    ("an exporter for everybody", ["LD_start_prometheus_exporter", {"addr": "0.0.0.0"}], "addr"),
     ("a web UI for everybody", a_test(web_ui_dict={"host": "0.0.0.0", "port": 8089}), "web_ui_dict.host"),
 ]
 
@@ -141,10 +142,11 @@ NO_PATHS = {
     *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "web_ui_dict")),
     *("action_list", "name", "value", "variables", "cycle", "mode", "seed", "package", "host", "port", "framed", "token", "settings"),
     *("threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
+    *("buckets_ms", "max_series", "last_scrape_s"),
     *("include", "exclude", "think_time", "secrets", "user"),
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
 }
-KNOWN = {"tasks", "csv_sources", "sources", "web_ui_dict", "url"}
+KNOWN = {"addr", "tasks", "csv_sources", "sources", "web_ui_dict", "url"}
 
 
 @pytest.mark.parametrize("command", TABLE.values(), ids=TABLE)

@@ -1,0 +1,138 @@
+"""Real receivers of metrics on free ports, with their data in temporary folders; and what to wait with."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from tests.services import need
+
+__all__ = ["Prometheus", "Service", "fetch", "free_port", "wait_until"]
+
+START_S = 60.0
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
+
+
+def wait_until(true: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
+    """The first value of `true` that counts as true."""
+    until = time.monotonic() + timeout_s
+    while time.monotonic() < until:
+        if value := true():
+            return value
+        time.sleep(0.02)
+    raise AssertionError(f"waited {timeout_s:.0f} s in vain: {what}")
+
+
+def fetch(url: str, body: bytes | None = None, **headers: str) -> bytes:
+    request = urllib.request.Request(url, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return bytes(answer.read())
+
+
+class Service:
+    """A server process that can be stopped and started again on the same port, with the same data."""
+
+    program = ""
+    package = ""
+    ready_path = "/"
+
+    def __init__(self) -> None:
+        self._program = shutil.which(self.program)
+        need(self._program, f"{self.program} is not installed (Debian: apt-get install {self.package})")
+        self.folder = Path(tempfile.mkdtemp(prefix=f"loadflow-{self.package}-"))
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def arguments(self) -> list[str]:
+        raise NotImplementedError
+
+    def start(self) -> None:
+        assert self._program is not None
+        with (self.folder / "log").open("ab") as output:
+            command = [self._program, *self.arguments()]
+            self._process = subprocess.Popen(command, cwd=self.folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        wait_until(self._ready, f"{self.program} started", START_S)
+
+    def stop(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.terminate()
+            process.wait(30)
+
+    def _ready(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, (self.folder / "log").read_text(errors="replace")[-2_000:]
+        with contextlib.suppress(OSError):
+            fetch(self.url + self.ready_path)
+            return True
+        return False
+
+    @contextlib.contextmanager
+    def running(self) -> Iterator[Any]:
+        self.start()
+        try:
+            yield self
+        finally:
+            self.stop()
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class Prometheus(Service):
+    """Scrapes `ports` of this machine every half second; takes remote writes."""
+
+    program = "prometheus"
+    package = "prometheus"
+    ready_path = "/-/ready"
+
+    def __init__(self, *ports: int, flags: tuple[str, ...] = ()) -> None:
+        super().__init__()
+        self._flags = flags
+        targets = ", ".join(f"'127.0.0.1:{port}'" for port in ports)
+        (self.folder / "config.yml").write_text(
+            f"global: {{scrape_interval: 500ms, scrape_timeout: 500ms}}\n"
+            f"scrape_configs: [{{job_name: loadflow, static_configs: [{{targets: [{targets}]}}]}}]\n"
+        )
+
+    def arguments(self) -> list[str]:
+        return [
+            "--config.file=config.yml",
+            "--storage.tsdb.path=data",
+            f"--web.listen-address=127.0.0.1:{self.port}",
+            "--web.enable-remote-write-receiver",
+            *self._flags,
+        ]
+
+    def query(self, promql: str, at_s: float | None = None) -> list[dict[str, Any]]:
+        """The result of an instant query, each entry with `metric` and `value` or `values`."""
+        given = {"query": promql, **({"time": f"{at_s:.3f}"} if at_s is not None else {})}
+        try:
+            answer = fetch(f"{self.url}/api/v1/query?{urllib.parse.urlencode(given)}")
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{promql}: {error.read().decode()}") from None
+        return list(json.loads(answer)["data"]["result"])
+
+    def number(self, promql: str, at_s: float | None = None) -> float | None:
+        """The value of a query with one result; None when there is none."""
+        result = self.query(promql, at_s)
+        assert len(result) <= 1, result
+        return float(result[0]["value"][1]) if result else None
