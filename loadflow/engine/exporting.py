@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from loadflow.engine.exporters.buckets import LATENCY_BOUNDS_MS
 from loadflow.engine.exporters.exporter import start_in, stop_in
+from loadflow.engine.exporters.influx_writers import BucketWriter, UdpWriter, UrlWriter
+from loadflow.engine.exporters.influxdb import InfluxdbSink, Writer
 from loadflow.engine.exporters.prometheus import PrometheusExporter
-from loadflow.engine.session import current_session
+from loadflow.engine.resolve.static import missing_in
+from loadflow.engine.resolve.template import compile_value
+from loadflow.engine.session import Session, current_session
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["start_prometheus_exporter", "stop_prometheus_exporter"]
+__all__ = [
+    "start_influxdb_sink",
+    "start_prometheus_exporter",
+    "stop_influxdb_sink",
+    "stop_prometheus_exporter",
+]
 
 MAX_SERIES = 500
 
@@ -46,3 +56,106 @@ def start_prometheus_exporter(
 def stop_prometheus_exporter() -> dict[str, Any]:
     """Free the port; does no harm where nothing was started."""
     return stop_in(current_session(), PrometheusExporter)
+
+
+def start_influxdb_sink(
+    transport: str = "udp",
+    host: str = "127.0.0.1",
+    port: int = 8089,
+    url: str | None = None,
+    token: str | None = None,
+    measurement: str = "loaddensity_request",
+    timeout: float = 2.0,
+    *,
+    org: str | None = None,
+    bucket: str | None = None,
+    ca_file: str | None = None,
+    tags: dict[str, str] | None = None,
+    max_series: int = MAX_SERIES,
+    queue_points: int = 100_000,
+    batch_points: int = 5_000,
+    flush_s: float = 10.0,
+) -> None:
+    """Write a point for each name and second of this script's loads to InfluxDB.
+
+    `transport` "udp" sends lines to `host` and `port`; "http" posts them to `url` as it is (InfluxDB 1.x), or, with `bucket` (and
+    `org`), writes them by influxdb-client to the server at `url` (InfluxDB 2 and 3). `timeout`: seconds for one answer. A server that is
+    away is tried again, while up to `queue_points` wait; beyond that the oldest are dropped, and counted. `flush_s`: how long
+    stopping may take. `url`, `token` and `org` may hold ${env.…} and ${var.…}. `ca_file`: whom to trust, PEM. `tags`: for every point.
+
+    >>> start_influxdb_sink("http", url="http://127.0.0.1:8086/write?db=load")  # doctest: +SKIP
+    """
+    given = dict(locals())
+    session = current_session()
+    url, token, org = (_filled(name, given[name], session) for name in ("url", "token", "org"))
+    arguments = {**given, "url": url, "token": token, "org": org}
+
+    def make() -> InfluxdbSink:
+        return InfluxdbSink(
+            _influx_writer(transport, host, port, url, token, timeout, org, bucket, ca_file),
+            measurement=_measurement(measurement),
+            tags=tags or {},
+            max_series=max_series,
+            queue_points=queue_points,
+            batch_points=batch_points,
+            flush_s=flush_s,
+        )
+
+    start_in(session, InfluxdbSink, arguments, make)
+
+
+def stop_influxdb_sink() -> dict[str, Any]:
+    """Write what is waiting and stop; returns how many points were written and dropped. Does no harm where nothing was started."""
+    return stop_in(current_session(), InfluxdbSink)
+
+
+def _influx_writer(
+    transport: str,
+    host: str,
+    port: int,
+    url: str | None,
+    token: str | None,
+    timeout_s: float,
+    org: str | None,
+    bucket: str | None,
+    ca_file: str | None,
+) -> Writer:
+    """Raises CommandError for what does not go together."""
+    if transport == "udp":
+        extra = [name for name, value in (("url", url), ("token", token), ("org", org), ("bucket", bucket)) if value is not None]
+        if extra:
+            raise CommandError([Mistake(extra[0], "is of no use over UDP", 'use "transport": "http", or leave it out')])
+        try:
+            return UdpWriter(host, port)
+        except OSError as error:
+            raise CommandError([Mistake("host", f"{host!r} can't be sent to: {error.strerror}", "give a name or an address")]) from None
+    if transport != "http":
+        raise CommandError([Mistake("transport", f"{transport!r} is no transport", 'use "udp" or "http"')])
+    parts = urlsplit(url or "")
+    if url is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        message = "is missing" if url is None else "is no http:// or https:// URL"
+        raise CommandError([Mistake("url", message, "such as http://127.0.0.1:8086/write?db=load, or http://127.0.0.1:8086 with a bucket")])
+    if bucket is None:
+        if parts.path in ("", "/"):
+            raise CommandError([Mistake("url", "names no path to write to", "add /write?db=NAME for InfluxDB 1, or give a bucket")])
+        return UrlWriter(url, token, timeout_s, ca_file)
+    if parts.query or parts.path.rstrip("/").endswith("/write"):
+        raise CommandError([Mistake("url", "is the server's own address where a bucket is given", "leave /api/v2/write and the query out")])
+    return BucketWriter(url, token, org or "", bucket, timeout_s, ca_file)
+
+
+def _measurement(name: str) -> str:
+    """Raises CommandError for a name that line protocol reads as something else."""
+    if not name or name.startswith("#") or "\\" in name or not name.isprintable():
+        hint = "use a word such as loaddensity_request; it can't start with # or hold a backslash"
+        raise CommandError([Mistake("measurement", f"{name!r} can't be written", hint)])
+    return name
+
+
+def _filled(name: str, value: Any, session: Session) -> Any:
+    """`value` with ${env.…} and ${var.…} filled in; raises CommandError for one that has no value."""
+    compiled = compile_value(value, session.variables.values, session.environment)
+    if compiled.is_static:
+        return compiled.value
+    missing = missing_in(value, variables=session.variables.values, sources={}, env=session.environment)
+    raise CommandError([Mistake(name, text) for text in missing] or [Mistake(name, "only ${var.…} and ${env.…} are known here")])

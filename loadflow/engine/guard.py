@@ -109,7 +109,7 @@ class _Walk:
                 self.web_ui(value, at)
             elif argument == "addr":
                 self.listens(value, at, "an exporter")
-            elif argument == "url":
+            elif argument == "url" and name != "LD_start_influxdb_sink":  # there it is a server of metrics, which may be anywhere
                 self.database_url(value, at)
             elif is_path_argument(argument):
                 self.paths(value, at)

@@ -18,7 +18,7 @@ from typing import Any
 
 from tests.services import need
 
-__all__ = ["Prometheus", "Service", "fetch", "free_port", "wait_until"]
+__all__ = ["InfluxDB1", "Prometheus", "Service", "VictoriaMetrics", "fetch", "free_port", "wait_until"]
 
 START_S = 60.0
 
@@ -136,3 +136,58 @@ class Prometheus(Service):
         result = self.query(promql, at_s)
         assert len(result) <= 1, result
         return float(result[0]["value"][1]) if result else None
+
+
+class InfluxDB1(Service):
+    """InfluxDB 1.6 with a database `load`, over HTTP and, at `udp_port`, UDP."""
+
+    program = "influxd"
+    package = "influxdb"
+    ready_path = "/ping"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.udp_port = free_port()
+        (self.folder / "config").write_text(
+            f'bind-address = "127.0.0.1:{free_port()}"\n'
+            "reporting-disabled = true\n"
+            f'[meta]\ndir = "{self.folder}/meta"\n'
+            f'[data]\ndir = "{self.folder}/data"\nwal-dir = "{self.folder}/wal"\n'
+            f'[http]\nbind-address = "127.0.0.1:{self.port}"\nlog-enabled = false\n'
+            f'[[udp]]\nenabled = true\nbind-address = "127.0.0.1:{self.udp_port}"\ndatabase = "load"\nbatch-timeout = "50ms"\n'
+        )
+
+    def arguments(self) -> list[str]:
+        return ["run", "-config", "config"]
+
+    def start(self) -> None:
+        super().start()
+        fetch(f"{self.url}/query?q=CREATE+DATABASE+load", b"")
+
+    def query(self, influxql: str) -> list[dict[str, Any]]:
+        """Each row of the first series as an object; [] when there is none."""
+        given = urllib.parse.urlencode({"db": "load", "q": influxql, "epoch": "ms"})
+        series = json.loads(fetch(f"{self.url}/query?{given}"))["results"][0].get("series", [])
+        return [dict(zip(one["columns"], row, strict=True)) for one in series for row in one["values"]]
+
+
+class VictoriaMetrics(Service):
+    """Takes InfluxDB's line protocol at /api/v2/write, as InfluxDB 2 does, and says how many lines it could not read."""
+
+    program = "victoria-metrics"
+    package = "victoria-metrics"
+    ready_path = "/health"
+
+    def arguments(self) -> list[str]:
+        return ["-storageDataPath=data", f"-httpListenAddr=127.0.0.1:{self.port}", "-retentionPeriod=100y", "-loggerLevel=WARN"]
+
+    def export(self, match: str) -> list[dict[str, Any]]:
+        """Every series that matches, each with `metric`, `values` and `timestamps` (ms)."""
+        fetch(f"{self.url}/internal/force_flush")
+        given = urllib.parse.urlencode({"match[]": match})
+        return [json.loads(one) for one in fetch(f"{self.url}/api/v1/export?{given}").splitlines()]
+
+    def own(self, name: str) -> float:
+        """The sum of a counter of its own."""
+        lines = fetch(f"{self.url}/metrics").decode().splitlines()
+        return sum(float(one.rpartition(" ")[2]) for one in lines if one.startswith(name))

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from loadflow.engine.script.part import Int, Name, Part, Positive, Seconds
+from loadflow.engine.script.part import Choice, Int, Name, Part, Positive, Seconds
 
-__all__ = ["StartPrometheusExporter"]
+__all__ = ["StartInfluxdbSink", "StartPrometheusExporter"]
 
 Port = Annotated[Int, Field(ge=0, le=65535)]
 SeriesCap = Annotated[Int, Field(ge=1, le=100_000)]
@@ -24,3 +24,25 @@ class StartPrometheusExporter(Part):
     buckets_ms: Annotated[list[Positive], Field(min_length=1, max_length=200)] | None = None
     max_series: SeriesCap = 500
     last_scrape_s: Seconds = 15.0
+
+
+class StartInfluxdbSink(Part):
+    """The arguments of LD_start_influxdb_sink: how lines travel, where to, and what they hold."""
+
+    noun: ClassVar[str] = "LD_start_influxdb_sink"
+
+    transport: Annotated[str, Choice("transport", ("udp", "http"))] = "udp"
+    host: Name = "127.0.0.1"
+    port: Annotated[Port, Field(ge=1)] = 8089
+    url: Name | None = None
+    token: Name | None = None
+    measurement: Name = "loaddensity_request"
+    timeout: Positive = 2.0
+    org: Name | None = None
+    bucket: Name | None = None
+    ca_file: Name | None = None
+    tags: dict[Name, Name] | None = None
+    max_series: SeriesCap = 500
+    queue_points: Annotated[Int, Field(ge=1)] = 100_000
+    batch_points: Annotated[Int, Field(ge=1)] = 5_000
+    flush_s: Seconds = 10.0
