@@ -75,4 +75,6 @@ EXAMPLES: Mapping[str, Example] = {
         "null", ["LD_start_influxdb_sink", {"transport": "http", "url": "http://127.0.0.1:8086/write?db=load"}]
     ),
     "LD_stop_influxdb_sink": Example("object: status, points written and dropped", ["LD_stop_influxdb_sink"]),
+    "LD_start_opentelemetry_exporter": Example("true", ["LD_start_opentelemetry_exporter", {"endpoint": "http://127.0.0.1:4317"}]),
+    "LD_stop_opentelemetry_exporter": Example("object: status, exports, failed ones", ["LD_stop_opentelemetry_exporter"]),
 }

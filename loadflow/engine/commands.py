@@ -13,7 +13,7 @@ from loadflow.engine.load.start import start_test
 from loadflow.engine.packages import ADD_PACKAGE, add_package_to_executor
 from loadflow.engine.reliability import installing
 from loadflow.engine.script.builtin_functions import is_blocked
-from loadflow.engine.script.exporters import StartInfluxdbSink, StartPrometheusExporter
+from loadflow.engine.script.exporters import StartInfluxdbSink, StartOpentelemetryExporter, StartPrometheusExporter
 from loadflow.engine.script.model import StartTest
 from loadflow.engine.script.reliability import InstallFailureBudget, InstallNetworkConditioner
 from loadflow.engine.session import current_session
@@ -94,6 +94,14 @@ TABLE: Mapping[str, Command] = {
             StartInfluxdbSink,
         ),
         Command("LD_stop_influxdb_sink", exporting.stop_influxdb_sink, "Write what is waiting, and stop writing to InfluxDB.", QUICK),
+        Command(
+            "LD_start_opentelemetry_exporter",
+            exporting.start_opentelemetry_exporter,
+            "Export the counts of later loads as OTLP metrics.",
+            SERVER,
+            StartOpentelemetryExporter,
+        ),
+        Command("LD_stop_opentelemetry_exporter", exporting.stop_opentelemetry_exporter, "Export OTLP metrics once more, and stop.", QUICK),
         Command("LD_load_har", recordings.load_har, "A HAR file as JSON.", FILES),
         Command("LD_har_to_tasks", recordings.har_to_tasks, "The steps that play a HAR again.", FILES),
         Command("LD_har_to_action_json", recordings.har_to_action_json, "The action script that plays a HAR again.", FILES),

@@ -9,6 +9,8 @@ from loadflow.engine.exporters.buckets import LATENCY_BOUNDS_MS
 from loadflow.engine.exporters.exporter import start_in, stop_in
 from loadflow.engine.exporters.influx_writers import BucketWriter, UdpWriter, UrlWriter
 from loadflow.engine.exporters.influxdb import InfluxdbSink, Writer
+from loadflow.engine.exporters.opentelemetry import OpenTelemetryExporter
+from loadflow.engine.exporters.otlp import Otlp, resource_of
 from loadflow.engine.exporters.prometheus import PrometheusExporter
 from loadflow.engine.resolve.static import missing_in
 from loadflow.engine.resolve.template import compile_value
@@ -17,8 +19,10 @@ from loadflow.errors import CommandError, Mistake
 
 __all__ = [
     "start_influxdb_sink",
+    "start_opentelemetry_exporter",
     "start_prometheus_exporter",
     "stop_influxdb_sink",
+    "stop_opentelemetry_exporter",
     "stop_prometheus_exporter",
 ]
 
@@ -107,6 +111,65 @@ def start_influxdb_sink(
 def stop_influxdb_sink() -> dict[str, Any]:
     """Write what is waiting and stop; returns how many points were written and dropped. Does no harm where nothing was started."""
     return stop_in(current_session(), InfluxdbSink)
+
+
+def start_opentelemetry_exporter(
+    endpoint: str | None = None,
+    service_name: str = "loaddensity",
+    export_interval_ms: int = 5_000,
+    *,
+    protocol: str = "grpc",
+    headers: dict[str, str] | None = None,
+    resource: dict[str, str] | None = None,
+    ca_file: str | None = None,
+    cert_file: str | None = None,
+    key_file: str | None = None,
+    compression: bool = False,
+    timeout: float = 10.0,
+    max_series: int = MAX_SERIES,
+    flush_s: float = 10.0,
+) -> bool:
+    """Export the counts of this script's loads as OTLP metrics, by `protocol` "grpc" or "http"; returns true.
+
+    `endpoint`: a URL, https:// for TLS; None: what OTEL_EXPORTER_OTLP_ENDPOINT says, else this machine's default port. `headers` go
+    with each request and may hold ${env.…} and ${var.…}; so may `endpoint`. `resource`: further resource attributes. `ca_file`: whom
+    to trust; `cert_file` and `key_file`: who we are; all PEM. `timeout`: seconds for one export, its retries included. `flush_s`: how
+    long stopping may take.
+
+    >>> start_opentelemetry_exporter("http://127.0.0.1:4317")  # doctest: +SKIP
+    True
+    """
+    given = dict(locals())
+    session = current_session()
+    endpoint, headers = (_filled(name, given[name], session) for name in ("endpoint", "headers"))
+    if endpoint is not None and (urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname):
+        raise CommandError([Mistake("endpoint", "is no http:// or https:// URL", "such as http://127.0.0.1:4317")])
+    if protocol not in ("grpc", "http"):
+        raise CommandError([Mistake("protocol", f"{protocol!r} is no protocol", 'use "grpc" or "http"')])
+    if (cert_file is None) != (key_file is None):
+        raise CommandError([Mistake("cert_file" if cert_file is None else "key_file", "is missing", "the two go together")])
+
+    def make() -> OpenTelemetryExporter:
+        way = Otlp(endpoint, protocol, headers or {}, timeout, compression, ca_file, cert_file, key_file)
+        try:
+            exporter = way.exporter()
+        except OSError as error:
+            raise CommandError([Mistake("", f"{error.filename} can't be read: {error.strerror}", "give the path of a PEM file")]) from None
+        return OpenTelemetryExporter(
+            exporter,
+            resource_of(service_name, resource or {}),
+            interval_s=export_interval_ms / 1_000,
+            max_series=max_series,
+            flush_s=flush_s,
+        )
+
+    start_in(session, OpenTelemetryExporter, {**given, "endpoint": endpoint, "headers": headers}, make)
+    return True
+
+
+def stop_opentelemetry_exporter() -> dict[str, Any]:
+    """Export once more and stop; returns how many exports there were and failed. Does no harm where nothing was started."""
+    return stop_in(current_session(), OpenTelemetryExporter)
 
 
 def _influx_writer(

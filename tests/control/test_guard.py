@@ -145,6 +145,7 @@ NO_PATHS = {
     *("action_list", "name", "value", "variables", "cycle", "mode", "seed", "package", "host", "port", "framed", "token", "settings"),
     *("threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
     *("buckets_ms", "max_series", "last_scrape_s"),
+    *("endpoint", "service_name", "export_interval_ms", "protocol", "headers", "resource", "compression"),
     *("transport", "measurement", "timeout", "org", "bucket", "tags", "queue_points", "batch_points", "flush_s"),
     *("include", "exclude", "think_time", "secrets", "user"),
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),

@@ -60,12 +60,13 @@ class Courier(Generic[T]):
         self._limit = queue
         self._batch = batch
         self._things: deque[T] = deque()
-        self._in_hand: list[T] = []  # being delivered; they count as waiting
+        self._in_hand: list[T] = []  # being delivered: one batch beside the queue
         self._delivered = 0
         self._dropped = 0
         self._news = threading.Condition()
         self._end_at_s: float | None = None  # monotonic; None: not closing
         self._closed = False
+        self._full = False  # once was enough
         self._complained = ""
         self._thread = threading.Thread(target=self._work, name=f"loadflow-{what}", daemon=True)
         self._thread.start()
@@ -75,13 +76,8 @@ class Courier(Generic[T]):
             if self._end_at_s is not None:
                 return
             self._things.extend(things)
-            over = min(len(self._things), len(self._things) + len(self._in_hand) - self._limit)
-            for _ in range(over):
-                self._things.popleft()
-                self._dropped += 1
+            self._shorten()
             self._news.notify_all()
-        if over > 0:
-            self._complain(f"its queue of {self._limit} is full; the oldest are dropped")
 
     def so_far(self) -> Delivery:
         with self._news:
@@ -108,17 +104,17 @@ class Courier(Generic[T]):
             try:
                 self._deliver(batch)
             except Unreachable as error:
-                self._account(0, error.lost)
                 self._complain(str(error))
+                self._put_back(error.lost)
                 self._rest(max(wait_s, error.wait_s))
                 wait_s = min(wait_s * 2, LONGEST_WAIT_S)
                 continue
             except Refused as error:
                 lost = len(batch) if error.lost is None else min(error.lost, len(batch))
-                self._account(len(batch), lost)
                 self._complain(str(error))
+                self._account(lost)
             else:
-                self._account(len(batch), 0)
+                self._account(0)
                 if self._complained:
                     log.info("%s: delivered again", self._what)
                     self._complained = ""
@@ -127,20 +123,38 @@ class Courier(Generic[T]):
     def _take(self) -> list[T]:
         """What to deliver next; empty when all is over."""
         with self._news:
-            self._news.wait_for(lambda: self._things or self._in_hand or self._end_at_s is not None)
+            self._news.wait_for(lambda: self._things or self._end_at_s is not None)
             if self._end_at_s is not None and time.monotonic() >= self._end_at_s:
                 return []
-            while self._things and len(self._in_hand) < self._batch:
-                self._in_hand.append(self._things.popleft())
+            self._in_hand = [self._things.popleft() for _ in range(min(self._batch, len(self._things)))]
             return self._in_hand
 
-    def _account(self, settled: int, lost: int) -> None:
-        """`settled` things in hand are done with; `lost` of them, or of those settled before, did not arrive."""
+    def _put_back(self, lost: int) -> None:
+        """What was in hand is the oldest of the queue again. `lost`: of what counted as delivered before."""
         with self._news:
             if not self._closed:
-                del self._in_hand[:settled]
-                self._delivered += settled - lost
+                self._things.extendleft(reversed(self._in_hand))
+                self._in_hand = []
+                self._delivered -= lost
                 self._dropped += lost
+                self._shorten()
+
+    def _account(self, lost: int) -> None:
+        """What was in hand is done with; `lost` did not arrive."""
+        with self._news:
+            if not self._closed:
+                self._delivered += len(self._in_hand) - lost
+                self._dropped += lost
+                self._in_hand = []
+
+    def _shorten(self) -> None:
+        over = len(self._things) - self._limit
+        for _ in range(over):
+            self._things.popleft()
+            self._dropped += 1
+        if over > 0 and not self._full:
+            self._full = True
+            log.warning("%s: its queue of %d is full; the oldest are dropped", self._what, self._limit)
 
     def _rest(self, wait_s: float) -> None:
         """Until it is worth another try: a script that ends does not wait for the long pauses."""

@@ -6,9 +6,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from loadflow.engine.script.part import Choice, Int, Name, Part, Positive, Seconds
+from loadflow.engine.script.part import Choice, Flag, Int, Name, Part, Positive, Seconds
 
-__all__ = ["StartInfluxdbSink", "StartPrometheusExporter"]
+__all__ = ["StartInfluxdbSink", "StartOpentelemetryExporter", "StartPrometheusExporter"]
 
 Port = Annotated[Int, Field(ge=0, le=65535)]
 SeriesCap = Annotated[Int, Field(ge=1, le=100_000)]
@@ -45,4 +45,24 @@ class StartInfluxdbSink(Part):
     max_series: SeriesCap = 500
     queue_points: Annotated[Int, Field(ge=1)] = 100_000
     batch_points: Annotated[Int, Field(ge=1)] = 5_000
+    flush_s: Seconds = 10.0
+
+
+class StartOpentelemetryExporter(Part):
+    """The arguments of LD_start_opentelemetry_exporter: where to, how, and as whom."""
+
+    noun: ClassVar[str] = "LD_start_opentelemetry_exporter"
+
+    endpoint: Name | None = None
+    service_name: Name = "loaddensity"
+    export_interval_ms: Annotated[Int, Field(ge=100)] = 5_000
+    protocol: Annotated[str, Choice("protocol", ("grpc", "http"))] = "grpc"
+    headers: dict[Name, Name] | None = None
+    resource: dict[Name, Name] | None = None
+    ca_file: Name | None = None
+    cert_file: Name | None = None
+    key_file: Name | None = None
+    compression: Flag = False
+    timeout: Positive = 10.0
+    max_series: SeriesCap = 500
     flush_s: Seconds = 10.0
