@@ -105,9 +105,10 @@ def test_tls_trusts_whom_it_is_told_to(protocol: str, tmp_path: Path) -> None:
         start_opentelemetry_exporter(peer.url, protocol=protocol, ca_file=str(tmp_path / "ca.pem"), compression=True)
         feed_of(one, tmp_path).second({GET_A: ((5.0,), ())})
         assert stop_opentelemetry_exporter() == {**ALL, "exports": 1}
-        start_opentelemetry_exporter(peer.url, protocol=protocol, timeout=0.5, flush_s=5)
+        start_opentelemetry_exporter(peer.url, protocol=protocol, timeout=0.5, flush_s=1)
         feed_of(one, tmp_path).second({GET_A: ((5.0,), ())})
-        assert stop_opentelemetry_exporter() == {"status": "stopped", "exports": 1, "failed": 1, "all_exported": False}
+        told = stop_opentelemetry_exporter()
+        assert (told["exports"], told["failed"] > 0, told["all_exported"]) == (0, True, False)
     assert peer.requests_counted() == 1
 
 
@@ -136,7 +137,7 @@ def test_a_receiver_that_is_away_for_a_while_misses_nothing(tmp_path: Path) -> N
         exporter: Any = one.exporters["OpenTelemetry"]
         for _ in range(10):
             feed.second({GET_A: ((5.0,), ())})
-        wait_until(lambda: exporter.failed > 0, "an export failed")
+        wait_until(lambda: exporter.so_far().failed > 0, "an export failed")
         peer.start()
         try:
             wait_until(lambda: peer.requests_counted() == 11, "an export after the receiver came back")
@@ -164,10 +165,10 @@ def test_many_names_travel_in_several_requests_and_none_is_lost(tmp_path: Path) 
 def test_no_secret_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with session() as one, caplog.at_level(logging.DEBUG):
         one.variables.register("key", "s3cret-k3y")
-        start_opentelemetry_exporter("http://127.0.0.1:1", headers={"Authorization": "Bearer ${var.key}"}, timeout=0.3)
+        start_opentelemetry_exporter("http://127.0.0.1:1", headers={"Authorization": "Bearer ${var.key}"}, timeout=0.3, flush_s=0.5)
         feed_of(one, tmp_path).second({GET_A: ((5.0,), ())})
         stop_opentelemetry_exporter()
-    assert "the last counts could not be exported" in caplog.text
+    assert "the last counts could not be sent" in caplog.text
     assert "s3cret" not in caplog.text
 
 

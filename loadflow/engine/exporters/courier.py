@@ -10,32 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["Courier", "Delivery", "Refused", "Unreachable"]
+from loadflow.engine.exporters.trouble import Refused, Unreachable
+
+__all__ = ["Courier", "Delivery"]
 
 log = logging.getLogger("loadflow.exporters")
 T = TypeVar("T")
 FIRST_WAIT_S = 0.25
 LONGEST_WAIT_S = 5.0
-
-
-class Unreachable(Exception):
-    """The server is away or busy: the same things may be taken later. `wait_s`: when it asked to be left alone for a time.
-
-    `lost`: things of earlier calls that are known only now to have got lost.
-    """
-
-    def __init__(self, text: str, wait_s: float = 0.0, lost: int = 0) -> None:
-        super().__init__(text)
-        self.wait_s = wait_s
-        self.lost = lost
-
-
-class Refused(Exception):
-    """The server has no use for these things, now or later. `lost`: how many; None: all."""
-
-    def __init__(self, text: str, lost: int | None = None) -> None:
-        super().__init__(text)
-        self.lost = lost
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +87,7 @@ class Courier(Generic[T]):
                 self._deliver(batch)
             except Unreachable as error:
                 self._complain(str(error))
-                self._put_back(error.lost)
+                self._put_back()
                 self._rest(max(wait_s, error.wait_s))
                 wait_s = min(wait_s * 2, LONGEST_WAIT_S)
                 continue
@@ -129,14 +111,12 @@ class Courier(Generic[T]):
             self._in_hand = [self._things.popleft() for _ in range(min(self._batch, len(self._things)))]
             return self._in_hand
 
-    def _put_back(self, lost: int) -> None:
-        """What was in hand is the oldest of the queue again. `lost`: of what counted as delivered before."""
+    def _put_back(self) -> None:
+        """What was in hand is the oldest of the queue again."""
         with self._news:
             if not self._closed:
                 self._things.extendleft(reversed(self._in_hand))
                 self._in_hand = []
-                self._delivered -= lost
-                self._dropped += lost
                 self._shorten()
 
     def _account(self, lost: int) -> None:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 import socket
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
 
-from loadflow.engine.exporters.courier import Refused, Unreachable
+from loadflow.engine.exporters.posting import Post
+from loadflow.engine.exporters.trouble import Refused, trouble_of, unreachable, without_user
 
 if TYPE_CHECKING:
     from influxdb_client.client.influxdb_client import InfluxDBClient
@@ -23,9 +23,7 @@ __all__ = ["BucketWriter", "UdpWriter", "UrlWriter", "datagrams"]
 DATAGRAM_BYTES = 1_400  # below Ethernet's 1,500 with all heads
 BURST = 16  # datagrams, then a pause: a receiver's buffer is small, and what does not fit is lost
 PAUSE_S = 0.002
-TEMPORARY = (408, 425, 429, 500, 502, 503, 504)
 DROPPED = re.compile(r"\bdropped=(\d+)")  # InfluxDB's "partial write: … dropped=3"
-LONGEST_REASON = 300
 
 
 class UdpWriter:
@@ -84,31 +82,20 @@ def datagrams(lines: Sequence[str]) -> Iterator[tuple[bytes, int]]:
 
 
 class UrlWriter:
-    """POSTs lines to a URL as it is given, query and all. A user and password in it go into a header."""
+    """POSTs lines to a URL as it is given, query and all."""
 
     def __init__(self, url: str, token: str | None, timeout_s: float, ca_file: str | None) -> None:
-        import urllib3
-
-        self._url, self._shown, user = _without_user(url)
-        self._headers = {"Content-Type": "text/plain; charset=utf-8"}
-        if user:
-            self._headers |= urllib3.make_headers(basic_auth=user)
-        if token:
-            self._headers["Authorization"] = f"Token {token}"
-        self._pool = urllib3.PoolManager(timeout=timeout_s, retries=False, ca_certs=ca_file)
+        head = {"Content-Type": "text/plain; charset=utf-8", **({"Authorization": f"Token {token}"} if token else {})}
+        self._post = Post(url, head, timeout_s, ca_file)
 
     def __call__(self, lines: Sequence[str]) -> None:
-        import urllib3
-
         try:
-            answer = self._pool.request("POST", self._url, body="\n".join(lines).encode(), headers=self._headers, redirect=False)
-        except urllib3.exceptions.HTTPError as error:
-            raise _unreachable(self._shown, error) from None
-        if not 200 <= answer.status < 300:
-            raise trouble_of(self._shown, answer.status, answer.headers, answer.data.decode("utf-8", "replace"))
+            self._post("\n".join(lines).encode())
+        except Refused as error:
+            raise _in_part(error) from None
 
     def close(self) -> None:
-        self._pool.clear()
+        self._post.close()
 
 
 class BucketWriter:
@@ -118,7 +105,7 @@ class BucketWriter:
         from influxdb_client.client.influxdb_client import InfluxDBClient
         from influxdb_client.client.write_api import SYNCHRONOUS
 
-        url, self._shown, user = _without_user(url)
+        url, self._shown, user = without_user(url)
         name, _, password = user.partition(":")
         given: dict[str, Any] = {"username": name, "password": password} if user and not token else {"token": token}
         self._client: InfluxDBClient = InfluxDBClient(
@@ -134,36 +121,16 @@ class BucketWriter:
         try:
             self._write.write(bucket=self._bucket, record="\n".join(lines).encode())
         except ApiException as error:
-            raise trouble_of(self._shown, error.status or 0, error.headers or {}, str(error.body or error.reason)) from None
+            trouble = trouble_of(self._shown, error.status or 0, error.headers or {}, str(error.body or error.reason))
+            raise (_in_part(trouble) if isinstance(trouble, Refused) else trouble) from None
         except urllib3.exceptions.HTTPError as error:
-            raise _unreachable(self._shown, error) from None
+            raise unreachable(self._shown, error) from None
 
     def close(self) -> None:
         self._client.close()  # type: ignore[no-untyped-call]
 
 
-def trouble_of(where: str, status: int, headers: Mapping[str, str], body: str) -> Unreachable | Refused:
-    """What an answer that is no success means for the lines that were sent."""
-    reason = re.sub(r"\s+", " ", body)[:LONGEST_REASON].strip()
-    text = f"{where} answered with status {status}" + (f": {reason}" if reason else "")
-    if status in TEMPORARY:
-        wait = headers.get("Retry-After", "")
-        return Unreachable(text, float(wait) if wait.isdigit() else 0.0)
-    dropped = DROPPED.search(body) if status == 400 else None
-    return Refused(text, int(dropped[1]) if dropped else None)
-
-
-def _unreachable(where: str, error: Exception) -> Unreachable:
-    """In few words: the library's own have objects and addresses in memory in them, which differ each time."""
-    cause: BaseException = error
-    while (inner := cause.__cause__ or cause.__context__) is not None:
-        cause = inner
-    return Unreachable(f"{where} can't be reached ({getattr(cause, 'strerror', None) or type(cause).__name__})")
-
-
-def _without_user(url: str) -> tuple[str, str, str]:
-    """The URL without user and password, the same without its query too, and `user:password`, or ""."""
-    parts = urlsplit(url)
-    user, _, host = parts.netloc.rpartition("@")
-    bare = parts._replace(netloc=host)
-    return urlunsplit(bare), urlunsplit(bare._replace(query="", fragment="")), unquote(user)
+def _in_part(error: Refused) -> Refused:
+    """InfluxDB takes the good lines of a request and says how many it did not."""
+    dropped = DROPPED.search(str(error))
+    return Refused(str(error), int(dropped[1])) if dropped else error

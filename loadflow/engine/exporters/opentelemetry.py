@@ -6,7 +6,6 @@ The SDK's packages are imported when an exporter starts: nothing else needs them
 
 from __future__ import annotations
 
-import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -15,6 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from loadflow.engine.exporters.buckets import exponential
 from loadflow.engine.exporters.counts import Counts, Load, LoadState, Series
 from loadflow.engine.exporters.exporter import Exporter
+from loadflow.engine.exporters.repeating import Repeated, Repeater
+from loadflow.engine.exporters.trouble import Unreachable
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OpenTelemetryExporter", "Readings"]
 
-log = logging.getLogger("loadflow.exporters")
 METER = "loaddensity"
 NS_PER_MS = 1e6
 Attributes = dict[str, str]
@@ -146,16 +146,10 @@ class OpenTelemetryExporter(Exporter):
         self._exporter = exporter
         self._counts = Counts(max_series)
         self._readings = Readings(self._counts, resource, time.time_ns())
-        self._interval_s = interval_s
         self._flush_s = flush_s
-        self._exports = 0
-        self.failed = 0
-        self._told = 0  # the version of the counts that was exported
-        self._over = threading.Event()
         self._closing = threading.Lock()
         self._closed = False
-        self._thread = threading.Thread(target=self._work, name="loadflow-opentelemetry", daemon=True)
-        self._thread.start()
+        self._repeater = Repeater("OpenTelemetry", self._export, lambda: self._counts.version, interval_s)
 
     def run_started(self, run: Run) -> None:
         self._counts.started(run)
@@ -166,34 +160,20 @@ class OpenTelemetryExporter(Exporter):
     def run_ended(self, run: Run, summary: Summary) -> None:
         self._counts.ended(run)
 
+    def so_far(self) -> Repeated:
+        return self._repeater.so_far()
+
     def close(self) -> dict[str, Any]:
         with self._closing:
             done, self._closed = self._closed, True
         if done:
             return {}
-        self._over.set()
-        self._thread.join(self._flush_s)
+        result = self._repeater.close(self._flush_s)
         self._exporter.shutdown()  # ends an export that still waits for its server
-        complete = self._told == self._counts.version
-        if not complete:
-            log.warning("OpenTelemetry: the last counts could not be exported; %d of %d exports failed", self.failed, self._exports)
-        return {"exports": self._exports, "failed": self.failed, "all_exported": complete}
-
-    def _work(self) -> None:
-        while not self._over.wait(self._interval_s):
-            self._export()
-        self._export()
+        return {"exports": result.sent, "failed": result.failed, "all_exported": result.complete}
 
     def _export(self) -> None:
         from opentelemetry.sdk.metrics.export import MetricExportResult
 
-        version = self._counts.version
-        if version == self._told:
-            return
-        # the SDK logs why one failed, and tries again by itself for as long as its timeout says
-        result = self._exporter.export(self._readings.at(time.time_ns()))
-        self._exports += 1
-        if result is MetricExportResult.SUCCESS:
-            self._told = version
-        else:
-            self.failed += 1
+        if self._exporter.export(self._readings.at(time.time_ns())) is not MetricExportResult.SUCCESS:
+            raise Unreachable("an export failed")  # the SDK logs why, and tried again by itself for as long as its timeout says
