@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from loadflow.engine.exporters import pushing
 from loadflow.engine.exporters.buckets import LATENCY_BOUNDS_MS
 from loadflow.engine.exporters.exporter import start_in, stop_in
 from loadflow.engine.exporters.influx_writers import BucketWriter, UdpWriter, UrlWriter
@@ -17,6 +19,9 @@ from loadflow.engine.resolve.template import compile_value
 from loadflow.engine.session import Session, current_session
 from loadflow.errors import CommandError, Mistake
 
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
 __all__ = [
     "start_influxdb_sink",
     "start_opentelemetry_exporter",
@@ -27,6 +32,7 @@ __all__ = [
 ]
 
 MAX_SERIES = 500
+PUSH_TIMEOUT_S = 5.0  # for one push
 
 
 def start_prometheus_exporter(
@@ -36,6 +42,13 @@ def start_prometheus_exporter(
     buckets_ms: list[float] | None = None,
     max_series: int = MAX_SERIES,
     last_scrape_s: float = 15.0,
+    push_gateway: str | None = None,
+    remote_write: str | None = None,
+    push_job: str = "loadflow",
+    push_interval_s: float = 5.0,
+    push_headers: dict[str, str] | None = None,
+    ca_file: str | None = None,
+    flush_s: float = 10.0,
 ) -> int:
     """Serve the counts of this script's loads to Prometheus; returns the port, which is a free one when 0 is asked for.
 
@@ -43,18 +56,42 @@ def start_prometheus_exporter(
     are told apart; hits of further ones count under the name "(other)". When it is stopped and a scraper's next visit is due within
     `last_scrape_s`, it waits for that, so that the last second is told too. Raises RunError when the port is taken.
 
+    Where nobody can scrape: `push_gateway` is the URL of a Pushgateway, `remote_write` one that takes remote writes, such as
+    http://prometheus:9090/api/v1/write; both are sent to every `push_interval_s` and at the end, as `push_job`. `push_headers` go with
+    remote writes, `ca_file` says whom these trust. URLs and headers may hold ${env.…} and ${var.…}. `flush_s`: how long
+    the last push may take.
+
     >>> start_prometheus_exporter(port=0)  # doctest: +SKIP
     41873
     """
+    given = dict(locals())
     bounds = LATENCY_BOUNDS_MS if buckets_ms is None else tuple(float(bound) for bound in buckets_ms)
     if list(bounds) != sorted(set(bounds)):
         raise CommandError([Mistake("buckets_ms", "must be ascending, each once", "write them from the smallest to the largest")])
-    arguments = {"port": port, "addr": addr, "buckets_ms": bounds, "max_series": max_series, "last_scrape_s": last_scrape_s}
+    session = current_session()
+    filled = {name: _filled(name, given[name], session) for name in ("push_gateway", "remote_write", "push_headers")}
+    pushes: dict[str, Callable[[CollectorRegistry], Callable[[], None]]] = {}
+    if gateway := _url("push_gateway", filled["push_gateway"], "http://127.0.0.1:9091"):
+        pushes["push_gateway"] = lambda registry: pushing.gateway_push(gateway, push_job, registry, PUSH_TIMEOUT_S)
+    if remote := _url("remote_write", filled["remote_write"], "http://127.0.0.1:9090/api/v1/write"):
+        headers = filled["push_headers"] or {}
+        pushes["remote_write"] = lambda registry: pushing.remote_write(
+            remote, push_job, registry, PUSH_TIMEOUT_S, headers=headers, ca_file=ca_file
+        )
 
     def make() -> PrometheusExporter:
-        return PrometheusExporter(port, addr, bounds_ms=bounds, max_series=max_series, last_scrape_s=last_scrape_s)
+        return PrometheusExporter(
+            port,
+            addr,
+            bounds_ms=bounds,
+            max_series=max_series,
+            last_scrape_s=last_scrape_s,
+            pushes=pushes,
+            push_interval_s=push_interval_s,
+            flush_s=flush_s,
+        )
 
-    return start_in(current_session(), PrometheusExporter, arguments, make).port
+    return start_in(session, PrometheusExporter, {**given, **filled, "buckets_ms": bounds}, make).port
 
 
 def stop_prometheus_exporter() -> dict[str, Any]:
@@ -142,8 +179,7 @@ def start_opentelemetry_exporter(
     given = dict(locals())
     session = current_session()
     endpoint, headers = (_filled(name, given[name], session) for name in ("endpoint", "headers"))
-    if endpoint is not None and (urlsplit(endpoint).scheme not in ("http", "https") or not urlsplit(endpoint).hostname):
-        raise CommandError([Mistake("endpoint", "is no http:// or https:// URL", "such as http://127.0.0.1:4317")])
+    endpoint = _url("endpoint", endpoint, "http://127.0.0.1:4317")
     if protocol not in ("grpc", "http"):
         raise CommandError([Mistake("protocol", f"{protocol!r} is no protocol", 'use "grpc" or "http"')])
     if (cert_file is None) != (key_file is None):
@@ -194,10 +230,11 @@ def _influx_writer(
             raise CommandError([Mistake("host", f"{host!r} can't be sent to: {error.strerror}", "give a name or an address")]) from None
     if transport != "http":
         raise CommandError([Mistake("transport", f"{transport!r} is no transport", 'use "udp" or "http"')])
-    parts = urlsplit(url or "")
-    if url is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        message = "is missing" if url is None else "is no http:// or https:// URL"
-        raise CommandError([Mistake("url", message, "such as http://127.0.0.1:8086/write?db=load, or http://127.0.0.1:8086 with a bucket")])
+    example = "http://127.0.0.1:8086/write?db=load, or http://127.0.0.1:8086 with a bucket"
+    url = _url("url", url, example)
+    if url is None:
+        raise CommandError([Mistake("url", "is missing", f"such as {example}")])
+    parts = urlsplit(url)
     if bucket is None:
         if parts.path in ("", "/"):
             raise CommandError([Mistake("url", "names no path to write to", "add /write?db=NAME for InfluxDB 1, or give a bucket")])
@@ -213,6 +250,19 @@ def _measurement(name: str) -> str:
         hint = "use a word such as loaddensity_request; it can't start with # or hold a backslash"
         raise CommandError([Mistake("measurement", f"{name!r} can't be written", hint)])
     return name
+
+
+def _url(name: str, value: Any, example: str) -> str | None:
+    """Raises CommandError for what is no URL of HTTP; None stays None."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(str(value))
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return str(value)
+    except ValueError:  # a port that is no number, half an IPv6 address
+        pass
+    raise CommandError([Mistake(name, "is no http:// or https:// URL", f"such as {example}")])
 
 
 def _filled(name: str, value: Any, session: Session) -> Any:

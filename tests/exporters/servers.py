@@ -13,12 +13,14 @@ import urllib.error
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from tests.services import need
 
-__all__ = ["InfluxDB1", "Prometheus", "Service", "VictoriaMetrics", "fetch", "free_port", "wait_until"]
+__all__ = ["Answering", "InfluxDB1", "Prometheus", "Pushgateway", "Service", "VictoriaMetrics", "fetch", "free_port", "wait_until"]
 
 START_S = 60.0
 
@@ -191,3 +193,45 @@ class VictoriaMetrics(Service):
         """The sum of a counter of its own."""
         lines = fetch(f"{self.url}/metrics").decode().splitlines()
         return sum(float(one.rpartition(" ")[2]) for one in lines if one.startswith(name))
+
+
+class Pushgateway(Service):
+    program = "prometheus-pushgateway"
+    package = "prometheus-pushgateway"
+    ready_path = "/-/ready"
+
+    def arguments(self) -> list[str]:
+        return [f"--web.listen-address=127.0.0.1:{self.port}"]
+
+
+class Answering:
+    """An HTTP server that answers each request with the next status, then 204; keeps heads and bodies."""
+
+    def __init__(self, *statuses: tuple[int, str]) -> None:
+        answers = list(statuses)
+        self.requests: list[tuple[dict[str, str], bytes]] = []
+        received = self.requests
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["Content-Length"]))
+                received.append(({key.lower(): value for key, value in self.headers.items()}, body))
+                status, text = answers.pop(0) if answers else (204, "")
+                self.send_response(status)
+                self.send_header("Content-Length", str(len(text)))
+                self.end_headers()
+                self.wfile.write(text.encode())
+
+            def log_message(self, *_: Any) -> None: ...
+
+        self._server = HTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
+
+    def __enter__(self) -> Answering:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()

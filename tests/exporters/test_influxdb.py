@@ -5,9 +5,7 @@ from __future__ import annotations
 import logging
 import socket
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -20,7 +18,7 @@ from loadflow.engine.session import Session
 from loadflow.errors import CommandError, ScriptError
 from tests.builders import STARTED_UNIX_S
 from tests.exporters.feeding import GET_A, Feed, a_run, session
-from tests.exporters.servers import InfluxDB1, VictoriaMetrics, wait_until
+from tests.exporters.servers import Answering, InfluxDB1, VictoriaMetrics, wait_until
 
 NASTY = ["/a b,c=d", 'say "hi"', "é ✓ 漢", "tab\tand\nfeed", "C:\\dir\\", "\\,x", "a\\\\b", "#no comment", "x=1 2", "'", "\ud800", " "]
 READ = ["/a b,c=d", 'say "hi"', "é ✓ 漢", "tab and feed", "C:\\dir/", "/,x", "a/b", "#no comment", "x=1 2", "'", "?", " "]
@@ -167,39 +165,6 @@ def test_an_end_without_a_server_is_quick_and_tells_no_secret(tmp_path: Path, ca
     assert "2 of 2 were not delivered" in told
     assert "hunter22" not in told
     assert "s3cret" not in told
-
-
-class Answering:
-    """An HTTP server that answers each request with the next status, then 204; keeps heads and bodies."""
-
-    def __init__(self, *statuses: tuple[int, str]) -> None:
-        answers = list(statuses)
-        self.requests: list[tuple[dict[str, str], bytes]] = []
-        received = self.requests
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
-                received.append(({key.lower(): value for key, value in self.headers.items()}, body))
-                status, text = answers.pop(0) if answers else (204, "")
-                self.send_response(status)
-                self.send_header("Content-Length", str(len(text)))
-                self.end_headers()
-                self.wfile.write(text.encode())
-
-            def log_message(self, *_: Any) -> None: ...
-
-        self._server = HTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
-
-    def __enter__(self) -> Answering:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
 
 
 ANSWERS = [

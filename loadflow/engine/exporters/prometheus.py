@@ -8,12 +8,14 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from loadflow.engine.exporters.buckets import LATENCY_BOUNDS_MS, below
 from loadflow.engine.exporters.counts import Counts, Load, LoadState, Series
 from loadflow.engine.exporters.exporter import Exporter
+from loadflow.engine.exporters.repeating import Repeated, Repeater
 from loadflow.engine.exporters.scraping import ScrapeServer, last_scrape_wait_s
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
@@ -21,6 +23,7 @@ from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.totals import SeriesTotals
 
 if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
     from prometheus_client.core import Metric
 
 __all__ = ["GAUGES", "Families", "PrometheusExporter"]
@@ -94,7 +97,10 @@ def _load_labels(load: Load) -> list[str]:
 
 
 class PrometheusExporter(Exporter):
-    """Serves the counts from the moment it is made. Raises RunError when the port can't be listened on."""
+    """Serves the counts from the moment it is made, and pushes them. Raises RunError when the port can't be listened on.
+
+    `pushes`: by name, what makes of the registry a function that sends once; every `push_interval_s`, and at the end.
+    """
 
     kind: ClassVar[str] = "Prometheus"
 
@@ -106,6 +112,9 @@ class PrometheusExporter(Exporter):
         bounds_ms: Sequence[float] = LATENCY_BOUNDS_MS,
         max_series: int,
         last_scrape_s: float,
+        pushes: Mapping[str, Callable[[CollectorRegistry], Callable[[], None]]],
+        push_interval_s: float,
+        flush_s: float,
     ) -> None:
         from prometheus_client import CollectorRegistry, make_wsgi_app
 
@@ -113,9 +122,18 @@ class PrometheusExporter(Exporter):
         registry = CollectorRegistry(auto_describe=False)
         registry.register(Families(self._counts, bounds_ms))
         self._last_scrape_s = last_scrape_s
+        self._flush_s = flush_s
         self._closing = threading.Lock()
-        self._server: ScrapeServer | None = ScrapeServer(addr, port, make_wsgi_app(registry), lambda: self._counts.version)
+        self._server: ScrapeServer | None = ScrapeServer(addr, port, make_wsgi_app(registry), self._version)
         self.port = self._server.port
+        self._pushes = {name: Repeater(name, make(registry), self._version, push_interval_s) for name, make in pushes.items()}
+
+    def pushed(self) -> dict[str, Repeated]:
+        """How the pushes are doing, by name."""
+        return {name: push.so_far() for name, push in self._pushes.items()}
+
+    def _version(self) -> int:
+        return self._counts.version
 
     @property
     def scrapes(self) -> int:
@@ -138,11 +156,11 @@ class PrometheusExporter(Exporter):
         if server is None:
             return {}
         try:
-            version = self._counts.version
+            pushed = {name: asdict(push.close(self._flush_s)) for name, push in self._pushes.items()}
             wait_s = last_scrape_wait_s(server.scraped_at_s, time.monotonic(), self._last_scrape_s)
-            told = server.wait_for(version, wait_s)
+            told = server.wait_for(self._version(), wait_s)
         finally:
             server.close()
         if server.scrapes and not told:
             log.warning("Prometheus did not scrape the last seconds: its next scrape was not due within %g s", self._last_scrape_s)
-        return {"scrapes": server.scrapes, "all_scraped": told}
+        return {"scrapes": server.scrapes, "all_scraped": told, **pushed}

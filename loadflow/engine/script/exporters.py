@@ -24,6 +24,13 @@ class StartPrometheusExporter(Part):
     buckets_ms: Annotated[list[Positive], Field(min_length=1, max_length=200)] | None = None
     max_series: SeriesCap = 500
     last_scrape_s: Seconds = 15.0
+    push_gateway: Name | None = None
+    remote_write: Name | None = None
+    push_job: Name = "loadflow"
+    push_interval_s: Positive = 5.0
+    push_headers: dict[Name, Name] | None = None
+    ca_file: Name | None = None
+    flush_s: Seconds = 10.0
 
 
 class StartInfluxdbSink(Part):
