@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from loadflow.engine.commands import add_command_to_executor
 from loadflow.engine.execute import execute_action
+from loadflow.engine.exporters.native import asks_for_protobuf
 from loadflow.engine.exporters.prometheus import PrometheusExporter
 from loadflow.engine.exporters.scraping import last_scrape_wait_s
 from loadflow.engine.exporting import start_prometheus_exporter, stop_prometheus_exporter
@@ -163,6 +164,46 @@ def test_what_a_name_holds_can_not_break_the_exposition(tmp_path: Path) -> None:
         with Prometheus(exporter.port).running() as prometheus:
             found = wait_until(lambda: prometheus.query('loaddensity_requests_total{outcome="success"}'), "a scrape")
             assert [one["metric"]["name"] for one in found] == [name]
+
+
+def test_a_prometheus_that_asks_gets_native_histograms_and_the_same_numbers(tmp_path: Path) -> None:
+    times = [float(value) for value in np.random.default_rng(3).lognormal(3, 1, 2_000)]
+    with session() as one:
+        exporter = started(one)
+        feed = Feed(exporter, a_run(tmp_path))
+        with Prometheus(exporter.port, flags=("--enable-feature=native-histograms",)).running() as prometheus:
+            feed.second({GET_A: (times[:1_500], times[1_500:1_900]), SeriesName("GET", "/zero"): ((0.0, 0.0), ())})
+            wait_until(lambda: prometheus.number("sum(loaddensity_requests_total)") == 1_902, "a scrape")
+            feed.second({GET_A: (times[1_900:], ())})
+            wait_until(lambda: prometheus.number("sum(loaddensity_requests_total)") == 2_002, "another scrape")
+            native = 'loaddensity_request_latency_ms{name="/a"}'
+            assert prometheus.number(f"histogram_count({native})") == 2_000
+            assert prometheus.number(f"histogram_sum({native})") == pytest.approx(sum(times))
+            assert prometheus.number('histogram_count(loaddensity_request_latency_ms{name="/zero"})') == 2
+            for q in (0.01, 0.5, 0.95, 0.999):
+                found = prometheus.number(f"histogram_quantile({q}, {native})")
+                # 16 buckets for each power of two: each is 4.4 % wide
+                assert found == pytest.approx(np.quantile(times, q, method="inverted_cdf"), rel=0.05)
+            assert prometheus.number("loaddensity_users") == 5
+            assert prometheus.number('loaddensity_response_bytes_sum{name="/a"}') == 200_000
+
+
+PROTOBUF = "application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily;encoding=delimited"
+ACCEPTS = [
+    ("", False),
+    ("text/plain;version=0.0.4", False),
+    ("*/*", False),
+    (PROTOBUF, True),
+    (f"{PROTOBUF.replace(';', '; ')};q=0.7, text/plain;q=0.3", True),
+    (f"application/openmetrics-text;q=0.8, {PROTOBUF};q=0.7", False),
+    (PROTOBUF.replace("delimited", "text"), False),
+    ("application/vnd.google.protobuf;q=high", False),
+]
+
+
+@pytest.mark.parametrize(("accept", "protobuf"), ACCEPTS)
+def test_protobuf_is_for_those_who_like_it_best(accept: str, protobuf: bool) -> None:
+    assert asks_for_protobuf(accept) is protobuf
 
 
 WAITS = [

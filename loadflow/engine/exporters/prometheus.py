@@ -12,9 +12,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from loadflow.engine.exporters.buckets import LATENCY_BOUNDS_MS, below
+from loadflow.engine.exporters.buckets import LATENCY_BOUNDS_MS, Exponential, below, exponential
 from loadflow.engine.exporters.counts import Counts, Load, LoadState, Series
 from loadflow.engine.exporters.exporter import Exporter
+from loadflow.engine.exporters.native import Spread, with_native
 from loadflow.engine.exporters.repeating import Repeated, Repeater
 from loadflow.engine.exporters.scraping import ScrapeServer, last_scrape_wait_s
 from loadflow.engine.records.run import Run
@@ -57,35 +58,44 @@ class Families:
         self._bounds_ms = tuple(bounds_ms)
 
     def collect(self) -> Iterator[Metric]:
+        return iter(self.with_spread()[0])
+
+    def with_spread(self, *, native: bool = False) -> tuple[list[Metric], Spread]:
+        """The families, and with `native` the exponential buckets of each latency histogram."""
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, SummaryMetricFamily
 
         requests = CounterMetricFamily("loaddensity_requests", "Hits, by their outcome.", labels=(*SERIES_LABELS, "outcome"))
         latency = HistogramMetricFamily("loaddensity_request_latency_ms", "From when a hit was due to its end, ms.", labels=SERIES_LABELS)
         size = SummaryMetricFamily("loaddensity_response_bytes", "Bytes received, heads included.", labels=SERIES_LABELS)
         edges = [*(repr(bound) for bound in self._bounds_ms), "+Inf"]
-        rows, states = self._counts.read(lambda series, totals: (_labels(series), *_values(totals, self._bounds_ms)))
-        for labels, succeeded, failed, sum_ms, buckets, received_bytes in rows:
+        rows, states = self._counts.read(lambda series, totals: (_labels(series), *_values(totals, self._bounds_ms, native)))
+        spread: dict[tuple[tuple[str, str], ...], Exponential] = {}
+        for labels, succeeded, failed, sum_ms, buckets, received_bytes, exponential_buckets in rows:
             requests.add_metric([*labels, "success"], succeeded)
             requests.add_metric([*labels, "failure"], failed)
             latency.add_metric(labels, list(zip(edges, [*buckets, succeeded + failed], strict=True)), sum_ms)
             size.add_metric(labels, succeeded + failed, received_bytes)
-        yield from (requests, latency, size)
+            if exponential_buckets is not None:
+                spread[tuple(zip(SERIES_LABELS, labels, strict=True))] = exponential_buckets
+        families: list[Metric] = [requests, latency, size]
         for name, text, value in GAUGES:
             gauge = GaugeMetricFamily(name, text, labels=LOAD_LABELS)
             for load, state in states:
                 gauge.add_metric(_load_labels(load), value(state))
-            yield gauge
+            families.append(gauge)
         for name, text, count in COUNTERS:
             counter = CounterMetricFamily(name, text, labels=LOAD_LABELS)
             for load, state in states:
                 counter.add_metric(_load_labels(load), count(state))
-            yield counter
+            families.append(counter)
+        return families, spread
 
 
-def _values(totals: SeriesTotals, bounds_ms: Sequence[float]) -> tuple[int, int, float, list[int], int]:
+def _values(totals: SeriesTotals, bounds_ms: Sequence[float], native: bool) -> tuple[int, int, float, list[int], int, Exponential | None]:
     buckets = [a + b for a, b in zip(below(totals.succeeded, bounds_ms), below(totals.failed, bounds_ms), strict=True)]
     sum_ms = (totals.succeeded.sum_ns + totals.failed.sum_ns) / NS_PER_MS
-    return totals.succeeded.count, totals.failed.count, sum_ms, buckets, totals.received_bytes
+    spread = exponential(totals.response()) if native else None
+    return totals.succeeded.count, totals.failed.count, sum_ms, buckets, totals.received_bytes, spread
 
 
 def _labels(series: Series) -> list[str]:
@@ -120,11 +130,13 @@ class PrometheusExporter(Exporter):
 
         self._counts = Counts(max_series)
         registry = CollectorRegistry(auto_describe=False)
-        registry.register(Families(self._counts, bounds_ms))
+        families = Families(self._counts, bounds_ms)
+        registry.register(families)
         self._last_scrape_s = last_scrape_s
         self._flush_s = flush_s
         self._closing = threading.Lock()
-        self._server: ScrapeServer | None = ScrapeServer(addr, port, make_wsgi_app(registry), self._version)
+        app = with_native(make_wsgi_app(registry), lambda: families.with_spread(native=True))
+        self._server: ScrapeServer | None = ScrapeServer(addr, port, app, self._version)
         self.port = self._server.port
         self._pushes = {name: Repeater(name, make(registry), self._version, push_interval_s) for name, make in pushes.items()}
 
