@@ -84,6 +84,7 @@ TABLE: Mapping[str, Command] = {
             "Serve the counts of later loads to Prometheus; returns the port.",
             SERVER,
             StartPrometheusExporter,
+            secrets=frozenset({"push_headers"}),
         ),
         Command("LD_stop_prometheus_exporter", exporting.stop_prometheus_exporter, "Stop serving Prometheus.", QUICK),
         Command(
@@ -100,6 +101,7 @@ TABLE: Mapping[str, Command] = {
             "Export the counts of later loads as OTLP metrics.",
             SERVER,
             StartOpentelemetryExporter,
+            secrets=frozenset({"headers"}),
         ),
         Command("LD_stop_opentelemetry_exporter", exporting.stop_opentelemetry_exporter, "Export OTLP metrics once more, and stop.", QUICK),
         Command("LD_load_har", recordings.load_har, "A HAR file as JSON.", FILES),
