@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import click
 
 __all__ = ["reports"]
@@ -36,4 +38,6 @@ def serve(runs_dir: str | None, host: str, port: int) -> None:
         raise click.ClickException(f"{host}:{port} can't be listened on: {error.strerror}; choose another --port") from None
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"reports of {folder.resolve()} on http://{shown}:{listener.getsockname()[1]}", err=True)
-    uvicorn.Server(uvicorn.Config(report_site(folder), log_level="warning", access_log=False)).run(sockets=[listener])
+    server = uvicorn.Server(uvicorn.Config(report_site(folder), log_level="warning", access_log=False))
+    with contextlib.suppress(KeyboardInterrupt):  # how it is ended
+        server.run(sockets=[listener])
