@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from loadflow.engine.load.checks import compile_checks
 from loadflow.engine.load.http_request import HttpStep
+from loadflow.engine.load.pacing import pace_of, users_of
 from loadflow.engine.load.protocol import HitFailure
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
@@ -41,6 +42,7 @@ class Asked:
     label: str
     processes: int
     max_failure_rate: float
+    rate_tolerance: float
 
 
 def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str]) -> Asked:
@@ -64,12 +66,14 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
     steps = _settled_limits(written, variables, env)
     columns = _columns(sources.values())
     _refuse_missing(steps, variables, columns, env)
+    pace = pace_of(test, ROOT, test_time_given="test_time" in arguments)
     plan = Plan(
         protocol=test.user_detail_dict.user,
         mode=mode,
         steps=steps,
-        stages=_stages(test),
-        duration_s=_duration_s(test, "test_time" in arguments),
+        stages=_stages(test) if pace is None else (Stage(pace.duration_s, users_of(test, pace), float(users_of(test, pace))),),
+        duration_s=_duration_s(test, "test_time" in arguments) if pace is None else pace.duration_s,
+        pace=pace,
         variables=variables,
         sources=tuple(sources.values()),
         host=test.target,
@@ -83,7 +87,7 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
     )
     _compile_once(plan, env)
-    return Asked(plan, test.label or "", test.processes, test.max_failure_rate)
+    return Asked(plan, test.label or "", test.processes, test.max_failure_rate, test.rate_tolerance)
 
 
 def target_of(plan: Plan) -> str:

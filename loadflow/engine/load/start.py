@@ -21,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.load.build import build_plan, target_of
+from loadflow.engine.load.build import Asked, build_plan, target_of
 from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Engine, describe_exit
 from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
@@ -73,13 +73,12 @@ def start_test(
         "shape_config": shape_config,
         **settings,
     }
-    if load_shape is not None and test_time == 60:
-        del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
+    _forget_defaults(arguments)
     session = current_session()
     asked = build_plan(arguments, session.variables, session.environment)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
-    run = _new_run(session, plan, asked.label, asked.processes, asked.max_failure_rate)
+    run = _new_run(session, plan, asked)
     session.keep(run)
     return _Load(session, run, plan, asked.processes).run()
 
@@ -92,7 +91,7 @@ class _Load:
         self._record = run
         self._plan = plan
         self._shards = shards
-        self._follower = Follower(run, shards, plan.duration_s)
+        self._follower = Follower(run, shards, plan.duration_s, plan.pace)
         self._installed = session.budget
         self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
         if self._budget is not None:
@@ -236,6 +235,17 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def _forget_defaults(arguments: dict[str, Any]) -> None:
+    """The defaults are for plain loads: a shape has a length of its own, a rate also its users."""
+    rate = arguments.get("rate")
+    if (arguments["load_shape"] is not None or isinstance(rate, Mapping)) and arguments["test_time"] == 60:
+        del arguments["test_time"]
+    if rate is not None:
+        for key, default in (("user_count", 50), ("spawn_rate", 10)):
+            if arguments[key] == default:
+                del arguments[key]
+
+
 def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
     """Locust starts its web UI in the background, where a taken port is a line in a log and nothing more."""
     if web_ui is None:
@@ -250,7 +260,8 @@ def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
         ) from None
 
 
-def _new_run(session: Session, plan: Plan, label: str, processes: int, max_failure_rate: float) -> Run:
+def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
+    label = asked.label
     run_id, folder = Run.new_folder(session.runs_dir, label or session.label or session.name)
     redactor = redactor_of(plan, session.environment)
     facts = RunFacts(
@@ -267,7 +278,7 @@ def _new_run(session: Session, plan: Plan, label: str, processes: int, max_failu
         plan=redactor.value(plan.to_json()),
         environment=_environment(),
     )
-    return Run.create(folder, facts, shards=processes, max_failure_rate=max_failure_rate)
+    return Run.create(folder, facts, shards=asked.processes, max_failure_rate=asked.max_failure_rate, rate_tolerance=asked.rate_tolerance)
 
 
 def _environment() -> dict[str, str]:

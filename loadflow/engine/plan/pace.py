@@ -18,7 +18,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any, Literal
 
-__all__ = ["LATE_NS", "Pace", "Segment", "Spacing", "cut"]
+__all__ = ["LATE_NS", "Pace", "Segment", "Spacing", "cut", "exactly"]
 
 Spacing = Literal["even", "poisson"]
 
@@ -57,7 +57,7 @@ class Pace:
 
     @property
     def duration_s(self) -> float:
-        return float(sum((_exactly(segment.duration_s) for segment in self.segments), Fraction(0)))
+        return float(sum((exactly(segment.duration_s) for segment in self.segments), Fraction(0)))
 
     @property
     def peak_per_s(self) -> float:
@@ -115,15 +115,15 @@ class Pace:
 def cut(segments: Iterable[Segment], limit_s: float) -> tuple[Segment, ...]:
     """What of `segments` lies before `limit_s`."""
     kept = []
-    left = _exactly(limit_s)
+    left = exactly(limit_s)
     for segment in segments:
-        duration = _exactly(segment.duration_s)
+        duration = exactly(segment.duration_s)
         if left <= 0:
             break
         if duration <= left:
             kept.append(segment)
         else:
-            begin, end = _exactly(segment.from_per_s), _exactly(segment.to_per_s)
+            begin, end = exactly(segment.from_per_s), exactly(segment.to_per_s)
             kept.append(Segment(float(left), segment.from_per_s, float(begin + (end - begin) * left / duration)))
         left -= duration
     return tuple(kept)
@@ -140,7 +140,7 @@ class _Inverse:
             if area > 0:
                 inverse = _inverse(segment, begin * NS, done)
                 self._parts.append((math.floor((done + area) * UNIT), inverse))
-            begin += _exactly(segment.duration_s)
+            begin += exactly(segment.duration_s)
             done += area
         self._ends = [end for end, _ in self._parts]
 
@@ -169,8 +169,8 @@ def _inverse(segment: Segment, begin_ns: Fraction, done: Fraction) -> Callable[[
     A - done = (2·D·aq·v + (bq - aq)·v²) / (2·D·q·w·10⁹). The first whole v at which this reaches a value is found by the root
     in its stable form, K / (B + √(B² + cK)), in whole numbers, which is off by 1 at most, and set right.
     """
-    duration = _exactly(segment.duration_s) * NS
-    begin_rate, end_rate = _exactly(segment.from_per_s), _exactly(segment.to_per_s)
+    duration = exactly(segment.duration_s) * NS
+    begin_rate, end_rate = exactly(segment.from_per_s), exactly(segment.to_per_s)
     w = math.lcm(duration.denominator, begin_ns.denominator)
     q = math.lcm(begin_rate.denominator, end_rate.denominator)
     length, offset = int(duration * w), int(begin_ns * w)
@@ -197,10 +197,10 @@ def _inverse(segment: Segment, begin_ns: Fraction, done: Fraction) -> Callable[[
 
 
 def _area(segment: Segment) -> Fraction:
-    return (_exactly(segment.from_per_s) + _exactly(segment.to_per_s)) / 2 * _exactly(segment.duration_s)
+    return (exactly(segment.from_per_s) + exactly(segment.to_per_s)) / 2 * exactly(segment.duration_s)
 
 
-def _exactly(value: float) -> Fraction:
+def exactly(value: float) -> Fraction:
     """The number that a float stands for: 29/100 for 0.29, 100/3 for 33.333333333333336. So 0.29/s make 29 hits in 100 s, not 28."""
     if value == int(value):
         return Fraction(int(value))

@@ -24,7 +24,7 @@ import numpy as np
 
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows, row_count
-from loadflow.engine.records.judge import EndReason, RunEnd, judge, warnings_of
+from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.snapshot import Health, SecondRow, Snapshot
@@ -46,11 +46,14 @@ class Run:
     >>> run.hits()["end_ns"].max(), run.summary().verdict  # doctest: +SKIP
     """
 
-    def __init__(self, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float) -> None:
+    def __init__(
+        self, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float, rate_tolerance: float = RATE_TOLERANCE
+    ) -> None:
         self.folder = folder
         self.facts = facts
         self.shards = shards
         self.max_failure_rate = max_failure_rate
+        self.rate_tolerance = rate_tolerance
         self._totals: Totals | None = None
 
     # -- making
@@ -71,8 +74,8 @@ class Run:
         return run_id, folder
 
     @classmethod
-    def create(cls, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float) -> Run:
-        run = cls(folder, facts, shards=shards, max_failure_rate=max_failure_rate)
+    def create(cls, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float, rate_tolerance: float = RATE_TOLERANCE) -> Run:
+        run = cls(folder, facts, shards=shards, max_failure_rate=max_failure_rate, rate_tolerance=rate_tolerance)
         write_atomically(
             folder / "run.json",
             json.dumps(
@@ -81,6 +84,7 @@ class Run:
                     "version": RUN_VERSION,
                     "shards": shards,
                     "max_failure_rate": max_failure_rate,
+                    "rate_tolerance": rate_tolerance,
                     "facts": asdict(facts),
                 },
                 indent=2,
@@ -105,7 +109,13 @@ class Run:
             raise RunError(f"{path} was written by a newer loadflow (version {data.get('version')}); update this one")
         names = {field.name for field in fields(RunFacts)}
         facts = RunFacts(**{key: value for key, value in data["facts"].items() if key in names})
-        return cls(path, facts, shards=data["shards"], max_failure_rate=data["max_failure_rate"])
+        return cls(
+            path,
+            facts,
+            shards=data["shards"],
+            max_failure_rate=data["max_failure_rate"],
+            rate_tolerance=data.get("rate_tolerance", RATE_TOLERANCE),
+        )
 
     # -- where things are
 
@@ -195,7 +205,13 @@ class Run:
         for shard, rows in self.iter_hits():
             for second in fold_rows(rows, tables[shard]).values():
                 totals.merge(second)
+        for row in self.seconds():  # which passes were due and dropped is in no row of a hit
+            totals.passes.merge(row.passes)
         return totals
+
+    def verdict(self, health: Sequence[Health]) -> Verdict:
+        """`health` is `self.health()`, which whoever asks has read already."""
+        return judge(self.totals(), self.end(), health, max_failure_rate=self.max_failure_rate, rate_tolerance=self.rate_tolerance)
 
     def summary(self) -> Summary:
         return summary_of([self])
@@ -234,7 +250,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     for run in runs:
         own_health = run.health()
         health.extend(own_health)
-        verdicts.append(judge(run.totals(), run.end(), own_health, max_failure_rate=run.max_failure_rate))
+        verdicts.append(run.verdict(own_health))
         for key, entries in run.samples().items():
             samples.setdefault(key, []).extend(entries)
     return summarise(
