@@ -86,7 +86,7 @@ class Follower:
                 return
             if self.on_rows is not None:
                 self.on_rows(shard, part)
-            for second, totals in fold_rows(part, self._names[shard]).items():
+            for second, totals in fold_rows(part, self._names[shard], paced=self._passes is not None).items():
                 # a row of a second that was given away already can't be; should a clock do it, it counts a second later
                 self._pending.setdefault(max(second, self._next), Totals()).merge(totals)
             self._read[shard] += len(part)

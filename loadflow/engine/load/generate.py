@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -35,6 +36,7 @@ __all__ = ["Generator"]
 
 LAG_PROBE_S = 0.05
 STOP_DRAIN_S = 2.0  # of an early end; the supervisor kills a second later
+SHARE_OF_NS = 100_000_000  # less time than that has no share of the CPU worth the name: a look at it is then all that was done
 NEVER_S = 10 * 365 * 86_400.0
 
 
@@ -59,7 +61,7 @@ class Generator:
         self._fatal: BaseException | None = None
         self._lag_s = 0.0
         self._ran_s: float | None = None
-        self._probe = _ProcessProbe()
+        self._probe = _ProcessProbe()  # anew as the load starts
 
     def run(self) -> None:
         """Everything after compiling. Raises what makes it impossible to go on, e.g. OSError for a full disk."""
@@ -71,12 +73,15 @@ class Generator:
         runner = environment.create_local_runner()
         if self._arrivals is not None:
             self._start_all_users(runner, self._arrivals)
+        # Locust looks at it as a load ends, and the first look takes some 50 ms, for which hits in flight would have to wait
+        inspect.stack()
         self._say(Ready(self._shard))
         go = self._wait_for_go()
         if go is None:
             return
         origin_monotonic_ns, origin_unix_ns = go
         recorder = crew.recorder = self._new_recorder(origin_monotonic_ns, origin_unix_ns)
+        self._probe = _ProcessProbe()
         load = self._start_load(recorder, runner)
         gevent.spawn(self._watch_lifeline)
         gevent.spawn(self._probe_lag)
@@ -92,6 +97,7 @@ class Generator:
         stopped = self._wait_for_end(recorder)
         if self._arrivals is not None and not stopped:
             load.join()  # what was due at the very end is given away now, or dropped
+            gevent.sleep(0)  # and those who got it send it
         ran_s = self._ran_s = recorder.now_ns() / 1e9
         health = self._health(recorder, runner)
         recorder.draining = True
@@ -231,12 +237,14 @@ class _ProcessProbe:
         self._process = psutil.Process()
         self._cpu_ns = time.process_time_ns()
         self._wall_ns = time.monotonic_ns()
+        self._share: float | None = None
 
     def health(self, users: int, in_flight: int, lag_ms: float) -> Health:
         cpu_ns, wall_ns = time.process_time_ns(), time.monotonic_ns()
-        share = (cpu_ns - self._cpu_ns) / max(1, wall_ns - self._wall_ns)
-        self._cpu_ns, self._wall_ns = cpu_ns, wall_ns
-        return Health(users, in_flight, round(share, 4), round(lag_ms, 3), self._process.memory_info().rss, self._process.num_fds())
+        if self._share is None or wall_ns - self._wall_ns >= SHARE_OF_NS:
+            self._share = round((cpu_ns - self._cpu_ns) / max(1, wall_ns - self._wall_ns), 4)
+            self._cpu_ns, self._wall_ns = cpu_ns, wall_ns
+        return Health(users, in_flight, self._share, round(lag_ms, 3), self._process.memory_info().rss, self._process.num_fds())
 
 
 def _locust_events(environment: Environment) -> Any:

@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows, row_count
 from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, judge, warnings_of
@@ -169,6 +170,12 @@ class Run:
         path = self.folder / "snapshots.ndjson"
         return [Health.from_json(json.loads(line)["health"]) for line in _whole_lines(path)] if path.exists() else []
 
+    @property
+    def pace(self) -> Pace | None:
+        """The arrival rate that was asked for; None where users decide when the next hit is sent."""
+        data = self.facts.plan.get("pace")
+        return Pace.from_json(data) if data else None
+
     def samples(self) -> dict[tuple[SeriesName, ErrorText], list[Sample]]:
         found: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
         for shard in range(self.shards):
@@ -203,7 +210,7 @@ class Run:
         totals = Totals()
         tables = {shard: self.names(shard) for shard in range(self.shards)}
         for shard, rows in self.iter_hits():
-            for second in fold_rows(rows, tables[shard]).values():
+            for second in fold_rows(rows, tables[shard], paced=self.pace is not None).values():
                 totals.merge(second)
         for row in self.seconds():  # which passes were due and dropped is in no row of a hit
             totals.passes.merge(row.passes)

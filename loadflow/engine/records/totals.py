@@ -19,8 +19,8 @@ class SeriesTotals:
     """The hits of one series (or of all).
 
     `succeeded` and `failed` hold response times: from when a hit was due to its end. `service` holds service times, from
-    its start to its end, and only of hits that were due earlier than they started; with users in a closed loop it is empty,
-    because there both are the same.
+    its start to its end, where a rate says when hits are due; with users in a closed loop it is empty, because there both are
+    the same.
     """
 
     succeeded: Histogram = field(default_factory=Histogram)

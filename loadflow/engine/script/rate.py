@@ -13,7 +13,20 @@ from pydantic_core import CoreSchema, core_schema
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Int, Number, Part, Positive, Settled
 
-__all__ = ["MODES", "Profile", "Ramp", "Rate", "Spiked", "Staged", "Steady", "Steps", "Traced", "rate_faults"]
+__all__ = [
+    "INSTEAD",
+    "MODES",
+    "ONLY_WITH",
+    "Profile",
+    "Ramp",
+    "Rate",
+    "Spiked",
+    "Staged",
+    "Steady",
+    "Steps",
+    "Traced",
+    "rate_faults",
+]
 
 _PARTS = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
 _FACTORS = (3600, 60, 1)
@@ -195,7 +208,7 @@ def rate_faults(raw: dict[str, Any]) -> Iterable[Fault]:
         yield Fault(("max_in_flight",), text, "give one of the two")
     least = min((one for one in (most, users) if one is not None), default=None)
     if least is not None and processes is not None and processes > least:
-        yield Fault(("processes",), f"are more than the {least} passes that may be in flight", "each process needs one at least")
+        yield Fault(("processes",), f"are more than the passes that may be in flight, which are {least}", "each process needs one at least")
 
 
 def _count(value: object) -> int | None:
