@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["PassCount", "Passes"]
+__all__ = ["PassCount", "Passes", "RateSummary"]
 
 
 @dataclass(slots=True)
@@ -35,6 +35,26 @@ class Passes:
     @classmethod
     def from_json(cls, data: dict[str, Any] | None) -> Passes:
         return cls(**data) if data else cls()
+
+
+@dataclass(frozen=True, slots=True)
+class RateSummary:
+    """Asked and achieved. `asked_per_s` and `achieved_per_s` are averages over the time of the load."""
+
+    due: int
+    started: int
+    dropped: int
+    achieved: float
+    asked_per_s: float
+    achieved_per_s: float
+
+    @classmethod
+    def of(cls, passes: Passes, paced_s: float) -> RateSummary | None:
+        """None where no rate was asked for. `paced_s`: how long the rate ran."""
+        if passes == Passes():
+            return None
+        asked, achieved = (count / paced_s if paced_s > 0 else 0.0 for count in (passes.due, passes.started))
+        return cls(passes.due, passes.started, passes.dropped, passes.achieved, asked, achieved)
 
 
 class PassCount:

@@ -268,6 +268,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         warnings=warnings_of(totals, health),
         health=health,
         samples=samples,
+        paced_s=sum(min(run.end().ran_s, run.pace.duration_s) for run in runs if run.pace is not None),
     )
 
 
