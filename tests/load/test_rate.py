@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +19,7 @@ from loadflow.errors import CommandError, Interrupted
 from tests.load.harness import USERS, Outcomes, get
 from tests.load.harness import load as load_users
 from tests.targets.fixture import Target
+from tests.targets.frozen import frozen_for_a_second
 
 
 def load(folder: Path, steps: Any, **arguments: Any) -> Outcomes:
@@ -175,41 +171,6 @@ def test_an_early_end_asks_for_no_more_than_was_due_by_then(target: Target, tmp_
     due = sum(at <= run.end().ran_s * 1e9 for at in Pace.from_json(run.facts.plan["pace"]).arrivals())
     assert passes.due == due == passes.started + passes.dropped
     assert passes.started == len(run.hits())
-
-
-@contextmanager
-def frozen_for_a_second() -> Iterator[str]:
-    """A server that answers at once, but for the second that begins a second after its first request: then nothing is answered."""
-    first = threading.Event()
-    begin = [0.0]
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-
-        def do_GET(self) -> None:
-            if not first.is_set():
-                begin[0] = time.monotonic()
-                first.set()
-            into = time.monotonic() - begin[0]
-            if 1 <= into < 2:
-                time.sleep(2 - into)
-            self.send_response(200)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_a_freeze_shows_at_a_rate_and_closed_loop_users_hide_it(tmp_path: Path) -> None:
