@@ -20,6 +20,7 @@ __all__ = [
     "Profile",
     "Ramp",
     "Rate",
+    "RateStage",
     "Spiked",
     "Staged",
     "Steady",
