@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from loadflow.engine.load.checks import compile_checks
-from loadflow.engine.load.http_request import HttpStep
 from loadflow.engine.load.pacing import pace_of, users_of
-from loadflow.engine.load.protocol import HitFailure
+from loadflow.engine.load.protocol import HitFailure, PreparedStep
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
 from loadflow.engine.resolve.data import CsvSource, load_rows
@@ -23,15 +22,16 @@ from loadflow.engine.script.mistakes import faults_of, mistakes_of
 from loadflow.engine.script.model import StartTest
 from loadflow.engine.script.part import Part
 from loadflow.engine.script.step import Retry, Throttle
+from loadflow.engine.script.user_type import UserType, load_named
+from loadflow.engine.script.user_types import user_type_of
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Asked", "build_plan", "target_of"]
+__all__ = ["Asked", "build_plan"]
 
 ROOT = "LD_start_test"
 PER_HIT = ("tasks",)  # resolved by the engine, hit by hit; everything else is resolved now
 
 LIMITS: Mapping[str, type[Part]] = {"throttle": Throttle, "retry": Retry}
-STEPS = {"fast_http_user": HttpStep, "http_user": HttpStep}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,7 @@ class Asked:
     """What the arguments ask for: the plan, and what only the parent needs to know."""
 
     plan: Plan
+    target: str  # whom it asks, as far as that is known now
     label: str
     processes: int
     max_failure_rate: float
@@ -67,8 +68,11 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
     columns = _columns(sources.values())
     _refuse_missing(steps, variables, columns, env)
     pace = pace_of(test, ROOT, test_time_given="test_time" in arguments)
+    user_type = user_type_of(test.user_detail_dict.user)
+    assert user_type is not None
     plan = Plan(
-        protocol=test.user_detail_dict.user,
+        protocol=user_type.name,
+        speaker=user_type.protocol,
         mode=mode,
         steps=steps,
         stages=_stages(test) if pace is None else (Stage(pace.duration_s, users_of(test, pace), float(users_of(test, pace))),),
@@ -86,20 +90,16 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         env_names=tuple(sorted({token.parts[0] for token in tokens_in([dict(registered.values), dict(arguments)]) if token.kind == "env"})),
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
     )
-    _compile_once(plan, env)
-    return Asked(plan, test.label or "", test.processes, test.max_failure_rate, test.rate_tolerance)
+    places = [step.place for step in _compile_once(plan, user_type, env)]
+    return Asked(
+        plan, ", ".join(dict.fromkeys(map(_origin, places))), test.label or "", test.processes, test.max_failure_rate, test.rate_tolerance
+    )
 
 
-def target_of(plan: Plan) -> str:
-    """The hosts that are asked, as far as they are known now."""
-    found: dict[str, None] = {}
-    for step in plan.steps:
-        url = str(step.get("request_url", ""))
-        compiled = compile_value(url, plan.variables)
-        text = str(compiled.value) if compiled.is_static else url
-        parts = urlsplit(text if "://" in text else plan.host or text)
-        found.setdefault(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else text)
-    return ", ".join(found)
+def _origin(place: str) -> str:
+    """Scheme and host of a URL; what is none stays as it is."""
+    parts = urlsplit(place)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if "://" in place and parts.netloc else place
 
 
 def _settled(values: Mapping[str, Any], known: Mapping[str, Any], env: Mapping[str, str], place: str) -> dict[str, Any]:
@@ -182,7 +182,7 @@ def _refuse_missing(
         raise CommandError(mistakes)
 
 
-def _compile_once(plan: Plan, env: Mapping[str, str]) -> None:
+def _compile_once(plan: Plan, user_type: UserType, env: Mapping[str, str]) -> list[PreparedStep]:
     """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
     written = {entry["var"] for step in plan.steps for entry in step.get("extract") or ()}
     constants = {name: value for name, value in plan.variables.items() if name not in written}
@@ -190,10 +190,12 @@ def _compile_once(plan: Plan, env: Mapping[str, str]) -> None:
     def compiler(value: Any) -> Compiled:
         return compile_value(value, constants, env)
 
+    prepare = load_named(user_type.prepare)
+    prepared = []
     mistakes = []
     for position, step in enumerate(plan.steps):
         try:
-            STEPS[plan.protocol](step, plan, compiler)
+            prepared.append(prepare(step, plan, compiler))
         except HitFailure as failure:
             mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", str(failure)))
         try:
@@ -202,6 +204,7 @@ def _compile_once(plan: Plan, env: Mapping[str, str]) -> None:
             mistakes.append(Mistake(f"{ROOT}.tasks[{position}].assertions", str(error), "give the variable another value"))
     if mistakes:
         raise CommandError(mistakes)
+    return prepared
 
 
 def _stages(test: Any) -> tuple[Stage, ...]:

@@ -22,15 +22,16 @@ from locust.event import Events
 
 from loadflow.engine.load.arrivals import Arrivals
 from loadflow.engine.load.messages import Done, Flush, Ready, Tick, encode
+from loadflow.engine.load.protocol import UserProtocol
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.step import compile_steps
 from loadflow.engine.load.user import Crew, user_class
-from loadflow.engine.load.users import PROTOCOLS
 from loadflow.engine.plan.pick import weighted_order
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.snapshot import Health
 from loadflow.engine.resolve.data import Data
+from loadflow.engine.script.user_type import load_named
 
 __all__ = ["Generator"]
 
@@ -49,7 +50,7 @@ class Generator:
         self._of = Shard(shard, shards)
         self._paths = paths
         self._messages = messages
-        self._protocol = PROTOCOLS[plan.protocol]
+        self._protocol: UserProtocol = load_named(plan.speaker)
         self._data = Data.load(plan.sources, shard=shard, shards=shards, seed=plan.seed)
         self._steps = compile_steps(plan, self._protocol)
         weights = [step.weight for step in self._steps]
@@ -66,7 +67,8 @@ class Generator:
     def run(self) -> None:
         """Everything after compiling. Raises what makes it impossible to go on, e.g. OSError for a full disk."""
         gevent.signal_handler(signal.SIGTERM, self._stop, "a stop was asked for")
-        crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, self._arrivals, self._of)
+        recorder = Recorder(**self._paths, shard=self._shard, redactor=redactor_of(self._plan, os.environ))
+        crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._arrivals, self._of)
         crew.on_fatal = self._on_fatal
         crew.on_all_done = lambda: self._stop("")
         environment = self._environment(crew)
@@ -79,8 +81,7 @@ class Generator:
         go = self._wait_for_go()
         if go is None:
             return
-        origin_monotonic_ns, origin_unix_ns = go
-        recorder = crew.recorder = self._new_recorder(origin_monotonic_ns, origin_unix_ns)
+        recorder.start(*go)
         self._probe = _ProcessProbe()
         load = self._start_load(recorder, runner)
         gevent.spawn(self._watch_lifeline)
@@ -146,15 +147,6 @@ class Generator:
         with gevent.Timeout(max(0.0, left_s), False):
             return str(self._end.get())
         return ""
-
-    def _new_recorder(self, origin_monotonic_ns: int, origin_unix_ns: int) -> Recorder:
-        return Recorder(
-            **self._paths,
-            shard=self._shard,
-            origin_monotonic_ns=origin_monotonic_ns,
-            origin_unix_ns=origin_unix_ns,
-            redactor=redactor_of(self._plan, os.environ),
-        )
 
     def _environment(self, crew: Crew) -> Environment:
         return Environment(user_classes=[user_class(crew)], events=Events(), stop_timeout=self._plan.drain_s, catch_exceptions=False)

@@ -13,7 +13,7 @@ from loadflow.engine.records.names import NAME_CAP, TEXT_CAP, NameWriter
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.redact import MASK, Redactor, forms_of
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "UserWatch"]
 
 SAMPLES_PER_KIND = 3
 SAMPLES_IN_ALL = 300
@@ -28,23 +28,31 @@ MakeSample = Callable[[], dict[str, Any]]
 
 
 class Recorder:
-    """Times are nanoseconds since the run's start. `redactor` sees every text before it is written."""
+    """Times are nanoseconds since the run's start. `redactor` sees every text before it is written.
 
-    def __init__(
-        self, *, hits: Path, names: Path, samples: Path, shard: int, origin_monotonic_ns: int, origin_unix_ns: int, redactor: Redactor
-    ) -> None:
-        self.log = HitLogWriter(hits, shard=shard, origin_unix_ns=origin_unix_ns, origin_monotonic_ns=origin_monotonic_ns)
+    There is a log, and a time, from `start` on.
+    """
+
+    def __init__(self, *, hits: Path, names: Path, samples: Path, shard: int, redactor: Redactor) -> None:
+        self.log: HitLogWriter
+        self._hits = hits
+        self._shard = shard
         self._names = NameWriter(names)
         # a body may hold half a surrogate pair, by its charset or its JSON
         self._samples = samples.open("x", encoding="utf-8", errors="backslashreplace", buffering=1)
         self._series: dict[tuple[str, str], int] = {}
         self._sampled: dict[tuple[int, int], int] = {}
         self._sample_count = 0
-        self._origin_ns = origin_monotonic_ns
+        self._origin_ns = 0
         self._redactor = redactor
         self.in_flight = 0
         self.on_hit: OnHit | None = None  # whoever else wants to see each hit: Locust's web UI
         self.draining = False
+
+    def start(self, origin_monotonic_ns: int, origin_unix_ns: int) -> None:
+        """The run's start, on both clocks."""
+        self.log = HitLogWriter(self._hits, shard=self._shard, origin_unix_ns=origin_unix_ns, origin_monotonic_ns=origin_monotonic_ns)
+        self._origin_ns = origin_monotonic_ns
 
     def now_ns(self) -> int:
         return time.monotonic_ns() - self._origin_ns
@@ -121,6 +129,36 @@ class Recorder:
             "sample": _cut(redactor.value(_roughly(sample)), sample),
         }
         self._samples.write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
+
+
+class UserWatch:
+    """One user's way to record what happened outside of its steps; see `protocol.Watch`."""
+
+    __slots__ = ("_recorder", "_user")
+
+    def __init__(self, recorder: Recorder, user: int) -> None:
+        self._recorder = recorder
+        self._user = user
+
+    def now_ns(self) -> int:
+        return self._recorder.now_ns()
+
+    def observed(
+        self, method: str, name: str, start_ns: int, end_ns: int, received_bytes: int, failure: tuple[Outcome, str] | None = None
+    ) -> None:
+        recorder, user = self._recorder, self._user
+        series = recorder.series(method, name)
+        if recorder.on_hit is not None:
+            recorder.on_hit(method, name, (end_ns - start_ns) / 1e6, received_bytes, failure and failure[1])
+        if failure is None:
+            recorder.succeeded(series, user, start_ns, start_ns, end_ns, 0, 0, received_bytes, 0)
+            return
+        outcome, text = failure
+
+        def sample() -> dict[str, Any]:
+            return {"series": (method, name), "error": text}
+
+        recorder.failed(series, user, start_ns, start_ns, end_ns, 0, 0, received_bytes, 0, outcome, text, sample)
 
 
 def _roughly(data: Any) -> Any:

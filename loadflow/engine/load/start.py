@@ -21,7 +21,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.load.build import Asked, build_plan, target_of
+from loadflow.engine.load.build import Asked, build_plan
 from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Engine, describe_exit
 from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
@@ -261,17 +261,17 @@ def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
 
 
 def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
-    label = asked.label
-    run_id, folder = Run.new_folder(session.runs_dir, label or session.label or session.name)
+    label = asked.label or session.label
+    run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
     redactor = redactor_of(plan, session.environment)
     facts = RunFacts(
         id=run_id,
-        label=redactor.text(label or session.label),
+        label=redactor.text(label),
         script=session.name,
         folder=str(folder),
         protocol=plan.protocol,
         engine="locust",
-        target=redactor.text(target_of(plan)),
+        target=redactor.text(asked.target),
         users=plan.users,
         planned_s=plan.duration_s,
         started_unix_s=time.time(),

@@ -276,22 +276,13 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
     is_secret = Redactor(plan.redact).is_secret
     network = Network(plan.network, gevent.sleep) if plan.network is not None else None
 
-    def network_of(config: Mapping[str, Any]) -> Network | None:
-        selected = plan.network is not None and is_conditioned(plan.network, config, plan.host, compiler)
-        return network if selected else None
+    def compiled(config: Mapping[str, Any], throttle: Throttle | None) -> Step:
+        prepared = protocol.prepare(config, plan, compiler)
+        selected = plan.network is not None and is_conditioned(plan.network, config, prepared, compiler)
+        secrets = Secrets.of(config, written, is_secret)
+        return Step(protocol, prepared, config, compiler, throttle, network if selected else None, secrets)
 
-    return [
-        Step(
-            protocol,
-            protocol.prepare(config, plan, compiler),
-            config,
-            compiler,
-            throttle,
-            network_of(config),
-            Secrets.of(config, written, is_secret),
-        )
-        for config, throttle in zip(plan.steps, throttles, strict=True)
-    ]
+    return [compiled(config, throttle) for config, throttle in zip(plan.steps, throttles, strict=True)]
 
 
 def constants_of(plan: Plan) -> dict[str, Any]:

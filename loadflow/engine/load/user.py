@@ -12,8 +12,8 @@ from locust import User
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 from loadflow.engine.load.arrivals import Arrivals, Turn
-from loadflow.engine.load.protocol import Client, UserProtocol
-from loadflow.engine.load.recorder import Recorder
+from loadflow.engine.load.protocol import Client, UserContext, UserProtocol
+from loadflow.engine.load.recorder import Recorder, UserWatch
 from loadflow.engine.load.step import Pauser, Step
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.resolve.data import Data
@@ -38,6 +38,7 @@ class Crew:
         steps: Sequence[Step],
         picks: Iterator[int] | None,
         data: Data,
+        recorder: Recorder,
         arrivals: Arrivals | None,
         shard: Shard,
     ) -> None:
@@ -46,8 +47,8 @@ class Crew:
         self.steps = steps
         self.picks = picks
         self.data = data
+        self.recorder = recorder
         self.arrivals = arrivals
-        self.recorder: Recorder  # there from the start of the load on
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
         self.on_all_done: Callable[[], None] = lambda: None
         self._shard = shard
@@ -88,7 +89,7 @@ def user_class(crew: Crew) -> type[User]:
             self._state = LOCUST_STATE_RUNNING
             number = crew.number()
             scope = Scope(crew.plan.variables, crew.data, user=number)
-            client = crew.protocol.new_client(crew.plan)
+            client = crew.protocol.new_client(UserContext(crew.plan, number, UserWatch(crew.recorder, number)))
             try:
                 if crew.arrivals is None:
                     self._passes(client, scope, number)

@@ -23,6 +23,7 @@ class Plan:
     """
 
     protocol: str  # the user type, e.g. "fast_http_user"
+    speaker: str  # the UserProtocol that sends, as "package.module:NAME"
     mode: Literal["sequence", "weighted"]
     steps: tuple[Mapping[str, Any], ...]
     stages: tuple[Stage, ...]  # the load over time; one stage where no shape was asked for
