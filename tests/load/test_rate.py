@@ -11,6 +11,7 @@ import pytest
 
 from loadflow.engine.load.start import start_test
 from loadflow.engine.plan.pace import LATE_NS, Pace
+from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
@@ -137,6 +138,23 @@ def test_a_target_that_holds_its_answers_fills_the_users_and_the_rest_is_dropped
     assert done.summary["verdict"]["verdict"] == "inconclusive"
     assert "4 of 100 passes" in done.summary["verdict"]["reasons"][0]
     assert done.run.fold().passes == passes
+
+
+def test_a_throttle_moves_the_time_at_which_a_hit_is_due(target: Target, tmp_path: Path) -> None:
+    """The script itself asks for that wait, so it is neither lateness nor the target's."""
+    steps = [get("/ok", throttle={"rps": 20})]
+    rate = {"mode": "stages", "stages": [{"duration": 0.2, "rps": 50}, {"duration": 1, "rps": 0}]}
+    done = load(tmp_path, steps, host=target.url, rate=rate)
+    due = np.sort(done.rows["due_ns"])
+    assert len(due) == 10
+    assert (np.diff(due) > 0.9 * 1e9 / 20).all()
+
+
+def test_a_rate_above_what_the_target_allows_is_refused(target: Target, tmp_path: Path) -> None:
+    rules = TargetRules(base_url=target.url, max_rate_per_s=40)
+    with use_session(Session(runs_dir=tmp_path, target=rules)), pytest.raises(CommandError) as caught:
+        start_test({"user": "fast_http_user"}, tasks=[get("/ok")], rate={"mode": "ramp", "rps": 41})
+    assert "rate: reaches 41/s, and the target may be asked 40 times a second at most" in str(caught.value)
 
 
 def test_at_most_so_many_passes_are_in_flight_and_all_users_have_their_turn(target: Target, tmp_path: Path) -> None:

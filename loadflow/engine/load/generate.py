@@ -21,6 +21,7 @@ from locust.env import Environment
 from locust.event import Events
 
 from loadflow.engine.load.arrivals import Arrivals
+from loadflow.engine.load.fence import Fence
 from loadflow.engine.load.messages import Done, Flush, Ready, Tick, encode
 from loadflow.engine.load.protocol import UserProtocol
 from loadflow.engine.load.recorder import Recorder
@@ -66,6 +67,8 @@ class Generator:
 
     def run(self) -> None:
         """Everything after compiling. Raises what makes it impossible to go on, e.g. OSError for a full disk."""
+        if self._plan.allowed_hosts:
+            Fence.install(self._plan.allowed_hosts)
         gevent.signal_handler(signal.SIGTERM, self._stop, "a stop was asked for")
         recorder = Recorder(**self._paths, shard=self._shard, redactor=redactor_of(self._plan, os.environ))
         crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._arrivals, self._of)
@@ -82,19 +85,24 @@ class Generator:
         if go is None:
             return
         recorder.start(*go)
+        if self._plan.users == 0 and self._plan.iterations is not None:
+            crew.on_all_done()
+        self._make_load(environment, runner, recorder)
+
+    def _make_load(self, environment: Environment, runner: Any, recorder: Recorder) -> None:
+        """From `go` to the last row."""
         self._probe = _ProcessProbe()
         load = self._start_load(recorder, runner)
         gevent.spawn(self._watch_lifeline)
         gevent.spawn(self._probe_lag)
-        if self._plan.users == 0 and self._plan.iterations is not None:
-            crew.on_all_done()
         web = None
         if self._plan.web_ui is not None:
             web = environment.create_web_ui(*self._plan.web_ui)
             # Locust's own statistics are for its web UI; ours are made from the hit log
             recorder.on_hit = _locust_events(environment)
-        ticker = gevent.spawn(self._tick_every_second, recorder, runner)
-        flusher = gevent.spawn(self._flush_often, recorder, self._plan.flush_s) if self._plan.flush_s is not None else None
+        tellers = [gevent.spawn(self._tick_every_second, recorder, runner)]
+        if self._plan.flush_s is not None:
+            tellers.append(gevent.spawn(self._flush_often, recorder, self._plan.flush_s))
         stopped = self._wait_for_end(recorder)
         if self._arrivals is not None and not stopped:
             load.join()  # what was due at the very end is given away now, or dropped
@@ -105,9 +113,7 @@ class Generator:
         environment.stop_timeout = min(self._plan.drain_s, STOP_DRAIN_S) if stopped else self._plan.drain_s
         load.kill()
         runner.quit()
-        ticker.kill()
-        if flusher is not None:
-            flusher.kill()
+        gevent.killall(tellers)
         if web is not None:
             web.stop()
         recorder.close()

@@ -17,8 +17,11 @@ IN_FLIGHT_S = 0.2
 IN_FLIGHT = (50, 2_000)
 
 
-def pace_of(test: Any, root: str, *, test_time_given: bool) -> Pace | None:
-    """The pace of a settled `StartTest`; None without a rate. Raises CommandError where no hit would ever be due."""
+def pace_of(test: Any, root: str, *, test_time_given: bool, cap_per_s: float | None) -> Pace | None:
+    """The pace of a settled `StartTest`; None without a rate.
+
+    Raises CommandError where no pass would ever be due, or more per second than `cap_per_s`, which the target may be asked at most.
+    """
     rate = test.rate
     if rate is None:
         return None
@@ -36,6 +39,9 @@ def pace_of(test: Any, root: str, *, test_time_given: bool) -> Pace | None:
         test.max_in_flight or _users(test) or max(_usual(peak), test.processes),
         None if test.max_lateness is None else float(test.max_lateness),
     )
+    if cap_per_s is not None and peak > cap_per_s:
+        text = f"reaches {peak:g}/s, and the target may be asked {cap_per_s:g} times a second at most"
+        raise CommandError([Mistake(f"{root}.rate", text, "make it lower, or change the rule of the target")])
     if next(pace.arrivals(), None) is None:
         text = f"no pass is due within the {pace.duration_s:g} s of this rate"
         raise CommandError([Mistake(f"{root}.rate", text, "make it higher or longer")])

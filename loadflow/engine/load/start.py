@@ -75,12 +75,13 @@ def start_test(
     }
     _forget_defaults(arguments)
     session = current_session()
-    asked = build_plan(arguments, session.variables, session.environment)
+    asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
-    run = _new_run(session, plan, asked)
-    session.keep(run)
-    return _Load(session, run, plan, asked.processes).run()
+    with session.lease(asked.target):
+        run = _new_run(session, plan, asked)
+        session.keep(run)
+        return _Load(session, run, plan, asked.processes).run()
 
 
 class _Load:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from loadflow.engine.plan.pace import Pace
 from loadflow.engine.plan.shape import Stage
+from loadflow.engine.plan.target import HostLists
 from loadflow.engine.reliability.conditioner import NetworkConditioner
 from loadflow.engine.resolve.data import CsvSource
 
@@ -41,6 +42,8 @@ class Plan:
     web_ui: tuple[str, int] | None = None
     network: NetworkConditioner | None = None
     pace: Pace | None = None  # when passes are due; None: each user begins its next one when it is done with the one before
+    allowed_hosts: HostLists = ()  # each must allow a host; see plan/target.py
+    max_rate_per_s: float | None = None  # over all steps, retries included
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
 
     @property
@@ -64,6 +67,7 @@ class Plan:
                 "env_names": tuple(data["env_names"]),
                 "web_ui": tuple(data["web_ui"]) if data["web_ui"] else None,
                 "pace": Pace.from_json(data["pace"]) if data.get("pace") else None,
+                "allowed_hosts": tuple(tuple(one) for one in data.get("allowed_hosts") or ()),
                 "network": NetworkConditioner(**data["network"]) if data.get("network") else None,
             }
         )
@@ -77,8 +81,9 @@ class Plan:
         steps = tuple(
             {**step, "throttle": _share_of_throttle(step["throttle"], shard)} if step.get("throttle") else step for step in self.steps
         )
+        cap = None if self.max_rate_per_s is None else self.max_rate_per_s / shard.count
         pace = replace(self.pace, max_in_flight=share(self.pace.max_in_flight, shard)) if self.pace else None
-        return replace(self, stages=stages, steps=steps, pace=pace)
+        return replace(self, stages=stages, steps=steps, max_rate_per_s=cap, pace=pace)
 
 
 def _share_of_throttle(throttle: Mapping[str, Any], shard: Shard) -> dict[str, Any]:
