@@ -13,9 +13,11 @@ from loadflow.engine.load.checks import compile_checks
 from loadflow.engine.load.pacing import pace_of, users_of
 from loadflow.engine.load.protocol import HitFailure, PreparedStep
 from loadflow.engine.load.rules import hosted, refuse_hosts, secrets_in, with_headers
+from loadflow.engine.load.threshold_rules import limits_failures, thresholds_for
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
 from loadflow.engine.plan.target import TargetRules
+from loadflow.engine.records.threshold import Threshold
 from loadflow.engine.resolve.data import CsvSource, load_rows
 from loadflow.engine.resolve.static import missing_in, tokens_in
 from loadflow.engine.resolve.template import Compiled, compile_value
@@ -46,6 +48,7 @@ class Asked:
     processes: int
     max_failure_rate: float
     rate_tolerance: float
+    thresholds: tuple[Threshold, ...] = ()
 
 
 def build_plan(
@@ -105,10 +108,15 @@ def build_plan(
         allowed_hosts=rules.host_lists(),
         max_rate_per_s=rules.max_rate_per_s,
     )
-    places = [step.place for step in _compile_once(plan, user_type, env)]
+    prepared = _compile_once(plan, user_type, env)
+    places = [step.place for step in prepared]
     refuse_hosts(places, plan.allowed_hosts)
     target = ", ".join(dict.fromkeys(map(_origin, places)))
-    return Asked(plan, target, test.label or "", test.processes, test.max_failure_rate, test.rate_tolerance)
+    thresholds = thresholds_for(test, plan, prepared)
+    # a script that says itself how many may fail does not mean the default besides
+    own_limit = "max_failure_rate" not in test.model_fields_set and any(map(limits_failures, thresholds))
+    max_failure_rate = 1.0 if own_limit else test.max_failure_rate
+    return Asked(plan, target, test.label or "", test.processes, max_failure_rate, test.rate_tolerance, thresholds)
 
 
 def _origin(place: str) -> str:

@@ -25,6 +25,7 @@ __all__ = [
     "load_words",
     "name_rows",
     "run_facts",
+    "threshold_rows",
 ]
 
 MOST_NAMES = 1_000
@@ -32,6 +33,7 @@ MOST_ERRORS = 200
 MOST_SAMPLES = 5  # of one error
 MOST_RUNS = 20
 MOST_REASONS = 12
+MOST_THRESHOLDS = 200
 MOST_APART = 300  # names in the table of successes and failures apart
 MOST_VALUES = 20  # of one sample
 MOST_BLOCKS = 8
@@ -81,6 +83,16 @@ def banner_of(summary: Summary) -> Banner:
         )
         reasons = [f"{count_text(summary.overall.count)} requests in {span_text(summary.duration_s)}; {failures}."]
     return Banner(str(summary.verdict.kind), sign, heading, reasons[:MOST_REASONS], max(0, len(reasons) - MOST_REASONS))
+
+
+def threshold_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:
+    """(state, expression, where, observed, samples), what failed first; bounded."""
+    order = {"failed": 0, "inconclusive": 1, "passed": 2}
+    shown = sorted(summary.thresholds, key=lambda one: order[str(one.state)])[:MOST_THRESHOLDS]
+    return [
+        (str(one.state), clip(one.expression, SHORT), clip(one.scope, LONG) or "all", one.observed_text, count_text(one.samples))
+        for one in shown
+    ]
 
 
 def load_words(summary: Summary) -> tuple[str, str]:
