@@ -15,7 +15,7 @@ ENGINE_PROCESS = {
     "engine.load.worker",
     "engine.load.generate",
     "engine.load.user",
-    "engine.load.users",
+    "engine.load.fence",
     "engine.load.step",
     "engine.load.fast_http",
     "engine.load.classic_http",

@@ -16,7 +16,7 @@ from loadflow.engine.command import Command
 from loadflow.engine.script.arguments import FILES, NESTED, signature_of
 from loadflow.engine.script.document import ROOT_KEY, Script
 from loadflow.engine.script.mistakes import Loc, place_of, shorten
-from loadflow.engine.script.placeholders import has_placeholder, scan
+from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan
 from loadflow.errors import Mistake
 
 __all__ = ["REPORT_NAMES", "Guard", "is_loopback", "is_path_argument"]
@@ -131,15 +131,22 @@ class _Walk:
                 self.action(entry[0], entry[1] if len(entry) > 1 else None, place_of(place, (index,)))
 
     def texts(self, value: object, place: str) -> None:
-        """Every `${env.NAME}` that may not be read."""
+        """Every `${env.NAME}` and `${secret.NAME}` that may not be read."""
         if self.guard.env is None:
             return
         known = {mistake.place for mistake in self.found}
         for loc, text in _texts(value):
             for token in scan(text):
-                if token.kind == "env" and token.parts[0] not in self.guard.env and (at := place_of(place, loc)) not in known:
-                    message = f"the environment variable {shorten(token.parts[0])} is not open to scripts here"
-                    self.found.append(Mistake(at, message, "who runs the server can allow it"))
+                what = self.closed(token)
+                if what and (at := place_of(place, loc)) not in known:
+                    self.found.append(Mistake(at, f"{what} is not open to scripts here", "who runs the server can allow it"))
+
+    def closed(self, token: Token) -> str:
+        """What `token` asks for, when clients may not have it; "" when they may."""
+        name = token.parts[0] if token.parts else ""
+        if token.kind == "var" and name.startswith(SECRET):
+            return f"the secret {shorten(name.removeprefix(SECRET))}"
+        return f"the environment variable {shorten(name)}" if token.kind == "env" and name not in (self.guard.env or ()) else ""
 
     def path(self, value: object, place: str, base: Path) -> None:
         if isinstance(value, str):

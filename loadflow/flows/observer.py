@@ -29,6 +29,7 @@ from loadflow.engine.session import Observer
 from loadflow.errors import LoadflowError
 from loadflow.flows.artifacts import artifact_key, publish
 from loadflow.flows.progress import Progress
+from loadflow.flows.run_events import run_finished, run_started
 
 __all__ = ["FlowObserver"]
 
@@ -118,12 +119,14 @@ class _Watch:
             self._logger.warning("the artifacts took over %.0f s: the Prefect API is slow or away; all is in %s", END_S, self._run.folder)
 
     def _work(self) -> None:
+        self._try("the event", lambda: run_started(self._run))
         with get_client(httpx_settings={"timeout": REQUEST_S}, sync_client=True) as client:
             self._follow(client)
         self._try("the progress artifact", self._show)
         if self._summary is not None:
             summary = self._summary
             self._try("the artifacts", lambda: publish(self._run, summary))
+            self._try("the event", lambda: run_finished(self._run, summary))
 
     def _follow(self, client: SyncPrefectClient) -> None:
         wait_s = shown_at = 0.0

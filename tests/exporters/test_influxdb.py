@@ -100,8 +100,7 @@ def test_any_text_is_one_tag_and_comes_back(influx: InfluxDB1, transport: str, t
 
 def test_the_api_of_influxdb_2_gets_every_line_and_can_read_it(victoria: VictoriaMetrics, tmp_path: Path) -> None:
     with session() as one:
-        one.variables.register("influx_token", "s3cret-t0ken")
-        start_influxdb_sink("http", url=victoria.url, org="us", bucket="load", token="${var.influx_token}")
+        start_influxdb_sink("http", url=victoria.url, org="us", bucket="load", token="s3cret-t0ken")
         feed = feed_of(one, tmp_path)
         for _ in range(5):
             feed.second({SeriesName("GET", name): ((5.0, 6.0), ()) for name in NASTY})
@@ -187,6 +186,20 @@ def test_what_an_answer_means(
         assert {head["authorization"] for head, _ in server.requests} == {"Token s3cret-t0ken"}
 
 
+def test_a_token_may_be_a_variable_of_the_environment_a_secret_or_a_registered_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("INFLUX_TOKEN", "of-env")
+    monkeypatch.setenv("LOADFLOW_SECRET_INFLUX", "of-secret")
+    found = []
+    for token in ("${env.INFLUX_TOKEN}", "${secret.INFLUX}", "${var.influx}"):
+        with Answering() as server, session() as one:
+            one.variables.register("influx", "of-var")
+            start_influxdb_sink("http", url=f"{server.url}/write?db=x", token=token)
+            feed_of(one, tmp_path).second({GET_A: ((5.0,), ())})
+            stop_influxdb_sink()
+            found.append(server.requests[0][0]["authorization"])
+    assert found == ["Token of-env", "Token of-secret", "Token of-var"]
+
+
 def test_the_old_form_posts_plain_text_and_the_user_of_the_url(tmp_path: Path) -> None:
     with Answering() as server, session() as one:
         start_influxdb_sink("http", url=server.url.replace("://", "://ann:p%40ss@") + "/write?db=x")
@@ -207,6 +220,7 @@ MISTAKES = [
     ({"transport": "http", "url": "http://a/write?db=${env.NO_SUCH_DATABASE}"}, r"url: \$\{env.NO_SUCH_DATABASE\}"),
     ({"url": "http://a/write?db=x"}, "url: is of no use over UDP"),
     ({"host": "no.such.host.invalid"}, "host: .* can't be sent to"),
+    ({"transport": "http", "url": "https://a/write", "ca_file": "/no/such.pem"}, "ca_file: '/no/such.pem' can't be read"),
     ({"measurement": "#x"}, "measurement: '#x' can't be written"),
 ]
 

@@ -11,6 +11,7 @@ import pytest
 import trustme
 
 from loadflow.engine.exporting import start_opentelemetry_exporter, stop_opentelemetry_exporter
+from loadflow.engine.guard import Guard
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.snapshot import Health
 from loadflow.engine.session import Session
@@ -172,11 +173,26 @@ def test_no_secret_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert "s3cret" not in caplog.text
 
 
+@pytest.mark.parametrize("protocol", PEERS)
+def test_headers_of_the_environment_go_along_but_not_for_a_script_that_may_not_read_them(
+    protocol: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "x-key=s3cret-k3y")
+    with PEERS[protocol]() as peer, session() as one:
+        start_opentelemetry_exporter(peer.url, protocol=protocol)
+        feed_of(one, tmp_path).second({GET_A: ((5.0,), ())})
+        stop_opentelemetry_exporter()
+        assert peer.headers[-1]["x-key"] == "s3cret-k3y"
+        one.guard = Guard(tmp_path, env=frozenset())
+        with pytest.raises(CommandError, match="the server's environment has OTEL_EXPORTER_OTLP_HEADERS"):
+            start_opentelemetry_exporter(peer.url, protocol=protocol)
+
+
 MISTAKES: list[tuple[dict[str, Any], str]] = [
     ({"endpoint": "127.0.0.1:4317"}, "endpoint: is no http:// or https:// URL"),
     ({"protocol": "udp"}, "protocol: 'udp' is no protocol"),
-    ({"ca_file": "/no/such.pem"}, "/no/such.pem can't be read: No such file"),
-    ({"protocol": "http", "endpoint": "https://a", "ca_file": "/no/such.pem"}, "/no/such.pem can't be read: No such file"),
+    ({"ca_file": "/no/such.pem"}, "ca_file: '/no/such.pem' can't be read: No such file"),
+    ({"protocol": "http", "endpoint": "https://a", "ca_file": "/no/such.pem"}, "ca_file: '/no/such.pem' can't be read: No such file"),
     ({"cert_file": "own.pem"}, "key_file: is missing"),
 ]
 

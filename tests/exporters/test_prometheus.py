@@ -209,7 +209,8 @@ def test_protobuf_is_for_those_who_like_it_best(accept: str, protobuf: bool) -> 
 WAITS = [
     ("nobody scrapes", [], 0.0),
     ("somebody looked once", [99.0], 0.0),
-    ("the next is due in 3 s", [92.0, 97.0], 4.25),
+    ("the next is due in 2 s", [92.0, 97.0], 4.25),
+    ("the last was just now", [85.0, 100.0], 19.75),
     ("the next is too far away", [10.0, 70.0], 0.0),
     ("the scraper went away", [50.0, 55.0], 0.0),
 ]

@@ -6,6 +6,7 @@ prometheus_client is imported when an exporter starts: nothing else needs it.
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -162,17 +163,18 @@ class PrometheusExporter(Exporter):
         self._counts.ended(run)
 
     def close(self) -> dict[str, Any]:
-        """Waits for one more scrape when one is due soon, so that the last second is told too."""
+        """Waits for one more scrape when one is due soon, so that the last second is told too; not when the script was interrupted."""
         with self._closing:
             server, self._server = self._server, None
         if server is None:
             return {}
         try:
             pushed = {name: asdict(push.close(self._flush_s)) for name, push in self._pushes.items()}
-            wait_s = last_scrape_wait_s(server.scraped_at_s, time.monotonic(), self._last_scrape_s)
+            limit_s = self._last_scrape_s if sys.exc_info()[0] is None else 0.0
+            wait_s = last_scrape_wait_s(server.scraped_at_s, time.monotonic(), limit_s)
             told = server.wait_for(self._version(), wait_s)
         finally:
             server.close()
         if server.scrapes and not told:
-            log.warning("Prometheus did not scrape the last seconds: its next scrape was not due within %g s", self._last_scrape_s)
+            log.warning("Prometheus did not scrape the last seconds: no scrape came within %g s", wait_s)
         return {"scrapes": server.scrapes, "all_scraped": told, **pushed}

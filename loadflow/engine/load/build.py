@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,10 +10,11 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from loadflow.engine.load.checks import compile_checks
-from loadflow.engine.load.http_request import HttpStep
-from loadflow.engine.load.protocol import HitFailure
+from loadflow.engine.load.protocol import HitFailure, PreparedStep
+from loadflow.engine.load.rules import hosted, refuse_hosts, secrets_in, with_headers
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
+from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.resolve.data import CsvSource, load_rows
 from loadflow.engine.resolve.static import missing_in, tokens_in
 from loadflow.engine.resolve.template import Compiled, compile_value
@@ -22,15 +23,16 @@ from loadflow.engine.script.mistakes import faults_of, mistakes_of
 from loadflow.engine.script.model import StartTest
 from loadflow.engine.script.part import Part
 from loadflow.engine.script.step import Retry, Throttle
+from loadflow.engine.script.user_type import UserType, load_named
+from loadflow.engine.script.user_types import user_type_of
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Asked", "build_plan", "target_of"]
+__all__ = ["Asked", "build_plan"]
 
 ROOT = "LD_start_test"
 PER_HIT = ("tasks",)  # resolved by the engine, hit by hit; everything else is resolved now
 
 LIMITS: Mapping[str, type[Part]] = {"throttle": Throttle, "retry": Retry}
-STEPS = {"fast_http_user": HttpStep, "http_user": HttpStep}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +40,27 @@ class Asked:
     """What the arguments ask for: the plan, and what only the parent needs to know."""
 
     plan: Plan
+    target: str  # whom it asks, as far as that is known now
     label: str
     processes: int
     max_failure_rate: float
 
 
-def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str]) -> Asked:
-    """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found."""
+def build_plan(
+    arguments: Mapping[str, Any],
+    registered: Variables,
+    env: Mapping[str, str],
+    rules: TargetRules,
+    secret: Callable[[str], str],
+) -> Asked:
+    """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found.
+
+    `rules` are those of whoever runs the script; `secret` gives the value of `${secret.NAME}`, or raises LookupError.
+    """
+    arguments = hosted(arguments, rules)
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
-    known = _settled(registered.values, {}, env, "registered variables")
+    secrets = secrets_in([dict(registered.values), dict(arguments), dict(rules.headers)], secret)
+    known = {**secrets, **_settled(registered.values, secrets, env, "registered variables")}
     own = _settled(dict(arguments.get("variables") or {}), known, env, f"{ROOT}.variables")
     variables = {**known, **own}
     settled = {
@@ -60,12 +74,15 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
         raise CommandError(mistakes_of(faults, settled, ROOT)) from None
     sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed) for one in test.csv_sources}
+    user_type = user_type_of(test.user_detail_dict.user)
+    assert user_type is not None
     mode, written = test.steps()
-    steps = _settled_limits(written, variables, env)
+    steps = _settled_limits(with_headers(written, user_type, rules), variables, env)
     columns = _columns(sources.values())
     _refuse_missing(steps, variables, columns, env)
     plan = Plan(
-        protocol=test.user_detail_dict.user,
+        protocol=user_type.name,
+        speaker=user_type.protocol,
         mode=mode,
         steps=steps,
         stages=_stages(test),
@@ -81,21 +98,18 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         redact=tuple(test.redact),
         env_names=tuple(sorted({token.parts[0] for token in tokens_in([dict(registered.values), dict(arguments)]) if token.kind == "env"})),
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
+        allowed_hosts=rules.host_lists(),
+        max_rate_per_s=rules.max_rate_per_s,
     )
-    _compile_once(plan, env)
-    return Asked(plan, test.label or "", test.processes, test.max_failure_rate)
+    places = [step.place for step in _compile_once(plan, user_type, env)]
+    refuse_hosts(places, plan.allowed_hosts)
+    return Asked(plan, ", ".join(dict.fromkeys(map(_origin, places))), test.label or "", test.processes, test.max_failure_rate)
 
 
-def target_of(plan: Plan) -> str:
-    """The hosts that are asked, as far as they are known now."""
-    found: dict[str, None] = {}
-    for step in plan.steps:
-        url = str(step.get("request_url", ""))
-        compiled = compile_value(url, plan.variables)
-        text = str(compiled.value) if compiled.is_static else url
-        parts = urlsplit(text if "://" in text else plan.host or text)
-        found.setdefault(f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if parts.netloc else text)
-    return ", ".join(found)
+def _origin(place: str) -> str:
+    """Scheme and host of a URL; what is none stays as it is."""
+    parts = urlsplit(place)
+    return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if "://" in place and parts.netloc else place
 
 
 def _settled(values: Mapping[str, Any], known: Mapping[str, Any], env: Mapping[str, str], place: str) -> dict[str, Any]:
@@ -178,7 +192,7 @@ def _refuse_missing(
         raise CommandError(mistakes)
 
 
-def _compile_once(plan: Plan, env: Mapping[str, str]) -> None:
+def _compile_once(plan: Plan, user_type: UserType, env: Mapping[str, str]) -> list[PreparedStep]:
     """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
     written = {entry["var"] for step in plan.steps for entry in step.get("extract") or ()}
     constants = {name: value for name, value in plan.variables.items() if name not in written}
@@ -186,10 +200,12 @@ def _compile_once(plan: Plan, env: Mapping[str, str]) -> None:
     def compiler(value: Any) -> Compiled:
         return compile_value(value, constants, env)
 
+    prepare = load_named(user_type.prepare)
+    prepared = []
     mistakes = []
     for position, step in enumerate(plan.steps):
         try:
-            STEPS[plan.protocol](step, plan, compiler)
+            prepared.append(prepare(step, plan, compiler))
         except HitFailure as failure:
             mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", str(failure)))
         try:
@@ -198,6 +214,7 @@ def _compile_once(plan: Plan, env: Mapping[str, str]) -> None:
             mistakes.append(Mistake(f"{ROOT}.tasks[{position}].assertions", str(error), "give the variable another value"))
     if mistakes:
         raise CommandError(mistakes)
+    return prepared
 
 
 def _stages(test: Any) -> tuple[Stage, ...]:

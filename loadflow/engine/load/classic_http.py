@@ -116,4 +116,10 @@ def _head_bytes(response: requests.Response) -> int:
     )
 
 
-HTTP = UserProtocol(user="http_user", prepare=HttpStep, new_client=HttpClient, errors=((OSError, Outcome.CONNECT),), fails=status_failure)
+HTTP = UserProtocol(
+    user="http_user",
+    prepare=HttpStep,
+    new_client=lambda user: HttpClient(user.plan),
+    errors=((OSError, Outcome.CONNECT),),
+    fails=status_failure,
+)

@@ -228,7 +228,7 @@ def _tls_context(verify: bool | str, cert: str | tuple[str, str] | None) -> Any:
 FAST_HTTP = UserProtocol(
     user="fast_http_user",
     prepare=HttpStep,
-    new_client=FastHttpClient,
+    new_client=lambda user: FastHttpClient(user.plan),
     errors=(
         (gevent.socket.gaierror, Outcome.DNS),
         (UnicodeError, Outcome.DNS),

@@ -19,16 +19,18 @@ from gevent import monkey
 from locust.env import Environment
 from locust.event import Events
 
+from loadflow.engine.load.fence import Fence
 from loadflow.engine.load.messages import Done, Flush, Ready, Tick, encode
+from loadflow.engine.load.protocol import UserProtocol
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.step import compile_steps
 from loadflow.engine.load.user import Crew, user_class
-from loadflow.engine.load.users import PROTOCOLS
 from loadflow.engine.plan.pick import weighted_order
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.snapshot import Health
 from loadflow.engine.resolve.data import Data
+from loadflow.engine.script.user_type import load_named
 
 __all__ = ["Generator"]
 
@@ -46,7 +48,7 @@ class Generator:
         self._of = Shard(shard, shards)
         self._paths = paths
         self._messages = messages
-        self._protocol = PROTOCOLS[plan.protocol]
+        self._protocol: UserProtocol = load_named(plan.speaker)
         self._data = Data.load(plan.sources, shard=shard, shards=shards, seed=plan.seed)
         self._steps = compile_steps(plan, self._protocol)
         weights = [step.weight for step in self._steps]
@@ -58,6 +60,8 @@ class Generator:
 
     def run(self) -> None:
         """Everything after compiling. Raises what makes it impossible to go on, e.g. OSError for a full disk."""
+        if self._plan.allowed_hosts:
+            Fence.install(self._plan.allowed_hosts)
         gevent.signal_handler(signal.SIGTERM, self._stop, "a stop was asked for")
         self._say(Ready(self._shard))
         go = self._wait_for_go()

@@ -82,6 +82,7 @@ class HttpStep:
         self._parts = {key: compiler(config[key]) for key in PARTS if config.get(key) is not None}
         self._name = compiler(config["name"]) if config.get("name") is not None else None
         default_name = _default_name(config["request_url"], plan, compiler)
+        self.place = _place(config["request_url"], plan, compiler)
         self.name: str | None = default_name if self._name is None else text_of(self._name.value) if self._name.is_static else None
         self._fixed: HttpRequest | None = None
         if self._url.is_static and all(part.is_static for part in self._parts.values()):
@@ -354,6 +355,11 @@ def _seconds(value: Any, default: float) -> float:
     if not 0 < seconds < math.inf:
         raise HitFailure(Outcome.TEMPLATE, f"timeout {value!r} is no number of seconds above 0")
     return max(0.001, seconds)
+
+
+def _place(url: str, plan: Plan, compiler: Compiler) -> str:
+    text = known_text(url, compiler)
+    return text if "://" in text else f"{plan.host or ''}{text}"
 
 
 def _default_name(url: str, plan: Plan, compiler: Compiler) -> str:

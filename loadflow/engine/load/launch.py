@@ -45,6 +45,7 @@ class Engine:
                     "log": str(run.log_path(index).resolve()),
                     "job": {
                         "plan": plan.for_shard(Shard(index, shards)).to_json(),
+                        "paths": [path for path in sys.path if path],
                         "shard": index,
                         "shards": shards,
                         "hits": str(run.hits_path(index).resolve()),

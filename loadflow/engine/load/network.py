@@ -11,7 +11,7 @@ from loadflow.engine.load.protocol import HitFailure, PreparedStep
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.reliability.conditioner import NetworkConditioner
 from loadflow.engine.resolve.scope import Scope
-from loadflow.engine.resolve.template import Compiler, known_text, text_of
+from loadflow.engine.resolve.template import Compiler, text_of
 
 __all__ = ["Network", "is_conditioned"]
 
@@ -43,13 +43,12 @@ class Network:
             self._sleep(left_ns / 1e9)
 
 
-def is_conditioned(conditioner: NetworkConditioner, config: Mapping[str, Any], host: str | None, compiler: Compiler) -> bool:
-    """Whether hits of a step may be selected. A name decides; without one the URL as the script writes it, what is known filled in.
+def is_conditioned(conditioner: NetworkConditioner, config: Mapping[str, Any], prepared: PreparedStep, compiler: Compiler) -> bool:
+    """Whether hits of a step may be selected. A name decides; without one whom it asks, as far as that is known.
 
     True also for a name with placeholders that differ per hit: then each hit is asked.
     """
     if config.get("name") is not None:
         name = compiler(config["name"])
         return not name.is_static or conditioner.selects(text_of(name.value))
-    url = known_text(str(config.get("request_url", "")), compiler)
-    return conditioner.selects(url if "://" in url else f"{host or ''}{url}")
+    return conditioner.selects(prepared.place)

@@ -1,6 +1,6 @@
-"""The seam for a protocol: what a virtual user needs to speak one. A new protocol is one new file and one entry.
+"""The seam for a protocol: what a virtual user needs to speak one. A new protocol is its steps in a script, and its client.
 
-A protocol compiles a step once per plan (`Compile`), gives each virtual user a client (`new_client`), and names its library's
+A protocol compiles a step once per plan (`prepare`), gives each virtual user a client (`new_client`), and names its library's
 errors once (`errors`, first match wins, so subclasses come before their bases). The step loop, templates, conditions, retries,
 assertions, extracts and records are the same for all and know nothing of it.
 """
@@ -16,7 +16,7 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler
 
-__all__ = ["Client", "HitFailure", "PreparedStep", "Reply", "UserProtocol"]
+__all__ = ["Client", "HitFailure", "PreparedStep", "Reply", "UserContext", "UserProtocol", "Watch"]
 
 
 class HitFailure(Exception):
@@ -48,6 +48,29 @@ class Reply(Protocol):
         ...
 
 
+class Watch(Protocol):
+    """Records what happened to a user outside of its steps, e.g. a message that came by itself."""
+
+    def now_ns(self) -> int:
+        """The clock of `observed`."""
+        ...
+
+    def observed(
+        self, method: str, name: str, start_ns: int, end_ns: int, received_bytes: int, failure: tuple[Outcome, str] | None = None
+    ) -> None:
+        """A hit of its own; `failure` None: it succeeded."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class UserContext:
+    """What a client may know of its user."""
+
+    plan: Plan
+    number: int  # no two users of a run have the same
+    watch: Watch
+
+
 class Client(Protocol):
     """One virtual user's connections and cookies."""
 
@@ -59,10 +82,14 @@ class Client(Protocol):
 
 
 class PreparedStep(Protocol):
-    """One step, compiled. `name` and `method` are what its hits are called; `name` None: `render_name` gives it per hit."""
+    """One step, compiled. `name` and `method` are what its hits are called; `name` None: `render_name` gives it per hit.
+
+    `place` is whom it asks, a URL or host:port, as far as that is known before the load.
+    """
 
     method: str
     name: str | None
+    place: str
 
     def render(self, scope: Scope) -> Any:
         """The request of this hit. Raises MissingValue when a placeholder has no value."""
@@ -85,7 +112,7 @@ class UserProtocol:
 
     user: str
     prepare: Callable[[Mapping[str, Any], Plan, Compiler], PreparedStep]
-    new_client: Callable[[Plan], Client]
+    new_client: Callable[[UserContext], Client]
     errors: Sequence[tuple[type[BaseException], Outcome]]
     fails: Callable[[Any], tuple[Outcome, str] | None]
 

@@ -13,7 +13,7 @@ from loadflow.engine.records.names import NAME_CAP, TEXT_CAP, NameWriter
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.redact import MASK, Redactor, forms_of
 
-__all__ = ["Recorder"]
+__all__ = ["Recorder", "UserWatch"]
 
 SAMPLES_PER_KIND = 3
 SAMPLES_IN_ALL = 300
@@ -121,6 +121,36 @@ class Recorder:
             "sample": _cut(redactor.value(_roughly(sample)), sample),
         }
         self._samples.write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
+
+
+class UserWatch:
+    """One user's way to record what happened outside of its steps; see `protocol.Watch`."""
+
+    __slots__ = ("_recorder", "_user")
+
+    def __init__(self, recorder: Recorder, user: int) -> None:
+        self._recorder = recorder
+        self._user = user
+
+    def now_ns(self) -> int:
+        return self._recorder.now_ns()
+
+    def observed(
+        self, method: str, name: str, start_ns: int, end_ns: int, received_bytes: int, failure: tuple[Outcome, str] | None = None
+    ) -> None:
+        recorder, user = self._recorder, self._user
+        series = recorder.series(method, name)
+        if recorder.on_hit is not None:
+            recorder.on_hit(method, name, (end_ns - start_ns) / 1e6, received_bytes, failure and failure[1])
+        if failure is None:
+            recorder.succeeded(series, user, start_ns, start_ns, end_ns, 0, 0, received_bytes, 0)
+            return
+        outcome, text = failure
+
+        def sample() -> dict[str, Any]:
+            return {"series": (method, name), "error": text}
+
+        recorder.failed(series, user, start_ns, start_ns, end_ns, 0, 0, received_bytes, 0, outcome, text, sample)
 
 
 def _roughly(data: Any) -> Any:

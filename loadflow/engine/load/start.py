@@ -22,7 +22,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.load.build import build_plan, target_of
+from loadflow.engine.load.build import Asked, build_plan
 from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Engine, describe_exit
 from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
@@ -77,12 +77,13 @@ def start_test(
     if load_shape is not None and test_time == 60:
         del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
     session = current_session()
-    asked = build_plan(arguments, session.variables, session.environment)
+    asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
-    run = _new_run(session, plan, asked.label, asked.processes, asked.max_failure_rate)
-    session.keep(run)
-    return _Load(session, run, plan, asked.processes).run()
+    with session.lease(asked.target):
+        run = _new_run(session, plan, asked)
+        session.keep(run)
+        return _Load(session, run, plan, asked.processes).run()
 
 
 class _Load:
@@ -242,24 +243,25 @@ def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
         ) from None
 
 
-def _new_run(session: Session, plan: Plan, label: str, processes: int, max_failure_rate: float) -> Run:
-    run_id, folder = Run.new_folder(session.runs_dir, label or session.label or session.name)
+def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
+    label = asked.label or session.label
+    run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
     redactor = redactor_of(plan, session.environment)
     facts = RunFacts(
         id=run_id,
-        label=redactor.text(label or session.label),
+        label=redactor.text(label),
         script=session.name,
         folder=str(folder),
         protocol=plan.protocol,
         engine="locust",
-        target=redactor.text(target_of(plan)),
+        target=redactor.text(asked.target),
         users=plan.users,
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
         plan=redactor.value(plan.to_json()),
         environment=_environment(),
     )
-    return Run.create(folder, facts, shards=processes, max_failure_rate=max_failure_rate)
+    return Run.create(folder, facts, shards=asked.processes, max_failure_rate=asked.max_failure_rate)
 
 
 def _environment() -> dict[str, str]:

@@ -11,8 +11,8 @@ from gevent import GreenletExit
 from locust import User
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
-from loadflow.engine.load.protocol import Client, UserProtocol
-from loadflow.engine.load.recorder import Recorder
+from loadflow.engine.load.protocol import Client, UserContext, UserProtocol
+from loadflow.engine.load.recorder import Recorder, UserWatch
 from loadflow.engine.load.step import Pauser, Step
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.resolve.data import Data
@@ -82,7 +82,7 @@ def user_class(crew: Crew) -> type[User]:
             self._state = LOCUST_STATE_RUNNING
             number = crew.number()
             scope = Scope(crew.plan.variables, crew.data, user=number)
-            client = crew.protocol.new_client(crew.plan)
+            client = crew.protocol.new_client(UserContext(crew.plan, number, UserWatch(crew.recorder, number)))
             try:
                 self._passes(client, scope, number)
             except GreenletExit:

@@ -5,46 +5,68 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, Field, ValidationError, ValidationInfo
+from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, ValidationError, ValidationInfo
+from pydantic_core import CoreSchema, core_schema
 
-from loadflow.engine.script.mistakes import Fault, faults_of, wrong
+from loadflow.engine.script.mistakes import Fault, bundle, faults_of, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Text
 from loadflow.engine.script.placeholders import has_placeholder
-from loadflow.engine.script.scenario import Mode, Tasks, plain_steps
+from loadflow.engine.script.scenario import Mode, plain_steps, tasks_model
 from loadflow.engine.script.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.script.step import SettledSpan
+from loadflow.engine.script.user_types import known_user_types, user_type_of
 
-__all__ = ["USERS", "CsvSource", "StartTest", "UserDetail", "WebUi"]
-
-USERS = ("fast_http_user", "http_user")
+__all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi"]
 
 Count = Annotated[Int, Field(ge=1)]
 Port = Annotated[Int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
 
 
-def _target(url: str, info: ValidationInfo) -> str:
-    """`url`, if it is an absolute http or https URL, or may become one when its placeholders are filled in."""
-    if has_placeholder(url):
+class _UserName:
+    """A user type that is known when it is asked: programs add their own."""
+
+    @staticmethod
+    def read(name: object) -> str:
+        return Choice("user type", tuple(one.name for one in known_user_types())).read(name)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_plain_validator_function(self.read)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {"type": "string", "enum": [one.name for one in known_user_types()]}
+
+
+def _target(host: str, info: ValidationInfo) -> str:
+    """`host`, if the user type can take it, or may when its placeholders are filled in."""
+    if has_placeholder(host):
         if info.context and info.context.get("final"):
             raise wrong("still holds a placeholder", "its value must be known before the run starts")
-        return url
-    if not _is_absolute(url):
-        raise wrong("is no http or https URL", 'write it whole, for example "https://shop.example"')
-    return url
-
-
-def _is_absolute(url: str) -> bool:
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
-    except ValueError:  # a port that is no number, half an IPv6 address
-        return False
+        return host
+    detail = info.data.get("user_detail_dict")
+    user_type = user_type_of(info.data.get("user") if detail is None else detail.user)
+    trouble = user_type.host(host) if user_type is not None else None
+    if trouble is not None:
+        raise wrong(*trouble)
+    return host
 
 
 Target = Annotated[Name, AfterValidator(_target)]
+
+
+def _tasks(tasks: Any, info: ValidationInfo) -> Any:
+    """The steps, as the user type has them; not looked at where that is not known."""
+    detail = info.data.get("user_detail_dict")
+    if detail is None:
+        return tasks
+    user_type = user_type_of(detail.user)
+    assert user_type is not None
+    try:
+        checked: Any = tasks_model(user_type.form).model_validate({"tasks": tasks}, context=info.context)
+    except ValidationError as error:
+        raise bundle(Fault(fault.loc[1:], fault.message, fault.hint) for fault in faults_of(error)) from None
+    return checked.tasks
 
 
 def _filled_in(config: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
@@ -58,7 +80,7 @@ class UserDetail(Part):
     """Which client sends the requests."""
 
     noun: ClassVar[str] = "user_detail_dict"
-    user: Annotated[str, Choice("user type", USERS)] = "fast_http_user"
+    user: Annotated[str, _UserName()] = "fast_http_user"
     host: Target | None = None
 
 
@@ -98,6 +120,7 @@ class StartTest(Part):
     """
 
     noun: ClassVar[str] = "LD_start_test"
+    hosted: ClassVar[bool] = False  # whether there is a host, though the script names none
 
     user_detail_dict: UserDetail
     user_count: Settled[Count] = 50
@@ -107,7 +130,7 @@ class StartTest(Part):
     runner_mode: Annotated[str, Choice("runner mode", ("local",), later=("master", "worker"))] = "local"
     load_shape: Annotated[str, Choice("load shape", tuple(SHAPES))] | None = None
     shape_config: Annotated[dict[str, Any], AfterValidator(_filled_in)] | None = None
-    tasks: Tasks
+    tasks: Annotated[Any, PlainValidator(_tasks)]
     variables: dict[str, Any] = Field(default={})
     csv_sources: list[CsvSource] = Field(default=[])
     host: Target | None = None
@@ -124,7 +147,7 @@ class StartTest(Part):
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
         yield from _shape_faults(raw)
-        yield from _relative_urls(raw)
+        yield from _step_faults(raw, cls.hosted)
         yield from _repeated_sources(raw)
         if raw.get("iterations") is not None and raw.get("load_shape") is not None:
             yield Fault(("iterations",), "can't be combined with load_shape: users of a shape come and go", "remove one of the two")
@@ -134,7 +157,7 @@ class StartTest(Part):
 
     @property
     def target(self) -> str | None:
-        """What relative URLs are relative to; None when every URL is absolute."""
+        """Whom steps ask that do not say so themselves, e.g. what relative URLs are relative to."""
         return self.host or self.user_detail_dict.host
 
     def shape(self) -> Stages | Spike | Soak | None:
@@ -144,9 +167,15 @@ class StartTest(Part):
     def steps(self) -> tuple[Mode, tuple[dict[str, Any], ...]]:
         """How a user goes through the steps, and the steps as plain JSON objects.
 
-        Each has `method` (upper case), `request_url`, `weight`, and the other keys that were written.
+        Each has `weight`, and the other keys that were written; HTTP's have `method` (upper case) and `request_url`.
         """
         return plain_steps(self.tasks)
+
+
+class HostedStartTest(StartTest):
+    """The same, where whoever runs the script says whom relative URLs ask."""
+
+    hosted: ClassVar[bool] = True
 
 
 def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
@@ -162,19 +191,14 @@ def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
             yield from (Fault(("shape_config", *fault.loc), fault.message, fault.hint) for fault in faults_of(error))
 
 
-def _relative_urls(raw: dict[str, Any]) -> Iterable[Fault]:
+def _step_faults(raw: dict[str, Any], hosted: bool) -> Iterable[Fault]:
     detail = raw.get("user_detail_dict")
-    hosted = raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
+    user_type = user_type_of(detail.get("user", "fast_http_user")) if isinstance(detail, dict) else None
+    if user_type is None:
+        return
+    hosted = hosted or raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
     for loc, step in _raw_steps(raw.get("tasks"), ("tasks",)):
-        key = "request_url" if step.get("request_url") is not None else "url"
-        url = step.get(key)
-        if not isinstance(url, str) or not url or url.startswith("${"):
-            continue
-        if "://" in url.split("?", 1)[0]:
-            if not has_placeholder(url) and not _is_absolute(url):
-                yield Fault((*loc, key), "is no http or https URL", "write it like https://shop.example/path, or relative to host")
-        elif not hosted:
-            yield Fault((*loc, key), "is relative, and there is no host", "write the URL whole, or set host to what it is relative to")
+        yield from (Fault((*loc, *fault.loc), fault.message, fault.hint) for fault in user_type.faults(step, hosted))
 
 
 def _raw_steps(tasks: object, loc: tuple[int | str, ...]) -> Iterable[tuple[tuple[int | str, ...], dict[str, Any]]]:

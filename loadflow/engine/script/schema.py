@@ -17,7 +17,9 @@ from loadflow.engine.command import Command
 from loadflow.engine.script.arguments import NESTED, Signature, signature_of
 from loadflow.engine.script.document import ROOT_KEY, PolicyElement
 from loadflow.engine.script.model import StartTest
+from loadflow.engine.script.scenario import tasks_model
 from loadflow.engine.script.shape import SHAPES
+from loadflow.engine.script.user_types import known_user_types
 
 __all__ = ["DIALECT", "script_schema"]
 
@@ -42,7 +44,8 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
     signatures = {name: signature_of(command) for name, command in commands.items()}
     models: dict[str, type[BaseModel]] = {name: command.arguments or signatures[name].model for name, command in commands.items()}
     mode: JsonSchemaMode = "validation"
-    everything: list[type[BaseModel]] = list(dict.fromkeys([*models.values(), PolicyElement, *SHAPES.values()]))
+    tasks = {one.name: tasks_model(one.form) for one in known_user_types()}
+    everything: list[type[BaseModel]] = list(dict.fromkeys([*models.values(), PolicyElement, *SHAPES.values(), *tasks.values()]))
     references, generated = models_json_schema(
         [(model, mode) for model in everything], ref_template="#/$defs/{model}", schema_generator=_Generator
     )
@@ -52,7 +55,8 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
             _definition(definitions, references[models[name], mode])["properties"][NESTED] = {"$ref": "#/$defs/Document"}
     if (StartTest, mode) in references:
         shapes = {name: references[model, mode] for name, model in SHAPES.items()}
-        _definition(definitions, references[StartTest, mode])["allOf"] = _shape_rules(shapes)
+        steps = {name: {"$ref": f"{references[model, mode]['$ref']}/properties/tasks"} for name, model in tasks.items()}
+        _definition(definitions, references[StartTest, mode])["allOf"] = [*_shape_rules(shapes), *_user_rules(steps)]
     policy = references[PolicyElement, mode]
     for name in commands:
         schema = references[models[name], mode]
@@ -119,3 +123,19 @@ def _shape_rules(shapes: Mapping[str, Any]) -> list[dict[str, Any]]:
     given = {"properties": {"shape_config": {"type": "object"}}, "required": ["shape_config"]}
     shaped = {"properties": {"load_shape": {"type": "string"}}, "required": ["load_shape"]}
     return [*rules, {"if": given, "then": shaped}]
+
+
+def _user_rules(steps: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The tasks that each user type takes; a detail that names none means the first."""
+    default = next(iter(steps), "")
+    return [
+        {
+            "if": {
+                "properties": {
+                    "user_detail_dict": {"properties": {"user": {"const": name}}, **({} if name == default else {"required": ["user"]})}
+                }
+            },
+            "then": {"properties": {"tasks": schema}},
+        }
+        for name, schema in steps.items()
+    ]

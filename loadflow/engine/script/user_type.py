@@ -1,0 +1,60 @@
+"""What a user type is to a script: the form of its steps, what `host` must look like, and who compiles and sends them.
+
+The code that sends is named, not imported: only the engine process may load it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loadflow.engine.script.mistakes import Fault
+from loadflow.engine.script.step import StepBase
+
+__all__ = ["Form", "UserType", "load_named"]
+
+# what is wrong with a host, and the way out
+HostTrouble = tuple[str, str]
+
+
+def _no_faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
+    return ()
+
+
+def _any_host(host: str) -> HostTrouble | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How steps are written: `step` is the model of one in a list. `mapped` is that of one in a map, from which `methods` they have."""
+
+    step: type[StepBase]
+    methods: tuple[str, ...] = ()
+    mapped: type[StepBase] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserType:
+    """One value of `user_detail_dict.user`.
+
+    `prepare` names the class that compiles a step (`PreparedStep`, made with step, plan and compiler); it is also imported by the
+    process that checks the script, so its module may not import gevent. `protocol` names a `UserProtocol`, for the engine process
+    alone. Both are written "package.module:NAME". `host` says what is wrong with a `host` without placeholders, and `faults` what is
+    wrong with a step as it is written, given whether the test has a host: both before anything is sent.
+    """
+
+    name: str
+    form: Form
+    prepare: str
+    protocol: str
+    host: Callable[[str], HostTrouble | None] = _any_host
+    faults: Callable[[Mapping[str, Any], bool], Iterable[Fault]] = _no_faults
+
+
+def load_named(name: str) -> Any:
+    """What `name`, as in "package.module:NAME", stands for. Raises ImportError or AttributeError."""
+    module, _, attribute = name.partition(":")
+    return getattr(importlib.import_module(module), attribute)
