@@ -219,6 +219,7 @@ WAITS = [
 @pytest.mark.parametrize(("what", "scraped_at_s", "wait_s"), WAITS, ids=[row[0] for row in WAITS])
 def test_the_end_waits_only_for_a_scrape_that_is_due(what: str, scraped_at_s: list[float], wait_s: float) -> None:
     assert last_scrape_wait_s(scraped_at_s, 100.0, 15.0) == wait_s
+    assert last_scrape_wait_s(scraped_at_s, 100.0, 0.0) == 0.0, "told never to wait"
 
 
 def test_a_script_stops_what_it_started_and_every_hit_was_told(target: Target, tmp_path: Path) -> None:

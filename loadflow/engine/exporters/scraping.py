@@ -32,7 +32,7 @@ def last_scrape_wait_s(scraped_at_s: Sequence[float], now_s: float, limit_s: flo
         return 0.0
     interval_s = scraped_at_s[-1] - scraped_at_s[-2]
     due_in_s = scraped_at_s[-1] + interval_s - now_s
-    return max(0.0, due_in_s + interval_s / 4 + GRACE_S) if due_in_s <= limit_s else 0.0
+    return max(0.0, due_in_s + interval_s / 4 + GRACE_S) if limit_s > 0 and due_in_s <= limit_s else 0.0
 
 
 class ScrapeServer:
