@@ -69,8 +69,8 @@ def test_a_point_over_http_has_the_tags_and_fields_that_the_docs_promise(influx:
         "received_bytes": 400,
     }
     (load,) = influx.query("SELECT * FROM loaddensity_load WHERE run = 'http'")
-    names = ("users", "in_flight", "late", "dropped", "generator_cpu", "generator_lag_ms")
-    assert [load[name] for name in names] == [5, 3, 2, 1, 0.5, 2.0]
+    names = ("users", "in_flight", "late", "due", "dropped", "generator_cpu", "generator_lag_ms")
+    assert [load[name] for name in names] == [5, 3, 2, 10, 1, 0.5, 2.0]
 
 
 def test_every_point_arrives_over_udp(influx: InfluxDB1, tmp_path: Path) -> None:

@@ -51,6 +51,7 @@ def test_what_is_decoded_is_what_was_counted(protocol: str, tmp_path: Path) -> N
         "loaddensity.generator.cpu": "1",
         "loaddensity.generator.lag": "ms",
         "loaddensity.late": "1",
+        "loaddensity.due": "1",
         "loaddensity.dropped": "1",
     }
     counts = {labels["outcome"]: (labels, point.as_int) for labels, point in peer.points("loaddensity.requests")}
@@ -67,11 +68,12 @@ def test_what_is_decoded_is_what_was_counted(protocol: str, tmp_path: Path) -> N
     assert latency["failure"].count == 1
     ((labels, size),) = peer.points("loaddensity.response.size")
     assert (labels, size.count, size.sum, list(size.bucket_counts), size.HasField("max")) == (OF_A, 1_001, 100_100, [1_001], False)
-    of_load = {name: peer.points(f"loaddensity.{name}")[0] for name in ("users", "in_flight", "late", "dropped", "generator.cpu")}
+    of_load = {name: peer.points(f"loaddensity.{name}")[0] for name in ("users", "in_flight", "late", "due", "dropped", "generator.cpu")}
     assert {name: point.as_double or point.as_int for name, (_, point) in of_load.items()} == {
         "users": 5,
         "in_flight": 3,
         "late": 2,
+        "due": 20,
         "dropped": 4,
         "generator.cpu": 0.5,
     }

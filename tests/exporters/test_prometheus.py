@@ -71,7 +71,8 @@ def test_names_labels_and_values_are_those_that_the_docs_promise(tmp_path: Path)
             ("generator_cpu", LABELS, 0.5),
             ("generator_lag_ms", LABELS, 2),
             ("late_requests_total", LABELS, 5),
-            ("dropped_requests_total", LABELS, 2),
+            ("due_passes_total", LABELS, 20),
+            ("dropped_passes_total", LABELS, 2),
         ]
         assert found == {(f"loaddensity_{name}", frozenset(labels.items())): value for name, labels, value in expected}
         feed.end()

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
-from loadflow.engine.exporters.counts import Loads, Names, dropped_in
+from loadflow.engine.exporters.counts import Loads, Names
 from loadflow.engine.exporters.courier import Courier
 from loadflow.engine.exporters.exporter import Exporter
 from loadflow.engine.exporters.line import Field, line
@@ -85,7 +85,8 @@ class InfluxdbSink(Exporter):
             "users": health.users,
             "in_flight": health.in_flight,
             "late": sum(one.late for one in snapshot.delta.series.values()),
-            "dropped": dropped_in(snapshot.delta),
+            "due": snapshot.delta.passes.due,
+            "dropped": snapshot.delta.passes.dropped,
             "generator_cpu": float(health.cpu),
             "generator_lag_ms": float(health.lag_ms),
         }

@@ -41,7 +41,8 @@ GAUGES: Sequence[tuple[str, str, str, Callable[[LoadState], float]]] = (
 )
 COUNTERS: Sequence[tuple[str, str, Callable[[LoadState], int]]] = (
     ("loaddensity.late", "Hits that started later than they were due.", lambda state: state.late_total),
-    ("loaddensity.dropped", "Hits that the network conditioner lost on purpose.", lambda state: state.dropped_total),
+    ("loaddensity.due", "Passes that a rate asked for.", lambda state: state.passes.due),
+    ("loaddensity.dropped", "Passes that a rate asked for and that found no free user.", lambda state: state.passes.dropped),
 )
 
 
