@@ -47,10 +47,20 @@ class Feed:
         self._second = 0
         observer.run_started(run)
 
-    def second(self, hits: Hits, *, health: Health | None = None, dropped: int = 0, error: str = "status 503", late: int = 0) -> Snapshot:
+    def second(
+        self,
+        hits: Hits,
+        *,
+        health: Health | None = None,
+        dropped: int = 0,
+        error: str = "status 503",
+        late: int = 0,
+        service_ms: Sequence[float] = (),
+    ) -> Snapshot:
         """Response times of successes and failures in milliseconds, by name; 10 passes were due, `dropped` of them were not made."""
         delta = Totals(series={name: series_totals(*times, late=late) for name, times in hits.items()})
         for name, (_, failed) in hits.items():
+            delta.series[name].service.add((np.array(service_ms, dtype=float) * 1e6).astype(np.int64))
             if failed:
                 delta.errors[name, ErrorText(Outcome.STATUS, error)] = ErrorCount(len(failed), 0.0, 1.0)
         delta.passes = Passes(10, 10 - dropped, dropped)

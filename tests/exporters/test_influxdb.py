@@ -44,12 +44,13 @@ def test_a_point_over_http_has_the_tags_and_fields_that_the_docs_promise(influx:
     with session() as one:
         start_influxdb_sink("http", url=f"{influx.url}/write?db=load", measurement="of_http", tags={"env": "ci"})
         feed = feed_of(one, tmp_path, id="http")
-        feed.second({GET_A: ((10, 20, 30), (40,))}, health=Health(5, 3, 0.5, 2.0), late=2, dropped=1)
+        feed.second({GET_A: ((10, 20, 30), (40,))}, health=Health(5, 3, 0.5, 2.0), late=2, dropped=1, service_ms=(10, 20))
         assert stop_influxdb_sink() == {"status": "stopped", "points_written": 2, "points_dropped": 0}
     (point,) = influx.query("SELECT * FROM of_http")
     latency = {key.removeprefix("latency_"): point.pop(key) for key in list(point) if key.startswith("latency_")}
     expected = {"ms": 25, "min_ms": 10, "p50_ms": 20, "p90_ms": 40, "p95_ms": 40, "p99_ms": 40, "max_ms": 40}
     assert latency == pytest.approx(expected, rel=0.001)
+    assert (point.pop("service_ms"), point.pop("service_p95_ms")) == (15, 20)
     assert point == {
         "time": (STARTED_UNIX_S + 1) * 1_000,
         "env": "ci",

@@ -36,7 +36,13 @@ def test_what_is_decoded_is_what_was_counted(protocol: str, tmp_path: Path) -> N
     with PEERS[protocol]() as peer, session() as one:
         assert start_opentelemetry_exporter(peer.url, "nightly", protocol=protocol, resource={"team": "shop"}, headers={"X-Key": "abc"})
         feed = feed_of(one, tmp_path)
-        feed.second({GET_A: (times[:500], (200,))}, health=Health(users=5, in_flight=3, cpu=0.5, lag_ms=2), late=2, dropped=4)
+        feed.second(
+            {GET_A: (times[:500], (200,))},
+            health=Health(users=5, in_flight=3, cpu=0.5, lag_ms=2),
+            late=2,
+            dropped=4,
+            service_ms=times[:500],
+        )
         feed.second({GET_A: (times[500:], ())}, health=Health(users=5, in_flight=3, cpu=0.5, lag_ms=2))
         told = stop_opentelemetry_exporter()
     assert told == {**ALL, "exports": 1}
@@ -45,6 +51,7 @@ def test_what_is_decoded_is_what_was_counted(protocol: str, tmp_path: Path) -> N
     assert {name: metric.unit for name, metric in peer.metrics().items()} == {
         "loaddensity.requests": "1",
         "loaddensity.request.latency": "ms",
+        "loaddensity.service.time": "ms",
         "loaddensity.response.size": "By",
         "loaddensity.users": "{user}",
         "loaddensity.in_flight": "{request}",
@@ -66,6 +73,8 @@ def test_what_is_decoded_is_what_was_counted(protocol: str, tmp_path: Path) -> N
     upper = edges[np.searchsorted(np.cumsum(spread.positive.bucket_counts), 950)]
     assert upper / base * 0.999 <= np.sort(times)[949] <= upper * 1.001, "the 95th percentile lies in the bucket that says so"
     assert latency["failure"].count == 1
+    ((labels, service),) = peer.points("loaddensity.service.time")
+    assert (labels, service.count, sum(service.positive.bucket_counts)) == (OF_A, 500, 500)
     ((labels, size),) = peer.points("loaddensity.response.size")
     assert (labels, size.count, size.sum, list(size.bucket_counts), size.HasField("max")) == (OF_A, 1_001, 100_100, [1_001], False)
     of_load = {name: peer.points(f"loaddensity.{name}")[0] for name in ("users", "in_flight", "late", "due", "dropped", "generator.cpu")}

@@ -79,6 +79,19 @@ def test_names_labels_and_values_are_those_that_the_docs_promise(tmp_path: Path)
         assert scraped(exporter.port)["loaddensity_users", frozenset(LABELS.items())] == 0
 
 
+def test_service_times_are_told_where_there_are_any(tmp_path: Path) -> None:
+    with session() as one:
+        exporter = started(one)
+        Feed(exporter, a_run(tmp_path, id="r1")).second({GET_A: ((30, 70), ())}, service_ms=(20, 70))
+        found = scraped(exporter.port)
+    of_a = {"request_type": "GET", "name": "/a", **LABELS}
+    below = {
+        edge: found["loaddensity_service_time_ms_bucket", frozenset({**of_a, "le": edge}.items())] for edge in ("10.0", "25.0", "+Inf")
+    }
+    assert below == {"10.0": 0, "25.0": 1, "+Inf": 2}
+    assert found["loaddensity_service_time_ms_sum", frozenset(of_a.items())] == 90
+
+
 def test_a_real_prometheus_gives_the_right_rate_and_p95_and_gets_the_last_second(tmp_path: Path) -> None:
     random = np.random.default_rng(7)
     times = [float(value) for value in random.uniform(10, 200, 100)]

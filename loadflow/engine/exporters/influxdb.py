@@ -96,7 +96,10 @@ class InfluxdbSink(Exporter):
 def _fields(totals: SeriesTotals) -> dict[str, Field]:
     times = totals.response()
     p50, p90, p95, p99 = (times.quantile_ns(q) / NS_PER_MS for q in QUANTILES)
+    service = totals.service
+    at_a_rate = {"service_ms": service.mean_ns / NS_PER_MS, "service_p95_ms": service.quantile_ns(0.95) / NS_PER_MS}
     return {
+        **(at_a_rate if service.count else {}),
         "latency_ms": times.mean_ns / NS_PER_MS,
         "latency_min_ms": times.min_ns / NS_PER_MS,
         "latency_p50_ms": p50,
