@@ -162,10 +162,13 @@ def test_a_seed_gives_the_same_times_again_and_another_gives_others() -> None:
     assert first(43) != first(42)
 
 
-def test_the_rate_and_the_integral_at_a_time() -> None:
-    pace = Pace((Segment(10, 0, 100), Segment(5, 50, 50)))
-    assert [pace.rate_at(at) for at in (0, 5, 10, 14.9, 15, 99)] == [0, 50, 50, 50, 0, 0]
-    assert [pace.due_by(at) for at in (0, 5, 10, 12, 99)] == [0, 125, 500, 600, 750]
+@given(segments, st.sampled_from(["even", "poisson"]), st.data())
+@settings(max_examples=60)
+def test_the_number_that_is_due_by_a_time_is_that_of_the_times(parts: tuple[Segment, ...], spacing: str, data: st.DataObject) -> None:
+    pace = Pace(parts, spacing, 5)  # type: ignore[arg-type]
+    times, count = list(pace.arrivals()), pace.count()
+    asked = [*sorted(data.draw(st.lists(st.integers(0, length_ns(parts)), max_size=4))), float("inf")]
+    assert [count(at) for at in asked] == [sum(due <= at for due in times) for at in asked]
 
 
 def test_its_json_form_is_lists_and_comes_back() -> None:
