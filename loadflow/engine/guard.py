@@ -107,7 +107,9 @@ class _Walk:
                 self.entries(value, at, "file_path")
             elif argument == "web_ui_dict":
                 self.web_ui(value, at)
-            elif argument == "url":
+            elif argument == "addr":
+                self.listens(value, at, "an exporter")
+            elif argument == "url" and name != "LD_start_influxdb_sink":  # there it is a server of metrics, which may be anywhere
                 self.database_url(value, at)
             elif is_path_argument(argument):
                 self.paths(value, at)
@@ -186,10 +188,12 @@ class _Walk:
             self.found.append(Mistake(place, message, "use database_path, a file inside of the folder"))
 
     def web_ui(self, value: object, place: str) -> None:
-        host = value.get("host", "127.0.0.1") if isinstance(value, dict) else "127.0.0.1"
-        if self.guard.root is not None and not is_loopback(str(host)):
-            message = "the web UI has no password, so here it listens on this machine only"
-            self.found.append(Mistake(place_of(place, ("host",)), message, "use 127.0.0.1"))
+        self.listens(value.get("host") if isinstance(value, dict) else None, place_of(place, ("host",)), "the web UI")
+
+    def listens(self, host: object, place: str, what: str) -> None:
+        """None: the default, which is this machine."""
+        if self.guard.root is not None and host is not None and not is_loopback(str(host)):
+            self.found.append(Mistake(place, f"{what} has no password, so here it listens on this machine only", "use 127.0.0.1"))
 
 
 def is_loopback(host: str) -> bool:

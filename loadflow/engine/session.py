@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager, nullco
 from contextvars import ContextVar
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.command import Command
 from loadflow.engine.guard import Guard
@@ -24,6 +24,9 @@ from loadflow.engine.records.summary import Summary
 from loadflow.engine.reliability.budget_watch import InstalledBudget
 from loadflow.engine.reliability.conditioner import NetworkConditioner
 from loadflow.engine.resolve.variables import Variables
+
+if TYPE_CHECKING:
+    from loadflow.engine.exporters.exporter import Exporter
 
 __all__ = ["PACKAGES_VARIABLE", "RUNS_DIR_VARIABLE", "Observer", "Session", "current_session", "secret_of_environment", "use_session"]
 
@@ -62,6 +65,7 @@ class Session:
     names. `guard` says what scripts may reach: see `loadflow.engine.guard`; `target`, whom they may load. `secrets` gives the value
     of `${secret.NAME}`, and raises LookupError for a name that it does not know. `budget` and `network` hold for every load that
     starts while they are installed. `lease(target)` is held while a load runs.
+    `exporters` are those that run, by kind.
     """
 
     def __init__(
@@ -97,6 +101,7 @@ class Session:
         self.all_runs: list[Run] = []
         self.budget: InstalledBudget | None = None
         self.network: NetworkConditioner | None = None
+        self.exporters: dict[str, Exporter] = {}
         self._at_end = ExitStack()
         self._scripts = 0
 

@@ -17,6 +17,7 @@ from loadflow.errors import Mistake, ScriptError
 from loadflow.flows.blocks import load_store, load_target, prefect_secret
 from loadflow.flows.compile import checked_script, run_in_flow
 from loadflow.flows.lease import target_lease
+from loadflow.flows.uploads import load_storage
 from loadflow.tasks.masking import redactor_of
 
 __all__ = ["run_script"]
@@ -38,6 +39,7 @@ def run_script(
     runs_dir: str | None = None,
     target: str | None = None,
     store: str | None = None,
+    report_storage: str | None = None,
     exclusive: bool = True,
     wait_for_target: float = 0,
     max_delay: float | None = None,
@@ -53,6 +55,7 @@ def run_script(
         runs_dir: The folder for the run folders; empty takes LOADFLOW_RUNS_DIR, or loadflow-runs below the worker's folder.
         target: The name of a Load Target block: base URL, headers, allowed hosts and the highest rate.
         store: The name of a Loadflow Store block: where LD_persist_records and LD_list_runs look when they name no database.
+        report_storage: A storage block, written type/name, that the HTML report is put into; LOADFLOW_REPORTS_URL says where it opens.
         exclusive: Whether no other exclusive run, from whatever machine, may load the same host and port at the same time.
         wait_for_target: Seconds to wait while another run does; after that this one fails, and nothing was sent.
         max_delay: Seconds that the run may start late; a later one skips itself, so that nightly load does not run at noon.
@@ -78,6 +81,7 @@ def run_script(
     try:
         if target:
             session.target = load_target(target)
+        storage = load_storage(report_storage) if report_storage else None
         if store:
             session.store_url = load_store(store)
         checked = checked_script(_the_one(script, script_path), session)
@@ -86,7 +90,7 @@ def run_script(
         state: State[Any] = Failed(name="Error", message=redactor.text(f"the script can't be run as written: {error}"), data=error)
         return state
     session.name = checked.name
-    return run_in_flow(checked, session)
+    return run_in_flow(checked, session, storage)
 
 
 def _late_s() -> float:
