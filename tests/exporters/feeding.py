@@ -11,6 +11,7 @@ import numpy as np
 
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Health, Snapshot
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
@@ -46,9 +47,18 @@ class Feed:
         self._second = 0
         observer.run_started(run)
 
-    def second(self, hits: Hits, *, health: Health | None = None, dropped: int = 0, error: str = "status 503", late: int = 0) -> Snapshot:
+    def second(
+        self,
+        hits: Hits,
+        *,
+        health: Health | None = None,
+        dropped: int = 0,
+        error: str = "status 503",
+        late: int = 0,
+        passes: Passes | None = None,
+    ) -> Snapshot:
         """Response times of successes and failures in milliseconds, by name."""
-        delta = Totals(series={name: series_totals(*times, late=late) for name, times in hits.items()})
+        delta = Totals(passes=passes or Passes(), series={name: series_totals(*times, late=late) for name, times in hits.items()})
         for name, (_, failed) in hits.items():
             if failed:
                 delta.errors[name, ErrorText(Outcome.STATUS, error)] = ErrorCount(len(failed), 0.0, 1.0)

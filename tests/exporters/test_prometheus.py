@@ -17,6 +17,7 @@ from loadflow.engine.exporters.prometheus import PrometheusExporter
 from loadflow.engine.exporters.scraping import last_scrape_wait_s
 from loadflow.engine.exporting import start_prometheus_exporter, stop_prometheus_exporter
 from loadflow.engine.records.names import SeriesName
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.snapshot import Health
 from loadflow.errors import CommandError, RunError
 from tests.exporters.feeding import GET_A, Feed, a_run, session
@@ -50,7 +51,13 @@ def test_names_labels_and_values_are_those_that_the_docs_promise(tmp_path: Path)
     with session() as one:
         exporter = started(one)
         feed = Feed(exporter, a_run(tmp_path, id="r1"))
-        feed.second({GET_A: ((3, 7, 60), (200,))}, health=Health(users=5, in_flight=3, cpu=0.5, lag_ms=2.0), dropped=2, late=4)
+        feed.second(
+            {GET_A: ((3, 7, 60), (200,))},
+            health=Health(users=5, in_flight=3, cpu=0.5, lag_ms=2.0),
+            dropped=2,
+            late=4,
+            passes=Passes(9, 4, 5),
+        )
         feed.second({GET_A: ((3,), ())}, health=Health(users=5, in_flight=3, cpu=0.5, lag_ms=2.0), late=1)
         found = scraped(exporter.port)
         of_a = {"request_type": "GET", "name": "/a", **LABELS}
@@ -71,7 +78,7 @@ def test_names_labels_and_values_are_those_that_the_docs_promise(tmp_path: Path)
             ("generator_cpu", LABELS, 0.5),
             ("generator_lag_ms", LABELS, 2),
             ("late_requests_total", LABELS, 5),
-            ("dropped_requests_total", LABELS, 2),
+            ("dropped_requests_total", LABELS, 7),  # two lost by the conditioner, five that no user was free for
         ]
         assert found == {(f"loaddensity_{name}", frozenset(labels.items())): value for name, labels, value in expected}
         feed.end()

@@ -141,8 +141,9 @@ class Counts:
 
 
 def dropped_in(totals: Totals) -> int:
-    """Hits that the network conditioner lost on purpose."""
-    return sum(count.count for (_, error), count in totals.errors.items() if error.outcome is Outcome.DROPPED)
+    """What was not sent: passes of a rate that no user was free for, and hits that the network conditioner lost on purpose."""
+    lost = sum(count.count for (_, error), count in totals.errors.items() if error.outcome is Outcome.DROPPED)
+    return totals.passes.dropped + lost
 
 
 def _merged(*parts: SeriesTotals) -> SeriesTotals:

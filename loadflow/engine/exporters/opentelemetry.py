@@ -41,7 +41,11 @@ GAUGES: Sequence[tuple[str, str, str, Callable[[LoadState], float]]] = (
 )
 COUNTERS: Sequence[tuple[str, str, Callable[[LoadState], int]]] = (
     ("loaddensity.late", "Hits that started later than they were due.", lambda state: state.late_total),
-    ("loaddensity.dropped", "Hits that the network conditioner lost on purpose.", lambda state: state.dropped_total),
+    (
+        "loaddensity.dropped",
+        "What was not sent: no user was free, or the conditioner lost it.",
+        lambda state: state.dropped_total,
+    ),
 )
 
 

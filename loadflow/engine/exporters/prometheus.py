@@ -40,13 +40,21 @@ GAUGES: Sequence[tuple[str, str, Callable[[LoadState], float]]] = (
     ("loaddensity_users", "Users that run now.", lambda state: state.health.users),
     ("loaddensity_in_flight", "Hits that wait for their answer now.", lambda state: state.health.in_flight),
     ("loaddensity_late", "Hits of the last second that started later than they were due.", lambda state: state.late),
-    ("loaddensity_dropped", "Hits of the last second that the network conditioner lost on purpose.", lambda state: state.dropped),
+    (
+        "loaddensity_dropped",
+        "What was not sent in the last second: no user was free, or the conditioner lost it.",
+        lambda state: state.dropped,
+    ),
     ("loaddensity_generator_cpu", "Share of one core that the busiest engine process uses.", lambda state: state.health.cpu),
     ("loaddensity_generator_lag_ms", "Longest that an engine process let a due timer wait, ms.", lambda state: state.health.lag_ms),
 )
 COUNTERS: Sequence[tuple[str, str, Callable[[LoadState], int]]] = (
     ("loaddensity_late_requests_total", "Hits that started later than they were due.", lambda state: state.late_total),
-    ("loaddensity_dropped_requests_total", "Hits that the network conditioner lost on purpose.", lambda state: state.dropped_total),
+    (
+        "loaddensity_dropped_requests_total",
+        "What was not sent: no user was free, or the conditioner lost it.",
+        lambda state: state.dropped_total,
+    ),
 )
 
 
