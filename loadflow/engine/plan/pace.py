@@ -60,10 +60,6 @@ class Pace:
         return float(sum((exactly(segment.duration_s) for segment in self.segments), Fraction(0)))
 
     @property
-    def peak_per_s(self) -> float:
-        return max((max(segment.from_per_s, segment.to_per_s) for segment in self.segments), default=0.0)
-
-    @property
     def hits(self) -> int:
         """How many hits are due in all; with random gaps, how many there are on average."""
         return _Inverse(self.segments).hits

@@ -29,13 +29,13 @@ __all__ = [
     "rate_faults",
 ]
 
-_PARTS = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+_PARTS = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _FACTORS = (3600, 60, 1)
 
 
 @dataclass(frozen=True)
 class Length:
-    """Seconds as a number, or a text like "90s", "2m30s" or "1.5h"; at least, or more than, 0."""
+    """Seconds as a number, or a text like "90s", "2m30s", "1.5h" or "90"; at least, or more than, 0."""
 
     zero: bool = False
 
@@ -65,7 +65,7 @@ def _spoken(text: str) -> float | None:
 
 
 Lasting = Annotated[float, Length()]
-MaybeNone = Annotated[float, Length(zero=True)]
+FromZero = Annotated[float, Length(zero=True)]
 FASTEST = 1_000_000  # per second: more than any engine sends, and less than would take for ever to count
 PerSecond = Annotated[Number, Field(ge=0, le=FASTEST)]
 Rps = Annotated[Number, Field(gt=0, le=FASTEST)]
@@ -93,7 +93,7 @@ class Ramp(Profile):
     mode: Annotated[str, Choice("mode of a rate", ("ramp",))]
     rps: Settled[Rps]
     duration: Settled[Lasting] | None = None
-    ramp_up: Settled[MaybeNone] = 10.0
+    ramp_up: Settled[FromZero] = 10.0
 
 
 class Steps(Profile):
