@@ -117,7 +117,7 @@ def _rate_words(summary: Summary) -> str:
         return "Arrival rate"
     pace = Pace.from_json(data)
     rates = {rate for one in pace.segments for rate in (one.from_per_s, one.to_per_s)}
-    rate = f"{rate_text(pace.peak_per_s)}/s" if len(rates) == 1 else f"from {rate_text(min(rates))}/s to {rate_text(max(rates))}/s"
+    rate = f"{max(rates):,g}/s" if len(rates) == 1 else f"from {min(rates):,g}/s to {max(rates):,g}/s"
     gaps = ", random gaps" if pace.spacing == "poisson" else ""
     return f"Arrival rate, {rate}{gaps}, at most {count_text(pace.max_in_flight)} in flight"
 
@@ -147,7 +147,7 @@ def key_figures(summary: Summary) -> list[tuple[str, str, str]]:
     rate = rate_text(overall.rate_per_s)
     asked = summary.rate
     figures = [
-        *([("Achieved of asked", percent_text(asked.achieved), _achieved_words(asked))] if asked else []),
+        *([("Of asked", percent_text(asked.achieved), _achieved_words(asked))] if asked else []),
         ("Requests", count_text(overall.count), f"in {span_text(summary.duration_s)}"),
         ("Achieved rate", f"{rate}/s", "on average"),
         ("Failed", percent_text(overall.failure_rate), f"{count_text(overall.failures)} of {count_text(overall.count)}"),
