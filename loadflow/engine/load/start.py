@@ -258,7 +258,7 @@ def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
         users=plan.users,
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
-        plan=redactor.value(plan.to_json()),
+        plan=redactor.value(replace(plan, material={}).to_json()),
         environment=_environment(),
     )
     return Run.create(folder, facts, shards=asked.processes, max_failure_rate=asked.max_failure_rate)

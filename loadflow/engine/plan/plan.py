@@ -42,6 +42,7 @@ class Plan:
     network: NetworkConditioner | None = None
     allowed_hosts: HostLists = ()  # each must allow a host; see plan/target.py
     max_rate_per_s: float | None = None  # over all steps, retries included
+    material: Mapping[str, str] = field(default_factory=dict)  # what the user type looked up before the load, under keys of its own
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
 
     @property
