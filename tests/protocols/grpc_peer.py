@@ -6,6 +6,7 @@ import contextlib
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,13 @@ class GrpcShop:
     @property
     def messages(self) -> list[Any]:
         return [event["message"] for event in self.events if "message" in event]
+
+    def wait_for(self, holds: Callable[[list[dict[str, Any]]], bool], limit_s: float = 60.0) -> None:
+        """Until what was received is as wanted."""
+        end = time.monotonic() + limit_s
+        while not holds(self.events):
+            assert time.monotonic() < end, self.events
+            time.sleep(0.01)
 
     def drain(self, grace_s: float) -> None:
         """Take no new calls, tell the clients (GOAWAY), and wait for those under way."""

@@ -46,14 +46,37 @@ class Log:
             self._now -= 1
 
 
-def _obey(word: str, context: Any) -> None:
-    """ "fail NOT_FOUND text": that status. "wait 0.2": seconds. "never": until the client gives up. All else: nothing."""
+class Gate:
+    """Calls pass in groups: those of one wait until it is whole."""
+
+    def __init__(self) -> None:
+        self._came = 0
+        self._changed = threading.Condition()
+
+    def wait_for(self, size: int) -> None:
+        with self._changed:
+            self._came += 1
+            whole = -(-self._came // size) * size
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._came >= whole, 60)
+
+
+DRAINING = threading.Event()
+
+
+def _obey(word: str, context: Any, gate: Gate) -> None:
+    """ "fail NOT_FOUND text": that status. "wait 0.2": seconds. "never": until the client
+    gives up. "together 20": until so many such calls have come. "drain": until the server drains. All else: nothing."""
     order, _, rest = word.partition(" ")
     if order == "fail":
         code, _, details = rest.partition(" ")
         context.abort(grpc.StatusCode[code], details)
     elif order == "wait":
         time.sleep(float(rest))
+    elif order == "together":
+        gate.wait_for(int(rest))
+    elif order == "drain":
+        DRAINING.wait(60)
     elif order == "never":
         given_up = threading.Event()
         if context.add_callback(given_up.set):
@@ -66,7 +89,7 @@ def main() -> None:
     import shop_pb2
     import shop_pb2_grpc
 
-    log = Log(job["log"])
+    log, gate = Log(job["log"]), Gate()
 
     def plain(message: Any) -> Any:
         return MessageToDict(message, preserving_proto_field_name=True)
@@ -77,7 +100,7 @@ def main() -> None:
             log.write(message=plain(request))
             context.send_initial_metadata((("x-before", "one"),))
             context.set_trailing_metadata((("x-after", "two"), ("x-raw-bin", b"\x00\xff")))
-            _obey(request.name, context)
+            _obey(request.name, context, gate)
             return request
 
         def List(self, request: Any, context: Any) -> Any:
@@ -85,7 +108,7 @@ def main() -> None:
             context.add_callback(lambda: log.write(ended="List"))
             for number in range(request.count):
                 yield shop_pb2.Item(id=number, name=request.name)
-            _obey(request.name, context)
+            _obey(request.name, context, gate)
 
         def Put(self, requests: Any, context: Any) -> Any:
             log.began("Put", context)
@@ -99,7 +122,7 @@ def main() -> None:
             log.began("Chat", context)
             for item in requests:
                 log.write(message=plain(item))
-                _obey(item.name, context)
+                _obey(item.name, context, gate)
                 yield item
 
     server = grpc.server(ThreadPoolExecutor(64), options=(("grpc.so_reuseport", 0),))
@@ -116,7 +139,9 @@ def main() -> None:
     server.start()
     print(port, flush=True)
     for line in sys.stdin:
-        server.stop(float(line.split()[1])).wait()
+        stopped = server.stop(float(line.split()[1]))
+        DRAINING.set()
+        stopped.wait()
         print("stopped", flush=True)
     server.stop(0)
 

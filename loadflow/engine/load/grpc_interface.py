@@ -112,11 +112,9 @@ def _asked(step: Mapping[str, Any], plan: Plan, compiler: Compiler) -> str:
         "metadata": metadata.value if metadata.is_static else None,
     }
     done = _child(["loadflow.engine.load.grpc_ask"], json.dumps(job), DEFAULT_TIMEOUT_S * 3)
-    answer = (
-        json.loads(done.stdout)
-        if done.returncode == 0
-        else {"error": (done.stderr.strip().splitlines() or ["it ended without a word"])[-1]}
-    )
+    if done.returncode != 0:
+        raise HitFailure(Outcome.TEMPLATE, f"reflection: {target}: {(done.stderr.strip().splitlines() or ['no answer'])[-1]}")
+    answer = json.loads(done.stdout)
     if "error" in answer:
         raise HitFailure(Outcome.TEMPLATE, f"reflection: {target}: {answer['error']}")
     return str(answer["descriptors"])
