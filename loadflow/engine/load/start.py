@@ -278,7 +278,7 @@ def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
         users=plan.users,
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
-        plan=redactor.value(plan.to_json()),
+        plan=redactor.value(replace(plan, material={}).to_json()),
         environment=_environment(),
     )
     return Run.create(
