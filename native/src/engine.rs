@@ -17,7 +17,7 @@ use crate::limits::Throttle;
 use crate::node::Scope;
 use crate::outcome::{Failure, Outcome};
 use crate::picks::Picks;
-use crate::plan::{Place, Plan, RequestPlan};
+use crate::plan::{Place, Plan, RequestPlan, Tls};
 use crate::random::Rng;
 use crate::request::{Outgoing, Scratch};
 use crate::socket::{ENDED, Poller, READABLE, Ready, Waker, monotonic_ns};
@@ -81,7 +81,8 @@ pub struct Loop<'p> {
     pub data: Data<'p>,
     pub picks: Option<Picks>,
     pub throttles: Vec<Throttle>,
-    pub tls: Vec<Arc<ClientConfig>>,
+    /// Read when the first connection needs one: most loads need none.
+    pub tls: Vec<(Tls, Option<Arc<ClientConfig>>)>,
     pub origins: Vec<Place>,
     pub origin_ids: HashMap<Place, usize>,
     /// The requests of steps that are the same for every hit.
@@ -117,7 +118,6 @@ impl<'p> Loop<'p> {
     fn new(plan: &'p Plan, host: &'p mut dyn Host, log: &'p mut HitLog, origin_ns: i64, stop: &Stop) -> Result<Self, Fatal> {
         let poller = Poller::new()?;
         poller.add(stop.waker.fd(), WAKER)?;
-        let tls = plan.tls.iter().map(crate::tls::config_of).collect::<Result<Vec<_>, _>>().map_err(Fatal)?;
         let rng = Rng::new(Some(plan.pick_seed.clone()));
         let mut core = Loop {
             plan,
@@ -130,7 +130,7 @@ impl<'p> Loop<'p> {
             data: Data::new(&plan.sources, &plan.pools, plan.shard, plan.shards),
             picks: plan.weights.as_ref().and_then(|weights| Picks::new(weights, rng)),
             throttles: plan.throttles.iter().map(Throttle::new).collect(),
-            tls,
+            tls: plan.tls.iter().map(|plan| (plan.clone(), None)).collect(),
             origins: Vec::new(),
             origin_ids: HashMap::new(),
             fixed: Vec::new(),
@@ -179,6 +179,17 @@ impl<'p> Loop<'p> {
         self.origins.push(place.clone());
         self.origin_ids.insert(place.clone(), id);
         id
+    }
+
+    /// A TLS session to a place, its handshake not begun.
+    pub fn tls_session(&mut self, origin: usize) -> Result<Box<rustls::ClientConnection>, String> {
+        let place = &self.origins[origin];
+        let (plan, known) = &mut self.tls[place.tls];
+        let config = match known {
+            Some(config) => config,
+            none => none.insert(crate::tls::config_of(plan)?),
+        };
+        crate::tls::connection(config, &place.host)
     }
 
     fn load(&mut self, users: &mut Vec<User>, stop: &Stop, events: &Sender<Event>) -> Result<Done, Fatal> {
@@ -257,6 +268,7 @@ impl<'p> Loop<'p> {
                 let user = &mut users[id as usize];
                 if user.hit.in_flight && user.next == Next::Answer && user.hit.connect_deadline_ns.is_some() {
                     self.go_on(user, id);
+                    self.drive(user, id);
                 }
             }
             return;

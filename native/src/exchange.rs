@@ -60,8 +60,7 @@ impl<'p> Loop<'p> {
     fn connect(&mut self, user: &mut User, id: u32, mut last: Failure) {
         let origin = self.request_of(user).origin;
         while let Some(address) = user.hit.addresses.pop() {
-            let place = &self.origins[origin];
-            let tls = match place.https.then(|| crate::tls::connection(&self.tls[place.tls], &place.host)).transpose() {
+            let tls = match self.origins[origin].https.then(|| self.tls_session(origin)).transpose() {
                 Ok(tls) => tls,
                 Err(text) => return self.fail(user, id, Failure::new(Outcome::Tls, text)),
             };

@@ -61,12 +61,12 @@ pub struct ThrottlePlan {
 }
 
 /// Whom TLS trusts, and what it shows.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Clone)]
 pub struct Tls {
     pub verify: bool,
-    /// PEM texts, where `verify`
+    /// Where `verify`: PEM files, or folders of them.
     pub authorities: Vec<String>,
-    /// chain and key as PEM
+    /// PEM files of chain and key.
     pub certificate: Option<(String, String)>,
 }
 
@@ -190,6 +190,9 @@ pub struct Assembled {
     pub own_host: bool,
     pub own_length: bool,
     pub limits: Limits,
+    /// The trust settings that the place names, where they were not known before the load.
+    #[serde(default)]
+    pub tls: Option<Tls>,
 }
 
 /// Where a request goes.

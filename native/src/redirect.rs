@@ -72,5 +72,6 @@ pub fn follow(request: &Outgoing, from: &Place, status: u16, to: &Place, target:
         own_host,
         own_length,
         limits: request.limits,
+        tls: None,
     }
 }

@@ -191,10 +191,11 @@ impl<'p> Loop<'p> {
                 let template = |text: String| Failure::new(Outcome::Template, text);
                 let values = values_json(values, &mut user.scope, &mut self.data).map_err(|Missing(text)| template(text))?;
                 let made = self.host.assemble(user.step, &values).map_err(template)?;
-                let mut own = std::mem::take(&mut user.own);
-                own.take(&made, "");
-                own.origin = self.origin(&made.place);
-                user.own = own;
+                if let Some(tls) = made.tls.as_ref().filter(|_| made.place.tls == self.tls.len()) {
+                    self.tls.push((tls.clone(), None));
+                }
+                user.own.take(&made, "");
+                user.own.origin = self.origin(&made.place);
                 self.add_cookies(user, &made.body);
                 Ok(())
             }

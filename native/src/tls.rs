@@ -1,5 +1,6 @@
 //! Whom TLS trusts and what it shows: rustls, set up from PEM texts.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rustls::client::Resumption;
@@ -16,9 +17,11 @@ pub fn config_of(plan: &Tls) -> Result<Arc<ClientConfig>, String> {
     let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
     let builder = if plan.verify {
         let mut roots = RootCertStore::empty();
-        for text in &plan.authorities {
-            // a bundle may hold certificates that this library can't use; the others count
-            roots.add_parsable_certificates(CertificateDer::pem_slice_iter(text.as_bytes()).flatten());
+        for path in &plan.authorities {
+            for text in texts(Path::new(path))? {
+                // a bundle may hold certificates that this library can't use; the others count
+                roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&text).flatten());
+            }
         }
         builder.with_root_certificates(roots)
     } else {
@@ -27,14 +30,28 @@ pub fn config_of(plan: &Tls) -> Result<Arc<ClientConfig>, String> {
     let mut config = match &plan.certificate {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
-            let chain = CertificateDer::pem_slice_iter(chain.as_bytes()).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
-            let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).map_err(|error| error.to_string())?;
+            let (chain, key) = (read(Path::new(chain))?, read(Path::new(key))?);
+            let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+            let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| error.to_string())?;
             builder.with_client_auth_cert(chain, key).map_err(|error| error.to_string())?
         }
     };
     // every connection of a user costs the target a whole handshake, as it does with the Python users
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The file, or every file of the folder.
+fn texts(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    if !path.is_dir() {
+        return Ok(vec![read(path)?]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(entries.flatten().filter_map(|entry| read(&entry.path()).ok()).collect())
 }
 
 pub fn connection(config: &Arc<ClientConfig>, host: &str) -> Result<Box<ClientConnection>, String> {

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from loadflow.engine.load.checks import compile_checks
+from loadflow.engine.load.native_fit import EngineName
 from loadflow.engine.load.protocol import HitFailure, PreparedStep
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
@@ -41,6 +42,8 @@ class Asked:
     target: str  # whom it asks, as far as that is known now
     label: str
     processes: int
+    threads: int
+    engine: EngineName
     max_failure_rate: float
 
 
@@ -87,7 +90,15 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
     )
     places = [step.place for step in _compile_once(plan, user_type, env)]
-    return Asked(plan, ", ".join(dict.fromkeys(map(_origin, places))), test.label or "", test.processes, test.max_failure_rate)
+    return Asked(
+        plan=plan,
+        target=", ".join(dict.fromkeys(map(_origin, places))),
+        label=test.label or "",
+        processes=test.processes,
+        threads=test.threads,
+        engine=test.user_detail_dict.engine,
+        max_failure_rate=test.max_failure_rate,
+    )
 
 
 def _origin(place: str) -> str:

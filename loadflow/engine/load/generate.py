@@ -14,12 +14,12 @@ from typing import IO, Any
 import gevent
 import gevent.event
 import gevent.os
-import psutil
 from gevent import monkey
 from locust.env import Environment
 from locust.event import Events
 
 from loadflow.engine.load.messages import Done, Flush, Ready, Tick, encode
+from loadflow.engine.load.probe import ProcessProbe
 from loadflow.engine.load.protocol import UserProtocol
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.step import compile_steps
@@ -55,7 +55,7 @@ class Generator:
         self._end: gevent.event.AsyncResult = gevent.event.AsyncResult()
         self._fatal: BaseException | None = None
         self._lag_s = 0.0
-        self._probe = _ProcessProbe()
+        self._probe = ProcessProbe()
 
     def run(self) -> None:
         """Everything after compiling. Raises what makes it impossible to go on, e.g. OSError for a full disk."""
@@ -195,21 +195,6 @@ class Generator:
             self._messages.write(encode(message) + "\n")
         except (BrokenPipeError, ValueError):
             self._stop("the parent is gone")
-
-
-class _ProcessProbe:
-    """CPU, memory and files of this process since the last question."""
-
-    def __init__(self) -> None:
-        self._process = psutil.Process()
-        self._cpu_ns = time.process_time_ns()
-        self._wall_ns = time.monotonic_ns()
-
-    def health(self, users: int, in_flight: int, lag_ms: float) -> Health:
-        cpu_ns, wall_ns = time.process_time_ns(), time.monotonic_ns()
-        share = (cpu_ns - self._cpu_ns) / max(1, wall_ns - self._wall_ns)
-        self._cpu_ns, self._wall_ns = cpu_ns, wall_ns
-        return Health(users, in_flight, round(share, 4), round(lag_ms, 3), self._process.memory_info().rss, self._process.num_fds())
 
 
 def _locust_events(environment: Environment) -> Any:
