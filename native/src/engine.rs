@@ -202,6 +202,20 @@ impl<'p> Loop<'p> {
         let mut ready = vec![Ready { events: 0, u64: 0 }; EVENTS];
         loop {
             let now_ns = self.now_ns();
+            if now_ns >= next_tick {
+                self.lag_ns = self.lag_ns.max(now_ns - next_tick);
+                self.log.flush()?;
+                let second = now_ns / 1_000_000_000;
+                next_tick = (second + 1) * 1_000_000_000;
+                let lag_ns = std::mem::take(&mut self.lag_ns);
+                let tick = Event::Tick { second, rows: self.log.rows, users: self.alive, in_flight: self.in_flight, lag_ns };
+                let _ = events.send(tick); // nobody listens any more: the stop is on its way
+            }
+            if let Some((at, every)) = next_flush.zip(flush_ns).filter(|(at, _)| *at <= now_ns) {
+                self.log.flush()?;
+                let _ = events.send(Event::Flush { until_ns: now_ns, rows: self.log.rows });
+                next_flush = Some(at.max(now_ns - every) + every);
+            }
             if done.is_none() {
                 if next_ramp.is_some_and(|at| at <= now_ns) {
                     let (wanted, next) = ramp.wanted(now_ns);
@@ -225,20 +239,6 @@ impl<'p> Loop<'p> {
                 done.rows = self.log.rows;
                 done.lag_ns = self.lag_ns;
                 return self.fatal.take().map_or(Ok(done), Err);
-            }
-            if now_ns >= next_tick {
-                self.lag_ns = self.lag_ns.max(now_ns - next_tick);
-                self.log.flush()?;
-                let second = now_ns / 1_000_000_000;
-                next_tick = (second + 1) * 1_000_000_000;
-                let lag_ns = std::mem::take(&mut self.lag_ns);
-                let tick = Event::Tick { second, rows: self.log.rows, users: self.alive, in_flight: self.in_flight, lag_ns };
-                let _ = events.send(tick); // nobody listens any more: the stop is on its way
-            }
-            if let Some((at, every)) = next_flush.zip(flush_ns).filter(|(at, _)| *at <= now_ns) {
-                self.log.flush()?;
-                let _ = events.send(Event::Flush { until_ns: now_ns, rows: self.log.rows });
-                next_flush = Some(at.max(now_ns - every) + every);
             }
             let times = [Some(next_tick), next_flush, drained_ns.or(end_ns), if done.is_none() { next_ramp } else { None }, self.timers.next_ns()];
             let next_ns = times.into_iter().flatten().min().unwrap_or(i64::MAX);
