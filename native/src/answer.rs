@@ -7,7 +7,7 @@ use std::io::Read;
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use serde_json::Value;
 
-use crate::found::Path;
+use crate::found::{NoJson, Path};
 use crate::host::Host;
 use crate::outcome::{Failure, Outcome};
 use crate::reading::{Reader, slice};
@@ -87,17 +87,17 @@ impl<'a> Answer<'a> {
     pub fn find(&mut self, path: &Path, host: &mut dyn Host) -> Result<Option<Value>, Option<Failure>> {
         if self.other_json.is_none() {
             let body = self.body().map_err(Some)?;
-            let found = std::str::from_utf8(body).map_err(drop).and_then(|text| path.find(text));
+            let found = std::str::from_utf8(body).map_err(|_| NoJson).and_then(|text| path.find(text));
             match found {
                 Ok(value) => return Ok(value),
-                Err(()) => {
+                Err(NoJson) => {
                     let content_type = self.header("content-type").unwrap_or_default();
                     self.other_json = Some(host.json(body, &content_type));
                 }
             }
         }
         match &self.other_json {
-            Some(Some(text)) => path.find(text).map_err(|()| None),
+            Some(Some(text)) => path.find(text).map_err(|_| None),
             _ => Err(None),
         }
     }
@@ -119,10 +119,7 @@ impl<'a> Answer<'a> {
             }
             _ => {
                 let shown = crate::value::shown_text(&encoding);
-                return Err(Failure::new(
-                    Outcome::Protocol,
-                    format!("content-encoding {shown} was not asked for and can't be decoded"),
-                ));
+                return Err(Failure::new(Outcome::Protocol, format!("content-encoding {shown} was not asked for and can't be decoded")));
             }
         };
         decoded.map(Cow::Owned).map_err(|trouble| match trouble {

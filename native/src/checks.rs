@@ -11,7 +11,14 @@ use crate::plan::{Check, Extract, Finder, Step};
 use crate::value::{as_float, same, shown, shown_text, text_of};
 
 /// The default rule, then the assertions in order, then the extracts, which all run.
-pub fn judge(step: &Step, answer: &mut Answer, scope: &mut Scope, data: &mut Data, host: &mut dyn Host, time_ms: f64) -> Result<(), Failure> {
+pub fn judge(
+    step: &Step,
+    answer: &mut Answer,
+    scope: &mut Scope,
+    data: &mut Data,
+    host: &mut dyn Host,
+    time_ms: f64,
+) -> Result<(), Failure> {
     if !step.own_status && answer.status() >= 400 {
         let text = format!("status {} {}", answer.status(), latin1(answer.reason()));
         return Err(Failure::new(Outcome::Status, text.trim_end()));
@@ -30,7 +37,14 @@ pub fn judge(step: &Step, answer: &mut Answer, scope: &mut Scope, data: &mut Dat
     result
 }
 
-fn check_one(check: &Check, answer: &mut Answer, scope: &mut Scope, data: &mut Data, host: &mut dyn Host, time_ms: f64) -> Result<(), Failure> {
+fn check_one(
+    check: &Check,
+    answer: &mut Answer,
+    scope: &mut Scope,
+    data: &mut Data,
+    host: &mut dyn Host,
+    time_ms: f64,
+) -> Result<(), Failure> {
     let wrong = |text: String| Err(Failure::new(Outcome::Assertion, text));
     // one that lacks a value can't be held against the answer; the request was sent all the same
     let lacks = |Missing(text)| Failure::new(Outcome::Assertion, text);

@@ -160,7 +160,9 @@ fn http_date(text: &str) -> Option<i64> {
             } else {
                 year.get_or_insert(number);
             }
-        } else if let Some(at) = MONTHS.iter().position(|name| word.len() >= 3 && word.is_char_boundary(3) && word[..3].eq_ignore_ascii_case(name)) {
+        } else if let Some(at) =
+            MONTHS.iter().position(|name| word.len() >= 3 && word.is_char_boundary(3) && word[..3].eq_ignore_ascii_case(name))
+        {
             month = Some(at as i64);
         }
     }

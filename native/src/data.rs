@@ -54,11 +54,8 @@ impl Source<'_> {
     fn ran_out(&self) -> String {
         let (name, count) = (&self.plan.name, self.plan.rows.len());
         let had = count.saturating_sub(self.shard).div_ceil(self.shards);
-        let share = if self.shards > 1 {
-            format!(" (the share of engine process {} of {})", self.shard + 1, self.shards)
-        } else {
-            String::new()
-        };
+        let share =
+            if self.shards > 1 { format!(" (the share of engine process {} of {})", self.shard + 1, self.shards) } else { String::new() };
         format!("${{csv.{name}}}: csv source '{name}' ran out after {had} rows{share}; give it more rows, or mode 'cycle'")
     }
 }
@@ -72,10 +69,8 @@ pub struct Data<'p> {
 
 impl<'p> Data<'p> {
     pub fn new(sources: &'p [SourcePlan], pools: &'p [Vec<Value>], shard: usize, shards: usize) -> Self {
-        let sources = sources
-            .iter()
-            .map(|plan| Source { rng: Rng::new(plan.seed.clone()), plan, position: shard, shard, shards })
-            .collect();
+        let sources =
+            sources.iter().map(|plan| Source { rng: Rng::new(plan.seed.clone()), plan, position: shard, shard, shards }).collect();
         Data { sources, pools, now_s: -1, now_text: String::new() }
     }
 

@@ -233,14 +233,17 @@ impl<'p> Loop<'p> {
                     self.set_users(users, 0);
                 }
             }
-            if let Some(mut done) = done.take_if(|_| self.in_flight == 0 || self.fatal.is_some() || drained_ns.is_some_and(|at| at <= now_ns)) {
+            if let Some(mut done) =
+                done.take_if(|_| self.in_flight == 0 || self.fatal.is_some() || drained_ns.is_some_and(|at| at <= now_ns))
+            {
                 self.give_up(users);
                 self.log.flush()?;
                 done.rows = self.log.rows;
                 done.lag_ns = self.lag_ns;
                 return self.fatal.take().map_or(Ok(done), Err);
             }
-            let times = [Some(next_tick), next_flush, drained_ns.or(end_ns), if done.is_none() { next_ramp } else { None }, self.timers.next_ns()];
+            let times =
+                [Some(next_tick), next_flush, drained_ns.or(end_ns), if done.is_none() { next_ramp } else { None }, self.timers.next_ns()];
             let next_ns = times.into_iter().flatten().min().unwrap_or(i64::MAX);
             let wait_ns = if self.ready.is_empty() { (next_ns - self.now_ns()).max(0) as u64 } else { 0 };
             let count = self.poller.wait(&mut ready, Some(wait_ns))?;
@@ -388,7 +391,10 @@ impl<'p> Loop<'p> {
             network_rng: None,
         };
         // the place of one who is gone, if there is one; timers and events of his must not reach the new one
-        let free = users.iter().rposition(|old| old.next == Next::Gone && old.watched_ns.is_none()).filter(|_| self.started as usize > users.len() + 1);
+        let free = users
+            .iter()
+            .rposition(|old| old.next == Next::Gone && old.watched_ns.is_none())
+            .filter(|_| self.started as usize > users.len() + 1);
         let id = match free {
             Some(at) => {
                 (user.pauses, user.next_serial) = (users[at].pauses, users[at].next_serial);

@@ -7,6 +7,10 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+/// The text is no JSON that this reader knows.
+#[derive(Debug, PartialEq)]
+pub struct NoJson;
+
 /// A path, cut once: `items.0.id`. Empty parts count for nothing.
 #[derive(Debug, Clone)]
 pub struct Path {
@@ -19,11 +23,11 @@ impl Path {
         Path { parts }
     }
 
-    /// Err: no JSON that this reader knows. Ok(None): nothing at the path.
-    pub fn find(&self, text: &str) -> Result<Option<Value>, ()> {
+    /// Ok(None): nothing at the path.
+    pub fn find(&self, text: &str) -> Result<Option<Value>, NoJson> {
         let mut reader = serde_json::Deserializer::from_str(text);
-        let found = At(&self.parts).deserialize(&mut reader).map_err(drop)?;
-        reader.end().map_err(drop)?;
+        let found = At(&self.parts).deserialize(&mut reader).map_err(|_| NoJson)?;
+        reader.end().map_err(|_| NoJson)?;
         found.map(|raw| value_of(raw.get())).transpose()
     }
 }
@@ -34,8 +38,8 @@ fn index(part: &str) -> Option<i64> {
     fits.then(|| part.parse().ok()).flatten()
 }
 
-fn value_of(raw: &str) -> Result<Value, ()> {
-    serde_json::from_str(raw).or_else(|_| serde_json::from_str(&without_halves(raw))).map_err(drop)
+fn value_of(raw: &str) -> Result<Value, NoJson> {
+    serde_json::from_str(raw).or_else(|_| serde_json::from_str(&without_halves(raw))).map_err(|_| NoJson)
 }
 
 /// Half a surrogate pair is no character; Python keeps it, here `value::HALF` stands for it.

@@ -164,9 +164,7 @@ impl Node {
             }),
             Node::Session(place, name, token) => scope.session[*place].as_ref().ok_or_else(|| {
                 let shown = crate::value::shown_text(name);
-                Missing(format!(
-                    "{token}: this user has no session value {shown} now; let an earlier step extract it with scope 'session'"
-                ))
+                Missing(format!("{token}: this user has no session value {shown} now; let an earlier step extract it with scope 'session'"))
             }),
             _ => Err(Missing("not a kept value".into())),
         }

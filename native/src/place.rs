@@ -15,7 +15,9 @@ pub fn split_plain(url: &str, tls: usize) -> Option<(Place, &str)> {
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, target) = rest.split_at(end);
     let (host, port) = match authority.split_once(':') {
-        Some((host, port)) if !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) => (host, port.parse().ok()?),
+        Some((host, port)) if !port.is_empty() && port.len() <= 5 && port.bytes().all(|byte| byte.is_ascii_digit()) => {
+            (host, port.parse().ok()?)
+        }
         Some(_) => return None,
         None => (authority, if https { 443 } else { 80 }),
     };

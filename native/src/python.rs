@@ -37,7 +37,14 @@ impl Core {
 
     /// Makes the whole load, without the interpreter's lock; gives rows, the time of the load in ns, whether a stop was asked
     /// for, users, hits in flight and lag in ns at the end of the load. Raises RuntimeError.
-    fn run(&self, py: Python<'_>, hits: PathBuf, origin_unix_ns: i64, origin_monotonic_ns: i64, calls: Py<PyAny>) -> PyResult<(u64, i64, bool, u32, u32, i64)> {
+    fn run(
+        &self,
+        py: Python<'_>,
+        hits: PathBuf,
+        origin_unix_ns: i64,
+        origin_monotonic_ns: i64,
+        calls: Py<PyAny>,
+    ) -> PyResult<(u64, i64, bool, u32, u32, i64)> {
         let sender = self.sender.lock().ok().and_then(|mut one| one.take());
         let Some(sender) = sender else { return Err(PyRuntimeError::new_err("a core runs once")) };
         let result = py.detach(|| {

@@ -230,7 +230,9 @@ impl Reader {
                 let status = response.parse(bytes).map_err(|error| Broken::Protocol(error.to_string()))?;
                 return self.accept(bytes, &response, status);
             }
-            other => other.map_err(|error| if bytes.starts_with(b"HTTP/1.") { Broken::Protocol(error.to_string()) } else { no_answer(bytes) })?,
+            other => {
+                other.map_err(|error| if bytes.starts_with(b"HTTP/1.") { Broken::Protocol(error.to_string()) } else { no_answer(bytes) })?
+            }
         };
         self.accept(bytes, &response, status)
     }

@@ -17,7 +17,7 @@ const KNOWN: usize = 4096;
 
 impl<'p> Loop<'p> {
     /// Records the attempt and says what comes next: a retry after its delay, or the step's end.
-    pub fn end_hit(&mut self, user: &mut User, id: u32, judged: Result<(), Failure>, mut answer: Option<&mut Answer>, end_ns: i64) {
+    pub fn end_hit(&mut self, user: &mut User, id: u32, judged: Result<(), Failure>, answer: Option<&mut Answer>, end_ns: i64) {
         let plan = self.plan;
         let step = &plan.steps[user.step];
         self.in_flight -= 1;
@@ -40,7 +40,7 @@ impl<'p> Loop<'p> {
             }
         }
         user.has_sent |= failure.as_ref().is_none_or(|failure| failure.outcome.sent());
-        self.record(user, step, end_ns, failure, answer.as_deref_mut());
+        self.record(user, step, end_ns, failure, answer);
         if let Some(delay_ns) = delay_ns {
             user.next = Next::Throttle;
             user.hit.flags = RETRY;
@@ -55,7 +55,14 @@ impl<'p> Loop<'p> {
         }
     }
 
-    fn try_record(&mut self, user: &mut User, step: &Step, end_ns: i64, failure: Option<Failure>, answer: Option<&mut Answer>) -> Result<(), Fatal> {
+    fn try_record(
+        &mut self,
+        user: &mut User,
+        step: &Step,
+        end_ns: i64,
+        failure: Option<Failure>,
+        answer: Option<&mut Answer>,
+    ) -> Result<(), Fatal> {
         let series = match self.step_series[user.step] {
             Some(series) => series,
             None => self.series_of(user, step)?,

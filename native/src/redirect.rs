@@ -1,11 +1,11 @@
 //! The request that follows a redirect (RFC 9110 section 15.4), as browsers make it.
 
+use crate::answer::latin1;
 use crate::host::Host;
 use crate::outcome::{Failure, Outcome};
 use crate::place::{authority, is_plain_target, split_plain, url_of};
 use crate::plan::{Assembled, Place};
 use crate::request::Outgoing;
-use crate::answer::latin1;
 
 pub const MOST: u32 = 30;
 

@@ -146,7 +146,13 @@ pub fn assemble<'s>(
 }
 
 /// The target into `scratch.target`; the place where it is not the plan's own, and the authorization that a URL may hold.
-fn find_target(parts: &Parts, scratch: &mut Scratch, scope: &mut Scope, data: &mut Data, host: &mut dyn Host) -> Result<(Option<Place>, String), Failure> {
+fn find_target(
+    parts: &Parts,
+    scratch: &mut Scratch,
+    scope: &mut Scope,
+    data: &mut Data,
+    host: &mut dyn Host,
+) -> Result<(Option<Place>, String), Failure> {
     let Scratch { url, target, .. } = scratch;
     url.clear();
     target.clear();
@@ -164,7 +170,8 @@ fn find_target(parts: &Parts, scratch: &mut Scratch, scope: &mut Scope, data: &m
             return Ok((Some(place), String::new()));
         }
     }
-    let Asked { mut place, target: found, authorization } = host.place(sendable(url)?).map_err(|text| Failure::new(Outcome::Template, text))?;
+    let Asked { mut place, target: found, authorization } =
+        host.place(sendable(url)?).map_err(|text| Failure::new(Outcome::Template, text))?;
     place.tls = parts.tls;
     push_target(target, &found);
     Ok((Some(place), authorization))
@@ -224,7 +231,13 @@ fn fill_data<'b>(body: &'b mut String, node: &Node, scope: &mut Scope, data: &mu
 }
 
 /// A name "" stands for lines that are the same for every hit.
-fn push_fields(bytes: &mut Vec<u8>, fields: &[(String, Node)], text: &mut String, scope: &mut Scope, data: &mut Data) -> Result<(), Failure> {
+fn push_fields(
+    bytes: &mut Vec<u8>,
+    fields: &[(String, Node)],
+    text: &mut String,
+    scope: &mut Scope,
+    data: &mut Data,
+) -> Result<(), Failure> {
     for (name, node) in fields {
         match node {
             Node::Static(Value::String(lines)) if name.is_empty() => bytes.extend_from_slice(lines.as_bytes()),

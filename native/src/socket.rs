@@ -42,7 +42,9 @@ impl Poller {
             let ns = wait_ns.unwrap_or(0);
             let spec = libc::timespec { tv_sec: (ns / 1_000_000_000) as _, tv_nsec: (ns % 1_000_000_000) as _ };
             // SAFETY: `ready` and `spec` live through the call; no signal mask is given
-            unsafe { libc::syscall(libc::SYS_epoll_pwait2, fd, ready.as_mut_ptr(), most, &spec, std::ptr::null::<libc::sigset_t>(), 8) as i32 }
+            unsafe {
+                libc::syscall(libc::SYS_epoll_pwait2, fd, ready.as_mut_ptr(), most, &spec, std::ptr::null::<libc::sigset_t>(), 8) as i32
+            }
         } else {
             let ms = wait_ns.map_or(-1, |ns| ns.div_ceil(1_000_000).min(60_000) as i32);
             // SAFETY: `ready` lives through the call
@@ -94,7 +96,7 @@ pub fn monotonic_ns() -> i64 {
     let mut spec = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `spec` is a local
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &mut spec) };
-    spec.tv_sec as i64 * 1_000_000_000 + spec.tv_nsec as i64
+    spec.tv_sec * 1_000_000_000 + spec.tv_nsec
 }
 
 /// Local time to the second with its UTC offset, as ISO 8601.

@@ -14,7 +14,8 @@ use crate::plan::Tls;
 
 pub fn config_of(plan: &Tls) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
     let builder = if plan.verify {
         let mut roots = RootCertStore::empty();
         for path in &plan.authorities {

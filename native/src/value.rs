@@ -224,10 +224,8 @@ pub fn truthy(value: &Value) -> bool {
     match value {
         Value::Null => false,
         Value::Bool(flag) => *flag,
-        Value::Number(number) => number.as_str().parse::<f64>().map_or(true, |number| number != 0.0),
-        Value::String(text) => {
-            !matches!(text.trim().to_lowercase().as_str(), "" | "false" | "0" | "no" | "none" | "null")
-        }
+        Value::Number(number) => number.as_str().parse::<f64>() != Ok(0.0),
+        Value::String(text) => !matches!(text.trim().to_lowercase().as_str(), "" | "false" | "0" | "no" | "none" | "null"),
         Value::Array(items) => !items.is_empty(),
         Value::Object(fields) => !fields.is_empty(),
     }
