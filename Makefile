@@ -47,6 +47,7 @@ bench: $(VENV)/.installed ## run the benchmarks (minutes; they want nginx and a 
 	$(VENV)/bin/python -m benchmarks.memory
 	$(VENV)/bin/python -m benchmarks.report_1m
 	$(VENV)/bin/python -m benchmarks.store
+	$(VENV)/bin/python -m benchmarks.exporters
 
 docs: $(VENV)/.installed ## write the generated page of docs/ again
 	$(VENV)/bin/python -m loadflow commands --markdown > docs/commands.md

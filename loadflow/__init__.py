@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from loadflow.engine.execute import Results as Results
     from loadflow.engine.execute import execute_action as execute_action
     from loadflow.engine.execute import execute_files as execute_files
+    from loadflow.engine.exporting import start_influxdb_sink as start_influxdb_sink
+    from loadflow.engine.exporting import start_opentelemetry_exporter as start_opentelemetry_exporter
+    from loadflow.engine.exporting import start_prometheus_exporter as start_prometheus_exporter
+    from loadflow.engine.exporting import stop_influxdb_sink as stop_influxdb_sink
+    from loadflow.engine.exporting import stop_opentelemetry_exporter as stop_opentelemetry_exporter
+    from loadflow.engine.exporting import stop_prometheus_exporter as stop_prometheus_exporter
     from loadflow.engine.load.start import start_test as start_test
     from loadflow.engine.packages import add_package_to_executor as add_package_to_executor
     from loadflow.engine.packages import allow_packages as allow_packages
@@ -87,6 +93,14 @@ _HOMES = {
     "loadflow.engine.control.server": ("ControlServer",),
     "loadflow.engine.control.starting": ("start_socket_server",),
     "loadflow.engine.execute": ("Results", "execute_action", "execute_files"),
+    "loadflow.engine.exporting": (
+        "start_influxdb_sink",
+        "start_opentelemetry_exporter",
+        "start_prometheus_exporter",
+        "stop_influxdb_sink",
+        "stop_opentelemetry_exporter",
+        "stop_prometheus_exporter",
+    ),
     "loadflow.engine.load.start": ("start_test",),
     "loadflow.engine.packages": ("add_package_to_executor", "allow_packages"),
     "loadflow.engine.recordings": ("har_to_action_json", "har_to_tasks", "load_har"),

@@ -85,6 +85,8 @@ pub struct Loop<'p> {
     pub tls: Vec<(Tls, Option<Arc<ClientConfig>>)>,
     pub origins: Vec<Place>,
     pub origin_ids: HashMap<Place, usize>,
+    /// Of hosts that were asked for: why they may not be loaded, or None.
+    pub refused: HashMap<String, Option<String>>,
     /// The requests of steps that are the same for every hit.
     pub fixed: Vec<Option<Outgoing>>,
     /// Places of steps whose requests always go to one.
@@ -133,6 +135,7 @@ impl<'p> Loop<'p> {
             tls: plan.tls.iter().map(|plan| (plan.clone(), None)).collect(),
             origins: Vec::new(),
             origin_ids: HashMap::new(),
+            refused: HashMap::new(),
             fixed: Vec::new(),
             step_origins: Vec::new(),
             step_series: vec![None; plan.steps.len()],

@@ -44,6 +44,9 @@ impl<'p> Loop<'p> {
             user.hit.connect_deadline_ns = Some(now_ns + limit_ns);
             self.watch(user, id);
         }
+        if let Some(text) = self.refusal(origin) {
+            return self.fail(user, id, Failure::new(Outcome::Forbidden, text));
+        }
         let place = &self.origins[origin];
         match self.resolver.look_up(&place.host, place.port, id, now_ns) {
             None => {}
@@ -54,6 +57,19 @@ impl<'p> Loop<'p> {
             }
             Some(Err(text)) => self.fail(user, id, Failure::new(Outcome::Dns, format!("gaierror: {text}"))),
         }
+    }
+
+    /// Why a place may not be loaded; asked once for each host.
+    fn refusal(&mut self, origin: usize) -> Option<String> {
+        if !self.plan.fenced {
+            return None;
+        }
+        let name = &self.origins[origin].host;
+        if !self.refused.contains_key(name) {
+            let answer = self.host.refused(name);
+            self.refused.insert(name.clone(), answer);
+        }
+        self.refused.get(name).cloned().flatten()
     }
 
     /// Tries the next address; `last` is how the one before it failed.

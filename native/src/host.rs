@@ -62,6 +62,9 @@ pub trait Host {
 
     fn failed(&mut self, report: &Report) -> Result<Kind, Fatal>;
 
+    /// Why a host may not be loaded; None where it may.
+    fn refused(&mut self, host: &str) -> Option<String>;
+
     /// An absolute URL that is not of the plain kind; Err: why it can't be asked. The place's `tls` is left out.
     fn place(&mut self, url: &str) -> Result<Asked, String>;
 

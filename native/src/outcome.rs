@@ -19,12 +19,13 @@ pub enum Outcome {
     Dropped = 13,
     Unfinished = 14,
     Engine = 15,
+    Forbidden = 16,
 }
 
 impl Outcome {
     /// False where the failure came before anything was sent.
     pub fn sent(self) -> bool {
-        !matches!(self, Outcome::Template | Outcome::Dropped)
+        !matches!(self, Outcome::Template | Outcome::Dropped | Outcome::Forbidden)
     }
 }
 

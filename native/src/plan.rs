@@ -35,6 +35,8 @@ pub struct Plan {
     pub flush_s: Option<f64>,
     pub tls: Vec<Tls>,
     pub throttles: Vec<ThrottlePlan>,
+    /// Whether there are hosts that may not be loaded.
+    pub fenced: bool,
     pub transient_status: Vec<u16>,
 }
 
@@ -78,7 +80,7 @@ pub struct Step {
     pub name_node: Option<Node>,
     pub run_if: Option<Condition>,
     pub skip_if: Option<Condition>,
-    pub throttle: Option<usize>,
+    pub throttles: Vec<usize>,
     pub conditioned: Conditioned,
     pub own_status: bool,
     pub checks: Vec<Check>,

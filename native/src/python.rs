@@ -136,6 +136,10 @@ impl Host for PythonHost {
         asked.map(|(error, more)| Kind { error, more }).map_err(Fatal)
     }
 
+    fn refused(&mut self, host: &str) -> Option<String> {
+        self.ask(|calls| calls.call_method1("refused", (host,))?.extract()).unwrap_or_else(Some)
+    }
+
     fn place(&mut self, url: &str) -> Result<Asked, String> {
         let (https, host, port, target, authorization) = self.ask(|calls| calls.call_method1("place", (url,))?.extract())?;
         Ok(Asked { place: Place { https, host, port, tls: 0 }, target, authorization })

@@ -20,13 +20,17 @@ impl<'p> Loop<'p> {
                 Next::Pass => self.begin_pass(user),
                 Next::Step => self.begin_step(user),
                 Next::Throttle => {
-                    user.next = Next::Attempt;
-                    if let Some(throttle) = self.plan.steps[user.step].throttle {
-                        let now_ns = self.now_ns();
-                        let wait_ns = self.throttles[throttle].reserve(now_ns);
-                        if wait_ns > 0 {
-                            self.pause(user, id, wait_ns, true);
-                        }
+                    let throttles = &self.plan.steps[user.step].throttles;
+                    let Some(throttle) = throttles.get(user.hit.throttled) else {
+                        user.hit.throttled = 0;
+                        user.next = Next::Attempt;
+                        continue;
+                    };
+                    user.hit.throttled += 1;
+                    let now_ns = self.now_ns();
+                    let wait_ns = self.throttles[*throttle].reserve(now_ns);
+                    if wait_ns > 0 {
+                        self.pause(user, id, wait_ns, true);
                     }
                 }
                 Next::Attempt => {

@@ -34,6 +34,8 @@ pub struct Hit {
     pub due_ns: i64,
     pub think_s: f64,
     pub flags: u8,
+    /// How many throttles of the step let it pass.
+    pub throttled: usize,
     /// Retries made, by class: transient, flaky, permanent.
     pub used: [u32; 3],
     pub sent: u64,

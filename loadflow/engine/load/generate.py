@@ -18,6 +18,7 @@ from gevent import monkey
 from locust.env import Environment
 from locust.event import Events
 
+from loadflow.engine.load.fence import Fence
 from loadflow.engine.load.messages import Done, Flush, Ready, Tick, encode
 from loadflow.engine.load.probe import ProcessProbe
 from loadflow.engine.load.protocol import UserProtocol
@@ -59,6 +60,8 @@ class Generator:
 
     def run(self) -> None:
         """Everything after compiling. Raises what makes it impossible to go on, e.g. OSError for a full disk."""
+        if self._plan.allowed_hosts:
+            Fence.install(self._plan.allowed_hosts)
         gevent.signal_handler(signal.SIGTERM, self._stop, "a stop was asked for")
         self._say(Ready(self._shard))
         go = self._wait_for_go()

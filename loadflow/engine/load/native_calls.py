@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urljoin
 
+from loadflow.engine.load.fence import Fence
 from loadflow.engine.load.http_reply import HttpReply
 from loadflow.engine.load.http_request import authorization_of, place_of
 from loadflow.engine.load.native_plan import NativePlan
 from loadflow.engine.load.native_request import assembled
 from loadflow.engine.load.notes import Notes
 from loadflow.engine.load.protocol import HitFailure
+from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 
 __all__ = ["Calls"]
@@ -27,10 +30,11 @@ Got = tuple[int, bytes, Sequence[tuple[bytes, bytes]], bytes]  # status, reason,
 class Calls:
     """One core's questions. What is raised here is the failure of a hit where the core asks for a hit, else the end of the load."""
 
-    def __init__(self, plan: NativePlan, notes: Notes, max_body_bytes: int) -> None:
-        self._plan = plan
+    def __init__(self, compiled: NativePlan, notes: Notes, plan: Plan) -> None:
+        self._plan = compiled
         self._notes = notes
-        self._max_body_bytes = max_body_bytes
+        self._max_body_bytes = plan.max_body_bytes
+        self._fence = Fence(plan.allowed_hosts, socket)
         self.series = notes.series
 
     def failed(
@@ -60,6 +64,14 @@ class Calls:
         held = [json.loads(_with_halves(secret)) for secret in secrets]
         error = self._notes.error(series, user, end_ns, Outcome(outcome), text, sample, held)
         return error, self._notes.wants_more(series, error)
+
+    def refused(self, host: str) -> str | None:
+        """Why this host may not be loaded; None where it may."""
+        try:
+            self._fence.check(host)
+        except HitFailure as failure:
+            return str(failure)
+        return None
 
     def place(self, url: str) -> tuple[bool, str, int, str, str]:
         """Whether it is https, host, port, target, and the authorization that the URL holds. Raises HitFailure."""

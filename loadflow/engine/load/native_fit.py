@@ -5,8 +5,10 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any, Literal
 
+from loadflow.engine.load.http_request import PARTS
 from loadflow.engine.plan.plan import Plan
 from loadflow.errors import CommandError, Mistake
 
@@ -15,10 +17,14 @@ __all__ = ["Choice", "EngineName", "choose", "features_that_do_not_fit", "is_bui
 EngineName = Literal["auto", "native", "locust"]
 Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why it is not the native core
 
+# what the core is given of a plan, or needs nothing of; a field that is not here and is used does not fit
+PLAN_FIELDS = frozenset(
+    {"protocol", "speaker", "mode", "steps", "stages", "duration_s", "variables", "sources", "host", "iterations", "wait_s", "drain_s"}
+    | {"seed", "max_body_bytes", "redact", "env_names", "network", "allowed_hosts", "max_rate_per_s", "flush_s"}
+)
 USERS = frozenset({"fast_http_user", "http_user"})
 STEP_KEYS = frozenset(
-    "name weight run_if skip_if think_time throttle retry assertions extract method request_url params headers cookies json data "
-    "data_base64 files auth timeout verify cert allow_redirects".split()
+    {"name", "weight", "run_if", "skip_if", "think_time", "throttle", "retry", "assertions", "extract", "method", "request_url", *PARTS}
 )
 ASSERTIONS = frozenset({"status_code", "contains", "not_contains", "json_path", "header", "response_time"})
 FINDERS = frozenset({"json_path", "header", "status_code"})
@@ -49,8 +55,9 @@ def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
     if plan.protocol not in USERS:
         yield f"user {plan.protocol!r}"
         return
-    if plan.web_ui is not None:
-        yield "web_ui_dict"
+    for one in fields(plan):
+        if one.name not in PLAN_FIELDS and getattr(plan, one.name) != one.default:
+            yield one.name
     if _holds_halves(plan.steps) or _holds_halves(plan.variables):
         yield "text with half a surrogate pair"
     found: dict[str, None] = {}

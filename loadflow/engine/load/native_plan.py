@@ -11,7 +11,7 @@ from loadflow.engine.load.native_nodes import Node, Nodes, is_static, static_val
 from loadflow.engine.load.native_request import TlsTable, request_of
 from loadflow.engine.load.network import is_conditioned
 from loadflow.engine.load.retry import RetryRule
-from loadflow.engine.load.throttle import throttles_of
+from loadflow.engine.load.throttle import Throttle, throttles_of
 from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.redact import Redactor
@@ -44,15 +44,18 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
 
     prepared = [HttpStep(config, plan, compiler) for config in plan.steps]
     conditioner = plan.network
-    conditioned = [
-        "no" if conditioner is None or not is_conditioned(conditioner, config, step, compiler) else "yes" if step.name is not None else "ask"
-        for config, step in zip(plan.steps, prepared, strict=True)
-    ]
+
+    def conditioned(config: Mapping[str, Any], step: HttpStep) -> str:
+        if conditioner is None or not is_conditioned(conditioner, config, step, compiler):
+            return "no"
+        return "yes" if step.name is not None else "ask"
+
     throttles = throttles_of(plan.steps)
-    numbers = {id(throttle): number for number, throttle in enumerate(dict.fromkeys(one for one in throttles if one is not None))}
+    cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
+    used = list(dict.fromkeys(one for one in (*throttles, cap) if one is not None))
     secrets = _Secrets(plan, nodes)
     steps = []
-    for config, step, throttle, selected in zip(plan.steps, prepared, throttles, conditioned, strict=True):
+    for config, step, throttle in zip(plan.steps, prepared, throttles, strict=True):
         steps.append(
             {
                 "method": step.method,
@@ -60,8 +63,8 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
                 "name_node": nodes.of(config["name"]) if step.name is None else None,
                 "run_if": _condition(config.get("run_if"), nodes),
                 "skip_if": _condition(config.get("skip_if"), nodes),
-                "throttle": None if throttle is None else numbers[id(throttle)],
-                "conditioned": selected,
+                "throttles": [used.index(one) for one in (throttle, cap) if one is not None],
+                "conditioned": conditioned(config, step),
                 "own_status": any(entry["type"] == "status_code" for entry in config.get("assertions") or ()),
                 "checks": [_check(entry, nodes) for entry in config.get("assertions") or ()],
                 "extracts": [_extract(entry, nodes) for entry in config.get("extract") or ()],
@@ -74,14 +77,17 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
     for made, config in zip(steps, plan.steps, strict=True):
         made["secrets"] = secrets.of(config)
     seeded = plan.seed is not None
-    used = dict.fromkeys(one for one in throttles if one is not None)
-    network = None if conditioner is None else {
-        "latency_ms": conditioner.latency_ms,
-        "jitter_ms": conditioner.jitter_ms,
-        "loss_rate": conditioner.loss_rate,
-        "name_filter": conditioner.name_filter,
-        "seed": f"network {plan.seed} {shard}" if seeded else None,
-    }
+    network = (
+        None
+        if conditioner is None
+        else {
+            "latency_ms": conditioner.latency_ms,
+            "jitter_ms": conditioner.jitter_ms,
+            "loss_rate": conditioner.loss_rate,
+            "name_filter": conditioner.name_filter,
+            "seed": f"network {plan.seed} {shard}" if seeded else None,
+        }
+    )
     whole = {
         "shard": shard,
         "shards": shards,
@@ -103,6 +109,7 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
         "flush_s": plan.flush_s,
         "tls": tls.to_json(),
         "throttles": [{"rate_per_s": 1e9 / one.interval_ns, "burst": one.burst} for one in used],
+        "fenced": bool(plan.allowed_hosts),
         "transient_status": sorted(TRANSIENT_STATUS),
     }
     return NativePlan(json.dumps(whole).encode(), prepared, tls)
@@ -216,7 +223,9 @@ class _Secrets:
     def of(self, config: Mapping[str, Any]) -> dict[str, Any]:
         tokens = [token for token in tokens_in(dict(config)) if token.kind == "csv" and self._is_secret(token.parts[1])]
         cells = {cell for token in tokens if (cell := self._nodes.cell(*token.parts)) is not None}
-        asserted = [{**entry, "from": entry["type"]} for entry in config.get("assertions") or () if entry["type"] in ("json_path", "header")]
+        asserted = [
+            {**entry, "from": entry["type"]} for entry in config.get("assertions") or () if entry["type"] in ("json_path", "header")
+        ]
         found = [
             _finder(entry)
             for entry in [*asserted, *(config.get("extract") or ())]

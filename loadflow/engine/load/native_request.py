@@ -187,5 +187,3 @@ def _split(url: Node, host: str | None) -> tuple[tuple[str, str, int] | None, No
     if len(parts) == 1:
         return (scheme, name, port), {"static": target}
     return (scheme, name, port), joined([{"static": rest[end:]}, *parts[1:]])
-
-

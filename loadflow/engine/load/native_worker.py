@@ -58,7 +58,7 @@ class NativeProcess:
     """All shards of one process, from compiling to the last row."""
 
     def __init__(self, jobs: list[dict[str, Any]], messages: IO[str]) -> None:
-        from loadflow import _native  # type: ignore[attr-defined]  # compiled
+        from loadflow import _native
         from loadflow.engine.load.native_calls import Calls
         from loadflow.engine.load.native_plan import compile_plan
         from loadflow.engine.load.notes import Notes
@@ -74,7 +74,7 @@ class NativeProcess:
             plan = Plan.from_json(job["plan"])
             compiled = compile_plan(plan, job["shard"], job["shards"], os.environ)
             notes = Notes(Path(job["names"]), Path(job["samples"]), redactor_of(plan, os.environ))
-            shard = _Shard(job, _native.Core(compiled.json), Calls(compiled, notes, plan.max_body_bytes), notes)
+            shard = _Shard(job, _native.Core(compiled.json), Calls(compiled, notes, plan), notes)
             self._shards.append(shard)
 
     def run(self) -> None:

@@ -15,8 +15,9 @@ import socket
 import sys
 import time
 from asyncio import CancelledError
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,13 @@ from typing import Any
 from loadflow.engine.load.build import Asked, build_plan
 from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Crew, Engine, describe_exit
-from loadflow.engine.load.native_fit import choose
 from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
+from loadflow.engine.load.native_fit import choose
+from loadflow.engine.load.telling import Telling
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.run import Run, SnapshotLog
-from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
 from loadflow.engine.reports.html import write_html_report
@@ -77,15 +78,16 @@ def start_test(
     if load_shape is not None and test_time == 60:
         del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
     session = current_session()
-    asked = build_plan(arguments, session.variables, session.environment)
+    asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
     engine, why_not_native = choose(plan, asked.engine)
     # a loop of Locust needs a process of its own
     crew = Crew(engine, asked.processes, asked.threads) if engine == "native" else Crew(engine, asked.processes * asked.threads)
-    run = _new_run(session, plan, asked, crew, why_not_native)
-    session.keep(run)
-    return _Load(session, run, plan, crew).run()
+    with session.lease(asked.target):
+        run = _new_run(session, plan, asked, crew, why_not_native)
+        session.keep(run)
+        return _Load(session, run, plan, crew).run()
 
 
 class _Load:
@@ -103,6 +105,7 @@ class _Load:
         if self._budget is not None:
             self._follower.on_rows = self._budget.rows
         self._snapshots = SnapshotLog(run)
+        self._telling = Telling([self._snapshots.append, *(partial(observer.snapshot, run) for observer in self._observers)])
         self._ready: set[int] = set()
         self._done: dict[int, Done] = {}
         self._failed = ""
@@ -164,11 +167,11 @@ class _Load:
                 self._follower.flush(message)
                 self._told(message.shard, message.until_ns)
             case Tick():
-                self._show(self._follower.tick(message))
+                self._telling.tell(self._follower.tick(message))
                 self._told(message.shard, message.until_s * 1e9)
             case Done():
                 self._done[message.shard] = message
-                self._show(self._follower.done(message))
+                self._telling.tell(self._follower.done(message))
                 self._told(message.shard, math.inf)
             case Failed():
                 self._failed = self._failed or message.text
@@ -179,19 +182,9 @@ class _Load:
         if self._budget is not None:
             self._budget.until(shard, until_ns)
 
-    def _show(self, snapshots: Iterator[Snapshot]) -> None:
-        for snapshot in snapshots:
-            self._keep(snapshot)
-
-    def _keep(self, snapshot: Snapshot) -> None:
-        self._snapshots.append(snapshot)
-        for observer in self._observers:
-            observer.snapshot(self._record, snapshot)
-
     def _finish(self, error: BaseException | None) -> dict[str, Any]:
-        """Fold what is left, store end, totals, summary and report; tell the observers."""
-        for snapshot in self._follower.end():
-            self._snapshots.append(snapshot)
+        """Fold what is left, tell the observers of it, store end, totals, summary and report."""
+        self._telling.tell(self._follower.end())
         self._snapshots.close()
         summary = self._record.finish(self._follower.totals, self._end(error))
         write_html_report([self._record], self._record.folder / "report.html")

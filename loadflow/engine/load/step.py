@@ -84,14 +84,14 @@ class Step:
         prepared: PreparedStep,
         config: Mapping[str, Any],
         compiler: Compiler,
-        throttle: Throttle | None,
+        throttles: Sequence[Throttle],
         network: Network | None = None,
         secrets: Secrets | None = None,
     ) -> None:
         self.weight: int = config.get("weight", 1)
         self._protocol = protocol
         self._prepared = prepared
-        self._throttle = throttle
+        self._throttles = throttles
         self._network = network
         self._run_if = compile_condition(config.get("run_if"), compiler)
         self._skip_if = compile_condition(config.get("skip_if"), compiler)
@@ -120,8 +120,9 @@ class Step:
         flags = 0
         used: dict[FailureClass, int] = {}
         while True:
-            if self._throttle is not None and (wait_s := self._throttle.reserve(recorder.now_ns())) > 0:
-                pauser.pause(wait_s)
+            for throttle in self._throttles:
+                if (wait_s := throttle.reserve(recorder.now_ns())) > 0:
+                    pauser.pause(wait_s)
             outcome, delay_s = self._attempt(client, scope, user, recorder, flags, used)
             if outcome is not Outcome.OK:
                 gevent.sleep(0)  # a refused connection fails without ever letting others run
@@ -268,11 +269,13 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
     is_secret = Redactor(plan.redact).is_secret
     network = Network(plan.network, gevent.sleep) if plan.network is not None else None
 
+    cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
+
     def compiled(config: Mapping[str, Any], throttle: Throttle | None) -> Step:
         prepared = protocol.prepare(config, plan, compiler)
         selected = plan.network is not None and is_conditioned(plan.network, config, prepared, compiler)
         secrets = Secrets.of(config, written, is_secret)
-        return Step(protocol, prepared, config, compiler, throttle, network if selected else None, secrets)
+        return Step(protocol, prepared, config, compiler, [one for one in (throttle, cap) if one], network if selected else None, secrets)
 
     return [compiled(config, throttle) for config, throttle in zip(plan.steps, throttles, strict=True)]
 

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from loadflow.engine.plan.shape import Stage
+from loadflow.engine.plan.target import HostLists
 from loadflow.engine.reliability.conditioner import NetworkConditioner
 from loadflow.engine.resolve.data import CsvSource
 
@@ -39,6 +40,8 @@ class Plan:
     env_names: tuple[str, ...] = ()  # the environment variables that were asked for
     web_ui: tuple[str, int] | None = None
     network: NetworkConditioner | None = None
+    allowed_hosts: HostLists = ()  # each must allow a host; see plan/target.py
+    max_rate_per_s: float | None = None  # over all steps, retries included
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
 
     @property
@@ -61,6 +64,7 @@ class Plan:
                 "redact": tuple(data["redact"]),
                 "env_names": tuple(data["env_names"]),
                 "web_ui": tuple(data["web_ui"]) if data["web_ui"] else None,
+                "allowed_hosts": tuple(tuple(one) for one in data.get("allowed_hosts") or ()),
                 "network": NetworkConditioner(**data["network"]) if data.get("network") else None,
             }
         )
@@ -71,7 +75,8 @@ class Plan:
         steps = tuple(
             {**step, "throttle": _share_of_throttle(step["throttle"], shard)} if step.get("throttle") else step for step in self.steps
         )
-        return replace(self, stages=stages, steps=steps)
+        cap = None if self.max_rate_per_s is None else self.max_rate_per_s / shard.count
+        return replace(self, stages=stages, steps=steps, max_rate_per_s=cap)
 
 
 def _share_of_throttle(throttle: Mapping[str, Any], shard: Shard) -> dict[str, Any]:

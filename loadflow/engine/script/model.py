@@ -17,7 +17,7 @@ from loadflow.engine.script.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.script.step import SettledSpan
 from loadflow.engine.script.user_types import known_user_types, user_type_of
 
-__all__ = ["CsvSource", "StartTest", "UserDetail", "WebUi"]
+__all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi"]
 
 # who sends: `auto` takes the native core where it does all that the test asks for
 ENGINES = ("auto", "native", "locust")
@@ -124,6 +124,7 @@ class StartTest(Part):
     """
 
     noun: ClassVar[str] = "LD_start_test"
+    hosted: ClassVar[bool] = False  # whether there is a host, though the script names none
 
     user_detail_dict: UserDetail
     user_count: Settled[Count] = 50
@@ -151,7 +152,7 @@ class StartTest(Part):
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
         yield from _shape_faults(raw)
-        yield from _step_faults(raw)
+        yield from _step_faults(raw, cls.hosted)
         yield from _repeated_sources(raw)
         if raw.get("iterations") is not None and raw.get("load_shape") is not None:
             yield Fault(("iterations",), "can't be combined with load_shape: users of a shape come and go", "remove one of the two")
@@ -177,6 +178,12 @@ class StartTest(Part):
         return plain_steps(self.tasks)
 
 
+class HostedStartTest(StartTest):
+    """The same, where whoever runs the script says whom relative URLs ask."""
+
+    hosted: ClassVar[bool] = True
+
+
 def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
     shape, config = raw.get("load_shape"), raw.get("shape_config")
     if shape is None and config is not None:
@@ -190,12 +197,12 @@ def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
             yield from (Fault(("shape_config", *fault.loc), fault.message, fault.hint) for fault in faults_of(error))
 
 
-def _step_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+def _step_faults(raw: dict[str, Any], hosted: bool) -> Iterable[Fault]:
     detail = raw.get("user_detail_dict")
     user_type = user_type_of(detail.get("user", "fast_http_user")) if isinstance(detail, dict) else None
     if user_type is None:
         return
-    hosted = raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
+    hosted = hosted or raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
     for loc, step in _raw_steps(raw.get("tasks"), ("tasks",)):
         yield from (Fault((*loc, *fault.loc), fault.message, fault.hint) for fault in user_type.faults(step, hosted))
 
