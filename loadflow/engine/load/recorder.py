@@ -19,18 +19,26 @@ OnHit = Callable[[str, str, float, int, str | None], None]
 
 
 class Recorder:
-    """Times are nanoseconds since the run's start. `redactor` sees every text before it is written."""
+    """Times are nanoseconds since the run's start. `redactor` sees every text before it is written.
 
-    def __init__(
-        self, *, hits: Path, names: Path, samples: Path, shard: int, origin_monotonic_ns: int, origin_unix_ns: int, redactor: Redactor
-    ) -> None:
-        self.log = HitLogWriter(hits, shard=shard, origin_unix_ns=origin_unix_ns, origin_monotonic_ns=origin_monotonic_ns)
+    There is a log, and a time, from `start` on.
+    """
+
+    def __init__(self, *, hits: Path, names: Path, samples: Path, shard: int, redactor: Redactor) -> None:
+        self.log: HitLogWriter
+        self._hits = hits
+        self._shard = shard
         self._notes = Notes(names, samples, redactor)
         self.series = self._notes.series  # of method and name
-        self._origin_ns = origin_monotonic_ns
+        self._origin_ns = 0
         self.in_flight = 0
         self.on_hit: OnHit | None = None  # whoever else wants to see each hit: Locust's web UI
         self.draining = False
+
+    def start(self, origin_monotonic_ns: int, origin_unix_ns: int) -> None:
+        """The run's start, on both clocks."""
+        self.log = HitLogWriter(self._hits, shard=self._shard, origin_unix_ns=origin_unix_ns, origin_monotonic_ns=origin_monotonic_ns)
+        self._origin_ns = origin_monotonic_ns
 
     def now_ns(self) -> int:
         return time.monotonic_ns() - self._origin_ns
