@@ -4,7 +4,9 @@ from typing import Any, Literal
 
 __version__: str
 
-Tick = tuple[Literal["tick"], int, int, int, int, int]  # second, rows, users, in flight, lag in ns
+# rows, users, hits in flight, lag in ns, passes started and dropped, how long the load ran in ns (None: it still does)
+State = tuple[int, int, int, int, int, int, int | None]
+Tick = tuple[Literal["tick"], int, State]  # second
 Flush = tuple[Literal["flush"], int, int]  # until ns, rows
 End = tuple[Literal["end"]]
 
@@ -12,7 +14,8 @@ class Core:
     """One event loop, which runs once."""
 
     def __new__(cls, plan: bytes) -> Core: ...
-    def run(self, hits: str, origin_unix_ns: int, origin_monotonic_ns: int, calls: Any) -> tuple[int, int, bool, int, int, int]: ...
+    def run(self, hits: str, origin_unix_ns: int, origin_monotonic_ns: int, calls: Any) -> tuple[bool, State]: ...
+    def feed(self, times: bytes) -> bool: ...
     def next_event(self, timeout_s: float) -> Tick | Flush | End | None: ...
     def stop(self) -> None: ...
 

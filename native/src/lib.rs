@@ -3,11 +3,14 @@
 #![deny(unsafe_op_in_unsafe_fn)]
 
 pub mod answer;
+pub mod arrivals;
 pub mod checks;
 pub mod chunks;
 pub mod condition;
 pub mod conn;
 pub mod cookies;
+mod course;
+mod crowd;
 pub mod data;
 pub mod dns;
 pub mod engine;

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::arrivals::PacePlan;
 use crate::condition::Condition;
 use crate::data::SourcePlan;
 use crate::found::Path;
@@ -18,6 +19,8 @@ pub struct Plan {
     /// In weighted mode one for each step.
     pub weights: Option<Vec<i64>>,
     pub pick_seed: String,
+    /// When passes are due; None: each user begins his next one when he is done with the one before.
+    pub pace: Option<PacePlan>,
     pub stages: Vec<Stage>,
     pub duration_s: Option<f64>,
     pub iterations: Option<u64>,

@@ -3,18 +3,21 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::time::Duration;
 
 use pyo3::exceptions::{PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
-use crate::engine::{Done, Event, Stop, run};
+use crate::engine::{Done, Event, Lines, State, Stop, run};
 use crate::hitlog::HitLog;
 use crate::host::{Asked, Fatal, Host, Kind, Report};
 use crate::plan::{Assembled, Place, Plan};
 use crate::socket::monotonic_ns;
+
+/// Of times at which passes are due, a thousand each.
+const CHUNKS_AHEAD: usize = 8;
 
 /// One event loop. `run` is called from a thread of its own; `next_event` and `stop` from any other.
 #[pyclass(frozen)]
@@ -23,6 +26,8 @@ struct Core {
     stop: Stop,
     sender: Mutex<Option<Sender<Event>>>,
     events: Mutex<Receiver<Event>>,
+    due: Mutex<Option<Receiver<Vec<i64>>>>,
+    feed: Mutex<Option<SyncSender<Vec<i64>>>>,
 }
 
 #[pymethods]
@@ -32,11 +37,19 @@ impl Core {
     fn new(plan: &[u8]) -> PyResult<Self> {
         let plan = Plan::from_json(plan).map_err(|error| PyValueError::new_err(format!("the plan can't be read: {error}")))?;
         let (sender, events) = channel();
-        Ok(Core { plan, stop: Stop::new()?, sender: Mutex::new(Some(sender)), events: Mutex::new(events) })
+        let (feed, due) = sync_channel(CHUNKS_AHEAD);
+        Ok(Core {
+            plan,
+            stop: Stop::new()?,
+            sender: Mutex::new(Some(sender)),
+            events: Mutex::new(events),
+            due: Mutex::new(Some(due)),
+            feed: Mutex::new(Some(feed)),
+        })
     }
 
-    /// Makes the whole load, without the interpreter's lock; gives rows, the time of the load in ns, whether a stop was asked
-    /// for, users, hits in flight and lag in ns at the end of the load. Raises RuntimeError.
+    /// Makes the whole load, without the interpreter's lock; gives whether a stop was asked for, and the state at the end of the
+    /// load (see `next_event`). Raises RuntimeError.
     fn run(
         &self,
         py: Python<'_>,
@@ -44,30 +57,38 @@ impl Core {
         origin_unix_ns: i64,
         origin_monotonic_ns: i64,
         calls: Py<PyAny>,
-    ) -> PyResult<(u64, i64, bool, u32, u32, i64)> {
-        let sender = self.sender.lock().ok().and_then(|mut one| one.take());
-        let Some(sender) = sender else { return Err(PyRuntimeError::new_err("a core runs once")) };
+    ) -> PyResult<(bool, Told)> {
+        let taken = self.sender.lock().ok().and_then(|mut one| one.take()).zip(self.due.lock().ok().and_then(|mut one| one.take()));
+        let Some((events, due)) = taken else { return Err(PyRuntimeError::new_err("a core runs once")) };
         let result = py.detach(|| {
             let mut log = HitLog::create(&hits, self.plan.shard as u32, origin_unix_ns, origin_monotonic_ns)?;
             let mut host = PythonHost { calls };
-            let made = catch_unwind(AssertUnwindSafe(|| run(&self.plan, &mut host, &mut log, origin_monotonic_ns, &self.stop, &sender)));
+            let lines = Lines { stop: &self.stop, events: &events, due };
+            let made = catch_unwind(AssertUnwindSafe(|| run(&self.plan, &mut host, &mut log, origin_monotonic_ns, lines)));
             let _ = log.flush(); // also after a failure: what was recorded so far counts
-            made.unwrap_or_else(|panic| Err(Fatal(format!("the native core broke: {}", words(&panic)))))
+            made.unwrap_or_else(|panic| Err(Fatal(format!("the native core broke: {}", words(&*panic)))))
         });
-        let Done { rows, ran_ns, stopped, users, in_flight, lag_ns } = result.map_err(|Fatal(text)| PyRuntimeError::new_err(text))?;
-        Ok((rows, ran_ns, stopped, users, in_flight, lag_ns))
+        let Done { stopped, state } = result.map_err(|Fatal(text)| PyRuntimeError::new_err(text))?;
+        Ok((stopped, told(&state)))
     }
 
-    /// The next event within `timeout_s`, as a tuple: ("tick", second, rows, users, in_flight, lag_ns), ("flush", until_ns, rows),
-    /// ("end",) after the last, or None.
+    /// When the next passes of a pace are due, as 64-bit numbers; b"" after the last. Waits while enough are known; False: the
+    /// load is over.
+    fn feed(&self, py: Python<'_>, times: &[u8]) -> bool {
+        let feed = self.feed.lock().ok().and_then(|mut feed| if times.is_empty() { feed.take().filter(|_| false) } else { feed.clone() });
+        let Some(feed) = feed else { return false };
+        let chunk = times.as_chunks().0.iter().map(|time| i64::from_le_bytes(*time)).collect();
+        py.detach(|| feed.send(chunk).is_ok())
+    }
+
+    /// The next event within `timeout_s`, as a tuple: ("tick", second, state), ("flush", until_ns, rows), ("end",) after the last,
+    /// or None. The state is rows, users, hits in flight, lag in ns, passes started and dropped, and how long the load ran, in ns.
     fn next_event<'py>(&self, py: Python<'py>, timeout_s: f64) -> PyResult<Option<Bound<'py, PyAny>>> {
         let event = py.detach(|| {
             self.events.lock().map_or(Err(RecvTimeoutError::Disconnected), |events| events.recv_timeout(Duration::from_secs_f64(timeout_s)))
         });
         Ok(match event {
-            Ok(Event::Tick { second, rows, users, in_flight, lag_ns }) => {
-                Some(("tick", second, rows, users, in_flight, lag_ns).into_pyobject(py)?.into_any())
-            }
+            Ok(Event::Tick { second, state }) => Some(("tick", second, told(&state)).into_pyobject(py)?.into_any()),
             Ok(Event::Flush { until_ns, rows }) => Some(("flush", until_ns, rows).into_pyobject(py)?.into_any()),
             Err(RecvTimeoutError::Timeout) => None,
             Err(RecvTimeoutError::Disconnected) => Some(("end",).into_pyobject(py)?.into_any()),
@@ -78,6 +99,12 @@ impl Core {
     fn stop(&self) {
         self.stop.ask();
     }
+}
+
+type Told = (u64, u32, u32, i64, u64, u64, Option<i64>);
+
+fn told(state: &State) -> Told {
+    (state.rows, state.users, state.in_flight, state.lag_ns, state.started, state.dropped, state.ran_ns)
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> String {

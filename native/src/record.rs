@@ -7,7 +7,7 @@ use crate::hitlog::Row;
 use crate::host::{Fatal, GotReply, Kind, Report, SentRequest};
 use crate::limits::failure_class;
 use crate::node::Missing;
-use crate::outcome::{DRAINED, Failure, Outcome, RETRY, SUPERSEDED};
+use crate::outcome::{DRAINED, Failure, LATE, Outcome, RETRY, SUPERSEDED};
 use crate::place::url_of;
 use crate::plan::Step;
 use crate::user::{Next, User};
@@ -39,8 +39,12 @@ impl<'p> Loop<'p> {
                 delay_ns = Some((delay_s * 1e9) as i64).filter(|_| !self.draining);
             }
         }
-        user.has_sent |= failure.as_ref().is_none_or(|failure| failure.outcome.sent());
+        let sent = failure.as_ref().is_none_or(|failure| failure.outcome.sent());
         self.record(user, step, end_ns, failure, answer);
+        user.has_sent |= sent;
+        if sent || delay_ns.is_some() {
+            user.hit.due_ns = None; // the first request of a pass is due with it, the others when the one before is done
+        }
         if let Some(delay_ns) = delay_ns {
             user.next = Next::Throttle;
             user.hit.flags = RETRY;
@@ -67,13 +71,15 @@ impl<'p> Loop<'p> {
             Some(series) => series,
             None => self.series_of(user, step)?,
         };
+        let due_ns = user.hit.due_ns.unwrap_or(user.hit.start_ns);
+        let late = self.arrivals.as_ref().is_some_and(|arrivals| arrivals.is_late(due_ns, user.hit.start_ns));
         let mut row = Row {
-            due_ns: user.hit.start_ns,
+            due_ns,
             start_ns: user.hit.start_ns,
             end_ns,
             series,
             user: user.number,
-            flags: user.hit.flags | if self.draining { DRAINED } else { 0 },
+            flags: user.hit.flags | if self.draining { DRAINED } else { 0 } | if late { LATE } else { 0 },
             ..Row::default()
         };
         if let Some(answer) = &answer {

@@ -1,5 +1,6 @@
 //! One user's way through the steps: conditions, throttle, request, conditioner, pauses. What the network does is in `exchange`.
 
+use crate::arrivals::Turn;
 use crate::engine::Loop;
 use crate::node::{Missing, Node};
 use crate::outcome::{Failure, Outcome};
@@ -17,7 +18,7 @@ impl<'p> Loop<'p> {
     pub fn drive(&mut self, user: &mut User, id: u32) {
         while !user.is_paused && self.fatal.is_none() {
             match user.next {
-                Next::Pass => self.begin_pass(user),
+                Next::Pass => self.begin_pass(user, id),
                 Next::Step => self.begin_step(user),
                 Next::Throttle => {
                     let throttles = &self.plan.steps[user.step].throttles;
@@ -30,6 +31,7 @@ impl<'p> Loop<'p> {
                     let now_ns = self.now_ns();
                     let wait_ns = self.throttles[*throttle].reserve(now_ns);
                     if wait_ns > 0 {
+                        user.hit.due_ns = user.hit.due_ns.map(|due_ns| due_ns.max(now_ns + wait_ns));
                         self.pause(user, id, wait_ns, true);
                     }
                 }
@@ -58,18 +60,24 @@ impl<'p> Loop<'p> {
                     }
                 }
                 Next::EndStep => self.end_step(user, id),
-                Next::Answer | Next::Finished => return,
+                Next::Answer | Next::Finished | Next::Turn => return,
                 Next::Gone => {
                     user.conns.clear();
+                    self.left(user);
                     return;
                 }
             }
         }
     }
 
-    fn begin_pass(&mut self, user: &mut User) {
+    fn begin_pass(&mut self, user: &mut User, id: u32) {
         if user.stopping {
             user.next = Next::Gone;
+            return;
+        }
+        if let Some(arrivals) = &mut self.arrivals {
+            user.next = Next::Turn;
+            arrivals.wait(id);
             return;
         }
         if self.plan.iterations.is_some_and(|most| user.passes >= most) {
@@ -84,7 +92,8 @@ impl<'p> Loop<'p> {
     }
 
     fn begin_step(&mut self, user: &mut User) {
-        if user.stopping {
+        // a pass that was given to this user is made, also when the load ends in that moment: it was counted as started
+        if user.stopping && user.hit.due_ns.is_none() {
             user.next = Next::Gone;
             return;
         }
@@ -106,8 +115,10 @@ impl<'p> Loop<'p> {
                 Err(text) => {
                     let now_ns = self.now_ns();
                     (user.hit.start_ns, user.hit.asked) = (now_ns, false);
+                    let due_ns = user.hit.due_ns.take();
                     let failure = Failure::new(Outcome::Template, format!("think_time: {text}"));
                     self.record(user, step, now_ns, Some(failure), None);
+                    user.hit.due_ns = due_ns;
                     return;
                 }
             }
@@ -235,6 +246,31 @@ impl<'p> Loop<'p> {
         Ok(((network.latency_ms + jitter_ms).max(0.0) * 1e6).round() as i64)
     }
 
+    /// Gives a pass of the pace back, if the user has one.
+    fn left(&mut self, user: &mut User) {
+        if let Some(arrivals) = self.arrivals.as_mut().filter(|_| std::mem::take(&mut user.has_pass)) {
+            arrivals.passed();
+        }
+    }
+
+    /// Gives the passes that are due to users who are free; when there is something to do again, or None when all were given.
+    pub fn serve(&mut self, users: &mut [User], must_know: bool) -> Option<i64> {
+        loop {
+            let now_ns = self.now_ns();
+            match self.arrivals.as_mut()?.turn(now_ns, must_know) {
+                Turn::Later(at_ns) => return Some(at_ns),
+                Turn::End => return None,
+                Turn::Of(id, due_ns, pick) => {
+                    let user = &mut users[id as usize];
+                    (user.hit.due_ns, user.has_pass, user.has_sent) = (Some(due_ns), true, false);
+                    user.step = pick.unwrap_or(0);
+                    user.next = Next::Step;
+                    self.drive(user, id);
+                }
+            }
+        }
+    }
+
     fn fixed_limits(&self, step: usize) -> crate::plan::Limits {
         self.fixed[step].as_ref().map(|fixed| fixed.limits).unwrap_or_default()
     }
@@ -244,13 +280,16 @@ impl<'p> Loop<'p> {
         if think_s > 0.0 {
             return self.pause(user, id, (think_s * 1e9) as i64, true); // and comes back here
         }
-        if self.picks.is_none() && user.step + 1 < self.plan.steps.len() {
+        if self.plan.weights.is_none() && user.step + 1 < self.plan.steps.len() {
             user.step += 1;
             user.next = Next::Step;
             return;
         }
         user.passes += 1;
         user.next = Next::Pass;
+        if self.arrivals.is_some() {
+            return self.left(user);
+        }
         let (low, high) = self.plan.wait_s;
         if high > 0.0 {
             let wait_s = user.scope.rng.uniform(low, high);

@@ -12,6 +12,8 @@ use crate::request::Outgoing;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Next {
     Pass,
+    /// Waits until a pass is due and given to him.
+    Turn,
     Step,
     /// One attempt: first the throttle, then the request is made, then it goes through the conditioner and out.
     Throttle,
@@ -31,7 +33,8 @@ pub enum Next {
 #[derive(Debug, Default)]
 pub struct Hit {
     pub start_ns: i64,
-    pub due_ns: i64,
+    /// When it should have started; None: when it starts.
+    pub due_ns: Option<i64>,
     pub think_s: f64,
     pub flags: u8,
     /// How many throttles of the step let it pass.
@@ -66,6 +69,8 @@ pub struct User {
     pub step: usize,
     pub passes: u64,
     pub has_sent: bool,
+    /// He makes a pass that a pace gave him.
+    pub has_pass: bool,
     pub stopping: bool,
     pub hit: Hit,
     /// The request of this hit, where it is not its step's prepared one.

@@ -13,6 +13,7 @@ from loadflow.engine.load.network import is_conditioned
 from loadflow.engine.load.retry import RetryRule
 from loadflow.engine.load.throttle import Throttle, throttles_of
 from loadflow.engine.plan.constants import constants_of
+from loadflow.engine.plan.pace import LATE_NS, Pace
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.redact import Redactor
 from loadflow.engine.reliability.classify import TRANSIENT_STATUS
@@ -93,7 +94,9 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
         "shards": shards,
         "steps": steps,
         "weights": [config.get("weight", 1) for config in plan.steps] if plan.mode == "weighted" else None,
-        "pick_seed": f"picks {plan.seed} {shard}",
+        # the passes of a pace are shared out among the loops, so their picks are one order for all of these
+        "pick_seed": f"picks {plan.seed}" if plan.pace else f"picks {plan.seed} {shard}",
+        "pace": _pace(plan.pace),
         "stages": [{"duration_s": stage.duration_s, "users": stage.users, "spawn_rate": stage.spawn_rate} for stage in plan.stages],
         "duration_s": plan.duration_s,
         "iterations": plan.iterations,
@@ -113,6 +116,18 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
         "transient_status": sorted(TRANSIENT_STATUS),
     }
     return NativePlan(json.dumps(whole).encode(), prepared, tls)
+
+
+def _pace(pace: Pace | None) -> dict[str, Any] | None:
+    """When passes are due the core is told while it runs."""
+    if pace is None:
+        return None
+    return {
+        "max_in_flight": pace.max_in_flight,
+        "max_lateness_s": pace.max_lateness_s,
+        "duration_s": pace.duration_s,
+        "late_ns": LATE_NS,
+    }
 
 
 def _sources(plan: Plan, data: Data, shard: int) -> list[dict[str, Any]]:

@@ -11,12 +11,19 @@ import os
 import signal
 import sys
 import threading
-from dataclasses import dataclass, field
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, Any
 
 __all__ = ["main"]
 
+# rows, users, hits in flight, lag in ns, passes started and dropped, how long the load ran in ns
+State = tuple[int, int, int, int, int, int, int | None]
+
+CHUNK = 512  # times of a pace that are computed in one go: a fraction of a millisecond, in which the core may have to wait
 WAIT_S = 0.1  # for an event; a stop by signal is seen after it
 
 
@@ -41,17 +48,25 @@ class _Shard:
 
     job: dict[str, Any]
     core: Any
-    calls: Any = None
-    notes: Any = None
+    calls: Any
+    notes: Any
+    arrivals: Iterator[int]
     thread: threading.Thread | None = None
-    result: tuple[int, int, bool, int, int, int] | BaseException | None = None
-    ended: bool = field(default=False)
+    result: tuple[bool, State] | BaseException | None = None
+    ended: bool = False
 
     def run(self, origin_unix_ns: int, origin_monotonic_ns: int) -> None:
         try:
             self.result = self.core.run(self.job["hits"], origin_unix_ns, origin_monotonic_ns, self.calls)
         except BaseException as error:  # noqa: BLE001  given to the main thread, which raises it
             self.result = error
+
+    def feed(self) -> None:
+        """Tell the core when passes are due, some thousand ahead."""
+        while chunk := array("q", islice(self.arrivals, CHUNK)):
+            if not self.core.feed(chunk.tobytes()):
+                return
+        self.core.feed(b"")
 
 
 class NativeProcess:
@@ -62,33 +77,34 @@ class NativeProcess:
         from loadflow.engine.load.native_calls import Calls
         from loadflow.engine.load.native_plan import compile_plan
         from loadflow.engine.load.notes import Notes
-        from loadflow.engine.load.probe import ProcessProbe
         from loadflow.engine.plan.plan import Plan
         from loadflow.engine.plan.secrets import redactor_of
 
         self._messages = messages
         self._stopped = ""
-        self._probe = ProcessProbe()
         self._shards = []
         for job in jobs:
             plan = Plan.from_json(job["plan"])
             compiled = compile_plan(plan, job["shard"], job["shards"], os.environ)
             notes = Notes(Path(job["names"]), Path(job["samples"]), redactor_of(plan, os.environ))
-            shard = _Shard(job, _native.Core(compiled.json), Calls(compiled, notes, plan), notes)
-            self._shards.append(shard)
+            arrivals = plan.pace.arrivals(job["shard"], job["shards"]) if plan.pace is not None else iter(())
+            self._shards.append(_Shard(job, _native.Core(compiled.json), Calls(compiled, notes, plan), notes, arrivals))
 
     def run(self) -> None:
         """Raises what makes it impossible to go on, e.g. RuntimeError for a full disk."""
         from loadflow.engine.load.messages import Ready
+        from loadflow.engine.load.probe import ProcessProbe
 
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # before the start there is nothing to end
         for shard in self._shards:
+            threading.Thread(target=shard.feed, daemon=True).start()
             self._say(Ready(shard.job["shard"]))
         line = sys.stdin.buffer.readline()
         if not line:
             raise EOFError("the supervisor is gone")
         _, monotonic_ns, unix_ns = line.decode().split()[:3]
         signal.signal(signal.SIGTERM, lambda *_: self._stop("a stop was asked for"))
+        self._probe = ProcessProbe()  # anew as the load starts
         threading.Thread(target=self._watch_lifeline, daemon=True).start()
         for shard in self._shards:
             shard.thread = threading.Thread(target=shard.run, args=(int(unix_ns), int(monotonic_ns)))
@@ -112,8 +128,10 @@ class NativeProcess:
         while running := [shard for shard in self._shards if not shard.ended]:
             for shard in running:
                 match shard.core.next_event(wait_s):
-                    case ("tick", second, rows, users, in_flight, lag_ns):
-                        self._say(Tick(shard.job["shard"], second, rows, self._health(shard, users, in_flight, lag_ns)))
+                    case ("tick", second, state):
+                        rows, *_, started, dropped, ran_ns = state
+                        ran_s = None if ran_ns is None else ran_ns / 1e9
+                        self._say(Tick(shard.job["shard"], second, rows, self._health(shard, state), started, dropped, ran_s))
                     case ("flush", until_ns, rows):
                         self._say(Flush(shard.job["shard"], until_ns, rows))
                     case ("end",):
@@ -131,14 +149,17 @@ class NativeProcess:
         if isinstance(shard.result, BaseException):
             raise shard.result
         assert shard.result is not None
-        rows, ran_ns, stopped, users, in_flight, lag_ns = shard.result
-        health = self._health(shard, users, in_flight, lag_ns)
-        self._say(Done(shard.job["shard"], rows, ran_ns / 1e9, self._stopped if stopped else "", health))
+        stopped, state = shard.result
+        rows, *_, started, dropped, ran_ns = state
+        assert ran_ns is not None
+        why = self._stopped if stopped else ""
+        self._say(Done(shard.job["shard"], rows, ran_ns / 1e9, why, self._health(shard, state), started, dropped))
 
-    def _health(self, shard: _Shard, users: int, in_flight: int, lag_ns: int) -> Any:
+    def _health(self, shard: _Shard, state: State) -> Any:
         """Since the last question. CPU is the threads' mean; memory and files are those of the process, told by its first shard."""
         from dataclasses import replace
 
+        _, users, in_flight, lag_ns, *_ = state
         health = self._probe.health(users, in_flight, lag_ns / 1e6)
         health = replace(health, cpu=round(health.cpu / len(self._shards), 4))
         return health if shard is self._shards[0] else replace(health, rss_bytes=0, open_files=0)
