@@ -24,8 +24,9 @@ from typing import Any
 
 from loadflow.engine.load.build import Asked, build_plan
 from loadflow.engine.load.follow import Follower
-from loadflow.engine.load.launch import Engine, describe_exit
+from loadflow.engine.load.launch import Crew, Engine, describe_exit
 from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
+from loadflow.engine.load.native_fit import choose
 from loadflow.engine.load.telling import Telling
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
@@ -80,20 +81,24 @@ def start_test(
     asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
+    engine, why_not_native = choose(plan, asked.engine)
+    # a loop of Locust needs a process of its own
+    crew = Crew(engine, asked.processes, asked.threads) if engine == "native" else Crew(engine, asked.processes * asked.threads)
     with session.lease(asked.target):
-        run = _new_run(session, plan, asked)
+        run = _new_run(session, plan, asked, crew, why_not_native)
         session.keep(run)
-        return _Load(session, run, plan, asked.processes).run()
+        return _Load(session, run, plan, crew).run()
 
 
 class _Load:
     """One run, from its folder to its summary."""
 
-    def __init__(self, session: Session, run: Run, plan: Plan, shards: int) -> None:
+    def __init__(self, session: Session, run: Run, plan: Plan, crew: Crew) -> None:
         self._observers = tuple(session.observers)
         self._record = run
         self._plan = plan
-        self._shards = shards
+        self._crew = crew
+        self._shards = shards = crew.shards
         self._follower = Follower(run, shards, plan.duration_s, plan.pace)
         self._installed = session.budget
         self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
@@ -118,7 +123,7 @@ class _Load:
             observer.run_started(self._record)
         error: BaseException | None = None
         try:
-            with Engine(self._record, self._plan, self._shards) as engine:
+            with Engine(self._record, self._plan, self._crew) as engine:
                 self._follow(engine)
         except BaseException as raised:
             error = raised
@@ -213,14 +218,14 @@ class _Load:
         if error is not None:
             return EndReason.STOPPED, _words(error)
         assert self._exit is not None
-        bad = [(shard, code) for shard, code in enumerate(self._exit.exit_codes) if code != 0]
+        bad = [(process, code) for process, code in enumerate(self._exit.exit_codes) if code != 0]
         if self._exit.reason == "deadline":
             return EndReason.DEADLINE, "the engine did not end in time and was ended by its supervisor"
         if self._exit.reason == "stopped" or self._stop_reason:
             return EndReason.STOPPED, self._stop_reason or "a stop was asked for"
         if bad:
-            shard, code = bad[0]
-            return EndReason.ENGINE_LOST, f"the engine process {shard} {describe_exit(code)}; see {self._record.log_path(shard)}"
+            process, code = bad[0]
+            return EndReason.ENGINE_LOST, f"the engine process {process} {describe_exit(code)}; see {self._record.log_path(process)}"
         early = next((done.stopped for done in self._done.values() if done.stopped), "")
         if early:
             return EndReason.STOPPED, early
@@ -263,7 +268,7 @@ def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
         ) from None
 
 
-def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
+def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_native: str) -> Run:
     label = asked.label or session.label
     run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
     redactor = redactor_of(plan, session.environment)
@@ -273,7 +278,8 @@ def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
         script=session.name,
         folder=str(folder),
         protocol=plan.protocol,
-        engine="locust",
+        engine=crew.engine,
+        why_not_native=why_not_native,
         target=redactor.text(asked.target),
         users=plan.users,
         planned_s=plan.duration_s,
@@ -284,7 +290,7 @@ def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
     return Run.create(
         folder,
         facts,
-        shards=asked.processes,
+        shards=crew.shards,
         max_failure_rate=asked.max_failure_rate,
         thresholds=asked.thresholds,
         rate_tolerance=asked.rate_tolerance,

@@ -132,6 +132,7 @@ class RunFacts:
     """What was run, where and when; all text is redacted already.
 
     `target` is the host or hosts asked; `plan` is the plan as JSON (`Plan.to_json`); `environment` names versions and machine.
+    `why_not_native` says why the native core did not make the load; "" where it did, or where Locust was asked for.
     """
 
     id: str
@@ -146,6 +147,7 @@ class RunFacts:
     started_unix_s: float
     plan: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    why_not_native: str = ""
 
 
 @dataclass(frozen=True, slots=True)
