@@ -50,6 +50,7 @@ def engines_of(run: Run, plan: Plan, crew: Crew) -> list[dict[str, Any]]:
     jobs = [
         {
             "plan": plan.for_shard(Shard(index, crew.shards)).to_json(),
+            "paths": [path for path in sys.path if path],
             "shard": index,
             "shards": crew.shards,
             "hits": str(run.hits_path(index).resolve()),
