@@ -165,6 +165,7 @@ def test_an_end_without_a_server_is_quick_and_tells_no_secret(tmp_path: Path, ca
     with session() as one, caplog.at_level(logging.DEBUG):
         start_influxdb_sink("http", url=f"http://ann:hunter22@127.0.0.1:{port}/write?db=x&p=hunter22", token="s3cret-t0ken", flush_s=0.2)
         feed_of(one, tmp_path).second({GET_A: ((5.0,), ())})
+        wait_until(lambda: "can't be reached" in caplog.text, "a try")
         assert stop_influxdb_sink() == {"status": "stopped", "points_written": 0, "points_dropped": 2}
     told = caplog.text
     assert f"http://127.0.0.1:{port}/write can't be reached (Connection refused)" in told
