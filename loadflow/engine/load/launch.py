@@ -21,7 +21,7 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.reliability.lineage import STARTER_VARIABLE, own_identity
 from loadflow.errors import RunError
 
-__all__ = ["STOP_GRACE_S", "Crew", "Engine", "describe_exit"]
+__all__ = ["STOP_GRACE_S", "Crew", "Engine", "child_environment", "describe_exit"]
 
 STOP_GRACE_S = 3.0  # from a stop on request, or the parent's death, to KILL: nothing may still send 5 s after it
 START_ALLOWANCE_S = 10.0  # on top of load and drain, before the supervisor calls an engine stuck
@@ -50,6 +50,7 @@ def engines_of(run: Run, plan: Plan, crew: Crew) -> list[dict[str, Any]]:
     jobs = [
         {
             "plan": plan.for_shard(Shard(index, crew.shards)).to_json(),
+            "paths": [path for path in sys.path if path],
             "shard": index,
             "shards": crew.shards,
             "hits": str(run.hits_path(index).resolve()),
@@ -93,7 +94,7 @@ class Engine:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                env=_environment(),
+                env=child_environment(),
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -160,7 +161,7 @@ class Engine:
             self._stdin.flush()
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """The parent's, with the place this package was imported from first on the path: `-P` leaves the folder out.
 
     And who started it, by which `ProcessSupervisor` finds engines that nobody owns any more.

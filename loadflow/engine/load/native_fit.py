@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from typing import Any, Literal
 
 from loadflow.engine.load.http_request import PARTS
@@ -56,7 +56,8 @@ def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
         yield f"user {plan.protocol!r}"
         return
     for one in fields(plan):
-        if one.name not in PLAN_FIELDS and getattr(plan, one.name) != one.default:
+        default = one.default_factory() if one.default_factory is not MISSING else one.default
+        if one.name not in PLAN_FIELDS and getattr(plan, one.name) != default:
             yield one.name
     if _holds_halves(plan.steps) or _holds_halves(plan.variables):
         yield "text with half a surrogate pair"

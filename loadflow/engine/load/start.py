@@ -33,6 +33,7 @@ from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.run import Run, SnapshotLog
 from loadflow.engine.records.summary import RunFacts
+from loadflow.engine.records.threshold_watch import ThresholdWatch
 from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
 from loadflow.engine.reports.html import write_html_report
 from loadflow.engine.session import Session, current_session
@@ -105,8 +106,11 @@ class _Load:
         self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
         if self._budget is not None:
             self._follower.on_rows = self._budget.rows
+        self._thresholds = ThresholdWatch(run.thresholds)
         self._snapshots = SnapshotLog(run)
-        self._telling = Telling([self._snapshots.append, *(partial(observer.snapshot, run) for observer in self._observers)])
+        self._telling = Telling(
+            [self._snapshots.append, self._thresholds.add, *(partial(observer.snapshot, run) for observer in self._observers)]
+        )
         self._ready: set[int] = set()
         self._done: dict[int, Done] = {}
         self._failed = ""
@@ -114,6 +118,7 @@ class _Load:
         self._origin_ns: int | None = None
         self._stop_reason = ""
         self._trip = ""
+        self._breach = ""
 
     def run(self) -> dict[str, Any]:
         for observer in self._observers:
@@ -142,6 +147,9 @@ class _Load:
             if self._origin_ns is None and time.monotonic() - started > START_LIMIT_S:
                 raise RunError(f"the engine was not ready within {START_LIMIT_S:.0f} s; see {self._record.log_path(0)}")
             self._hold_to_budget(engine)
+            if self._thresholds.breach and not self._breach:
+                self._breach = self._thresholds.breach
+                engine.stop()
             if not self._stop_reason:
                 self._stop_reason = next((reason for observer in self._observers if (reason := observer.stop_requested())), "")
                 if self._stop_reason:
@@ -201,6 +209,8 @@ class _Load:
     def _how(self, error: BaseException | None) -> tuple[EndReason, str]:
         if self._trip:
             return EndReason.BUDGET, self._trip
+        if self._breach and error is None and not self._failed:
+            return EndReason.THRESHOLD, f"ended early by a threshold: {self._breach}"
         if isinstance(error, TimeoutError | CancelledError):  # ours, or a task's timeout_seconds: Prefect raises the latter inside
             return EndReason.DEADLINE, str(error) or "the command's timeout_seconds passed"
         if self._failed:
@@ -276,10 +286,17 @@ def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_nat
         users=plan.users,
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
-        plan=redactor.value(plan.to_json()),
+        plan=redactor.value(replace(plan, material={}).to_json()),
         environment=_environment(),
     )
-    return Run.create(folder, facts, shards=crew.shards, max_failure_rate=asked.max_failure_rate, rate_tolerance=asked.rate_tolerance)
+    return Run.create(
+        folder,
+        facts,
+        shards=crew.shards,
+        max_failure_rate=asked.max_failure_rate,
+        thresholds=asked.thresholds,
+        rate_tolerance=asked.rate_tolerance,
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -36,6 +36,8 @@ def _run(job: dict[str, Any], messages: Any) -> None:
     from loadflow.engine.load.generate import Generator
     from loadflow.engine.plan.plan import Plan
 
+    # user types and stubs of one's own are found where the parent found them, behind everything else
+    sys.path += [path for path in job["paths"] if path not in sys.path]
     paths = {name: Path(job[name]) for name in ("hits", "names", "samples")}
     generator = Generator(Plan.from_json(job["plan"]), job["shard"], job["shards"], paths, messages)
     generator.run()

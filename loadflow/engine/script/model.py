@@ -16,6 +16,7 @@ from loadflow.engine.script.rate import Rate, rate_faults
 from loadflow.engine.script.scenario import Mode, plain_steps, tasks_model
 from loadflow.engine.script.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.script.step import SettledSpan
+from loadflow.engine.script.threshold import Thresholds
 from loadflow.engine.script.user_types import known_user_types, user_type_of
 
 __all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi"]
@@ -145,6 +146,7 @@ class StartTest(Part):
     drain_time: Settled[Seconds] = 5.0
     seed: Settled[Int] | None = None
     max_failure_rate: Settled[Share] = 0.0
+    thresholds: Thresholds = Field(default=[])
     iterations: Settled[Count] | None = None
     rate: Rate | None = None
     max_in_flight: Settled[Count] | None = None
