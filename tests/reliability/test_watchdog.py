@@ -288,7 +288,112 @@ def test_a_load_that_is_cut_off_is_ended_and_its_run_comes_back(target: Target, 
 
     def look() -> None:
         wait_for("load", lambda: target.counts().get("/ok", 0) > 0, 50)
-        engines.extend(one for one in psutil.Process().children(recursive=True) if "loadflow.engine.load.worker" in one.cmdline())
+        engines.extend(one for one in psutil.Process().children(recursive=True) if one.cmdline()[-1].endswith("worker"))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    with pytest.raises(WatchdogTimeout):
+        with_watchdog(subprocess.run, [sys.executable, "-c", code, str(tmp_path)], timeout_seconds=3)
+    watcher.join()
+    own = [one for one in seen if one.pid != os.getpid()]
+    assert len(own) >= 3
+    wait_for("the end of all", lambda: not [one for one in own if one.is_running() and one.ppid() != os.getpid()], 10)
+    left = int((tmp_path / "left").read_text())
+    assert not psutil.pid_exists(left)
+
+
+def test_on_timeout_is_called_once_when_the_work_is_over(tmp_path: Path) -> None:
+    def call() -> None:
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
+
+    calls: list[bool] = []
+    with pytest.raises(WatchdogTimeout):
+        with_watchdog(call, timeout_seconds=0.5, on_timeout=lambda: calls.append(psutil.pid_exists(int((tmp_path / "pid").read_text()))))
+    assert calls == [False]
+    assert with_watchdog(lambda: 1, timeout_seconds=60, on_timeout=lambda: calls.append(True)) == 1
+    assert calls == [False]
+
+
+def test_an_error_of_on_timeout_is_told() -> None:
+    with pytest.raises(WatchdogTimeout, match="and on_timeout failed: KeyError: 'x'") as caught:
+        with_watchdog(sleep, timeout_seconds=0.3, on_timeout=raising(KeyError("x")))
+    assert isinstance(caught.value.__cause__, KeyError)
+
+
+def test_ctrl_c_in_the_parent_ends_the_work(tmp_path: Path) -> None:
+    def call() -> None:
+        (tmp_path / "pid").write_text(str(os.getpid()))
+        time.sleep(60)
+
+    def press() -> None:
+        wait_for("the child", lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text(), 30)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    presser = threading.Thread(target=press)
+    presser.start()
+    with pytest.raises(KeyboardInterrupt):
+        with_watchdog(call, timeout_seconds=50)
+    presser.join()
+    assert not psutil.pid_exists(int((tmp_path / "pid").read_text()))
+
+
+def test_it_works_in_threads_side_by_side() -> None:
+    found: dict[int, int] = {}
+
+    def run(number: int) -> None:
+        found[number] = with_watchdog(lambda: number * 2, timeout_seconds=60)
+
+    threads = [threading.Thread(target=run, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == {number: number * 2 for number in range(8)}
+
+
+@pytest.mark.parametrize("wrong", [0, -1, float("nan"), float("inf")])
+def test_a_time_that_makes_no_sense_is_refused(wrong: float) -> None:
+    with pytest.raises(ValueError, match="timeout_seconds"):
+        with_watchdog(pytest.fail, "called", timeout_seconds=wrong)
+
+
+# -- sessions
+
+
+def asked(target: Target, **more: Any) -> dict[str, Any]:
+    tasks = [{"method": "get", "request_url": f"{target.url}/ok"}]
+    return {"user_detail_dict": {"user": "fast_http_user"}, "user_count": 2, "spawn_rate": 100, "test_time": 60, "tasks": tasks, **more}
+
+
+def test_runs_come_back_to_the_parents_session(target: Target, session: Session) -> None:
+    target.reset()
+    start_test(**asked(target, iterations=1))
+
+    def work() -> Any:
+        clear_records()
+        results = execute_action([["LD_start_test", asked(target, iterations=3)], ["LD_summary"]])
+        results.raise_for_failure()
+        start_test(**asked(target, iterations=4))
+        return results.results[1].value["totals"]["requests"]
+
+    assert with_watchdog(work, timeout_seconds=60) == 6
+    assert [run.totals().hits for run in session.all_runs] == [2, 6, 8]
+    assert [run.totals().hits for run in session.runs] == [6, 8]
+    assert {run.summary().verdict.kind for run in session.runs} == {"passed"}
+
+
+def test_a_load_that_is_cut_off_is_ended_and_its_run_comes_back(target: Target, session: Session) -> None:
+    target.reset()
+    engines: list[psutil.Process] = []
+
+    def look() -> None:
+        wait_for("load", lambda: target.counts().get("/ok", 0) > 0, 50)
+        engines.extend(
+            one
+            for one in psutil.Process().children(recursive=True)
+            if any(part.startswith("loadflow.engine.load") and part.endswith("worker") for part in one.cmdline())
+        )
 
     watcher = threading.Thread(target=look)
     watcher.start()
