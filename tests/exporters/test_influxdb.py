@@ -94,7 +94,13 @@ def test_any_text_is_one_tag_and_comes_back(influx: InfluxDB1, transport: str, t
             start_influxdb_sink("http", url=f"{influx.url}/write?db=load", measurement=measurement)
         feed_of(one, tmp_path).second({SeriesName(name, name): ((), (5.0,)) for name in NASTY}, error=NASTY[0] + NASTY[1] + "\\")
         assert stop_influxdb_sink()["points_dropped"] == 0
-    found = wait_until(lambda: influx.query(f'SELECT "request_type", "name", "error" FROM {measurement}'), "the points are there")
+    found: list[dict[str, Any]] = []
+
+    def arrived() -> bool:
+        found[:] = influx.query(f'SELECT "request_type", "name", "error" FROM {measurement}')
+        return len(found) == len(NASTY)
+
+    wait_until(arrived, "all points are there")
     assert sorted((row["request_type"], row["name"]) for row in found) == sorted(zip(READ, READ, strict=True))
     assert {row["error"] for row in found} == {NASTY[0] + NASTY[1] + "\\"}
 
@@ -159,6 +165,7 @@ def test_an_end_without_a_server_is_quick_and_tells_no_secret(tmp_path: Path, ca
     with session() as one, caplog.at_level(logging.DEBUG):
         start_influxdb_sink("http", url=f"http://ann:hunter22@127.0.0.1:{port}/write?db=x&p=hunter22", token="s3cret-t0ken", flush_s=0.2)
         feed_of(one, tmp_path).second({GET_A: ((5.0,), ())})
+        wait_until(lambda: "can't be reached" in caplog.text, "a try")
         assert stop_influxdb_sink() == {"status": "stopped", "points_written": 0, "points_dropped": 2}
     told = caplog.text
     assert f"http://127.0.0.1:{port}/write can't be reached (Connection refused)" in told
