@@ -209,7 +209,8 @@ class Stage:
         return False
 
     def engine(self) -> psutil.Process:
-        return self.processes("loadflow.engine.load.worker")[0]
+        """Whoever makes the load: Locust or the native core."""
+        return [*self.processes("loadflow.engine.load.worker"), *self.processes("loadflow.engine.load.native_worker")][0]
 
     def supervisor(self) -> psutil.Process:
         return self.processes("loadflow.engine.load.supervisor")[0]
