@@ -30,7 +30,6 @@ __all__ = ["GRPC", "GrpcClient"]
 
 grpc_gevent.init_gevent()
 
-FROM_PEER = "Error received from peer"  # gRPC's core says so of a status that came over the wire
 SPARE_THREADS = 32  # of gevent's pool, for names, files, and the lifeline of the engine
 
 
@@ -149,7 +148,6 @@ def _reply(request: GrpcRequest, call: Any, raw: list[bytes], *, enough: bool = 
         request.rpc,
         messages,
         metadata,
-        by_peer=code == 0 or FROM_PEER in (call.debug_error_string() or ""),
         sent_bytes=sum(map(len, request.messages)),
         received_bytes=sum(map(len, raw)),
     )
