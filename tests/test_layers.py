@@ -14,6 +14,7 @@ ROOT = Path(loadflow.__file__).parent
 ENGINE_PROCESS = {
     "engine.load.worker",
     "engine.load.generate",
+    "engine.load.arrivals",
     "engine.load.user",
     "engine.load.fence",
     "engine.load.step",

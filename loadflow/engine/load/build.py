@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from loadflow.engine.load.checks import compile_checks
+from loadflow.engine.load.pacing import pace_of, users_of
 from loadflow.engine.load.protocol import HitFailure, PreparedStep
 from loadflow.engine.load.rules import hosted, refuse_hosts, secrets_in, with_headers
 from loadflow.engine.plan.plan import Plan
@@ -47,6 +48,7 @@ class Asked:
     label: str
     processes: int
     max_failure_rate: float
+    rate_tolerance: float
 
 
 def build_plan(
@@ -77,6 +79,7 @@ def build_plan(
         faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
         raise CommandError(mistakes_of(faults, settled, ROOT)) from None
     sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed) for one in test.csv_sources}
+    pace = pace_of(test, ROOT, test_time_given="test_time" in arguments, cap_per_s=rules.max_rate_per_s)
     user_type = user_type_of(test.user_detail_dict.user)
     assert user_type is not None
     mode, written = test.steps()
@@ -88,8 +91,9 @@ def build_plan(
         speaker=user_type.protocol,
         mode=mode,
         steps=steps,
-        stages=_stages(test),
-        duration_s=_duration_s(test, "test_time" in arguments),
+        stages=_stages(test) if pace is None else (Stage(pace.duration_s, users_of(test, pace), float(users_of(test, pace))),),
+        duration_s=_duration_s(test, "test_time" in arguments) if pace is None else pace.duration_s,
+        pace=pace,
         variables=variables,
         sources=tuple(sources.values()),
         host=test.target,
@@ -108,7 +112,8 @@ def build_plan(
     plan = _with_material(plan, user_type, compiler)
     places = [step.place for step in _compile_once(plan, user_type, compiler)]
     refuse_hosts(places, plan.allowed_hosts)
-    return Asked(plan, ", ".join(dict.fromkeys(map(_origin, places))), test.label or "", test.processes, test.max_failure_rate)
+    target = ", ".join(dict.fromkeys(map(_origin, places)))
+    return Asked(plan, target, test.label or "", test.processes, test.max_failure_rate, test.rate_tolerance)
 
 
 def _origin(place: str) -> str:

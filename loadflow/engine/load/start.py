@@ -74,8 +74,7 @@ def start_test(
         "shape_config": shape_config,
         **settings,
     }
-    if load_shape is not None and test_time == 60:
-        del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
+    _forget_defaults(arguments)
     session = current_session()
     asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
@@ -94,7 +93,7 @@ class _Load:
         self._record = run
         self._plan = plan
         self._shards = shards
-        self._follower = Follower(run, shards, plan.duration_s)
+        self._follower = Follower(run, shards, plan.duration_s, plan.pace)
         self._installed = session.budget
         self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
         if self._budget is not None:
@@ -229,6 +228,17 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def _forget_defaults(arguments: dict[str, Any]) -> None:
+    """The defaults are for plain loads: a shape has a length of its own, a rate also its users."""
+    rate = arguments.get("rate")
+    if (arguments["load_shape"] is not None or isinstance(rate, Mapping)) and arguments["test_time"] == 60:
+        del arguments["test_time"]
+    if rate is not None:
+        for key, default in (("user_count", 50), ("spawn_rate", 10)):
+            if arguments[key] == default:
+                del arguments[key]
+
+
 def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
     """Locust starts its web UI in the background, where a taken port is a line in a log and nothing more."""
     if web_ui is None:
@@ -261,7 +271,7 @@ def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
         plan=redactor.value(replace(plan, material={}).to_json()),
         environment=_environment(),
     )
-    return Run.create(folder, facts, shards=asked.processes, max_failure_rate=asked.max_failure_rate)
+    return Run.create(folder, facts, shards=asked.processes, max_failure_rate=asked.max_failure_rate, rate_tolerance=asked.rate_tolerance)
 
 
 def _environment() -> dict[str, str]:

@@ -12,6 +12,7 @@ from pydantic_core import CoreSchema, core_schema
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Text
 from loadflow.engine.script.placeholders import has_placeholder
+from loadflow.engine.script.rate import Rate, rate_faults
 from loadflow.engine.script.scenario import Mode, plain_steps, tasks_model
 from loadflow.engine.script.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.script.step import SettledSpan
@@ -140,6 +141,10 @@ class StartTest(Part):
     seed: Settled[Int] | None = None
     max_failure_rate: Settled[Share] = 0.0
     iterations: Settled[Count] | None = None
+    rate: Rate | None = None
+    max_in_flight: Settled[Count] | None = None
+    max_lateness: Settled[Seconds] | None = None
+    rate_tolerance: Settled[Share] = 0.01
     label: Text | None = None
     redact: list[Name] = Field(default=[])
     max_body_bytes: Settled[Count] = 16 * 1024 * 1024
@@ -147,6 +152,7 @@ class StartTest(Part):
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
         yield from _shape_faults(raw)
+        yield from rate_faults(raw)
         yield from _step_faults(raw, cls.hosted)
         yield from _repeated_sources(raw)
         if raw.get("iterations") is not None and raw.get("load_shape") is not None:
