@@ -16,7 +16,6 @@ ENGINE_PROCESS = {
     "engine.load.generate",
     "engine.load.arrivals",
     "engine.load.user",
-    "engine.load.fence",
     "engine.load.step",
     "engine.load.fast_http",
     "engine.load.classic_http",

@@ -10,12 +10,15 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from loadflow.engine.load.checks import compile_checks
+from loadflow.engine.load.native_fit import EngineName
 from loadflow.engine.load.pacing import pace_of, users_of
 from loadflow.engine.load.protocol import HitFailure, PreparedStep
 from loadflow.engine.load.rules import hosted, refuse_hosts, secrets_in, with_headers
+from loadflow.engine.load.threshold_rules import limits_failures, thresholds_for
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
 from loadflow.engine.plan.target import TargetRules
+from loadflow.engine.records.threshold import Threshold
 from loadflow.engine.resolve.data import CsvSource, load_rows
 from loadflow.engine.resolve.static import missing_in, tokens_in
 from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
@@ -47,8 +50,11 @@ class Asked:
     target: str  # whom it asks, as far as that is known now
     label: str
     processes: int
+    threads: int
+    engine: EngineName
     max_failure_rate: float
     rate_tolerance: float
+    thresholds: tuple[Threshold, ...] = ()
 
 
 def build_plan(
@@ -110,10 +116,23 @@ def build_plan(
     )
     compiler = _compiler(plan, env)
     plan = _with_material(plan, user_type, compiler)
-    places = [step.place for step in _compile_once(plan, user_type, compiler)]
+    prepared = _compile_once(plan, user_type, compiler)
+    places = [step.place for step in prepared]
     refuse_hosts(places, plan.allowed_hosts)
-    target = ", ".join(dict.fromkeys(map(_origin, places)))
-    return Asked(plan, target, test.label or "", test.processes, test.max_failure_rate, test.rate_tolerance)
+    thresholds = thresholds_for(test, plan, prepared)
+    # a script that says itself how many may fail does not mean the default besides
+    own_limit = "max_failure_rate" not in test.model_fields_set and any(map(limits_failures, thresholds))
+    return Asked(
+        plan=plan,
+        target=", ".join(dict.fromkeys(map(_origin, places))),
+        label=test.label or "",
+        processes=test.processes,
+        threads=test.threads,
+        engine=test.user_detail_dict.engine,
+        max_failure_rate=1.0 if own_limit else test.max_failure_rate,
+        rate_tolerance=test.rate_tolerance,
+        thresholds=thresholds,
+    )
 
 
 def _origin(place: str) -> str:
