@@ -66,8 +66,11 @@ DRAINING = threading.Event()
 
 
 def _obey(word: str, context: Any, gate: Gate) -> None:
-    """ "fail NOT_FOUND text": that status. "wait 0.2": seconds. "never": until the client
-    gives up. "together 20": until so many such calls have come. "drain": until the server drains. All else: nothing."""
+    """Do as an item is called.
+
+    "fail NOT_FOUND text": end with that status. "wait 0.2": seconds. "never": until the client gives up. "together 20": until so
+    many such calls have come. "drain": until the server drains. All else: nothing.
+    """
     order, _, rest = word.partition(" ")
     if order == "fail":
         code, _, details = rest.partition(" ")

@@ -44,7 +44,8 @@ OUTCOMES: tuple[tuple[str, str, Outcome], ...] = (
 
 
 def outcome_of_status(status: str, details: str) -> Outcome:
-    """
+    """Which kind of failure it is.
+
     >>> outcome_of_status("UNAVAILABLE", "failed to connect to all addresses"), outcome_of_status("UNAVAILABLE", "overloaded")
     (<Outcome.CONNECT: 5>, <Outcome.STATUS: 1>)
     """
