@@ -18,12 +18,13 @@ from loadflow.engine.execute import load_script
 from loadflow.engine.script.assertion import ASSERTIONS
 from loadflow.engine.script.condition import OPERATORS
 from loadflow.engine.script.document import PolicyElement
+from loadflow.engine.script.grpc_step import GrpcStep
 from loadflow.engine.script.http_step import HttpStep
 from loadflow.engine.script.model import CsvSource, StartTest
 from loadflow.engine.script.part import Part
 from loadflow.engine.script.rate import MODES, RateStage
 from loadflow.engine.script.shape import SHAPES
-from loadflow.engine.script.step import Retry
+from loadflow.engine.script.step import Retry, StepBase
 from loadflow.engine.session import Session
 from loadflow.engine.verdict import EXIT_CODES
 from tests.builders import build_run
@@ -100,6 +101,12 @@ def test_the_readme_names_every_command_and_exit_code() -> None:
 def test_the_page_of_the_script_names_every_key(part: type[Part]) -> None:
     text = (ROOT / "docs/script.md").read_text(encoding="utf-8")
     assert [key for key in part.keys() if f"`{key}`" not in text and f'"{key}"' not in text] == []  # noqa: SIM118  no mapping
+
+
+def test_the_page_of_the_protocols_names_every_key_of_a_grpc_step() -> None:
+    text = (ROOT / "docs/protocols.md").read_text(encoding="utf-8")
+    own = [key for key in GrpcStep.keys() if key not in StepBase.keys()]  # noqa: SIM118  no mapping
+    assert [key for key in own if f"`{key}`" not in text] == []
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -129,7 +129,7 @@ WRONG: list[tuple[str, Any, list[str]]] = [
         ],
     ),
     ("a load test by position without tasks", [["LD_start_test", [{"user": "x"}]]], [
-        "actions[0].arguments[0].user: 'x' is no user type; allowed: fast_http_user, http_user",
+        "actions[0].arguments[0].user: 'x' is no user type; allowed: fast_http_user, http_user, grpc_user",
         "actions[0].tasks: is missing",
     ]),
     ("a value that is no JSON", [["print", [{1, 2}]]], ["[0][1][0]: set is no JSON value; "
