@@ -20,6 +20,8 @@ ENGINE_PROCESS = {
     "engine.load.step",
     "engine.load.fast_http",
     "engine.load.classic_http",
+    "engine.load.mqtt",
+    "engine.load.mqtt_wire",
 }
 LAYERS = ["engine", "tasks", "flows", "cli"]  # each may import those before it
 
