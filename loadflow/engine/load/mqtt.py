@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
 import ssl
 from collections import deque
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import gevent
@@ -16,9 +17,9 @@ from paho.mqtt import MQTTException
 
 from loadflow.engine.load.checks import MISSING, value_at
 from loadflow.engine.load.mqtt_delivery import PROPERTY, Deliveries
-from loadflow.engine.load.mqtt_request import Broker, Link, MqttRequest, MqttStep
+from loadflow.engine.load.mqtt_request import Broker, Link, MqttRequest, MqttStep, Trust
 from loadflow.engine.load.mqtt_wire import Connection
-from loadflow.engine.load.protocol import HitFailure, UserContext, UserProtocol
+from loadflow.engine.load.protocol import HitFailure, UserContext, UserProtocol, Watch
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.template import text_of
@@ -28,18 +29,43 @@ __all__ = ["MQTT", "MqttClient", "MqttReply"]
 MOST_WAITING = 1_000  # messages that came and that no step has asked for yet
 SWEEP_S = 0.25
 PLAIN_LINK = Link("3.1.1", None, None, None, "", 60, True, None, None)
-
-# One table per plan, for the publishers and subscribers of this process; it goes when the last of its users has.
-_tables: dict[int, tuple[Plan, Deliveries]] = {}
+TLS_LINK = replace(PLAIN_LINK, trust=Trust(True, None))
 
 
-def _join(plan: Plan) -> Deliveries:
-    held = _tables.get(id(plan))
-    if held is None:
-        deliveries = Deliveries()
-        held = _tables[id(plan)] = (plan, deliveries)
-    held[1].users += 1
-    return held[1]
+@dataclass(slots=True)
+class _Shared:
+    """What the users of one plan share in this process; it goes when the last of them has."""
+
+    plan: Plan  # held, so that no other plan gets its id
+    deliveries: Deliveries = field(default_factory=Deliveries)
+    users: int = 0
+    sweeper: Any = None
+
+    def sweep(self, watch: Watch) -> None:
+        """One greenlet for all users gives up what is due."""
+        if self.sweeper is None:
+            self.sweeper = gevent.spawn(self._sweep, watch)
+
+    def leave(self) -> None:
+        self.users -= 1
+        if not self.users:
+            del _shared[id(self.plan)]
+            if self.sweeper is not None:
+                self.sweeper.kill(block=False)
+
+    def _sweep(self, watch: Watch) -> None:
+        while True:
+            gevent.sleep(SWEEP_S)
+            self.deliveries.sweep(watch.now_ns())
+
+
+_shared: dict[int, _Shared] = {}
+
+
+def _join(plan: Plan) -> _Shared:
+    shared = _shared.setdefault(id(plan), _Shared(plan))
+    shared.users += 1
+    return shared
 
 
 class MqttReply:
@@ -114,8 +140,10 @@ class MqttClient:
         self._subscriptions: dict[Broker, dict[str, MqttRequest]] = {}
         self._inboxes: dict[Broker, _Inbox] = {}
         self._keeps = any(step["method"] == "receive" for step in user.plan.steps)
-        self._deliveries = _join(user.plan)
-        self._sweeper: Any = None
+        self._shared = _join(user.plan)
+        self._deliveries = self._shared.deliveries
+        # the same for all connections of the user; not over 23 characters, which every broker must take (3.1.1 section 3.1.3.1)
+        self._client_id = f"loadflow-{os.urandom(6).hex()}"
 
     def perform(self, request: MqttRequest) -> MqttReply:
         """Raises HitFailure; socket errors pass through for the protocol's table."""
@@ -133,12 +161,8 @@ class MqttClient:
         for connection in self._connections.values():
             connection.disconnect()
         self._connections.clear()
-        if self._sweeper is not None:
-            self._sweeper.kill(block=False)
-        self._deliveries.forget(lambda watch: watch is self._user.watch)
-        self._deliveries.users -= 1
-        if not self._deliveries.users:
-            _tables.pop(id(self._user.plan), None)
+        self._deliveries.forget(self._user.watch)
+        self._shared.leave()
 
     def _connect(self, request: MqttRequest) -> MqttReply:
         """Always a new connection: one that is open is ended first, and a clean start forgets its subscriptions."""
@@ -175,8 +199,8 @@ class MqttClient:
             own = message.properties.get("user") or {}
             pairs = [*(own.items() if isinstance(own, Mapping) else own), (PROPERTY, token)]
             message = replace(message, properties={**message.properties, "user": pairs})
-        if self._sweeper is None and tracked.required:
-            self._sweeper = gevent.spawn(self._sweep)
+        if tracked.required:
+            self._shared.sweep(self._user.watch)
         self._deliveries.sent(tracked, token, self._user.watch)
         try:
             connection.publish(message)
@@ -225,9 +249,9 @@ class MqttClient:
         broker = request.broker
         if request.link is not None:
             self._links[broker] = (request.link, request.properties if request.method == "connect" else {})
-        link, properties = self._links.get(broker) or (PLAIN_LINK, {})
-        if link.trust is None and broker.tls:
-            raise HitFailure(Outcome.TEMPLATE, "a broker with the scheme mqtts needs tls, and the step says false")
+        link, properties = self._links.get(broker) or (TLS_LINK if broker.tls else PLAIN_LINK, {})
+        if not link.client_id:
+            link = replace(link, client_id=self._client_id)
         connection = Connection(
             broker,
             link,
@@ -237,10 +261,13 @@ class MqttClient:
             self._user.plan.max_body_bytes,
         )
         connection.open(request.timeout_s)
-        self._connections[broker] = connection
-        if not connection.session_present:
-            for one in self._subscriptions.get(broker, {}).values():
+        try:
+            for one in () if connection.session_present else self._subscriptions.get(broker, {}).values():
                 connection.subscribe(one)
+        except BaseException:
+            connection.drop()  # else later steps would wait for messages that nobody sends them
+            raise
+        self._connections[broker] = connection
         return connection
 
     def _inbox(self, broker: Broker) -> _Inbox:
@@ -272,11 +299,6 @@ class MqttClient:
         watch = self._user.watch
         now_ns = watch.now_ns()
         watch.observed("MQTT", "connection", now_ns, now_ns, 0, how)
-
-    def _sweep(self) -> None:
-        while True:
-            gevent.sleep(SWEEP_S)
-            self._deliveries.sweep(self._user.watch.now_ns())
 
 
 def _user_properties(message: paho.MQTTMessage | None) -> list[tuple[str, str]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from loadflow.engine.load.mqtt_request import Tracked
@@ -37,7 +36,6 @@ class Deliveries:
     """One plan's table, shared by its users in one process. Times are those of `Watch.now_ns`."""
 
     def __init__(self, most: int = MOST_UNDER_WAY) -> None:
-        self.users = 0  # who share it
         self.paths: dict[str, None] = {}  # where tokens may lie in a JSON payload
         self._most = most
         self._under_way: dict[Key, _UnderWay] = {}
@@ -88,9 +86,9 @@ class Deliveries:
                     del self._under_way[entry.key]
                     self._give_up(entry, now_ns)
 
-    def forget(self, is_gone: Callable[[Watch], bool]) -> None:
-        """The publishers that are gone can't be told of anything any more."""
-        for key in [key for key, entry in self._under_way.items() if is_gone(entry.publisher)]:
+    def forget(self, publisher: Watch) -> None:
+        """One that is gone can't be told of anything any more."""
+        for key in [key for key, entry in self._under_way.items() if entry.publisher is publisher]:
             del self._under_way[key]
 
     def _give_up(self, entry: _UnderWay, now_ns: int) -> None:

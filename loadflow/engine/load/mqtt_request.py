@@ -241,7 +241,9 @@ def _link(values: Mapping[str, Any], broker: Broker) -> Link:
     )
     if link.password is not None and link.username is None and link.version != "5":
         raise HitFailure(Outcome.TEMPLATE, "a password without a username came with MQTT 5")
-    if not link.clean_start and not link.client_id and link.version != "5":
+    if link.trust is None and broker.tls:
+        raise HitFailure(Outcome.TEMPLATE, "the scheme mqtts asks for TLS, and tls says false")
+    if not link.clean_start and not link.client_id:
         raise HitFailure(Outcome.TEMPLATE, "clean_start false needs a client_id: it names the session that goes on")
     return link
 

@@ -228,7 +228,7 @@ class Connection:
     def _flush(self) -> None:
         """Until all is written that paho holds. Raises HitFailure where the connection ends meanwhile."""
         wire = self._wire
-        while wire.want_write() and wire.socket() is not None:
+        while wire.want_write() and wire.socket() is not None and self._watchers:
             try:
                 gevent.socket.wait(self._watchers[1])
             except OSError:  # closed by the reader
