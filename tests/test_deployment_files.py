@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 import yaml
-from loadflow.engine.exporters import prometheus
 from prefect.client.schemas.actions import WorkPoolCreate
 
 from loadflow.cli import COMMANDS
+from loadflow.engine.exporters import prometheus
 
 FOLDER = Path(__file__).resolve().parents[1] / "deployments"
 POOLS = ("process", "docker", "kubernetes")
