@@ -19,6 +19,8 @@ ENGINE_PROCESS = {
     "engine.load.step",
     "engine.load.fast_http",
     "engine.load.classic_http",
+    "engine.load.mqtt",
+    "engine.load.mqtt_wire",
     "engine.load.grpc_client",
 }
 LAYERS = ["engine", "tasks", "flows", "cli"]  # each may import those before it
