@@ -18,6 +18,8 @@ ENGINE_PROCESS = {
     "engine.load.step",
     "engine.load.fast_http",
     "engine.load.classic_http",
+    "engine.load.connecting",
+    "engine.load.socket_client",
 }
 LAYERS = ["engine", "tasks", "flows", "cli"]  # each may import those before it
 
