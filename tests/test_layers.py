@@ -20,6 +20,8 @@ ENGINE_PROCESS = {
     "engine.load.classic_http",
     "engine.load.connecting",
     "engine.load.socket_client",
+    "engine.load.websocket_client",
+    "engine.load.websocket_connection",
 }
 LAYERS = ["engine", "tasks", "flows", "cli"]  # each may import those before it
 

@@ -10,8 +10,11 @@ from hypothesis import strategies as st
 
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.script.document import ActionPolicy, parse_script, read_script
+from loadflow.engine.script.user_types import BUILT_IN
 from loadflow.errors import ScriptError
 from tests.script.table import COMMANDS, load_test
+
+USERS = ", ".join(one.name for one in BUILT_IN)
 
 
 def mistakes(document: object, **options: Any) -> list[str]:
@@ -129,7 +132,7 @@ WRONG: list[tuple[str, Any, list[str]]] = [
         ],
     ),
     ("a load test by position without tasks", [["LD_start_test", [{"user": "x"}]]], [
-        "actions[0].arguments[0].user: 'x' is no user type; allowed: fast_http_user, http_user",
+        f"actions[0].arguments[0].user: 'x' is no user type; allowed: {USERS}",
         "actions[0].tasks: is missing",
     ]),
     ("a value that is no JSON", [["print", [{1, 2}]]], ["[0][1][0]: set is no JSON value; "

@@ -28,7 +28,18 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiled, Compiler, known_text, text_of
 
-__all__ = ["DEFAULT_TIMEOUT_S", "HttpRequest", "HttpStep", "field_bytes", "head_of", "place_of"]
+__all__ = [
+    "DEFAULT_TIMEOUT_S",
+    "FIELD_NAME",
+    "FIELD_VALUE",
+    "HttpRequest",
+    "HttpStep",
+    "authorization",
+    "decoded",
+    "field_bytes",
+    "head_of",
+    "place_of",
+]
 
 DEFAULT_TIMEOUT_S = 60.0
 # RFC 3986: what may stand in a path and query as it is; `%` because it is taken as already encoded
@@ -115,7 +126,7 @@ class HttpStep:
         url = _absolute(text_of(_filled(self._url, scope)), self._base)
         scheme, host, port, target = place_of(url, values.get("params"), Outcome.TEMPLATE)
         body, content_type = _body(values)
-        headers, own_cookies = _headers(values, content_type, _authorization(values.get("auth"), url))
+        headers, own_cookies = _headers(values, content_type, authorization(values.get("auth"), url))
         timeout = values.get("timeout")
         connect_s, total_s = timeout if isinstance(timeout, list) else (timeout, timeout)
         total_s = _seconds(total_s, DEFAULT_TIMEOUT_S)
@@ -225,7 +236,7 @@ def _body(values: Mapping[str, Any]) -> tuple[bytes, str]:
             field.make_multipart()
         return encode_multipart_formdata([*fields, *_uploads(values["files"])])
     if "data_base64" in values:
-        return _decoded(values["data_base64"]), ""
+        return decoded(values["data_base64"]), ""
     data = values.get("data")
     if isinstance(data, str):
         return data.encode(), ""
@@ -234,7 +245,7 @@ def _body(values: Mapping[str, Any]) -> tuple[bytes, str]:
     return b"", ""
 
 
-def _decoded(text: Any) -> bytes:
+def decoded(text: Any) -> bytes:
     try:
         return base64.b64decode(text_of(text), validate=True)
     except ValueError:
@@ -290,7 +301,7 @@ def _headers(values: Mapping[str, Any], content_type: str, authorization: str) -
     return [(name, value) for name, value in fields if name.lower() != "cookie"], cookies
 
 
-def _authorization(auth: Mapping[str, Any] | None, url: str) -> str:
+def authorization(auth: Mapping[str, Any] | None, url: str) -> str:
     """The field's value, from `auth`, or from user and password in the URL; "" where there is neither."""
     if auth is not None:
         if str(auth["type"]).lower() == "bearer":
