@@ -118,7 +118,7 @@ class WebSocketConnection:
         """Say goodbye as far as that goes without waiting, and close."""
         self._reader.kill(block=False)
         try:
-            if self.failure is None and self._sending.acquire(blocking=False):
+            if self._protocol.state is State.OPEN and self._sending.acquire(blocking=False):
                 self._protocol.send_close(1001)
                 self._socket.settimeout(0.0)
                 self._socket.send(b"".join(self._protocol.data_to_send()))
