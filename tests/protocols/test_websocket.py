@@ -244,6 +244,7 @@ FAULTS: list[tuple[str, str, str, dict[str, Any], Outcome, str]] = [
     ("a server error", "crash", "sendrecv", {"payload": "x", "expect": "x"}, OK, ""),
     ("after the server error", "crash", "recv", {}, Outcome.CLOSED, "code 1011 boom"),
     ("anew after the error", "crash", "sendrecv", {"payload": "y", "expect": "y"}, OK, ""),
+    ("the second server error", "crash", "close", {}, Outcome.CLOSED, "code 1011 boom"),
     ("a certificate that nobody trusts", "TLS", "connect", {}, Outcome.TLS, "verif"),
     ("a trusted certificate", "TLS", "sendrecv", {"payload": "x", "verify": "CA"}, OK, ""),
     ("nobody listens", "NOBODY", "connect", {}, Outcome.CONNECT, "ConnectionRefusedError"),
