@@ -40,9 +40,11 @@ ui: $(VENV)/.installed ## Prefect's UI over the demo's database, at http://127.0
 
 bench: $(VENV)/.installed ## run the benchmarks (minutes; they want nginx and a quiet machine)
 	$(VENV)/bin/python -m benchmarks.http_users
+	$(VENV)/bin/python -m benchmarks.pace
 	$(VENV)/bin/python -m benchmarks.memory
 	$(VENV)/bin/python -m benchmarks.report_1m
 	$(VENV)/bin/python -m benchmarks.store
+	$(VENV)/bin/python -m benchmarks.exporters
 
 docs: $(VENV)/.installed ## write the generated page of docs/ again
 	$(VENV)/bin/python -m loadflow commands --markdown > docs/commands.md

@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from loadflow.engine.execute import Results as Results
     from loadflow.engine.execute import execute_action as execute_action
     from loadflow.engine.execute import execute_files as execute_files
+    from loadflow.engine.exporting import start_influxdb_sink as start_influxdb_sink
+    from loadflow.engine.exporting import start_opentelemetry_exporter as start_opentelemetry_exporter
+    from loadflow.engine.exporting import start_prometheus_exporter as start_prometheus_exporter
+    from loadflow.engine.exporting import stop_influxdb_sink as stop_influxdb_sink
+    from loadflow.engine.exporting import stop_opentelemetry_exporter as stop_opentelemetry_exporter
+    from loadflow.engine.exporting import stop_prometheus_exporter as stop_prometheus_exporter
     from loadflow.engine.load.message_reply import MessageReply as MessageReply
     from loadflow.engine.load.protocol import Client as Client
     from loadflow.engine.load.protocol import HitFailure as HitFailure
@@ -101,6 +107,14 @@ _HOMES = {
     "loadflow.engine.control.server": ("ControlServer",),
     "loadflow.engine.control.starting": ("start_socket_server",),
     "loadflow.engine.execute": ("Results", "execute_action", "execute_files"),
+    "loadflow.engine.exporting": (
+        "start_influxdb_sink",
+        "start_opentelemetry_exporter",
+        "start_prometheus_exporter",
+        "stop_influxdb_sink",
+        "stop_opentelemetry_exporter",
+        "stop_prometheus_exporter",
+    ),
     "loadflow.engine.load.message_reply": ("MessageReply",),
     "loadflow.engine.load.protocol": (
         "Client",

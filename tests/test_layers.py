@@ -14,7 +14,9 @@ ROOT = Path(loadflow.__file__).parent
 ENGINE_PROCESS = {
     "engine.load.worker",
     "engine.load.generate",
+    "engine.load.arrivals",
     "engine.load.user",
+    "engine.load.fence",
     "engine.load.step",
     "engine.load.fast_http",
     "engine.load.classic_http",

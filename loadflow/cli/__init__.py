@@ -20,8 +20,10 @@ COMMANDS = {
     "init": "loadflow.cli.init:init",
     "har": "loadflow.cli.har:har",
     "report": "loadflow.cli.report:report",
+    "reports": "loadflow.cli.reports:reports",
     "runs": "loadflow.cli.runs:runs",
     "serve": "loadflow.cli.serve:serve",
+    "automations": "loadflow.cli.automations:automations",
     "commands": "loadflow.cli.commands:commands",
     "doctor": "loadflow.cli.doctor:doctor",
 }

@@ -69,4 +69,12 @@ EXAMPLES: Mapping[str, Example] = {
         "object: status and settings", ["LD_install_network_conditioner", {"latency_ms": 50, "jitter_ms": 20, "loss_rate": 0.01}]
     ),
     "LD_uninstall_network_conditioner": Example('`{"status": "uninstalled"}`', ["LD_uninstall_network_conditioner"]),
+    "LD_start_prometheus_exporter": Example("number: the port", ["LD_start_prometheus_exporter", {"port": 9646}]),
+    "LD_stop_prometheus_exporter": Example("object: status, and how often it was scraped", ["LD_stop_prometheus_exporter"]),
+    "LD_start_influxdb_sink": Example(
+        "null", ["LD_start_influxdb_sink", {"transport": "http", "url": "http://127.0.0.1:8086/write?db=load"}]
+    ),
+    "LD_stop_influxdb_sink": Example("object: status, points written and dropped", ["LD_stop_influxdb_sink"]),
+    "LD_start_opentelemetry_exporter": Example("true", ["LD_start_opentelemetry_exporter", {"endpoint": "http://127.0.0.1:4317"}]),
+    "LD_stop_opentelemetry_exporter": Example("object: status, exports, failed ones", ["LD_stop_opentelemetry_exporter"]),
 }

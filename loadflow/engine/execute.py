@@ -9,7 +9,6 @@ from typing import Any
 
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.packages import announced_packages
-from loadflow.engine.records.judge import judge
 from loadflow.engine.redact import Redactor
 from loadflow.engine.script.check import check_variables
 from loadflow.engine.script.document import Action, Script, parse_script, read_script
@@ -180,7 +179,7 @@ def verdict_of(session: Session, results: Iterable[ActionResult], first_run: int
     """The worst of the runs from `first_run` on and of the actions' own failures."""
     verdicts = []
     for run in session.all_runs[first_run:]:
-        verdicts.append(judge(run.totals(), run.end(), run.health(), max_failure_rate=run.max_failure_rate))
+        verdicts.append(run.verdict(run.health()))
     for result in results:
         verdicts.extend(nested.verdict for nested in _nested(result.value))
         if result.error is not None:

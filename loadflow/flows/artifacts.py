@@ -82,6 +82,7 @@ def table(summary: Summary) -> list[dict[str, Any]]:
             "p99_ms": _finite(one.latency.p99_ms),
             "p999_ms": _finite(one.latency.p999_ms),
             "max_ms": _finite(one.latency.max_ms),
+            **({"service_p50_ms": _finite(one.service.p50_ms), "service_p99_ms": _finite(one.service.p99_ms)} if one.service else {}),
         }
         for one in _busiest(summary.series, MOST_TABLE_ROWS)
     ]
@@ -118,14 +119,16 @@ def _names(summary: Summary) -> str:
     if not summary.series:
         return "No request was recorded."
     heads = ["Method", "Name", "Requests", "Failed", "Rate /s", "Mean", "p50", "p95", "p99", "Max"]
+    service = summary.overall.service is not None
+    heads += ["Service p99"] if service else []
     shown = _busiest(summary.series, MOST_ROWS)
-    rows = [_row(one) for one in shown] + ([_row(summary.overall)] if len(summary.series) > 1 else [])
+    rows = [_row(one, service=service) for one in [*shown, *([summary.overall] if len(summary.series) > 1 else [])]]
     left_out = len(summary.series) - len(shown)
     more = f"{count_text(left_out)} more names are in the table artifact and the report." if left_out else ""
     return _parts("## Requests", _grid(heads, rows), more)
 
 
-def _row(one: SeriesSummary) -> list[str]:
+def _row(one: SeriesSummary, *, service: bool) -> list[str]:
     latency = one.latency
     return [
         _safe(one.method),
@@ -134,6 +137,7 @@ def _row(one: SeriesSummary) -> list[str]:
         f"{count_text(one.failures)} ({percent_text(one.failure_rate)})" if one.failures else "0",
         rate_text(one.rate_per_s),
         *(latency_text(ms) for ms in (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)),
+        *([latency_text((one.service or latency).p99_ms)] if service else []),
     ]
 
 

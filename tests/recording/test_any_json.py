@@ -114,7 +114,7 @@ def compiled(document: dict[str, Any]) -> None:
     """As the engine does before the load: what is wrong in a step without placeholders is raised here."""
     arguments = StartTest.model_validate(document["load_density"][0][1])
     mode, steps = arguments.steps()
-    plan = Plan("fast_http_user", mode, steps, (), None, variables=arguments.variables)
+    plan = Plan("fast_http_user", "", mode, steps, (), None, variables=arguments.variables)
     for step in steps:
         HttpStep(step, plan, lambda value: compile_value(value, arguments.variables, {}))
 

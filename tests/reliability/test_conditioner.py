@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadflow import NetworkConditioner
+from loadflow.engine.load.http_request import HttpStep
 from loadflow.engine.load.network import Network, is_conditioned
 from loadflow.engine.load.protocol import HitFailure
 from loadflow.engine.plan.plan import Plan, Shard
@@ -18,7 +19,7 @@ from loadflow.engine.plan.shape import Stage
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.scope import Scope
-from loadflow.engine.resolve.template import compile_value
+from loadflow.engine.resolve.template import Compiled, compile_value
 
 
 class Prepared:
@@ -129,7 +130,13 @@ SELECTED = [
 @pytest.mark.parametrize(("sentence", "name_filter", "step", "expected"), SELECTED, ids=[row[0] for row in SELECTED])
 def test_which_steps_are_selected(sentence: str, name_filter: str | None, step: dict[str, Any], expected: bool) -> None:
     conditioner = NetworkConditioner(name_filter=name_filter)
-    assert is_conditioned(conditioner, step, "http://shop.example", lambda value: compile_value(value, {"api": "v2"})) is expected
+    plan = Plan("fast_http_user", "", "sequence", (), (Stage(None, 1, 1.0),), None, host="http://shop.example")
+
+    def compiler(value: Any) -> Compiled:
+        return compile_value(value, {"api": "v2"})
+
+    prepared = HttpStep({"method": "GET", "request_url": "/", **step}, plan, compiler)
+    assert is_conditioned(conditioner, step, prepared, compiler) is expected
 
 
 def test_a_name_that_differs_per_hit_is_asked_for_each() -> None:
@@ -141,9 +148,9 @@ def test_a_name_that_differs_per_hit_is_asked_for_each() -> None:
 
 def test_it_travels_in_the_plan_to_each_process() -> None:
     conditioner = NetworkConditioner(5, 1, 0.1, "x")
-    plan = Plan("fast_http_user", "sequence", (), (Stage(None, 4, 1.0),), None, network=conditioner)
+    plan = Plan("fast_http_user", "", "sequence", (), (Stage(None, 4, 1.0),), None, network=conditioner)
     assert Plan.from_json(plan.for_shard(Shard(1, 2)).to_json()).network == conditioner
-    assert Plan.from_json(Plan("fast_http_user", "sequence", (), (Stage(None, 4, 1.0),), None).to_json()).network is None
+    assert Plan.from_json(Plan("fast_http_user", "", "sequence", (), (Stage(None, 4, 1.0),), None).to_json()).network is None
 
 
 @pytest.mark.parametrize("wrong", [{"latency_ms": -1}, {"jitter_ms": float("nan")}, {"loss_rate": 1.1}, {"loss_rate": -0.1}], ids=repr)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -10,9 +10,12 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from loadflow.engine.load.checks import compile_checks
+from loadflow.engine.load.pacing import pace_of, users_of
 from loadflow.engine.load.protocol import HitFailure, PreparedStep
+from loadflow.engine.load.rules import hosted, refuse_hosts, secrets_in, with_headers
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
+from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.resolve.data import CsvSource, load_rows
 from loadflow.engine.resolve.static import missing_in, tokens_in
 from loadflow.engine.resolve.template import Compiled, compile_value
@@ -42,12 +45,24 @@ class Asked:
     label: str
     processes: int
     max_failure_rate: float
+    rate_tolerance: float
 
 
-def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str]) -> Asked:
-    """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found."""
+def build_plan(
+    arguments: Mapping[str, Any],
+    registered: Variables,
+    env: Mapping[str, str],
+    rules: TargetRules,
+    secret: Callable[[str], str],
+) -> Asked:
+    """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found.
+
+    `rules` are those of whoever runs the script; `secret` gives the value of `${secret.NAME}`, or raises LookupError.
+    """
+    arguments = hosted(arguments, rules)
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
-    known = _settled(registered.values, {}, env, "registered variables")
+    secrets = secrets_in([dict(registered.values), dict(arguments), dict(rules.headers)], secret)
+    known = {**secrets, **_settled(registered.values, secrets, env, "registered variables")}
     own = _settled(dict(arguments.get("variables") or {}), known, env, f"{ROOT}.variables")
     variables = {**known, **own}
     settled = {
@@ -61,19 +76,21 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
         raise CommandError(mistakes_of(faults, settled, ROOT)) from None
     sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed) for one in test.csv_sources}
-    mode, written = test.steps()
-    steps = _settled_limits(written, variables, env)
-    columns = _columns(sources.values())
-    _refuse_missing(steps, variables, columns, env)
+    pace = pace_of(test, ROOT, test_time_given="test_time" in arguments, cap_per_s=rules.max_rate_per_s)
     user_type = user_type_of(test.user_detail_dict.user)
     assert user_type is not None
+    mode, written = test.steps()
+    steps = _settled_limits(with_headers(written, user_type, rules), variables, env)
+    columns = _columns(sources.values())
+    _refuse_missing(steps, variables, columns, env)
     plan = Plan(
         protocol=user_type.name,
         speaker=user_type.protocol,
         mode=mode,
         steps=steps,
-        stages=_stages(test),
-        duration_s=_duration_s(test, "test_time" in arguments),
+        stages=_stages(test) if pace is None else (Stage(pace.duration_s, users_of(test, pace), float(users_of(test, pace))),),
+        duration_s=_duration_s(test, "test_time" in arguments) if pace is None else pace.duration_s,
+        pace=pace,
         variables=variables,
         sources=tuple(sources.values()),
         host=test.target,
@@ -85,9 +102,13 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         redact=tuple(test.redact),
         env_names=tuple(sorted({token.parts[0] for token in tokens_in([dict(registered.values), dict(arguments)]) if token.kind == "env"})),
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
+        allowed_hosts=rules.host_lists(),
+        max_rate_per_s=rules.max_rate_per_s,
     )
     places = [step.place for step in _compile_once(plan, user_type, env)]
-    return Asked(plan, ", ".join(dict.fromkeys(map(_origin, places))), test.label or "", test.processes, test.max_failure_rate)
+    refuse_hosts(places, plan.allowed_hosts)
+    target = ", ".join(dict.fromkeys(map(_origin, places)))
+    return Asked(plan, target, test.label or "", test.processes, test.max_failure_rate, test.rate_tolerance)
 
 
 def _origin(place: str) -> str:

@@ -28,23 +28,31 @@ MakeSample = Callable[[], dict[str, Any]]
 
 
 class Recorder:
-    """Times are nanoseconds since the run's start. `redactor` sees every text before it is written."""
+    """Times are nanoseconds since the run's start. `redactor` sees every text before it is written.
 
-    def __init__(
-        self, *, hits: Path, names: Path, samples: Path, shard: int, origin_monotonic_ns: int, origin_unix_ns: int, redactor: Redactor
-    ) -> None:
-        self.log = HitLogWriter(hits, shard=shard, origin_unix_ns=origin_unix_ns, origin_monotonic_ns=origin_monotonic_ns)
+    There is a log, and a time, from `start` on.
+    """
+
+    def __init__(self, *, hits: Path, names: Path, samples: Path, shard: int, redactor: Redactor) -> None:
+        self.log: HitLogWriter
+        self._hits = hits
+        self._shard = shard
         self._names = NameWriter(names)
         # a body may hold half a surrogate pair, by its charset or its JSON
         self._samples = samples.open("x", encoding="utf-8", errors="backslashreplace", buffering=1)
         self._series: dict[tuple[str, str], int] = {}
         self._sampled: dict[tuple[int, int], int] = {}
         self._sample_count = 0
-        self._origin_ns = origin_monotonic_ns
+        self._origin_ns = 0
         self._redactor = redactor
         self.in_flight = 0
         self.on_hit: OnHit | None = None  # whoever else wants to see each hit: Locust's web UI
         self.draining = False
+
+    def start(self, origin_monotonic_ns: int, origin_unix_ns: int) -> None:
+        """The run's start, on both clocks."""
+        self.log = HitLogWriter(self._hits, shard=self._shard, origin_unix_ns=origin_unix_ns, origin_monotonic_ns=origin_monotonic_ns)
+        self._origin_ns = origin_monotonic_ns
 
     def now_ns(self) -> int:
         return time.monotonic_ns() - self._origin_ns

@@ -15,8 +15,9 @@ import socket
 import sys
 import time
 from asyncio import CancelledError
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,11 @@ from loadflow.engine.load.build import Asked, build_plan
 from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Engine, describe_exit
 from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
+from loadflow.engine.load.telling import Telling
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.run import Run, SnapshotLog
-from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
 from loadflow.engine.reports.html import write_html_report
@@ -73,15 +74,15 @@ def start_test(
         "shape_config": shape_config,
         **settings,
     }
-    if load_shape is not None and test_time == 60:
-        del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
+    _forget_defaults(arguments)
     session = current_session()
-    asked = build_plan(arguments, session.variables, session.environment)
+    asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
-    run = _new_run(session, plan, asked)
-    session.keep(run)
-    return _Load(session, run, plan, asked.processes).run()
+    with session.lease(asked.target):
+        run = _new_run(session, plan, asked)
+        session.keep(run)
+        return _Load(session, run, plan, asked.processes).run()
 
 
 class _Load:
@@ -92,12 +93,13 @@ class _Load:
         self._record = run
         self._plan = plan
         self._shards = shards
-        self._follower = Follower(run, shards, plan.duration_s)
+        self._follower = Follower(run, shards, plan.duration_s, plan.pace)
         self._installed = session.budget
         self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
         if self._budget is not None:
             self._follower.on_rows = self._budget.rows
         self._snapshots = SnapshotLog(run)
+        self._telling = Telling([self._snapshots.append, *(partial(observer.snapshot, run) for observer in self._observers)])
         self._ready: set[int] = set()
         self._done: dict[int, Done] = {}
         self._failed = ""
@@ -159,11 +161,11 @@ class _Load:
                 self._follower.flush(message)
                 self._told(message.shard, message.until_ns)
             case Tick():
-                self._show(self._follower.tick(message))
+                self._telling.tell(self._follower.tick(message))
                 self._told(message.shard, message.until_s * 1e9)
             case Done():
                 self._done[message.shard] = message
-                self._show(self._follower.done(message))
+                self._telling.tell(self._follower.done(message))
                 self._told(message.shard, math.inf)
             case Failed():
                 self._failed = self._failed or message.text
@@ -174,19 +176,9 @@ class _Load:
         if self._budget is not None:
             self._budget.until(shard, until_ns)
 
-    def _show(self, snapshots: Iterator[Snapshot]) -> None:
-        for snapshot in snapshots:
-            self._keep(snapshot)
-
-    def _keep(self, snapshot: Snapshot) -> None:
-        self._snapshots.append(snapshot)
-        for observer in self._observers:
-            observer.snapshot(self._record, snapshot)
-
     def _finish(self, error: BaseException | None) -> dict[str, Any]:
-        """Fold what is left, store end, totals, summary and report; tell the observers."""
-        for snapshot in self._follower.end():
-            self._snapshots.append(snapshot)
+        """Fold what is left, tell the observers of it, store end, totals, summary and report."""
+        self._telling.tell(self._follower.end())
         self._snapshots.close()
         summary = self._record.finish(self._follower.totals, self._end(error))
         write_html_report([self._record], self._record.folder / "report.html")
@@ -236,6 +228,17 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def _forget_defaults(arguments: dict[str, Any]) -> None:
+    """The defaults are for plain loads: a shape has a length of its own, a rate also its users."""
+    rate = arguments.get("rate")
+    if (arguments["load_shape"] is not None or isinstance(rate, Mapping)) and arguments["test_time"] == 60:
+        del arguments["test_time"]
+    if rate is not None:
+        for key, default in (("user_count", 50), ("spawn_rate", 10)):
+            if arguments[key] == default:
+                del arguments[key]
+
+
 def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
     """Locust starts its web UI in the background, where a taken port is a line in a log and nothing more."""
     if web_ui is None:
@@ -268,7 +271,7 @@ def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
         plan=redactor.value(plan.to_json()),
         environment=_environment(),
     )
-    return Run.create(folder, facts, shards=asked.processes, max_failure_rate=asked.max_failure_rate)
+    return Run.create(folder, facts, shards=asked.processes, max_failure_rate=asked.max_failure_rate, rate_tolerance=asked.rate_tolerance)
 
 
 def _environment() -> dict[str, str]:

@@ -22,9 +22,10 @@ from typing import Any
 
 import numpy as np
 
+from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows, row_count
-from loadflow.engine.records.judge import EndReason, RunEnd, judge, warnings_of
+from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.snapshot import Health, SecondRow, Snapshot
@@ -46,11 +47,14 @@ class Run:
     >>> run.hits()["end_ns"].max(), run.summary().verdict  # doctest: +SKIP
     """
 
-    def __init__(self, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float) -> None:
+    def __init__(
+        self, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float, rate_tolerance: float = RATE_TOLERANCE
+    ) -> None:
         self.folder = folder
         self.facts = facts
         self.shards = shards
         self.max_failure_rate = max_failure_rate
+        self.rate_tolerance = rate_tolerance
         self._totals: Totals | None = None
 
     # -- making
@@ -71,8 +75,8 @@ class Run:
         return run_id, folder
 
     @classmethod
-    def create(cls, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float) -> Run:
-        run = cls(folder, facts, shards=shards, max_failure_rate=max_failure_rate)
+    def create(cls, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float, rate_tolerance: float = RATE_TOLERANCE) -> Run:
+        run = cls(folder, facts, shards=shards, max_failure_rate=max_failure_rate, rate_tolerance=rate_tolerance)
         write_atomically(
             folder / "run.json",
             json.dumps(
@@ -81,6 +85,7 @@ class Run:
                     "version": RUN_VERSION,
                     "shards": shards,
                     "max_failure_rate": max_failure_rate,
+                    "rate_tolerance": rate_tolerance,
                     "facts": asdict(facts),
                 },
                 indent=2,
@@ -105,7 +110,13 @@ class Run:
             raise RunError(f"{path} was written by a newer loadflow (version {data.get('version')}); update this one")
         names = {field.name for field in fields(RunFacts)}
         facts = RunFacts(**{key: value for key, value in data["facts"].items() if key in names})
-        return cls(path, facts, shards=data["shards"], max_failure_rate=data["max_failure_rate"])
+        return cls(
+            path,
+            facts,
+            shards=data["shards"],
+            max_failure_rate=data["max_failure_rate"],
+            rate_tolerance=data.get("rate_tolerance", RATE_TOLERANCE),
+        )
 
     # -- where things are
 
@@ -159,6 +170,12 @@ class Run:
         path = self.folder / "snapshots.ndjson"
         return [Health.from_json(json.loads(line)["health"]) for line in _whole_lines(path)] if path.exists() else []
 
+    @property
+    def pace(self) -> Pace | None:
+        """The arrival rate that was asked for; None where users decide when the next hit is sent."""
+        data = self.facts.plan.get("pace")
+        return Pace.from_json(data) if data else None
+
     def samples(self) -> dict[tuple[SeriesName, ErrorText], list[Sample]]:
         found: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
         for shard in range(self.shards):
@@ -193,9 +210,15 @@ class Run:
         totals = Totals()
         tables = {shard: self.names(shard) for shard in range(self.shards)}
         for shard, rows in self.iter_hits():
-            for second in fold_rows(rows, tables[shard]).values():
+            for second in fold_rows(rows, tables[shard], paced=self.pace is not None).values():
                 totals.merge(second)
+        for row in self.seconds():  # which passes were due and dropped is in no row of a hit
+            totals.passes.merge(row.passes)
         return totals
+
+    def verdict(self, health: Sequence[Health]) -> Verdict:
+        """`health` is `self.health()`, which whoever asks has read already."""
+        return judge(self.totals(), self.end(), health, max_failure_rate=self.max_failure_rate, rate_tolerance=self.rate_tolerance)
 
     def summary(self) -> Summary:
         return summary_of([self])
@@ -234,7 +257,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     for run in runs:
         own_health = run.health()
         health.extend(own_health)
-        verdicts.append(judge(run.totals(), run.end(), own_health, max_failure_rate=run.max_failure_rate))
+        verdicts.append(run.verdict(own_health))
         for key, entries in run.samples().items():
             samples.setdefault(key, []).extend(entries)
     return summarise(
@@ -245,6 +268,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         warnings=warnings_of(totals, health),
         health=health,
         samples=samples,
+        paced_s=sum(min(run.end().ran_s, run.pace.duration_s) for run in runs if run.pace is not None),
     )
 
 

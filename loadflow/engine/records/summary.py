@@ -14,6 +14,7 @@ from typing import Any
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.judge import Warning_
 from loadflow.engine.records.names import ErrorText, SeriesName
+from loadflow.engine.records.passes import RateSummary
 from loadflow.engine.records.snapshot import Health
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.verdict import Verdict, VerdictKind
@@ -160,6 +161,7 @@ class Summary:
     users_peak: int
     cpu_peak: float
     lag_peak_ms: float
+    rate: RateSummary | None = None  # None where users, not a rate, decide
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -185,6 +187,7 @@ class Summary:
                 "received_bytes": self.overall.received_bytes,
                 "users_peak": self.users_peak,
             },
+            "rate": asdict(self.rate) if self.rate else None,
             "latency_overall": asdict(self.overall.latency),
             "latency_succeeded": asdict(self.overall.succeeded),
             "latency_failed": asdict(self.overall.failed),
@@ -219,8 +222,12 @@ def summarise(
     warnings: Sequence[Warning_],
     health: Sequence[Health],
     samples: Mapping[tuple[SeriesName, ErrorText], Sequence[Mapping[str, Any]]],
+    paced_s: float = 0.0,
 ) -> Summary:
-    """Fold counts into the numbers that people read. Series come in the order of first use, errors by count, falling."""
+    """Fold counts into the numbers that people read. Series come in the order of first use, errors by count, falling.
+
+    `paced_s`: how long a rate said when passes are due, over all runs that have one.
+    """
     errors = [
         ErrorSummary(
             error.outcome.label,
@@ -245,4 +252,5 @@ def summarise(
         users_peak=max((one.users for one in health), default=0),
         cpu_peak=max((one.cpu for one in health), default=0.0),
         lag_peak_ms=max((one.lag_ms for one in health), default=0.0),
+        rate=RateSummary.of(totals.passes, paced_s),
     )

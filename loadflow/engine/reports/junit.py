@@ -88,8 +88,18 @@ def _properties(run: Run, summary: Summary) -> dict[str, str]:
         "failures": str(overall.failures),
         "retries": str(overall.retries),
         "rate_per_s": f"{overall.rate_per_s:.3f}",
+        **_rate_properties(summary),
         **{f"{name}_ms": f"{getattr(overall.latency, f'{name}_ms'):.3f}" for name in ("mean", "p50", "p90", "p95", "p99", "p999", "max")},
     }
+
+
+def _rate_properties(summary: Summary) -> dict[str, str]:
+    rate, service = summary.rate, summary.overall.service
+    if rate is None or service is None:
+        return {}
+    counts = {"passes_due": rate.due, "passes_started": rate.started, "passes_dropped": rate.dropped, "late": summary.overall.late}
+    times = {f"service_{name}_ms": f"{getattr(service, f'{name}_ms'):.3f}" for name in ("p50", "p99", "max")}
+    return {**{name: str(count) for name, count in counts.items()}, **times}
 
 
 def _bytes(text: str) -> bytes:

@@ -12,12 +12,13 @@ from pydantic_core import CoreSchema, core_schema
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Text
 from loadflow.engine.script.placeholders import has_placeholder
+from loadflow.engine.script.rate import Rate, rate_faults
 from loadflow.engine.script.scenario import Mode, plain_steps, tasks_model
 from loadflow.engine.script.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.script.step import SettledSpan
 from loadflow.engine.script.user_types import known_user_types, user_type_of
 
-__all__ = ["CsvSource", "StartTest", "UserDetail", "WebUi"]
+__all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi"]
 
 Count = Annotated[Int, Field(ge=1)]
 Port = Annotated[Int, Field(ge=1, le=65535)]
@@ -120,6 +121,7 @@ class StartTest(Part):
     """
 
     noun: ClassVar[str] = "LD_start_test"
+    hosted: ClassVar[bool] = False  # whether there is a host, though the script names none
 
     user_detail_dict: UserDetail
     user_count: Settled[Count] = 50
@@ -139,6 +141,10 @@ class StartTest(Part):
     seed: Settled[Int] | None = None
     max_failure_rate: Settled[Share] = 0.0
     iterations: Settled[Count] | None = None
+    rate: Rate | None = None
+    max_in_flight: Settled[Count] | None = None
+    max_lateness: Settled[Seconds] | None = None
+    rate_tolerance: Settled[Share] = 0.01
     label: Text | None = None
     redact: list[Name] = Field(default=[])
     max_body_bytes: Settled[Count] = 16 * 1024 * 1024
@@ -146,7 +152,8 @@ class StartTest(Part):
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
         yield from _shape_faults(raw)
-        yield from _step_faults(raw)
+        yield from rate_faults(raw)
+        yield from _step_faults(raw, cls.hosted)
         yield from _repeated_sources(raw)
         if raw.get("iterations") is not None and raw.get("load_shape") is not None:
             yield Fault(("iterations",), "can't be combined with load_shape: users of a shape come and go", "remove one of the two")
@@ -171,6 +178,12 @@ class StartTest(Part):
         return plain_steps(self.tasks)
 
 
+class HostedStartTest(StartTest):
+    """The same, where whoever runs the script says whom relative URLs ask."""
+
+    hosted: ClassVar[bool] = True
+
+
 def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
     shape, config = raw.get("load_shape"), raw.get("shape_config")
     if shape is None and config is not None:
@@ -184,12 +197,12 @@ def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
             yield from (Fault(("shape_config", *fault.loc), fault.message, fault.hint) for fault in faults_of(error))
 
 
-def _step_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+def _step_faults(raw: dict[str, Any], hosted: bool) -> Iterable[Fault]:
     detail = raw.get("user_detail_dict")
     user_type = user_type_of(detail.get("user", "fast_http_user")) if isinstance(detail, dict) else None
     if user_type is None:
         return
-    hosted = raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
+    hosted = hosted or raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
     for loc, step in _raw_steps(raw.get("tasks"), ("tasks",)):
         yield from (Fault((*loc, *fault.loc), fault.message, fault.hint) for fault in user_type.faults(step, hosted))
 
