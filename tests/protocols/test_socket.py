@@ -14,6 +14,7 @@ import pytest
 
 from loadflow.engine.load.build import build_plan
 from loadflow.engine.load.framing import Counted, Delimited, Framing, Prefixed
+from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.variables import Variables
 from loadflow.errors import CommandError
@@ -242,7 +243,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("step", "text"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
 def test_a_mistake_is_told_before_anything_is_sent(step: dict[str, Any], text: str) -> None:
     with pytest.raises(CommandError, match=re.escape(text)):
-        build_plan({"user_detail_dict": {"user": USER}, "tasks": [step]}, Variables(), {})
+        build_plan({"user_detail_dict": {"user": USER}, "tasks": [step]}, Variables(), {}, TargetRules(), str)
 
 
 FRAMES: list[tuple[Framing, bytes, bytes]] = [

@@ -19,6 +19,7 @@ from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
 from loadflow.engine.load.build import build_plan
+from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.resolve.variables import Variables
 from loadflow.errors import CommandError
@@ -365,6 +366,25 @@ def test_an_answer_that_the_closed_connection_can_not_bring_any_more_fails_at_on
     assert found["the answer"][0] is Outcome.CLOSED
 
 
+def test_a_host_that_is_not_allowed_is_not_even_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where the host is known per hit only, for both users."""
+    monkeypatch.setenv("LOADFLOW_ALLOWED_HOSTS", "")
+    socket_step = {"name": "one", "protocol": "udp", "target": "nobody${randint(1, 9)}.invalid:9", "payload": "x"}
+    for user, step in ((USER, {"name": "one", "request_url": "ws://nobody${randint(1, 9)}.invalid/"}), ("socket_user", socket_step)):
+        assert ends(load(tmp_path / user, [step], user=user))["one"][0] is Outcome.FORBIDDEN
+
+
+def test_steps_without_a_url_use_the_open_connection_whatever_headers_they_have(peer: Peer, tmp_path: Path) -> None:
+    """A target's own header fields stand in every step."""
+    steps = [
+        {"name": "connect", "method": "connect", "request_url": "/echo", "headers": {"X-From": "connect"}},
+        {"name": "ask", "method": "sendrecv", "payload": "x", "headers": {"X-From": "ask"}},
+    ]
+    found = ends(load(tmp_path, steps, user=USER, host=f"ws://127.0.0.1:{peer.port}"))
+    assert {end[0] for end in found.values()} == {OK}
+    assert [(path, headers["x-from"]) for path, headers in peer.opened] == [("/echo", "connect")]
+
+
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("a URL of another kind", {"request_url": "http://127.0.0.1/"}, "is no ws or wss URL"),
     ("a relative URL without a host", {"request_url": "/chat"}, "is relative, and there is no host"),
@@ -387,4 +407,4 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("step", "text"), [row[1:] for row in WRONG], ids=[row[0] for row in WRONG])
 def test_a_mistake_is_told_before_anything_is_sent(step: dict[str, Any], text: str) -> None:
     with pytest.raises(CommandError, match=re.escape(text)):
-        build_plan({"user_detail_dict": {"user": USER}, "tasks": [step]}, Variables(), {})
+        build_plan({"user_detail_dict": {"user": USER}, "tasks": [step]}, Variables(), {}, TargetRules(), str)

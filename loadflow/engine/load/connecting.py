@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any
 
@@ -11,14 +11,19 @@ import gevent
 import gevent.socket
 import gevent.ssl
 from certifi import where as ca_bundle
+from gevent import monkey
 
 from loadflow.engine.load.protocol import HitFailure
 from loadflow.engine.load.tls_files import load_files
 from loadflow.engine.records.outcome import Outcome
 
-__all__ = ["SOCKET_ERRORS", "Tls", "open_connection"]
+__all__ = ["SOCKET_ERRORS", "Tls", "open_connection", "stirs"]
 
 Tls = tuple[bool | str, str | tuple[str, str] | None]  # `verify` and `cert`
+
+# gevent's own poll would go through its event loop; this one is asked without waiting
+_poll = monkey.get_original("select", "poll")
+_READABLE = 1  # POLLIN; errors and hang-ups are told without being asked for
 
 # what the socket calls of an open connection raise
 SOCKET_ERRORS: Sequence[tuple[type[BaseException], Outcome]] = (
@@ -64,6 +69,14 @@ def open_connection(host: str, port: int, limit_s: float, tls: Tls | None) -> An
         raise
     finally:
         limit.close()
+
+
+def stirs(socket: Any) -> Callable[[], bool]:
+    """Whether something came from the peer, or it closed: asked at a time when nothing is due."""
+    poller = _poll()
+    poller.register(socket.fileno(), _READABLE)
+    poll = poller.poll
+    return lambda: bool(poll(0))
 
 
 @lru_cache(maxsize=64)

@@ -10,10 +10,9 @@ import errno
 from typing import Any
 
 import gevent
-from gevent import monkey
 from geventhttpclient.response import HTTPParseError, HTTPProtocolViolationError, HTTPResponse
 
-from loadflow.engine.load.connecting import SOCKET_ERRORS, open_connection
+from loadflow.engine.load.connecting import SOCKET_ERRORS, open_connection, stirs
 from loadflow.engine.load.cookies import Cookies
 from loadflow.engine.load.http_reply import HttpReply, status_failure
 from loadflow.engine.load.http_request import HttpRequest, HttpStep, field_bytes
@@ -26,9 +25,6 @@ __all__ = ["FAST_HTTP", "FastHttpClient"]
 
 BLOCK_BYTES = 65_536
 MAX_HEAD_BYTES = 256 * 1024
-# gevent's own poll would go through its event loop; this one is asked without waiting
-_poll = monkey.get_original("select", "poll")
-_READABLE = 1  # POLLIN; errors and hang-ups are told without being asked for
 
 
 class _Parser(HTTPResponse):  # type: ignore[misc]  # geventhttpclient is compiled
@@ -60,17 +56,13 @@ class _Parser(HTTPResponse):  # type: ignore[misc]  # geventhttpclient is compil
 
 
 class _Connection:
-    __slots__ = ("_poll", "socket")
+    """`is_dead`: whether the peer closed it, or said something unasked, since its last answer: nothing is due then."""
+
+    __slots__ = ("is_dead", "socket")
 
     def __init__(self, socket: Any) -> None:
         self.socket = socket
-        poller = _poll()
-        poller.register(socket.fileno(), _READABLE)
-        self._poll = poller.poll
-
-    def is_dead(self) -> bool:
-        """Whether the peer closed it, or said something unasked, since its last answer: nothing is due now."""
-        return bool(self._poll(0))
+        self.is_dead = stirs(socket)
 
 
 class FastHttpClient:

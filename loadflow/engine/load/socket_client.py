@@ -6,8 +6,9 @@ from typing import Any
 
 import gevent
 import gevent.socket
+import gevent.ssl
 
-from loadflow.engine.load.connecting import SOCKET_ERRORS, open_connection
+from loadflow.engine.load.connecting import SOCKET_ERRORS, open_connection, stirs
 from loadflow.engine.load.framing import Framing
 from loadflow.engine.load.message_reply import MessageReply
 from loadflow.engine.load.protocol import HitFailure, UserProtocol
@@ -22,28 +23,30 @@ BLOCK_BYTES = 65_536
 class _Connection:
     """`buffer` is what came and belongs to no answer yet: a greeting, or the next message of a stream."""
 
-    __slots__ = ("buffer", "received", "socket")
+    __slots__ = ("_stirs", "buffer", "received", "socket")
 
     def __init__(self, socket: Any) -> None:
         self.socket = socket
         self.buffer = bytearray()
         self.received = 0  # bytes of this step
+        self._stirs = stirs(socket)
 
     def is_closed(self) -> bool:
         """Whether the peer closed it while nobody read; what it said before stays in the buffer."""
-        self.socket.settimeout(0.0)
-        try:
-            while True:
+        while self._stirs():
+            self.socket.settimeout(0.0)
+            try:
                 block = self.socket.recv(BLOCK_BYTES)
-                if not block:
-                    return True
-                self.buffer += block
-        except (BlockingIOError, gevent.socket.timeout):
-            return False
-        except OSError as error:  # a TLS session with nothing to read says so in its own words
-            return type(error).__name__ not in ("SSLWantReadError", "SSLWantWriteError")
-        finally:
-            self.socket.settimeout(None)
+            except (gevent.ssl.SSLWantReadError, BlockingIOError, TimeoutError):  # a part of a TLS record
+                return False
+            except OSError:
+                return True
+            finally:
+                self.socket.settimeout(None)
+            if not block:
+                return True
+            self.buffer += block
+        return False
 
 
 class SocketClient:

@@ -128,9 +128,10 @@ class WebSocketClient:
     def _wanted(self, target: WebSocketTarget | None) -> WebSocketTarget:
         """A step that gives no more than the URL, or not even that, means the last connection with all that belongs to it."""
         last = self._target
-        if target is None:
-            if last is None:
-                raise HitFailure(Outcome.TEMPLATE, "no step before this one says where to connect to; set request_url or host")
+        if target is None and last is None:
+            raise HitFailure(Outcome.TEMPLATE, "no step before this one says where to connect to; set request_url or host")
+        if target is None or (last is not None and not target.has_url and last.url != target.url):
+            assert last is not None
             return last
         return last if last is not None and last.url == target.url and not target.has_options else target
 

@@ -26,7 +26,10 @@ PARTS = ("request_url", "payload", "payload_base64", "timeout", "expect", "corre
 
 @dataclass(frozen=True, slots=True)
 class WebSocketTarget:
-    """Whom to connect to, and how. `resource` is path and query, encoded; `has_options`: its step says more than the URL."""
+    """Whom to connect to, and how. `resource` is path and query, encoded.
+
+    `has_url` and `has_options`: what of it its step says itself; without a URL it is the test's host.
+    """
 
     url: str
     secure: bool
@@ -37,6 +40,7 @@ class WebSocketTarget:
     subprotocols: tuple[str, ...]
     compression: bool
     tls: tuple[bool | str, str | tuple[str, str] | None]
+    has_url: bool
     has_options: bool
 
 
@@ -103,13 +107,14 @@ class WebSocketStep:
             raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no message: {error}") from None
 
     def _target(self, values: Mapping[str, Any]) -> WebSocketTarget | None:
-        if "request_url" not in values and not any(key in values for key in OPTIONS):
+        if "request_url" not in values and (self._base is None or not any(key in values for key in OPTIONS)):
             return None
         return target_of(text_of(values.get("request_url", "")), self._base, values)
 
 
 def target_of(url: str, base: str | None, values: Mapping[str, Any]) -> WebSocketTarget:
     """Where `url` leads, relative to `base`. Raises HitFailure for what is no URL of a WebSocket."""
+    written = url
     if url[:5].lower() != "ws://" and url[:6].lower() != "wss://":
         if base is None or "://" in url.split("?", 1)[0]:
             raise HitFailure(Outcome.TEMPLATE, f"{url[:100]!r} is no ws or wss URL; write one, or set `host`")
@@ -127,6 +132,7 @@ def target_of(url: str, base: str | None, values: Mapping[str, Any]) -> WebSocke
         subprotocols=tuple(values.get("subprotocols") or ()),
         compression=bool(values.get("compression")),
         tls=peer_files(values),
+        has_url=bool(written),
         has_options=any(key in values for key in OPTIONS),
     )
 
