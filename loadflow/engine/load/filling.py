@@ -47,7 +47,8 @@ def seconds(value: Any, default_s: float) -> float:
 def peer_files(values: Mapping[str, Any]) -> tuple[bool | str, str | tuple[str, str] | None]:
     """`verify` and `cert` of a TLS connection; raises HitFailure where a file can't be used."""
     verify, cert = values.get("verify", True), values.get("cert")
-    verify = verify if isinstance(verify, bool) else str(verify)
+    if not isinstance(verify, bool):  # a placeholder may give text
+        verify = {"true": True, "false": False}.get(str(verify).lower(), str(verify))
     cert = (str(cert[0]), str(cert[1])) if isinstance(cert, list | tuple) else None if cert is None else str(cert)
     if trouble := trouble_with(verify, cert):
         raise HitFailure(Outcome.TEMPLATE, f"{trouble}; name PEM files that can be read")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +20,12 @@ from requests.utils import requote_uri
 from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
+from loadflow.engine.load.filling import filled, hit_name, peer_files, seconds
 from loadflow.engine.load.protocol import HitFailure
-from loadflow.engine.load.tls_files import trouble_with
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
-from loadflow.engine.resolve.template import Compiled, Compiler, known_text, text_of
+from loadflow.engine.resolve.template import Compiler, known_text, text_of
 
 __all__ = [
     "DEFAULT_TIMEOUT_S",
@@ -91,10 +90,8 @@ class HttpStep:
         self._base = plan.host
         self._url = compiler(config["request_url"])
         self._parts = {key: compiler(config[key]) for key in PARTS if config.get(key) is not None}
-        self._name = compiler(config["name"]) if config.get("name") is not None else None
-        default_name = _default_name(config["request_url"], plan, compiler)
+        self.name, self.render_name = hit_name(config, compiler, _default_name(config["request_url"], plan, compiler))
         self.place = _place(config["request_url"], plan, compiler)
-        self.name: str | None = default_name if self._name is None else text_of(self._name.value) if self._name.is_static else None
         self._fixed: HttpRequest | None = None
         if self._url.is_static and all(part.is_static for part in self._parts.values()):
             # no placeholder anywhere, so what is wrong with it is wrong with every hit: raised before the load starts
@@ -102,9 +99,6 @@ class HttpStep:
 
     def render(self, scope: Scope) -> HttpRequest:
         return self._fixed if self._fixed is not None else self._build(scope)
-
-    def render_name(self, scope: Scope) -> str:
-        return self.name if self.name is not None else text_of(_filled(self._name, scope))
 
     def sample(self, request: HttpRequest) -> dict[str, Any]:
         cookies = [("Cookie", request.cookies)] if request.cookies else []
@@ -122,17 +116,15 @@ class HttpStep:
             raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no request: {error}") from None
 
     def _assemble(self, scope: Scope | None) -> HttpRequest:
-        values = {key: _filled(part, scope) for key, part in self._parts.items()}
-        url = _absolute(text_of(_filled(self._url, scope)), self._base)
+        values = {key: filled(part, scope) for key, part in self._parts.items()}
+        url = _absolute(text_of(filled(self._url, scope)), self._base)
         scheme, host, port, target = place_of(url, values.get("params"), Outcome.TEMPLATE)
         body, content_type = _body(values)
         headers, own_cookies = _headers(values, content_type, authorization(values.get("auth"), url))
         timeout = values.get("timeout")
         connect_s, total_s = timeout if isinstance(timeout, list) else (timeout, timeout)
-        total_s = _seconds(total_s, DEFAULT_TIMEOUT_S)
-        verify, cert = _verify(values.get("verify", True)), _cert(values.get("cert"))
-        if trouble := trouble_with(verify, cert):
-            raise HitFailure(Outcome.TEMPLATE, f"{trouble}; name PEM files that can be read")
+        total_s = seconds(total_s, DEFAULT_TIMEOUT_S)
+        verify, cert = peer_files(values)
         return HttpRequest(
             method=self.method,
             scheme=scheme,
@@ -142,7 +134,7 @@ class HttpStep:
             headers=headers,
             body=body,
             cookies="; ".join(part for part in (own_cookies, _cookie_pairs(values.get("cookies"))) if part),
-            connect_timeout_s=_seconds(connect_s, total_s),
+            connect_timeout_s=seconds(connect_s, total_s),
             timeout_s=total_s,
             verify=verify,
             cert=cert,
@@ -158,15 +150,6 @@ def authority(scheme: str, host: str, port: int) -> str:
     """Host and port as they stand in a URL or a Host field."""
     shown = f"[{host}]" if ":" in host else host
     return shown if port == (443 if scheme == "https" else 80) else f"{shown}:{port}"
-
-
-def _filled(part: Compiled | None, scope: Scope | None) -> Any:
-    if part is None:
-        return None
-    if part.is_static:
-        return part.value
-    assert scope is not None
-    return part.render(scope)
 
 
 def _absolute(url: str, base: str | None) -> str:
@@ -346,26 +329,8 @@ def field_bytes(text: str) -> bytes:
         return text.encode()
 
 
-def _verify(value: Any) -> bool | str:
-    return value if isinstance(value, bool) else _flag(value) if str(value).lower() in ("true", "false") else str(value)
-
-
-def _cert(value: Any) -> str | tuple[str, str] | None:
-    return (str(value[0]), str(value[1])) if isinstance(value, list) else None if value is None else str(value)
-
-
 def _flag(value: Any) -> bool:
     return value if isinstance(value, bool) else str(value).strip().lower() in ("true", "1", "yes")
-
-
-def _seconds(value: Any, default: float) -> float:
-    try:
-        seconds = default if value is None else float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise HitFailure(Outcome.TEMPLATE, f"timeout {value!r} is no number of seconds above 0")
-    return max(0.001, seconds)
 
 
 def _place(url: str, plan: Plan, compiler: Compiler) -> str:
