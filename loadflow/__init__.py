@@ -82,6 +82,8 @@ if TYPE_CHECKING:
     from loadflow.engine.session import Session as Session
     from loadflow.engine.session import current_session as current_session
     from loadflow.engine.session import use_session as use_session
+    from loadflow.engine.sla import assert_sla as assert_sla
+    from loadflow.engine.sla import evaluate_sla as evaluate_sla
     from loadflow.engine.storing import fetch_run_records as fetch_run_records
     from loadflow.engine.storing import iter_run_records as iter_run_records
     from loadflow.engine.storing import list_runs as list_runs
@@ -95,6 +97,7 @@ if TYPE_CHECKING:
     from loadflow.errors import LoadflowError as LoadflowError
     from loadflow.errors import RunError as RunError
     from loadflow.errors import ScriptError as ScriptError
+    from loadflow.errors import ThresholdsNotMet as ThresholdsNotMet
     from loadflow.errors import WatchdogTimeout as WatchdogTimeout
     from loadflow.flows import NotPassed as NotPassed
     from loadflow.flows import compile_script as compile_script
@@ -171,6 +174,7 @@ _HOMES = {
         "summary",
     ),
     "loadflow.engine.session": ("Observer", "Session", "current_session", "use_session"),
+    "loadflow.engine.sla": ("assert_sla", "evaluate_sla"),
     "loadflow.engine.storing": ("fetch_run_records", "iter_run_records", "list_runs", "persist_records"),
     "loadflow.engine.verdict": ("Verdict", "VerdictKind"),
     "loadflow.errors": (
@@ -181,6 +185,7 @@ _HOMES = {
         "LoadflowError",
         "RunError",
         "ScriptError",
+        "ThresholdsNotMet",
         "WatchdogTimeout",
     ),
     "loadflow.flows": ("NotPassed", "compile_script", "results_of", "run_script"),

@@ -23,9 +23,10 @@ from loadflow.engine.script.model import CsvSource, StartTest
 from loadflow.engine.script.part import Part
 from loadflow.engine.script.rate import MODES, RateStage
 from loadflow.engine.script.shape import SHAPES
+from loadflow.engine.script.socket_step import SOCKET_USER
 from loadflow.engine.script.step import Retry, StepBase
 from loadflow.engine.script.user_type import UserType
-from loadflow.engine.script.user_types import BUILT_IN
+from loadflow.engine.script.websocket_step import WEBSOCKET_USER
 from loadflow.engine.session import Session
 from loadflow.engine.verdict import EXIT_CODES
 from tests.builders import build_run
@@ -112,7 +113,7 @@ def test_the_page_of_the_pace_names_every_mode_and_its_keys(mode: str) -> None:
     assert [key for key in RateStage.keys() if f'"{key}"' not in text] == []  # noqa: SIM118  no mapping
 
 
-@pytest.mark.parametrize("user_type", [one for one in BUILT_IN if one.form.step is not HttpStep], ids=lambda one: one.name)
+@pytest.mark.parametrize("user_type", [SOCKET_USER, WEBSOCKET_USER], ids=lambda one: one.name)
 def test_the_page_of_protocols_names_every_key_of_a_step(user_type: UserType) -> None:
     text = (ROOT / "docs/protocols.md").read_text(encoding="utf-8")
     section = next(part for part in text.split("\n## ") if part.split("\n", 1)[0].endswith(f"`{user_type.name}`"))

@@ -36,6 +36,10 @@ EXAMPLES: Mapping[str, Example] = {
     "LD_add_package_to_executor": Example("list of the names registered", ["LD_add_package_to_executor", {"package": "our_checks"}]),
     "LD_start_socket_server": Example("object: host, port, framed, tls", ["LD_start_socket_server", {"port": 0, "framed": True}]),
     "LD_summary": Example("object: the summary", ["LD_summary"]),
+    "LD_evaluate_sla": Example(
+        "object: passed, state, results", ["LD_evaluate_sla", {"rules": ["p95 < 500", {"expr": "failure_rate < 1%", "name": "pay"}]}]
+    ),
+    "LD_assert_sla": Example("object: passed, state, results", ["LD_assert_sla", {"rules": ["p95 < 500 ms", "rate > 100"]}]),
     "LD_clear_records": Example('`{"status": "cleared"}`', ["LD_clear_records"]),
     "LD_generate_html": Example("text: the page", ["LD_generate_html"]),
     "LD_generate_html_report": Example("text: the path", ["LD_generate_html_report", {"html_name": "nightly"}]),

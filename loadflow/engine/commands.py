@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadflow.engine import execute, exporting, recordings, registering, reporting, storing
+from loadflow.engine import execute, exporting, recordings, registering, reporting, sla, storing
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.control.starting import start_socket_server
 from loadflow.engine.load.start import start_test
@@ -24,6 +24,7 @@ __all__ = ["TABLE", "add_command_to_executor"]
 QUICK = Policy(timeout_seconds=60)
 FILES = Policy(retries=2, retry_delay_seconds=1, timeout_seconds=300)  # writes by rename: doing it twice is doing it once
 STORE = Policy(retries=3, retry_delay_seconds=2, timeout_seconds=600)  # a run is stored once, however often it is asked for
+ASSERTION = Policy(timeout_seconds=60, retry_safe=False)  # the numbers do not change
 LOAD = Policy(retries=0, retry_safe=False)
 NESTED = Policy(retries=0, retry_safe=False)
 SERVER = Policy(timeout_seconds=60, retry_safe=False)
@@ -37,6 +38,8 @@ TABLE: Mapping[str, Command] = {
         Command(ADD_PACKAGE, add_package_to_executor, "Make an allowed package's functions commands; returns their names.", QUICK),
         Command("LD_start_socket_server", start_socket_server, "Start the control plane, for as long as the script runs.", SERVER),
         Command("LD_summary", reporting.summary, "The summary of the runs so far.", QUICK),
+        Command("LD_evaluate_sla", sla.evaluate_sla, "Hold thresholds against the runs so far; fails nothing.", QUICK, sla.Sla),
+        Command("LD_assert_sla", sla.assert_sla, "The same, and fail the script unless all hold.", ASSERTION, sla.Sla),
         Command("LD_clear_records", reporting.clear_records, "Let later summaries and reports start from nothing.", QUICK),
         Command("LD_generate_html", reporting.generate_html, "The HTML report as text.", FILES),
         Command("LD_generate_html_report", reporting.generate_html_report, "Write the HTML report; returns its path.", FILES),

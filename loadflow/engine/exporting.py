@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from loadflow.engine.exporters import pushing
-from loadflow.engine.exporters.buckets import LATENCY_BOUNDS_MS
 from loadflow.engine.exporters.exporter import start_in, stop_in
-from loadflow.engine.exporters.influx_writers import BucketWriter, UdpWriter, UrlWriter
-from loadflow.engine.exporters.influxdb import InfluxdbSink, Writer
-from loadflow.engine.exporters.opentelemetry import OpenTelemetryExporter
-from loadflow.engine.exporters.otlp import Otlp, resource_of
-from loadflow.engine.exporters.prometheus import PrometheusExporter
+from loadflow.engine.load.rules import secrets_in
 from loadflow.engine.resolve.static import missing_in
 from loadflow.engine.resolve.template import compile_value
 from loadflow.engine.session import Session, current_session
@@ -21,6 +17,8 @@ from loadflow.errors import CommandError, Mistake
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
+
+    from loadflow.engine.exporters.influxdb import Writer
 
 __all__ = [
     "start_influxdb_sink",
@@ -30,6 +28,8 @@ __all__ = [
     "stop_opentelemetry_exporter",
     "stop_prometheus_exporter",
 ]
+
+# The exporters' modules are imported when one starts, and their libraries with them: most scripts have none.
 
 MAX_SERIES = 500
 PUSH_TIMEOUT_S = 5.0  # for one push
@@ -58,13 +58,17 @@ def start_prometheus_exporter(
 
     Where nobody can scrape: `push_gateway` is the URL of a Pushgateway, `remote_write` one that takes remote writes, such as
     http://prometheus:9090/api/v1/write; both are sent to every `push_interval_s` and at the end, as `push_job`. `push_headers` go with
-    remote writes, `ca_file` says whom these trust. URLs and headers may hold ${env.…} and ${var.…}. `flush_s`: how long
+    remote writes, `ca_file` says whom these trust. URLs and headers may hold ${env.…}, ${var.…} and ${secret.…}. `flush_s`: how long
     the last push may take.
 
     >>> start_prometheus_exporter(port=0)  # doctest: +SKIP
     41873
     """
     given = dict(locals())
+    from loadflow.engine.exporters import pushing
+    from loadflow.engine.exporters.buckets import LATENCY_BOUNDS_MS
+    from loadflow.engine.exporters.prometheus import PrometheusExporter
+
     bounds = LATENCY_BOUNDS_MS if buckets_ms is None else tuple(float(bound) for bound in buckets_ms)
     if list(bounds) != sorted(set(bounds)):
         raise CommandError([Mistake("buckets_ms", "must be ascending, each once", "write them from the smallest to the largest")])
@@ -80,6 +84,7 @@ def start_prometheus_exporter(
         )
 
     def make() -> PrometheusExporter:
+        _readable(ca_file=ca_file)
         return PrometheusExporter(
             port,
             addr,
@@ -96,7 +101,7 @@ def start_prometheus_exporter(
 
 def stop_prometheus_exporter() -> dict[str, Any]:
     """Free the port; does no harm where nothing was started."""
-    return stop_in(current_session(), PrometheusExporter)
+    return stop_in(current_session(), "Prometheus")
 
 
 def start_influxdb_sink(
@@ -122,16 +127,20 @@ def start_influxdb_sink(
     `transport` "udp" sends lines to `host` and `port`; "http" posts them to `url` as it is (InfluxDB 1.x), or, with `bucket` (and
     `org`), writes them by influxdb-client to the server at `url` (InfluxDB 2 and 3). `timeout`: seconds for one answer. A server that is
     away is tried again, while up to `queue_points` wait; beyond that the oldest are dropped, and counted. `flush_s`: how long
-    stopping may take. `url`, `token` and `org` may hold ${env.…} and ${var.…}. `ca_file`: whom to trust, PEM. `tags`: for every point.
+    stopping may take. `url`, `token` and `org` may hold ${env.…}, ${var.…} and ${secret.…}. `ca_file`: whom to trust, PEM. `tags`: for
+    every point.
 
     >>> start_influxdb_sink("http", url="http://127.0.0.1:8086/write?db=load")  # doctest: +SKIP
     """
     given = dict(locals())
+    from loadflow.engine.exporters.influxdb import InfluxdbSink
+
     session = current_session()
     url, token, org = (_filled(name, given[name], session) for name in ("url", "token", "org"))
     arguments = {**given, "url": url, "token": token, "org": org}
 
     def make() -> InfluxdbSink:
+        _readable(ca_file=ca_file)
         return InfluxdbSink(
             _influx_writer(transport, host, port, url, token, timeout, org, bucket, ca_file),
             measurement=_measurement(measurement),
@@ -147,7 +156,7 @@ def start_influxdb_sink(
 
 def stop_influxdb_sink() -> dict[str, Any]:
     """Write what is waiting and stop; returns how many points were written and dropped. Does no harm where nothing was started."""
-    return stop_in(current_session(), InfluxdbSink)
+    return stop_in(current_session(), "InfluxDB")
 
 
 def start_opentelemetry_exporter(
@@ -169,30 +178,33 @@ def start_opentelemetry_exporter(
     """Export the counts of this script's loads as OTLP metrics, by `protocol` "grpc" or "http"; returns true.
 
     `endpoint`: a URL, https:// for TLS; None: what OTEL_EXPORTER_OTLP_ENDPOINT says, else this machine's default port. `headers` go
-    with each request and may hold ${env.…} and ${var.…}; so may `endpoint`. `resource`: further resource attributes. `ca_file`: whom
-    to trust; `cert_file` and `key_file`: who we are; all PEM. `timeout`: seconds for one export, its retries included. `flush_s`: how
-    long stopping may take.
+    with each request and may hold ${env.…}, ${var.…} and ${secret.…}; so may `endpoint`. `resource`: further resource attributes.
+    `ca_file`: whom to trust; `cert_file` and `key_file`: who we are; all PEM. `timeout`: seconds for one export, its retries included.
+    `flush_s`: how long stopping may take.
 
     >>> start_opentelemetry_exporter("http://127.0.0.1:4317")  # doctest: +SKIP
     True
     """
     given = dict(locals())
+    from loadflow.engine.exporters.opentelemetry import OpenTelemetryExporter
+    from loadflow.engine.exporters.otlp import Otlp, resource_of
+
     session = current_session()
     endpoint, headers = (_filled(name, given[name], session) for name in ("endpoint", "headers"))
     endpoint = _url("endpoint", endpoint, "http://127.0.0.1:4317")
+    sent_along = sorted(name for name in os.environ if name.startswith("OTEL_EXPORTER_OTLP") and name.endswith("HEADERS"))
+    if sent_along and session.guard.env is not None:
+        message = f"the server's environment has {sent_along[0]}, which would go along"
+        raise CommandError([Mistake("headers", message, "who runs the server has to unset it: scripts may not read it here")])
     if protocol not in ("grpc", "http"):
         raise CommandError([Mistake("protocol", f"{protocol!r} is no protocol", 'use "grpc" or "http"')])
     if (cert_file is None) != (key_file is None):
         raise CommandError([Mistake("cert_file" if cert_file is None else "key_file", "is missing", "the two go together")])
 
     def make() -> OpenTelemetryExporter:
-        way = Otlp(endpoint, protocol, headers or {}, timeout, compression, ca_file, cert_file, key_file)
-        try:
-            exporter = way.exporter()
-        except OSError as error:
-            raise CommandError([Mistake("", f"{error.filename} can't be read: {error.strerror}", "give the path of a PEM file")]) from None
+        _readable(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
         return OpenTelemetryExporter(
-            exporter,
+            Otlp(endpoint, protocol, headers or {}, timeout, compression, ca_file, cert_file, key_file).exporter(),
             resource_of(service_name, resource or {}),
             interval_s=export_interval_ms / 1_000,
             max_series=max_series,
@@ -205,7 +217,7 @@ def start_opentelemetry_exporter(
 
 def stop_opentelemetry_exporter() -> dict[str, Any]:
     """Export once more and stop; returns how many exports there were and failed. Does no harm where nothing was started."""
-    return stop_in(current_session(), OpenTelemetryExporter)
+    return stop_in(current_session(), "OpenTelemetry")
 
 
 def _influx_writer(
@@ -220,6 +232,8 @@ def _influx_writer(
     ca_file: str | None,
 ) -> Writer:
     """Raises CommandError for what does not go together."""
+    from loadflow.engine.exporters.influx_writers import BucketWriter, UdpWriter, UrlWriter
+
     if transport == "udp":
         extra = [name for name, value in (("url", url), ("token", token), ("org", org), ("bucket", bucket)) if value is not None]
         if extra:
@@ -252,6 +266,16 @@ def _measurement(name: str) -> str:
     return name
 
 
+def _readable(**files: str | None) -> None:
+    """Raises CommandError for a file that can't be read: the libraries would find out with the first thing they send."""
+    for name, path in files.items():
+        try:
+            if path is not None:
+                Path(path).read_bytes()
+        except OSError as error:
+            raise CommandError([Mistake(name, f"{path!r} can't be read: {error.strerror}", "give the path of a PEM file")]) from None
+
+
 def _url(name: str, value: Any, example: str) -> str | None:
     """Raises CommandError for what is no URL of HTTP; None stays None."""
     if value is None:
@@ -266,9 +290,11 @@ def _url(name: str, value: Any, example: str) -> str | None:
 
 
 def _filled(name: str, value: Any, session: Session) -> Any:
-    """`value` with ${env.…} and ${var.…} filled in; raises CommandError for one that has no value."""
-    compiled = compile_value(value, session.variables.values, session.environment)
+    """`value` with ${env.…}, ${var.…} and ${secret.…} filled in; raises CommandError for one that has no value."""
+    variables = {**session.variables.values, **secrets_in(value, session.secret, name)}
+    compiled = compile_value(value, variables, session.environment)
     if compiled.is_static:
         return compiled.value
-    missing = missing_in(value, variables=session.variables.values, sources={}, env=session.environment)
-    raise CommandError([Mistake(name, text) for text in missing] or [Mistake(name, "only ${var.…} and ${env.…} are known here")])
+    missing = missing_in(value, variables=variables, sources={}, env=session.environment)
+    allowed = "only ${var.…}, ${env.…} and ${secret.…} are known here"
+    raise CommandError([Mistake(name, text) for text in missing] or [Mistake(name, allowed)])

@@ -64,8 +64,7 @@ class Session:
     `allowed_packages` are those that scripts may load, with their submodules, besides those that LOADFLOW_ALLOWED_PACKAGES
     names. `guard` says what scripts may reach: see `loadflow.engine.guard`; `target`, whom they may load. `secrets` gives the value
     of `${secret.NAME}`, and raises LookupError for a name that it does not know. `budget` and `network` hold for every load that
-    starts while they are installed. `lease(target)` is held while a load runs.
-    `exporters` are those that run, by kind.
+    starts while they are installed. `lease(target)` is held while a load runs. `exporters` are those that run, by kind.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import SeriesSummary, Summary
 from loadflow.engine.reports.bounds import clip
 from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text
-from loadflow.engine.reports.page import banner_of, key_figures, run_facts
+from loadflow.engine.reports.page import banner_of, key_figures, run_facts, threshold_rows
 from loadflow.flows.pictures import markdown_charts
 
 __all__ = ["REPORTS_URL_VARIABLE", "artifact_key", "markdown", "publish", "report_link", "table"]
@@ -95,6 +95,7 @@ def markdown(run: Run, summary: Summary) -> str:
         f"# {banner.sign} {_safe(banner.heading)}",
         "\n".join(f"- {_safe(reason)}" for reason in banner.reasons),
         _figures(summary),
+        _thresholds(summary),
         _where(run),
         _names(summary),
         _errors(summary),
@@ -109,6 +110,17 @@ def markdown(run: Run, summary: Summary) -> str:
 def _figures(summary: Summary) -> str:
     figures = key_figures(summary)
     return _grid([label for label, _, _ in figures], [[f"**{figure}**" for _, figure, _ in figures], [small for _, _, small in figures]])
+
+
+def _thresholds(summary: Summary) -> str:
+    rows = threshold_rows(summary)[:MOST_ROWS]
+    if not rows:
+        return ""
+    signs = {"passed": "✓", "failed": "✕", "inconclusive": "?"}
+    cells = [
+        [f"{signs[state]} {state}", f"`{_code(text)}`", _safe(where), observed, samples] for state, text, where, observed, samples in rows
+    ]
+    return _parts("## Thresholds", _grid(["", "Threshold", "Of", "Observed", "Samples"], cells))
 
 
 def _where(run: Run) -> str:

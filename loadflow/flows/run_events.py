@@ -10,10 +10,12 @@ from prefect.runtime import deployment, flow_run
 
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import Summary
+from loadflow.engine.records.threshold import ThresholdState
 from loadflow.engine.redact import Redactor
 
-__all__ = ["FINISHED", "STARTED", "run_finished", "run_started"]
+__all__ = ["BREACHED", "FINISHED", "STARTED", "run_finished", "run_started"]
 
+BREACHED = "loadflow.threshold.breached"
 STARTED = "loadflow.run.started"
 FINISHED = "loadflow.run.finished"
 
@@ -40,6 +42,10 @@ def run_finished(run: Run, summary: Summary) -> None:
             "duration_s": _finite(summary.duration_s),
         },
     )
+    for one in summary.thresholds:
+        if one.state is ThresholdState.FAILED:
+            numbers = {"limit": _finite(one.limit), "observed": None if one.observed is None else _finite(one.observed)}
+            _emit(BREACHED, run, {"threshold": one.expression, "scope": one.scope, "samples": one.samples, "unit": one.unit, **numbers})
 
 
 def _emit(event: str, run: Run, payload: dict[str, Any]) -> None:

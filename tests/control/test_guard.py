@@ -143,7 +143,7 @@ def test_without_a_guard_everything_is_open(root: Path) -> None:
 NO_PATHS = {
     *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "web_ui_dict")),
     *("action_list", "name", "value", "variables", "cycle", "mode", "seed", "package", "host", "port", "framed", "token", "settings"),
-    *("threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
+    *("rules", "threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
     *("buckets_ms", "max_series", "last_scrape_s", "push_gateway", "remote_write", "push_job", "push_interval_s", "push_headers"),
     *("endpoint", "service_name", "export_interval_ms", "protocol", "headers", "resource", "compression"),
     *("transport", "measurement", "timeout", "org", "bucket", "tags", "queue_points", "batch_points", "flush_s"),

@@ -11,6 +11,7 @@ import numpy as np
 
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Health, Snapshot
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
@@ -46,14 +47,23 @@ class Feed:
         self._second = 0
         observer.run_started(run)
 
-    def second(self, hits: Hits, *, health: Health | None = None, dropped: int = 0, error: str = "status 503", late: int = 0) -> Snapshot:
-        """Response times of successes and failures in milliseconds, by name."""
+    def second(
+        self,
+        hits: Hits,
+        *,
+        health: Health | None = None,
+        dropped: int = 0,
+        error: str = "status 503",
+        late: int = 0,
+        service_ms: Sequence[float] = (),
+    ) -> Snapshot:
+        """Response times of successes and failures in milliseconds, by name; 10 passes were due, `dropped` of them were not made."""
         delta = Totals(series={name: series_totals(*times, late=late) for name, times in hits.items()})
         for name, (_, failed) in hits.items():
+            delta.series[name].service.add((np.array(service_ms, dtype=float) * 1e6).astype(np.int64))
             if failed:
                 delta.errors[name, ErrorText(Outcome.STATUS, error)] = ErrorCount(len(failed), 0.0, 1.0)
-            if dropped:
-                delta.errors[name, ErrorText(Outcome.DROPPED, "lost")] = ErrorCount(dropped, 0.0, 1.0)
+        delta.passes = Passes(10, 10 - dropped, dropped)
         snapshot = Snapshot(self._second, STARTED_UNIX_S + self._second + 1, delta, health or Health(users=5, in_flight=3), 30.0)
         self._second += 1
         self._observer.snapshot(self._run, snapshot)

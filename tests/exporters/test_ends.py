@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import threading
 from pathlib import Path
 from typing import Any
@@ -11,13 +13,16 @@ import pytest
 
 from loadflow.engine.commands import add_command_to_executor
 from loadflow.engine.execute import execute_action
+from loadflow.engine.exporting import start_influxdb_sink, start_prometheus_exporter, stop_influxdb_sink
+from loadflow.engine.load.start import start_test
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.reliability.watchdog import with_watchdog
 from loadflow.engine.session import Observer
-from loadflow.errors import Interrupted
+from loadflow.errors import Interrupted, RunError
 from tests.exporters.feeding import session
 from tests.exporters.otlp_peers import GrpcPeer
-from tests.exporters.servers import Answering
+from tests.exporters.servers import Answering, fetch
 from tests.targets.fixture import Target
 
 
@@ -43,6 +48,14 @@ ENDS: list[tuple[str, type[BaseException] | None]] = [
     ("a cancel", Interrupted),
     ("Ctrl-C", KeyboardInterrupt),
 ]
+
+
+class Dying(Observer):
+    """Takes its process with it, out of a load's third second."""
+
+    def snapshot(self, run: Run, snapshot: Snapshot) -> None:
+        if snapshot.second == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 def failing() -> None:
@@ -77,3 +90,29 @@ def test_every_hit_is_told_and_nothing_is_left(end: str, error: type[BaseExcepti
     hits = len(run.hits())
     assert sum(int(found) for found in re.findall(r"\bhits=(\d+)i", lines)) == hits > 0
     assert otlp.requests_counted() == hits
+
+
+@pytest.mark.processes
+def test_a_load_under_a_watchdog_is_told_to_the_exporters_outside_of_it(target: Target, tmp_path: Path) -> None:
+    """Also one that was killed: its gauges do not stand still."""
+    target.reset()
+    steps = [{"method": "get", "request_url": f"{target.url}/ok"}]
+    with Answering() as influx, session() as one:
+        one.runs_dir = tmp_path
+        start_influxdb_sink("http", url=f"{influx.url}/write?db=load")
+        port = start_prometheus_exporter(0)
+        with_watchdog(start_test, {"user": "fast_http_user"}, 2, 100, 60, iterations=5, tasks=steps, timeout_seconds=60)
+        one.observers.append(Dying())
+        with pytest.raises(RunError, match="was killed by SIGKILL before it gave a result"):
+            with_watchdog(start_test, {"user": "fast_http_user"}, 2, 100, 60, tasks=steps, timeout_seconds=60)
+        page = fetch(f"http://127.0.0.1:{port}/metrics").decode()
+        assert stop_influxdb_sink()["points_dropped"] == 0
+        whole, killed = (len(run.hits()) for run in one.runs)
+        told = {run.facts.id: 0 for run in one.runs}
+        for _, body in influx.requests:
+            for run_id, hits in re.findall(r"run=([^,]+),.*\bhits=(\d+)i", body.decode()):
+                told[run_id] += int(hits)
+    first, second = told.values()
+    assert first == whole == 10
+    assert second <= killed
+    assert re.findall(r"^loaddensity_users\{.* (\S+)$", page, re.MULTILINE) == ["0.0", "0.0"]

@@ -44,12 +44,13 @@ def test_a_point_over_http_has_the_tags_and_fields_that_the_docs_promise(influx:
     with session() as one:
         start_influxdb_sink("http", url=f"{influx.url}/write?db=load", measurement="of_http", tags={"env": "ci"})
         feed = feed_of(one, tmp_path, id="http")
-        feed.second({GET_A: ((10, 20, 30), (40,))}, health=Health(5, 3, 0.5, 2.0), late=2, dropped=1)
+        feed.second({GET_A: ((10, 20, 30), (40,))}, health=Health(5, 3, 0.5, 2.0), late=2, dropped=1, service_ms=(10, 20))
         assert stop_influxdb_sink() == {"status": "stopped", "points_written": 2, "points_dropped": 0}
     (point,) = influx.query("SELECT * FROM of_http")
     latency = {key.removeprefix("latency_"): point.pop(key) for key in list(point) if key.startswith("latency_")}
     expected = {"ms": 25, "min_ms": 10, "p50_ms": 20, "p90_ms": 40, "p95_ms": 40, "p99_ms": 40, "max_ms": 40}
     assert latency == pytest.approx(expected, rel=0.001)
+    assert (point.pop("service_ms"), point.pop("service_p95_ms")) == (15, 20)
     assert point == {
         "time": (STARTED_UNIX_S + 1) * 1_000,
         "env": "ci",
@@ -69,8 +70,8 @@ def test_a_point_over_http_has_the_tags_and_fields_that_the_docs_promise(influx:
         "received_bytes": 400,
     }
     (load,) = influx.query("SELECT * FROM loaddensity_load WHERE run = 'http'")
-    names = ("users", "in_flight", "late", "dropped", "generator_cpu", "generator_lag_ms")
-    assert [load[name] for name in names] == [5, 3, 2, 1, 0.5, 2.0]
+    names = ("users", "in_flight", "late", "due", "dropped", "generator_cpu", "generator_lag_ms")
+    assert [load[name] for name in names] == [5, 3, 2, 10, 1, 0.5, 2.0]
 
 
 def test_every_point_arrives_over_udp(influx: InfluxDB1, tmp_path: Path) -> None:
@@ -93,15 +94,20 @@ def test_any_text_is_one_tag_and_comes_back(influx: InfluxDB1, transport: str, t
             start_influxdb_sink("http", url=f"{influx.url}/write?db=load", measurement=measurement)
         feed_of(one, tmp_path).second({SeriesName(name, name): ((), (5.0,)) for name in NASTY}, error=NASTY[0] + NASTY[1] + "\\")
         assert stop_influxdb_sink()["points_dropped"] == 0
-    found = wait_until(lambda: influx.query(f'SELECT "request_type", "name", "error" FROM {measurement}'), "the points are there")
+    found: list[dict[str, Any]] = []
+
+    def arrived() -> bool:
+        found[:] = influx.query(f'SELECT "request_type", "name", "error" FROM {measurement}')
+        return len(found) == len(NASTY)
+
+    wait_until(arrived, "all points are there")
     assert sorted((row["request_type"], row["name"]) for row in found) == sorted(zip(READ, READ, strict=True))
     assert {row["error"] for row in found} == {NASTY[0] + NASTY[1] + "\\"}
 
 
 def test_the_api_of_influxdb_2_gets_every_line_and_can_read_it(victoria: VictoriaMetrics, tmp_path: Path) -> None:
     with session() as one:
-        one.variables.register("influx_token", "s3cret-t0ken")
-        start_influxdb_sink("http", url=victoria.url, org="us", bucket="load", token="${var.influx_token}")
+        start_influxdb_sink("http", url=victoria.url, org="us", bucket="load", token="s3cret-t0ken")
         feed = feed_of(one, tmp_path)
         for _ in range(5):
             feed.second({SeriesName("GET", name): ((5.0, 6.0), ()) for name in NASTY})
@@ -159,6 +165,7 @@ def test_an_end_without_a_server_is_quick_and_tells_no_secret(tmp_path: Path, ca
     with session() as one, caplog.at_level(logging.DEBUG):
         start_influxdb_sink("http", url=f"http://ann:hunter22@127.0.0.1:{port}/write?db=x&p=hunter22", token="s3cret-t0ken", flush_s=0.2)
         feed_of(one, tmp_path).second({GET_A: ((5.0,), ())})
+        wait_until(lambda: "can't be reached" in caplog.text, "a try")
         assert stop_influxdb_sink() == {"status": "stopped", "points_written": 0, "points_dropped": 2}
     told = caplog.text
     assert f"http://127.0.0.1:{port}/write can't be reached (Connection refused)" in told
@@ -187,6 +194,20 @@ def test_what_an_answer_means(
         assert {head["authorization"] for head, _ in server.requests} == {"Token s3cret-t0ken"}
 
 
+def test_a_token_may_be_a_variable_of_the_environment_a_secret_or_a_registered_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("INFLUX_TOKEN", "of-env")
+    monkeypatch.setenv("LOADFLOW_SECRET_INFLUX", "of-secret")
+    found = []
+    for token in ("${env.INFLUX_TOKEN}", "${secret.INFLUX}", "${var.influx}"):
+        with Answering() as server, session() as one:
+            one.variables.register("influx", "of-var")
+            start_influxdb_sink("http", url=f"{server.url}/write?db=x", token=token)
+            feed_of(one, tmp_path).second({GET_A: ((5.0,), ())})
+            stop_influxdb_sink()
+            found.append(server.requests[0][0]["authorization"])
+    assert found == ["Token of-env", "Token of-secret", "Token of-var"]
+
+
 def test_the_old_form_posts_plain_text_and_the_user_of_the_url(tmp_path: Path) -> None:
     with Answering() as server, session() as one:
         start_influxdb_sink("http", url=server.url.replace("://", "://ann:p%40ss@") + "/write?db=x")
@@ -207,6 +228,7 @@ MISTAKES = [
     ({"transport": "http", "url": "http://a/write?db=${env.NO_SUCH_DATABASE}"}, r"url: \$\{env.NO_SUCH_DATABASE\}"),
     ({"url": "http://a/write?db=x"}, "url: is of no use over UDP"),
     ({"host": "no.such.host.invalid"}, "host: .* can't be sent to"),
+    ({"transport": "http", "url": "https://a/write", "ca_file": "/no/such.pem"}, "ca_file: '/no/such.pem' can't be read"),
     ({"measurement": "#x"}, "measurement: '#x' can't be written"),
 ]
 

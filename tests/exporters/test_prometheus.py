@@ -71,11 +71,25 @@ def test_names_labels_and_values_are_those_that_the_docs_promise(tmp_path: Path)
             ("generator_cpu", LABELS, 0.5),
             ("generator_lag_ms", LABELS, 2),
             ("late_requests_total", LABELS, 5),
-            ("dropped_requests_total", LABELS, 2),
+            ("due_passes_total", LABELS, 20),
+            ("dropped_passes_total", LABELS, 2),
         ]
         assert found == {(f"loaddensity_{name}", frozenset(labels.items())): value for name, labels, value in expected}
         feed.end()
         assert scraped(exporter.port)["loaddensity_users", frozenset(LABELS.items())] == 0
+
+
+def test_service_times_are_told_where_there_are_any(tmp_path: Path) -> None:
+    with session() as one:
+        exporter = started(one)
+        Feed(exporter, a_run(tmp_path, id="r1")).second({GET_A: ((30, 70), ())}, service_ms=(20, 70))
+        found = scraped(exporter.port)
+    of_a = {"request_type": "GET", "name": "/a", **LABELS}
+    below = {
+        edge: found["loaddensity_service_time_ms_bucket", frozenset({**of_a, "le": edge}.items())] for edge in ("10.0", "25.0", "+Inf")
+    }
+    assert below == {"10.0": 0, "25.0": 1, "+Inf": 2}
+    assert found["loaddensity_service_time_ms_sum", frozenset(of_a.items())] == 90
 
 
 def test_a_real_prometheus_gives_the_right_rate_and_p95_and_gets_the_last_second(tmp_path: Path) -> None:
@@ -209,7 +223,8 @@ def test_protobuf_is_for_those_who_like_it_best(accept: str, protobuf: bool) -> 
 WAITS = [
     ("nobody scrapes", [], 0.0),
     ("somebody looked once", [99.0], 0.0),
-    ("the next is due in 3 s", [92.0, 97.0], 4.25),
+    ("the next is due in 2 s", [92.0, 97.0], 4.25),
+    ("the last was just now", [85.0, 100.0], 19.75),
     ("the next is too far away", [10.0, 70.0], 0.0),
     ("the scraper went away", [50.0, 55.0], 0.0),
 ]
@@ -218,6 +233,7 @@ WAITS = [
 @pytest.mark.parametrize(("what", "scraped_at_s", "wait_s"), WAITS, ids=[row[0] for row in WAITS])
 def test_the_end_waits_only_for_a_scrape_that_is_due(what: str, scraped_at_s: list[float], wait_s: float) -> None:
     assert last_scrape_wait_s(scraped_at_s, 100.0, 15.0) == wait_s
+    assert last_scrape_wait_s(scraped_at_s, 100.0, 0.0) == 0.0, "told never to wait"
 
 
 def test_a_script_stops_what_it_started_and_every_hit_was_told(target: Target, tmp_path: Path) -> None:

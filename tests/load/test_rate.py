@@ -17,10 +17,17 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.session import Observer, Session, use_session
 from loadflow.errors import CommandError, Interrupted
+from tests.load import harness
 from tests.load.harness import USERS, Outcomes, get
 from tests.load.harness import load as load_users
 from tests.targets.fixture import Target
 from tests.targets.frozen import frozen_for_a_second
+
+
+@pytest.fixture(params=("fast_http_user", "native"), autouse=True)
+def made_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever makes the load keeps the pace."""
+    monkeypatch.setattr(harness, "DEFAULT", request.param)
 
 
 def load(folder: Path, steps: Any, **arguments: Any) -> Outcomes:

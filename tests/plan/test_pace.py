@@ -62,10 +62,11 @@ def test_each_hit_is_due_at_the_first_nanosecond_at_which_the_integral_reaches_i
 def test_no_pace_exceeds_its_rate(parts: tuple[Segment, ...]) -> None:
     pace = Pace(parts)
     times = list(pace.arrivals())
+    peak = max(written(rate) for part in parts for rate in (part.from_per_s, part.to_per_s))
     assert len(times) == pace.hits == due_by(parts, length_ns(parts)) // 1
     for reach in (1, 7):
         for begin, end in list(zip(times, times[reach:], strict=False))[:: max(1, len(times) // 20)]:
-            assert reach <= due_by(parts, end) - due_by(parts, begin - 1) <= Fraction((end - begin + 1) * written(pace.peak_per_s), NS)
+            assert reach <= due_by(parts, end) - due_by(parts, begin - 1) <= (end - begin + 1) * peak / NS
 
 
 @given(segments, st.sampled_from(["even", "poisson"]), st.integers(1, 7), st.integers(0, 2**70))
@@ -162,10 +163,13 @@ def test_a_seed_gives_the_same_times_again_and_another_gives_others() -> None:
     assert first(43) != first(42)
 
 
-def test_the_rate_and_the_integral_at_a_time() -> None:
-    pace = Pace((Segment(10, 0, 100), Segment(5, 50, 50)))
-    assert [pace.rate_at(at) for at in (0, 5, 10, 14.9, 15, 99)] == [0, 50, 50, 50, 0, 0]
-    assert [pace.due_by(at) for at in (0, 5, 10, 12, 99)] == [0, 125, 500, 600, 750]
+@given(segments, st.sampled_from(["even", "poisson"]), st.data())
+@settings(max_examples=60)
+def test_the_number_that_is_due_by_a_time_is_that_of_the_times(parts: tuple[Segment, ...], spacing: str, data: st.DataObject) -> None:
+    pace = Pace(parts, spacing, 5)  # type: ignore[arg-type]
+    times, count = list(pace.arrivals()), pace.count()
+    asked = [*sorted(data.draw(st.lists(st.integers(0, length_ns(parts)), max_size=4))), float("inf")]
+    assert [count(at) for at in asked] == [sum(due <= at for due in times) for at in asked]
 
 
 def test_its_json_form_is_lists_and_comes_back() -> None:

@@ -55,9 +55,9 @@ def test_without_a_rate_there_is_nothing_to_compare(tmp_path: Path) -> None:
 def test_the_page_draws_asked_and_achieved_and_shows_both_times(paced: Run, tmp_path: Path) -> None:
     page = read_page(_page(paced, tmp_path))
     assert _charts(page)[:2] == ["asked", "rate"]
-    assert "Arrival rate, 40.0/s, at most 25 in flight" in page.all("p", "muted")[0].words
+    assert "Arrival rate, 40/s, at most 25 in flight" in page.all("p", "muted")[0].words
     words = page.all("main")[0].words if page.all("main") else page.one("body").words
-    for text in ("Achieved of asked", "90.0", "Dropped", "Service p50", "Service p99"):
+    for text in ("Of asked", "90.0", "Dropped", "Service p50", "Service p99"):
         assert text in words
     service = paced.summary().overall.service
     assert service is not None

@@ -31,7 +31,7 @@ RIGHT: list[tuple[str, list[Any]]] = [
     ("a rate in a placeholder", load_test(rate="${var.rate}", max_in_flight="${var.most}")),
     ("every mode of a rate", load_test(rate={"mode": "constant", "rps": 0.2, "duration": "1h30m", "spacing": "poisson"})),
     ("a ramp", load_test(rate={"mode": "ramp", "rps": "${var.rps}", "duration": "2m30s", "ramp_up": 0})),
-    ("steps and a spike", load_test(rate={"mode": "step", "rps": 100, "steps": 5, "duration": "90s"})),
+    ("steps and a spike", load_test(rate={"mode": "step", "rps": 100, "steps": 5, "duration": "90"})),
     ("a spike as long as the test", load_test(rate={"mode": "spike", "rps": 100}, test_time=30)),
     ("a rate in stages", load_test(rate={"mode": "stages", "stages": [{"duration": "1.5s", "rps": 10, "from_rps": 0}, {"duration": 5, "rps": 0}]})),
     ("a trace", load_test(rate={"mode": "trace", "rps": [12, 40.5, 0], "every": 60, "scale": 2.5})),

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from loadflow.engine.records.names import OTHER, SeriesName
-from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Health, Snapshot
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
-__all__ = ["Counts", "Load", "Loads", "Names", "Series", "dropped_in"]
+__all__ = ["Counts", "Load", "Loads", "Names", "Series"]
 
 RUN_CAP = 100  # loads of one script that are told apart; those after them are counted as "(other)"
 TARGET_CAP = 200  # characters: a script may ask many hosts
@@ -90,13 +90,13 @@ class Loads:
 
 @dataclass(frozen=True, slots=True)
 class LoadState:
-    """How one load is doing. `late` and `dropped` are hits of the last second, the totals those since its start."""
+    """How one load is doing. `late` and `dropped` are hits and passes of the last second, the others sums since its start."""
 
     health: Health = field(default_factory=Health)
     late: int = 0
     dropped: int = 0
     late_total: int = 0
-    dropped_total: int = 0
+    passes: Passes = field(default_factory=Passes)
 
 
 class Counts:
@@ -116,15 +116,15 @@ class Counts:
             self.version += 1
 
     def add(self, run: Run, snapshot: Snapshot) -> None:
-        late, dropped = sum(one.late for one in snapshot.delta.series.values()), dropped_in(snapshot.delta)
+        late, passes = sum(one.late for one in snapshot.delta.series.values()), snapshot.delta.passes
         with self._lock:
             load = self._loads.of(run)
             for series, totals in self._names.capped(load, snapshot.delta).items():
                 self._series.setdefault(series, SeriesTotals()).merge(totals)
             before = self._states.get(load, LoadState())
-            self._states[load] = LoadState(
-                snapshot.health, late, dropped, late_total=before.late_total + late, dropped_total=before.dropped_total + dropped
-            )
+            so_far = replace(before.passes)
+            so_far.merge(passes)
+            self._states[load] = LoadState(snapshot.health, late, passes.dropped, before.late_total + late, so_far)
             self.version += 1
 
     def ended(self, run: Run) -> None:
@@ -138,11 +138,6 @@ class Counts:
         """`of_series` of every series, and the state of every load, all of one moment. It must be quick and keep no totals."""
         with self._lock:
             return [of_series(series, totals) for series, totals in self._series.items()], list(self._states.items())
-
-
-def dropped_in(totals: Totals) -> int:
-    """Hits that the network conditioner lost on purpose."""
-    return sum(count.count for (_, error), count in totals.errors.items() if error.outcome is Outcome.DROPPED)
 
 
 def _merged(*parts: SeriesTotals) -> SeriesTotals:

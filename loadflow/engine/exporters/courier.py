@@ -95,6 +95,9 @@ class Courier(Generic[T]):
                 lost = len(batch) if error.lost is None else min(error.lost, len(batch))
                 self._complain(str(error))
                 self._account(lost)
+            except Exception as error:  # noqa: BLE001  the thread's outermost loop: without it everything would pile up in silence
+                self._complain(f"{type(error).__name__}; please report it")
+                self._account(len(batch))
             else:
                 self._account(0)
                 if self._complained:

@@ -50,9 +50,9 @@ def start_in(session: Session, kind: type[E], arguments: Mapping[str, Any], make
     return exporter
 
 
-def stop_in(session: Session, kind: type[Exporter]) -> dict[str, Any]:
+def stop_in(session: Session, kind: str) -> dict[str, Any]:
     """Stop the session's exporter of this kind; does no harm where none runs."""
-    exporter = session.exporters.get(kind.kind)
+    exporter = session.exporters.get(kind)
     return {"status": "not started"} if exporter is None else {"status": "stopped", **_end(session, exporter)}
 
 

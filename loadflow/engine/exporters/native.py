@@ -15,13 +15,13 @@ from loadflow.engine.exporters.wire import double, message, signed, text, unsign
 if TYPE_CHECKING:
     from prometheus_client.core import Metric, Sample
 
-__all__ = ["CONTENT_TYPE", "Spread", "asks_for_protobuf", "exposition", "with_native"]
+__all__ = ["CONTENT_TYPE", "Labels", "Spread", "asks_for_protobuf", "exposition", "with_native"]
 
 CONTENT_TYPE = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
 TYPES = {"counter": 0, "gauge": 1, "summary": 2, "histogram": 4}
 ZERO_THRESHOLD = 2.0**-128  # as client libraries have it
 Labels = tuple[tuple[str, str], ...]
-Spread = Mapping[Labels, Exponential]
+Spread = Mapping[tuple[str, Labels], Exponential]  # by family and labels
 App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
@@ -77,7 +77,9 @@ def _family(family: Metric, spread: Spread) -> bytes:
     elif family.type == "summary":
         metrics = [_labels(labels) + message(4, _count_and_sum(samples)) for labels, samples in _by_labels(family)]
     else:
-        metrics = [_labels(labels) + message(7, _histogram(samples, spread.get(labels))) for labels, samples in _by_labels(family)]
+        metrics = [
+            _labels(labels) + message(7, _histogram(samples, spread.get((family.name, labels)))) for labels, samples in _by_labels(family)
+        ]
     return head + b"".join(message(4, one) for one in metrics)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from loadflow.engine.exporters.buckets import exponential
@@ -23,7 +24,14 @@ from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.totals import SeriesTotals
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.metrics.export import ExponentialHistogramDataPoint, HistogramDataPoint, Metric, MetricExporter, MetricsData
+    from opentelemetry.sdk.metrics.export import (
+        ExponentialHistogramDataPoint,
+        HistogramDataPoint,
+        Metric,
+        MetricExporter,
+        MetricsData,
+        NumberDataPoint,
+    )
     from opentelemetry.sdk.resources import Resource
 
 __all__ = ["OpenTelemetryExporter", "Readings"]
@@ -41,8 +49,19 @@ GAUGES: Sequence[tuple[str, str, str, Callable[[LoadState], float]]] = (
 )
 COUNTERS: Sequence[tuple[str, str, Callable[[LoadState], int]]] = (
     ("loaddensity.late", "Hits that started later than they were due.", lambda state: state.late_total),
-    ("loaddensity.dropped", "Hits that the network conditioner lost on purpose.", lambda state: state.dropped_total),
+    ("loaddensity.due", "Passes that a rate asked for.", lambda state: state.passes.due),
+    ("loaddensity.dropped", "Passes that a rate asked for and that found no free user.", lambda state: state.passes.dropped),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The points of one series. `service` is empty where users, not a rate, decide when a hit starts."""
+
+    requests: list[NumberDataPoint]
+    latency: list[ExponentialHistogramDataPoint]
+    service: list[ExponentialHistogramDataPoint]
+    size: HistogramDataPoint
 
 
 class Readings:
@@ -60,15 +79,16 @@ class Readings:
         self._unix_ns = unix_ns
         rows, states = self._counts.read(self._of_series)
         total = otel.AggregationTemporality.CUMULATIVE
-        requests = [self._number({**of, "outcome": outcome}, count) for of, counts, _, _ in rows for outcome, count in counts.items()]
-        latency = [point for _, _, points, _ in rows for point in points]
-        sizes = [self._size(of, sum(counts.values()), received) for of, counts, _, received in rows]
+        requests = otel.Sum([point for row in rows for point in row.requests], total, is_monotonic=True)
+        latency = otel.ExponentialHistogram([point for row in rows for point in row.latency], total)
+        service = otel.ExponentialHistogram([point for row in rows for point in row.service], total)
         metrics = [
-            otel.Metric("loaddensity.requests", "Hits, by their outcome.", "1", otel.Sum(requests, total, is_monotonic=True)),
+            otel.Metric("loaddensity.requests", "Hits, by their outcome.", "1", requests),
+            otel.Metric("loaddensity.request.latency", "From when a hit was due to its end.", "ms", latency),
+            otel.Metric("loaddensity.service.time", "From a hit's start to its end.", "ms", service),
             otel.Metric(
-                "loaddensity.request.latency", "From when a hit was due to its end.", "ms", otel.ExponentialHistogram(latency, total)
+                "loaddensity.response.size", "Bytes received, heads included.", "By", otel.Histogram([row.size for row in rows], total)
             ),
-            otel.Metric("loaddensity.response.size", "Bytes received, heads included.", "By", otel.Histogram(sizes, total)),
             *(
                 otel.Metric(name, text, unit, otel.Gauge([self._number(_of_load(load), value(state)) for load, state in states]))
                 for name, unit, text, value in GAUGES
@@ -85,13 +105,15 @@ class Readings:
         ]
         return _data(self._resource, InstrumentationScope(METER), [metric for metric in metrics if metric.data.data_points])
 
-    def _of_series(
-        self, series: Series, totals: SeriesTotals
-    ) -> tuple[Attributes, dict[str, int], list[ExponentialHistogramDataPoint], int]:
+    def _of_series(self, series: Series, totals: SeriesTotals) -> Row:
         of = {"request_type": series.name.method, "name": series.name.name, **_of_load(series.load)}
-        by_outcome = {"success": totals.succeeded, "failure": totals.failed}
-        points = [self._spread({**of, "outcome": outcome}, times) for outcome, times in by_outcome.items() if times.count]
-        return of, {outcome: times.count for outcome, times in by_outcome.items()}, points, totals.received_bytes
+        by_outcome = [({**of, "outcome": "success"}, totals.succeeded), ({**of, "outcome": "failure"}, totals.failed)]
+        return Row(
+            [self._number(attributes, times.count) for attributes, times in by_outcome],
+            [self._spread(attributes, times) for attributes, times in by_outcome if times.count],
+            [self._spread(of, totals.service)] if totals.service.count else [],
+            self._size(of, totals.hits, totals.received_bytes),
+        )
 
     def _spread(self, attributes: Attributes, times: Histogram) -> ExponentialHistogramDataPoint:
         from opentelemetry.sdk.metrics.export import Buckets, ExponentialHistogramDataPoint
@@ -121,7 +143,7 @@ class Readings:
             attributes, self._started_unix_ns, self._unix_ns, count, received_bytes, [count], [], min=unknown, max=unknown
         )
 
-    def _number(self, attributes: Attributes, value: float) -> Any:
+    def _number(self, attributes: Attributes, value: float) -> NumberDataPoint:
         from opentelemetry.sdk.metrics.export import NumberDataPoint
 
         return NumberDataPoint(attributes, self._started_unix_ns, self._unix_ns, value)

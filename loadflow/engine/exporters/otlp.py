@@ -39,7 +39,6 @@ class Otlp:
     key_file: str | None = None
 
     def exporter(self) -> MetricExporter:
-        """Raises OSError for a file that can't be read."""
         return self._grpc() if self.protocol == "grpc" else self._http()
 
     def _grpc(self) -> MetricExporter:
@@ -67,8 +66,6 @@ class Otlp:
         endpoint = self.endpoint
         if endpoint is not None and urlsplit(endpoint).path in ("", "/"):
             endpoint = endpoint.rstrip("/") + METRICS_PATH
-        for file in filter(None, (self.ca_file, self.cert_file, self.key_file)):
-            Path(file).read_bytes()  # the library would find out with the first export
         return OTLPMetricExporter(
             endpoint=endpoint,
             certificate_file=self.ca_file,

@@ -75,12 +75,17 @@ class Repeater:
         try:
             self._send()
         except (Unreachable, Refused) as error:
-            self._failed += 1
-            self._refused = isinstance(error, Refused)
-            if str(error) != self._trouble:
-                self._trouble = str(error)
-                log.warning("%s: %s", self._what, error)
+            self._complain(str(error), again=isinstance(error, Unreachable))
+        except Exception as error:  # noqa: BLE001  the thread's outermost loop: without it nothing would be sent, in silence
+            self._complain(f"{type(error).__name__}; please report it", again=False)
         else:
             self._sent += 1
             self._told = version
             self._trouble = ""
+
+    def _complain(self, text: str, *, again: bool) -> None:
+        self._failed += 1
+        self._refused = not again
+        if text != self._trouble:
+            self._trouble = text
+            log.warning("%s: %s", self._what, text)

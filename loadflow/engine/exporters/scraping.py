@@ -21,7 +21,7 @@ App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def last_scrape_wait_s(scraped_at_s: Sequence[float], now_s: float, limit_s: float) -> float:
-    """How long to wait for a last scrape, given when the last two were; 0.0 when none is to be expected within `limit_s`.
+    """How long to wait for a last scrape, given when the last two were; 0.0 when none is due within `limit_s`.
 
     >>> last_scrape_wait_s([100.0, 105.0], 107.0, 15.0)
     5.25
@@ -31,8 +31,8 @@ def last_scrape_wait_s(scraped_at_s: Sequence[float], now_s: float, limit_s: flo
     if len(scraped_at_s) < 2:
         return 0.0
     interval_s = scraped_at_s[-1] - scraped_at_s[-2]
-    latest_s = scraped_at_s[-1] + interval_s * 1.25 + GRACE_S
-    return max(0.0, latest_s - now_s) if latest_s - now_s <= limit_s else 0.0
+    due_in_s = scraped_at_s[-1] + interval_s - now_s
+    return max(0.0, due_in_s + interval_s / 4 + GRACE_S) if limit_s > 0 and due_in_s <= limit_s else 0.0
 
 
 class ScrapeServer:
@@ -65,7 +65,7 @@ class ScrapeServer:
             return self._news.wait_for(lambda: self._told >= version, timeout_s)
 
     def close(self) -> None:
-        """Free the port; answers that are being sent are finished."""
+        """Free the port."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()

@@ -19,7 +19,6 @@ from loadflow.engine.plan.plan import Shard
 
 __all__ = ["Arrivals", "Turn"]
 
-
 YIELD_EVERY = 500  # passes that are handed out without a sleep, when late, before others get a chance to run
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
 from loadflow.engine.load.checks import compile_checks
+from loadflow.engine.load.native_fit import EngineName
 from loadflow.engine.load.pacing import pace_of, users_of
 from loadflow.engine.load.protocol import HitFailure, PreparedStep
 from loadflow.engine.load.rules import hosted, refuse_hosts, secrets_in, with_headers
+from loadflow.engine.load.threshold_rules import limits_failures, thresholds_for
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
 from loadflow.engine.plan.target import TargetRules
+from loadflow.engine.records.threshold import Threshold
 from loadflow.engine.resolve.data import CsvSource, load_rows
 from loadflow.engine.resolve.static import missing_in, tokens_in
-from loadflow.engine.resolve.template import Compiled, compile_value
+from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
 from loadflow.engine.resolve.variables import Variables
 from loadflow.engine.script.mistakes import faults_of, mistakes_of
 from loadflow.engine.script.model import StartTest
@@ -33,6 +36,9 @@ __all__ = ["Asked", "build_plan"]
 ROOT = "LD_start_test"
 PER_HIT = ("tasks",)  # resolved by the engine, hit by hit; everything else is resolved now
 
+# Adds what a step needs to the material of the plan, unless it is there; raises HitFailure for what can't be found.
+Gather = Callable[[Mapping[str, Any], Plan, Compiler, dict[str, str]], None]
+
 LIMITS: Mapping[str, type[Part]] = {"throttle": Throttle, "retry": Retry}
 
 
@@ -44,8 +50,11 @@ class Asked:
     target: str  # whom it asks, as far as that is known now
     label: str
     processes: int
+    threads: int
+    engine: EngineName
     max_failure_rate: float
     rate_tolerance: float
+    thresholds: tuple[Threshold, ...] = ()
 
 
 def build_plan(
@@ -105,10 +114,25 @@ def build_plan(
         allowed_hosts=rules.host_lists(),
         max_rate_per_s=rules.max_rate_per_s,
     )
-    places = [step.place for step in _compile_once(plan, user_type, env)]
+    compiler = _compiler(plan, env)
+    plan = _with_material(plan, user_type, compiler)
+    prepared = _compile_once(plan, user_type, compiler)
+    places = [step.place for step in prepared]
     refuse_hosts(places, plan.allowed_hosts)
-    target = ", ".join(dict.fromkeys(map(_origin, places)))
-    return Asked(plan, target, test.label or "", test.processes, test.max_failure_rate, test.rate_tolerance)
+    thresholds = thresholds_for(test, plan, prepared)
+    # a script that says itself how many may fail does not mean the default besides
+    own_limit = "max_failure_rate" not in test.model_fields_set and any(map(limits_failures, thresholds))
+    return Asked(
+        plan=plan,
+        target=", ".join(dict.fromkeys(map(_origin, places))),
+        label=test.label or "",
+        processes=test.processes,
+        threads=test.threads,
+        engine=test.user_detail_dict.engine,
+        max_failure_rate=1.0 if own_limit else test.max_failure_rate,
+        rate_tolerance=test.rate_tolerance,
+        thresholds=thresholds,
+    )
 
 
 def _origin(place: str) -> str:
@@ -197,14 +221,36 @@ def _refuse_missing(
         raise CommandError(mistakes)
 
 
-def _compile_once(plan: Plan, user_type: UserType, env: Mapping[str, str]) -> list[PreparedStep]:
-    """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
+def _compiler(plan: Plan, env: Mapping[str, str]) -> Compiler:
+    """Fills in what is the same for all hits."""
     written = {entry["var"] for step in plan.steps for entry in step.get("extract") or ()}
     constants = {name: value for name, value in plan.variables.items() if name not in written}
 
     def compiler(value: Any) -> Compiled:
         return compile_value(value, constants, env)
 
+    return compiler
+
+
+def _with_material(plan: Plan, user_type: UserType, compiler: Compiler) -> Plan:
+    """The plan with what its user type looks up for its steps, here and once, so that no engine has to."""
+    if not user_type.gather:
+        return plan
+    gather: Gather = load_named(user_type.gather)
+    material: dict[str, str] = {}
+    mistakes = []
+    for position, step in enumerate(plan.steps):
+        try:
+            gather(step, plan, compiler, material)
+        except HitFailure as failure:
+            mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", str(failure)))
+    if mistakes:
+        raise CommandError(mistakes)
+    return replace(plan, material=material)
+
+
+def _compile_once(plan: Plan, user_type: UserType, compiler: Compiler) -> list[PreparedStep]:
+    """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
     prepare = load_named(user_type.prepare)
     prepared = []
     mistakes = []

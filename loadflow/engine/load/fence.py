@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import gevent
-
 from loadflow.engine.load.protocol import HitFailure
 from loadflow.engine.plan.target import HOSTS_VARIABLE, HostLists, is_loopback_host, refusing
 from loadflow.engine.records.outcome import Outcome
@@ -25,6 +23,8 @@ class Fence:
 
     @classmethod
     def install(cls, lists: HostLists) -> Fence:
+        import gevent  # the native engine checks too, and knows no gevent
+
         hub = gevent.get_hub()
         fence = cls(lists, hub.resolver)
         hub.resolver = fence

@@ -42,7 +42,7 @@ class Follower:
         self._health: dict[int, dict[int, Health]] = {}
         self._last_health = dict.fromkeys(range(shards), Health())
         self._next = 0
-        self._passes = PassCount(pace.arrivals(), shards) if pace is not None else None
+        self._passes = PassCount(pace.count(), shards) if pace is not None else None
 
     @property
     def hits(self) -> int:

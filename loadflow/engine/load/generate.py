@@ -15,7 +15,6 @@ from typing import IO, Any
 import gevent
 import gevent.event
 import gevent.os
-import psutil
 from gevent import monkey
 from locust.env import Environment
 from locust.event import Events
@@ -23,6 +22,7 @@ from locust.event import Events
 from loadflow.engine.load.arrivals import Arrivals
 from loadflow.engine.load.fence import Fence
 from loadflow.engine.load.messages import Done, Flush, Ready, Tick, encode
+from loadflow.engine.load.probe import ProcessProbe
 from loadflow.engine.load.protocol import UserProtocol
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.step import compile_steps
@@ -38,7 +38,6 @@ __all__ = ["Generator"]
 
 LAG_PROBE_S = 0.05
 STOP_DRAIN_S = 2.0  # of an early end; the supervisor kills a second later
-SHARE_OF_NS = 100_000_000  # less time than that has no share of the CPU worth the name: a look at it is then all that was done
 NEVER_S = 10 * 365 * 86_400.0
 
 
@@ -63,7 +62,7 @@ class Generator:
         self._fatal: BaseException | None = None
         self._lag_s = 0.0
         self._ran_s: float | None = None
-        self._probe = _ProcessProbe()  # anew as the load starts
+        self._probe = ProcessProbe()  # anew as the load starts
 
     def run(self) -> None:
         """Everything after compiling. Raises what makes it impossible to go on, e.g. OSError for a full disk."""
@@ -91,7 +90,7 @@ class Generator:
 
     def _make_load(self, environment: Environment, runner: Any, recorder: Recorder) -> None:
         """From `go` to the last row."""
-        self._probe = _ProcessProbe()
+        self._probe = ProcessProbe()
         load = self._start_load(recorder, runner)
         gevent.spawn(self._watch_lifeline)
         gevent.spawn(self._probe_lag)
@@ -226,23 +225,6 @@ class Generator:
             self._messages.write(encode(message) + "\n")
         except (BrokenPipeError, ValueError):
             self._stop("the parent is gone")
-
-
-class _ProcessProbe:
-    """CPU, memory and files of this process since the last question."""
-
-    def __init__(self) -> None:
-        self._process = psutil.Process()
-        self._cpu_ns = time.process_time_ns()
-        self._wall_ns = time.monotonic_ns()
-        self._share: float | None = None
-
-    def health(self, users: int, in_flight: int, lag_ms: float) -> Health:
-        cpu_ns, wall_ns = time.process_time_ns(), time.monotonic_ns()
-        if self._share is None or wall_ns - self._wall_ns >= SHARE_OF_NS:
-            self._share = round((cpu_ns - self._cpu_ns) / max(1, wall_ns - self._wall_ns), 4)
-            self._cpu_ns, self._wall_ns = cpu_ns, wall_ns
-        return Health(users, in_flight, self._share, round(lag_ms, 3), self._process.memory_info().rss, self._process.num_fds())
 
 
 def _locust_events(environment: Environment) -> Any:

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Any, Literal
 
 from loadflow.engine.load.messages import Message, decode
 from loadflow.engine.plan.plan import Plan, Shard
@@ -19,42 +21,71 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.reliability.lineage import STARTER_VARIABLE, own_identity
 from loadflow.errors import RunError
 
-__all__ = ["STOP_GRACE_S", "Engine", "describe_exit"]
+__all__ = ["STOP_GRACE_S", "Crew", "Engine", "child_environment", "describe_exit"]
 
 STOP_GRACE_S = 3.0  # from a stop on request, or the parent's death, to KILL: nothing may still send 5 s after it
 START_ALLOWANCE_S = 10.0  # on top of load and drain, before the supervisor calls an engine stuck
+MODULES = {"native": "loadflow.engine.load.native_worker", "locust": "loadflow.engine.load.worker"}
 PIPE_BYTES = 2**20  # holds minutes of messages while the parent is busy; the engine never waits for it
 
 
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who makes the load: `processes` processes, each with so many loops of its own; Locust has one in each."""
+
+    engine: Literal["native", "locust"] = "locust"
+    processes: int = 1
+    threads: int = 1
+
+    @property
+    def shards(self) -> int:
+        return self.processes * self.threads
+
+    def process_of(self, shard: int) -> int:
+        return shard // self.threads
+
+
+def engines_of(run: Run, plan: Plan, crew: Crew) -> list[dict[str, Any]]:
+    """What the supervisor is to start, and what it is to tell each."""
+    jobs = [
+        {
+            "plan": plan.for_shard(Shard(index, crew.shards)).to_json(),
+            "paths": [path for path in sys.path if path],
+            "shard": index,
+            "shards": crew.shards,
+            "hits": str(run.hits_path(index).resolve()),
+            "names": str(run.names_path(index).resolve()),
+            "samples": str(run.samples_path(index).resolve()),
+        }
+        for index in range(crew.shards)
+    ]
+    engines = []
+    for process in range(crew.processes):
+        own = jobs[process * crew.threads : (process + 1) * crew.threads]
+        engines.append(
+            {
+                "argv": [sys.executable, "-P", "-m", MODULES[crew.engine]],
+                "log": str(run.log_path(process).resolve()),
+                "job": {"jobs": own} if crew.engine == "native" else own[0],
+            }
+        )
+    return engines
+
+
 class Engine:
-    """A supervisor with `shards` engine processes. As a context manager it never leaves one behind.
+    """A supervisor with its engine processes. As a context manager it never leaves one behind.
 
     Nothing inherits the parent's standard streams: an orchestrator that waits for its child's pipes would wait for ours.
     """
 
-    def __init__(self, run: Run, plan: Plan, shards: int) -> None:
+    def __init__(self, run: Run, plan: Plan, crew: Crew) -> None:
         deadline_s = None if plan.duration_s is None else plan.duration_s + plan.drain_s + START_ALLOWANCE_S
         job = {
             "folder": str(run.folder.resolve()),
             "planned_s": plan.duration_s,
             "grace_s": STOP_GRACE_S,
             "deadline_s": deadline_s,
-            "engines": [
-                {
-                    "argv": [sys.executable, "-P", "-m", "loadflow.engine.load.worker"],
-                    "log": str(run.log_path(index).resolve()),
-                    "job": {
-                        "plan": plan.for_shard(Shard(index, shards)).to_json(),
-                        "paths": [path for path in sys.path if path],
-                        "shard": index,
-                        "shards": shards,
-                        "hits": str(run.hits_path(index).resolve()),
-                        "names": str(run.names_path(index).resolve()),
-                        "samples": str(run.samples_path(index).resolve()),
-                    },
-                }
-                for index in range(shards)
-            ],
+            "engines": engines_of(run, plan, crew),
         }
         with (run.folder / "supervisor.log").open("ab") as log:
             self._process = subprocess.Popen(
@@ -63,7 +94,7 @@ class Engine:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                env=_environment(),
+                env=child_environment(),
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -130,7 +161,7 @@ class Engine:
             self._stdin.flush()
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """The parent's, with the place this package was imported from first on the path: `-P` leaves the folder out.
 
     And who started it, by which `ProcessSupervisor` finds engines that nobody owns any more.

@@ -40,8 +40,8 @@ def with_headers(steps: tuple[dict[str, Any], ...], user_type: UserType, rules: 
     )
 
 
-def secrets_in(written: Any, secret: Callable[[str], str]) -> dict[str, Any]:
-    """The variables that `${secret.NAME}` stands for, by their whole names."""
+def secrets_in(written: Any, secret: Callable[[str], str], place: str = PLACE) -> dict[str, Any]:
+    """The variables that `${secret.NAME}` stands for, by their whole names. `place`: where they are written, for messages."""
     names = {token.parts[0] for token in tokens_in(written) if token.kind == "var" and token.parts[0].startswith(SECRET)}
     found: dict[str, Any] = {}
     mistakes = []
@@ -49,7 +49,7 @@ def secrets_in(written: Any, secret: Callable[[str], str]) -> dict[str, Any]:
         try:
             found[name] = secret(name.removeprefix(SECRET))
         except LookupError as error:
-            mistakes.append(Mistake(PLACE, str(error.args[0])))
+            mistakes.append(Mistake(place, str(error.args[0])))
     if mistakes:
         raise CommandError(mistakes)
     return found

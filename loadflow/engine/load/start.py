@@ -24,14 +24,16 @@ from typing import Any
 
 from loadflow.engine.load.build import Asked, build_plan
 from loadflow.engine.load.follow import Follower
-from loadflow.engine.load.launch import Engine, describe_exit
+from loadflow.engine.load.launch import Crew, Engine, describe_exit
 from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
+from loadflow.engine.load.native_fit import choose
 from loadflow.engine.load.telling import Telling
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.run import Run, SnapshotLog
 from loadflow.engine.records.summary import RunFacts
+from loadflow.engine.records.threshold_watch import ThresholdWatch
 from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
 from loadflow.engine.reports.html import write_html_report
 from loadflow.engine.session import Session, current_session
@@ -79,27 +81,34 @@ def start_test(
     asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
+    engine, why_not_native = choose(plan, asked.engine)
+    # a loop of Locust needs a process of its own
+    crew = Crew(engine, asked.processes, asked.threads) if engine == "native" else Crew(engine, asked.processes * asked.threads)
     with session.lease(asked.target):
-        run = _new_run(session, plan, asked)
+        run = _new_run(session, plan, asked, crew, why_not_native)
         session.keep(run)
-        return _Load(session, run, plan, asked.processes).run()
+        return _Load(session, run, plan, crew).run()
 
 
 class _Load:
     """One run, from its folder to its summary."""
 
-    def __init__(self, session: Session, run: Run, plan: Plan, shards: int) -> None:
+    def __init__(self, session: Session, run: Run, plan: Plan, crew: Crew) -> None:
         self._observers = tuple(session.observers)
         self._record = run
         self._plan = plan
-        self._shards = shards
+        self._crew = crew
+        self._shards = shards = crew.shards
         self._follower = Follower(run, shards, plan.duration_s, plan.pace)
         self._installed = session.budget
         self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
         if self._budget is not None:
             self._follower.on_rows = self._budget.rows
+        self._thresholds = ThresholdWatch(run.thresholds)
         self._snapshots = SnapshotLog(run)
-        self._telling = Telling([self._snapshots.append, *(partial(observer.snapshot, run) for observer in self._observers)])
+        self._telling = Telling(
+            [self._snapshots.append, self._thresholds.add, *(partial(observer.snapshot, run) for observer in self._observers)]
+        )
         self._ready: set[int] = set()
         self._done: dict[int, Done] = {}
         self._failed = ""
@@ -107,13 +116,14 @@ class _Load:
         self._origin_ns: int | None = None
         self._stop_reason = ""
         self._trip = ""
+        self._breach = ""
 
     def run(self) -> dict[str, Any]:
         for observer in self._observers:
             observer.run_started(self._record)
         error: BaseException | None = None
         try:
-            with Engine(self._record, self._plan, self._shards) as engine:
+            with Engine(self._record, self._plan, self._crew) as engine:
                 self._follow(engine)
         except BaseException as raised:
             error = raised
@@ -135,6 +145,9 @@ class _Load:
             if self._origin_ns is None and time.monotonic() - started > START_LIMIT_S:
                 raise RunError(f"the engine was not ready within {START_LIMIT_S:.0f} s; see {self._record.log_path(0)}")
             self._hold_to_budget(engine)
+            if self._thresholds.breach and not self._breach:
+                self._breach = self._thresholds.breach
+                engine.stop()
             if not self._stop_reason:
                 self._stop_reason = next((reason for observer in self._observers if (reason := observer.stop_requested())), "")
                 if self._stop_reason:
@@ -194,6 +207,8 @@ class _Load:
     def _how(self, error: BaseException | None) -> tuple[EndReason, str]:
         if self._trip:
             return EndReason.BUDGET, self._trip
+        if self._breach and error is None and not self._failed:
+            return EndReason.THRESHOLD, f"ended early by a threshold: {self._breach}"
         if isinstance(error, TimeoutError | CancelledError):  # ours, or a task's timeout_seconds: Prefect raises the latter inside
             return EndReason.DEADLINE, str(error) or "the command's timeout_seconds passed"
         if self._failed:
@@ -203,14 +218,14 @@ class _Load:
         if error is not None:
             return EndReason.STOPPED, _words(error)
         assert self._exit is not None
-        bad = [(shard, code) for shard, code in enumerate(self._exit.exit_codes) if code != 0]
+        bad = [(process, code) for process, code in enumerate(self._exit.exit_codes) if code != 0]
         if self._exit.reason == "deadline":
             return EndReason.DEADLINE, "the engine did not end in time and was ended by its supervisor"
         if self._exit.reason == "stopped" or self._stop_reason:
             return EndReason.STOPPED, self._stop_reason or "a stop was asked for"
         if bad:
-            shard, code = bad[0]
-            return EndReason.ENGINE_LOST, f"the engine process {shard} {describe_exit(code)}; see {self._record.log_path(shard)}"
+            process, code = bad[0]
+            return EndReason.ENGINE_LOST, f"the engine process {process} {describe_exit(code)}; see {self._record.log_path(process)}"
         early = next((done.stopped for done in self._done.values() if done.stopped), "")
         if early:
             return EndReason.STOPPED, early
@@ -253,7 +268,7 @@ def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
         ) from None
 
 
-def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
+def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_native: str) -> Run:
     label = asked.label or session.label
     run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
     redactor = redactor_of(plan, session.environment)
@@ -263,15 +278,23 @@ def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
         script=session.name,
         folder=str(folder),
         protocol=plan.protocol,
-        engine="locust",
+        engine=crew.engine,
+        why_not_native=why_not_native,
         target=redactor.text(asked.target),
         users=plan.users,
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
-        plan=redactor.value(plan.to_json()),
+        plan=redactor.value(replace(plan, material={}).to_json()),
         environment=_environment(),
     )
-    return Run.create(folder, facts, shards=asked.processes, max_failure_rate=asked.max_failure_rate, rate_tolerance=asked.rate_tolerance)
+    return Run.create(
+        folder,
+        facts,
+        shards=crew.shards,
+        max_failure_rate=asked.max_failure_rate,
+        thresholds=asked.thresholds,
+        rate_tolerance=asked.rate_tolerance,
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -23,6 +23,7 @@ from loadflow.engine.load.protocol import Client, HitFailure, PreparedStep, Repl
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.retry import RetryRule, failure_class
 from loadflow.engine.load.throttle import Throttle, throttles_of
+from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.pace import LATE_NS
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import HitFlag, Outcome
@@ -33,7 +34,7 @@ from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.static import tokens_in
 from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
 
-__all__ = ["Pauser", "Step", "compile_steps", "constants_of"]
+__all__ = ["Pauser", "Step", "compile_steps"]
 
 Failure = tuple[Outcome, str]
 
@@ -286,12 +287,6 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
         return Step(protocol, prepared, config, compiler, [one for one in (throttle, cap) if one], network if selected else None, secrets)
 
     return [compiled(config, throttle) for config, throttle in zip(plan.steps, throttles, strict=True)]
-
-
-def constants_of(plan: Plan) -> dict[str, Any]:
-    """The variables that no step writes, so that templates can be folded once."""
-    written = {entry["var"] for step in plan.steps for entry in step.get("extract") or () if entry.get("scope") != "session"}
-    return {name: value for name, value in plan.variables.items() if name not in written}
 
 
 def _seconds(config: Any, compiler: Compiler) -> Any:

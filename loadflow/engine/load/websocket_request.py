@@ -9,7 +9,7 @@ from typing import Any
 
 from loadflow.engine.load.checks import MISSING, value_at
 from loadflow.engine.load.filling import PEER_PARTS, filled, hit_name, peer_files, seconds
-from loadflow.engine.load.http_request import FIELD_NAME, FIELD_VALUE, authorization, decoded, place_of
+from loadflow.engine.load.http_request import FIELD_NAME, FIELD_VALUE, authorization_of, decoded, place_of
 from loadflow.engine.load.protocol import HitFailure
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
@@ -128,7 +128,7 @@ def target_of(url: str, base: str | None, values: Mapping[str, Any]) -> WebSocke
         host=host,
         port=port,
         resource=resource,
-        headers=tuple(_headers(values.get("headers") or {}, authorization(None, "http" + url[2:]))),
+        headers=tuple(_headers(values.get("headers") or {}, authorization_of(None, "http" + url[2:]))),
         subprotocols=tuple(values.get("subprotocols") or ()),
         compression=bool(values.get("compression")),
         tls=peer_files(values),

@@ -8,12 +8,9 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import contextlib  # noqa: E402  nothing may be imported before the patch
-import json  # noqa: E402
-import logging  # noqa: E402
+import json  # noqa: E402  nothing may be imported before the patch
 import os  # noqa: E402
 import sys  # noqa: E402
-import traceback  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -26,42 +23,20 @@ def main() -> int:
     if not line:
         return 1
     job = json.loads(line)
-    # messages have the pipe for themselves; what libraries print goes to the log
-    messages = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    from loadflow.engine.load.messages import Failed, encode
+    from loadflow.engine.load.engine_process import allow_many_sockets, opened, reporting
 
-    try:
+    messages = opened()
+    with reporting(job, messages) as outcome:
+        allow_many_sockets()
         _run(job, messages)
-    except Exception as error:  # noqa: BLE001  the outermost loop: what got here ends this process
-        from loadflow.engine.plan.plan import Plan
-        from loadflow.engine.plan.secrets import redactor_of
-
-        redactor = redactor_of(Plan.from_json(job["plan"]), os.environ)
-        print(redactor.text(traceback.format_exc()), file=sys.stderr)
-        print(encode(Failed(job["shard"], redactor.text(f"{type(error).__name__}: {error}"))), file=messages, flush=True)
-        return 1
-    return 0
-
-
-def _allow_many_sockets() -> None:
-    """Each user has one or more; shells often allow no more than 1,024."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        # macOS says "unlimited" and means less
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return outcome.exit_code
 
 
 def _run(job: dict[str, Any], messages: Any) -> None:
     from loadflow.engine.load.generate import Generator
     from loadflow.engine.plan.plan import Plan
 
-    _allow_many_sockets()
-    # user types of one's own are found where the parent found them, behind everything else
+    # user types and stubs of one's own are found where the parent found them, behind everything else
     sys.path += [path for path in job["paths"] if path not in sys.path]
     paths = {name: Path(job[name]) for name in ("hits", "names", "samples")}
     generator = Generator(Plan.from_json(job["plan"]), job["shard"], job["shards"], paths, messages)

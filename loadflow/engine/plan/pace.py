@@ -11,7 +11,7 @@ and together they make exactly the hits that one would.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -26,8 +26,8 @@ NS = 10**9
 UNIT = 10**9  # A is counted in billionths of a hit: gaps between random arrivals are no whole hits
 # A hit is late when it starts this long after it was due: more than a healthy event loop needs, less than anyone would tell apart.
 LATE_NS = 10_000_000
-SIMPLE = 10**6  # the largest denominator that a float is taken to have been written with
-
+WRITTEN = 12  # characters of a float that a person wrote; one that was computed has more
+SIMPLE = 10**6  # the largest denominator of what it was computed as
 MASK = 2**64 - 1
 
 
@@ -60,13 +60,9 @@ class Pace:
         return float(sum((exactly(segment.duration_s) for segment in self.segments), Fraction(0)))
 
     @property
-    def peak_per_s(self) -> float:
-        return max((max(segment.from_per_s, segment.to_per_s) for segment in self.segments), default=0.0)
-
-    @property
     def hits(self) -> int:
         """How many hits are due in all; with random gaps, how many there are on average."""
-        return math.floor(sum((_area(segment) for segment in self.segments), Fraction(0)))
+        return _Inverse(self.segments).hits
 
     def due_ns(self, n: int) -> int | None:
         """Nanoseconds from the start until hit `n` (from 1) is due: the first at which A(t) ≥ n. None past the last hit.
@@ -76,27 +72,35 @@ class Pace:
         if n < 1:
             raise ValueError("hits are numbered from 1")
         if self.spacing == "even":
-            return _Inverse(self.segments).inverse_ns(n * UNIT)
+            inverse = _Inverse(self.segments)
+            return inverse.ns(n * UNIT) if n <= inverse.hits else None
         return next(islice(self.arrivals(), n - 1, None), None)
 
     def arrivals(self, index: int = 0, count: int = 1) -> Iterator[int]:
         """The due times of the hits that process `index` of `count` makes, in nanoseconds, never falling."""
-        sums = range(UNIT, (self.hits + 1) * UNIT, UNIT) if self.spacing == "even" else _random_sums(self.seed or 0)
-        return _Inverse(self.segments).walk(islice(sums, index, None, count))
+        inverse = _Inverse(self.segments)
+        if self.spacing == "even":
+            return inverse.walk(range((index + 1) * UNIT, (inverse.hits + 1) * UNIT, count * UNIT))
+        return inverse.walk(islice(_random_sums(self.seed or 0), index, None, count))
 
-    def rate_at(self, elapsed_s: float) -> float:
-        """R(t), for showing; a border belongs to the next segment; 0.0 after the last."""
-        begin = 0.0
-        for segment in self.segments:
-            if elapsed_s < begin + segment.duration_s:
-                share = (elapsed_s - begin) / segment.duration_s
-                return segment.from_per_s + (segment.to_per_s - segment.from_per_s) * share
-            begin += segment.duration_s
-        return 0.0
+    def count(self) -> Callable[[float], int]:
+        """How many hits are due by a time (nanoseconds), to be asked for times that never fall."""
+        if self.spacing == "even":
+            inverse = _Inverse(self.segments)
+            numbers = range(1, inverse.hits + 1)
+            return lambda at_ns: bisect_right(numbers, at_ns, key=lambda n: inverse.ns(n * UNIT))
+        times = self.arrivals()
+        coming = next(times, None)
+        count = 0
 
-    def due_by(self, elapsed_s: float) -> float:
-        """A(t): how many hits are due in the first `elapsed_s` seconds, fractions included."""
-        return float(sum((_area(segment) for segment in cut(self.segments, elapsed_s)), Fraction(0)))
+        def walked(at_ns: float) -> int:
+            nonlocal coming, count
+            while coming is not None and coming <= at_ns:
+                coming = next(times, None)
+                count += 1
+            return count
+
+        return walked
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -130,80 +134,80 @@ def cut(segments: Iterable[Segment], limit_s: float) -> tuple[Segment, ...]:
 
 
 class _Inverse:
-    """A⁻¹, prepared: segments as whole numbers."""
+    """A⁻¹, in whole numbers.
+
+    Time in 1/w ns and rates in 1/q per second, so that all borders and rates are whole; A in units of which 2·q·w are a billionth of
+    a hit. With a and b the rates at the ends of a segment of length d, A grows by (a + b)·d over it, and by 2·a·v + (b - a)·v²/d up to
+    a time v after its begin.
+    """
 
     def __init__(self, segments: Iterable[Segment]) -> None:
-        self._parts: list[tuple[int, Callable[[int], int]]] = []  # up to which sum, and the inverse up to there
-        begin, done = Fraction(0), Fraction(0)
-        for segment in segments:
-            area = _area(segment)
-            if area > 0:
-                inverse = _inverse(segment, begin * NS, done)
-                self._parts.append((math.floor((done + area) * UNIT), inverse))
-            begin += exactly(segment.duration_s)
-            done += area
-        self._ends = [end for end, _ in self._parts]
+        exact = [(exactly(one.duration_s) * NS, exactly(one.from_per_s), exactly(one.to_per_s)) for one in segments]
+        self._w = w = math.lcm(*(duration.denominator for duration, _, _ in exact))
+        q = math.lcm(*(rate.denominator for _, *rates in exact for rate in rates))
+        self._per_unit = 2 * q * w
+        self._parts: list[tuple[int, int, int, int, int]] = []  # begin, A there, length, rates at the ends
+        self._ends: list[int] = []  # A at the end of each part, in whole billionths
+        begin = done = 0
+        for duration, first, last in exact:
+            length = duration.numerator * (w // duration.denominator)
+            a, b = (rate.numerator * (q // rate.denominator) for rate in (first, last))
+            if (a + b) * length > 0:
+                self._parts.append((begin, done, length, a, b))
+                done += (a + b) * length
+                self._ends.append(done // self._per_unit)
+            begin += length
 
-    def inverse_ns(self, total: int) -> int | None:
-        """The first nanosecond at which A(t) has reached `total` billionths of a hit; None when it never does."""
-        part = bisect_left(self._ends, total)
-        return self._parts[part][1](total) if part < len(self._parts) else None
+    @property
+    def hits(self) -> int:
+        return self._ends[-1] // UNIT if self._ends else 0
+
+    def ns(self, total: int) -> int:
+        """The first nanosecond at which A(t) has reached `total` billionths of a hit, which it does."""
+        return self._within(bisect_left(self._ends, total))(total)
 
     def walk(self, totals: Iterable[int]) -> Iterator[int]:
-        """`inverse_ns` of each of `totals`, which never fall, up to the last that is reached."""
-        parts = iter(self._parts)
-        end, inverse = next(parts, (-1, int))
+        """`ns` of each of `totals`, which never fall, up to the last that is reached."""
+        part, end = -1, -1
+        inverse: Callable[[int], int] = int
         for total in totals:
             while total > end:
-                following = next(parts, None)
-                if following is None:
+                part += 1
+                if part == len(self._parts):
                     return
-                end, inverse = following
+                end = self._ends[part]
+                inverse = self._within(part)
             yield inverse(total)
 
+    def _within(self, part: int) -> Callable[[int], int]:
+        """A⁻¹ in one segment: the first whole v by the root in its stable form, K / (B + √(B² + cK)), which is off by 1 at most."""
+        begin, done, length, a, b = self._parts[part]
+        w, per_unit, isqrt = self._w, self._per_unit, math.isqrt
+        half, slope = a * length, b - a  # B and c; K is `length` times what is missing
 
-def _inverse(segment: Segment, begin_ns: Fraction, done: Fraction) -> Callable[[int], int]:
-    """A⁻¹ within one segment that begins at `begin_ns` with `done` hits before it.
+        def constant(total: int) -> int:
+            v = -((done - per_unit * total) // (2 * a))
+            return -((-v - begin) // w)
 
-    In v, the time since its begin in 1/w ns, so that begin and duration D are whole; rates a and b with denominator q:
-    A - done = (2·D·aq·v + (bq - aq)·v²) / (2·D·q·w·10⁹). The first whole v at which this reaches a value is found by the root
-    in its stable form, K / (B + √(B² + cK)), in whole numbers, which is off by 1 at most, and set right.
-    """
-    duration = exactly(segment.duration_s) * NS
-    begin_rate, end_rate = exactly(segment.from_per_s), exactly(segment.to_per_s)
-    w = math.lcm(duration.denominator, begin_ns.denominator)
-    q = math.lcm(begin_rate.denominator, end_rate.denominator)
-    length, offset = int(duration * w), int(begin_ns * w)
-    half = length * int(begin_rate * q)  # B
-    slope = int((end_rate - begin_rate) * q)  # c
-    per_unit = 2 * length * q * w * (NS // UNIT)
-    before = math.floor(done * UNIT * per_unit)
-    isqrt = math.isqrt
+        def ramp(total: int) -> int:
+            k = (per_unit * total - done) * length
+            v = k // (half + isqrt(half * half + slope * k))
+            while v > 0 and (2 * half + slope * (v - 1)) * (v - 1) >= k:
+                v -= 1
+            while (2 * half + slope * v) * v < k:
+                v += 1
+            return -((-v - begin) // w)
 
-    def constant(total: int) -> int:
-        v = -((before - per_unit * total) // (2 * half))
-        return -((-v - offset) // w)
-
-    def ramp(total: int) -> int:
-        k = per_unit * total - before
-        v = k // (half + isqrt(half * half + slope * k))
-        while v > 0 and (2 * half + slope * (v - 1)) * (v - 1) >= k:
-            v -= 1
-        while (2 * half + slope * v) * v < k:
-            v += 1
-        return -((-v - offset) // w)
-
-    return ramp if slope else constant
-
-
-def _area(segment: Segment) -> Fraction:
-    return (exactly(segment.from_per_s) + exactly(segment.to_per_s)) / 2 * exactly(segment.duration_s)
+        return ramp if slope else constant
 
 
 def exactly(value: float) -> Fraction:
     """The number that a float stands for: 29/100 for 0.29, 100/3 for 33.333333333333336. So 0.29/s make 29 hits in 100 s, not 28."""
     if value == int(value):
         return Fraction(int(value))
+    text = repr(float(value))
+    if len(text) <= WRITTEN:
+        return Fraction(text)
     simple = Fraction(value).limit_denominator(SIMPLE)
     return simple if float(simple) == value else Fraction(value)
 

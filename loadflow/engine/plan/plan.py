@@ -44,6 +44,7 @@ class Plan:
     pace: Pace | None = None  # when passes are due; None: each user begins its next one when it is done with the one before
     allowed_hosts: HostLists = ()  # each must allow a host; see plan/target.py
     max_rate_per_s: float | None = None  # over all steps, retries included
+    material: Mapping[str, str] = field(default_factory=dict)  # what the user type looked up before the load, under keys of its own
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
 
     @property

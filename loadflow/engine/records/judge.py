@@ -12,6 +12,7 @@ from loadflow.engine.records.names import OTHER
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.snapshot import Health
+from loadflow.engine.records.threshold import ThresholdResult, ThresholdState
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.verdict import Verdict, VerdictKind
 
@@ -30,6 +31,7 @@ class EndReason(StrEnum):
     COMPLETED = "completed"  # the load ran as long as planned
     STOPPED = "stopped"  # ended early on request: Ctrl-C, SIGTERM, a cancelled flow run
     BUDGET = "failure budget"  # ended early because too many hits failed
+    THRESHOLD = "threshold"  # ended early because a threshold failed that says so
     PARENT_LOST = "parent lost"  # the process that started the load is gone
     DEADLINE = "deadline"  # the supervisor's deadline passed and the engine was ended
     ENGINE_LOST = "engine lost"  # the engine process died, or the supervisor
@@ -56,13 +58,19 @@ class Warning_:
 
 
 def judge(
-    totals: Totals, end: RunEnd, health: Sequence[Health], *, max_failure_rate: float, rate_tolerance: float = RATE_TOLERANCE
+    totals: Totals,
+    end: RunEnd,
+    health: Sequence[Health],
+    *,
+    max_failure_rate: float,
+    rate_tolerance: float = RATE_TOLERANCE,
+    thresholds: Sequence[ThresholdResult] = (),
 ) -> Verdict:
     """The verdict. Attempts that a retry replaced count neither as hits nor as failures here: the last attempt decides."""
     match end.reason:
         case EndReason.ENGINE_LOST | EndReason.DEADLINE:
             return Verdict(VerdictKind.ERROR, (end.message or f"the engine ended: {end.reason}",))
-        case EndReason.BUDGET:
+        case EndReason.BUDGET | EndReason.THRESHOLD:
             return Verdict(VerdictKind.FAILED, (end.message,))
         case EndReason.STOPPED | EndReason.PARENT_LOST | EndReason.UNKNOWN:
             planned = f" of {end.planned_s:g} s" if end.planned_s else ""
@@ -74,9 +82,12 @@ def judge(
     below = _below_rate(totals.passes, rate_tolerance)
     if hits == 0:
         return Verdict(VerdictKind.INCONCLUSIVE, tuple(filter(None, ("no hit was recorded, so nothing was tested", below))))
-    if failed := too_many_failed(totals.series.values(), max_failure_rate):
-        return Verdict(VerdictKind.FAILED, (failed,))
-    if doubts := tuple(filter(None, (below, _generator_limited(health)))):
+    failed = too_many_failed(totals.series.values(), max_failure_rate)
+    breached = [one.text for one in thresholds if one.state is ThresholdState.FAILED]
+    if failed or breached:
+        return Verdict(VerdictKind.FAILED, tuple(filter(None, (failed, *breached))))
+    unclear = [one.text for one in thresholds if one.state is ThresholdState.INCONCLUSIVE]
+    if doubts := tuple(filter(None, (below, _generator_limited(health), *unclear))):
         return Verdict(VerdictKind.INCONCLUSIVE, doubts)
     return Verdict(VerdictKind.PASSED)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -58,20 +58,20 @@ class RateSummary:
 
 
 class PassCount:
-    """Passes second by second: what was due is computed from the pace's times, what came of it is what the processes say.
+    """Passes second by second: how many were due the pace knows, what came of them the processes say.
 
-    Each process tells its own sums since the start, so the differences add up to exactly the last ones, whatever came in between.
+    `due_by` gives the number that is due by a time in nanoseconds (`Pace.count`). Each process tells its own sums since the start,
+    so the differences add up to exactly the last ones, whatever came in between.
     """
 
-    def __init__(self, times_ns: Iterator[int], shards: int) -> None:
-        self._times = times_ns
-        self._next = next(times_ns, None)
-        self._told: dict[int, dict[int, tuple[int, int]]] = {}
-        self._last = dict.fromkeys(range(shards), (0, 0))
-        self._ran_s: dict[int, float] = {}
+    def __init__(self, due_by: Callable[[float], int], shards: int) -> None:
+        self._due_by = due_by
         self._shards = shards
+        self._told: dict[int, dict[int, tuple[int, int]]] = {}
+        self._last: dict[int, tuple[int, int]] = {}
+        self._done: dict[int, tuple[int, int]] = {}
+        self._ran_s: dict[int, float] = {}
         self._given = Passes()
-        self._due = 0
 
     def told(self, shard: int, second: int, started: int, dropped: int, ran_s: float | None) -> None:
         """What process `shard` said at the end of `second`; `ran_s`: when its load ended, if it did."""
@@ -80,35 +80,31 @@ class PassCount:
             self._ran_s[shard] = ran_s
 
     def done(self, shard: int, started: int, dropped: int, ran_s: float) -> None:
-        self._told.clear()
-        self._last[shard] = (started, dropped)
+        self._done[shard] = (started, dropped)
         self._ran_s[shard] = ran_s
 
     def second(self, second: int) -> Passes:
         """Of `second`; asked for each, in order."""
         self._last |= self._told.pop(second, {})
-        started, dropped = (sum(one[place] for one in self._last.values()) for place in (0, 1))
-        return self._beyond(Passes(self._due_by(min(second + 1, self._ended_s())), started, dropped))
+        return self._beyond(self._due_by(min(second + 1, self._ended_s()) * 1e9), *self._sums())
 
     def rest(self) -> Passes:
         """What no second has yet, when all is told: passes that were due and had to wait until the end were dropped."""
-        started, dropped = (sum(one[place] for one in self._last.values()) for place in (0, 1))
-        if len(self._ran_s) < self._shards:  # a process was lost, and nobody knows what became of its passes
-            return self._beyond(Passes(self._given.due, started, dropped))
-        due = self._due_by(self._ended_s())
-        return self._beyond(Passes(due, started, due - started))
+        self._last |= self._done
+        started, dropped = self._sums()
+        if len(self._done) < self._shards:  # a process was lost, and nobody knows what became of its passes
+            return self._beyond(self._given.due, started, dropped)
+        due = self._due_by(self._ended_s() * 1e9)
+        return self._beyond(due, started, due - started)
+
+    def _sums(self) -> tuple[int, int]:
+        return sum(started for started, _ in self._last.values()), sum(dropped for _, dropped in self._last.values())
 
     def _ended_s(self) -> float:
+        """When the last process ended its load; never, as long as one goes on."""
         return max(self._ran_s.values()) if len(self._ran_s) == self._shards else math.inf
 
-    def _due_by(self, at_s: float) -> int:
-        while self._next is not None and self._next <= at_s * 1e9:
-            self._due += 1
-            self._next = next(self._times, None)
-        return self._due
-
-    def _beyond(self, total: Passes) -> Passes:
-        """`total` without what was given away already."""
-        delta = Passes(total.due - self._given.due, total.started - self._given.started, total.dropped - self._given.dropped)
-        self._given = total
-        return delta
+    def _beyond(self, due: int, started: int, dropped: int) -> Passes:
+        """What these sums add to what was given away already."""
+        given, self._given = self._given, Passes(due, started, dropped)
+        return Passes(due - given.due, started - given.started, dropped - given.dropped)

@@ -25,6 +25,7 @@ __all__ = [
     "load_words",
     "name_rows",
     "run_facts",
+    "threshold_rows",
 ]
 
 MOST_NAMES = 1_000
@@ -32,6 +33,7 @@ MOST_ERRORS = 200
 MOST_SAMPLES = 5  # of one error
 MOST_RUNS = 20
 MOST_REASONS = 12
+MOST_THRESHOLDS = 200
 MOST_APART = 300  # names in the table of successes and failures apart
 MOST_VALUES = 20  # of one sample
 MOST_BLOCKS = 8
@@ -83,6 +85,16 @@ def banner_of(summary: Summary) -> Banner:
     return Banner(str(summary.verdict.kind), sign, heading, reasons[:MOST_REASONS], max(0, len(reasons) - MOST_REASONS))
 
 
+def threshold_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:
+    """(state, expression, where, observed, samples), what failed first; bounded."""
+    order = {"failed": 0, "inconclusive": 1, "passed": 2}
+    shown = sorted(summary.thresholds, key=lambda one: order[str(one.state)])[:MOST_THRESHOLDS]
+    return [
+        (str(one.state), clip(one.expression, SHORT), clip(one.scope, LONG) or "all", one.observed_text, count_text(one.samples))
+        for one in shown
+    ]
+
+
 def load_words(summary: Summary) -> tuple[str, str]:
     """Which kind of load it was, and what latency therefore means."""
     service = summary.overall.service
@@ -105,7 +117,7 @@ def _rate_words(summary: Summary) -> str:
         return "Arrival rate"
     pace = Pace.from_json(data)
     rates = {rate for one in pace.segments for rate in (one.from_per_s, one.to_per_s)}
-    rate = f"{rate_text(pace.peak_per_s)}/s" if len(rates) == 1 else f"from {rate_text(min(rates))}/s to {rate_text(max(rates))}/s"
+    rate = f"{max(rates):,g}/s" if len(rates) == 1 else f"from {min(rates):,g}/s to {max(rates):,g}/s"
     gaps = ", random gaps" if pace.spacing == "poisson" else ""
     return f"Arrival rate, {rate}{gaps}, at most {count_text(pace.max_in_flight)} in flight"
 
@@ -135,7 +147,7 @@ def key_figures(summary: Summary) -> list[tuple[str, str, str]]:
     rate = rate_text(overall.rate_per_s)
     asked = summary.rate
     figures = [
-        *([("Achieved of asked", percent_text(asked.achieved), _achieved_words(asked))] if asked else []),
+        *([("Of asked", percent_text(asked.achieved), _achieved_words(asked))] if asked else []),
         ("Requests", count_text(overall.count), f"in {span_text(summary.duration_s)}"),
         ("Achieved rate", f"{rate}/s", "on average"),
         ("Failed", percent_text(overall.failure_rate), f"{count_text(overall.failures)} of {count_text(overall.count)}"),

@@ -16,9 +16,13 @@ from loadflow.engine.script.rate import Rate, rate_faults
 from loadflow.engine.script.scenario import Mode, plain_steps, tasks_model
 from loadflow.engine.script.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.script.step import SettledSpan
+from loadflow.engine.script.threshold import Thresholds
 from loadflow.engine.script.user_types import known_user_types, user_type_of
 
 __all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi"]
+
+# who sends: `auto` takes the native core where it does all that the test asks for
+ENGINES = ("auto", "native", "locust")
 
 Count = Annotated[Int, Field(ge=1)]
 Port = Annotated[Int, Field(ge=1, le=65535)]
@@ -83,6 +87,7 @@ class UserDetail(Part):
     noun: ClassVar[str] = "user_detail_dict"
     user: Annotated[str, _UserName()] = "fast_http_user"
     host: Target | None = None
+    engine: Annotated[str, Choice("engine", ENGINES)] = "auto"
 
 
 class WebUi(Part):
@@ -137,9 +142,11 @@ class StartTest(Part):
     host: Target | None = None
     wait_time: Settled[Annotated[Annotated[Seconds, A_NUMBER] | Annotated[SettledSpan, AN_OBJECT], BY_KIND]] | None = None
     processes: Settled[Count] = 1
+    threads: Settled[Count] = 1
     drain_time: Settled[Seconds] = 5.0
     seed: Settled[Int] | None = None
     max_failure_rate: Settled[Share] = 0.0
+    thresholds: Thresholds = Field(default=[])
     iterations: Settled[Count] | None = None
     rate: Rate | None = None
     max_in_flight: Settled[Count] | None = None
@@ -157,9 +164,10 @@ class StartTest(Part):
         yield from _repeated_sources(raw)
         if raw.get("iterations") is not None and raw.get("load_shape") is not None:
             yield Fault(("iterations",), "can't be combined with load_shape: users of a shape come and go", "remove one of the two")
-        processes = raw.get("processes")
-        if raw.get("web_ui_dict") is not None and isinstance(processes, int) and processes > 1:
-            yield Fault(("web_ui_dict",), f"the web UI shows one process only, and processes is {processes}", "remove one of the two")
+        for key in ("processes", "threads"):
+            count = raw.get(key)
+            if raw.get("web_ui_dict") is not None and isinstance(count, int) and count > 1:
+                yield Fault(("web_ui_dict",), f"the web UI shows one process only, and {key} is {count}", "remove one of the two")
 
     @property
     def target(self) -> str | None:

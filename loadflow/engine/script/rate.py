@@ -29,13 +29,13 @@ __all__ = [
     "rate_faults",
 ]
 
-_PARTS = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s)?")
+_PARTS = re.compile(r"(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?")
 _FACTORS = (3600, 60, 1)
 
 
 @dataclass(frozen=True)
 class Length:
-    """Seconds as a number, or a text like "90s", "2m30s" or "1.5h"; at least, or more than, 0."""
+    """Seconds as a number, or a text like "90s", "2m30s", "1.5h" or "90"; at least, or more than, 0."""
 
     zero: bool = False
 
@@ -64,9 +64,11 @@ def _spoken(text: str) -> float | None:
     return sum(float(number) * factor for number, factor in zip(found.groups(), _FACTORS, strict=True) if number)
 
 
-Some = Annotated[float, Length()]
-Any_ = Annotated[float, Length(zero=True)]
-PerSecond = Annotated[Number, Field(ge=0)]
+Lasting = Annotated[float, Length()]
+FromZero = Annotated[float, Length(zero=True)]
+FASTEST = 1_000_000  # per second: more than any engine sends, and less than would take for ever to count
+PerSecond = Annotated[Number, Field(ge=0, le=FASTEST)]
+Rps = Annotated[Number, Field(gt=0, le=FASTEST)]
 
 
 class Profile(Part):
@@ -80,8 +82,8 @@ class Steady(Profile):
 
     noun: ClassVar[str] = "a constant rate"
     mode: Annotated[str, Choice("mode of a rate", ("constant",))]
-    rps: Settled[Positive]
-    duration: Settled[Some] | None = None
+    rps: Settled[Rps]
+    duration: Settled[Lasting] | None = None
 
 
 class Ramp(Profile):
@@ -89,9 +91,9 @@ class Ramp(Profile):
 
     noun: ClassVar[str] = "a ramp"
     mode: Annotated[str, Choice("mode of a rate", ("ramp",))]
-    rps: Settled[Positive]
-    duration: Settled[Some] | None = None
-    ramp_up: Settled[Any_] = 10.0
+    rps: Settled[Rps]
+    duration: Settled[Lasting] | None = None
+    ramp_up: Settled[FromZero] = 10.0
 
 
 class Steps(Profile):
@@ -99,8 +101,8 @@ class Steps(Profile):
 
     noun: ClassVar[str] = "a rate in steps"
     mode: Annotated[str, Choice("mode of a rate", ("step",))]
-    rps: Settled[Positive]
-    duration: Settled[Some] | None = None
+    rps: Settled[Rps]
+    duration: Settled[Lasting] | None = None
     steps: Settled[Annotated[Int, Field(ge=1, le=10_000)]] = 5
 
 
@@ -109,15 +111,15 @@ class Spiked(Profile):
 
     noun: ClassVar[str] = "a spike"
     mode: Annotated[str, Choice("mode of a rate", ("spike",))]
-    rps: Settled[Positive]
-    duration: Settled[Some] | None = None
+    rps: Settled[Rps]
+    duration: Settled[Lasting] | None = None
 
 
 class RateStage(Part):
     """`rps` for `duration`; with `from_rps` the rate goes from there to `rps` in a straight line."""
 
     noun: ClassVar[str] = "a stage of a rate"
-    duration: Settled[Some]
+    duration: Settled[Lasting]
     rps: Settled[PerSecond]
     from_rps: Settled[PerSecond] | None = None
 
@@ -135,8 +137,8 @@ class Traced(Profile):
 
     noun: ClassVar[str] = "a trace"
     mode: Annotated[str, Choice("mode of a rate", ("trace",))]
-    rps: Annotated[list[PerSecond], Field(min_length=1, max_length=1_000_000)]
-    every: Settled[Some] = 1.0
+    rps: Annotated[list[PerSecond], Field(min_length=1, max_length=100_000)]
+    every: Settled[Lasting] = 1.0
     scale: Settled[Positive] = 1.0
 
 
@@ -179,7 +181,7 @@ AProfile = Annotated[
     BeforeValidator(_known_mode),
 ]
 
-Rate = Settled[Annotated[Annotated[Positive, A_NUMBER] | Annotated[AProfile, AN_OBJECT], BY_KIND]]
+Rate = Settled[Annotated[Annotated[Rps, A_NUMBER] | Annotated[AProfile, AN_OBJECT], BY_KIND]]
 
 # what says how much load there is by users, and has no meaning beside a rate
 INSTEAD: dict[str, str] = {
