@@ -18,18 +18,20 @@ from loadflow.engine.execute import load_script
 from loadflow.engine.script.assertion import ASSERTIONS
 from loadflow.engine.script.condition import OPERATORS
 from loadflow.engine.script.document import PolicyElement
-from loadflow.engine.script.grpc_step import GrpcStep
 from loadflow.engine.script.http_step import HttpStep
 from loadflow.engine.script.model import CsvSource, StartTest
 from loadflow.engine.script.part import Part
 from loadflow.engine.script.rate import MODES, RateStage
 from loadflow.engine.script.shape import SHAPES
 from loadflow.engine.script.step import Retry, StepBase
+from loadflow.engine.script.user_type import UserType
+from loadflow.engine.script.user_types import BUILT_IN
 from loadflow.engine.session import Session
 from loadflow.engine.verdict import EXIT_CODES
 from tests.builders import build_run
 
 ROOT = Path(__file__).resolve().parents[1]
+OTHER_USERS = [one for one in BUILT_IN if one.form.step is not HttpStep]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```([a-z]+)((?: [a-z]+)*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#]+)")
@@ -103,18 +105,20 @@ def test_the_page_of_the_script_names_every_key(part: type[Part]) -> None:
     assert [key for key in part.keys() if f"`{key}`" not in text and f'"{key}"' not in text] == []  # noqa: SIM118  no mapping
 
 
-def test_the_page_of_the_protocols_names_every_key_of_a_grpc_step() -> None:
-    text = (ROOT / "docs/protocols.md").read_text(encoding="utf-8")
-    own = [key for key in GrpcStep.keys() if key not in StepBase.keys()]  # noqa: SIM118  no mapping
-    assert [key for key in own if f"`{key}`" not in text] == []
-
-
 @pytest.mark.parametrize("mode", MODES)
 def test_the_page_of_the_pace_names_every_mode_and_its_keys(mode: str) -> None:
     text = (ROOT / "docs/pace.md").read_text(encoding="utf-8")
     row = next(line for line in text.splitlines() if line.startswith(f"| `{mode}` |"))
     assert [key for key in MODES[mode].keys() if key not in ("mode", "spacing") and f"`{key}`" not in row] == []  # noqa: SIM118
     assert [key for key in RateStage.keys() if f'"{key}"' not in text] == []  # noqa: SIM118  no mapping
+
+
+@pytest.mark.parametrize("user_type", OTHER_USERS, ids=lambda one: one.name)
+def test_the_page_of_protocols_names_every_key_of_a_step(user_type: UserType) -> None:
+    text = (ROOT / "docs/protocols.md").read_text(encoding="utf-8")
+    section = next(part for part in text.split("\n## ") if part.split("\n", 1)[0].endswith(f"`{user_type.name}`"))
+    own = set(user_type.form.step.keys()) - set(StepBase.keys())
+    assert [key for key in sorted(own) if f"`{key}`" not in section] == []
 
 
 def test_the_page_of_the_script_names_every_assertion_and_operator() -> None:

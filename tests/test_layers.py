@@ -22,6 +22,10 @@ ENGINE_PROCESS = {
     "engine.load.mqtt",
     "engine.load.mqtt_wire",
     "engine.load.grpc_client",
+    "engine.load.connecting",
+    "engine.load.socket_client",
+    "engine.load.websocket_client",
+    "engine.load.websocket_connection",
 }
 LAYERS = ["engine", "tasks", "flows", "cli"]  # each may import those before it
 
