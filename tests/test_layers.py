@@ -13,6 +13,7 @@ ROOT = Path(loadflow.__file__).parent
 # the engine process's own modules: the only ones that may name gevent or Locust
 ENGINE_PROCESS = {
     "engine.load.worker",
+    "engine.cluster.wire",
     "engine.load.generate",
     "engine.load.user",
     "engine.load.step",
