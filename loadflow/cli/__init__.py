@@ -22,6 +22,7 @@ COMMANDS = {
     "report": "loadflow.cli.report:report",
     "runs": "loadflow.cli.runs:runs",
     "serve": "loadflow.cli.serve:serve",
+    "worker": "loadflow.cli.worker:worker",
     "commands": "loadflow.cli.commands:commands",
     "doctor": "loadflow.cli.doctor:doctor",
 }

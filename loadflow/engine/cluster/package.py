@@ -18,6 +18,7 @@ from loadflow.errors import CommandError, Mistake
 
 __all__ = ["pack", "refuse_unshippable", "unpack"]
 
+FILE_KEYS = ("verify", "cert", "client_cert", "files")  # of a step
 PathChange = Callable[[str], str]
 
 
@@ -64,11 +65,16 @@ def refuse_unshippable(plan: Plan, place: str) -> None:
 
 
 def _paths_of(step: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    for key in ("verify", "cert", "client_cert", "files"):
+    for key in FILE_KEYS:
         if key in step:
-            _changed(key, step[key], lambda path, key=key: found.append((key, path)) or path)  # type: ignore[misc]
-    return iter(found)
+            paths: list[str] = []
+            _changed(key, step[key], lambda path, paths=paths: _kept(path, paths))  # type: ignore[misc]
+            yield from ((key, path) for path in paths)
+
+
+def _kept(path: str, paths: list[str]) -> str:
+    paths.append(path)
+    return path
 
 
 def _with_paths(plan: Plan, change: PathChange) -> Plan:

@@ -107,12 +107,13 @@ class MasterSocket(BaseSocket):  # type: ignore[misc]  # locust is not typed for
 
 
 class WorkerSocket(BaseSocket):  # type: ignore[misc]  # locust is not typed for subclassing
-    """Connects, and again when the connection was lost. `refusals` counts handshakes that failed, `connected` is about now."""
+    """Connects, and again when the connection was lost. `refusals` counts handshakes that failed in a row."""
 
     def __init__(self, host: str, port: int, identity: str, keys: Keys) -> None:
         super().__init__(zmq.DEALER, self.ipv4_only(host, port))
         self.identity = identity
         self.connected = False
+        self.connections = 0
         self.refusals = 0
         self.socket.setsockopt(zmq.IDENTITY, identity.encode())
         self.socket.setsockopt(zmq.RECONNECT_IVL, 200)
@@ -150,6 +151,8 @@ class WorkerSocket(BaseSocket):  # type: ignore[misc]  # locust is not typed for
             match parse_monitor_message(self._monitor.recv_multipart())["event"]:
                 case zmq.Event.HANDSHAKE_SUCCEEDED:
                     self.connected = True
+                    self.connections += 1
+                    self.refusals = 0
                 case zmq.Event.DISCONNECTED:
                     self.connected = False
                 case _:
@@ -159,9 +162,7 @@ class WorkerSocket(BaseSocket):  # type: ignore[misc]  # locust is not typed for
 HANDSHAKE_FAILED = zmq.EVENT_HANDSHAKE_FAILED_NO_DETAIL | zmq.EVENT_HANDSHAKE_FAILED_PROTOCOL | zmq.EVENT_HANDSHAKE_FAILED_AUTH
 
 
-def use_sockets(
-    server: Callable[[str, int], MasterSocket] | None = None, client: Callable[[str, int, str], WorkerSocket] | None = None
-) -> None:
+def use_sockets(server: Callable[[str, int], MasterSocket] | None = None, client: Callable[[str, int, str], object] | None = None) -> None:
     """Give Locust's runners of this process these sockets. They make theirs from the module's name `rpc`; there is no parameter."""
     from types import SimpleNamespace
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +10,11 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from loadflow.engine.cluster.keys import TOKEN_VARIABLE, find_token
+from loadflow.engine.cluster.package import refuse_unshippable
 from loadflow.engine.load.checks import compile_checks
 from loadflow.engine.load.protocol import HitFailure, PreparedStep
+from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
 from loadflow.engine.resolve.data import CsvSource, load_rows
@@ -25,7 +29,7 @@ from loadflow.engine.script.user_type import UserType, load_named
 from loadflow.engine.script.user_types import user_type_of
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Asked", "build_plan"]
+__all__ = ["Asked", "build_plan", "worker_of"]
 
 ROOT = "LD_start_test"
 PER_HIT = ("tasks",)  # resolved by the engine, hit by hit; everything else is resolved now
@@ -42,24 +46,21 @@ class Asked:
     label: str
     processes: int
     max_failure_rate: float
+    cluster: Cluster | None = None  # with a master
+
+
+def worker_of(arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str]) -> tuple[Cluster, int]:
+    """Which master to work for, and with how many processes. Everything else that was written is the master's to say."""
+    test, _ = _validated(arguments, registered, env)
+    cluster = _cluster_of(test)
+    assert cluster is not None
+    return cluster, test.processes
 
 
 def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str]) -> Asked:
     """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found."""
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
-    known = _settled(registered.values, {}, env, "registered variables")
-    own = _settled(dict(arguments.get("variables") or {}), known, env, f"{ROOT}.variables")
-    variables = {**known, **own}
-    settled = {
-        key: value if key in PER_HIT else own if key == "variables" else _settled_value(value, variables, env, f"{ROOT}.{key}")
-        for key, value in arguments.items()
-    }
-    try:
-        # final: no placeholder is left in place of a number, which the model's types can't say
-        test: Any = StartTest.model_validate(settled, context={"final": True})
-    except ValidationError as error:
-        faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
-        raise CommandError(mistakes_of(faults, settled, ROOT)) from None
+    test, variables = _validated(arguments, registered, env)
     sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed) for one in test.csv_sources}
     mode, written = test.steps()
     steps = _settled_limits(written, variables, env)
@@ -87,7 +88,49 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
     )
     places = [step.place for step in _compile_once(plan, user_type, env)]
-    return Asked(plan, ", ".join(dict.fromkeys(map(_origin, places))), test.label or "", test.processes, test.max_failure_rate)
+    cluster = _cluster_of(test)
+    if cluster is not None:
+        refuse_unshippable(plan, ROOT)
+    target = ", ".join(dict.fromkeys(map(_origin, places)))
+    return Asked(plan, target, test.label or "", cluster.expected if cluster else test.processes, test.max_failure_rate, cluster)
+
+
+def _validated(arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:
+    """The arguments as their model, and all variables."""
+    known = _settled(registered.values, {}, env, "registered variables")
+    own = _settled(dict(arguments.get("variables") or {}), known, env, f"{ROOT}.variables")
+    variables = {**known, **own}
+    settled = {
+        key: value if key in PER_HIT else own if key == "variables" else _settled_value(value, variables, env, f"{ROOT}.{key}")
+        for key, value in arguments.items()
+    }
+    try:
+        # final: no placeholder is left in place of a number, which the model's types can't say
+        test: Any = StartTest.model_validate(settled, context={"final": True})
+    except ValidationError as error:
+        faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
+        raise CommandError(mistakes_of(faults, settled, ROOT)) from None
+    return test, variables
+
+
+def _cluster_of(test: Any) -> Cluster | None:
+    if test.runner_mode == "local":
+        return None
+    is_master = test.runner_mode == "master"
+    host = test.master_bind_host if is_master else test.master_host
+    if host is None:  # nobody said whether others may reach it: with a token they may
+        host = "*" if os.environ.get(TOKEN_VARIABLE) else "127.0.0.1"
+    return Cluster(
+        mode=test.runner_mode,
+        host=host,
+        port=test.master_bind_port if is_master else test.master_port,
+        token=find_token(host, f"{ROOT}.{'master_bind_host' if is_master else 'master_host'}").text,
+        expected=max(1, test.expected_workers),
+        startup_s=float(test.worker_startup_timeout),
+        beat_s=float(test.worker_heartbeat_interval),
+        lost_s=float(test.worker_lost_timeout),
+        degraded=test.worker_startup_policy == "degraded",
+    )
 
 
 def _origin(place: str) -> str:

@@ -7,6 +7,7 @@ timeout, a cancelled flow), no engine outlives this call, and the run folder tel
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import platform
@@ -21,10 +22,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.load.build import Asked, build_plan
+from loadflow.engine.cluster.serving import work_once
+from loadflow.engine.load.build import Asked, build_plan, worker_of
 from loadflow.engine.load.follow import Follower
-from loadflow.engine.load.launch import Engine, describe_exit
-from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
+from loadflow.engine.load.launch import Engine, describe_exit, local_job, master_job
+from loadflow.engine.load.messages import Done, Failed, Flush, Message, Note, Ready, Served, SupervisorEnd, Tick
+from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.judge import EndReason, RunEnd
@@ -38,6 +41,7 @@ from loadflow.errors import CommandError, EngineError, Interrupted, Mistake, Run
 
 __all__ = ["start_test"]
 
+LOG = logging.getLogger("loadflow.cluster")
 POLL_S = 0.25
 START_LIMIT_S = 60.0  # for importing, compiling and saying `ready`
 
@@ -76,22 +80,27 @@ def start_test(
     if load_shape is not None and test_time == 60:
         del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
     session = current_session()
+    if runner_mode == "worker":
+        cluster, processes = worker_of(arguments, session.variables, session.environment)
+        return work_once(cluster, processes, session)
     asked = build_plan(arguments, session.variables, session.environment)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
     run = _new_run(session, plan, asked)
     session.keep(run)
-    return _Load(session, run, plan, asked.processes).run()
+    return _Load(session, run, plan, asked.processes, asked.cluster).run()
 
 
 class _Load:
     """One run, from its folder to its summary."""
 
-    def __init__(self, session: Session, run: Run, plan: Plan, shards: int) -> None:
+    def __init__(self, session: Session, run: Run, plan: Plan, shards: int, cluster: Cluster | None) -> None:
         self._observers = tuple(session.observers)
         self._record = run
         self._plan = plan
         self._shards = shards
+        self._start_limit_s = START_LIMIT_S if cluster is None else START_LIMIT_S + 2 * cluster.startup_s
+        self._job = local_job(run, plan, shards) if cluster is None else master_job(run, plan, cluster)
         self._follower = Follower(run, shards, plan.duration_s)
         self._installed = session.budget
         self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
@@ -111,7 +120,7 @@ class _Load:
             observer.run_started(self._record)
         error: BaseException | None = None
         try:
-            with Engine(self._record, self._plan, self._shards) as engine:
+            with Engine(self._job) as engine:
                 self._follow(engine)
         except BaseException as raised:
             error = raised
@@ -130,8 +139,8 @@ class _Load:
         while self._exit is None:
             for message in engine.messages(POLL_S):
                 self._take(message, engine)
-            if self._origin_ns is None and time.monotonic() - started > START_LIMIT_S:
-                raise RunError(f"the engine was not ready within {START_LIMIT_S:.0f} s; see {self._record.log_path(0)}")
+            if self._origin_ns is None and time.monotonic() - started > self._start_limit_s:
+                raise RunError(f"the engine was not ready within {self._start_limit_s:.0f} s; see {self._record.log_path(0)}")
             self._hold_to_budget(engine)
             if not self._stop_reason:
                 self._stop_reason = next((reason for observer in self._observers if (reason := observer.stop_requested())), "")
@@ -146,7 +155,7 @@ class _Load:
         if self._installed is not None and self._installed.on_trip is not None:
             self._installed.on_trip()
 
-    def _take(self, message: Ready | Tick | Flush | Done | Failed | SupervisorEnd, engine: Engine) -> None:
+    def _take(self, message: Message, engine: Engine) -> None:
         match message:
             case Ready():
                 self._ready.add(message.shard)
@@ -167,6 +176,10 @@ class _Load:
                 self._told(message.shard, math.inf)
             case Failed():
                 self._failed = self._failed or message.text
+            case Note():
+                LOG.info("%s", message.text)
+            case Served():
+                pass  # of workers, which start_test does not lead by a pipe
             case SupervisorEnd():
                 self._exit = message
 

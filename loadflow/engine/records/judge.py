@@ -52,8 +52,11 @@ class Warning_:
     advice: str
 
 
-def judge(totals: Totals, end: RunEnd, health: Sequence[Health], *, max_failure_rate: float) -> Verdict:
-    """The verdict. Attempts that a retry replaced count neither as hits nor as failures here: the last attempt decides."""
+def judge(totals: Totals, end: RunEnd, health: Sequence[Health], *, max_failure_rate: float, degraded: str = "") -> Verdict:
+    """The verdict. Attempts that a retry replaced count neither as hits nor as failures here: the last attempt decides.
+
+    `degraded`: why the load was not the one that was asked for, because workers were missing; "" when it was.
+    """
     match end.reason:
         case EndReason.ENGINE_LOST | EndReason.DEADLINE:
             return Verdict(VerdictKind.ERROR, (end.message or f"the engine ended: {end.reason}",))
@@ -70,6 +73,8 @@ def judge(totals: Totals, end: RunEnd, health: Sequence[Health], *, max_failure_
         return Verdict(VerdictKind.INCONCLUSIVE, ("no hit was recorded, so nothing was tested",))
     if failed := too_many_failed(totals.series.values(), max_failure_rate):
         return Verdict(VerdictKind.FAILED, (failed,))
+    if degraded:
+        return Verdict(VerdictKind.INCONCLUSIVE, (degraded,))
     if limited := _generator_limited(health):
         return Verdict(VerdictKind.INCONCLUSIVE, (limited,))
     return Verdict(VerdictKind.PASSED)

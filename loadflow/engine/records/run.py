@@ -5,6 +5,7 @@ hits-<shard>.bin    the hit log of one engine process          names-<shard>.ndj
 samples-<shard>.ndjson  the first few failures of each kind    engine-<shard>.log    what the engine said
 snapshots.ndjson    one line per second
 end.json            how it ended; missing: it was cut off
+workers.json        with a master: who made the load, and how it went
 totals.json         the counts with their histograms           summary.json          `Summary.to_json`
 """
 
@@ -15,7 +16,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,7 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.snapshot import Health, SecondRow, Snapshot
 from loadflow.engine.records.summary import RunFacts, Summary, summarise
 from loadflow.engine.records.totals import Totals
+from loadflow.engine.records.workers import WorkerRecord, degradation, read_workers
 from loadflow.engine.verdict import Verdict, VerdictKind, worst
 from loadflow.errors import RunError
 
@@ -118,6 +120,10 @@ class Run:
     def samples_path(self, shard: int) -> Path:
         return self.folder / f"samples-{shard}.ndjson"
 
+    @property
+    def workers_path(self) -> Path:
+        return self.folder / "workers.json"
+
     def log_path(self, shard: int) -> Path:
         return self.folder / f"engine-{shard}.log"
 
@@ -170,6 +176,14 @@ class Run:
                 key = (SeriesName(entry["method"], entry["name"]), ErrorText(Outcome(entry["outcome"]), entry["error"]))
                 found.setdefault(key, []).append(entry["sample"])
         return found
+
+    def workers(self) -> tuple[WorkerRecord, ...]:
+        """Who made the load, and how many hits of each are here; () for a run without workers of its own."""
+        there = set(self._shards_with_hits())
+        return tuple(
+            replace(worker, hits=row_count(self.hits_path(worker.shard)) if worker.shard in there else 0)
+            for worker in read_workers(self.workers_path)
+        )
 
     def end(self) -> RunEnd:
         try:
@@ -231,10 +245,14 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     samples: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
     health: list[Health] = []
     verdicts = []
+    workers: list[WorkerRecord] = []
     for run in runs:
         own_health = run.health()
         health.extend(own_health)
-        verdicts.append(judge(run.totals(), run.end(), own_health, max_failure_rate=run.max_failure_rate))
+        own_workers = run.workers()
+        workers.extend(own_workers)
+        degraded = degradation(own_workers)
+        verdicts.append(judge(run.totals(), run.end(), own_health, max_failure_rate=run.max_failure_rate, degraded=degraded))
         for key, entries in run.samples().items():
             samples.setdefault(key, []).extend(entries)
     return summarise(
@@ -245,6 +263,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         warnings=warnings_of(totals, health),
         health=health,
         samples=samples,
+        workers=workers,
     )
 
 

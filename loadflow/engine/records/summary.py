@@ -16,6 +16,7 @@ from loadflow.engine.records.judge import Warning_
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.snapshot import Health
 from loadflow.engine.records.totals import SeriesTotals, Totals
+from loadflow.engine.records.workers import WorkerRecord
 from loadflow.engine.verdict import Verdict, VerdictKind
 
 __all__ = ["SUMMARY_VERSION", "ErrorSummary", "Latency", "RunFacts", "SeriesSummary", "Summary", "summarise"]
@@ -160,6 +161,7 @@ class Summary:
     users_peak: int
     cpu_peak: float
     lag_peak_ms: float
+    workers: tuple[WorkerRecord, ...] = ()  # with a master: who made the load
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -193,6 +195,7 @@ class Summary:
             "errors": [{**asdict(error), "samples": list(error.samples)} for error in self.errors],
             "warnings": [asdict(warning) for warning in self.warnings],
             "generator": {"cpu_peak": self.cpu_peak, "lag_peak_ms": self.lag_peak_ms},
+            "workers": [asdict(worker) for worker in self.workers],
         }
 
     def _keys(self) -> list[str]:
@@ -219,6 +222,7 @@ def summarise(
     warnings: Sequence[Warning_],
     health: Sequence[Health],
     samples: Mapping[tuple[SeriesName, ErrorText], Sequence[Mapping[str, Any]]],
+    workers: Sequence[WorkerRecord] = (),
 ) -> Summary:
     """Fold counts into the numbers that people read. Series come in the order of first use, errors by count, falling."""
     errors = [
@@ -245,4 +249,5 @@ def summarise(
         users_peak=max((one.users for one in health), default=0),
         cpu_peak=max((one.cpu for one in health), default=0.0),
         lag_peak_ms=max((one.lag_ms for one in health), default=0.0),
+        workers=tuple(workers),
     )

@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
+from loadflow.engine.plan.cluster import MASTER_PORT
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Text
 from loadflow.engine.script.placeholders import has_placeholder
@@ -18,6 +19,18 @@ from loadflow.engine.script.step import SettledSpan
 from loadflow.engine.script.user_types import known_user_types, user_type_of
 
 __all__ = ["CsvSource", "StartTest", "UserDetail", "WebUi"]
+
+MASTER_KEYS = (
+    "master_bind_host",
+    "master_bind_port",
+    "master_host",
+    "master_port",
+    "expected_workers",
+    "worker_startup_timeout",
+    "worker_heartbeat_interval",
+    "worker_lost_timeout",
+    "worker_startup_policy",
+)
 
 Count = Annotated[Int, Field(ge=1)]
 Port = Annotated[Int, Field(ge=1, le=65535)]
@@ -126,7 +139,7 @@ class StartTest(Part):
     spawn_rate: Settled[Positive] = 10.0
     test_time: Settled[Positive] | None = 60.0
     web_ui_dict: WebUi | None = None
-    runner_mode: Annotated[str, Choice("runner mode", ("local",), later=("master", "worker"))] = "local"
+    runner_mode: Annotated[str, Choice("runner mode", ("local", "master", "worker"))] = "local"
     load_shape: Annotated[str, Choice("load shape", tuple(SHAPES))] | None = None
     shape_config: Annotated[dict[str, Any], AfterValidator(_filled_in)] | None = None
     tasks: Annotated[Any, PlainValidator(_tasks)]
@@ -142,6 +155,15 @@ class StartTest(Part):
     label: Text | None = None
     redact: list[Name] = Field(default=[])
     max_body_bytes: Settled[Count] = 16 * 1024 * 1024
+    master_bind_host: Name | None = None
+    master_bind_port: Settled[Port] = MASTER_PORT
+    master_host: Name = "127.0.0.1"
+    master_port: Settled[Port] = MASTER_PORT
+    expected_workers: Settled[Annotated[Int, Field(ge=0)]] = 0
+    worker_startup_timeout: Settled[Positive] = 60.0
+    worker_heartbeat_interval: Settled[Positive] = 5.0
+    worker_lost_timeout: Settled[Positive] = 15.0
+    worker_startup_policy: Annotated[str, Choice("worker startup policy", ("fail", "degraded"))] = "fail"
 
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
@@ -153,6 +175,7 @@ class StartTest(Part):
         processes = raw.get("processes")
         if raw.get("web_ui_dict") is not None and isinstance(processes, int) and processes > 1:
             yield Fault(("web_ui_dict",), f"the web UI shows one process only, and processes is {processes}", "remove one of the two")
+        yield from _cluster_faults(raw)
 
     @property
     def target(self) -> str | None:
@@ -169,6 +192,22 @@ class StartTest(Part):
         Each has `weight`, and the other keys that were written; HTTP's have `method` (upper case) and `request_url`.
         """
         return plain_steps(self.tasks)
+
+
+def _cluster_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+    """What contradicts the runner mode or each other."""
+    mode = raw.get("runner_mode", "local")
+    for key in MASTER_KEYS if mode == "local" else ():
+        if key in raw:
+            yield Fault((key,), "has no meaning in runner_mode local", 'set runner_mode to "master" or "worker", or remove it')
+    if mode == "master" and isinstance(raw.get("processes"), int) and raw["processes"] > 1:
+        yield Fault(("processes",), "a master makes no load", "give `loadflow worker` more --processes")
+    if mode != "local" and raw.get("web_ui_dict") is not None:
+        yield Fault(("web_ui_dict",), f"the web UI shows one process only, and runner_mode is {mode!r}", "remove one of the two")
+    beat, lost = raw.get("worker_heartbeat_interval", 5.0), raw.get("worker_lost_timeout", 15.0)
+    if isinstance(beat, int | float) and isinstance(lost, int | float) and lost <= beat:
+        text = f"is {lost:g} s, and a worker is heard of every {beat:g} s (worker_heartbeat_interval)"
+        yield Fault(("worker_lost_timeout",), text, "make it longer, three times as long for example")
 
 
 def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
