@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gevent
@@ -15,11 +15,12 @@ import gevent.queue
 from locust.exception import RPCError
 from locust.rpc.protocol import Message
 
+from loadflow.engine.cluster.roster import PROTOCOL
 from loadflow.engine.cluster.stream import Outbox
 from loadflow.engine.cluster.wire import WorkerSocket
 from loadflow.errors import RunError
 
-__all__ = ["MASTER_SILENT_S", "Link", "version"]
+__all__ = ["Link"]
 
 LOG = logging.getLogger("loadflow.cluster")
 MASTER_SILENT_S = 3.0  # the master says something twice a second; with the drain of 2 s nothing is sent 5 s after its end
@@ -49,7 +50,10 @@ class Link:
         self._takes_spawns = True
         self._acknowledged = gevent.event.Event()
         self._outbox: Outbox | None = None
-        self._greenlets = [gevent.spawn(self._read), gevent.spawn(self._beat)]
+        self._broken = ""
+        self._greenlets: list[gevent.Greenlet] = []
+        self._run(self._read)
+        self._run(self._beat)
 
     # -- what Locust's runner calls: it takes this for its client
 
@@ -70,6 +74,8 @@ class Link:
         while self.order["phase"] not in phases:
             if self.order["phase"] == "none" and self.socket.refusals >= REFUSALS:
                 raise RunError("the master refused this worker; give both the same token")
+            if self._broken:
+                raise RunError(self._broken)
             if self.order["phase"] != "none" and self.lost:
                 return ""
             if until is not None and time.monotonic() > until:
@@ -81,6 +87,8 @@ class Link:
     @property
     def lost(self) -> str:
         """Why the master is taken for gone; "" while it is there."""
+        if self._broken:
+            return self._broken
         silent_s = time.monotonic() - self._heard_s
         if silent_s > MASTER_SILENT_S:
             return f"the master said nothing for {silent_s:.1f} s"
@@ -124,14 +132,14 @@ class Link:
 
     def beat(self) -> None:
         """How this worker is doing; the master takes its silence for its loss."""
-        info = {"host": platform.node(), "pid": os.getpid(), "version": version(), "clock_error_s": self.clock_error_s}
+        info = {"host": platform.node(), "pid": os.getpid(), "protocol": PROTOCOL, "clock_error_s": self.clock_error_s}
         self.tell("lf-beat", {"phase": self.phase, "finished": self.finished, "info": info})
 
     # -- the stream
 
     def stream(self, outbox: Outbox) -> None:
         self._outbox = outbox
-        self._greenlets.append(gevent.spawn(self._send_batches, outbox))
+        self._run(self._send_batches, outbox)
 
     def deliver(self) -> str:
         """Until all has arrived at the master: ""; else why it never will."""
@@ -154,6 +162,15 @@ class Link:
         self.socket.close()
 
     # -- greenlets
+
+    def _run(self, work: Callable[..., None], *arguments: Any) -> None:
+        greenlet = gevent.spawn(work, *arguments)
+        greenlet.link_exception(self._broke)
+        self._greenlets.append(greenlet)
+
+    def _broke(self, greenlet: gevent.Greenlet) -> None:
+        """A mistake of ours, or a full disk: without this greenlet the link is of no use."""
+        self._broken = f"{type(greenlet.exception).__name__}: {greenlet.exception}"
 
     def _read(self) -> None:
         while True:
@@ -199,9 +216,3 @@ class Link:
                 again = self.socket.connected and self.socket.connections != connections
                 if again or time.monotonic() > until:
                     break
-
-
-def version() -> str:
-    from importlib import metadata
-
-    return metadata.version("loadflow")

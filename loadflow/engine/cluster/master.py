@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import gevent
 import gevent.event
@@ -27,7 +27,7 @@ from locust.runners import MasterRunner, WorkerNode
 
 from loadflow.engine.cluster.keys import keys_of
 from loadflow.engine.cluster.package import pack
-from loadflow.engine.cluster.roster import LIVE, Member, Rules, too_few
+from loadflow.engine.cluster.roster import LIVE, PROTOCOL, Member, Rules, too_few
 from loadflow.engine.cluster.stream import Inbox
 from loadflow.engine.cluster.wire import MasterSocket, use_sockets
 from loadflow.engine.load.lead import ParentLead, run_stages
@@ -151,6 +151,11 @@ class _Master:
         now_s = time.monotonic()
         member = self._members.get(sender)
         if kind == "lf-beat":
+            if data["info"]["protocol"] != PROTOCOL:
+                why = f"it speaks version {data['info']['protocol']} of the protocol, and this master {PROTOCOL}; install the same loadflow"
+                LOG.warning("refused %s on %s: %s", sender, data["info"]["host"], why)
+                self._tell(sender, "lf-order", {"phase": "leave", "run": self._run_id, "beat_s": 1.0, "why": f"the master refused: {why}"})
+                return
             if member is None:
                 member = self._join(sender, now_s)
             if member is not None:
@@ -403,6 +408,7 @@ def _plan_user() -> type[User]:
 
     class PlanUser(User):  # type: ignore[misc]  # locust is not typed for subclassing
         host = ""
+        tasks: ClassVar[list[Any]] = [print]  # none is ever run here, but Locust warns about users without
 
     return PlanUser
 

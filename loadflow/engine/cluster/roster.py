@@ -9,8 +9,9 @@ from typing import Any
 from loadflow.engine.records.snapshot import Health
 from loadflow.engine.records.workers import WorkerRecord, WorkerState
 
-__all__ = ["LIVE", "Member", "Rules", "names_of", "too_few"]
+__all__ = ["LIVE", "PROTOCOL", "Member", "Rules", "names_of", "too_few"]
 
+PROTOCOL = 1  # of the messages between master and workers; goes up when an older end would not understand a newer one
 LIVE = (WorkerState.JOINED, WorkerState.RUNNING)
 
 

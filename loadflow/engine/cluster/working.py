@@ -132,6 +132,8 @@ def _join(link: Link, note: Callable[[str], None]) -> bool:
         while link.order["phase"] == phase and not link.lost:
             link.changed.clear()
             link.changed.wait(0.1)
+    if link.order.get("why"):
+        raise RunError(str(link.order["why"]))
     return False
 
 
