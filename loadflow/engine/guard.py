@@ -107,6 +107,8 @@ class _Walk:
                 self.entries(value, at, "file_path")
             elif argument == "web_ui_dict":
                 self.web_ui(value, at)
+            elif argument == "master_bind_host":
+                self.master(value, at)
             elif argument == "url":
                 self.database_url(value, at)
             elif is_path_argument(argument):
@@ -183,6 +185,11 @@ class _Walk:
         if self.guard.root is not None and not is_loopback(str(host)):
             message = "the web UI has no password, so here it listens on this machine only"
             self.found.append(Mistake(place_of(place, ("host",)), message, "use 127.0.0.1"))
+
+    def master(self, value: object, place: str) -> None:
+        """Where the token is the host's own, a script must not open the master to the network with it."""
+        if self.guard.root is not None and value is not None and not is_loopback(str(value)):
+            self.found.append(Mistake(place, "a master that scripts start here listens on this machine only", "use 127.0.0.1"))
 
 
 def is_loopback(host: str) -> bool:

@@ -20,18 +20,6 @@ from loadflow.engine.script.user_types import known_user_types, user_type_of
 
 __all__ = ["CsvSource", "StartTest", "UserDetail", "WebUi"]
 
-MASTER_KEYS = (
-    "master_bind_host",
-    "master_bind_port",
-    "master_host",
-    "master_port",
-    "expected_workers",
-    "worker_startup_timeout",
-    "worker_heartbeat_interval",
-    "worker_lost_timeout",
-    "worker_startup_policy",
-)
-
 Count = Annotated[Int, Field(ge=1)]
 Port = Annotated[Int, Field(ge=1, le=65535)]
 Share = Annotated[float, Field(strict=True, ge=0, le=1, allow_inf_nan=False)]
@@ -195,11 +183,8 @@ class StartTest(Part):
 
 
 def _cluster_faults(raw: dict[str, Any]) -> Iterable[Fault]:
-    """What contradicts the runner mode or each other."""
+    """What contradicts the runner mode or each other. A local run may hold the keys of the others: one script serves all three."""
     mode = raw.get("runner_mode", "local")
-    for key in MASTER_KEYS if mode == "local" else ():
-        if key in raw:
-            yield Fault((key,), "has no meaning in runner_mode local", 'set runner_mode to "master" or "worker", or remove it')
     if mode == "master" and isinstance(raw.get("processes"), int) and raw["processes"] > 1:
         yield Fault(("processes",), "a master makes no load", "give `loadflow worker` more --processes")
     if mode != "local" and raw.get("web_ui_dict") is not None:
