@@ -22,6 +22,12 @@ if TYPE_CHECKING:
     from loadflow.engine.execute import Results as Results
     from loadflow.engine.execute import execute_action as execute_action
     from loadflow.engine.execute import execute_files as execute_files
+    from loadflow.engine.exporting import start_influxdb_sink as start_influxdb_sink
+    from loadflow.engine.exporting import start_opentelemetry_exporter as start_opentelemetry_exporter
+    from loadflow.engine.exporting import start_prometheus_exporter as start_prometheus_exporter
+    from loadflow.engine.exporting import stop_influxdb_sink as stop_influxdb_sink
+    from loadflow.engine.exporting import stop_opentelemetry_exporter as stop_opentelemetry_exporter
+    from loadflow.engine.exporting import stop_prometheus_exporter as stop_prometheus_exporter
     from loadflow.engine.load.start import start_test as start_test
     from loadflow.engine.packages import add_package_to_executor as add_package_to_executor
     from loadflow.engine.packages import allow_packages as allow_packages
@@ -62,6 +68,8 @@ if TYPE_CHECKING:
     from loadflow.engine.session import Session as Session
     from loadflow.engine.session import current_session as current_session
     from loadflow.engine.session import use_session as use_session
+    from loadflow.engine.sla import assert_sla as assert_sla
+    from loadflow.engine.sla import evaluate_sla as evaluate_sla
     from loadflow.engine.storing import fetch_run_records as fetch_run_records
     from loadflow.engine.storing import iter_run_records as iter_run_records
     from loadflow.engine.storing import list_runs as list_runs
@@ -75,6 +83,7 @@ if TYPE_CHECKING:
     from loadflow.errors import LoadflowError as LoadflowError
     from loadflow.errors import RunError as RunError
     from loadflow.errors import ScriptError as ScriptError
+    from loadflow.errors import ThresholdsNotMet as ThresholdsNotMet
     from loadflow.errors import WatchdogTimeout as WatchdogTimeout
     from loadflow.flows import NotPassed as NotPassed
     from loadflow.flows import compile_script as compile_script
@@ -87,6 +96,14 @@ _HOMES = {
     "loadflow.engine.control.server": ("ControlServer",),
     "loadflow.engine.control.starting": ("start_socket_server",),
     "loadflow.engine.execute": ("Results", "execute_action", "execute_files"),
+    "loadflow.engine.exporting": (
+        "start_influxdb_sink",
+        "start_opentelemetry_exporter",
+        "start_prometheus_exporter",
+        "stop_influxdb_sink",
+        "stop_opentelemetry_exporter",
+        "stop_prometheus_exporter",
+    ),
     "loadflow.engine.load.start": ("start_test",),
     "loadflow.engine.packages": ("add_package_to_executor", "allow_packages"),
     "loadflow.engine.recordings": ("har_to_action_json", "har_to_tasks", "load_har"),
@@ -125,6 +142,7 @@ _HOMES = {
         "summary",
     ),
     "loadflow.engine.session": ("Observer", "Session", "current_session", "use_session"),
+    "loadflow.engine.sla": ("assert_sla", "evaluate_sla"),
     "loadflow.engine.storing": ("fetch_run_records", "iter_run_records", "list_runs", "persist_records"),
     "loadflow.engine.verdict": ("Verdict", "VerdictKind"),
     "loadflow.errors": (
@@ -135,6 +153,7 @@ _HOMES = {
         "LoadflowError",
         "RunError",
         "ScriptError",
+        "ThresholdsNotMet",
         "WatchdogTimeout",
     ),
     "loadflow.flows": ("NotPassed", "compile_script", "results_of", "run_script"),

@@ -4,6 +4,7 @@ LoadflowError
 ├── ScriptError            the author's: raised before anything is sent; carries every Mistake found
 │   └── CommandError       one command was called with something it can't take, or refused while running
 ├── CircuitOpenError       the target's: a failure budget was used up; loadflow itself never raises it
+├── ThresholdsNotMet       the target's: what a script asserts of its numbers does not hold, or can't be said
 └── RunError               ours or the machine's: the engine died, a port is taken, a disk is full
     ├── EngineError        the engine process ended without finishing its plan
     ├── WatchdogTimeout    a deadline passed and the work was ended
@@ -27,6 +28,7 @@ __all__ = [
     "Mistake",
     "RunError",
     "ScriptError",
+    "ThresholdsNotMet",
     "WatchdogTimeout",
 ]
 
@@ -81,6 +83,18 @@ class CommandError(ScriptError):
 
 class CircuitOpenError(LoadflowError, RuntimeError):
     """A failure budget was used up: for a `runner_quit_callback` to raise, out of the load that it ends."""
+
+
+class ThresholdsNotMet(LoadflowError):
+    """Thresholds that LD_assert_sla was given do not hold; `failed` False: there were too few samples to say."""
+
+    def __init__(self, breaches: Sequence[str], failed: bool = True) -> None:
+        self.breaches = tuple(breaches)
+        self.failed = failed
+        super().__init__("; ".join(self.breaches))
+
+    def __reduce__(self) -> tuple[type[ThresholdsNotMet], tuple[Sequence[str], bool]]:
+        return type(self), (self.breaches, self.failed)
 
 
 class RunError(LoadflowError):

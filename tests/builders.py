@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from loadflow.engine.records.hitlog import HIT_DTYPE, HitLogWriter, Rows
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.names import NameWriter, printable
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run, SnapshotLog
 from loadflow.engine.records.snapshot import Health, Snapshot
 from loadflow.engine.records.summary import RunFacts
@@ -103,11 +104,12 @@ def build_run(
     max_failure_rate: float = 0.0,
     run_facts: RunFacts | None = None,
     health: Health | None = None,
+    passes: Passes | None = None,
 ) -> Run:
     """A run folder as an engine would leave it.
 
     `cut_off`: no end.json, no totals.json, no summary.json. `totals` False: removes totals.json from a finished run.
-    `stored_seconds`: how many snapshots are kept; None: all.
+    `stored_seconds`: how many snapshots are kept; None: all. `passes`: those of each second that has hits.
     """
     rows = make_rows(3_000) if rows is None else rows.copy()
     folder.mkdir(parents=True, exist_ok=True)
@@ -118,7 +120,7 @@ def build_run(
         rows["outcome"][rows["error"] == number] = int(failure.outcome)
         rows["status"][rows["error"] == number] = failure.status
     _write_log(run.hits_path(0), rows)
-    counted = _write_seconds(run, rows, own_facts, stored_seconds, health)
+    counted = _write_seconds(run, rows, own_facts, stored_seconds, health, passes)
     _write_samples(run, rows, names, failures)
     if not cut_off:
         run.finish(counted, end or RunEnd(EndReason.COMPLETED, "", own_facts.planned_s, own_facts.planned_s or 0.0))
@@ -142,13 +144,16 @@ def _write_log(path: Path, rows: Rows) -> None:
         rows.tofile(file)
 
 
-def _write_seconds(run: Run, rows: Rows, own_facts: RunFacts, stored_seconds: int | None, health: Health | None) -> Totals:
+def _write_seconds(
+    run: Run, rows: Rows, own_facts: RunFacts, stored_seconds: int | None, health: Health | None, passes: Passes | None
+) -> Totals:
     counted = Totals()
     log = SnapshotLog(run)
     table = run.names()
     for start in range(0, len(rows), 1_000_000):
         # a second that lies in two chunks gets two lines, as a run of two processes would have it
         for second, delta in sorted(fold_rows(rows[start : start + 1_000_000], table).items()):
+            delta.passes = replace(passes) if passes else Passes()
             counted.merge(delta)
             if stored_seconds is None or second < stored_seconds:
                 users = min(own_facts.users, (second + 1) * 10)

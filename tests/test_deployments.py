@@ -23,8 +23,8 @@ FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
 
 
 def test_there_is_a_nightly_and_an_ad_hoc_deployment() -> None:
-    assert [deployment["name"] for deployment in FILE["deployments"]] == ["nightly", "ad-hoc"]
-    nightly, ad_hoc = FILE["deployments"]
+    assert [deployment["name"] for deployment in FILE["deployments"]] == ["nightly", "ad-hoc", "smoke-after-deploy"]
+    nightly, ad_hoc, _ = FILE["deployments"]
     assert (ROOT / nightly["parameters"]["script_path"]).is_file()
     assert ad_hoc["schedules"] == []
 

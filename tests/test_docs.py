@@ -21,6 +21,7 @@ from loadflow.engine.script.document import PolicyElement
 from loadflow.engine.script.http_step import HttpStep
 from loadflow.engine.script.model import CsvSource, StartTest
 from loadflow.engine.script.part import Part
+from loadflow.engine.script.rate import MODES, RateStage
 from loadflow.engine.script.shape import SHAPES
 from loadflow.engine.script.step import Retry
 from loadflow.engine.session import Session
@@ -99,6 +100,14 @@ def test_the_readme_names_every_command_and_exit_code() -> None:
 def test_the_page_of_the_script_names_every_key(part: type[Part]) -> None:
     text = (ROOT / "docs/script.md").read_text(encoding="utf-8")
     assert [key for key in part.keys() if f"`{key}`" not in text and f'"{key}"' not in text] == []  # noqa: SIM118  no mapping
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_the_page_of_the_pace_names_every_mode_and_its_keys(mode: str) -> None:
+    text = (ROOT / "docs/pace.md").read_text(encoding="utf-8")
+    row = next(line for line in text.splitlines() if line.startswith(f"| `{mode}` |"))
+    assert [key for key in MODES[mode].keys() if key not in ("mode", "spacing") and f"`{key}`" not in row] == []  # noqa: SIM118
+    assert [key for key in RateStage.keys() if f'"{key}"' not in text] == []  # noqa: SIM118  no mapping
 
 
 def test_the_page_of_the_script_names_every_assertion_and_operator() -> None:

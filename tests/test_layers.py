@@ -19,10 +19,12 @@ ENGINE_PROCESS = {
     "engine.cluster.working",
     "engine.load.generate",
     "engine.load.lead",
+    "engine.load.arrivals",
     "engine.load.user",
     "engine.load.step",
     "engine.load.fast_http",
     "engine.load.classic_http",
+    "engine.load.grpc_client",
 }
 LAYERS = ["engine", "tasks", "flows", "cli"]  # each may import those before it
 

@@ -20,9 +20,11 @@ COMMANDS = {
     "init": "loadflow.cli.init:init",
     "har": "loadflow.cli.har:har",
     "report": "loadflow.cli.report:report",
+    "reports": "loadflow.cli.reports:reports",
     "runs": "loadflow.cli.runs:runs",
     "serve": "loadflow.cli.serve:serve",
     "worker": "loadflow.cli.worker:worker",
+    "automations": "loadflow.cli.automations:automations",
     "commands": "loadflow.cli.commands:commands",
     "doctor": "loadflow.cli.doctor:doctor",
 }

@@ -32,6 +32,9 @@ def print_summary(console: Console, summary: Summary) -> None:
     console.print(series_table(summary))
     if len(summary.series) > MOST_NAMES:
         console.print(f"and {len(summary.series) - MOST_NAMES:,} more names: see the report", style="dim")
+    if rate := summary.rate:
+        asked = f"asked {rate.asked_per_s:,.1f}/s, achieved {rate.achieved_per_s:,.1f}/s: {rate.started:,} of {rate.due:,} passes"
+        console.print(f"{asked}, {rate.dropped:,} dropped, {summary.overall.late:,} hits late")
     for error in summary.errors[:MOST_ERRORS]:
         line = Text.assemble((f"{error.count:,} × ", "red"), (error.kind, "bold red"), f" {error.method} {error.name}: {error.message}")
         console.print(line, soft_wrap=True)
@@ -47,14 +50,17 @@ def series_table(summary: Summary) -> Table:
     table.add_column("name", overflow="fold")
     for heading in ("hits", "failed", "rate/s", "mean", "p50", "p95", "p99", "max ms"):
         table.add_column(heading, justify="right", no_wrap=True)
+    service = summary.overall.service is not None
+    if service:
+        table.add_column("service p99", justify="right", no_wrap=True)
     for one in summary.series[:MOST_NAMES]:
-        table.add_row(*_cells(one))
+        table.add_row(*_cells(one, service=service))
     table.add_section()
-    table.add_row(*_cells(summary.overall), style="bold")
+    table.add_row(*_cells(summary.overall, service=service), style="bold")
     return table
 
 
-def _cells(one: SeriesSummary) -> list[Text]:
+def _cells(one: SeriesSummary, *, service: bool) -> list[Text]:
     latency = one.latency
     times = (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)
     failed = Text(f"{one.failures:,}", style="red" if one.failures else "")
@@ -64,6 +70,7 @@ def _cells(one: SeriesSummary) -> list[Text]:
         failed,
         Text(f"{one.rate_per_s:,.1f}"),
         *(Text(milliseconds(value)) for value in times),
+        *([Text(milliseconds((one.service or latency).p99_ms))] if service else []),
     ]
 
 

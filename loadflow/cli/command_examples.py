@@ -36,6 +36,10 @@ EXAMPLES: Mapping[str, Example] = {
     "LD_add_package_to_executor": Example("list of the names registered", ["LD_add_package_to_executor", {"package": "our_checks"}]),
     "LD_start_socket_server": Example("object: host, port, framed, tls", ["LD_start_socket_server", {"port": 0, "framed": True}]),
     "LD_summary": Example("object: the summary", ["LD_summary"]),
+    "LD_evaluate_sla": Example(
+        "object: passed, state, results", ["LD_evaluate_sla", {"rules": ["p95 < 500", {"expr": "failure_rate < 1%", "name": "pay"}]}]
+    ),
+    "LD_assert_sla": Example("object: passed, state, results", ["LD_assert_sla", {"rules": ["p95 < 500 ms", "rate > 100"]}]),
     "LD_clear_records": Example('`{"status": "cleared"}`', ["LD_clear_records"]),
     "LD_generate_html": Example("text: the page", ["LD_generate_html"]),
     "LD_generate_html_report": Example("text: the path", ["LD_generate_html_report", {"html_name": "nightly"}]),
@@ -69,4 +73,12 @@ EXAMPLES: Mapping[str, Example] = {
         "object: status and settings", ["LD_install_network_conditioner", {"latency_ms": 50, "jitter_ms": 20, "loss_rate": 0.01}]
     ),
     "LD_uninstall_network_conditioner": Example('`{"status": "uninstalled"}`', ["LD_uninstall_network_conditioner"]),
+    "LD_start_prometheus_exporter": Example("number: the port", ["LD_start_prometheus_exporter", {"port": 9646}]),
+    "LD_stop_prometheus_exporter": Example("object: status, and how often it was scraped", ["LD_stop_prometheus_exporter"]),
+    "LD_start_influxdb_sink": Example(
+        "null", ["LD_start_influxdb_sink", {"transport": "http", "url": "http://127.0.0.1:8086/write?db=load"}]
+    ),
+    "LD_stop_influxdb_sink": Example("object: status, points written and dropped", ["LD_stop_influxdb_sink"]),
+    "LD_start_opentelemetry_exporter": Example("true", ["LD_start_opentelemetry_exporter", {"endpoint": "http://127.0.0.1:4317"}]),
+    "LD_stop_opentelemetry_exporter": Example("object: status, exports, failed ones", ["LD_stop_opentelemetry_exporter"]),
 }

@@ -96,8 +96,13 @@ def locust_engine() -> Finding:
 
 
 def native_engine() -> Finding:
-    built = importlib.util.find_spec("loadflow._native") is not None
-    return Finding("engine native", "ok" if built else "note", "built" if built else "not built; every test runs on locust")
+    try:
+        from loadflow import _native
+    except ImportError as error:
+        why = "not built" if importlib.util.find_spec("loadflow._native") is None else f"can't be loaded ({error})"
+        way_out = "to have it, install Rust (rustup.rs), then loadflow again with LOADFLOW_NATIVE=1"
+        return Finding("engine native", "note", f"{why}, so every test runs on locust; {way_out}")
+    return Finding("engine native", "ok", f"loadflow._native {_native.__version__}, built in Rust")
 
 
 def open_files() -> Finding:

@@ -130,7 +130,8 @@ def panel(progress: Progress, elapsed_s: float) -> Panel:
         _figure("p95", p95, "ms"),
         _figure("generator", f"{health.cpu:.0%}", "cpu", style=busy),
     )
-    figures.add_row("", "", _figure("p99", p99, "ms"), Text(f"last {WINDOW_S} s", style="dim"))
+    dropped = _figure("dropped", f"{progress.passes.dropped:,}", style="bold red" if progress.passes.dropped else "")
+    figures.add_row(dropped if progress.passes.due else "", "", _figure("p99", p99, "ms"), Text(f"last {WINDOW_S} s", style="dim"))
     parts: list[Table | Text] = [bar, figures]
     if progress.errors:
         errors = sorted(progress.errors.items(), key=lambda item: -item[1])

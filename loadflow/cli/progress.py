@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass, field
 
 from loadflow.engine.records.histogram import Histogram
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.snapshot import Health, Snapshot
 
 __all__ = ["WINDOW_S", "Progress", "clock"]
@@ -28,6 +29,7 @@ class Progress:
     failures: int = 0
     errors: dict[str, int] = field(default_factory=dict)  # kind to count
     health: Health = field(default_factory=Health)
+    passes: Passes = field(default_factory=Passes)
     _recent: deque[Histogram] = field(default_factory=lambda: deque(maxlen=WINDOW_S))
 
     def add(self, snapshot: Snapshot) -> None:
@@ -37,6 +39,7 @@ class Progress:
         self.hits += overall.hits
         self.failures += overall.failures
         self.health = snapshot.health
+        self.passes.merge(snapshot.delta.passes)
         for (_, error), count in snapshot.delta.errors.items():
             self.errors[error.outcome.label] = self.errors.get(error.outcome.label, 0) + count.count
         self._recent.append(overall.response())
@@ -64,10 +67,11 @@ class Progress:
         'shop 0:00/1:00 0 hits, 0/s, 0 users, 0 in flight, p50 0 p95 0 p99 0 ms, 0 failed, cpu 0%'
         """
         p50, p95, p99 = (milliseconds(value) for value in self.latencies_ms())
+        lost = f"{self.failures:,} failed" + (f", {self.passes.dropped:,} dropped" if self.passes.dropped else "")
         of = f"/{clock(self.planned_s)}" if self.planned_s else ""
         return (
             f"{self.label} {clock(self.ran_s)}{of} {self.hits:,} hits, {self.rate_per_s:,.0f}/s, {self.health.users:,} users, "
-            f"{self.health.in_flight:,} in flight, p50 {p50} p95 {p95} p99 {p99} ms, {self.failures:,} failed, cpu {self.health.cpu:.0%}"
+            f"{self.health.in_flight:,} in flight, p50 {p50} p95 {p95} p99 {p99} ms, {lost}, cpu {self.health.cpu:.0%}"
         )
 
 

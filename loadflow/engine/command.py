@@ -40,6 +40,7 @@ class Command:
     `arguments` is the pydantic model that checks the keyword arguments; None: the function's own signature is the rule.
     `nested` says that the arguments hold actions or files of actions that run as scripts of their own.
     `loads` marks the commands that send load: their task is called directly, never submitted.
+    `secrets` are the arguments of which every value is masked in logs, whatever name it has in them.
     """
 
     name: str
@@ -49,3 +50,4 @@ class Command:
     arguments: type[BaseModel] | None = None
     nested: Literal["actions", "files"] | None = None
     loads: bool = False
+    secrets: frozenset[str] = frozenset()

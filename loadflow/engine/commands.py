@@ -6,13 +6,14 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadflow.engine import execute, recordings, registering, reporting, storing
+from loadflow.engine import execute, exporting, recordings, registering, reporting, sla, storing
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.control.starting import start_socket_server
 from loadflow.engine.load.start import start_test
 from loadflow.engine.packages import ADD_PACKAGE, add_package_to_executor
 from loadflow.engine.reliability import installing
 from loadflow.engine.script.builtin_functions import is_blocked
+from loadflow.engine.script.exporters import StartInfluxdbSink, StartOpentelemetryExporter, StartPrometheusExporter
 from loadflow.engine.script.model import StartTest
 from loadflow.engine.script.reliability import InstallFailureBudget, InstallNetworkConditioner
 from loadflow.engine.session import current_session
@@ -23,6 +24,7 @@ __all__ = ["TABLE", "add_command_to_executor"]
 QUICK = Policy(timeout_seconds=60)
 FILES = Policy(retries=2, retry_delay_seconds=1, timeout_seconds=300)  # writes by rename: doing it twice is doing it once
 STORE = Policy(retries=3, retry_delay_seconds=2, timeout_seconds=600)  # a run is stored once, however often it is asked for
+ASSERTION = Policy(timeout_seconds=60, retry_safe=False)  # the numbers do not change
 LOAD = Policy(retries=0, retry_safe=False)
 NESTED = Policy(retries=0, retry_safe=False)
 SERVER = Policy(timeout_seconds=60, retry_safe=False)
@@ -36,6 +38,8 @@ TABLE: Mapping[str, Command] = {
         Command(ADD_PACKAGE, add_package_to_executor, "Make an allowed package's functions commands; returns their names.", QUICK),
         Command("LD_start_socket_server", start_socket_server, "Start the control plane, for as long as the script runs.", SERVER),
         Command("LD_summary", reporting.summary, "The summary of the runs so far.", QUICK),
+        Command("LD_evaluate_sla", sla.evaluate_sla, "Hold thresholds against the runs so far; fails nothing.", QUICK, sla.Sla),
+        Command("LD_assert_sla", sla.assert_sla, "The same, and fail the script unless all hold.", ASSERTION, sla.Sla),
         Command("LD_clear_records", reporting.clear_records, "Let later summaries and reports start from nothing.", QUICK),
         Command("LD_generate_html", reporting.generate_html, "The HTML report as text.", FILES),
         Command("LD_generate_html_report", reporting.generate_html_report, "Write the HTML report; returns its path.", FILES),
@@ -77,6 +81,32 @@ TABLE: Mapping[str, Command] = {
             "Let later loads use the network as it is.",
             QUICK,
         ),
+        Command(
+            "LD_start_prometheus_exporter",
+            exporting.start_prometheus_exporter,
+            "Serve the counts of later loads to Prometheus; returns the port.",
+            SERVER,
+            StartPrometheusExporter,
+            secrets=frozenset({"push_headers"}),
+        ),
+        Command("LD_stop_prometheus_exporter", exporting.stop_prometheus_exporter, "Stop serving Prometheus.", QUICK),
+        Command(
+            "LD_start_influxdb_sink",
+            exporting.start_influxdb_sink,
+            "Write the counts of later loads to InfluxDB.",
+            SERVER,
+            StartInfluxdbSink,
+        ),
+        Command("LD_stop_influxdb_sink", exporting.stop_influxdb_sink, "Write what is waiting, and stop writing to InfluxDB.", QUICK),
+        Command(
+            "LD_start_opentelemetry_exporter",
+            exporting.start_opentelemetry_exporter,
+            "Export the counts of later loads as OTLP metrics.",
+            SERVER,
+            StartOpentelemetryExporter,
+            secrets=frozenset({"headers"}),
+        ),
+        Command("LD_stop_opentelemetry_exporter", exporting.stop_opentelemetry_exporter, "Export OTLP metrics once more, and stop.", QUICK),
         Command("LD_load_har", recordings.load_har, "A HAR file as JSON.", FILES),
         Command("LD_har_to_tasks", recordings.har_to_tasks, "The steps that play a HAR again.", FILES),
         Command("LD_har_to_action_json", recordings.har_to_action_json, "The action script that plays a HAR again.", FILES),

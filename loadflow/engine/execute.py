@@ -9,7 +9,6 @@ from typing import Any
 
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.packages import announced_packages
-from loadflow.engine.records.judge import judge
 from loadflow.engine.redact import Redactor
 from loadflow.engine.script.check import check_variables
 from loadflow.engine.script.document import Action, Script, parse_script, read_script
@@ -17,7 +16,7 @@ from loadflow.engine.script.json_text import load_json
 from loadflow.engine.session import Session, current_session
 from loadflow.engine.verdict import Verdict, VerdictKind, worst
 from loadflow.engine.watchdog import deadline
-from loadflow.errors import CircuitOpenError, CommandError, EngineError, Interrupted, LoadflowError, Mistake, ScriptError
+from loadflow.errors import CircuitOpenError, CommandError, EngineError, Interrupted, LoadflowError, Mistake, ScriptError, ThresholdsNotMet
 
 __all__ = ["ActionResult", "Results", "call", "execute_action", "execute_files", "load_script", "may_retry", "run_actions"]
 
@@ -180,14 +179,20 @@ def verdict_of(session: Session, results: Iterable[ActionResult], first_run: int
     """The worst of the runs from `first_run` on and of the actions' own failures."""
     verdicts = []
     for run in session.all_runs[first_run:]:
-        verdicts.append(judge(run.totals(), run.end(), run.health(), max_failure_rate=run.max_failure_rate))
+        verdicts.append(run.verdict(run.health()))
     for result in results:
         verdicts.extend(nested.verdict for nested in _nested(result.value))
         if result.error is not None:
             text = str(result.error) if isinstance(result.error, LoadflowError) else f"{type(result.error).__name__}: {result.error}"
-            kind = VerdictKind.FAILED if isinstance(result.error, CircuitOpenError) else VerdictKind.ERROR
-            verdicts.append(Verdict(kind, (f"{result.action.name} failed: {Redactor().text(text)}",)))
+            verdicts.append(Verdict(_kind(result.error), (f"{result.action.name} failed: {Redactor().text(text)}",)))
     return worst(verdicts)
+
+
+def _kind(error: BaseException) -> VerdictKind:
+    """What an action's error says of the whole: about the target, or about us."""
+    if isinstance(error, ThresholdsNotMet):
+        return VerdictKind.FAILED if error.failed else VerdictKind.INCONCLUSIVE
+    return VerdictKind.FAILED if isinstance(error, CircuitOpenError) else VerdictKind.ERROR
 
 
 def _nested(value: Any) -> list[Results]:

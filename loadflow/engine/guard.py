@@ -16,7 +16,7 @@ from loadflow.engine.command import Command
 from loadflow.engine.script.arguments import FILES, NESTED, signature_of
 from loadflow.engine.script.document import ROOT_KEY, Script
 from loadflow.engine.script.mistakes import Loc, place_of, shorten
-from loadflow.engine.script.placeholders import has_placeholder, scan
+from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan
 from loadflow.errors import Mistake
 
 __all__ = ["REPORT_NAMES", "Guard", "is_loopback", "is_path_argument"]
@@ -109,7 +109,9 @@ class _Walk:
                 self.web_ui(value, at)
             elif argument == "master_bind_host":
                 self.master(value, at)
-            elif argument == "url":
+            elif argument == "addr":
+                self.listens(value, at, "an exporter")
+            elif argument == "url" and name != "LD_start_influxdb_sink":  # there it is a server of metrics, which may be anywhere
                 self.database_url(value, at)
             elif is_path_argument(argument):
                 self.paths(value, at)
@@ -131,15 +133,22 @@ class _Walk:
                 self.action(entry[0], entry[1] if len(entry) > 1 else None, place_of(place, (index,)))
 
     def texts(self, value: object, place: str) -> None:
-        """Every `${env.NAME}` that may not be read."""
+        """Every `${env.NAME}` and `${secret.NAME}` that may not be read."""
         if self.guard.env is None:
             return
         known = {mistake.place for mistake in self.found}
         for loc, text in _texts(value):
             for token in scan(text):
-                if token.kind == "env" and token.parts[0] not in self.guard.env and (at := place_of(place, loc)) not in known:
-                    message = f"the environment variable {shorten(token.parts[0])} is not open to scripts here"
-                    self.found.append(Mistake(at, message, "who runs the server can allow it"))
+                what = self.closed(token)
+                if what and (at := place_of(place, loc)) not in known:
+                    self.found.append(Mistake(at, f"{what} is not open to scripts here", "who runs the server can allow it"))
+
+    def closed(self, token: Token) -> str:
+        """What `token` asks for, when clients may not have it; "" when they may."""
+        name = token.parts[0] if token.parts else ""
+        if token.kind == "var" and name.startswith(SECRET):
+            return f"the secret {shorten(name.removeprefix(SECRET))}"
+        return f"the environment variable {shorten(name)}" if token.kind == "env" and name not in (self.guard.env or ()) else ""
 
     def path(self, value: object, place: str, base: Path) -> None:
         if isinstance(value, str):
@@ -181,10 +190,12 @@ class _Walk:
             self.found.append(Mistake(place, message, "use database_path, a file inside of the folder"))
 
     def web_ui(self, value: object, place: str) -> None:
-        host = value.get("host", "127.0.0.1") if isinstance(value, dict) else "127.0.0.1"
-        if self.guard.root is not None and not is_loopback(str(host)):
-            message = "the web UI has no password, so here it listens on this machine only"
-            self.found.append(Mistake(place_of(place, ("host",)), message, "use 127.0.0.1"))
+        self.listens(value.get("host") if isinstance(value, dict) else None, place_of(place, ("host",)), "the web UI")
+
+    def listens(self, host: object, place: str, what: str) -> None:
+        """None: the default, which is this machine."""
+        if self.guard.root is not None and host is not None and not is_loopback(str(host)):
+            self.found.append(Mistake(place, f"{what} has no password, so here it listens on this machine only", "use 127.0.0.1"))
 
     def master(self, value: object, place: str) -> None:
         """Where the token is the host's own, a script must not open the master to the network with it."""

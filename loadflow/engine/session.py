@@ -7,14 +7,17 @@ is one default session per process, for interactive use.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from contextvars import ContextVar
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.command import Command
 from loadflow.engine.guard import Guard
+from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
@@ -22,9 +25,13 @@ from loadflow.engine.reliability.budget_watch import InstalledBudget
 from loadflow.engine.reliability.conditioner import NetworkConditioner
 from loadflow.engine.resolve.variables import Variables
 
-__all__ = ["PACKAGES_VARIABLE", "RUNS_DIR_VARIABLE", "Observer", "Session", "current_session", "use_session"]
+if TYPE_CHECKING:
+    from loadflow.engine.exporters.exporter import Exporter
+
+__all__ = ["PACKAGES_VARIABLE", "RUNS_DIR_VARIABLE", "Observer", "Session", "current_session", "secret_of_environment", "use_session"]
 
 RUNS_DIR_VARIABLE = "LOADFLOW_RUNS_DIR"
+SECRET_VARIABLE = "LOADFLOW_SECRET_"
 PACKAGES_VARIABLE = "LOADFLOW_ALLOWED_PACKAGES"  # names, separated by commas
 
 
@@ -55,8 +62,9 @@ class Session:
     `runs` are the runs that summaries and reports speak of: those since the last LD_clear_records. `all_runs` also has the
     cleared ones, because a verdict can't be cleared. Relative report names are written below `report_dir`.
     `allowed_packages` are those that scripts may load, with their submodules, besides those that LOADFLOW_ALLOWED_PACKAGES
-    names. `guard` says what scripts may reach: see `loadflow.engine.guard`. `budget` and `network` hold for every load that
-    starts while they are installed.
+    names. `guard` says what scripts may reach: see `loadflow.engine.guard`; `target`, whom they may load. `secrets` gives the value
+    of `${secret.NAME}`, and raises LookupError for a name that it does not know. `budget` and `network` hold for every load that
+    starts while they are installed. `lease(target)` is held while a load runs. `exporters` are those that run, by kind.
     """
 
     def __init__(
@@ -71,6 +79,8 @@ class Session:
         own_commands: Mapping[str, Command] | None = None,
         allowed_packages: Iterable[str] = (),
         guard: Guard | None = None,
+        target: TargetRules | None = None,
+        secrets: Callable[[str], str] | None = None,
     ) -> None:
         self.name = name
         self.label = label
@@ -82,10 +92,15 @@ class Session:
         self.own_commands: dict[str, Command] = dict(own_commands or {})
         self.allowed_packages = set(allowed_packages)
         self.guard = guard or Guard()
+        self.target = target or TargetRules()
+        self._secrets = secrets or secret_of_environment
+        self.store_url: str | None = None  # for store commands that name no database
+        self.lease: Callable[[str], AbstractContextManager[object]] = nullcontext
         self.runs: list[Run] = []
         self.all_runs: list[Run] = []
         self.budget: InstalledBudget | None = None
         self.network: NetworkConditioner | None = None
+        self.exporters: dict[str, Exporter] = {}
         self._at_end = ExitStack()
         self._scripts = 0
 
@@ -95,13 +110,21 @@ class Session:
         # the table names functions that act on sessions: the one cycle in the engine, cut here
         from loadflow.engine.commands import TABLE
         from loadflow.engine.script.builtin_functions import BUILTINS
+        from loadflow.engine.script.model import HostedStartTest
 
-        return {**BUILTINS, **TABLE, **self.own_commands}
+        table = dict(TABLE)
+        if self.target.base_url is not None:
+            table["LD_start_test"] = replace(table["LD_start_test"], arguments=HostedStartTest)
+        return {**BUILTINS, **table, **self.own_commands}
 
     @property
     def environment(self) -> Mapping[str, str]:
         """What `${env.NAME}` means in this session."""
         return self.guard.environment(os.environ)
+
+    def secret(self, name: str) -> str:
+        """Raises LookupError, its text the reason, when there is none."""
+        return self._secrets(name)
 
     def may_load(self, package: str) -> bool:
         """Whether scripts may load `package`: it or a package that it is in was allowed."""
@@ -135,6 +158,14 @@ class Session:
     def clear_records(self) -> None:
         """Later summaries and reports start from nothing; the run folders stay."""
         self.runs.clear()
+
+
+def secret_of_environment(name: str) -> str:
+    """The value of LOADFLOW_SECRET_NAME; raises LookupError where it is not set."""
+    variable = SECRET_VARIABLE + re.sub(r"[^A-Z0-9]", "_", name.upper())
+    if variable not in os.environ:
+        raise LookupError(f"no secret {name!r}; set {variable}")
+    return os.environ[variable]
 
 
 _default = Session(name="interactive")

@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.session import current_session
 from loadflow.errors import CommandError, Mistake
+
+if TYPE_CHECKING:
+    from loadflow.engine.store.place import Place
 
 __all__ = ["fetch_run_records", "iter_run_records", "list_runs", "persist_records"]
 
@@ -28,10 +31,9 @@ def persist_records(
     >>> persist_records("runs.db", label="nightly", metadata={"commit": "4f2a"})  # doctest: +SKIP
     17
     """
-    from loadflow.engine.store.place import place_of
     from loadflow.engine.store.write import persist
 
-    place = place_of(database_path, url)
+    place = _place(database_path, url)
     runs = current_session().runs
     if not runs:
         raise CommandError([Mistake("", "there is no run to store", "LD_start_test comes first, and LD_clear_records after this")])
@@ -48,10 +50,9 @@ def list_runs(database_path: str | None = None, limit: int = 20, *, url: str | N
     >>> list_runs("runs.db", limit=1)[0]["verdict"]  # doctest: +SKIP
     'passed'
     """
-    from loadflow.engine.store.place import place_of
     from loadflow.engine.store.read import stored_runs
 
-    return stored_runs(place_of(database_path, url), limit)
+    return stored_runs(_place(database_path, url), limit)
 
 
 def fetch_run_records(
@@ -96,13 +97,20 @@ def iter_run_records(
     >>> sum(hit["response_length"] for hit in iter_run_records("runs.db", 17))  # doctest: +SKIP
     """
     from loadflow.engine.store.filters import filters_of
-    from loadflow.engine.store.place import place_of
     from loadflow.engine.store.read import records
 
-    place = place_of(database_path, url)
+    place = _place(database_path, url)
     if run_id is None:
         raise CommandError([Mistake("run_id", "is missing", "LD_list_runs says which runs there are")])
     return records(place, run_id, filters_of(name, outcome, since, until, limit, offset))
+
+
+def _place(database_path: str | None, url: str | None) -> Place:
+    """The database that was named, or else the session's."""
+    from loadflow.engine.store.place import place_of
+
+    named = database_path is not None or url is not None
+    return place_of(database_path, url if named else current_session().store_url)
 
 
 def _json_object(metadata: Any) -> dict[str, Any] | None:

@@ -19,7 +19,7 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import SeriesSummary, Summary
 from loadflow.engine.reports.bounds import clip
 from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text
-from loadflow.engine.reports.page import banner_of, key_figures, run_facts
+from loadflow.engine.reports.page import banner_of, key_figures, run_facts, threshold_rows
 from loadflow.flows.pictures import markdown_charts
 
 __all__ = ["REPORTS_URL_VARIABLE", "artifact_key", "markdown", "publish", "report_link", "table"]
@@ -82,6 +82,7 @@ def table(summary: Summary) -> list[dict[str, Any]]:
             "p99_ms": _finite(one.latency.p99_ms),
             "p999_ms": _finite(one.latency.p999_ms),
             "max_ms": _finite(one.latency.max_ms),
+            **({"service_p50_ms": _finite(one.service.p50_ms), "service_p99_ms": _finite(one.service.p99_ms)} if one.service else {}),
         }
         for one in _busiest(summary.series, MOST_TABLE_ROWS)
     ]
@@ -94,6 +95,7 @@ def markdown(run: Run, summary: Summary) -> str:
         f"# {banner.sign} {_safe(banner.heading)}",
         "\n".join(f"- {_safe(reason)}" for reason in banner.reasons),
         _figures(summary),
+        _thresholds(summary),
         _where(run),
         _names(summary),
         _errors(summary),
@@ -110,6 +112,17 @@ def _figures(summary: Summary) -> str:
     return _grid([label for label, _, _ in figures], [[f"**{figure}**" for _, figure, _ in figures], [small for _, _, small in figures]])
 
 
+def _thresholds(summary: Summary) -> str:
+    rows = threshold_rows(summary)[:MOST_ROWS]
+    if not rows:
+        return ""
+    signs = {"passed": "✓", "failed": "✕", "inconclusive": "?"}
+    cells = [
+        [f"{signs[state]} {state}", f"`{_code(text)}`", _safe(where), observed, samples] for state, text, where, observed, samples in rows
+    ]
+    return _parts("## Thresholds", _grid(["", "Threshold", "Of", "Observed", "Samples"], cells))
+
+
 def _where(run: Run) -> str:
     return f"[HTML report]({report_link(run)}) · run folder `{_code(str(run.folder.resolve()))}`"
 
@@ -118,14 +131,16 @@ def _names(summary: Summary) -> str:
     if not summary.series:
         return "No request was recorded."
     heads = ["Method", "Name", "Requests", "Failed", "Rate /s", "Mean", "p50", "p95", "p99", "Max"]
+    service = summary.overall.service is not None
+    heads += ["Service p99"] if service else []
     shown = _busiest(summary.series, MOST_ROWS)
-    rows = [_row(one) for one in shown] + ([_row(summary.overall)] if len(summary.series) > 1 else [])
+    rows = [_row(one, service=service) for one in [*shown, *([summary.overall] if len(summary.series) > 1 else [])]]
     left_out = len(summary.series) - len(shown)
     more = f"{count_text(left_out)} more names are in the table artifact and the report." if left_out else ""
     return _parts("## Requests", _grid(heads, rows), more)
 
 
-def _row(one: SeriesSummary) -> list[str]:
+def _row(one: SeriesSummary, *, service: bool) -> list[str]:
     latency = one.latency
     return [
         _safe(one.method),
@@ -134,6 +149,7 @@ def _row(one: SeriesSummary) -> list[str]:
         f"{count_text(one.failures)} ({percent_text(one.failure_rate)})" if one.failures else "0",
         rate_text(one.rate_per_s),
         *(latency_text(ms) for ms in (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)),
+        *([latency_text((one.service or latency).p99_ms)] if service else []),
     ]
 
 

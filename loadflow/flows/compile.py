@@ -22,6 +22,7 @@ from loadflow.engine.session import Session, current_session, use_session
 from loadflow.errors import Interrupted, ScriptError
 from loadflow.flows.ending import interrupted_state, results_of, state_of
 from loadflow.flows.observer import FlowObserver
+from loadflow.flows.uploads import Storage
 from loadflow.tasks import task_for
 from loadflow.tasks.masking import redactor_of
 
@@ -69,12 +70,12 @@ def checked_script(script: Any, session: Session, name: str = "") -> Script:
     return load_script(script, session=session, name=name)
 
 
-def run_in_flow(script: Script, session: Session) -> State[Any]:
-    """Run the script's actions as tasks of the flow run that this is called in; returns its final state."""
+def run_in_flow(script: Script, session: Session, storage: Storage | None = None) -> State[Any]:
+    """Run the script's actions as tasks of the flow run that this is called in; returns its final state. `storage` gets the reports."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         raise RuntimeError("run_in_flow works inside of a flow run only; compile_script makes a flow")
-    observer = FlowObserver(get_run_logger())
+    observer = FlowObserver(get_run_logger(), storage)
     session.observers.append(observer)
     try:
         with use_session(session):

@@ -29,6 +29,8 @@ from loadflow.engine.session import Observer
 from loadflow.errors import LoadflowError
 from loadflow.flows.artifacts import artifact_key, publish
 from loadflow.flows.progress import Progress
+from loadflow.flows.run_events import run_finished, run_started
+from loadflow.flows.uploads import Storage, upload
 
 __all__ = ["FlowObserver"]
 
@@ -44,8 +46,9 @@ CANCELS = (StateType.CANCELLING, StateType.CANCELLED)
 class FlowObserver(Observer):
     """Watches the runs of one flow run and of its subflows. `cancelled`: one of these flow runs was cancelled."""
 
-    def __init__(self, logger: Logger) -> None:
+    def __init__(self, logger: Logger, storage: Storage | None = None) -> None:
         self._logger = logger
+        self._storage = storage
         self._flow_runs: list[UUID] = []
         self._watch: _Watch | None = None
         self._reason = ""
@@ -65,7 +68,7 @@ class FlowObserver(Observer):
 
     def run_started(self, run: Run) -> None:
         self._logger.info("load starts: %s; run folder %s", run.facts.target, run.folder)
-        self._watch = _Watch(run, tuple(self._flow_runs), self._logger, self._cancel)
+        self._watch = _Watch(run, tuple(self._flow_runs), self._logger, self._cancel, self._storage)
         self._watch.start()
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
@@ -89,8 +92,11 @@ class FlowObserver(Observer):
 class _Watch:
     """One run's thread: every wait is a wait for the end of the run, so that nothing delays it."""
 
-    def __init__(self, run: Run, flow_runs: tuple[UUID, ...], logger: Logger, cancel: Callable[[str], None]) -> None:
+    def __init__(
+        self, run: Run, flow_runs: tuple[UUID, ...], logger: Logger, cancel: Callable[[str], None], storage: Storage | None
+    ) -> None:
         self._run = run
+        self._storage = storage
         self._flow_runs = flow_runs
         self._logger = logger
         self._cancel = cancel
@@ -118,12 +124,17 @@ class _Watch:
             self._logger.warning("the artifacts took over %.0f s: the Prefect API is slow or away; all is in %s", END_S, self._run.folder)
 
     def _work(self) -> None:
+        self._try("the event", lambda: run_started(self._run))
         with get_client(httpx_settings={"timeout": REQUEST_S}, sync_client=True) as client:
             self._follow(client)
         self._try("the progress artifact", self._show)
         if self._summary is not None:
             summary = self._summary
+            storage = self._storage
+            if storage is not None:
+                self._try("the upload of the report", lambda: upload(storage, self._run))
             self._try("the artifacts", lambda: publish(self._run, summary))
+            self._try("the event", lambda: run_finished(self._run, summary))
 
     def _follow(self, client: SyncPrefectClient) -> None:
         wait_s = shown_at = 0.0

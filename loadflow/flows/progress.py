@@ -20,6 +20,7 @@ class Progress:
         self._last: Snapshot | None = None
         self._hits = 0
         self._failures = 0
+        self._dropped = 0
         self._seconds = 0
         self._response = Histogram()
 
@@ -28,6 +29,7 @@ class Progress:
         self._last = snapshot
         self._hits += overall.hits
         self._failures += overall.failures
+        self._dropped += snapshot.delta.passes.dropped
         self._seconds += 1
         self._response.merge(overall.response())
 
@@ -50,6 +52,7 @@ class Progress:
             f"p95 {latency_text(self._response.quantile_ns(0.95) / 1e6)}" if self._response.count else "no answer yet",
             f"{count_text(self._hits)} requests",
             f"{count_text(self._failures)} failed ({percent_text(self._failures / self._hits)})" if self._hits else "0 failed",
+            *([f"{count_text(self._dropped)} dropped"] if self._dropped else []),
         ]
         self._seconds = 0
         self._response = Histogram()

@@ -79,6 +79,8 @@ def _run_name(position: int, action: Action) -> str:
 def _run(command: Command, action: Action) -> Any:
     """The command's value, or the state that says more than a value could."""
     redactor = redactor_of(current_session(), action.arguments)
+    if isinstance(action.arguments, dict):
+        redactor.learn([value for name, value in action.arguments.items() if name in command.secrets])
     logger = get_run_logger()
     logger.info("%s %s", command.name, _shown(action.arguments, redactor))
     try:

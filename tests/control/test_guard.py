@@ -70,6 +70,8 @@ PATHS = [
         ["LD_execute_action", [{"load_density": [["LD_generate_html_report", ["/x"]]]}]],
         "arguments[0].load_density[0].arguments[0]",
     ),
+    ("an exporter for everybody", ["LD_start_prometheus_exporter", {"addr": "0.0.0.0"}], "addr"),
+    ("whom a sink trusts", ["LD_start_influxdb_sink", {"ca_file": OUT}], "ca_file"),
     ("a web UI for everybody", a_test(web_ui_dict={"host": "0.0.0.0", "port": 8089}), "web_ui_dict.host"),
 ]
 
@@ -108,6 +110,7 @@ INSIDE = [
     a_test({"verify": "in.pem", "cert": "in.pem", "files": {"f": {"content": "/etc/passwd"}}, "json": None}),
     a_test({"json": {"file_path": OUT, "files": [OUT], "cert": OUT}}),
     a_test(web_ui_dict={"port": 8089}),
+    ["LD_start_influxdb_sink", {"transport": "http", "url": "http://127.0.0.1:1/write", "ca_file": "in.pem"}],
 ]
 
 
@@ -140,11 +143,14 @@ def test_without_a_guard_everything_is_open(root: Path) -> None:
 NO_PATHS = {
     *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "web_ui_dict")),
     *("action_list", "name", "value", "variables", "cycle", "mode", "seed", "package", "host", "port", "framed", "token", "settings"),
-    *("threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
+    *("rules", "threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
+    *("buckets_ms", "max_series", "last_scrape_s", "push_gateway", "remote_write", "push_job", "push_interval_s", "push_headers"),
+    *("endpoint", "service_name", "export_interval_ms", "protocol", "headers", "resource", "compression"),
+    *("transport", "measurement", "timeout", "org", "bucket", "tags", "queue_points", "batch_points", "flush_s"),
     *("include", "exclude", "think_time", "secrets", "user"),
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
 }
-KNOWN = {"tasks", "csv_sources", "sources", "web_ui_dict", "url"}
+KNOWN = {"addr", "tasks", "csv_sources", "sources", "web_ui_dict", "url"}
 
 
 @pytest.mark.parametrize("command", TABLE.values(), ids=TABLE)

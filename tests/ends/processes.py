@@ -99,7 +99,7 @@ class PrefectServer:
         self.ask("POST", f"/flow_runs/{flow_run}/set_state", {"state": {"type": kind, "name": kind.capitalize()}})
 
     def deployment(self, name: str) -> str:
-        """A deployment of the generic flow in a process work pool, both of this name."""
+        """A deployment of the generic flow in a process work pool, both of this name, as prefect.yaml makes them."""
         self.ask("POST", "/work_pools/", {"name": name, "type": "process", "base_job_template": _process_template()})
         flow = self.ask("POST", "/flows/", {"name": "loadflow"})
         made = self.ask(
@@ -111,6 +111,10 @@ class PrefectServer:
                 "entrypoint": "loadflow.flows.run_script:run_script",
                 "work_pool_name": name,
                 "path": str(ROOT),
+                "tags": ["loadflow"],
+                "job_variables": {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}},
+                "concurrency_limit": 1,
+                "concurrency_options": {"collision_strategy": "CANCEL_NEW"},
                 "enforce_parameter_schema": False,
             },
         )

@@ -20,7 +20,7 @@ STILL_S = 5.0
 def start(stage: Stage) -> tuple[subprocess.Popen[bytes], str]:
     """A worker of its own pool, and the id of its run, once there is load."""
     deployment = stage.server.deployment(stage.name)
-    run_id = stage.server.start_run(deployment, {"script": stage.script(), "label": "worker"})
+    run_id = stage.server.start_run(deployment, {"script": stage.script(), "label": "worker", "exclusive": False})
     worker = stage.start_worker(stage.name)
     stage.wait_for_load()
     return worker, run_id

@@ -68,3 +68,12 @@ def test_a_secret_that_an_error_repeats_is_in_no_state_and_no_log(caplog: pytest
     told = " ".join(record.getMessage() + str(record.exc_text or "") for record in caplog.records)
     assert "hunter22" not in told
     assert "tok-77-secret" not in told
+
+
+def test_headers_of_exporters_are_in_no_log_whatever_their_name(caplog: pytest.LogCaptureFixture) -> None:
+    arguments = {"endpoint": "http://127.0.0.1:1", "headers": {"x-team": "tok-88-secret"}, "timeout": 0.1, "flush_s": 0}
+    with caplog.at_level("DEBUG"):
+        compile_script([["LD_start_opentelemetry_exporter", arguments]], session=session_with())()
+    told = " ".join(record.getMessage() for record in caplog.records)
+    assert '"x-team": "***"' in told
+    assert "tok-88-secret" not in told

@@ -19,6 +19,9 @@ import sys
 import loadflow
 loadflow.execute_action([["len", ["four"]]])
 assert "prefect" not in sys.modules
+loadflow.start_test, loadflow.start_prometheus_exporter
+for name in ("prometheus_client", "influxdb_client", "opentelemetry.sdk", "grpc"):
+    assert name not in sys.modules, name
 """
 
 WHOLE = """
@@ -45,7 +48,7 @@ def run(code: str, *arguments: str, env: dict[str, str]) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_using_loadflow_without_flows_does_not_import_prefect() -> None:
+def test_using_loadflow_without_flows_imports_neither_prefect_nor_what_exporters_need() -> None:
     run(PREFECT_FREE, env={})
 
 

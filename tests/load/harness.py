@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from loadflow.engine.load.native_fit import is_built
 from loadflow.engine.load.start import start_test
 from loadflow.engine.records.hitlog import Rows
 from loadflow.engine.records.outcome import Outcome
@@ -15,6 +16,7 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.session import Observer, Session, use_session
 from loadflow.errors import RunError
+from tests.services import need
 
 Step = dict[str, Any]
 
@@ -32,7 +34,16 @@ def raw(*pieces: bytes, then: str = "keep") -> str:
     return "/raw?" + "&".join(f"b64={urlsafe_b64encode(piece).decode()}" for piece in pieces) + f"&then={then}"
 
 
-USERS = ("fast_http_user", "http_user")
+# every HTTP user there is: the two of Locust, and the native core
+USERS = ("fast_http_user", "http_user", "native")
+DEFAULT = "fast_http_user"  # replaced by tests that run with several
+
+
+def detail(user: str) -> dict[str, str]:
+    if user != "native":
+        return {"user": user, "engine": "locust"}
+    need(is_built(), "the native core is not built")
+    return {"user": "fast_http_user", "engine": "native"}
 
 
 @dataclass(frozen=True)
@@ -92,7 +103,7 @@ class Outcomes:
         return [hit for hit in self.hits if hit.name == name][-1].error
 
 
-def load(folder: Path, steps: Any, *, user: str = "fast_http_user", **arguments: Any) -> Outcomes:
+def load(folder: Path, steps: Any, *, user: str | None = None, **arguments: Any) -> Outcomes:
     """One user, one pass, unless `arguments` say otherwise: the run ends when all passes are made, however fast the machine is."""
     watch = Seconds()
     with use_session(Session(runs_dir=folder / "runs", observers=[watch])) as session:
@@ -100,7 +111,7 @@ def load(folder: Path, steps: Any, *, user: str = "fast_http_user", **arguments:
         error = None
         given = {"user_count": 1, "spawn_rate": 1000, "test_time": 60, "iterations": 1, **arguments}
         try:
-            summary = start_test({"user": user}, tasks=steps, **given)
+            summary = start_test(detail(user or DEFAULT), tasks=steps, **given)
         except RunError as raised:
             error = raised
         return Outcomes(session.runs[-1], summary, error, watch.snapshots)

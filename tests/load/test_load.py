@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import threading
-import urllib.request
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import pytest
 
 from loadflow.engine.records.outcome import HitFlag, Outcome
-from loadflow.errors import CommandError
+from tests.load import harness
 from tests.load.harness import Outcomes, get, load
 from tests.targets.fixture import Target
+
+
+@pytest.fixture(params=("fast_http_user", "native"), autouse=True)
+def user(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test of this file runs with both: how much load there is must not depend on who makes it."""
+    monkeypatch.setattr(harness, "DEFAULT", request.param)
+    return str(request.param)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -22,7 +28,7 @@ def test_every_hit_is_recorded_and_every_recorded_hit_was_received(processes: in
     assert target.counts() == {"/ok": 77, "/status/500": 77}
     assert done.summary["totals"] | {"requests": 154, "failures": 77} == done.summary["totals"]
     assert len(done.rows) == 154
-    assert sum(snapshot.delta.hits for snapshot in done.snapshots) <= 154
+    assert sum(snapshot.delta.hits for snapshot in done.snapshots) == 154
     rows = done.rows
     assert (rows["due_ns"] <= rows["start_ns"]).all()
     assert (rows["start_ns"] < rows["end_ns"]).all()
@@ -153,37 +159,6 @@ def test_a_shape_can_be_cut_short_by_test_time(target: Target, tmp_path: Path) -
     shape = {"stages": [{"duration": 100, "users": 1, "spawn_rate": 10}]}
     done = load(tmp_path, [get("/delay/20")], host=target.url, iterations=None, test_time=1, load_shape="stages", shape_config=shape)
     assert done.summary["runs"][0]["planned_s"] == 1
-
-
-def test_the_web_ui_answers_while_load_runs_and_counts_it(target: Target, tmp_path: Path, unused_port: int) -> None:
-    seen: list[str] = []
-
-    def look() -> None:
-        for _ in range(200):
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{unused_port}/stats/requests", timeout=5) as answer:
-                    text = answer.read().decode()
-            except OSError:
-                threading.Event().wait(0.05)
-                continue
-            if '"num_requests":0' not in text.replace(" ", "") and "the page" in text:
-                seen.append(text)
-                return
-            threading.Event().wait(0.05)
-
-    looker = threading.Thread(target=look)
-    looker.start()
-    steps = [get("/ok", name="the page", think_time=0.05)]
-    load(tmp_path, steps, host=target.url, iterations=None, test_time=4, web_ui_dict={"host": "127.0.0.1", "port": unused_port})
-    looker.join()
-    assert len(seen) == 1
-
-
-def test_a_taken_port_of_the_web_ui_is_an_error_before_anything_is_sent(target: Target, tmp_path: Path) -> None:
-    target.reset()
-    with pytest.raises(CommandError, match=rf"web_ui_dict: 127\.0\.0\.1:{target.port} can't be listened on: .*; choose another port"):
-        load(tmp_path, [get("/ok")], host=target.url, web_ui_dict={"host": "127.0.0.1", "port": target.port})
-    assert target.counts() == {}
 
 
 def test_two_loads_at_once_in_one_process_do_not_mix(target: Target, tmp_path: Path) -> None:

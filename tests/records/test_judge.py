@@ -6,6 +6,7 @@ import pytest
 from loadflow.engine.records.judge import EndReason, RunEnd, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.snapshot import Health
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
 from loadflow.engine.verdict import EXIT_CODES, Verdict, VerdictKind, worst
@@ -17,11 +18,11 @@ BUSY = [Health(users=5, cpu=0.99, lag_ms=300.0)] * 30
 BUSY_BUT_PROMPT = [Health(users=5, cpu=0.99, lag_ms=5.0)] * 30
 
 
-def counted(good: int, bad: int, *, superseded: int = 0, superseded_failed: int = 0, **counts: int) -> Totals:
+def counted(good: int, bad: int, *, passes: Passes | None = None, superseded: int = 0, superseded_failed: int = 0, **counts: int) -> Totals:
     series = SeriesTotals(superseded=superseded, superseded_failed=superseded_failed, **counts)
     series.succeeded.add(np.full(good, 1_000_000))
     series.failed.add(np.full(bad, 1_000_000))
-    return Totals({A: series})
+    return Totals({A: series}, passes=passes or Passes())
 
 
 TABLE = [
@@ -35,6 +36,19 @@ TABLE = [
     ("the generator was the limit", counted(1000, 0), DONE, BUSY, 0.0, "inconclusive", "generator-limited"),
     ("busy but prompt is no limit", counted(1000, 0), DONE, BUSY_BUT_PROMPT, 0.0, "passed", ""),
     ("failures weigh more than a busy generator", counted(0, 10), DONE, BUSY, 0.0, "failed", "10 of 10"),
+    ("the rate was reached, within 1 %", counted(990, 0, passes=Passes(1000, 990, 10)), DONE, CALM, 0.0, "passed", ""),
+    (
+        "the rate was missed by more",
+        counted(989, 0, passes=Passes(1000, 989, 11)),
+        DONE,
+        CALM,
+        0.0,
+        "inconclusive",
+        "below the rate: 989 of 1,000 passes that were due could start (98.90%; at least 99.00% must)",
+    ),
+    ("failures weigh more than a missed rate", counted(9, 1, passes=Passes(1000, 10, 990)), DONE, CALM, 0.0, "failed", "1 of 10"),
+    ("every pass was dropped", Totals(passes=Passes(10, 0, 10)), DONE, CALM, 0.0, "inconclusive", "below the rate: 0 of 10"),
+    ("both doubts are told", counted(1, 0, passes=Passes(9, 1, 8)), DONE, BUSY, 0.0, "inconclusive", "processes` generator-limited"),
     ("no health is no doubt", counted(10, 0), DONE, [], 0.0, "passed", ""),
     (
         "ended early on request",
@@ -70,6 +84,12 @@ def test_verdict(totals: Totals, end: RunEnd, health: list[Health], allowed: flo
     assert bool(verdict.reasons) == (kind != "passed")
 
 
+def test_the_tolerance_of_a_rate_is_the_scripts() -> None:
+    totals = counted(900, 0, passes=Passes(1000, 900, 100))
+    assert judge(totals, DONE, CALM, max_failure_rate=0, rate_tolerance=0.1).kind == "passed"
+    assert judge(totals, DONE, CALM, max_failure_rate=0, rate_tolerance=0.09).kind == "inconclusive"
+
+
 def test_every_verdict_has_an_exit_code_of_its_own_and_only_a_pass_is_zero() -> None:
     assert set(EXIT_CODES) == set(VerdictKind)
     assert len(set(EXIT_CODES.values())) == len(VerdictKind)
@@ -98,6 +118,9 @@ WARNINGS = [
     ("hits in flight at the end", unfinished(Outcome.UNFINISHED), CALM, ["unfinished"]),
     ("our own mistakes", unfinished(Outcome.ENGINE), CALM, ["engine-errors"]),
     ("retries", counted(1000, 0, retries=2), CALM, ["retries"]),
+    ("a hit in a hundred was late", counted(1000, 0, late=10), CALM, []),
+    ("more were late", counted(1000, 0, late=11), CALM, ["late"]),
+    ("passes were dropped", counted(1000, 0, passes=Passes(1001, 1000, 1)), CALM, ["dropped"]),
     ("too many names", Totals({SeriesName("", "(other)"): counted(1000, 0).series[A]}), CALM, ["names-capped"]),
 ]
 

@@ -80,6 +80,7 @@ def expected_row(one: SeriesSummary) -> str:
         latency.p99_ms,
         latency.p999_ms,
         latency.max_ms,
+        *((one.service.p50_ms, one.service.p99_ms) if one.service else ()),
     )
     return "".join(
         (

@@ -27,6 +27,14 @@ RIGHT: list[tuple[str, list[Any]]] = [
     ("placeholders for scalars", load_test(user_count="${var.n}", test_time="${env.T}", seed="${s}", wait_time="${w}", max_failure_rate="${f}")),
     ("stages", load_test(load_shape="stages", shape_config={"stages": [{"duration": 5, "users": 3}]})),
     ("spike and soak with defaults", load_test(load_shape="soak", shape_config={})),
+    ("a rate", load_test(rate=500, test_time=60, user_count=200, max_in_flight=100, max_lateness=0, rate_tolerance=0.05, processes=4)),
+    ("a rate in a placeholder", load_test(rate="${var.rate}", max_in_flight="${var.most}")),
+    ("every mode of a rate", load_test(rate={"mode": "constant", "rps": 0.2, "duration": "1h30m", "spacing": "poisson"})),
+    ("a ramp", load_test(rate={"mode": "ramp", "rps": "${var.rps}", "duration": "2m30s", "ramp_up": 0})),
+    ("steps and a spike", load_test(rate={"mode": "step", "rps": 100, "steps": 5, "duration": "90"})),
+    ("a spike as long as the test", load_test(rate={"mode": "spike", "rps": 100}, test_time=30)),
+    ("a rate in stages", load_test(rate={"mode": "stages", "stages": [{"duration": "1.5s", "rps": 10, "from_rps": 0}, {"duration": 5, "rps": 0}]})),
+    ("a trace", load_test(rate={"mode": "trace", "rps": [12, 40.5, 0], "every": 60, "scale": 2.5})),
     ("a map of methods", load_test(tasks={"get": {"url": "http://x/"}, "Post": {"url": "http://x/", "method": "PUT"}})),
     ("weighted steps", load_test(tasks={"mode": "WEIGHTED", "tasks": [{"method": "get", "url": "http://x/", "weight": 3}]})),
     ("a relative URL with a host", load_test(host="https://shop.example", tasks=[{"method": "get", "url": "/a"}])),
@@ -74,6 +82,31 @@ WRONG: list[tuple[str, list[Any], list[str]]] = [
         "shape_config.stages[0].user: 'user' is no key of a stage; did you mean 'users'?"]),
     ("a shape without length", load_test(load_shape="soak", shape_config={"ramp_seconds": 0, "hold_seconds": 0, "cooldown_seconds": 0}), [
         "shape_config: this shape lasts 0 seconds; make one of ramp_seconds, hold_seconds, cooldown_seconds longer"]),
+    ("a rate of nothing", load_test(rate=0), ["rate: must be more than 0, not 0"]),
+    ("a rate of another type", load_test(rate=[5]), ["rate: must be a number or an object, not a list"]),
+    ("a rate without a mode", load_test(rate={"rps": 5}), ["rate.mode: is missing; allowed: constant, ramp, step, spike, stages, trace"]),
+    ("an unknown mode of a rate", load_test(rate={"mode": "steps", "rps": 5}), ["rate.mode: 'steps' is no mode of a rate; did you mean 'step'?"]),
+    ("wrong keys of a rate", load_test(rate={"mode": "ramp", "rps": 0, "duration": "5 min", "rampup": 1, "spacing": "random"}), [
+        "rate.rps: must be more than 0, not 0", 'rate.duration: is no length of time; write seconds as a number, or a text like "90s" or "2m30s"',
+        "rate.rampup: 'rampup' is no key of a ramp; did you mean 'ramp_up'?", "rate.spacing: 'random' is no spacing; allowed: even, poisson"]),
+    ("lengths out of bounds", load_test(rate={"mode": "ramp", "rps": 5, "duration": 0, "ramp_up": -1}), [
+        "rate.duration: must be more than 0 seconds", "rate.ramp_up: must be at least 0 seconds"]),
+    ("stages of a rate without a rate", load_test(rate={"mode": "stages", "stages": [{"duration": 5}]}), ["rate.stages[0].rps: is missing"]),
+    ("an empty trace", load_test(rate={"mode": "trace", "rps": []}), ["rate.rps: must not be empty"]),
+    ("a rate beside what it replaces", load_test(rate=5, iterations=3, wait_time=1, spawn_rate=10), [
+        "iterations: can't be combined with rate: the rate and its length say how many passes there are; remove one of the two",
+        "wait_time: can't be combined with rate: the rate says when the next pass begins; think_time of a step stays possible; remove one of the two",
+        "spawn_rate: can't be combined with rate: all users are there before the first pass is due; remove one of the two"]),
+    ("a rate with a shape", load_test(rate=5, load_shape="soak", shape_config={}), [
+        "load_shape: can't be combined with rate: write the rate over time as stages of the rate; remove one of the two"]),
+    ("a rate without an end", load_test(rate=5, test_time=None), ["test_time: must be a number with a rate; say how long the load lasts"]),
+    ("more at once than users", load_test(rate=5, user_count=3, max_in_flight=4, processes=4), [
+        "max_in_flight: is more than user_count, which is 3: a user makes one pass at a time; give one of the two",
+        "processes: are more than the passes that may be in flight, which are 3; each process needs one at least"]),
+    ("what goes with a rate only", load_test(max_in_flight=5, max_lateness=1, rate_tolerance=0.1), [
+        "max_in_flight: has no meaning without rate; set rate to how many passes are due each second, or remove it",
+        "max_lateness: has no meaning without rate; set rate to how many passes are due each second, or remove it",
+        "rate_tolerance: has no meaning without rate; set rate to how many passes are due each second, or remove it"]),
     ("no tasks", load_test(tasks=[]), ["tasks: must not be empty"]),
     ("tasks of another type", load_test(tasks="get"), [
         "tasks: must be a list of steps, an object from method to step or an object with mode and tasks, not text"]),

@@ -27,7 +27,7 @@ REFUSED = [
     ("never closed", "a${b", "'${' is never closed", "end the placeholder with '}'"),
     ("nested", "${a${b}", "a placeholder can't hold another one, or is not closed before the next", "close it with '}'"),
     ("an unknown prefix", "${vars.a}", "'vars' is no placeholder prefix", "did you mean 'var'?"),
-    ("a far prefix", "${q.a}", "'q' is no placeholder prefix", "known: var, session, env, csv, faker"),
+    ("a far prefix", "${q.a}", "'q' is no placeholder prefix", "known: var, secret, session, env, csv, faker"),
     ("no name", "${env.}", "nothing follows 'env.'", "write ${env.name}"),
     ("no column", "${csv.users}", "a csv placeholder needs a source and a column", "write ${csv.source.column}"),
     ("an unknown function", "${uid()}", "'uid' is no placeholder function", "did you mean 'uuid'?"),

@@ -132,8 +132,7 @@ class _Master:
                 self._say(Done(member.shard, 0, 0.0, "", Health()))
         self._set_phase("go")
         self._note_workers()
-        gevent.wait([gevent.spawn(self._wait, self._all_registered, REGISTER_S)])
-        stages = gevent.spawn(run_stages, self._plan.stages, self._now_ns, self._start)
+        stages = gevent.spawn(self._run_stages)
         self._wait(lambda: not self._live(), None)
         stages.kill()
         self._note_workers()
@@ -191,6 +190,7 @@ class _Master:
                 member.ready = True
             case Tick():
                 member.health, member.recorded_s = message.health, message.until_s
+                member.passes = (message.started, message.dropped)
                 self._runner.count_users(member.id, message.health.users)
                 self._say(replace(message, shard=member.shard))
             case Flush():
@@ -258,9 +258,17 @@ class _Master:
 
     def _start(self, users: int, rate: float) -> None:
         """Locust's start takes as long as the ramp, and a next one replaces it."""
+        if self._end.ready():
+            return
         if self._ramp is not None:
             self._ramp.kill()
         self._ramp = gevent.spawn(self._runner.start, users, spawn_rate=rate)
+
+    def _run_stages(self) -> None:
+        """A pace is shared out from the start: each worker has its passes, and its own users for them."""
+        if self._plan.pace is None:
+            self._wait(self._all_registered, REGISTER_S)
+            run_stages(self._plan.stages, self._now_ns, self._start)
 
     def share_anew(self) -> None:
         if self._phase == "go" and self._runner.spawn_rate and self._live():
@@ -311,7 +319,7 @@ class _Master:
             path = self._paths[member.shard]["hits"]
             rows = row_count(path) if path.exists() else 0
             self._say(Note(0, f"lost worker {member.id} on {member.host}: {why}"))
-            self._say(Done(member.shard, rows, member.ended_s or 0.0, "", replace(member.health, users=0, in_flight=0)))
+            self._say(Done(member.shard, rows, member.ended_s or 0.0, "", replace(member.health, users=0, in_flight=0), *member.passes))
 
     def _finish(self, member: Member, state: WorkerState) -> None:
         member.state = state

@@ -44,6 +44,7 @@ class Member:
     ended_s: float | None = None
     message: str = ""
     health: Health = field(default_factory=Health)
+    passes: tuple[int, int] = (0, 0)  # of a pace: started and dropped
 
     def told(self, data: Any, now_s: float) -> None:
         """Take a beat."""

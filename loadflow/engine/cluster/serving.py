@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loadflow.engine.load.launch import DELIVERY_GRACE_S, Engine, Job, describe_exit, supervised
+from loadflow.engine.load.launch import Engine, Job, describe_exit, worker_job
 from loadflow.engine.load.messages import Failed, Message, Note, Served, SupervisorEnd
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.errors import Interrupted, RunError
@@ -35,8 +35,8 @@ class WorkerProcess:
         self.failed = ""
         self.ended = False
         self._log = folder / f"worker-{number}.log"
-        job: Job = {"role": "worker", "shard": number, "host": host, "port": port, "token": token, "identity": self.identity}
-        self.engine = Engine(supervised(folder, [job], lambda _: self._log, planned_s=None, grace_s=DELIVERY_GRACE_S, deadline_s=None))
+        job: Job = {"shard": number, "host": host, "port": port, "token": token, "identity": self.identity}
+        self.engine = Engine(worker_job(folder, self._log, job))
 
     def take(self, message: Message) -> str:
         """What to tell people; "" for nothing."""

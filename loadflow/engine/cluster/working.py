@@ -37,11 +37,10 @@ LOG = logging.getLogger("loadflow.cluster")
 class MasterLead:
     """The master at the other end of the link, in the place of a parent on a pipe."""
 
-    shares_users = False
-
     def __init__(self, link: Link) -> None:
         self._link = link
         self.lost = ""
+        self.shares_users = False  # with a pace: each worker has its own users, and a share of the passes
 
     def wait_for_go(self, end: gevent.event.AsyncResult) -> tuple[int, int] | None:
         self._link.phase = "ready"
@@ -63,6 +62,8 @@ class MasterLead:
         stop(why)
 
     def runner(self, environment: Environment) -> Any:
+        if self.shares_users:
+            return environment.create_local_runner()
         use_sockets(client=lambda host, port, identity: self._link)
         # Locust would read a command line to find them
         environment.parsed_options = SimpleNamespace(web_base_path="")
@@ -151,6 +152,7 @@ def _serve(link: Link, folder: Path, place: str) -> Served:
             link.compare_clocks()
             plan, env = unpack(link.fetch(order["package_bytes"]), folder / "files")
             os.environ.update(env)
+            lead.shares_users = plan.pace is not None
             mask = redactor_of(plan, os.environ).text
             shard = Shard(order["shard"], order["shards"])
             paths = {name: files[name] for name in ("hits", "names", "samples")}

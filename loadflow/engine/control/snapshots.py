@@ -22,7 +22,10 @@ LONGEST_ERROR = 4_000
 
 
 def snapshot_json(run: Run, snapshot: Snapshot) -> dict[str, Any]:
-    """One second of a load: counts of that second alone, response times of all its hits in milliseconds (null: no hits)."""
+    """One second of a load: counts of that second alone, response times of all its hits in milliseconds (null: no hits).
+
+    `passes`: of a rate, how many were due, started and were dropped; null: users decide.
+    """
     row = snapshot.row()
     both = Histogram.merged((row.succeeded, row.failed))
     return {
@@ -33,6 +36,7 @@ def snapshot_json(run: Run, snapshot: Snapshot) -> dict[str, Any]:
         "hits": both.count,
         "failures": row.failed.count,
         "response_ms": {f"p{percent:g}": _ms(both.quantile_ns(percent / 100)) for percent in (50, 95, 99)} if both.count else None,
+        "passes": row.passes.to_json() if run.pace is not None else None,
         "users": row.health.users,
         "in_flight": row.health.in_flight,
         "cpu": row.health.cpu,

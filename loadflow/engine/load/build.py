@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from loadflow.engine.cluster.keys import TOKEN_VARIABLE, find_token
 from loadflow.engine.cluster.package import refuse_unshippable
 from loadflow.engine.load.checks import compile_checks
+from loadflow.engine.load.clustering import cluster_of
+from loadflow.engine.load.native_fit import EngineName
+from loadflow.engine.load.pacing import pace_of, users_of
 from loadflow.engine.load.protocol import HitFailure, PreparedStep
+from loadflow.engine.load.rules import hosted, refuse_hosts, secrets_in, with_headers
+from loadflow.engine.load.threshold_rules import limits_failures, thresholds_for
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
+from loadflow.engine.plan.target import TargetRules
+from loadflow.engine.records.threshold import Threshold
 from loadflow.engine.resolve.data import CsvSource, load_rows
 from loadflow.engine.resolve.static import missing_in, tokens_in
-from loadflow.engine.resolve.template import Compiled, compile_value
+from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
 from loadflow.engine.resolve.variables import Variables
 from loadflow.engine.script.mistakes import faults_of, mistakes_of
 from loadflow.engine.script.model import StartTest
@@ -34,6 +39,9 @@ __all__ = ["Asked", "build_plan", "worker_of"]
 ROOT = "LD_start_test"
 PER_HIT = ("tasks",)  # resolved by the engine, hit by hit; everything else is resolved now
 
+# Adds what a step needs to the material of the plan, unless it is there; raises HitFailure for what can't be found.
+Gather = Callable[[Mapping[str, Any], Plan, Compiler, dict[str, str]], None]
+
 LIMITS: Mapping[str, type[Part]] = {"throttle": Throttle, "retry": Retry}
 
 
@@ -45,36 +53,54 @@ class Asked:
     target: str  # whom it asks, as far as that is known now
     label: str
     processes: int
+    threads: int
+    engine: EngineName
     max_failure_rate: float
+    rate_tolerance: float
+    thresholds: tuple[Threshold, ...] = ()
     cluster: Cluster | None = None  # with a master
 
 
-def worker_of(arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str]) -> tuple[Cluster, int]:
+def worker_of(
+    arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str], rules: TargetRules, secret: Callable[[str], str]
+) -> tuple[Cluster, int]:
     """Which master to work for, and with how many processes. Everything else that was written is the master's to say."""
-    test, _ = _validated(arguments, registered, env)
-    cluster = _cluster_of(test)
+    test, _ = _validated(hosted(arguments, rules), registered, env, rules, secret)
+    cluster = cluster_of(test, ROOT)
     assert cluster is not None
     return cluster, test.processes
 
 
-def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str]) -> Asked:
-    """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found."""
+def build_plan(
+    arguments: Mapping[str, Any],
+    registered: Variables,
+    env: Mapping[str, str],
+    rules: TargetRules,
+    secret: Callable[[str], str],
+) -> Asked:
+    """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found.
+
+    `rules` are those of whoever runs the script; `secret` gives the value of `${secret.NAME}`, or raises LookupError.
+    """
+    arguments = hosted(arguments, rules)
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
-    test, variables = _validated(arguments, registered, env)
+    test, variables = _validated(arguments, registered, env, rules, secret)
     sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed) for one in test.csv_sources}
-    mode, written = test.steps()
-    steps = _settled_limits(written, variables, env)
-    columns = _columns(sources.values())
-    _refuse_missing(steps, variables, columns, env)
+    pace = pace_of(test, ROOT, test_time_given="test_time" in arguments, cap_per_s=rules.max_rate_per_s)
     user_type = user_type_of(test.user_detail_dict.user)
     assert user_type is not None
+    mode, written = test.steps()
+    steps = _settled_limits(with_headers(written, user_type, rules), variables, env)
+    columns = _columns(sources.values())
+    _refuse_missing(steps, variables, columns, env)
     plan = Plan(
         protocol=user_type.name,
         speaker=user_type.protocol,
         mode=mode,
         steps=steps,
-        stages=_stages(test),
-        duration_s=_duration_s(test, "test_time" in arguments),
+        stages=_stages(test) if pace is None else (Stage(pace.duration_s, users_of(test, pace), float(users_of(test, pace))),),
+        duration_s=_duration_s(test, "test_time" in arguments) if pace is None else pace.duration_s,
+        pace=pace,
         variables=variables,
         sources=tuple(sources.values()),
         host=test.target,
@@ -86,18 +112,40 @@ def build_plan(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         redact=tuple(test.redact),
         env_names=tuple(sorted({token.parts[0] for token in tokens_in([dict(registered.values), dict(arguments)]) if token.kind == "env"})),
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
+        allowed_hosts=rules.host_lists(),
+        max_rate_per_s=rules.max_rate_per_s,
     )
-    places = [step.place for step in _compile_once(plan, user_type, env)]
-    cluster = _cluster_of(test)
+    compiler = _compiler(plan, env)
+    plan = _with_material(plan, user_type, compiler)
+    prepared = _compile_once(plan, user_type, compiler)
+    places = [step.place for step in prepared]
+    refuse_hosts(places, plan.allowed_hosts)
+    thresholds = thresholds_for(test, plan, prepared)
+    # a script that says itself how many may fail does not mean the default besides
+    own_limit = "max_failure_rate" not in test.model_fields_set and any(map(limits_failures, thresholds))
+    cluster = cluster_of(test, ROOT)
     if cluster is not None:
         refuse_unshippable(plan, ROOT)
-    target = ", ".join(dict.fromkeys(map(_origin, places)))
-    return Asked(plan, target, test.label or "", cluster.expected if cluster else test.processes, test.max_failure_rate, cluster)
+    return Asked(
+        plan=plan,
+        target=", ".join(dict.fromkeys(map(_origin, places))),
+        label=test.label or "",
+        processes=test.processes if cluster is None else cluster.expected,
+        threads=test.threads,
+        engine=test.user_detail_dict.engine,
+        max_failure_rate=1.0 if own_limit else test.max_failure_rate,
+        rate_tolerance=test.rate_tolerance,
+        thresholds=thresholds,
+        cluster=cluster,
+    )
 
 
-def _validated(arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str]) -> tuple[Any, dict[str, Any]]:
+def _validated(
+    arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str], rules: TargetRules, secret: Callable[[str], str]
+) -> tuple[Any, dict[str, Any]]:
     """The arguments as their model, and all variables."""
-    known = _settled(registered.values, {}, env, "registered variables")
+    secrets = secrets_in([dict(registered.values), dict(arguments), dict(rules.headers)], secret)
+    known = {**secrets, **_settled(registered.values, secrets, env, "registered variables")}
     own = _settled(dict(arguments.get("variables") or {}), known, env, f"{ROOT}.variables")
     variables = {**known, **own}
     settled = {
@@ -111,26 +159,6 @@ def _validated(arguments: Mapping[str, Any], registered: Variables, env: Mapping
         faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
         raise CommandError(mistakes_of(faults, settled, ROOT)) from None
     return test, variables
-
-
-def _cluster_of(test: Any) -> Cluster | None:
-    if test.runner_mode == "local":
-        return None
-    is_master = test.runner_mode == "master"
-    host = test.master_bind_host if is_master else test.master_host
-    if host is None:  # nobody said whether others may reach it: with a token they may
-        host = "*" if os.environ.get(TOKEN_VARIABLE) else "127.0.0.1"
-    return Cluster(
-        mode=test.runner_mode,
-        host=host,
-        port=test.master_bind_port if is_master else test.master_port,
-        token=find_token(host, f"{ROOT}.{'master_bind_host' if is_master else 'master_host'}").text,
-        expected=max(1, test.expected_workers),
-        startup_s=float(test.worker_startup_timeout),
-        beat_s=float(test.worker_heartbeat_interval),
-        lost_s=float(test.worker_lost_timeout),
-        degraded=test.worker_startup_policy == "degraded",
-    )
 
 
 def _origin(place: str) -> str:
@@ -219,14 +247,36 @@ def _refuse_missing(
         raise CommandError(mistakes)
 
 
-def _compile_once(plan: Plan, user_type: UserType, env: Mapping[str, str]) -> list[PreparedStep]:
-    """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
+def _compiler(plan: Plan, env: Mapping[str, str]) -> Compiler:
+    """Fills in what is the same for all hits."""
     written = {entry["var"] for step in plan.steps for entry in step.get("extract") or ()}
     constants = {name: value for name, value in plan.variables.items() if name not in written}
 
     def compiler(value: Any) -> Compiled:
         return compile_value(value, constants, env)
 
+    return compiler
+
+
+def _with_material(plan: Plan, user_type: UserType, compiler: Compiler) -> Plan:
+    """The plan with what its user type looks up for its steps, here and once, so that no engine has to."""
+    if not user_type.gather:
+        return plan
+    gather: Gather = load_named(user_type.gather)
+    material: dict[str, str] = {}
+    mistakes = []
+    for position, step in enumerate(plan.steps):
+        try:
+            gather(step, plan, compiler, material)
+        except HitFailure as failure:
+            mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", str(failure)))
+    if mistakes:
+        raise CommandError(mistakes)
+    return replace(plan, material=material)
+
+
+def _compile_once(plan: Plan, user_type: UserType, compiler: Compiler) -> list[PreparedStep]:
+    """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
     prepare = load_named(user_type.prepare)
     prepared = []
     mistakes = []

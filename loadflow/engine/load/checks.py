@@ -8,6 +8,7 @@ from typing import Any
 
 from loadflow.engine.load.protocol import Reply
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.statuses import status_number, status_text, status_value
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler
 
@@ -52,24 +53,31 @@ def _status_code(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     expected = compiler(entry["value"])
     if expected.is_static:
         value = expected.value
-        allowed = frozenset(int(one) for one in value) if isinstance(value, list) else frozenset({int(value)})
-        words = " or ".join(str(one) for one in sorted(allowed))
+        allowed = frozenset(map(status_number, value if isinstance(value, list) else [value]))
+        words = " or ".join(status_text(one) for one in sorted(allowed))
 
         def static(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
-            return None if reply.status in allowed else (Outcome.ASSERTION, f"status_code expected {words}, got {reply.status}")
+            return (
+                None if reply.status in allowed else (Outcome.ASSERTION, f"status_code expected {words}, got {status_text(reply.status)}")
+            )
 
         return static
 
     def dynamic(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
         value = expected.render(scope)
-        accepted = [str(one) for one in (value if isinstance(value, list) else [value])]
-        return (
-            None
-            if str(reply.status) in accepted
-            else (Outcome.ASSERTION, f"status_code expected {' or '.join(accepted)}, got {reply.status}")
-        )
+        accepted = value if isinstance(value, list) else [value]
+        if any(_is_status(one, reply.status) for one in accepted):
+            return None
+        return Outcome.ASSERTION, f"status_code expected {' or '.join(map(str, accepted))}, got {status_text(reply.status)}"
 
     return dynamic
+
+
+def _is_status(value: Any, status: int) -> bool:
+    try:
+        return status_number(value) == status
+    except ValueError:
+        return False
 
 
 def _contains(entry: Mapping[str, Any], compiler: Compiler) -> Check:
@@ -201,7 +209,7 @@ def _find_header(entry: Mapping[str, Any]) -> Finder:
 
 
 def _find_status(entry: Mapping[str, Any]) -> Finder:
-    return lambda reply: (reply.status or MISSING, "the reply has no status")
+    return lambda reply: (status_value(reply.status) or MISSING, "the reply has no status")
 
 
 FINDERS: Mapping[str, Callable[[Mapping[str, Any]], Finder]] = {

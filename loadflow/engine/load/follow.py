@@ -10,8 +10,10 @@ import math
 from collections.abc import Callable, Iterator
 
 from loadflow.engine.load.messages import Done, Flush, Tick
+from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.hitlog import Rows, read_rows
+from loadflow.engine.records.passes import PassCount, Passes
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Health, Snapshot
 from loadflow.engine.records.totals import Totals
@@ -27,7 +29,7 @@ class Follower:
     `on_rows` is given every row once, as (shard, rows), before the seconds that it completes.
     """
 
-    def __init__(self, run: Run, shards: int, planned_s: float | None) -> None:
+    def __init__(self, run: Run, shards: int, planned_s: float | None, pace: Pace | None = None) -> None:
         self.totals = Totals()
         self.origin_unix_s = 0.0
         self.on_rows: Callable[[int, Rows], None] | None = None
@@ -40,6 +42,7 @@ class Follower:
         self._health: dict[int, dict[int, Health]] = {}
         self._last_health = dict.fromkeys(range(shards), Health())
         self._next = 0
+        self._passes = PassCount(pace.count(), shards) if pace is not None else None
 
     @property
     def hits(self) -> int:
@@ -49,6 +52,8 @@ class Follower:
         self._take(tick.shard, tick.rows)
         self._last_health[tick.shard] = tick.health
         self._health.setdefault(tick.until_s - 1, {})[tick.shard] = tick.health
+        if self._passes is not None:
+            self._passes.told(tick.shard, tick.until_s - 1, tick.started, tick.dropped, tick.ran_s)
         self._until[tick.shard] = max(self._until[tick.shard], tick.until_s)
         yield from self._complete()
 
@@ -58,6 +63,8 @@ class Follower:
     def done(self, done: Done) -> Iterator[Snapshot]:
         self._take(done.shard, done.rows)
         self._last_health[done.shard] = done.health
+        if self._passes is not None:
+            self._passes.done(done.shard, done.started, done.dropped, done.ran_s)
         self._until[done.shard] = math.inf
         yield from self._complete()
 
@@ -79,20 +86,32 @@ class Follower:
                 return
             if self.on_rows is not None:
                 self.on_rows(shard, part)
-            for second, totals in fold_rows(part, self._names[shard]).items():
+            for second, totals in fold_rows(part, self._names[shard], paced=self._passes is not None).items():
                 # a row of a second that was given away already can't be; should a clock do it, it counts a second later
                 self._pending.setdefault(max(second, self._next), Totals()).merge(totals)
             self._read[shard] += len(part)
 
     def _complete(self) -> Iterator[Snapshot]:
         until = min(self._until.values())
-        if until == math.inf:
+        ended = until == math.inf
+        if ended:
             until = max(self._pending, default=self._next - 1) + 1
         while self._next < until:
             second = self._next
             self._next += 1
             delta = self._pending.pop(second, Totals())
-            self.totals.merge(delta)
-            known = self._health.pop(second, {})
-            health = Health.merged(known.get(shard, last) for shard, last in self._last_health.items())
-            yield Snapshot(second, self.origin_unix_s + second + 1, delta, health, self._planned_s)
+            if self._passes is not None:
+                delta.passes = self._passes.second(second)
+                if ended and self._next == until:
+                    delta.passes.merge(self._passes.rest())
+            yield self._snapshot(second, delta)
+        if ended and self._passes is not None and (rest := self._passes.rest()) != Passes():
+            # passes that were dropped when no request was in flight any more
+            self._next += 1
+            yield self._snapshot(self._next - 1, Totals(passes=rest))
+
+    def _snapshot(self, second: int, delta: Totals) -> Snapshot:
+        self.totals.merge(delta)
+        known = self._health.pop(second, {})
+        health = Health.merged(known.get(shard, last) for shard, last in self._last_health.items())
+        return Snapshot(second, self.origin_unix_s + second + 1, delta, health, self._planned_s)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 import os
 import signal
@@ -13,13 +14,15 @@ from typing import IO, Any
 
 import gevent
 import gevent.event
-import psutil
 from gevent import monkey
 from locust.env import Environment
 from locust.event import Events
 
+from loadflow.engine.load.arrivals import Arrivals
+from loadflow.engine.load.fence import Fence
 from loadflow.engine.load.lead import Lead, ParentLead, run_stages
 from loadflow.engine.load.messages import Done, Flush, Ready, Tick, encode
+from loadflow.engine.load.probe import ProcessProbe
 from loadflow.engine.load.protocol import UserProtocol
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.step import compile_steps
@@ -52,50 +55,71 @@ class Generator:
         self._data = Data.load(plan.sources, shard=shard, shards=shards, seed=plan.seed)
         self._steps = compile_steps(plan, self._protocol)
         weights = [step.weight for step in self._steps]
-        self._picks = weighted_order(weights, Random(f"picks {plan.seed} {shard}")) if plan.mode == "weighted" else None
+        # the passes of a pace are shared out among the processes, so their picks are one order for all of these
+        order = f"picks {plan.seed}" if plan.pace else f"picks {plan.seed} {shard}"
+        self._picks = weighted_order(weights, Random(order)) if plan.mode == "weighted" else None
+        self._arrivals = Arrivals(plan.pace, self._picks, self._of) if plan.pace else None
         self._end: gevent.event.AsyncResult = gevent.event.AsyncResult()
         self._fatal: BaseException | None = None
         self._lag_s = 0.0
-        self._probe = _ProcessProbe()
+        self._ran_s: float | None = None
+        self._probe = ProcessProbe()  # anew as the load starts
 
     def run(self) -> None:
         """Everything after compiling. Raises what makes it impossible to go on, e.g. OSError for a full disk."""
+        if self._plan.allowed_hosts:
+            Fence.install(self._plan.allowed_hosts)
         gevent.signal_handler(signal.SIGTERM, self._stop, "a stop was asked for")
+        recorder = Recorder(**self._paths, shard=self._shard, redactor=redactor_of(self._plan, os.environ))
+        crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._arrivals, self._of)
+        crew.on_fatal = self._on_fatal
+        crew.on_done = self._on_user_done
+        environment = self._environment(crew)
+        runner = self._lead.runner(environment)
+        if self._arrivals is not None:
+            self._start_all_users(runner, self._arrivals)
+        # Locust looks at it as a load ends, and the first look takes some 50 ms, for which hits in flight would have to wait
+        inspect.stack()
         self._say(Ready(self._shard))
         go = self._lead.wait_for_go(self._end)
         if go is None:
             return
-        origin_monotonic_ns, origin_unix_ns = go
-        recorder = self._new_recorder(origin_monotonic_ns, origin_unix_ns)
-        gevent.spawn(self._lead.watch, self._stop)
-        gevent.spawn(self._probe_lag)
-        crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._of)
-        crew.on_fatal = self._on_fatal
-        crew.on_done = self._on_user_done
+        recorder.start(*go)
         if self._plan.users == 0 and self._plan.iterations is not None:
             self._on_user_done(0)
-        environment = self._environment(crew)
-        runner = self._lead.runner(environment)
-        web = environment.create_web_ui(*self._plan.web_ui) if self._plan.web_ui else None
-        ticker = gevent.spawn(self._tick_every_second, recorder, runner)
-        flusher = gevent.spawn(self._flush_often, recorder, self._plan.flush_s) if self._plan.flush_s is not None else None
-        stages = gevent.spawn(self._run_stages, recorder, runner)
+        self._make_load(environment, runner, recorder)
+
+    def _make_load(self, environment: Environment, runner: Any, recorder: Recorder) -> None:
+        """From `go` to the last row."""
+        self._probe = ProcessProbe()
+        load = self._start_load(recorder, runner)
+        gevent.spawn(self._lead.watch, self._stop)
+        gevent.spawn(self._probe_lag)
+        web = None
+        if self._plan.web_ui is not None:
+            web = environment.create_web_ui(*self._plan.web_ui)
+            # Locust's own statistics are for its web UI; ours are made from the hit log
+            recorder.on_hit = _locust_events(environment)
+        tellers = [gevent.spawn(self._tick_every_second, recorder, runner)]
+        if self._plan.flush_s is not None:
+            tellers.append(gevent.spawn(self._flush_often, recorder, self._plan.flush_s))
         stopped = self._wait_for_end(recorder)
-        ran_s = recorder.now_ns() / 1e9
+        if self._arrivals is not None and not stopped:
+            load.join()  # what was due at the very end is given away now, or dropped
+            gevent.sleep(0)  # and those who got it send it
+        ran_s = self._ran_s = recorder.now_ns() / 1e9
         health = self._health(recorder, runner)
         recorder.draining = True
         environment.stop_timeout = min(self._plan.drain_s, STOP_DRAIN_S) if stopped else self._plan.drain_s
-        stages.kill()
+        load.kill()
         runner.quit()
-        ticker.kill()
-        if flusher is not None:
-            flusher.kill()
+        gevent.killall(tellers)
         if web is not None:
             web.stop()
         recorder.close()
         if self._fatal is not None:
             raise self._fatal
-        self._say(Done(self._shard, recorder.log.rows, ran_s, stopped, health))
+        self._say(Done(self._shard, recorder.log.rows, ran_s, stopped, health, *self._passes()))
 
     def _stop(self, why: str) -> None:
         if not self._end.ready():
@@ -118,21 +142,27 @@ class Generator:
             return str(self._end.get())
         return ""
 
-    def _new_recorder(self, origin_monotonic_ns: int, origin_unix_ns: int) -> Recorder:
-        return Recorder(
-            **self._paths,
-            shard=self._shard,
-            origin_monotonic_ns=origin_monotonic_ns,
-            origin_unix_ns=origin_unix_ns,
-            redactor=redactor_of(self._plan, os.environ),
-        )
-
     def _environment(self, crew: Crew) -> Environment:
-        environment = Environment(user_classes=[user_class(crew)], events=Events(), stop_timeout=self._plan.drain_s, catch_exceptions=False)
-        if self._plan.web_ui is not None:
-            # Locust's own statistics are for its web UI; ours are made from the hit log
-            crew.recorder.on_hit = _locust_events(environment)
-        return environment
+        return Environment(user_classes=[user_class(crew)], events=Events(), stop_timeout=self._plan.drain_s, catch_exceptions=False)
+
+    def _start_all_users(self, runner: Any, arrivals: Arrivals) -> None:
+        """Before the first pass is due they all wait for one."""
+        runner.start(self._plan.users, spawn_rate=self._plan.users)
+        while arrivals.free < self._plan.users and not self._end.ready():
+            gevent.sleep(0.001)
+
+    def _start_load(self, recorder: Recorder, runner: Any) -> gevent.Greenlet:
+        """Whoever says when: the stages of users, or the pace."""
+        if self._arrivals is None:
+            load = gevent.spawn(self._run_stages, recorder, runner)
+        else:
+            load = gevent.spawn(self._arrivals.run, recorder.now_ns)
+        load.link_exception(lambda failed: self._on_fatal(failed.exception))
+        return load
+
+    def _passes(self) -> tuple[int, int]:
+        """Started and dropped so far."""
+        return (self._arrivals.started, self._arrivals.dropped) if self._arrivals is not None else (0, 0)
 
     def _run_stages(self, recorder: Recorder, runner: Any) -> None:
         if self._lead.shares_users:
@@ -148,7 +178,7 @@ class Generator:
                 self._on_fatal(error)
                 return
             second = recorder.now_ns() // 1_000_000_000
-            self._say(Tick(self._shard, second, recorder.log.rows, self._health(recorder, runner)))
+            self._say(Tick(self._shard, second, recorder.log.rows, self._health(recorder, runner), *self._passes(), self._ran_s))
 
     def _health(self, recorder: Recorder, runner: Any) -> Health:
         """Since the last question."""
@@ -177,21 +207,6 @@ class Generator:
             self._messages.write(encode(message) + "\n")
         except (BrokenPipeError, ValueError):
             self._stop("the parent is gone")
-
-
-class _ProcessProbe:
-    """CPU, memory and files of this process since the last question."""
-
-    def __init__(self) -> None:
-        self._process = psutil.Process()
-        self._cpu_ns = time.process_time_ns()
-        self._wall_ns = time.monotonic_ns()
-
-    def health(self, users: int, in_flight: int, lag_ms: float) -> Health:
-        cpu_ns, wall_ns = time.process_time_ns(), time.monotonic_ns()
-        share = (cpu_ns - self._cpu_ns) / max(1, wall_ns - self._wall_ns)
-        self._cpu_ns, self._wall_ns = cpu_ns, wall_ns
-        return Health(users, in_flight, round(share, 4), round(lag_ms, 3), self._process.memory_info().rss, self._process.num_fds())
 
 
 def _locust_events(environment: Environment) -> Any:

@@ -28,7 +28,21 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiled, Compiler, known_text, text_of
 
-__all__ = ["DEFAULT_TIMEOUT_S", "HttpRequest", "HttpStep", "field_bytes", "head_of", "place_of"]
+__all__ = [
+    "DEFAULT_HEADERS",
+    "DEFAULT_TIMEOUT_S",
+    "FIELD_NAME",
+    "FIELD_VALUE",
+    "PARTS",
+    "HttpRequest",
+    "HttpStep",
+    "Limits",
+    "authorization_of",
+    "body_of",
+    "field_bytes",
+    "head_of",
+    "place_of",
+]
 
 DEFAULT_TIMEOUT_S = 60.0
 # RFC 3986: what may stand in a path and query as it is; `%` because it is taken as already encoded
@@ -73,7 +87,7 @@ class HttpRequest:
 
 
 class HttpStep:
-    """A compiled step. `name` is None where it has placeholders that differ per hit."""
+    """A compiled step. `name` is None where it has placeholders that differ per hit; `fixed` is the request where none has."""
 
     def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
         self.method: str = config["method"]
@@ -84,13 +98,13 @@ class HttpStep:
         default_name = _default_name(config["request_url"], plan, compiler)
         self.place = _place(config["request_url"], plan, compiler)
         self.name: str | None = default_name if self._name is None else text_of(self._name.value) if self._name.is_static else None
-        self._fixed: HttpRequest | None = None
+        self.fixed: HttpRequest | None = None
         if self._url.is_static and all(part.is_static for part in self._parts.values()):
             # no placeholder anywhere, so what is wrong with it is wrong with every hit: raised before the load starts
-            self._fixed = self._build(None)
+            self.fixed = self._build(None)
 
     def render(self, scope: Scope) -> HttpRequest:
-        return self._fixed if self._fixed is not None else self._build(scope)
+        return self.fixed if self.fixed is not None else self._build(scope)
 
     def render_name(self, scope: Scope) -> str:
         return self.name if self.name is not None else text_of(_filled(self._name, scope))
@@ -103,25 +117,23 @@ class HttpStep:
         return {"method": request.method, "url": request.url, "headers": headers, "body": request.body.decode("utf-8", "backslashreplace")}
 
     def _build(self, scope: Scope | None) -> HttpRequest:
+        values = {key: _filled(part, scope) for key, part in self._parts.items()}
+        return self.made_of(values, _filled(self._url, scope))
+
+    def made_of(self, values: Mapping[str, Any], url: Any) -> HttpRequest:
+        """The request of these values, by the keys of a step. Raises HitFailure where they make none."""
         try:
-            return self._assemble(scope)
+            return self._assemble(values, _absolute(text_of(url), self._base))
         except UnicodeError as error:
             raise HitFailure(Outcome.TEMPLATE, f"a value holds a character that can't be sent: {error}") from None
         except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind, e.g. a number as `params`
             raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no request: {error}") from None
 
-    def _assemble(self, scope: Scope | None) -> HttpRequest:
-        values = {key: _filled(part, scope) for key, part in self._parts.items()}
-        url = _absolute(text_of(_filled(self._url, scope)), self._base)
+    def _assemble(self, values: Mapping[str, Any], url: str) -> HttpRequest:
         scheme, host, port, target = place_of(url, values.get("params"), Outcome.TEMPLATE)
-        body, content_type = _body(values)
-        headers, own_cookies = _headers(values, content_type, _authorization(values.get("auth"), url))
-        timeout = values.get("timeout")
-        connect_s, total_s = timeout if isinstance(timeout, list) else (timeout, timeout)
-        total_s = _seconds(total_s, DEFAULT_TIMEOUT_S)
-        verify, cert = _verify(values.get("verify", True)), _cert(values.get("cert"))
-        if trouble := trouble_with(verify, cert):
-            raise HitFailure(Outcome.TEMPLATE, f"{trouble}; name PEM files that can be read")
+        body, content_type = body_of(values)
+        headers, own_cookies = _headers(values, content_type, authorization_of(values.get("auth"), url))
+        limits = Limits.of(values)
         return HttpRequest(
             method=self.method,
             scheme=scheme,
@@ -131,13 +143,35 @@ class HttpStep:
             headers=headers,
             body=body,
             cookies="; ".join(part for part in (own_cookies, _cookie_pairs(values.get("cookies"))) if part),
-            connect_timeout_s=_seconds(connect_s, total_s),
-            timeout_s=total_s,
-            verify=verify,
-            cert=cert,
-            allow_redirects=_flag(values.get("allow_redirects", True)),
+            connect_timeout_s=limits.connect_s,
+            timeout_s=limits.total_s,
+            verify=limits.verify,
+            cert=limits.cert,
+            allow_redirects=limits.follow,
             head=head_of(self.method, scheme, host, port, target, headers, body),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How long a request may take, whom its TLS trusts, what it shows, whether it follows redirects."""
+
+    connect_s: float
+    total_s: float
+    verify: bool | str
+    cert: str | tuple[str, str] | None
+    follow: bool
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Limits:
+        """From the keys of a step, filled in. Raises HitFailure for what can't be used."""
+        timeout = values.get("timeout")
+        connect_s, total_s = timeout if isinstance(timeout, list) else (timeout, timeout)
+        total_s = _seconds(total_s, DEFAULT_TIMEOUT_S)
+        verify, cert = _verify(values.get("verify", True)), _cert(values.get("cert"))
+        if trouble := trouble_with(verify, cert):
+            raise HitFailure(Outcome.TEMPLATE, f"{trouble}; name PEM files that can be read")
+        return cls(_seconds(connect_s, total_s), total_s, verify, cert, _flag(values.get("allow_redirects", True)))
 
 
 PARTS = ("params", "headers", "cookies", "json", "data", "data_base64", "files", "auth", "timeout", "verify", "cert", "allow_redirects")
@@ -215,7 +249,7 @@ def _pairs(fields: Any) -> Pairs:
     return result
 
 
-def _body(values: Mapping[str, Any]) -> tuple[bytes, str]:
+def body_of(values: Mapping[str, Any]) -> tuple[bytes, str]:
     """The body and its content type, "" where the script has to say it itself."""
     if "json" in values:
         return json.dumps(values["json"], ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
@@ -290,7 +324,7 @@ def _headers(values: Mapping[str, Any], content_type: str, authorization: str) -
     return [(name, value) for name, value in fields if name.lower() != "cookie"], cookies
 
 
-def _authorization(auth: Mapping[str, Any] | None, url: str) -> str:
+def authorization_of(auth: Mapping[str, Any] | None, url: str) -> str:
     """The field's value, from `auth`, or from user and password in the URL; "" where there is neither."""
     if auth is not None:
         if str(auth["type"]).lower() == "bearer":

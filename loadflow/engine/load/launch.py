@@ -9,10 +9,11 @@ import select
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal
 
 from loadflow.engine.load.messages import Message, decode
 from loadflow.engine.plan.cluster import Cluster
@@ -21,38 +22,72 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.reliability.lineage import STARTER_VARIABLE, own_identity
 from loadflow.errors import RunError
 
-__all__ = ["DELIVERY_GRACE_S", "STOP_GRACE_S", "Engine", "Job", "describe_exit", "local_job", "master_job", "supervised"]
+__all__ = [
+    "DELIVERY_GRACE_S",
+    "STOP_GRACE_S",
+    "Crew",
+    "Engine",
+    "Job",
+    "child_environment",
+    "describe_exit",
+    "local_job",
+    "master_job",
+    "worker_job",
+]
 
 STOP_GRACE_S = 3.0  # from a stop on request, or the parent's death, to KILL: nothing may still send 5 s after it
 DELIVERY_GRACE_S = 10.0  # the same for a master and a worker: nothing is sent any more, but hits are still on their way
 START_ALLOWANCE_S = 10.0  # on top of load and drain, before the supervisor calls an engine stuck
+MODULES = {"native": "loadflow.engine.load.native_worker", "locust": "loadflow.engine.load.worker"}
 PIPE_BYTES = 2**20  # holds minutes of messages while the parent is busy; the engine never waits for it
 
 
 Job = dict[str, Any]  # what a supervisor is to do: see `loadflow.engine.load.supervisor.Supervisor`
 
 
-def local_job(run: Run, plan: Plan, shards: int) -> Job:
+@dataclass(frozen=True, slots=True)
+class Crew:
+    """Who makes the load: `processes` processes, each with so many loops of its own; Locust has one in each."""
+
+    engine: Literal["native", "locust"] = "locust"
+    processes: int = 1
+    threads: int = 1
+
+    @property
+    def shards(self) -> int:
+        return self.processes * self.threads
+
+    def process_of(self, shard: int) -> int:
+        return shard // self.threads
+
+
+def local_job(run: Run, plan: Plan, crew: Crew) -> Job:
     """Engine processes on this machine, each with a share of the plan."""
     deadline_s = None if plan.duration_s is None else plan.duration_s + plan.drain_s + START_ALLOWANCE_S
-    engines: list[Job] = [
+    jobs: list[Job] = [
         {
             "role": "load",
-            "plan": plan.for_shard(Shard(index, shards)).to_json(),
+            "plan": plan.for_shard(Shard(index, crew.shards)).to_json(),
+            "paths": _paths(),
             "shard": index,
-            "shards": shards,
+            "shards": crew.shards,
             **_shard_files(run, index),
         }
-        for index in range(shards)
+        for index in range(crew.shards)
     ]
-    return supervised(run.folder, engines, run.log_path, planned_s=plan.duration_s, grace_s=STOP_GRACE_S, deadline_s=deadline_s)
+    engines = []
+    for process in range(crew.processes):
+        own = jobs[process * crew.threads : (process + 1) * crew.threads]
+        engines.append(_engine(MODULES[crew.engine], run.log_path(process), {"jobs": own} if crew.engine == "native" else own[0]))
+    return _job(run.folder, engines, planned_s=plan.duration_s, grace_s=STOP_GRACE_S, deadline_s=deadline_s)
 
 
 def master_job(run: Run, plan: Plan, cluster: Cluster) -> Job:
     """One engine process on this machine, which stands for as many shards as there are workers."""
-    engine: Job = {
+    job: Job = {
         "role": "master",
         "plan": plan.to_json(),
+        "paths": _paths(),
         "shard": 0,
         "run": run.facts.id,
         "host": cluster.host,
@@ -63,7 +98,19 @@ def master_job(run: Run, plan: Plan, cluster: Cluster) -> Job:
         "workers": str(run.workers_path.resolve()),
     }
     # workers end their load in time by themselves, and are given all the time that their last hits need on the way
-    return supervised(run.folder, [engine], run.log_path, planned_s=plan.duration_s, grace_s=DELIVERY_GRACE_S, deadline_s=None)
+    engine = _engine(MODULES["locust"], run.log_path(0), job)
+    return _job(run.folder, [engine], planned_s=plan.duration_s, grace_s=DELIVERY_GRACE_S, deadline_s=None)
+
+
+def worker_job(folder: Path, log: Path, job: Job) -> Job:
+    """One worker of a master; `job` says which."""
+    engine = _engine(MODULES["locust"], log, {"role": "worker", "paths": _paths(), **job})
+    return _job(folder, [engine], planned_s=None, grace_s=DELIVERY_GRACE_S, deadline_s=None)
+
+
+def _paths() -> list[str]:
+    """User types of one's own are found where the parent found them."""
+    return [path for path in sys.path if path]
 
 
 def _shard_files(run: Run, shard: int) -> dict[str, str]:
@@ -71,27 +118,17 @@ def _shard_files(run: Run, shard: int) -> dict[str, str]:
     return {name: str(path.resolve()) for name, path in paths.items()}
 
 
-def supervised(
-    folder: Path,
-    engines: Sequence[Job],
-    log_path: Callable[[int], Path],
-    *,
-    planned_s: float | None,
-    grace_s: float,
-    deadline_s: float | None,
-) -> Job:
-    """`engines`: the job of each engine process, by its role."""
-    argv = [sys.executable, "-P", "-m", "loadflow.engine.load.worker"]
-    # user types of one's own are found where the parent found them
-    paths = [path for path in sys.path if path]
+def _engine(module: str, log: Path, job: Job) -> Job:
+    return {"argv": [sys.executable, "-P", "-m", module], "log": str(log.resolve()), "job": job}
+
+
+def _job(folder: Path, engines: list[Job], *, planned_s: float | None, grace_s: float, deadline_s: float | None) -> Job:
     return {
         "folder": str(folder.resolve()),
         "planned_s": planned_s,
         "grace_s": grace_s,
         "deadline_s": deadline_s,
-        "engines": [
-            {"argv": argv, "log": str(log_path(index).resolve()), "job": {**engine, "paths": paths}} for index, engine in enumerate(engines)
-        ],
+        "engines": engines,
     }
 
 
@@ -111,7 +148,7 @@ class Engine:
                 stdout=subprocess.PIPE,
                 stderr=log,
                 start_new_session=True,
-                env=_environment(),
+                env=child_environment(),
             )
         assert self._process.stdin is not None
         assert self._process.stdout is not None
@@ -182,7 +219,7 @@ class Engine:
             self._stdin.flush()
 
 
-def _environment() -> dict[str, str]:
+def child_environment() -> dict[str, str]:
     """The parent's, with the place this package was imported from first on the path: `-P` leaves the folder out.
 
     And who started it, by which `ProcessSupervisor` finds engines that nobody owns any more.

@@ -29,6 +29,9 @@ class Tick:
     until_s: int
     rows: int
     health: Health
+    started: int = 0  # passes of a pace since `go`
+    dropped: int = 0
+    ran_s: float | None = None  # how long the load ran, once it has ended and only the drain is left
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +48,8 @@ class Done:
     ran_s: float  # from `go` to the end of the load, without the drain
     stopped: str  # why it ended early; "" when it ran its time
     health: Health  # at the end of the load; a run shorter than a second has no other
+    started: int = 0
+    dropped: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.reliability.backoff import Backoff
-from loadflow.engine.reliability.classify import TRANSIENT_STATUS, FailureClass, status_class
+from loadflow.engine.reliability.classify import FailureClass, status_class
 
 __all__ = ["RetryRule", "failure_class"]
 
@@ -22,7 +22,7 @@ def failure_class(outcome: Outcome, status: int) -> FailureClass:
     """Transient: the way to the target or its load. Flaky: the answer was wrong. Permanent: asking again changes nothing."""
     if outcome is Outcome.STATUS:
         return status_class(status)
-    if outcome in TRANSIENT or (outcome is Outcome.ASSERTION and status in TRANSIENT_STATUS):
+    if outcome in TRANSIENT or (outcome is Outcome.ASSERTION and status_class(status) == "transient"):
         return "transient"
     return "flaky" if outcome in FLAKY else "permanent"
 

@@ -16,8 +16,9 @@ import socket
 import sys
 import time
 from asyncio import CancelledError
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,15 +26,17 @@ from typing import Any
 from loadflow.engine.cluster.serving import work_once
 from loadflow.engine.load.build import Asked, build_plan, worker_of
 from loadflow.engine.load.follow import Follower
-from loadflow.engine.load.launch import Engine, describe_exit, local_job, master_job
+from loadflow.engine.load.launch import Crew, Engine, describe_exit, local_job, master_job
 from loadflow.engine.load.messages import Done, Failed, Flush, Message, Note, Ready, Served, SupervisorEnd, Tick
+from loadflow.engine.load.native_fit import choose
+from loadflow.engine.load.telling import Telling
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.run import Run, SnapshotLog
-from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import RunFacts
+from loadflow.engine.records.threshold_watch import ThresholdWatch
 from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
 from loadflow.engine.reports.html import write_html_report
 from loadflow.engine.session import Session, current_session
@@ -77,36 +80,44 @@ def start_test(
         "shape_config": shape_config,
         **settings,
     }
-    if load_shape is not None and test_time == 60:
-        del arguments["test_time"]  # the default is for plain loads: a shape has a length of its own
+    _forget_defaults(arguments)
     session = current_session()
     if runner_mode == "worker":
-        cluster, processes = worker_of(arguments, session.variables, session.environment)
+        cluster, processes = worker_of(arguments, session.variables, session.environment, session.target, session.secret)
         return work_once(cluster, processes, session)
-    asked = build_plan(arguments, session.variables, session.environment)
+    asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
-    run = _new_run(session, plan, asked)
-    session.keep(run)
-    return _Load(session, run, plan, asked.processes, asked.cluster).run()
+    engine, why_not_native = choose(plan, asked.engine) if asked.cluster is None else ("locust", "workers of a master run on Locust")
+    # a loop of Locust needs a process of its own
+    crew = Crew(engine, asked.processes, asked.threads) if engine == "native" else Crew(engine, asked.processes * asked.threads)
+    with session.lease(asked.target):
+        run = _new_run(session, plan, asked, crew, why_not_native)
+        session.keep(run)
+        return _Load(session, run, plan, crew, asked.cluster).run()
 
 
 class _Load:
     """One run, from its folder to its summary."""
 
-    def __init__(self, session: Session, run: Run, plan: Plan, shards: int, cluster: Cluster | None) -> None:
+    def __init__(self, session: Session, run: Run, plan: Plan, crew: Crew, cluster: Cluster | None) -> None:
         self._observers = tuple(session.observers)
         self._record = run
         self._plan = plan
-        self._shards = shards
+        self._crew = crew
+        self._shards = shards = crew.shards
         self._start_limit_s = START_LIMIT_S if cluster is None else START_LIMIT_S + 2 * cluster.startup_s
-        self._job = local_job(run, plan, shards) if cluster is None else master_job(run, plan, cluster)
-        self._follower = Follower(run, shards, plan.duration_s)
+        self._job = local_job(run, plan, crew) if cluster is None else master_job(run, plan, cluster)
+        self._follower = Follower(run, shards, plan.duration_s, plan.pace)
         self._installed = session.budget
         self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
         if self._budget is not None:
             self._follower.on_rows = self._budget.rows
+        self._thresholds = ThresholdWatch(run.thresholds)
         self._snapshots = SnapshotLog(run)
+        self._telling = Telling(
+            [self._snapshots.append, self._thresholds.add, *(partial(observer.snapshot, run) for observer in self._observers)]
+        )
         self._ready: set[int] = set()
         self._done: dict[int, Done] = {}
         self._failed = ""
@@ -114,6 +125,7 @@ class _Load:
         self._origin_ns: int | None = None
         self._stop_reason = ""
         self._trip = ""
+        self._breach = ""
 
     def run(self) -> dict[str, Any]:
         for observer in self._observers:
@@ -142,6 +154,9 @@ class _Load:
             if self._origin_ns is None and time.monotonic() - started > self._start_limit_s:
                 raise RunError(f"the engine was not ready within {self._start_limit_s:.0f} s; see {self._record.log_path(0)}")
             self._hold_to_budget(engine)
+            if self._thresholds.breach and not self._breach:
+                self._breach = self._thresholds.breach
+                engine.stop()
             if not self._stop_reason:
                 self._stop_reason = next((reason for observer in self._observers if (reason := observer.stop_requested())), "")
                 if self._stop_reason:
@@ -168,11 +183,11 @@ class _Load:
                 self._follower.flush(message)
                 self._told(message.shard, message.until_ns)
             case Tick():
-                self._show(self._follower.tick(message))
+                self._telling.tell(self._follower.tick(message))
                 self._told(message.shard, message.until_s * 1e9)
             case Done():
                 self._done[message.shard] = message
-                self._show(self._follower.done(message))
+                self._telling.tell(self._follower.done(message))
                 self._told(message.shard, math.inf)
             case Failed():
                 self._failed = self._failed or message.text
@@ -187,19 +202,9 @@ class _Load:
         if self._budget is not None:
             self._budget.until(shard, until_ns)
 
-    def _show(self, snapshots: Iterator[Snapshot]) -> None:
-        for snapshot in snapshots:
-            self._keep(snapshot)
-
-    def _keep(self, snapshot: Snapshot) -> None:
-        self._snapshots.append(snapshot)
-        for observer in self._observers:
-            observer.snapshot(self._record, snapshot)
-
     def _finish(self, error: BaseException | None) -> dict[str, Any]:
-        """Fold what is left, store end, totals, summary and report; tell the observers."""
-        for snapshot in self._follower.end():
-            self._snapshots.append(snapshot)
+        """Fold what is left, tell the observers of it, store end, totals, summary and report."""
+        self._telling.tell(self._follower.end())
         self._snapshots.close()
         summary = self._record.finish(self._follower.totals, self._end(error))
         write_html_report([self._record], self._record.folder / "report.html")
@@ -215,6 +220,8 @@ class _Load:
     def _how(self, error: BaseException | None) -> tuple[EndReason, str]:
         if self._trip:
             return EndReason.BUDGET, self._trip
+        if self._breach and error is None and not self._failed:
+            return EndReason.THRESHOLD, f"ended early by a threshold: {self._breach}"
         if isinstance(error, TimeoutError | CancelledError):  # ours, or a task's timeout_seconds: Prefect raises the latter inside
             return EndReason.DEADLINE, str(error) or "the command's timeout_seconds passed"
         if self._failed:
@@ -224,14 +231,14 @@ class _Load:
         if error is not None:
             return EndReason.STOPPED, _words(error)
         assert self._exit is not None
-        bad = [(shard, code) for shard, code in enumerate(self._exit.exit_codes) if code != 0]
+        bad = [(process, code) for process, code in enumerate(self._exit.exit_codes) if code != 0]
         if self._exit.reason == "deadline":
             return EndReason.DEADLINE, "the engine did not end in time and was ended by its supervisor"
         if self._exit.reason == "stopped" or self._stop_reason:
             return EndReason.STOPPED, self._stop_reason or "a stop was asked for"
         if bad:
-            shard, code = bad[0]
-            return EndReason.ENGINE_LOST, f"the engine process {shard} {describe_exit(code)}; see {self._record.log_path(shard)}"
+            process, code = bad[0]
+            return EndReason.ENGINE_LOST, f"the engine process {process} {describe_exit(code)}; see {self._record.log_path(process)}"
         early = next((done.stopped for done in self._done.values() if done.stopped), "")
         if early:
             return EndReason.STOPPED, early
@@ -249,6 +256,17 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
+def _forget_defaults(arguments: dict[str, Any]) -> None:
+    """The defaults are for plain loads: a shape has a length of its own, a rate also its users."""
+    rate = arguments.get("rate")
+    if (arguments["load_shape"] is not None or isinstance(rate, Mapping)) and arguments["test_time"] == 60:
+        del arguments["test_time"]
+    if rate is not None:
+        for key, default in (("user_count", 50), ("spawn_rate", 10)):
+            if arguments[key] == default:
+                del arguments[key]
+
+
 def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
     """Locust starts its web UI in the background, where a taken port is a line in a log and nothing more."""
     if web_ui is None:
@@ -263,7 +281,7 @@ def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
         ) from None
 
 
-def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
+def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_native: str) -> Run:
     label = asked.label or session.label
     run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
     redactor = redactor_of(plan, session.environment)
@@ -273,15 +291,23 @@ def _new_run(session: Session, plan: Plan, asked: Asked) -> Run:
         script=session.name,
         folder=str(folder),
         protocol=plan.protocol,
-        engine="locust",
+        engine=crew.engine,
+        why_not_native=why_not_native,
         target=redactor.text(asked.target),
         users=plan.users,
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
-        plan=redactor.value(plan.to_json()),
+        plan=redactor.value(replace(plan, material={}).to_json()),
         environment=_environment(),
     )
-    return Run.create(folder, facts, shards=asked.processes, max_failure_rate=asked.max_failure_rate)
+    return Run.create(
+        folder,
+        facts,
+        shards=crew.shards,
+        max_failure_rate=asked.max_failure_rate,
+        thresholds=asked.thresholds,
+        rate_tolerance=asked.rate_tolerance,
+    )
 
 
 def _environment() -> dict[str, str]:

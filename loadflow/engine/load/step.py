@@ -23,6 +23,8 @@ from loadflow.engine.load.protocol import Client, HitFailure, PreparedStep, Repl
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.retry import RetryRule, failure_class
 from loadflow.engine.load.throttle import Throttle, throttles_of
+from loadflow.engine.plan.constants import constants_of
+from loadflow.engine.plan.pace import LATE_NS
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.redact import Redactor
@@ -32,7 +34,7 @@ from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.static import tokens_in
 from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
 
-__all__ = ["Pauser", "Step", "compile_steps", "constants_of"]
+__all__ = ["Pauser", "Step", "compile_steps"]
 
 Failure = tuple[Outcome, str]
 
@@ -83,14 +85,14 @@ class Step:
         prepared: PreparedStep,
         config: Mapping[str, Any],
         compiler: Compiler,
-        throttle: Throttle | None,
+        throttles: Sequence[Throttle],
         network: Network | None = None,
         secrets: Secrets | None = None,
     ) -> None:
         self.weight: int = config.get("weight", 1)
         self._protocol = protocol
         self._prepared = prepared
-        self._throttle = throttle
+        self._throttles = throttles
         self._network = network
         self._run_if = compile_condition(config.get("run_if"), compiler)
         self._skip_if = compile_condition(config.get("skip_if"), compiler)
@@ -103,8 +105,11 @@ class Step:
         self._think = _seconds(config.get("think_time"), compiler)
         self._series: int | None = None
 
-    def run(self, client: Client, scope: Scope, user: int, recorder: Recorder, pauser: Pauser) -> bool:
-        """One use of the step by one user; whether anything was sent. GreenletExit passes, after a hit in flight was recorded."""
+    def run(self, client: Client, scope: Scope, user: int, recorder: Recorder, pauser: Pauser, due_ns: int | None = None) -> bool:
+        """One use of the step by one user; whether anything was sent. GreenletExit passes, after a hit in flight was recorded.
+
+        `due_ns`: when its first attempt should have started; None: it is due when it starts. A throttle moves that to its own slot.
+        """
         scope.begin_step()
         if (self._run_if is not None and not self._run_if(scope)) or (self._skip_if is not None and self._skip_if(scope)):
             return False
@@ -114,26 +119,28 @@ class Step:
                 think_s = self._think(scope)
             except (MissingValue, TypeError, ValueError) as error:
                 now_ns = recorder.now_ns()
-                self._record(recorder, scope, user, now_ns, now_ns, 0, None, (Outcome.TEMPLATE, f"think_time: {error}"), None)
+                self._record(recorder, scope, user, now_ns, now_ns, now_ns, 0, None, (Outcome.TEMPLATE, f"think_time: {error}"), None)
                 return False
         flags = 0
         used: dict[FailureClass, int] = {}
         while True:
-            if self._throttle is not None and (wait_s := self._throttle.reserve(recorder.now_ns())) > 0:
-                pauser.pause(wait_s)
-            outcome, delay_s = self._attempt(client, scope, user, recorder, flags, used)
+            for throttle in self._throttles:
+                if (wait_s := throttle.reserve(recorder.now_ns())) > 0:
+                    due_ns = None if due_ns is None else max(due_ns, recorder.now_ns() + round(wait_s * 1e9))
+                    pauser.pause(wait_s)
+            outcome, delay_s = self._attempt(client, scope, user, recorder, due_ns, flags, used)
             if outcome is not Outcome.OK:
                 gevent.sleep(0)  # a refused connection fails without ever letting others run
             if delay_s is None:
                 break
             pauser.pause(delay_s)
-            flags = HitFlag.RETRY
+            flags, due_ns = HitFlag.RETRY, None
         if think_s > 0:
             pauser.pause(think_s)
         return outcome.sent
 
     def _attempt(
-        self, client: Client, scope: Scope, user: int, recorder: Recorder, flags: int, used: dict[FailureClass, int]
+        self, client: Client, scope: Scope, user: int, recorder: Recorder, due_ns: int | None, flags: int, used: dict[FailureClass, int]
     ) -> tuple[Outcome, float | None]:
         """One hit, recorded: how it ended, and seconds to wait before the next attempt, or None when there is none."""
         prepared = self._prepared
@@ -166,6 +173,7 @@ class Step:
                 recorder,
                 scope,
                 user,
+                start_ns if due_ns is None else due_ns,
                 start_ns,
                 end_ns,
                 flags,
@@ -185,7 +193,7 @@ class Step:
                 used[kind] = used.get(kind, 0) + 1
                 # also where the end of the load cuts off the next attempt: nobody knows how that would have gone
                 flags |= HitFlag.SUPERSEDED
-        self._record(recorder, scope, user, start_ns, end_ns, flags, reply, failure, request)
+        self._record(recorder, scope, user, start_ns if due_ns is None else due_ns, start_ns, end_ns, flags, reply, failure, request)
         return (failure[0] if failure is not None else Outcome.OK), None if recorder.draining else delay_s
 
     def _judge(self, reply: Reply, scope: Scope, time_ms: float) -> Failure | None:
@@ -206,6 +214,7 @@ class Step:
         recorder: Recorder,
         scope: Scope,
         user: int,
+        due_ns: int,
         start_ns: int,
         end_ns: int,
         flags: int,
@@ -220,13 +229,15 @@ class Step:
             recorder.on_hit(
                 self._prepared.method,
                 self._name(scope),
-                (end_ns - start_ns) / 1e6,
+                (end_ns - due_ns) / 1e6,
                 reply.received_bytes if reply else 0,
                 failure and failure[1],
             )
+        if start_ns - due_ns > LATE_NS:
+            flags |= HitFlag.LATE
         status, sent, received = (reply.status, reply.sent_bytes, reply.received_bytes) if reply is not None else (0, 0, 0)
         if failure is None:
-            recorder.succeeded(series, user, start_ns, start_ns, end_ns, status, sent, received, flags)
+            recorder.succeeded(series, user, due_ns, start_ns, end_ns, status, sent, received, flags)
             return
         outcome, text = failure
         secrets = self._secrets.held(scope, reply)
@@ -239,7 +250,7 @@ class Step:
                 "error": text,
             }
 
-        recorder.failed(series, user, start_ns, start_ns, end_ns, status, sent, received, flags, outcome, text, sample, secrets)
+        recorder.failed(series, user, due_ns, start_ns, end_ns, status, sent, received, flags, outcome, text, sample, secrets)
 
     def _series_of(self, scope: Scope, recorder: Recorder) -> int:
         series = recorder.series(self._prepared.method, self._name(scope))
@@ -267,19 +278,15 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
     is_secret = Redactor(plan.redact).is_secret
     network = Network(plan.network, gevent.sleep) if plan.network is not None else None
 
+    cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
+
     def compiled(config: Mapping[str, Any], throttle: Throttle | None) -> Step:
         prepared = protocol.prepare(config, plan, compiler)
         selected = plan.network is not None and is_conditioned(plan.network, config, prepared, compiler)
         secrets = Secrets.of(config, written, is_secret)
-        return Step(protocol, prepared, config, compiler, throttle, network if selected else None, secrets)
+        return Step(protocol, prepared, config, compiler, [one for one in (throttle, cap) if one], network if selected else None, secrets)
 
     return [compiled(config, throttle) for config, throttle in zip(plan.steps, throttles, strict=True)]
-
-
-def constants_of(plan: Plan) -> dict[str, Any]:
-    """The variables that no step writes, so that templates can be folded once."""
-    written = {entry["var"] for step in plan.steps for entry in step.get("extract") or () if entry.get("scope") != "session"}
-    return {name: value for name, value in plan.variables.items() if name not in written}
 
 
 def _seconds(config: Any, compiler: Compiler) -> Any:

@@ -11,6 +11,7 @@ from gevent import GreenletExit
 from locust import User
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
+from loadflow.engine.load.arrivals import Arrivals, Turn
 from loadflow.engine.load.protocol import Client, UserContext, UserProtocol
 from loadflow.engine.load.recorder import Recorder, UserWatch
 from loadflow.engine.load.step import Pauser, Step
@@ -25,7 +26,10 @@ IDLE_PASS_S = 0.01
 
 
 class Crew:
-    """What all users of a process share: the compiled plan, the order of weighted picks, the data, the recorder."""
+    """What all users of a process share: the compiled plan, the order of weighted picks, the data, the recorder.
+
+    With `arrivals` users wait for passes that are due, and `picks` has been given to it; without, each begins when it is ready.
+    """
 
     def __init__(
         self,
@@ -35,6 +39,7 @@ class Crew:
         picks: Iterator[int] | None,
         data: Data,
         recorder: Recorder,
+        arrivals: Arrivals | None,
         shard: Shard,
     ) -> None:
         self.plan = plan
@@ -43,6 +48,7 @@ class Crew:
         self.picks = picks
         self.data = data
         self.recorder = recorder
+        self.arrivals = arrivals
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
         self.on_done: Callable[[int], None] = lambda finished: None
         self._shard = shard
@@ -74,6 +80,7 @@ def user_class(crew: Crew) -> type[User]:
         def __init__(self, environment: Any) -> None:
             super().__init__(environment)
             self._stopping = gevent.event.Event()
+            self._turn: Turn | None = None
 
         def run(self) -> None:
             if self._stopping.is_set():
@@ -83,7 +90,10 @@ def user_class(crew: Crew) -> type[User]:
             scope = Scope(crew.plan.variables, crew.data, user=number)
             client = crew.protocol.new_client(UserContext(crew.plan, number, UserWatch(crew.recorder, number)))
             try:
-                self._passes(client, scope, number)
+                if crew.arrivals is None:
+                    self._passes(client, scope, number)
+                else:
+                    self._turns(client, scope, number, crew.arrivals)
             except GreenletExit:
                 return
             except Exception as error:  # noqa: BLE001  not of a hit, so of the engine: a full disk, or a mistake of ours
@@ -102,6 +112,8 @@ def user_class(crew: Crew) -> type[User]:
                 return bool(super().stop(force=True))
             self._state = LOCUST_STATE_STOPPING
             self._stopping.set()
+            if self._turn is not None and not self._turn.ready():
+                self._turn.set(None)
             return False
 
         def _passes(self, client: Client, scope: Scope, number: int) -> None:
@@ -122,6 +134,24 @@ def user_class(crew: Crew) -> type[User]:
             crew.done()
             # stay until the end: locust would start another user in the place of one that is gone
             self._stopping.wait()
+
+        def _turns(self, client: Client, scope: Scope, number: int, arrivals: Arrivals) -> None:
+            """A pass that was given to this user is made, also when the load ends in that moment: it was counted as started."""
+            while self._state == LOCUST_STATE_RUNNING:
+                self._turn = turn = Turn()
+                arrivals.wait(turn)
+                given = turn.get()
+                if given is None:
+                    return
+                due_ns, position = given
+                try:
+                    for step in crew.steps if position < 0 else (crew.steps[position],):
+                        if due_ns is None and self._state != LOCUST_STATE_RUNNING:
+                            return
+                        if step.run(client, scope, number, crew.recorder, self, due_ns):
+                            due_ns = None  # the first request of a pass is due with it, the others when the one before is done
+                finally:
+                    arrivals.passed()
 
         def context(self) -> dict[str, Any]:
             return {}

@@ -9,13 +9,9 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import contextlib  # noqa: E402  nothing may be imported before the patch
-import json  # noqa: E402
-import logging  # noqa: E402
+import json  # noqa: E402  nothing may be imported before the patch
 import os  # noqa: E402
 import sys  # noqa: E402
-import traceback  # noqa: E402
-from collections.abc import Callable  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import Any  # noqa: E402
 
@@ -28,46 +24,17 @@ def main() -> int:
     if not line:
         return 1
     job = json.loads(line)
-    # messages have the pipe for themselves; what libraries print goes to the log
-    messages = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
-    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
-    from loadflow.engine.load.messages import Failed, encode
-    from loadflow.errors import RunError
+    from loadflow.engine.load.engine_process import allow_many_sockets, opened, reporting
 
-    try:
+    messages = opened()
+    with reporting(job, messages) as outcome:
+        allow_many_sockets()
         _run(job, messages)
-    except Exception as error:  # noqa: BLE001  the outermost loop: what got here ends this process
-        mask = _mask_of(job)
-        print(mask(traceback.format_exc()), file=sys.stderr)
-        text = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
-        print(encode(Failed(job["shard"], mask(text))), file=messages, flush=True)
-        return 1
-    return 0
-
-
-def _allow_many_sockets() -> None:
-    """Each user has one or more; shells often allow no more than 1,024."""
-    import resource
-
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft != hard:
-        # macOS says "unlimited" and means less
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def _mask_of(job: dict[str, Any]) -> Callable[[str], str]:
-    """A worker of a master has no plan in its job, and masks what it says by itself."""
-    from loadflow.engine.plan.plan import Plan
-    from loadflow.engine.plan.secrets import redactor_of
-
-    return redactor_of(Plan.from_json(job["plan"]), os.environ).text if "plan" in job else str
+    return outcome.exit_code
 
 
 def _run(job: dict[str, Any], messages: Any) -> None:
-    _allow_many_sockets()
-    # user types of one's own are found where the parent found them, behind everything else
+    # user types and stubs of one's own are found where the parent found them, behind everything else
     sys.path += [path for path in job["paths"] if path not in sys.path]
     match job["role"]:
         case "load":

@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from loadflow.engine.plan.pace import Pace
 from loadflow.engine.plan.shape import Stage
+from loadflow.engine.plan.target import HostLists
 from loadflow.engine.reliability.conditioner import NetworkConditioner
 from loadflow.engine.resolve.data import CsvSource
 
@@ -39,6 +41,10 @@ class Plan:
     env_names: tuple[str, ...] = ()  # the environment variables that were asked for
     web_ui: tuple[str, int] | None = None
     network: NetworkConditioner | None = None
+    pace: Pace | None = None  # when passes are due; None: each user begins its next one when it is done with the one before
+    allowed_hosts: HostLists = ()  # each must allow a host; see plan/target.py
+    max_rate_per_s: float | None = None  # over all steps, retries included
+    material: Mapping[str, str] = field(default_factory=dict)  # what the user type looked up before the load, under keys of its own
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
 
     @property
@@ -47,7 +53,7 @@ class Plan:
         return max(stage.users for stage in self.stages)
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        return {**asdict(self), "pace": self.pace.to_json() if self.pace else None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
@@ -61,17 +67,24 @@ class Plan:
                 "redact": tuple(data["redact"]),
                 "env_names": tuple(data["env_names"]),
                 "web_ui": tuple(data["web_ui"]) if data["web_ui"] else None,
+                "pace": Pace.from_json(data["pace"]) if data.get("pace") else None,
+                "allowed_hosts": tuple(tuple(one) for one in data.get("allowed_hosts") or ()),
                 "network": NetworkConditioner(**data["network"]) if data.get("network") else None,
             }
         )
 
     def for_shard(self, shard: Shard) -> Plan:
-        """This plan with one process's share of users, spawn rate and throttles; the shares add up to the whole."""
+        """This plan with one process's share of users, spawn rate, throttles and passes at once; the shares add up to the whole.
+
+        Which arrivals of the pace are its own it knows from its number: `Pace.arrivals(index, count)`.
+        """
         stages = tuple(replace(stage, users=share(stage.users, shard), spawn_rate=stage.spawn_rate / shard.count) for stage in self.stages)
         steps = tuple(
             {**step, "throttle": _share_of_throttle(step["throttle"], shard)} if step.get("throttle") else step for step in self.steps
         )
-        return replace(self, stages=stages, steps=steps)
+        cap = None if self.max_rate_per_s is None else self.max_rate_per_s / shard.count
+        pace = replace(self.pace, max_in_flight=share(self.pace.max_in_flight, shard)) if self.pace else None
+        return replace(self, stages=stages, steps=steps, max_rate_per_s=cap, pace=pace)
 
 
 def _share_of_throttle(throttle: Mapping[str, Any], shard: Shard) -> dict[str, Any]:

@@ -19,11 +19,12 @@ __all__ = ["fold_rows"]
 SECOND_NS = 1_000_000_000
 
 
-def fold_rows(rows: Rows, names: NameTable) -> dict[int, Totals]:
+def fold_rows(rows: Rows, names: NameTable, *, paced: bool = False) -> dict[int, Totals]:
     """Counts per whole second since the run's start, by the end of each hit.
 
     `names` must know every id in `rows`; it is refreshed once when one is missing. An id that is missing even then (the side
-    table was cut off) is counted under a name that says so.
+    table was cut off) is counted under a name that says so. `paced`: the hits were due at a rate, so each has a service time of
+    its own; else only those have that started later than they were due.
     """
     if len(rows) == 0:
         return {}
@@ -45,17 +46,17 @@ def fold_rows(rows: Rows, names: NameTable) -> dict[int, Totals]:
         name = names.series.get(code // 2 % series_span, SeriesName("", "(name lost)"))
         totals = result.setdefault(second, Totals())
         part = sorted_rows[start:stop]
-        _count(totals.series.setdefault(name, SeriesTotals()), part, failed=bool(code % 2))
+        _count(totals.series.setdefault(name, SeriesTotals()), part, failed=bool(code % 2), paced=paced)
         totals.span(int(part["start_ns"].min()), int(part["end_ns"].max()))
         if code % 2:
             _count_errors(totals, name, part, names)
     return result
 
 
-def _count(totals: SeriesTotals, part: Rows, *, failed: bool) -> None:
+def _count(totals: SeriesTotals, part: Rows, *, failed: bool, paced: bool) -> None:
     start, end, due = (part[field].astype(np.int64) for field in ("start_ns", "end_ns", "due_ns"))
     _add(totals.failed if failed else totals.succeeded, end - due)
-    waited = due < start
+    waited = np.ones(len(part), dtype=bool) if paced else due < start
     if waited.any():
         _add(totals.service, (end - start)[waited])
     flags = part["flags"]

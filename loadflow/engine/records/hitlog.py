@@ -36,7 +36,7 @@ HIT_DTYPE = np.dtype(
         ("error", "<u4"),  # id of the error text in the side table; 0: none
         ("sent_bytes", "<u4"),  # 2**32 - 1 stands for "that or more"
         ("received_bytes", "<u4"),
-        ("status", "<u2"),  # of the protocol; 0: no answer
+        ("status", "<u2"),  # of the protocol, see statuses.py; 0: no answer
         ("outcome", "u1"),  # loadflow.engine.records.outcome.Outcome
         ("flags", "u1"),  # loadflow.engine.records.outcome.HitFlag
     ]

@@ -10,7 +10,9 @@ import numpy as np
 
 from loadflow.engine.records.names import OTHER
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.snapshot import Health
+from loadflow.engine.records.threshold import ThresholdResult, ThresholdState
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.verdict import Verdict, VerdictKind
 
@@ -20,6 +22,8 @@ __all__ = ["EndReason", "RunEnd", "Warning_", "deciding", "judge", "too_many_fai
 BUSY_CPU = 0.9  # share of one core
 BUSY_SHARE = 0.2  # share of the run's seconds that may be busy
 LAG_LIMIT_MS = 100.0  # 95 % of the seconds must stay below, when the CPU is busy too
+RATE_TOLERANCE = 0.01  # share of the passes that were due which may be missing, where the script says nothing else
+LATE_SHARE = 0.01  # more late hits than that are worth a word
 FEW_HITS = 100  # a p99 of fewer hits is one hit's luck
 
 
@@ -27,6 +31,7 @@ class EndReason(StrEnum):
     COMPLETED = "completed"  # the load ran as long as planned
     STOPPED = "stopped"  # ended early on request: Ctrl-C, SIGTERM, a cancelled flow run
     BUDGET = "failure budget"  # ended early because too many hits failed
+    THRESHOLD = "threshold"  # ended early because a threshold failed that says so
     PARENT_LOST = "parent lost"  # the process that started the load is gone
     DEADLINE = "deadline"  # the supervisor's deadline passed and the engine was ended
     ENGINE_LOST = "engine lost"  # the engine process died, or the supervisor
@@ -52,7 +57,16 @@ class Warning_:
     advice: str
 
 
-def judge(totals: Totals, end: RunEnd, health: Sequence[Health], *, max_failure_rate: float, degraded: str = "") -> Verdict:
+def judge(
+    totals: Totals,
+    end: RunEnd,
+    health: Sequence[Health],
+    *,
+    max_failure_rate: float,
+    rate_tolerance: float = RATE_TOLERANCE,
+    thresholds: Sequence[ThresholdResult] = (),
+    degraded: str = "",
+) -> Verdict:
     """The verdict. Attempts that a retry replaced count neither as hits nor as failures here: the last attempt decides.
 
     `degraded`: why the load was not the one that was asked for, because workers were missing; "" when it was.
@@ -60,7 +74,7 @@ def judge(totals: Totals, end: RunEnd, health: Sequence[Health], *, max_failure_
     match end.reason:
         case EndReason.ENGINE_LOST | EndReason.DEADLINE:
             return Verdict(VerdictKind.ERROR, (end.message or f"the engine ended: {end.reason}",))
-        case EndReason.BUDGET:
+        case EndReason.BUDGET | EndReason.THRESHOLD:
             return Verdict(VerdictKind.FAILED, (end.message,))
         case EndReason.STOPPED | EndReason.PARENT_LOST | EndReason.UNKNOWN:
             planned = f" of {end.planned_s:g} s" if end.planned_s else ""
@@ -69,14 +83,16 @@ def judge(totals: Totals, end: RunEnd, health: Sequence[Health], *, max_failure_
         case EndReason.COMPLETED:
             pass
     hits = sum(deciding(series)[0] for series in totals.series.values())
+    below = _below_rate(totals.passes, rate_tolerance)
     if hits == 0:
-        return Verdict(VerdictKind.INCONCLUSIVE, ("no hit was recorded, so nothing was tested",))
-    if failed := too_many_failed(totals.series.values(), max_failure_rate):
-        return Verdict(VerdictKind.FAILED, (failed,))
-    if degraded:
-        return Verdict(VerdictKind.INCONCLUSIVE, (degraded,))
-    if limited := _generator_limited(health):
-        return Verdict(VerdictKind.INCONCLUSIVE, (limited,))
+        return Verdict(VerdictKind.INCONCLUSIVE, tuple(filter(None, ("no hit was recorded, so nothing was tested", below))))
+    failed = too_many_failed(totals.series.values(), max_failure_rate)
+    breached = [one.text for one in thresholds if one.state is ThresholdState.FAILED]
+    if failed or breached:
+        return Verdict(VerdictKind.FAILED, tuple(filter(None, (failed, *breached))))
+    unclear = [one.text for one in thresholds if one.state is ThresholdState.INCONCLUSIVE]
+    if doubts := tuple(filter(None, (degraded, below, _generator_limited(health), *unclear))):
+        return Verdict(VerdictKind.INCONCLUSIVE, doubts)
     return Verdict(VerdictKind.PASSED)
 
 
@@ -93,6 +109,16 @@ def too_many_failed(series: Iterable[SeriesTotals], max_failure_rate: float) -> 
         return ""
     allowed = f"{max_failure_rate:.2%} may" if max_failure_rate else "none may"
     return f"{failures:,} of {hits:,} hits failed ({failures / hits:.2%}); {allowed}"
+
+
+def _below_rate(passes: Passes, tolerance: float) -> str:
+    if passes.achieved >= 1 - tolerance:
+        return ""
+    return (
+        f"below the rate: {passes.started:,} of {passes.due:,} passes that were due could start ({passes.achieved:.2%}; at least "
+        f"{1 - tolerance:.2%} must), so what was measured is not the load that was asked for; raise max_in_flight if the answers were "
+        f"slow, else use more `processes`"
+    )
 
 
 def _generator_limited(health: Sequence[Health]) -> str:
@@ -128,6 +154,7 @@ def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...
                 "few-hits", f"Only {hits} hits were recorded.", "High percentiles of so few hits say little: run longer or with more users."
             )
         )
+    found += _pace_warnings(totals)
     unfinished = sum(count.count for (_, error), count in totals.errors.items() if error.outcome is Outcome.UNFINISHED)
     if unfinished:
         found.append(
@@ -160,3 +187,20 @@ def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...
             )
         )
     return tuple(found)
+
+
+def _pace_warnings(totals: Totals) -> Iterable[Warning_]:
+    late, hits = sum(series.late for series in totals.series.values()), totals.hits
+    if late > LATE_SHARE * hits:
+        yield Warning_(
+            "late",
+            f"{late:,} of {hits:,} hits ({late / hits:.2%}) started later than they were due.",
+            "Response times count from when a hit was due, service times from when it was sent: where they differ, the hit waited for a "
+            "free user or for the generator. Raise max_in_flight, or use more processes.",
+        )
+    if dropped := totals.passes.dropped:
+        yield Warning_(
+            "dropped",
+            f"{dropped:,} of {totals.passes.due:,} passes that were due were dropped: no user was free in time.",
+            "They are in no latency: raise max_in_flight, or max_lateness so that they wait.",
+        )

@@ -26,6 +26,7 @@ class Outcome(IntEnum):
     DROPPED = 13  # the network conditioner lost it on purpose; nothing was sent
     UNFINISHED = 14  # still in flight when the drain at the end was over
     ENGINE = 15  # loadflow's own mistake; please report it
+    FORBIDDEN = 16  # a host that may not be loaded; nothing was sent
 
     @property
     def label(self) -> str:
@@ -34,7 +35,7 @@ class Outcome(IntEnum):
     @property
     def sent(self) -> bool:
         """False where the failure came before anything was sent."""
-        return self not in (Outcome.TEMPLATE, Outcome.DROPPED)
+        return self not in (Outcome.TEMPLATE, Outcome.DROPPED, Outcome.FORBIDDEN)
 
 
 class HitFlag(IntFlag):

@@ -12,6 +12,7 @@ totals.json         the counts with their histograms           summary.json     
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import uuid
@@ -23,13 +24,15 @@ from typing import Any
 
 import numpy as np
 
+from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows, row_count
-from loadflow.engine.records.judge import EndReason, RunEnd, judge, warnings_of
+from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.snapshot import Health, SecondRow, Snapshot
 from loadflow.engine.records.summary import RunFacts, Summary, summarise
+from loadflow.engine.records.threshold import Threshold, ThresholdResult, decide
 from loadflow.engine.records.totals import Totals
 from loadflow.engine.records.workers import WorkerRecord, degradation, read_workers
 from loadflow.engine.verdict import Verdict, VerdictKind, worst
@@ -48,12 +51,24 @@ class Run:
     >>> run.hits()["end_ns"].max(), run.summary().verdict  # doctest: +SKIP
     """
 
-    def __init__(self, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        facts: RunFacts,
+        *,
+        shards: int,
+        max_failure_rate: float,
+        rate_tolerance: float = RATE_TOLERANCE,
+        thresholds: Sequence[Threshold] = (),
+    ) -> None:
         self.folder = folder
         self.facts = facts
         self.shards = shards
         self.max_failure_rate = max_failure_rate
+        self.rate_tolerance = rate_tolerance
+        self.thresholds = tuple(thresholds)
         self._totals: Totals | None = None
+        self._results: tuple[ThresholdResult, ...] | None = None
 
     # -- making
 
@@ -73,8 +88,17 @@ class Run:
         return run_id, folder
 
     @classmethod
-    def create(cls, folder: Path, facts: RunFacts, *, shards: int, max_failure_rate: float) -> Run:
-        run = cls(folder, facts, shards=shards, max_failure_rate=max_failure_rate)
+    def create(
+        cls,
+        folder: Path,
+        facts: RunFacts,
+        *,
+        shards: int,
+        max_failure_rate: float,
+        rate_tolerance: float = RATE_TOLERANCE,
+        thresholds: Sequence[Threshold] = (),
+    ) -> Run:
+        run = cls(folder, facts, shards=shards, max_failure_rate=max_failure_rate, rate_tolerance=rate_tolerance, thresholds=thresholds)
         write_atomically(
             folder / "run.json",
             json.dumps(
@@ -83,6 +107,8 @@ class Run:
                     "version": RUN_VERSION,
                     "shards": shards,
                     "max_failure_rate": max_failure_rate,
+                    "rate_tolerance": rate_tolerance,
+                    "thresholds": [one.to_json() for one in thresholds],
                     "facts": asdict(facts),
                 },
                 indent=2,
@@ -107,7 +133,14 @@ class Run:
             raise RunError(f"{path} was written by a newer loadflow (version {data.get('version')}); update this one")
         names = {field.name for field in fields(RunFacts)}
         facts = RunFacts(**{key: value for key, value in data["facts"].items() if key in names})
-        return cls(path, facts, shards=data["shards"], max_failure_rate=data["max_failure_rate"])
+        return cls(
+            path,
+            facts,
+            shards=data["shards"],
+            max_failure_rate=data["max_failure_rate"],
+            rate_tolerance=data.get("rate_tolerance", RATE_TOLERANCE),
+            thresholds=[Threshold.from_json(one) for one in data.get("thresholds", ())],
+        )
 
     # -- where things are
 
@@ -165,6 +198,12 @@ class Run:
         path = self.folder / "snapshots.ndjson"
         return [Health.from_json(json.loads(line)["health"]) for line in _whole_lines(path)] if path.exists() else []
 
+    @property
+    def pace(self) -> Pace | None:
+        """The arrival rate that was asked for; None where users decide when the next hit is sent."""
+        data = self.facts.plan.get("pace")
+        return Pace.from_json(data) if data else None
+
     def samples(self) -> dict[tuple[SeriesName, ErrorText], list[Sample]]:
         found: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
         for shard in range(self.shards):
@@ -202,14 +241,45 @@ class Run:
                 self._totals = self.fold()
         return self._totals
 
-    def fold(self) -> Totals:
-        """Count every hit in the log again."""
+    def fold(self, from_s: float = 0.0, to_s: float = math.inf) -> Totals:
+        """Count every hit in the log again, or those that ended in a window: seconds since the run's start."""
         totals = Totals()
         tables = {shard: self.names(shard) for shard in range(self.shards)}
         for shard, rows in self.iter_hits():
-            for second in fold_rows(rows, tables[shard]).values():
+            if from_s > 0 or to_s < math.inf:
+                rows = rows[(rows["end_ns"] >= from_s * 1e9) & (rows["end_ns"] < to_s * 1e9)]
+            for second in fold_rows(rows, tables[shard], paced=self.pace is not None).values():
                 totals.merge(second)
+        for row in self.seconds():  # which passes were due and dropped is in no row of a hit
+            if from_s <= row.second < to_s:
+                totals.passes.merge(row.passes)
         return totals
+
+    def threshold_results(self) -> tuple[ThresholdResult, ...]:
+        """Each of the run's thresholds, decided."""
+        if self._results is None:
+            self._results = tuple(self.decide(threshold) for threshold in self.thresholds)
+        return self._results
+
+    def decide(self, threshold: Threshold) -> ThresholdResult:
+        """Any threshold, held against this run; one with a window has its hits counted anew."""
+        if threshold.window is None:
+            return decide(threshold, self.totals(), self.totals().duration_s)
+        from_s, to_s = threshold.window
+        to_s = max(from_s, min(to_s, self.end().ran_s))
+        return decide(threshold, self.fold(from_s, to_s), to_s - from_s)
+
+    def verdict(self, health: Sequence[Health]) -> Verdict:
+        """`health` is `self.health()`, which whoever asks has read already."""
+        return judge(
+            self.totals(),
+            self.end(),
+            health,
+            max_failure_rate=self.max_failure_rate,
+            rate_tolerance=self.rate_tolerance,
+            thresholds=self.threshold_results(),
+            degraded=degradation(self.workers()),
+        )
 
     def summary(self) -> Summary:
         return summary_of([self])
@@ -218,7 +288,7 @@ class Run:
 
     def finish(self, totals: Totals, end: RunEnd) -> Summary:
         """Store how it ended and what was counted; idempotent."""
-        self._totals = totals
+        self._totals, self._results = totals, None
         write_atomically(self.folder / "totals.json", json.dumps(totals.to_json(), separators=(",", ":")))
         write_atomically(self.folder / "end.json", json.dumps(asdict(end)))
         summary = self.summary()
@@ -249,10 +319,8 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     for run in runs:
         own_health = run.health()
         health.extend(own_health)
-        own_workers = run.workers()
-        workers.extend(own_workers)
-        degraded = degradation(own_workers)
-        verdicts.append(judge(run.totals(), run.end(), own_health, max_failure_rate=run.max_failure_rate, degraded=degraded))
+        workers.extend(run.workers())
+        verdicts.append(run.verdict(own_health))
         for key, entries in run.samples().items():
             samples.setdefault(key, []).extend(entries)
     return summarise(
@@ -264,6 +332,8 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         health=health,
         samples=samples,
         workers=workers,
+        thresholds=[result for run in runs for result in run.threshold_results()],
+        paced_s=sum(min(run.end().ran_s, run.pace.duration_s) for run in runs if run.pace is not None),
     )
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from loadflow.engine.records.histogram import Histogram
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.totals import Totals
 
 __all__ = ["Health", "SecondRow", "Snapshot"]
@@ -61,7 +62,7 @@ class Snapshot:
 
     def row(self) -> SecondRow:
         overall = self.delta.overall()
-        return SecondRow(self.second, overall.succeeded, overall.failed, self.health)
+        return SecondRow(self.second, overall.succeeded, overall.failed, self.health, self.delta.passes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,17 +73,24 @@ class SecondRow:
     succeeded: Histogram
     failed: Histogram
     health: Health
+    passes: Passes = field(default_factory=Passes)
 
     def to_json(self) -> dict[str, Any]:
+        paced = {"passes": self.passes.to_json()} if self.passes != Passes() else {}
         return {
             "second": self.second,
             "succeeded": self.succeeded.to_json(),
             "failed": self.failed.to_json(),
             "health": asdict(self.health),
+            **paced,
         }
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SecondRow:
         return cls(
-            data["second"], Histogram.from_json(data["succeeded"]), Histogram.from_json(data["failed"]), Health.from_json(data["health"])
+            data["second"],
+            Histogram.from_json(data["succeeded"]),
+            Histogram.from_json(data["failed"]),
+            Health.from_json(data["health"]),
+            Passes.from_json(data.get("passes")),
         )

@@ -14,7 +14,9 @@ from typing import Any
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.judge import Warning_
 from loadflow.engine.records.names import ErrorText, SeriesName
+from loadflow.engine.records.passes import RateSummary
 from loadflow.engine.records.snapshot import Health
+from loadflow.engine.records.threshold import ThresholdResult
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.records.workers import WorkerRecord
 from loadflow.engine.verdict import Verdict, VerdictKind
@@ -131,6 +133,7 @@ class RunFacts:
     """What was run, where and when; all text is redacted already.
 
     `target` is the host or hosts asked; `plan` is the plan as JSON (`Plan.to_json`); `environment` names versions and machine.
+    `why_not_native` says why the native core did not make the load; "" where it did, or where Locust was asked for.
     """
 
     id: str
@@ -145,6 +148,7 @@ class RunFacts:
     started_unix_s: float
     plan: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
+    why_not_native: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +165,8 @@ class Summary:
     users_peak: int
     cpu_peak: float
     lag_peak_ms: float
+    rate: RateSummary | None = None  # None where users, not a rate, decide
+    thresholds: tuple[ThresholdResult, ...] = ()
     workers: tuple[WorkerRecord, ...] = ()  # with a master: who made the load
 
     def to_json(self) -> dict[str, Any]:
@@ -187,11 +193,13 @@ class Summary:
                 "received_bytes": self.overall.received_bytes,
                 "users_peak": self.users_peak,
             },
+            "rate": asdict(self.rate) if self.rate else None,
             "latency_overall": asdict(self.overall.latency),
             "latency_succeeded": asdict(self.overall.succeeded),
             "latency_failed": asdict(self.overall.failed),
             "latency_service": asdict(self.overall.service) if self.overall.service else None,
             "per_name": {key: one.to_json() for key, one in zip(self._keys(), self.series, strict=True)},
+            "thresholds": [{**asdict(one), "state": str(one.state)} for one in self.thresholds],
             "errors": [{**asdict(error), "samples": list(error.samples)} for error in self.errors],
             "warnings": [asdict(warning) for warning in self.warnings],
             "generator": {"cpu_peak": self.cpu_peak, "lag_peak_ms": self.lag_peak_ms},
@@ -222,9 +230,14 @@ def summarise(
     warnings: Sequence[Warning_],
     health: Sequence[Health],
     samples: Mapping[tuple[SeriesName, ErrorText], Sequence[Mapping[str, Any]]],
+    thresholds: Sequence[ThresholdResult] = (),
+    paced_s: float = 0.0,
     workers: Sequence[WorkerRecord] = (),
 ) -> Summary:
-    """Fold counts into the numbers that people read. Series come in the order of first use, errors by count, falling."""
+    """Fold counts into the numbers that people read. Series come in the order of first use, errors by count, falling.
+
+    `paced_s`: how long a rate said when passes are due, over all runs that have one.
+    """
     errors = [
         ErrorSummary(
             error.outcome.label,
@@ -249,5 +262,7 @@ def summarise(
         users_peak=max((one.users for one in health), default=0),
         cpu_peak=max((one.cpu for one in health), default=0.0),
         lag_peak_ms=max((one.lag_ms for one in health), default=0.0),
+        rate=RateSummary.of(totals.passes, paced_s),
+        thresholds=tuple(thresholds),
         workers=tuple(workers),
     )

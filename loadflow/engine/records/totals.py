@@ -9,6 +9,7 @@ from typing import Any
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.passes import Passes
 
 __all__ = ["ErrorCount", "SeriesTotals", "Totals"]
 
@@ -18,8 +19,8 @@ class SeriesTotals:
     """The hits of one series (or of all).
 
     `succeeded` and `failed` hold response times: from when a hit was due to its end. `service` holds service times, from
-    its start to its end, and only of hits that were due earlier than they started; with users in a closed loop it is empty,
-    because there both are the same.
+    its start to its end, where a rate says when hits are due; with users in a closed loop it is empty, because there both are
+    the same.
     """
 
     succeeded: Histogram = field(default_factory=Histogram)
@@ -90,6 +91,7 @@ class Totals:
     errors: dict[tuple[SeriesName, ErrorText], ErrorCount] = field(default_factory=dict)
     first_start_ns: int | None = None
     last_end_ns: int | None = None
+    passes: Passes = field(default_factory=Passes)
 
     @property
     def hits(self) -> int:
@@ -125,6 +127,7 @@ class Totals:
                 self.errors[key].merge(error)
             else:
                 self.errors[key] = ErrorCount(error.count, error.first_s, error.last_s)
+        self.passes.merge(other.passes)
         if other.first_start_ns is not None and other.last_end_ns is not None:
             self.span(other.first_start_ns, other.last_end_ns)
 
@@ -152,6 +155,7 @@ class Totals:
             ],
             "first_start_ns": self.first_start_ns,
             "last_end_ns": self.last_end_ns,
+            "passes": self.passes.to_json(),
         }
 
     @classmethod
@@ -166,4 +170,5 @@ class Totals:
             },
             first_start_ns=data["first_start_ns"],
             last_end_ns=data["last_end_ns"],
+            passes=Passes.from_json(data.get("passes")),
         )

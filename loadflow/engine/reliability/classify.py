@@ -11,6 +11,8 @@ import socket
 from collections.abc import Callable, Iterator
 from typing import Any, Literal
 
+from loadflow.engine.records.statuses import GRPC_STATUSES, grpc_code
+
 __all__ = ["TRANSIENT_STATUS", "FailureClass", "classify_error", "status_class"]
 
 FailureClass = Literal["transient", "flaky", "permanent"]
@@ -64,6 +66,9 @@ def classify_error(exception: BaseException) -> FailureClass:
 
 def status_class(status: int) -> FailureClass:
     """Of an answer with a status that counts as a failure."""
+    code = grpc_code(status)
+    if code is not None:
+        return _grpc_class(GRPC_STATUSES[code])
     if status in TRANSIENT_STATUS:
         return "transient"
     return "flaky" if status >= 500 else "permanent"
@@ -127,7 +132,10 @@ def _by_status(error: Any, depth: int) -> FailureClass | None:
 
 def _by_grpc_code(error: Any, depth: int) -> FailureClass:
     code = error.code() if callable(getattr(error, "code", None)) else None
-    name = getattr(code, "name", "")
+    return _grpc_class(getattr(code, "name", ""))
+
+
+def _grpc_class(name: str) -> FailureClass:
     return "transient" if name in TRANSIENT_GRPC else "flaky" if name in FLAKY_GRPC else "permanent"
 
 

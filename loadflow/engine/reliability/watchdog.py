@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from loadflow.engine.records.run import Run
+from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.records.summary import Summary
 from loadflow.engine.reliability.forked import ForkedCall, Raised, Returned, Tell
 from loadflow.engine.session import Observer, Session, current_session
 from loadflow.errors import RunError, WatchdogTimeout
@@ -20,6 +22,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class _RunStarted:
+    folder: str
+
+
+@dataclass(frozen=True)
+class _Second:
+    folder: str
+    snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class _RunEnded:
     folder: str
 
 
@@ -44,7 +57,8 @@ def with_watchdog(
     result can't be pickled.
 
     What a fork means: values come back as pickled copies, and what the callable changes in memory (globals, registered variables,
-    what it installs) stays in the child. Runs of load do come back, into the current session, also those that were cut off.
+    what it installs) stays in the child. Runs of load do come back, into the current session, also those that were cut off; the
+    session's exporters, whose threads stay here, are told of them.
     Of several threads only the calling one goes on in the child: a lock that another one held stays locked there, so call this
     before threads are started, not inside of a Prefect flow, where an action's `timeout_seconds` does the same.
 
@@ -60,6 +74,7 @@ def with_watchdog(
         return _in_session(session, tell, lambda: callable_(*args, **kwargs))
 
     until_s = time.monotonic() + timeout_seconds
+    runs = _Runs(session)
     child = ForkedCall(call, what)
     outcome: Returned | Raised | None = None
     try:
@@ -68,12 +83,13 @@ def with_watchdog(
                 case Returned() | Raised():
                     outcome = message
                 case _:
-                    _adopt(session, message)
+                    runs.adopt(message)
     finally:
         if outcome is None:
             child.end()
         else:
             child.close()
+        runs.over()
     match outcome:
         case Returned():
             value: T = outcome.value
@@ -98,10 +114,14 @@ def _timeout(message: str, on_timeout: Callable[[], object] | None) -> WatchdogT
 
 
 class _Teller(Observer):
-    """Tells the parent of each run when its folder is there: later the child may have no time left for it."""
+    """Tells the parent of each run when its folder is there: later the child may have no time left for it.
 
-    def __init__(self, tell: Tell, runs: Iterable[Run]) -> None:
+    `seconds`: of each second too, because somebody there wants to know.
+    """
+
+    def __init__(self, tell: Tell, runs: Iterable[Run], *, seconds: bool) -> None:
         self._tell = tell
+        self._seconds = seconds
         # folders may be relative, and the callable may go elsewhere
         self.keys = {id(run): _key(run) for run in runs}
 
@@ -109,11 +129,19 @@ class _Teller(Observer):
         self.keys[id(run)] = _key(run)
         self._tell(_RunStarted(_key(run)))
 
+    def snapshot(self, run: Run, snapshot: Snapshot) -> None:
+        if self._seconds:
+            self._tell(_Second(self.keys[id(run)], snapshot))
+
+    def run_ended(self, run: Run, summary: Summary) -> None:
+        self._tell(_RunEnded(self.keys[id(run)]))
+
 
 def _in_session(session: Session, tell: Tell, call: Callable[[], T]) -> T:
     """In the child: call, and tell what happened to the session's runs."""
-    teller = _Teller(tell, session.all_runs)
-    session.observers.append(teller)
+    exporters = list(session.exporters.values())
+    teller = _Teller(tell, session.all_runs, seconds=bool(exporters))
+    session.observers[:] = [*(one for one in session.observers if one not in exporters), teller]
     try:
         return call()
     finally:
@@ -123,15 +151,42 @@ def _in_session(session: Session, tell: Tell, call: Callable[[], T]) -> T:
             tell(_RunsCleared(cleared))
 
 
-def _adopt(session: Session, message: object) -> None:
-    """In the parent: what the child told of its runs."""
-    match message:
-        case _RunStarted(folder):
-            session.keep(Run.open(folder))
-        case _RunsCleared(folders):
-            session.runs[:] = [run for run in session.runs if _key(run) not in folders]
-        case _:
-            raise RunError(f"the watchdog's process told {type(message).__name__}, which nobody knows")
+class _Runs:
+    """In the parent: the child's runs, for the session and its exporters."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._exporters = tuple(session.exporters.values())
+        self._going: dict[str, Run] = {}
+
+    def adopt(self, message: object) -> None:
+        """What the child told of its runs."""
+        match message:
+            case _RunStarted(folder):
+                run = self._going[folder] = Run.open(folder)
+                self._session.keep(run)
+                for exporter in self._exporters:
+                    exporter.run_started(run)
+            case _Second(folder, snapshot):
+                for exporter in self._exporters:
+                    exporter.snapshot(self._going[folder], snapshot)
+            case _RunEnded(folder):
+                self._end(self._going.pop(folder))
+            case _RunsCleared(folders):
+                self._session.runs[:] = [run for run in self._session.runs if _key(run) not in folders]
+            case _:
+                raise RunError(f"the watchdog's process told {type(message).__name__}, which nobody knows")
+
+    def over(self) -> None:
+        """The child is gone, and with it the loads that were going on."""
+        while self._going:
+            self._end(self._going.popitem()[1])
+
+    def _end(self, run: Run) -> None:
+        if self._exporters:
+            summary = run.summary()
+            for exporter in self._exporters:
+                exporter.run_ended(run, summary)
 
 
 def _key(run: Run) -> str:

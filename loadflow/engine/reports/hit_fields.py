@@ -11,8 +11,10 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
+import numpy.typing as npt
 
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.statuses import grpc_status, status_text
 from loadflow.engine.reports.pieces import Constant, Integers, Label, Labels, Number, Piece
 from loadflow.engine.reports.run_hits import Hits, RunHits, flag_words
 
@@ -56,7 +58,7 @@ class HitFields:
             case "name":
                 return [Label(self._names, hits.series)]
             case "status_code":  # 0 is "no answer"; a success without one is of a protocol that has no status
-                return [Number(_integers(rows["status"]), blank=(rows["status"] == 0) & ~hits.failed)]
+                return [_statuses(_integers(rows["status"]), (rows["status"] == 0) & ~hits.failed)]
             case "error":
                 return [Label(self._errors, hits.error)]
             case "outcome_kind":
@@ -84,6 +86,13 @@ class HitFields:
 
 def _us(values_ns: Integers) -> Integers:
     return (values_ns + 500) // 1000
+
+
+def _statuses(statuses: Integers, none: npt.NDArray[np.bool_]) -> Piece:
+    if statuses.max(initial=0) < grpc_status(0):
+        return Number(statuses, blank=none)
+    different, codes = np.unique(np.where(none, -1, statuses), return_inverse=True)
+    return Label(Labels(["" if status < 0 else status_text(status) for status in different.tolist()]), codes)
 
 
 def _integers(values: np.ndarray[tuple[int, ...], np.dtype[np.unsignedinteger]]) -> Integers:

@@ -102,6 +102,7 @@ def _render(summary: Summary, timeline: Timeline, title: str | None) -> str:
             groups=groups,
             groups_left_out=groups_left_out,
             hits_left_out=count_text(hits_left_out),
+            thresholds=page.threshold_rows(summary),
             warnings=summary.warnings[:MOST_WARNINGS],
             warnings_left_out=max(0, len(summary.warnings) - MOST_WARNINGS),
             generator=(f"{summary.cpu_peak:.0%}".replace("%", " %"), latency_text(summary.lag_peak_ms)),

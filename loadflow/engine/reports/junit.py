@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import Summary
-from loadflow.engine.reports.junit_cases import HitCases, name_cases, verdict_case
+from loadflow.engine.reports.junit_cases import HitCases, name_cases, threshold_cases, verdict_case
 from loadflow.engine.reports.junit_xml import Case, Counts, Suite, case_xml, suite_head, suites_head
 from loadflow.engine.reports.pieces import render
 from loadflow.engine.reports.run_hits import chronological
@@ -43,7 +43,7 @@ class _RunSuite:
         self._run = run
         self._number = number
         self._hits = HitCases(run) if per_request and self.summary.overall.count else None
-        self._cases: list[Case] = [verdict_case(self.summary)]
+        self._cases: list[Case] = [verdict_case(self.summary), *threshold_cases(self.summary)]
         if self._hits is None:
             self._cases += name_cases(run, self.summary)
         self.counts = Counts.of(self._cases) + (self._hits.counts() if self._hits else Counts())
@@ -88,8 +88,18 @@ def _properties(run: Run, summary: Summary) -> dict[str, str]:
         "failures": str(overall.failures),
         "retries": str(overall.retries),
         "rate_per_s": f"{overall.rate_per_s:.3f}",
+        **_rate_properties(summary),
         **{f"{name}_ms": f"{getattr(overall.latency, f'{name}_ms'):.3f}" for name in ("mean", "p50", "p90", "p95", "p99", "p999", "max")},
     }
+
+
+def _rate_properties(summary: Summary) -> dict[str, str]:
+    rate, service = summary.rate, summary.overall.service
+    if rate is None or service is None:
+        return {}
+    counts = {"passes_due": rate.due, "passes_started": rate.started, "passes_dropped": rate.dropped, "late": summary.overall.late}
+    times = {f"service_{name}_ms": f"{getattr(service, f'{name}_ms'):.3f}" for name in ("p50", "p99", "max")}
+    return {**{name: str(count) for name, count in counts.items()}, **times}
 
 
 def _bytes(text: str) -> bytes:

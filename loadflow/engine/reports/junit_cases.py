@@ -8,6 +8,7 @@ numbers can be trusted (verdict passed or failed); else it is skipped, with the 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 import numpy as np
 
@@ -16,6 +17,7 @@ from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import HitFlag
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import ErrorSummary, SeriesSummary, Summary
+from loadflow.engine.records.threshold import ThresholdState
 from loadflow.engine.records.totals import SeriesTotals
 from loadflow.engine.reports.bounds import Budget, clip, sample_parts
 from loadflow.engine.reports.junit_xml import Case, Counts, Problem
@@ -24,7 +26,7 @@ from loadflow.engine.reports.run_hits import Hits, RunHits
 from loadflow.engine.reports.xml_text import xml_attribute, xml_text
 from loadflow.engine.verdict import Verdict, VerdictKind
 
-__all__ = ["HitCases", "name_cases", "verdict_case"]
+__all__ = ["HitCases", "name_cases", "threshold_cases", "verdict_case"]
 
 GROUP = "loadflow"  # classname of what is of no one method
 MOST_ERRORS = 20  # kinds of failure told of one name
@@ -48,6 +50,18 @@ def verdict_case(summary: Summary) -> Case:
         problem = Problem(problem.element, problem.kind, clip(verdict.reasons[0], 1_000) if verdict.reasons else problem.message, body)
     warnings = "\n".join(f"warning {warning.code}: {warning.message} {warning.advice}" for warning in summary.warnings)
     return Case(GROUP, "verdict", summary.duration_s, problem, warnings)
+
+
+def threshold_cases(summary: Summary) -> list[Case]:
+    """One case per threshold; one that can't be said is an error, like a run that says nothing."""
+    cases = []
+    for one in summary.thresholds:
+        element: Literal["failure", "error"] = "failure" if one.state is ThresholdState.FAILED else "error"
+        problem = None if one.state is ThresholdState.PASSED else Problem(element, f"threshold {one.state}", clip(one.text, 1_000))
+        name = f"{one.expression} {one.scope}".strip()
+        figures = f"limit: {one.limit:g} {one.unit}\nobserved: {one.observed_text}\nsamples: {one.samples:,}"
+        cases.append(Case(f"{GROUP}.thresholds", name, 0.0, problem, figures))
+    return cases
 
 
 def name_cases(run: Run, summary: Summary) -> list[Case]:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loadflow.engine.plan.pace import Pace
+from loadflow.engine.records.passes import RateSummary
 from loadflow.engine.records.summary import ErrorSummary, Latency, RunFacts, SeriesSummary, Summary
 from loadflow.engine.reports.bounds import SAMPLE_CHARACTERS, Budget, clip, sample_parts
 from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text, size_text, span_text, utc_text
@@ -23,6 +25,7 @@ __all__ = [
     "load_words",
     "name_rows",
     "run_facts",
+    "threshold_rows",
 ]
 
 MOST_NAMES = 1_000
@@ -30,6 +33,7 @@ MOST_ERRORS = 200
 MOST_SAMPLES = 5  # of one error
 MOST_RUNS = 20
 MOST_REASONS = 12
+MOST_THRESHOLDS = 200
 MOST_APART = 300  # names in the table of successes and failures apart
 MOST_VALUES = 20  # of one sample
 MOST_BLOCKS = 8
@@ -81,6 +85,16 @@ def banner_of(summary: Summary) -> Banner:
     return Banner(str(summary.verdict.kind), sign, heading, reasons[:MOST_REASONS], max(0, len(reasons) - MOST_REASONS))
 
 
+def threshold_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:
+    """(state, expression, where, observed, samples), what failed first; bounded."""
+    order = {"failed": 0, "inconclusive": 1, "passed": 2}
+    shown = sorted(summary.thresholds, key=lambda one: order[str(one.state)])[:MOST_THRESHOLDS]
+    return [
+        (str(one.state), clip(one.expression, SHORT), clip(one.scope, LONG) or "all", one.observed_text, count_text(one.samples))
+        for one in shown
+    ]
+
+
 def load_words(summary: Summary) -> tuple[str, str]:
     """Which kind of load it was, and what latency therefore means."""
     service = summary.overall.service
@@ -91,10 +105,21 @@ def load_words(summary: Summary) -> tuple[str, str]:
             "it goes on, so a slow target is asked less often: waiting that the target caused is not visible in these latencies.",
         )
     return (
-        "Arrival rate",
+        _rate_words(summary),
         "Response time runs from the moment a request was due, so waiting that the target caused is part of it. "
         f"Service time, from sending, stands beside it (p99 {latency_text(service.p99_ms)}).",
     )
+
+
+def _rate_words(summary: Summary) -> str:
+    """With the rate, where one run says so."""
+    if summary.rate is None or len(summary.runs) != 1 or not (data := summary.runs[0].plan.get("pace")):
+        return "Arrival rate"
+    pace = Pace.from_json(data)
+    rates = {rate for one in pace.segments for rate in (one.from_per_s, one.to_per_s)}
+    rate = f"{max(rates):,g}/s" if len(rates) == 1 else f"from {min(rates):,g}/s to {max(rates):,g}/s"
+    gaps = ", random gaps" if pace.spacing == "poisson" else ""
+    return f"Arrival rate, {rate}{gaps}, at most {count_text(pace.max_in_flight)} in flight"
 
 
 def _loop_words(summary: Summary) -> str:
@@ -118,15 +143,17 @@ def run_facts(summary: Summary) -> tuple[list[list[tuple[str, str]]], int]:
 
 def key_figures(summary: Summary) -> list[tuple[str, str, str]]:
     """(label, figure, small print)."""
-    overall, latency = summary.overall, summary.overall.latency
+    overall, latency, service = summary.overall, summary.overall.latency, summary.overall.service
     rate = rate_text(overall.rate_per_s)
+    asked = summary.rate
     figures = [
+        *([("Of asked", percent_text(asked.achieved), _achieved_words(asked))] if asked else []),
         ("Requests", count_text(overall.count), f"in {span_text(summary.duration_s)}"),
         ("Achieved rate", f"{rate}/s", "on average"),
         ("Failed", percent_text(overall.failure_rate), f"{count_text(overall.failures)} of {count_text(overall.count)}"),
         ("Median", latency_text(latency.p50_ms), "p50 response time"),
         ("p95", latency_text(latency.p95_ms), "95 % were faster"),
-        ("p99", latency_text(latency.p99_ms), "99 % were faster"),
+        ("p99", latency_text(latency.p99_ms), f"from sending: {latency_text(service.p99_ms)}" if service else "99 % were faster"),
         ("Slowest", latency_text(latency.max_ms), f"mean {latency_text(latency.mean_ms)}"),
         ("Users", count_text(summary.users_peak), "at the peak"),
         ("Received", size_text(overall.received_bytes), f"sent {size_text(overall.sent_bytes)}"),
@@ -135,18 +162,25 @@ def key_figures(summary: Summary) -> list[tuple[str, str, str]]:
         figures.append(("Retries", count_text(overall.retries), "attempts after the first"))
     if overall.late:
         figures.append(("Late", count_text(overall.late), "sent after they were due"))
+    if asked and asked.dropped:
+        figures.append(("Dropped", count_text(asked.dropped), "no user was free in time"))
     return figures
+
+
+def _achieved_words(asked: RateSummary) -> str:
+    return f"{count_text(asked.started)} of {count_text(asked.due)} passes"
 
 
 def name_rows(summary: Summary) -> tuple[list[str], list[list[Cell]], list[Cell], int]:
     """(column heads, rows, the row of all, names left out); the busiest names when there are too many."""
-    retries, late = summary.overall.retries > 0, summary.overall.late > 0
+    retries, late, service = summary.overall.retries > 0, summary.overall.late > 0, summary.overall.service is not None
     heads = ["Method", "Name", "Requests", "Failed", "Failed %", "Rate /s", "Min", "Mean", "p50", "p90", "p95", "p99", "p99.9", "Max"]
+    heads += ["Service p50", "Service p99"] if service else []
     heads += ["Received", "Sent", *(["Retries"] if retries else []), *(["Late"] if late else [])]
     names = Budget(NAMES_BYTES)
     shown = _busiest(summary, MOST_NAMES)
-    rows = [_row(one, names, retries=retries, late=late) for one in shown]
-    return heads, rows, _row(summary.overall, Budget(SHORT), retries=retries, late=late), len(summary.series) - len(shown)
+    rows = [_row(one, names, retries=retries, late=late, service=service) for one in shown]
+    return heads, rows, _row(summary.overall, Budget(SHORT), retries=retries, late=late, service=service), len(summary.series) - len(shown)
 
 
 def apart_rows(summary: Summary) -> tuple[list[tuple[str, str, list[tuple[str, Latency]]]], int]:
@@ -217,7 +251,7 @@ def _facts_of(run: RunFacts, kind: str, alone: Summary | None) -> list[tuple[str
     return [(term, clip(text, LONG) or "–") for term, text in pairs]
 
 
-def _row(one: SeriesSummary, names: Budget, *, retries: bool, late: bool) -> list[Cell]:
+def _row(one: SeriesSummary, names: Budget, *, retries: bool, late: bool, service: bool) -> list[Cell]:
     latency = one.latency
     times = (
         latency.min_ms,
@@ -238,11 +272,17 @@ def _row(one: SeriesSummary, names: Budget, *, retries: bool, late: bool) -> lis
         Cell(percent_text(one.failure_rate), round(one.failure_rate, 7), "bad" if one.failures else ""),
         Cell(rate_text(one.rate_per_s), round(one.rate_per_s, 4)),
         *(Cell(latency_text(ms), round(ms, 4)) for ms in times),
+        *(Cell(latency_text(ms), round(ms, 4)) for ms in _service_ms(one, service)),
         Cell(size_text(one.received_bytes), one.received_bytes),
         Cell(size_text(one.sent_bytes), one.sent_bytes),
         *([Cell(count_text(one.retries), one.retries)] if retries else []),
         *([Cell(count_text(one.late), one.late)] if late else []),
     ]
+
+
+def _service_ms(one: SeriesSummary, wanted: bool) -> tuple[float, ...]:
+    service = one.service or one.latency  # a name whose hits never waited: both are the same
+    return (service.p50_ms, service.p99_ms) if wanted else ()
 
 
 def _group(error: ErrorSummary, summary: Summary, texts: Budget, samples: Budget) -> dict[str, Any]:

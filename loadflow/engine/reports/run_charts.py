@@ -43,7 +43,9 @@ def charts_of(timeline: Timeline, latency: Latency) -> list[Chart]:
     if not any(one.hits for one in bins):
         return []
     note = f"each point: {span_text(timeline.width_s)}" + ("; pauses between the runs left out" if timeline.marks else "")
+    paced = any(one.passes.due for one in bins)
     return [
+        *([_asked(timeline, bins, note)] if paced else []),
         _rate(timeline, bins, note),
         _latency(timeline, bins, note),
         _users(timeline, bins, note),
@@ -84,6 +86,20 @@ def _rate(timeline: Timeline, bins: Sequence[Bin], note: str) -> Chart:
         description,
         rate_text,
     )
+
+
+def _asked(timeline: Timeline, bins: Sequence[Bin], note: str) -> Chart:
+    lengths = [end - start for start, end in zip(timeline.starts_s(), timeline.ends_s(), strict=True)]
+    asked, achieved, dropped = (
+        [getattr(one.passes, name) / length for one, length in zip(bins, lengths, strict=True)] for name in ("due", "started", "dropped")
+    )
+    highest = max(*asked, *achieved, *dropped)
+    layers = [Layer("achieved", "s-ok", achieved, area=True), Layer("asked", "s-users", asked)]
+    if any(dropped):
+        layers.append(Layer("dropped", "s-fail", dropped))
+    description = f"Passes per second over time, asked and achieved; at most {rate_text(max(asked))} were asked for per second."
+    scale = linear_scale(highest, lambda rate: f"{rate:,.0f}" if rate == round(rate) else f"{rate:g}")
+    return _over_time("asked", "Asked and achieved", note, timeline, layers, scale, "passes per second", description, rate_text)
 
 
 def _users(timeline: Timeline, bins: Sequence[Bin], note: str) -> Chart:

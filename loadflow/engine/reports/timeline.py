@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.histogram import Histogram
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Health, SecondRow
 from loadflow.engine.records.totals import Totals
@@ -24,6 +25,7 @@ class Bin:
     succeeded: Histogram = field(default_factory=Histogram)
     failed: Histogram = field(default_factory=Histogram)
     users: int | None = None
+    passes: Passes = field(default_factory=Passes)
 
     @property
     def hits(self) -> int:
@@ -36,6 +38,7 @@ class Bin:
     def merge(self, other: Bin) -> None:
         self.succeeded.merge(other.succeeded)
         self.failed.merge(other.failed)
+        self.passes.merge(other.passes)
         if other.users is not None:
             self.users = other.users if self.users is None else max(self.users, other.users)
 
@@ -65,7 +68,8 @@ class Timeline:
         self.end_s = max(self.end_s, second + 1)
         while second // self.width_s >= MAX_BINS:
             self._double()
-        self._bins.setdefault(second // self.width_s, Bin()).merge(Bin(row.succeeded, row.failed, row.health.users if users else None))
+        one = Bin(row.succeeded, row.failed, row.health.users if users else None, row.passes)
+        self._bins.setdefault(second // self.width_s, Bin()).merge(one)
 
     def bins(self) -> list[Bin]:
         """All bins from the start on; those in which nothing was recorded are empty. The last may be covered only in part."""
@@ -120,7 +124,7 @@ def _with_run(timeline: Timeline, run: Run) -> Timeline:
     if stored.hits - timeline.hits == run.totals().hits:
         return stored
     for row in run.seconds():
-        logged.add(SecondRow(row.second, Histogram(), Histogram(), row.health), offset_s=offset_s)
+        logged.add(SecondRow(row.second, Histogram(), Histogram(), row.health, row.passes), offset_s=offset_s)
     for second, totals in _logged_seconds(run):
         overall = totals.overall()
         logged.add(SecondRow(second, overall.succeeded, overall.failed, Health()), offset_s=offset_s, users=False)

@@ -164,6 +164,11 @@ class Rows:
         takes: dict[Mode, Callable[[], Row]] = {"cycle": self._next_of_cycle, "once": self._next_of_once, "random": self._any}
         self.take = takes[source.mode]
 
+    @property
+    def rows(self) -> list[Row]:
+        """Every row of the table, whoever they are for."""
+        return self._rows
+
     def _next_of_cycle(self) -> Row:
         position = self._position % len(self._rows)
         self._position = position + self._shards

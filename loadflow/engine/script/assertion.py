@@ -10,7 +10,17 @@ from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
 from loadflow.engine.script.part import A_LIST, A_NUMBER, BY_KIND, Choice, Int, Name, Part, Positive, Templated, Text
 
-__all__ = ["ASSERTIONS", "Assertion", "Extract"]
+__all__ = [
+    "ASSERTIONS",
+    "Assertion",
+    "Extract",
+    "HeaderAssertion",
+    "JsonPathAssertion",
+    "TextAssertion",
+    "TimeAssertion",
+    "assertion_tag",
+    "known_type",
+]
 
 Status = Annotated[Int, Field(ge=100, le=599)]
 
@@ -66,7 +76,7 @@ ASSERTIONS = ("status_code", "contains", "not_contains", "json_path", "header", 
 _TYPE = Choice("assertion", ASSERTIONS, any_case=True)
 
 
-def _known_type(value: object) -> object:
+def known_type(value: object) -> object:
     """`value`, if it says which assertion it is."""
     if not isinstance(value, dict):
         raise wrong(f"must be an object, not {kind_of(value)}", 'for example {"type": "status_code", "value": 200}')
@@ -79,7 +89,7 @@ def _known_type(value: object) -> object:
     return value
 
 
-def _tag(value: Any) -> str:
+def assertion_tag(value: Any) -> str:
     word = str(value.get("type") if isinstance(value, dict) else getattr(value, "type", "")).lower()
     return TAG + ("contains" if word == "not_contains" else word)
 
@@ -90,8 +100,8 @@ Assertion = Annotated[
     | Annotated[JsonPathAssertion, Tag(f"{TAG}json_path")]
     | Annotated[HeaderAssertion, Tag(f"{TAG}header")]
     | Annotated[TimeAssertion, Tag(f"{TAG}response_time")],
-    Discriminator(_tag),
-    BeforeValidator(_known_type),
+    Discriminator(assertion_tag),
+    BeforeValidator(known_type),
 ]
 
 

@@ -19,7 +19,7 @@ from loadflow.engine.script.builtin_functions import BUILTINS
 from loadflow.engine.script.document import ROOT_KEY, Script
 from loadflow.engine.script.mistakes import place_of, suggest
 from loadflow.engine.script.model import StartTest
-from loadflow.engine.script.placeholders import Token, has_placeholder, scan
+from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan
 from loadflow.errors import Mistake
 
 __all__ = ["check_variables"]
@@ -153,7 +153,7 @@ class _Test:
 
     def variable(self, token: Token, known: set[str]) -> tuple[str, str]:
         name = token.parts[0]
-        if name in known or not self.walk.closed:
+        if name in known or not self.walk.closed or name.startswith(SECRET):  # a secret is asked for when its test starts
             return "", ""
         if name in self.extracted["var"]:
             return f"the variable {name!r} has a value inside steps only, where it is extracted", "set it in variables"

@@ -13,12 +13,17 @@ from loadflow.engine.plan.cluster import MASTER_PORT
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Text
 from loadflow.engine.script.placeholders import has_placeholder
+from loadflow.engine.script.rate import Rate, rate_faults
 from loadflow.engine.script.scenario import Mode, plain_steps, tasks_model
 from loadflow.engine.script.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.script.step import SettledSpan
+from loadflow.engine.script.threshold import Thresholds
 from loadflow.engine.script.user_types import known_user_types, user_type_of
 
-__all__ = ["CsvSource", "StartTest", "UserDetail", "WebUi"]
+__all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi"]
+
+# who sends: `auto` takes the native core where it does all that the test asks for
+ENGINES = ("auto", "native", "locust")
 
 Count = Annotated[Int, Field(ge=1)]
 Port = Annotated[Int, Field(ge=1, le=65535)]
@@ -83,6 +88,7 @@ class UserDetail(Part):
     noun: ClassVar[str] = "user_detail_dict"
     user: Annotated[str, _UserName()] = "fast_http_user"
     host: Target | None = None
+    engine: Annotated[str, Choice("engine", ENGINES)] = "auto"
 
 
 class WebUi(Part):
@@ -121,6 +127,7 @@ class StartTest(Part):
     """
 
     noun: ClassVar[str] = "LD_start_test"
+    hosted: ClassVar[bool] = False  # whether there is a host, though the script names none
 
     user_detail_dict: UserDetail
     user_count: Settled[Count] = 50
@@ -136,10 +143,16 @@ class StartTest(Part):
     host: Target | None = None
     wait_time: Settled[Annotated[Annotated[Seconds, A_NUMBER] | Annotated[SettledSpan, AN_OBJECT], BY_KIND]] | None = None
     processes: Settled[Count] = 1
+    threads: Settled[Count] = 1
     drain_time: Settled[Seconds] = 5.0
     seed: Settled[Int] | None = None
     max_failure_rate: Settled[Share] = 0.0
+    thresholds: Thresholds = Field(default=[])
     iterations: Settled[Count] | None = None
+    rate: Rate | None = None
+    max_in_flight: Settled[Count] | None = None
+    max_lateness: Settled[Seconds] | None = None
+    rate_tolerance: Settled[Share] = 0.01
     label: Text | None = None
     redact: list[Name] = Field(default=[])
     max_body_bytes: Settled[Count] = 16 * 1024 * 1024
@@ -156,13 +169,15 @@ class StartTest(Part):
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
         yield from _shape_faults(raw)
-        yield from _step_faults(raw)
+        yield from rate_faults(raw)
+        yield from _step_faults(raw, cls.hosted)
         yield from _repeated_sources(raw)
         if raw.get("iterations") is not None and raw.get("load_shape") is not None:
             yield Fault(("iterations",), "can't be combined with load_shape: users of a shape come and go", "remove one of the two")
-        processes = raw.get("processes")
-        if raw.get("web_ui_dict") is not None and isinstance(processes, int) and processes > 1:
-            yield Fault(("web_ui_dict",), f"the web UI shows one process only, and processes is {processes}", "remove one of the two")
+        for key in ("processes", "threads"):
+            count = raw.get(key)
+            if raw.get("web_ui_dict") is not None and isinstance(count, int) and count > 1:
+                yield Fault(("web_ui_dict",), f"the web UI shows one process only, and {key} is {count}", "remove one of the two")
         yield from _cluster_faults(raw)
 
     @property
@@ -185,14 +200,24 @@ class StartTest(Part):
 def _cluster_faults(raw: dict[str, Any]) -> Iterable[Fault]:
     """What contradicts the runner mode or each other. A local run may hold the keys of the others: one script serves all three."""
     mode = raw.get("runner_mode", "local")
-    if mode == "master" and isinstance(raw.get("processes"), int) and raw["processes"] > 1:
-        yield Fault(("processes",), "a master makes no load", "give `loadflow worker` more --processes")
+    for key in ("processes", "threads") if mode == "master" else ():
+        if isinstance(raw.get(key), int) and raw[key] > 1:
+            yield Fault((key,), "a master makes no load", "give `loadflow worker` more --processes")
+    detail = raw.get("user_detail_dict")
+    if mode == "master" and isinstance(detail, dict) and detail.get("engine") == "native":
+        yield Fault(("user_detail_dict", "engine"), "workers of a master run on Locust", 'write "auto" or "locust"')
     if mode != "local" and raw.get("web_ui_dict") is not None:
         yield Fault(("web_ui_dict",), f"the web UI shows one process only, and runner_mode is {mode!r}", "remove one of the two")
     beat, lost = raw.get("worker_heartbeat_interval", 5.0), raw.get("worker_lost_timeout", 15.0)
     if isinstance(beat, int | float) and isinstance(lost, int | float) and lost <= beat:
         text = f"is {lost:g} s, and a worker is heard of every {beat:g} s (worker_heartbeat_interval)"
         yield Fault(("worker_lost_timeout",), text, "make it longer, three times as long for example")
+
+
+class HostedStartTest(StartTest):
+    """The same, where whoever runs the script says whom relative URLs ask."""
+
+    hosted: ClassVar[bool] = True
 
 
 def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
@@ -208,12 +233,12 @@ def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
             yield from (Fault(("shape_config", *fault.loc), fault.message, fault.hint) for fault in faults_of(error))
 
 
-def _step_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+def _step_faults(raw: dict[str, Any], hosted: bool) -> Iterable[Fault]:
     detail = raw.get("user_detail_dict")
     user_type = user_type_of(detail.get("user", "fast_http_user")) if isinstance(detail, dict) else None
     if user_type is None:
         return
-    hosted = raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
+    hosted = hosted or raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
     for loc, step in _raw_steps(raw.get("tasks"), ("tasks",)):
         yield from (Fault((*loc, *fault.loc), fault.message, fault.hint) for fault in user_type.faults(step, hosted))
 

@@ -6,6 +6,7 @@ and a placeholder). Its inside is trimmed. Prefix and function names are read in
     ${var.NAME}  ${NAME}      a variable; NAME after `var.` may hold dots, bare it may not
     ${session.NAME}           a value this virtual user extracted
     ${env.NAME}               an environment variable
+    ${secret.NAME}            a secret of whoever runs the script; to all below it is the variable `secret.NAME`
     ${csv.SOURCE.COLUMN}      a column of the step's row; SOURCE ends at the first dot, COLUMN may hold dots
     ${faker.METHOD}           a made-up value
     ${uuid()} ${now()} ${randint(a,b)}
@@ -20,11 +21,12 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FUNCTIONS", "PREFIXES", "Kind", "Token", "has_placeholder", "pieces", "scan", "whole"]
+__all__ = ["FUNCTIONS", "PREFIXES", "SECRET", "Kind", "Token", "has_placeholder", "pieces", "scan", "whole"]
 
 Kind = Literal["var", "session", "env", "csv", "faker", "call", "bad"]
 
-PREFIXES: dict[str, Kind] = {"var": "var", "session": "session", "env": "env", "csv": "csv", "faker": "faker"}
+SECRET = "secret."  # what the names of variables that hold secrets begin with
+PREFIXES: dict[str, Kind] = {"var": "var", "secret": "var", "session": "session", "env": "env", "csv": "csv", "faker": "faker"}
 FUNCTIONS: dict[str, int] = {"uuid": 0, "now": 0, "randint": 2}  # name to number of arguments
 
 _OPEN = "${"
@@ -118,8 +120,8 @@ def _dotted(text: str, start: int, end: int, inside: str) -> Token:
             return _bad(text, start, end, "a csv placeholder needs a source and a column", "write ${csv.source.column}")
         return Token(kind, (source, column), text[start:end], start, end)
     if not name:
-        return _bad(text, start, end, f"nothing follows '{prefix}.'", f"write ${{{kind}.name}}")
-    return Token(kind, (name,), text[start:end], start, end)
+        return _bad(text, start, end, f"nothing follows '{prefix}.'", f"write ${{{prefix.lower()}.name}}")
+    return Token(kind, (SECRET + name if prefix.lower() == "secret" else name,), text[start:end], start, end)
 
 
 def _call(text: str, start: int, end: int, inside: str) -> Token:

@@ -17,6 +17,7 @@ from loadflow.engine.command import Command
 from loadflow.engine.script.arguments import NESTED, Signature, signature_of
 from loadflow.engine.script.document import ROOT_KEY, PolicyElement
 from loadflow.engine.script.model import StartTest
+from loadflow.engine.script.rate import INSTEAD, ONLY_WITH
 from loadflow.engine.script.scenario import tasks_model
 from loadflow.engine.script.shape import SHAPES
 from loadflow.engine.script.user_types import known_user_types
@@ -56,7 +57,7 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
     if (StartTest, mode) in references:
         shapes = {name: references[model, mode] for name, model in SHAPES.items()}
         steps = {name: {"$ref": f"{references[model, mode]['$ref']}/properties/tasks"} for name, model in tasks.items()}
-        _definition(definitions, references[StartTest, mode])["allOf"] = [*_shape_rules(shapes), *_user_rules(steps)]
+        _definition(definitions, references[StartTest, mode])["allOf"] = [*_shape_rules(shapes), *_rate_rules(), *_user_rules(steps)]
     policy = references[PolicyElement, mode]
     for name in commands:
         schema = references[models[name], mode]
@@ -123,6 +124,16 @@ def _shape_rules(shapes: Mapping[str, Any]) -> list[dict[str, Any]]:
     given = {"properties": {"shape_config": {"type": "object"}}, "required": ["shape_config"]}
     shaped = {"properties": {"load_shape": {"type": "string"}}, "required": ["load_shape"]}
     return [*rules, {"if": given, "then": shaped}]
+
+
+def _rate_rules() -> list[dict[str, Any]]:
+    """What a rate replaces does not stand beside it, and what goes with a rate does not stand alone."""
+    given = {"not": {"type": "null"}}
+    rated = {"properties": {"rate": given}, "required": ["rate"]}
+    others: list[dict[str, Any]] = [{"not": {"properties": {key: given}, "required": [key]}} for key in INSTEAD]
+    end = {"properties": {"test_time": given}}
+    alone = [{"if": {"properties": {key: given}, "required": [key]}, "then": rated} for key in ONLY_WITH]
+    return [{"if": rated, "then": {"allOf": [*others, end]}}, *alone]
 
 
 def _user_rules(steps: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -43,7 +43,8 @@ class UserType:
     `prepare` names the class that compiles a step (`PreparedStep`, made with step, plan and compiler); it is also imported by the
     process that checks the script, so its module may not import gevent. `protocol` names a `UserProtocol`, for the engine process
     alone. Both are written "package.module:NAME". `host` says what is wrong with a `host` without placeholders, and `faults` what is
-    wrong with a step as it is written, given whether the test has a host: both before anything is sent.
+    wrong with a step as it is written, given whether the test has a host: both before anything is sent. `gather`, where a step needs
+    more than the script says (the interface of a server), names what looks it up before the load; see `Gather` in load/build.py.
     """
 
     name: str
@@ -52,6 +53,7 @@ class UserType:
     protocol: str
     host: Callable[[str], HostTrouble | None] = _any_host
     faults: Callable[[Mapping[str, Any], bool], Iterable[Fault]] = _no_faults
+    gather: str = ""
 
 
 def load_named(name: str) -> Any:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from loadflow.engine.script.grpc_user import GRPC_USER
 from loadflow.engine.script.http_user import FAST_HTTP_USER, HTTP_USER
 from loadflow.engine.script.user_type import UserType
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["BUILT_IN", "add_user_type", "known_user_types", "user_type_of"]
 
-BUILT_IN: tuple[UserType, ...] = (FAST_HTTP_USER, HTTP_USER)
+BUILT_IN: tuple[UserType, ...] = (FAST_HTTP_USER, HTTP_USER, GRPC_USER)
 
 # code, not state of any run: a type once added stays what it is
 _types: dict[str, UserType] = {one.name: one for one in BUILT_IN}

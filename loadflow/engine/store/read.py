@@ -16,6 +16,7 @@ from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.snapshot import Health, SecondRow
+from loadflow.engine.records.statuses import status_text
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
 from loadflow.engine.reports.run_hits import flag_words
 from loadflow.engine.store import legacy
@@ -168,7 +169,7 @@ class _Reader:
             "method": method,
             "test_url": test_url,
             "name": own_name,
-            "status_code": str(status) if status or outcome else None,  # 0 is "no answer"; a protocol without statuses has none
+            "status_code": status_text(status) if status or outcome else None,  # 0 is "no answer"; a protocol without statuses has none
             "response_time_ms": (end_ns - due_ns) / 1e6,
             "response_length": received_bytes,
             "error": self._texts.get(error, "(text lost)") if outcome else None,

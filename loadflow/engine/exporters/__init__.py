@@ -1,0 +1,1 @@
+"""Sends what a load counts to where it is watched: Prometheus, InfluxDB, OpenTelemetry. Each only folds snapshots."""

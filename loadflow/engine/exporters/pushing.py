@@ -1,0 +1,54 @@
+"""For a Prometheus that can't scrape this machine: push what it would scrape to a Pushgateway, or write it remotely."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+from urllib.error import HTTPError
+
+from loadflow.engine.exporters.posting import Post
+from loadflow.engine.exporters.remote_write import HEADERS, snappy_block, write_request
+from loadflow.engine.exporters.trouble import trouble_of, unreachable, without_user
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+__all__ = ["gateway_push", "remote_write"]
+
+
+def gateway_push(url: str, job: str, registry: CollectorRegistry, timeout_s: float) -> Callable[[], None]:
+    """A function that replaces what the gateway has of `job` by what is so now. Raises Unreachable or Refused."""
+    from prometheus_client import push_to_gateway
+    from prometheus_client.exposition import basic_auth_handler, default_handler
+
+    bare, shown, user = without_user(url)
+    name, _, password = user.partition(":")
+
+    def handler(url: str, method: str, timeout: float | None, headers: list[tuple[str, str]], data: bytes) -> Callable[[], None]:
+        if user:
+            return basic_auth_handler(url, method, timeout, headers, data, name, password)
+        return default_handler(url, method, timeout, headers, data)
+
+    def push() -> None:
+        try:
+            push_to_gateway(bare, job=job, registry=registry, timeout=timeout_s, handler=handler)
+        except HTTPError as error:
+            raise trouble_of(shown, error.code, dict(error.headers), error.read().decode("utf-8", "replace")) from None
+        except OSError as error:
+            raise unreachable(shown, error) from None
+
+    return push
+
+
+def remote_write(
+    url: str, job: str, registry: CollectorRegistry, timeout_s: float, *, headers: Mapping[str, str], ca_file: str | None
+) -> Callable[[], None]:
+    """A function that writes the value that each series has now, labelled with `job`. Raises Unreachable or Refused."""
+    post = Post(url, {**headers, **HEADERS}, timeout_s, ca_file)
+
+    def write() -> None:
+        samples = ((one.name, {**one.labels, "job": job}, one.value) for family in registry.collect() for one in family.samples)
+        post(snappy_block(write_request(samples, time.time_ns() // 1_000_000)))
+
+    return write

@@ -1,0 +1,300 @@
+"""The commands that start and stop exporters in the current session."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from loadflow.engine.exporters.exporter import start_in, stop_in
+from loadflow.engine.load.rules import secrets_in
+from loadflow.engine.resolve.static import missing_in
+from loadflow.engine.resolve.template import compile_value
+from loadflow.engine.session import Session, current_session
+from loadflow.errors import CommandError, Mistake
+
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+
+    from loadflow.engine.exporters.influxdb import Writer
+
+__all__ = [
+    "start_influxdb_sink",
+    "start_opentelemetry_exporter",
+    "start_prometheus_exporter",
+    "stop_influxdb_sink",
+    "stop_opentelemetry_exporter",
+    "stop_prometheus_exporter",
+]
+
+# The exporters' modules are imported when one starts, and their libraries with them: most scripts have none.
+
+MAX_SERIES = 500
+PUSH_TIMEOUT_S = 5.0  # for one push
+
+
+def start_prometheus_exporter(
+    port: int = 9646,
+    addr: str = "127.0.0.1",
+    *,
+    buckets_ms: list[float] | None = None,
+    max_series: int = MAX_SERIES,
+    last_scrape_s: float = 15.0,
+    push_gateway: str | None = None,
+    remote_write: str | None = None,
+    push_job: str = "loadflow",
+    push_interval_s: float = 5.0,
+    push_headers: dict[str, str] | None = None,
+    ca_file: str | None = None,
+    flush_s: float = 10.0,
+) -> int:
+    """Serve the counts of this script's loads to Prometheus; returns the port, which is a free one when 0 is asked for.
+
+    `buckets_ms`: upper bounds of the latency histogram, ascending; None: LoadDensity's. `max_series`: different loads and names that
+    are told apart; hits of further ones count under the name "(other)". When it is stopped and a scraper's next visit is due within
+    `last_scrape_s`, it waits for that, so that the last second is told too. Raises RunError when the port is taken.
+
+    Where nobody can scrape: `push_gateway` is the URL of a Pushgateway, `remote_write` one that takes remote writes, such as
+    http://prometheus:9090/api/v1/write; both are sent to every `push_interval_s` and at the end, as `push_job`. `push_headers` go with
+    remote writes, `ca_file` says whom these trust. URLs and headers may hold ${env.…}, ${var.…} and ${secret.…}. `flush_s`: how long
+    the last push may take.
+
+    >>> start_prometheus_exporter(port=0)  # doctest: +SKIP
+    41873
+    """
+    given = dict(locals())
+    from loadflow.engine.exporters import pushing
+    from loadflow.engine.exporters.buckets import LATENCY_BOUNDS_MS
+    from loadflow.engine.exporters.prometheus import PrometheusExporter
+
+    bounds = LATENCY_BOUNDS_MS if buckets_ms is None else tuple(float(bound) for bound in buckets_ms)
+    if list(bounds) != sorted(set(bounds)):
+        raise CommandError([Mistake("buckets_ms", "must be ascending, each once", "write them from the smallest to the largest")])
+    session = current_session()
+    filled = {name: _filled(name, given[name], session) for name in ("push_gateway", "remote_write", "push_headers")}
+    pushes: dict[str, Callable[[CollectorRegistry], Callable[[], None]]] = {}
+    if gateway := _url("push_gateway", filled["push_gateway"], "http://127.0.0.1:9091"):
+        pushes["push_gateway"] = lambda registry: pushing.gateway_push(gateway, push_job, registry, PUSH_TIMEOUT_S)
+    if remote := _url("remote_write", filled["remote_write"], "http://127.0.0.1:9090/api/v1/write"):
+        headers = filled["push_headers"] or {}
+        pushes["remote_write"] = lambda registry: pushing.remote_write(
+            remote, push_job, registry, PUSH_TIMEOUT_S, headers=headers, ca_file=ca_file
+        )
+
+    def make() -> PrometheusExporter:
+        _readable(ca_file=ca_file)
+        return PrometheusExporter(
+            port,
+            addr,
+            bounds_ms=bounds,
+            max_series=max_series,
+            last_scrape_s=last_scrape_s,
+            pushes=pushes,
+            push_interval_s=push_interval_s,
+            flush_s=flush_s,
+        )
+
+    return start_in(session, PrometheusExporter, {**given, **filled, "buckets_ms": bounds}, make).port
+
+
+def stop_prometheus_exporter() -> dict[str, Any]:
+    """Free the port; does no harm where nothing was started."""
+    return stop_in(current_session(), "Prometheus")
+
+
+def start_influxdb_sink(
+    transport: str = "udp",
+    host: str = "127.0.0.1",
+    port: int = 8089,
+    url: str | None = None,
+    token: str | None = None,
+    measurement: str = "loaddensity_request",
+    timeout: float = 2.0,
+    *,
+    org: str | None = None,
+    bucket: str | None = None,
+    ca_file: str | None = None,
+    tags: dict[str, str] | None = None,
+    max_series: int = MAX_SERIES,
+    queue_points: int = 100_000,
+    batch_points: int = 5_000,
+    flush_s: float = 10.0,
+) -> None:
+    """Write a point for each name and second of this script's loads to InfluxDB.
+
+    `transport` "udp" sends lines to `host` and `port`; "http" posts them to `url` as it is (InfluxDB 1.x), or, with `bucket` (and
+    `org`), writes them by influxdb-client to the server at `url` (InfluxDB 2 and 3). `timeout`: seconds for one answer. A server that is
+    away is tried again, while up to `queue_points` wait; beyond that the oldest are dropped, and counted. `flush_s`: how long
+    stopping may take. `url`, `token` and `org` may hold ${env.…}, ${var.…} and ${secret.…}. `ca_file`: whom to trust, PEM. `tags`: for
+    every point.
+
+    >>> start_influxdb_sink("http", url="http://127.0.0.1:8086/write?db=load")  # doctest: +SKIP
+    """
+    given = dict(locals())
+    from loadflow.engine.exporters.influxdb import InfluxdbSink
+
+    session = current_session()
+    url, token, org = (_filled(name, given[name], session) for name in ("url", "token", "org"))
+    arguments = {**given, "url": url, "token": token, "org": org}
+
+    def make() -> InfluxdbSink:
+        _readable(ca_file=ca_file)
+        return InfluxdbSink(
+            _influx_writer(transport, host, port, url, token, timeout, org, bucket, ca_file),
+            measurement=_measurement(measurement),
+            tags=tags or {},
+            max_series=max_series,
+            queue_points=queue_points,
+            batch_points=batch_points,
+            flush_s=flush_s,
+        )
+
+    start_in(session, InfluxdbSink, arguments, make)
+
+
+def stop_influxdb_sink() -> dict[str, Any]:
+    """Write what is waiting and stop; returns how many points were written and dropped. Does no harm where nothing was started."""
+    return stop_in(current_session(), "InfluxDB")
+
+
+def start_opentelemetry_exporter(
+    endpoint: str | None = None,
+    service_name: str = "loaddensity",
+    export_interval_ms: int = 5_000,
+    *,
+    protocol: str = "grpc",
+    headers: dict[str, str] | None = None,
+    resource: dict[str, str] | None = None,
+    ca_file: str | None = None,
+    cert_file: str | None = None,
+    key_file: str | None = None,
+    compression: bool = False,
+    timeout: float = 10.0,
+    max_series: int = MAX_SERIES,
+    flush_s: float = 10.0,
+) -> bool:
+    """Export the counts of this script's loads as OTLP metrics, by `protocol` "grpc" or "http"; returns true.
+
+    `endpoint`: a URL, https:// for TLS; None: what OTEL_EXPORTER_OTLP_ENDPOINT says, else this machine's default port. `headers` go
+    with each request and may hold ${env.…}, ${var.…} and ${secret.…}; so may `endpoint`. `resource`: further resource attributes.
+    `ca_file`: whom to trust; `cert_file` and `key_file`: who we are; all PEM. `timeout`: seconds for one export, its retries included.
+    `flush_s`: how long stopping may take.
+
+    >>> start_opentelemetry_exporter("http://127.0.0.1:4317")  # doctest: +SKIP
+    True
+    """
+    given = dict(locals())
+    from loadflow.engine.exporters.opentelemetry import OpenTelemetryExporter
+    from loadflow.engine.exporters.otlp import Otlp, resource_of
+
+    session = current_session()
+    endpoint, headers = (_filled(name, given[name], session) for name in ("endpoint", "headers"))
+    endpoint = _url("endpoint", endpoint, "http://127.0.0.1:4317")
+    sent_along = sorted(name for name in os.environ if name.startswith("OTEL_EXPORTER_OTLP") and name.endswith("HEADERS"))
+    if sent_along and session.guard.env is not None:
+        message = f"the server's environment has {sent_along[0]}, which would go along"
+        raise CommandError([Mistake("headers", message, "who runs the server has to unset it: scripts may not read it here")])
+    if protocol not in ("grpc", "http"):
+        raise CommandError([Mistake("protocol", f"{protocol!r} is no protocol", 'use "grpc" or "http"')])
+    if (cert_file is None) != (key_file is None):
+        raise CommandError([Mistake("cert_file" if cert_file is None else "key_file", "is missing", "the two go together")])
+
+    def make() -> OpenTelemetryExporter:
+        _readable(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+        return OpenTelemetryExporter(
+            Otlp(endpoint, protocol, headers or {}, timeout, compression, ca_file, cert_file, key_file).exporter(),
+            resource_of(service_name, resource or {}),
+            interval_s=export_interval_ms / 1_000,
+            max_series=max_series,
+            flush_s=flush_s,
+        )
+
+    start_in(session, OpenTelemetryExporter, {**given, "endpoint": endpoint, "headers": headers}, make)
+    return True
+
+
+def stop_opentelemetry_exporter() -> dict[str, Any]:
+    """Export once more and stop; returns how many exports there were and failed. Does no harm where nothing was started."""
+    return stop_in(current_session(), "OpenTelemetry")
+
+
+def _influx_writer(
+    transport: str,
+    host: str,
+    port: int,
+    url: str | None,
+    token: str | None,
+    timeout_s: float,
+    org: str | None,
+    bucket: str | None,
+    ca_file: str | None,
+) -> Writer:
+    """Raises CommandError for what does not go together."""
+    from loadflow.engine.exporters.influx_writers import BucketWriter, UdpWriter, UrlWriter
+
+    if transport == "udp":
+        extra = [name for name, value in (("url", url), ("token", token), ("org", org), ("bucket", bucket)) if value is not None]
+        if extra:
+            raise CommandError([Mistake(extra[0], "is of no use over UDP", 'use "transport": "http", or leave it out')])
+        try:
+            return UdpWriter(host, port)
+        except OSError as error:
+            raise CommandError([Mistake("host", f"{host!r} can't be sent to: {error.strerror}", "give a name or an address")]) from None
+    if transport != "http":
+        raise CommandError([Mistake("transport", f"{transport!r} is no transport", 'use "udp" or "http"')])
+    example = "http://127.0.0.1:8086/write?db=load, or http://127.0.0.1:8086 with a bucket"
+    url = _url("url", url, example)
+    if url is None:
+        raise CommandError([Mistake("url", "is missing", f"such as {example}")])
+    parts = urlsplit(url)
+    if bucket is None:
+        if parts.path in ("", "/"):
+            raise CommandError([Mistake("url", "names no path to write to", "add /write?db=NAME for InfluxDB 1, or give a bucket")])
+        return UrlWriter(url, token, timeout_s, ca_file)
+    if parts.query or parts.path.rstrip("/").endswith("/write"):
+        raise CommandError([Mistake("url", "is the server's own address where a bucket is given", "leave /api/v2/write and the query out")])
+    return BucketWriter(url, token, org or "", bucket, timeout_s, ca_file)
+
+
+def _measurement(name: str) -> str:
+    """Raises CommandError for a name that line protocol reads as something else."""
+    if not name or name.startswith("#") or "\\" in name or not name.isprintable():
+        hint = "use a word such as loaddensity_request; it can't start with # or hold a backslash"
+        raise CommandError([Mistake("measurement", f"{name!r} can't be written", hint)])
+    return name
+
+
+def _readable(**files: str | None) -> None:
+    """Raises CommandError for a file that can't be read: the libraries would find out with the first thing they send."""
+    for name, path in files.items():
+        try:
+            if path is not None:
+                Path(path).read_bytes()
+        except OSError as error:
+            raise CommandError([Mistake(name, f"{path!r} can't be read: {error.strerror}", "give the path of a PEM file")]) from None
+
+
+def _url(name: str, value: Any, example: str) -> str | None:
+    """Raises CommandError for what is no URL of HTTP; None stays None."""
+    if value is None:
+        return None
+    try:
+        parts = urlsplit(str(value))
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return str(value)
+    except ValueError:  # a port that is no number, half an IPv6 address
+        pass
+    raise CommandError([Mistake(name, "is no http:// or https:// URL", f"such as {example}")])
+
+
+def _filled(name: str, value: Any, session: Session) -> Any:
+    """`value` with ${env.…}, ${var.…} and ${secret.…} filled in; raises CommandError for one that has no value."""
+    variables = {**session.variables.values, **secrets_in(value, session.secret, name)}
+    compiled = compile_value(value, variables, session.environment)
+    if compiled.is_static:
+        return compiled.value
+    missing = missing_in(value, variables=variables, sources={}, env=session.environment)
+    allowed = "only ${var.…}, ${env.…} and ${secret.…} are known here"
+    raise CommandError([Mistake(name, text) for text in missing] or [Mistake(name, allowed)])

@@ -1,0 +1,58 @@
+"""What every engine process does, whoever makes the load in it: its pipes, its limits, its last words."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from loadflow.engine.load.messages import Failed, encode
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.secrets import redactor_of
+from loadflow.errors import RunError
+
+__all__ = ["Outcome", "allow_many_sockets", "opened", "reporting"]
+
+
+@dataclass
+class Outcome:
+    exit_code: int = 0
+
+
+def opened() -> IO[str]:
+    """The pipe to the parent, which messages have for themselves: what libraries print goes to the log."""
+    messages = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8", buffering=1)
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    return messages
+
+
+def allow_many_sockets() -> None:
+    """Each user has one or more; shells often allow no more than 1,024."""
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        # macOS says "unlimited" and means less
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+@contextlib.contextmanager
+def reporting(job: dict[str, Any], messages: IO[str]) -> Iterator[Outcome]:
+    """Tells the parent, and the log, what ended this process before its time."""
+    outcome = Outcome()
+    try:
+        yield outcome
+    except Exception as error:  # noqa: BLE001  the outermost loop: what got here ends this process
+        # a worker of a master has no plan in its job, and masks what it says by itself
+        mask = redactor_of(Plan.from_json(job["plan"]), os.environ).text if "plan" in job else str
+        text = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
+        print(mask(traceback.format_exc()), file=sys.stderr)
+        print(encode(Failed(job["shard"], mask(text))), file=messages, flush=True)
+        outcome.exit_code = 1

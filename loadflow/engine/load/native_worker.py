@@ -1,0 +1,180 @@
+"""The engine process of the native core: `python -P -m loadflow.engine.load.native_worker`, started by the supervisor and by nothing else.
+
+As `worker`, but the load is made in Rust, on one thread for each shard of the job; Python compiles the plan, writes down new
+names and failures, and speaks with the parent.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import IO, Any
+
+__all__ = ["main"]
+
+# rows, users, hits in flight, lag in ns, passes started and dropped, how long the load ran in ns
+State = tuple[int, int, int, int, int, int, int | None]
+
+CHUNK = 512  # times of a pace that are computed in one go: a fraction of a millisecond, in which the core may have to wait
+WAIT_S = 0.1  # for an event; a stop by signal is seen after it
+
+
+def main() -> int:
+    # the job comes first: the supervisor waits until all of it is taken
+    line = sys.stdin.buffer.readline()
+    if not line:
+        return 1
+    jobs = json.loads(line)["jobs"]
+    from loadflow.engine.load.engine_process import allow_many_sockets, opened, reporting
+
+    messages = opened()
+    with reporting(jobs[0], messages) as outcome:
+        allow_many_sockets()
+        NativeProcess(jobs, messages).run()
+    return outcome.exit_code
+
+
+@dataclass
+class _Shard:
+    """One core and the thread that it runs on. `result` is what `Core.run` gave, or what it raised."""
+
+    job: dict[str, Any]
+    core: Any
+    calls: Any
+    notes: Any
+    arrivals: Iterator[int]
+    thread: threading.Thread | None = None
+    result: tuple[bool, State] | BaseException | None = None
+    ended: bool = False
+
+    def run(self, origin_unix_ns: int, origin_monotonic_ns: int) -> None:
+        try:
+            self.result = self.core.run(self.job["hits"], origin_unix_ns, origin_monotonic_ns, self.calls)
+        except BaseException as error:  # noqa: BLE001  given to the main thread, which raises it
+            self.result = error
+
+    def feed(self) -> None:
+        """Tell the core when passes are due, some thousand ahead."""
+        while chunk := array("q", islice(self.arrivals, CHUNK)):
+            if not self.core.feed(chunk.tobytes()):
+                return
+        self.core.feed(b"")
+
+
+class NativeProcess:
+    """All shards of one process, from compiling to the last row."""
+
+    def __init__(self, jobs: list[dict[str, Any]], messages: IO[str]) -> None:
+        from loadflow import _native
+        from loadflow.engine.load.native_calls import Calls
+        from loadflow.engine.load.native_plan import compile_plan
+        from loadflow.engine.load.notes import Notes
+        from loadflow.engine.plan.plan import Plan
+        from loadflow.engine.plan.secrets import redactor_of
+
+        self._messages = messages
+        self._stopped = ""
+        self._shards = []
+        for job in jobs:
+            plan = Plan.from_json(job["plan"])
+            compiled = compile_plan(plan, job["shard"], job["shards"], os.environ)
+            notes = Notes(Path(job["names"]), Path(job["samples"]), redactor_of(plan, os.environ))
+            arrivals = plan.pace.arrivals(job["shard"], job["shards"]) if plan.pace is not None else iter(())
+            self._shards.append(_Shard(job, _native.Core(compiled.json), Calls(compiled, notes, plan), notes, arrivals))
+
+    def run(self) -> None:
+        """Raises what makes it impossible to go on, e.g. RuntimeError for a full disk."""
+        from loadflow.engine.load.messages import Ready
+        from loadflow.engine.load.probe import ProcessProbe
+
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # before the start there is nothing to end
+        for shard in self._shards:
+            threading.Thread(target=shard.feed, daemon=True).start()
+            self._say(Ready(shard.job["shard"]))
+        line = sys.stdin.buffer.readline()
+        if not line:
+            raise EOFError("the supervisor is gone")
+        _, monotonic_ns, unix_ns = line.decode().split()[:3]
+        signal.signal(signal.SIGTERM, lambda *_: self._stop("a stop was asked for"))
+        self._probe = ProcessProbe()  # anew as the load starts
+        threading.Thread(target=self._watch_lifeline, daemon=True).start()
+        for shard in self._shards:
+            shard.thread = threading.Thread(target=shard.run, args=(int(unix_ns), int(monotonic_ns)))
+            shard.thread.start()
+        self._follow()
+
+    def _watch_lifeline(self) -> None:
+        while os.read(0, 4_096):
+            pass
+        self._stop("the supervisor is gone")
+
+    def _stop(self, why: str) -> None:
+        self._stopped = self._stopped or why
+        for shard in self._shards:
+            shard.core.stop()
+
+    def _follow(self) -> None:
+        from loadflow.engine.load.messages import Flush, Tick
+
+        wait_s = WAIT_S / len(self._shards)
+        while running := [shard for shard in self._shards if not shard.ended]:
+            for shard in running:
+                match shard.core.next_event(wait_s):
+                    case ("tick", second, state):
+                        rows, *_, started, dropped, ran_ns = state
+                        ran_s = None if ran_ns is None else ran_ns / 1e9
+                        self._say(Tick(shard.job["shard"], second, rows, self._health(shard, state), started, dropped, ran_s))
+                    case ("flush", until_ns, rows):
+                        self._say(Flush(shard.job["shard"], until_ns, rows))
+                    case ("end",):
+                        self._end(shard)
+                    case None:
+                        pass
+
+    def _end(self, shard: _Shard) -> None:
+        from loadflow.engine.load.messages import Done
+
+        assert shard.thread is not None
+        shard.thread.join()
+        shard.ended = True
+        shard.notes.close()
+        if isinstance(shard.result, BaseException):
+            raise shard.result
+        assert shard.result is not None
+        stopped, state = shard.result
+        rows, *_, started, dropped, ran_ns = state
+        assert ran_ns is not None
+        why = self._stopped if stopped else ""
+        self._say(Done(shard.job["shard"], rows, ran_ns / 1e9, why, self._health(shard, state), started, dropped))
+
+    def _health(self, shard: _Shard, state: State) -> Any:
+        """Since the last question. CPU is the threads' mean; memory and files are those of the process, told by its first shard."""
+        from dataclasses import replace
+
+        _, users, in_flight, lag_ns, *_ = state
+        health = self._probe.health(users, in_flight, lag_ns / 1e6)
+        health = replace(health, cpu=round(health.cpu / len(self._shards), 4))
+        return health if shard is self._shards[0] else replace(health, rss_bytes=0, open_files=0)
+
+    def _say(self, message: Any) -> None:
+        from loadflow.engine.load.messages import encode
+
+        try:
+            self._messages.write(encode(message) + "\n")
+        except (BrokenPipeError, ValueError):
+            self._stop("the parent is gone")
+
+
+if __name__ == "__main__":
+    code = main()
+    sys.stderr.flush()
+    # a thread that waits for the supervisor must not keep a finished engine alive
+    os._exit(code)

@@ -1,0 +1,198 @@
+//! An answer as assertions and extracts see it: fields, text, JSON. The body is decoded when somebody looks.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+use std::io::Read;
+
+use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
+use serde_json::Value;
+
+use crate::found::{NoJson, Path};
+use crate::host::Host;
+use crate::outcome::{Failure, Outcome};
+use crate::reading::{Reader, slice};
+
+pub struct Answer<'a> {
+    reader: &'a Reader,
+    head: &'a [u8],
+    raw: &'a [u8],
+    reason: &'a [u8],
+    max_body_bytes: u64,
+    decoded: OnceCell<Cow<'a, [u8]>>,
+    /// JSON that only Python could read; Some(None): nor could Python
+    other_json: Option<Option<String>>,
+}
+
+impl<'a> Answer<'a> {
+    pub fn new(reader: &'a Reader, block: &'a [u8], max_body_bytes: u64) -> Self {
+        Answer {
+            reader,
+            head: reader.head(block),
+            raw: reader.body(block),
+            reason: reader.reason(block),
+            max_body_bytes,
+            decoded: OnceCell::new(),
+            other_json: None,
+        }
+    }
+
+    pub fn status(&self) -> u16 {
+        self.reader.status
+    }
+
+    pub fn reason(&self) -> &'a [u8] {
+        self.reason
+    }
+
+    pub fn raw(&self) -> &'a [u8] {
+        self.raw
+    }
+
+    pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        let head = self.head;
+        self.reader.fields.iter().map(move |field| (slice(head, &field.name), slice(head, &field.value)))
+    }
+
+    /// The value of a header field, repeated fields joined by a comma.
+    pub fn header(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        let mut found: Option<Cow<'a, [u8]>> = None;
+        for (_, value) in self.fields().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())) {
+            found = Some(match found {
+                None => Cow::Borrowed(value),
+                Some(before) => Cow::Owned([&before, &b", "[..], value].concat()),
+            });
+        }
+        found
+    }
+
+    /// The body, decoded by Content-Encoding.
+    pub fn body(&self) -> Result<&[u8], Failure> {
+        if self.decoded.get().is_none() {
+            let body = self.decode()?;
+            return Ok(self.decoded.get_or_init(|| body));
+        }
+        Ok(self.decoded.get().map_or(&[], |body| body))
+    }
+
+    pub fn contains(&self, text: &str, host: &mut dyn Host) -> Result<bool, Failure> {
+        let body = self.body()?;
+        let content_type = self.header("content-type").unwrap_or_default();
+        if is_utf8(&content_type) {
+            return Ok(memchr::memmem::find(body, text.as_bytes()).is_some());
+        }
+        Ok(host.text(body, &content_type).contains(text))
+    }
+
+    /// The value at a path; Ok(None): nothing is there. Err(None): the body is no JSON.
+    pub fn find(&mut self, path: &Path, host: &mut dyn Host) -> Result<Option<Value>, Option<Failure>> {
+        if self.other_json.is_none() {
+            let body = self.body().map_err(Some)?;
+            let found = std::str::from_utf8(body).map_err(|_| NoJson).and_then(|text| path.find(text));
+            match found {
+                Ok(value) => return Ok(value),
+                Err(NoJson) => {
+                    let content_type = self.header("content-type").unwrap_or_default();
+                    self.other_json = Some(host.json(body, &content_type));
+                }
+            }
+        }
+        match &self.other_json {
+            Some(Some(text)) => path.find(text).map_err(|_| None),
+            _ => Err(None),
+        }
+    }
+
+    fn decode(&self) -> Result<Cow<'a, [u8]>, Failure> {
+        let encoding = self.header("content-encoding").unwrap_or_default();
+        let encoding = String::from_utf8_lossy(&encoding).trim().to_ascii_lowercase();
+        if self.raw.is_empty() || matches!(encoding.as_str(), "" | "identity") {
+            return Ok(Cow::Borrowed(self.raw));
+        }
+        let decoded = match encoding.as_str() {
+            "gzip" | "x-gzip" => self.gunzip(),
+            "deflate" => {
+                // many servers mean raw deflate, not the zlib format of RFC 9110
+                match self.inflate(ZlibDecoder::new(self.raw)) {
+                    Err(Trouble::Invalid) => self.inflate(DeflateDecoder::new(self.raw)),
+                    other => other,
+                }
+            }
+            _ => {
+                let shown = crate::value::shown_text(&encoding);
+                return Err(Failure::new(Outcome::Protocol, format!("content-encoding {shown} was not asked for and can't be decoded")));
+            }
+        };
+        decoded.map(Cow::Owned).map_err(|trouble| match trouble {
+            Trouble::Invalid => Failure::new(Outcome::Protocol, format!("the body is no valid {encoding}")),
+            Trouble::Early => Failure::new(Outcome::Closed, "the compressed body ends early"),
+            Trouble::TooLarge => {
+                let most = with_commas(self.max_body_bytes);
+                Failure::new(Outcome::TooLarge, format!("the decoded body is over max_body_bytes ({most})"))
+            }
+        })
+    }
+
+    fn gunzip(&self) -> Result<Vec<u8>, Trouble> {
+        let mut body = Vec::new();
+        let mut rest = self.raw;
+        loop {
+            let magic = &b"\x1f\x8b"[..rest.len().min(2)];
+            if !rest.starts_with(magic) {
+                return Err(Trouble::Invalid);
+            }
+            let mut member = GzDecoder::new(rest);
+            self.read_into(&mut member, &mut body)?;
+            rest = member.into_inner();
+            if !rest.starts_with(b"\x1f\x8b") {
+                return Ok(body); // RFC 1952 section 2.2: a file may have several members
+            }
+        }
+    }
+
+    fn inflate(&self, mut decoder: impl Read) -> Result<Vec<u8>, Trouble> {
+        let mut body = Vec::new();
+        self.read_into(&mut decoder, &mut body)?;
+        Ok(body)
+    }
+
+    fn read_into(&self, decoder: &mut impl Read, body: &mut Vec<u8>) -> Result<(), Trouble> {
+        let room = self.max_body_bytes + 1 - body.len() as u64;
+        match decoder.take(room).read_to_end(body) {
+            Ok(_) if body.len() as u64 > self.max_body_bytes => Err(Trouble::TooLarge),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => Err(Trouble::Early),
+            Err(_) => Err(Trouble::Invalid),
+        }
+    }
+}
+
+enum Trouble {
+    Invalid,
+    Early,
+    TooLarge,
+}
+
+fn is_utf8(content_type: &[u8]) -> bool {
+    let lower = content_type.to_ascii_lowercase();
+    let Some(at) = memchr::memmem::find(&lower, b"charset=") else { return true };
+    let name = lower[at + 8..].strip_prefix(b"\"").or(lower[at + 8..].strip_prefix(b"'")).unwrap_or(&lower[at + 8..]);
+    let name = name.split(|byte| !(byte.is_ascii_alphanumeric() || b"_.:-".contains(byte))).next().unwrap_or(b"");
+    matches!(name, b"" | b"utf-8" | b"utf8" | b"us-ascii" | b"ascii")
+}
+
+/// A field's value as Python reads it: Latin-1.
+pub fn latin1(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
+}
+
+pub fn with_commas(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.char_indices() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,82 @@
+//! What the core asks of Python: rarely, and never on the common path of a hit.
+
+use crate::outcome::Outcome;
+use crate::plan::{Assembled, Place};
+
+/// What ends the load: a full disk, a mistake of ours.
+#[derive(Debug, PartialEq)]
+pub struct Fatal(pub String);
+
+impl From<std::io::Error> for Fatal {
+    fn from(error: std::io::Error) -> Self {
+        Fatal(error.to_string())
+    }
+}
+
+/// A failed hit of a kind that is new, or of which more samples are wanted.
+pub struct Report<'a> {
+    pub step: usize,
+    pub series: u32,
+    pub name: &'a str,
+    pub user: u32,
+    pub end_ns: i64,
+    pub outcome: Outcome,
+    pub text: &'a str,
+    /// what this user holds that nobody may read, as JSON
+    pub secrets: Vec<String>,
+    pub request: Option<SentRequest<'a>>,
+    pub reply: Option<GotReply<'a>>,
+}
+
+pub struct SentRequest<'a> {
+    pub url: String,
+    pub head: &'a [u8],
+    pub body: &'a [u8],
+}
+
+pub struct GotReply<'a> {
+    pub status: u16,
+    pub reason: &'a [u8],
+    pub fields: Vec<(&'a [u8], &'a [u8])>,
+    pub body: &'a [u8],
+}
+
+/// The id of an error text; `more`: tell of the next such failure too.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Kind {
+    pub error: u32,
+    pub more: bool,
+}
+
+/// Where a URL leads.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Asked {
+    pub place: Place,
+    pub target: String,
+    /// From user and password in the URL; "" where there are none.
+    pub authorization: String,
+}
+
+pub trait Host {
+    fn series(&mut self, method: &str, name: &str) -> Result<u32, Fatal>;
+
+    fn failed(&mut self, report: &Report) -> Result<Kind, Fatal>;
+
+    /// Why a host may not be loaded; None where it may.
+    fn refused(&mut self, host: &str) -> Option<String>;
+
+    /// An absolute URL that is not of the plain kind; Err: why it can't be asked. The place's `tls` is left out.
+    fn place(&mut self, url: &str) -> Result<Asked, String>;
+
+    /// The absolute URL that a reference means, as Python's `urljoin` sees it.
+    fn join(&mut self, base: &str, reference: &[u8]) -> Result<String, String>;
+
+    /// The request of a step of a rare shape, from its values (a JSON object).
+    fn assemble(&mut self, step: usize, values: &str) -> Result<Assembled, String>;
+
+    /// A body that is no JSON for this reader, as JSON that is; None where Python can't read it either.
+    fn json(&mut self, body: &[u8], content_type: &[u8]) -> Option<String>;
+
+    /// A body in a charset that is not UTF-8.
+    fn text(&mut self, body: &[u8], content_type: &[u8]) -> String;
+}

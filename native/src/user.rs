@@ -1,0 +1,93 @@
+//! One virtual user: where he is in his steps, what he holds, the hit he has under way.
+
+use std::net::SocketAddr;
+
+use crate::conn::Conn;
+use crate::cookies::Jar;
+use crate::node::Scope;
+use crate::random::Rng;
+use crate::request::Outgoing;
+
+/// What he does as soon as nothing holds him up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Next {
+    Pass,
+    /// Waits until a pass is due and given to him.
+    Turn,
+    Step,
+    /// One attempt: first the throttle, then the request is made, then it goes through the conditioner and out.
+    Throttle,
+    Attempt,
+    Send,
+    /// The same hit goes on with another request: a redirect.
+    Again,
+    /// Waits for the network.
+    Answer,
+    EndStep,
+    /// Has made all of his passes and stays until the end of the load.
+    Finished,
+    /// Is gone; the place can be given to another.
+    Gone,
+}
+
+#[derive(Debug, Default)]
+pub struct Hit {
+    pub start_ns: i64,
+    /// When it should have started; None: when it starts.
+    pub due_ns: Option<i64>,
+    pub think_s: f64,
+    pub flags: u8,
+    /// How many throttles of the step let it pass.
+    pub throttled: usize,
+    /// Retries made, by class: transient, flaky, permanent.
+    pub used: [u32; 3],
+    pub sent: u64,
+    pub received: u64,
+    pub redirects: u32,
+    pub in_flight: bool,
+    /// Has a request been made for it.
+    pub asked: bool,
+    pub deadline_ns: i64,
+    /// While a connection is made: until when it must be there.
+    pub connect_deadline_ns: Option<i64>,
+    /// Where a name leads, those not tried yet.
+    pub addresses: Vec<SocketAddr>,
+}
+
+pub struct User {
+    pub number: u32,
+    pub scope: Scope,
+    pub jar: Jar,
+    pub conns: Vec<Box<Conn>>,
+    pub next_serial: u32,
+    pub next: Next,
+    /// Grows with each pause, so that a timer of an earlier one is known as such.
+    pub pauses: u32,
+    pub is_paused: bool,
+    /// A pause that a stop may end; that of the network conditioner may not.
+    pub is_free: bool,
+    pub step: usize,
+    pub passes: u64,
+    pub has_sent: bool,
+    /// He makes a pass that a pace gave him.
+    pub has_pass: bool,
+    pub stopping: bool,
+    pub hit: Hit,
+    /// The request of this hit, where it is not its step's prepared one.
+    pub own: Outgoing,
+    pub uses_own: bool,
+    /// When a timer will look at the deadline.
+    pub watched_ns: Option<i64>,
+    pub network_rng: Option<Rng>,
+}
+
+impl User {
+    /// Drops a connection; its socket is closed.
+    pub fn close(&mut self, serial: u32) {
+        self.conns.retain(|conn| conn.serial != serial);
+    }
+
+    pub fn when_late_ns(&self) -> i64 {
+        self.hit.connect_deadline_ns.map_or(self.hit.deadline_ns, |connect| connect.min(self.hit.deadline_ns))
+    }
+}
