@@ -13,7 +13,12 @@ ROOT = Path(loadflow.__file__).parent
 # the engine process's own modules: the only ones that may name gevent or Locust
 ENGINE_PROCESS = {
     "engine.load.worker",
+    "engine.cluster.link",
+    "engine.cluster.master",
+    "engine.cluster.wire",
+    "engine.cluster.working",
     "engine.load.generate",
+    "engine.load.lead",
     "engine.load.arrivals",
     "engine.load.user",
     "engine.load.step",

@@ -108,6 +108,8 @@ class _Walk:
                 self.entries(value, at, "file_path")
             elif argument == "web_ui_dict":
                 self.web_ui(value, at)
+            elif argument == "master_bind_host":
+                self.master(value, at)
             elif argument == "addr":
                 self.listens(value, at, "an exporter")
             elif argument == "url" and name != "LD_start_influxdb_sink":  # there it is a server of metrics, which may be anywhere
@@ -204,6 +206,11 @@ class _Walk:
         """None: the default, which is this machine."""
         if self.guard.root is not None and host is not None and not is_loopback(str(host)):
             self.found.append(Mistake(place, f"{what} has no password, so here it listens on this machine only", "use 127.0.0.1"))
+
+    def master(self, value: object, place: str) -> None:
+        """Where the token is the host's own, a script must not open the master to the network with it."""
+        if self.guard.root is not None and value is not None and not is_loopback(str(value)):
+            self.found.append(Mistake(place, "a master that scripts start here listens on this machine only", "use 127.0.0.1"))
 
 
 def is_loopback(host: str) -> bool:

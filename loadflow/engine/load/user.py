@@ -52,7 +52,7 @@ class Crew:
         self.recorder = recorder
         self.arrivals = arrivals
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
-        self.on_all_done: Callable[[], None] = lambda: None
+        self.on_done: Callable[[int], None] = lambda finished: None
         self._shard = shard
         self._users = 0
         self._done = 0
@@ -65,8 +65,7 @@ class Crew:
     def done(self) -> None:
         """A user has made all of its passes."""
         self._done += 1
-        if self._done == self.plan.users:
-            self.on_all_done()
+        self.on_done(self._done)
 
 
 def _never(user: Any) -> None:
