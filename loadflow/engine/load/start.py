@@ -95,8 +95,7 @@ def start_test(
         run = _new_run(session, plan, asked, crew, why_not_native)
         session.keep(run)
         if why_not_native:
-            run.log_path(0).write_text(f"Locust makes this load: {why_not_native}
-", encoding="utf-8")
+            run.log_path(0).write_text(f"Locust makes this load: {why_not_native}\n", encoding="utf-8")
         return _Load(session, run, plan, crew, asked.cluster).run()
 
 
