@@ -99,16 +99,20 @@ class GrpcCall:
         )
 
     def _messages(self, payload: Any) -> tuple[bytes, ...]:
+        return tuple(self._rpc.request_bytes(one) for one in self._each(payload))
+
+    def _each(self, payload: Any) -> list[Any]:
+        """The JSON of each message."""
         if payload is None:
-            payload = {}
-        many = payload if self._rpc.client_streams and isinstance(payload, list) else [payload]
-        return tuple(self._rpc.request_bytes(one) for one in many)
+            return [{}]
+        return payload if self._rpc.client_streams and isinstance(payload, list) else [payload]
 
     def _refuse_misfit(self, payload: Any) -> None:
         """Fields that the message does not have, also where others have placeholders: what is not known yet is left out."""
         if has_placeholder(payload) if isinstance(payload, str) else payload is None:
             return
-        self._messages(_known_part(payload))
+        for one in self._each(_known_part(payload)):
+            self._rpc.request_message(one)
 
 
 def _rpc_of(config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> Rpc:

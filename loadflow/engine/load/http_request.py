@@ -39,6 +39,7 @@ __all__ = [
     "Limits",
     "authorization_of",
     "body_of",
+    "decoded",
     "field_bytes",
     "head_of",
     "place_of",
@@ -259,7 +260,7 @@ def body_of(values: Mapping[str, Any]) -> tuple[bytes, str]:
             field.make_multipart()
         return encode_multipart_formdata([*fields, *_uploads(values["files"])])
     if "data_base64" in values:
-        return _decoded(values["data_base64"]), ""
+        return decoded(values["data_base64"]), ""
     data = values.get("data")
     if isinstance(data, str):
         return data.encode(), ""
@@ -268,7 +269,7 @@ def body_of(values: Mapping[str, Any]) -> tuple[bytes, str]:
     return b"", ""
 
 
-def _decoded(text: Any) -> bytes:
+def decoded(text: Any) -> bytes:
     try:
         return base64.b64decode(text_of(text), validate=True)
     except ValueError:
