@@ -83,9 +83,6 @@ $(TEST_VENV)/.deps: pyproject.toml constraints.txt | dist/.built
 	$(TEST_VENV)/bin/pip install --quiet --constraint constraints.txt "$$(ls dist/loadflow-*.whl)[test]"
 	@touch $@
 
-$(TEST_VENV)/.native: ## format, lints and tests of the Rust core
-	cd native && cargo fmt --check && cargo clippy --locked --all-targets --features python -- -D warnings && cargo test --locked --quiet
-
-wheel: dist/.built $(TEST_VENV)/.deps
+$(TEST_VENV)/.wheel: dist/.built $(TEST_VENV)/.deps
 	$(TEST_VENV)/bin/pip install --quiet --no-deps --force-reinstall dist/loadflow-*.whl
 	@touch $@

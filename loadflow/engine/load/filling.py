@@ -12,13 +12,15 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiled, Compiler, text_of
 
-__all__ = ["PEER_PARTS", "filled", "hit_name", "peer_files", "seconds"]
+__all__ = ["PEER_PARTS", "filled", "flag", "hit_name", "peer_files", "seconds"]
 
 PEER_PARTS = ("verify", "cert")  # the keys that `peer_files` reads
 
 
-def filled(part: Compiled, scope: Scope | None) -> Any:
-    """The value of a part for this hit; a static one needs no scope."""
+def filled(part: Compiled | None, scope: Scope | None) -> Any:
+    """The value of a part for this hit, None where there is no part; a static one needs no scope."""
+    if part is None:
+        return None
     if part.is_static:
         return part.value
     assert scope is not None
@@ -53,3 +55,8 @@ def peer_files(values: Mapping[str, Any]) -> tuple[bool | str, str | tuple[str, 
     if trouble := trouble_with(verify, cert):
         raise HitFailure(Outcome.TEMPLATE, f"{trouble}; name PEM files that can be read")
     return verify, cert
+
+
+def flag(value: Any) -> bool:
+    """True or false, also as the text of a placeholder."""
+    return value if isinstance(value, bool) else str(value).strip().lower() in ("true", "1", "yes")

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from loadflow.engine.load.checks import MISSING, value_at
+from loadflow.engine.load.filling import filled, flag, peer_files, seconds
 from loadflow.engine.load.protocol import HitFailure
-from loadflow.engine.load.tls_files import trouble_with
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
-from loadflow.engine.resolve.template import Compiled, Compiler, known_text, text_of
+from loadflow.engine.resolve.template import Compiler, known_text, text_of
 from loadflow.engine.script.mqtt_step import CONNECTION_KEYS, topic_trouble
 from loadflow.engine.script.mqtt_user import BROKER, broker_trouble
 
@@ -127,7 +126,7 @@ class MqttStep:
         return self._fixed if self._fixed is not None else self._build(scope)
 
     def render_name(self, scope: Scope) -> str:
-        return self.name if self.name is not None else text_of(_filled(self._name, scope))
+        return self.name if self.name is not None else text_of(filled(self._name, scope))
 
     def sample(self, request: MqttRequest) -> dict[str, Any]:
         shown: dict[str, Any] = {"method": request.method, "broker": f"{request.broker.host}:{request.broker.port}"}
@@ -153,7 +152,7 @@ class MqttStep:
 
     def _build(self, scope: Scope | None) -> MqttRequest:
         try:
-            return self._assemble({key: _filled(part, scope) for key, part in self._parts.items()}, _filled(self._broker, scope))
+            return self._assemble({key: filled(part, scope) for key, part in self._parts.items()}, filled(self._broker, scope))
         except UnicodeError as error:
             raise HitFailure(Outcome.TEMPLATE, f"a value holds a character that can't be sent: {error}") from None
         except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind
@@ -172,7 +171,7 @@ class MqttStep:
             method=self._kind,
             broker=place,
             link=_link(values, place) if self._linked else None,
-            timeout_s=_seconds(values.get("timeout")),
+            timeout_s=seconds(values.get("timeout"), DEFAULT_TIMEOUT_S),
             topics=topics,
             message=message,
             tracked=self._tracked(message) if message is not None and config.get("delivery") is not None else None,
@@ -207,15 +206,6 @@ class MqttStep:
         )
 
 
-def _filled(part: Compiled | None, scope: Scope | None) -> Any:
-    if part is None:
-        return None
-    if part.is_static:
-        return part.value
-    assert scope is not None
-    return part.render(scope)
-
-
 def _broker(written: str) -> Broker:
     found = BROKER.fullmatch(written)
     if found is None or broker_trouble(written):
@@ -235,7 +225,7 @@ def _link(values: Mapping[str, Any], broker: Broker) -> Link:
         password=None if password is None else text_of(password),
         client_id=text_of(values.get("client_id", "")),
         keepalive_s=_whole(values.get("keepalive", 60), "keepalive", 65_535),
-        clean_start=_flag(values.get("clean_start", True)),
+        clean_start=flag(values.get("clean_start", True)),
         session_expiry_s=None if expiry is None else _whole(expiry, "session_expiry", 2**32 - 1),
         will=_message(will, text_of(will["topic"])) if will is not None else None,
     )
@@ -251,16 +241,11 @@ def _link(values: Mapping[str, Any], broker: Broker) -> Link:
 def _trust(tls: Any, broker: Broker) -> Trust | None:
     if tls is False or (tls is None and not broker.tls):
         return None
-    options = tls if isinstance(tls, Mapping) else {}
-    cert = options.get("cert")
-    trust = Trust(options.get("verify", True), tuple(cert) if isinstance(cert, list) else cert)
-    if trouble := trouble_with(trust.verify, trust.cert):
-        raise HitFailure(Outcome.TEMPLATE, f"{trouble}; name PEM files that can be read")
-    return trust
+    return Trust(*peer_files(tls if isinstance(tls, Mapping) else {}))
 
 
 def _message(values: Mapping[str, Any], topic: str) -> Message:
-    return Message(topic, _payload(values), _qos(values), _flag(values.get("retain", False)), values.get("properties") or {})
+    return Message(topic, _payload(values), _qos(values), flag(values.get("retain", False)), values.get("properties") or {})
 
 
 def _payload(values: Mapping[str, Any]) -> bytes:
@@ -280,14 +265,3 @@ def _whole(value: Any, what: str, most: int) -> int:
     if not 0 <= number <= most:
         raise HitFailure(Outcome.TEMPLATE, f"{what} {value!r} is no whole number from 0 to {most:,}")
     return number
-
-
-def _flag(value: Any) -> bool:
-    return value if isinstance(value, bool) else str(value).strip().lower() in ("true", "1", "yes")
-
-
-def _seconds(value: Any) -> float:
-    seconds = DEFAULT_TIMEOUT_S if value is None else float(value)
-    if not 0 < seconds < math.inf:
-        raise HitFailure(Outcome.TEMPLATE, f"timeout {value!r} is no number of seconds above 0")
-    return max(0.001, seconds)
