@@ -21,7 +21,9 @@ def running_shop(access_log: Path) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
-            yield process.stdout.readline().removeprefix("listening on ").strip()
+            line = process.stdout.readline()
+            assert line.startswith("listening on "), "the shop did not start; its stderr says why"
+            yield line.removeprefix("listening on ").strip()
         finally:
             process.terminate()
 
