@@ -23,6 +23,7 @@ COMMANDS = {
     "reports": "loadflow.cli.reports:reports",
     "runs": "loadflow.cli.runs:runs",
     "serve": "loadflow.cli.serve:serve",
+    "worker": "loadflow.cli.worker:worker",
     "automations": "loadflow.cli.automations:automations",
     "commands": "loadflow.cli.commands:commands",
     "doctor": "loadflow.cli.doctor:doctor",

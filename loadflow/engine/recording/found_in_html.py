@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator
 
 from loadflow.engine.pattern import compile_pattern
@@ -16,6 +17,7 @@ from loadflow.engine.recording.found_value import Found
 
 __all__ = ["found_in_html"]
 
+MOST_PLACES = 4  # of one value in one page, because each pattern is tried on the whole page
 _TAG = re.compile(r"<(input|meta|button)\b([^<>]{0,4000})>", re.IGNORECASE)
 _ATTRIBUTE = re.compile(r"""([\w:-]+)\s{0,4}=\s{0,4}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 # by the group of _ATTRIBUTE that holds a value, which says its quotes: a pattern for any value, and what is around one
@@ -26,22 +28,28 @@ _PART = re.compile(r"[^/?&=;#]+")
 
 
 def found_in_html(text: str, position: int, wanted: Collection[str]) -> Iterator[tuple[str, Found]]:
-    """Fields first, because their names say what they are."""
+    """Fields first, because their names say what they are. A value that is all over a page is shown at its first places only."""
+    shown: Counter[str] = Counter()
+
+    def is_new(value: str) -> bool:
+        shown[value] += 1
+        return shown[value] <= MOST_PLACES
+
     for tag in _TAG.finditer(text):
         named = _field(tag)
-        if named is not None and named[1] in wanted:
+        if named is not None and named[1] in wanted and is_new(named[1]):
             name, value, pattern = named
             yield value, Found(position, "html", name, _extract(pattern, text, value))
     for link in _LINK.finditer(text):
         url = link[4]
         for part in _PART.finditer(url):
-            if part[0] in wanted and is_strong(part[0]):
+            if part[0] in wanted and is_strong(part[0]) and is_new(part[0]):
                 yield part[0], _link(link, part, text, position)
 
 
 def _field(tag: re.Match[str]) -> tuple[str, str, str] | None:
     """The name, the value and a pattern for it, "" where there is none to write; None for a tag without a value."""
-    spans = {}
+    spans: dict[str, tuple[re.Match[str], int]] = {}
     for match in _ATTRIBUTE.finditer(tag[2]):
         group = next(index for index in (2, 3, 4) if match[index] is not None)
         spans.setdefault(match[1].lower(), (match, group))
