@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from loadflow.engine.pattern import compile_pattern
 from tests.recording.hars import converted, entry
 
 H = "http://shop.example"
@@ -19,6 +20,10 @@ def get(path: str, **more: Any) -> dict[str, Any]:
 
 def answers(value: Any, path: str = "/first", **more: Any) -> dict[str, Any]:
     return get(path, answer=json.dumps(value), **more)
+
+
+def page(text: str) -> dict[str, Any]:
+    return get("/first", answer=f"<html>{text}</html>", answer_mime="text/html")
 
 
 def sends(value: Any) -> dict[str, Any]:
@@ -110,6 +115,12 @@ TIED: list[tuple[str, list[dict[str, Any]], dict[str, str], Any]] = [
         {"var": "token", "from": "json_path", "path": "session.token"},
         {"cookies": {"auth": "${var.token}"}},
     ),
+    (
+        "a cookie in a header",
+        [get("/first", answer_headers={"Set-Cookie": f"xsrf={ID}; Path=/"}), get("/x", headers={"X-Xsrf": ID})],
+        {"var": "xsrf", "from": "cookie", "name": "xsrf"},
+        {"headers": {"X-Xsrf": "${var.xsrf}"}},
+    ),
 ]
 
 
@@ -120,6 +131,28 @@ def test_is_tied(sentence: str, entries: list[dict[str, Any]], extract: dict[str
     assert {key: done.tasks[1].get(key) for key in said} == said
     assert [one.variable for one in done.report.correlated] == [extract["var"]]
     assert done.report.lifted == []
+
+
+# a page, and the page of the next run: what its pattern takes there
+FRESH = "0c9d3a77b1e24f65"
+PAGES: list[tuple[str, str, str]] = [
+    ("a hidden input", '<input type="hidden" name="csrf" value="@">', "csrf: from GET /first: HTML field csrf"),
+    ("the value before the name", "<INPUT value='@' name=csrf>", "csrf: from GET /first: HTML field csrf"),
+    ("no quotes", "<input name=csrf value=@>", "csrf: from GET /first: HTML field csrf"),
+    ("a meta tag", '<meta name="csrf-token" content="@" />', "csrf_token: from GET /first: HTML field csrf-token"),
+    ("after another field", '<input name="csrf2" value="no"><input name="csrf" value="@">', "csrf: from GET /first: HTML field csrf"),
+    ("a part of a link", '<a href="/x">x</a><a class="b" href="/orders/@/edit">', "x: from GET /first: HTML link"),
+    ("a parameter of a link", "<form action='/go?a=1&amp;key=@&amp;b=2'>", "key: from GET /first: HTML link key"),
+]
+
+
+@pytest.mark.parametrize(("sentence", "shape", "said"), PAGES, ids=[row[0] for row in PAGES])
+def test_a_value_in_html_is_taken_by_a_pattern_that_finds_the_next_one(sentence: str, shape: str, said: str) -> None:
+    done = converted(page(shape.replace("@", ID)), get(f"/z?x={ID}"))
+    [extract] = done.tasks[0]["extract"]
+    assert ID not in json.dumps(done.tasks)
+    assert compile_pattern(extract["pattern"]).find(f"<p>{shape.replace('@', FRESH)}", 1) == FRESH
+    assert [str(one) for one in done.report.correlated] == [f"{said}, to GET /z: query x"]
 
 
 NOT_TIED: list[tuple[str, list[dict[str, Any]]]] = [
@@ -142,13 +175,13 @@ def test_is_not_tied(sentence: str, entries: list[dict[str, Any]]) -> None:
 
 
 LOOSE: list[tuple[str, dict[str, Any], str]] = [
-    ("a hidden input", get("/first", answer=f'<input type="hidden" value="{ID}" name="csrf">', answer_mime="text/html"), "HTML field csrf"),
-    ("a meta tag", get("/first", answer=f"<meta name='csrf' content='{ID}'>", answer_mime="text/html"), "HTML field csrf"),
+    ("a field without a name", page(f'<input value="{ID}">'), "HTML field "),
+    ("the second field of one name", page(f'<input name="a" value="x"><input name="a" value="{ID}">'), "HTML field a"),
+    ("a link behind another id", page(f'<a href="/s/a1B2c3D4e5/{ID}">'), "HTML link"),
     ("a script", get("/first", answer=f"var key = '{ID}'", answer_mime="text/javascript"), "text of the body"),
     ("a part of a JSON text", answers({"url": f"/a?x={ID}"}), "text of the body"),
     ("a key with a dot", answers({"a.b": ID}), "JSON a.b"),
     ("a part of Location", get("/first", status=201, answer_headers={"Location": f"/x/{ID}/y"}), "part of header Location"),
-    ("a cookie", get("/first", answer_headers={"Set-Cookie": f"xsrf={ID}; Path=/"}), "part of header Set-Cookie xsrf"),
 ]
 
 

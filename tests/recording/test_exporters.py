@@ -18,15 +18,13 @@ left out, because no step can play it (4):
   entry 3: GET data:… data: is nothing that is asked over HTTP
   entry 4: GET https://shop.example/static/{id}.js was answered by the browser's cache; nothing was sent
   entry 5: POST https://ads.example/collect was never sent (net::ERR_BLOCKED_BY_CLIENT)
-correlated (2):
+correlated (3):
+  csrf_token: from GET /login: HTML field csrf-token, to POST /api/login: header x-csrf-token
   user_id: from POST /api/login: json_path userId, to GET /api/users/{id}/orders: path
   access_token: from POST /api/login: json_path session.access_token, to GET /api/users/{id}/orders: header authorization
-looks dynamic, but is sent as recorded (1):
-  POST /api/login: header x-csrf-token: found in GET /login: HTML field csrf-token, where a step can't extract it
-secrets to give before it runs (4):
+secrets to give before it runs (3):
   ${env.RECORDED_COOKIE_CONSENT}: GET /login: cookie consent, POST /api/login: cookie consent
   ${env.RECORDED_COOKIE_THEME}: GET /login: cookie theme, POST /api/login: cookie theme
-  ${env.RECORDED_X_CSRF_TOKEN}: POST /api/login: header x-csrf-token
   ${env.RECORDED_PASSWORD}: POST /api/login: JSON password""",
     "firefox": "2 steps from 3 entries\n1 redirect followed by the step before",
     "safari": """\

@@ -50,6 +50,9 @@ RIGHT: list[tuple[str, list[Any]]] = [
     ("conditions", with_step(run_if={"and": [True, "${a}", {"not": {"in": ["a", ["a"]]}}, {"or": [{"equals": [1, 1.5]}]}]}, skip_if={"truthy": None})),
     ("assertions in any case", with_step(assertions=[{"type": "Status_Code", "value": [200, "${var.s}"]}, {"type": "JSON_path", "path": "a.0", "value": None},
                                                      {"type": "not_contains", "value": ""}, {"type": "response_time", "max_ms": 50}])),
+    ("patterns", with_step(
+        assertions=[{"type": "regex", "pattern": "a+"}, {"type": "NOT_REGEX", "pattern": "[$]{x}"}],
+        extract=[{"var": "a", "from": "regex", "pattern": "(a)(b)", "group": 2}, {"var": "b", "from": "cookie", "name": "c"}, {"var": "c", "from": "body"}])),
     ("extracts", with_step(extract=[{"var": "a", "path": "b"}, {"var": "c", "from": "status_code"}, {"var": "d", "from": "header", "name": "X", "scope": "session"}])),
     ("placeholders for a step's numbers", with_step(timeout="${var.t}", think_time={"min": "${a}", "max": 1}, throttle={"rps": "${r}"}, retry={"transient": "${n}"})),
 ]  # fmt: skip
@@ -145,12 +148,27 @@ WRONG: list[tuple[str, list[Any], list[str]]] = [
     ("an assertion's wrong keys", with_step(assertions=[{"type": "contains", "path": "x"}, {"type": "status_code", "value": "ok"}, {"type": "status_code", "value": 20}, {}]), [
         "tasks[0].assertions[0].path: 'path' is no key of a contains assertion; allowed: type, value", "tasks[0].assertions[0].value: is missing",
         "tasks[0].assertions[1].value: must be a number or a list, not text", "tasks[0].assertions[2].value: must be at least 100, not 20",
-        "tasks[0].assertions[3].type: is missing; allowed: status_code, contains, not_contains, json_path, header, response_time"]),
+        "tasks[0].assertions[3].type: is missing; allowed: status_code, contains, not_contains, regex, not_regex, json_path, header, response_time"]),
     ("extracts that find nothing", with_step(extract=[{"path": "a"}, {"var": "b"}, {"var": "c", "from": "heder"}, {"var": "d", "from": "header", "path": "x"}]), [
         "tasks[0].extract[0].var: is missing", "tasks[0].extract[1].path: is missing; an extract from json_path needs 'path'",
         "tasks[0].extract[2].from: 'heder' is no source of an extract; did you mean 'header'?",
         "tasks[0].extract[3].path: has no meaning for an extract from header; remove it, or write \"from\": \"json_path\"",
         "tasks[0].extract[3].name: is missing; an extract from header needs 'name'"]),
+    ("bad patterns", with_step(assertions=[{"type": "regex", "pattern": "(?=a)b"}, {"type": "regex", "pattern": ""}, {"type": "not_regex", "pattern": "${var.a}"}]), [
+        "tasks[0].assertions[0].pattern: is no pattern that RE2 takes: invalid perl operator: (?=; look-ahead and look-behind are not taken; "
+        "the syntax is that of https://github.com/google/re2/wiki/Syntax",
+        "tasks[0].assertions[1].pattern: must not be empty",
+        "tasks[0].assertions[2].pattern: can't hold a placeholder; a pattern is compiled once, before the load; for the characters write [$]{"]),
+    ("bad extracts by pattern", with_step(extract=[
+        {"var": "a", "from": "regex", "pattern": "(a)\\1"}, {"var": "b", "from": "regex", "pattern": "(a)", "group": 2}, {"var": "c", "from": "regex"},
+        {"var": "d", "from": "cookie", "pattern": "a"}, {"var": "e", "from": "body", "group": 1}]), [
+        "tasks[0].extract[0].pattern: is no pattern that RE2 takes: invalid escape sequence: \\1; back-references are not taken; "
+        "the syntax is that of https://github.com/google/re2/wiki/Syntax",
+        "tasks[0].extract[1].group: is 2, but the pattern has 1 groups; 0 is the whole match",
+        "tasks[0].extract[2].pattern: is missing; an extract from regex needs 'pattern'",
+        "tasks[0].extract[3].pattern: has no meaning for an extract from cookie; remove it, or write \"from\": \"regex\"",
+        "tasks[0].extract[3].name: is missing; an extract from cookie needs 'name'",
+        "tasks[0].extract[4].group: has no meaning for an extract from body; remove it, or write \"from\": \"regex\""]),
     ("an unknown operator", with_step(run_if={"equal": [1, 2]}), ["tasks[0].run_if.equal: 'equal' is no key of a condition; did you mean 'equals'?"]),
     ("a wrong arity", with_step(run_if={"equals": [1]}, skip_if={"and": [{"in": 5}]}), [
         "tasks[0].run_if.equals: must have at least 2 items, not 1", "tasks[0].skip_if.and[0].in: must be a list, not 5"]),

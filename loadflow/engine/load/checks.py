@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from loadflow.engine.load.protocol import Reply
+from loadflow.engine.pattern import compile_pattern
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.statuses import status_number, status_text, status_value
 from loadflow.engine.resolve.scope import Scope
@@ -93,6 +94,17 @@ def _contains(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     return check
 
 
+def _regex(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+    pattern = compile_pattern(entry["pattern"])
+    wanted = entry["type"] == "regex"
+    message = f"body {'does not match' if wanted else 'unexpectedly matches'} {_shown(entry['pattern'])}"
+
+    def check(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
+        return None if pattern.is_in(reply.text()) is wanted else (Outcome.ASSERTION, message)
+
+    return check
+
+
 def _json_path(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     expected = compiler(entry.get("value"))
     path = entry["path"]
@@ -143,6 +155,8 @@ CHECKS: Mapping[str, Callable[[Mapping[str, Any], Compiler], Check]] = {
     "status_code": _status_code,
     "contains": _contains,
     "not_contains": _contains,
+    "regex": _regex,
+    "not_regex": _regex,
     "json_path": _json_path,
     "header": _header,
     "response_time": _response_time,
@@ -175,11 +189,11 @@ def secret_finders(
     assertions: Iterable[Mapping[str, Any]], extracts: Iterable[Mapping[str, Any]], is_secret: Callable[[str], bool]
 ) -> list[Finder]:
     """What of a reply has a secret name in the script, though the reply itself may call it `id`: it must not be written down."""
-    wanted = [{**entry, "from": entry["type"]} for entry in assertions if entry["type"] in ("json_path", "header")]
+    wanted = [{**entry, "from": entry["type"]} for entry in assertions if entry["type"] in ("json_path", "header", "regex", "not_regex")]
     return [
         FINDERS[entry.get("from") or "json_path"](entry)
         for entry in [*wanted, *extracts]
-        if is_secret(" ".join(str(entry.get(key) or "") for key in ("var", "path", "name")))
+        if is_secret(" ".join(str(entry.get(key) or "") for key in ("var", "path", "name", "pattern")))
     ]
 
 
@@ -212,10 +226,42 @@ def _find_status(entry: Mapping[str, Any]) -> Finder:
     return lambda reply: (status_value(reply.status) or MISSING, "the reply has no status")
 
 
+def _find_regex(entry: Mapping[str, Any]) -> Finder:
+    pattern = compile_pattern(entry["pattern"])
+    group = entry.get("group")
+    wanted = min(1, pattern.groups) if group is None else group
+
+    def find(reply: Reply) -> tuple[Any, str]:
+        found = pattern.find(reply.text(), wanted)
+        return (MISSING if found is None else found), f"nothing in the body matches {_shown(entry['pattern'])}"
+
+    return find
+
+
+def _find_cookie(entry: Mapping[str, Any]) -> Finder:
+    name = entry["name"]
+
+    def find(reply: Reply) -> tuple[Any, str]:
+        pairs = (line.partition(";")[0].partition("=") for line in reply.header_lines("set-cookie"))
+        # the last of one name is the one that a jar keeps
+        found = [value.strip() for key, _, value in pairs if key.strip() == name]
+        return (found[-1] if found else MISSING), f"no Set-Cookie of {name}"
+
+    return find
+
+
+def _find_body(entry: Mapping[str, Any]) -> Finder:
+    return lambda reply: (reply.text(), "")
+
+
 FINDERS: Mapping[str, Callable[[Mapping[str, Any]], Finder]] = {
     "json_path": _find_json,
     "header": _find_header,
     "status_code": _find_status,
+    "regex": _find_regex,
+    "not_regex": _find_regex,
+    "cookie": _find_cookie,
+    "body": _find_body,
 }
 
 

@@ -99,9 +99,12 @@ class GrpcReply:
 
     def header(self, name: str) -> str | None:
         """The value in the metadata before or behind the messages, repeated ones joined by a comma; bytes as Base64."""
-        wanted = name.lower()
-        found = [_text(value) for key, value in self._metadata if key == wanted]
+        found = self.header_lines(name)
         return ", ".join(found) if found else None
+
+    def header_lines(self, name: str) -> list[str]:
+        wanted = name.lower()
+        return [_text(value) for key, value in self._metadata if key == wanted]
 
     def sample(self) -> dict[str, Any]:
         headers: dict[str, str] = {}

@@ -71,9 +71,12 @@ class HttpReply:
 
     def header(self, name: str) -> str | None:
         """The value of a header field, repeated fields joined by a comma; None when it is not there."""
-        wanted = name.lower()
-        found = [value for key, value in self.headers.items() if key.lower() == wanted]
+        found = self.header_lines(name)
         return ", ".join(found) if found else None
+
+    def header_lines(self, name: str) -> list[str]:
+        wanted = name.lower()
+        return [value for key, value in self.headers.items() if key.lower() == wanted]
 
     def body(self) -> bytes:
         """Decoded by Content-Encoding. Raises HitFailure for a body that is too large when decoded, or broken."""

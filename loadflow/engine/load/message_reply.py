@@ -35,6 +35,9 @@ class MessageReply:
     def header(self, name: str) -> str | None:
         return None
 
+    def header_lines(self, name: str) -> list[str]:
+        return []
+
     def sample(self) -> dict[str, Any]:
         if self.data is None:
             return {}

@@ -93,8 +93,11 @@ class MqttReply:
 
     def header(self, name: str) -> str | None:
         """A user property of MQTT 5; its name is case-sensitive there, and here."""
-        found = [value for key, value in _user_properties(self.message) if key == name]
+        found = self.header_lines(name)
         return ", ".join(found) if found else None
+
+    def header_lines(self, name: str) -> list[str]:
+        return [value for key, value in _user_properties(self.message) if key == name]
 
     def sample(self) -> dict[str, Any]:
         if self.message is None:

@@ -43,6 +43,10 @@ class Reply(Protocol):
 
     def header(self, name: str) -> str | None: ...
 
+    def header_lines(self, name: str) -> list[str]:
+        """The values of all fields of this name, each as it came."""
+        ...
+
     def sample(self) -> dict[str, Any]:
         """Status, headers and body as JSON, not redacted and not cut."""
         ...

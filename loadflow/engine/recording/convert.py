@@ -17,7 +17,8 @@ from loadflow.engine.recording.cookies import unset_cookies
 from loadflow.engine.recording.correlation import Correlation, Use, correlate, uses_of
 from loadflow.engine.recording.dynamic import is_strong, looks_like_secret
 from loadflow.engine.recording.exchange import Exchange, content_of, exchange_of
-from loadflow.engine.recording.found import Found, found_in_body, found_in_headers
+from loadflow.engine.recording.found import found_in_body, found_in_headers
+from loadflow.engine.recording.found_value import Found
 from loadflow.engine.recording.har_file import Har, entries_of
 from loadflow.engine.recording.lifting import Lifter, swept
 from loadflow.engine.recording.name import fewer_names, short_url, with_id

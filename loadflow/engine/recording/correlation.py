@@ -9,7 +9,7 @@ from typing import Any
 
 from loadflow.engine.recording.dynamic import has_strong_part, is_credential_name, is_id_name, is_strong, is_weak
 from loadflow.engine.recording.exchange import Exchange
-from loadflow.engine.recording.found import Found
+from loadflow.engine.recording.found_value import Found
 from loadflow.engine.recording.places import DOLLAR, Place, visit_values
 from loadflow.engine.recording.redirects import chains_of
 

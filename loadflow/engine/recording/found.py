@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import html
 import json
 import re
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections.abc import Collection, Iterator
+from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from loadflow.engine.recording.exchange import Content, Exchange
+from loadflow.engine.recording.found_in_html import found_in_html
+from loadflow.engine.recording.found_value import Found
 
-__all__ = ["Found", "found_in_body", "found_in_headers"]
+__all__ = ["found_in_body", "found_in_headers"]
 
 # what is in every answer, or says how it was sent
 PLAIN_HEADERS = frozenset(
@@ -31,31 +31,8 @@ PLAIN_HEADERS = frozenset(
     ]
 )
 
-_TAG = re.compile(r"<(input|meta|button)\b([^<>]{0,4000})>", re.IGNORECASE)
-_ATTRIBUTE = re.compile(r"""([\w:-]+)\s{0,4}=\s{0,4}(?:"([^"]*)"|'([^']*)'|([^\s"'>]+))""")
 _TOKEN = re.compile(r"[\w.~+%-]{6,}", re.ASCII)
 _SCALARS = re.compile(r'\s*[\[{"]')
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """One value in one response. `extract` is what a step says to take it, None where the script has no way to."""
-
-    position: int
-    kind: Literal["json", "header", "html", "text"]
-    name: str
-    extract: Mapping[str, str] | None = None
-    is_number: bool = False
-
-    def __str__(self) -> str:
-        match self.kind:
-            case "json":
-                return f"json_path {self.extract['path']}" if self.extract else f"JSON {self.name}"
-            case "header":
-                return f"header {self.name}" if self.extract else f"part of header {self.name}"
-            case "html":
-                return f"HTML field {self.name}"
-        return "text of the body"
 
 
 def found_in_headers(exchange: Exchange, position: int, wanted: Collection[str]) -> Iterator[tuple[str, Found]]:
@@ -68,9 +45,11 @@ def found_in_headers(exchange: Exchange, position: int, wanted: Collection[str])
         if lower == "set-cookie":
             for line in value.split("\n"):
                 key, _, rest = line.partition("=")
-                for form in {rest.partition(";")[0].strip(), unquote(rest.partition(";")[0].strip())}:
-                    if form in wanted:
-                        yield form, Found(position, "header", f"Set-Cookie {key.strip()}")
+                raw, name = rest.partition(";")[0].strip(), key.strip()
+                for form in {raw, unquote(raw)} & set(wanted):
+                    # a step takes it as it is written; the form that was decoded is another text
+                    can_be_written = form == raw and name.isprintable() and name and "${" not in name
+                    yield form, Found(position, "cookie", name, {"from": "cookie", "name": name} if can_be_written else None)
             continue
         if value in wanted and names.count(lower) == 1:
             yield value, Found(position, "header", name, {"from": "header", "name": name})
@@ -93,10 +72,9 @@ def found_in_body(content: Content, position: int, wanted: Collection[str]) -> I
             missing.discard(leaf)
             yield leaf, found
     elif "html" in content.mime or text.lstrip()[:1] == "<":
-        for name, leaf in _html_fields(text):
-            if leaf in wanted:
-                missing.discard(leaf)
-                yield leaf, Found(position, "html", name)
+        for leaf, one in found_in_html(text, position, wanted):
+            missing.discard(leaf)
+            yield leaf, one
     if missing:
         for token in missing.intersection(_TOKEN.findall(text)):
             yield token, Found(position, "text", "")
@@ -130,14 +108,3 @@ def _leaf(position: int, way: Any, *, is_number: bool) -> Found:
     path = ".".join(str(key) for key in keys) or "."  # the dot alone is the whole body
     clean = name.encode("utf-8", "replace").decode()
     return Found(position, "json", clean, {"from": "json_path", "path": path} if can_be_written else None, is_number)
-
-
-def _html_fields(text: str) -> Iterator[tuple[str, str]]:
-    for tag in _TAG.finditer(text):
-        attributes = {
-            match[1].lower(): html.unescape(next(group for group in match.groups()[1:] if group is not None))
-            for match in _ATTRIBUTE.finditer(tag[2])
-        }
-        value = attributes.get("content" if tag[1].lower() == "meta" else "value")
-        if value:
-            yield attributes.get("name") or attributes.get("id") or "", value

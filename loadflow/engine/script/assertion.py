@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BeforeValidator, Discriminator, Field, Tag, ValidationError
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationError
 
+from loadflow.engine.pattern import compile_pattern
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
 from loadflow.engine.script.part import A_LIST, A_NUMBER, BY_KIND, Choice, Int, Name, Part, Positive, Templated, Text
 
@@ -16,6 +17,7 @@ __all__ = [
     "Extract",
     "HeaderAssertion",
     "JsonPathAssertion",
+    "PatternAssertion",
     "TextAssertion",
     "TimeAssertion",
     "assertion_tag",
@@ -23,6 +25,19 @@ __all__ = [
 ]
 
 Status = Annotated[Int, Field(ge=100, le=599)]
+
+
+def _taken(pattern: str) -> str:
+    if "${" in pattern:
+        raise wrong("can't hold a placeholder", "a pattern is compiled once, before the load; for the characters write [$]{")
+    try:
+        compile_pattern(pattern)
+    except ValueError as error:
+        raise wrong(str(error), "the syntax is that of https://github.com/google/re2/wiki/Syntax") from None
+    return pattern
+
+
+Regex = Annotated[Name, AfterValidator(_taken)]
 
 
 class StatusAssertion(Part):
@@ -44,6 +59,14 @@ class TextAssertion(Part):
     noun: ClassVar[str] = "a contains assertion"
     type: Annotated[str, Choice("assertion", ("contains", "not_contains"), any_case=True)]
     value: Text
+
+
+class PatternAssertion(Part):
+    """`pattern` matches somewhere in the body, or nowhere."""
+
+    noun: ClassVar[str] = "a regex assertion"
+    type: Annotated[str, Choice("assertion", ("regex", "not_regex"), any_case=True)]
+    pattern: Regex
 
 
 class JsonPathAssertion(Part):
@@ -72,7 +95,7 @@ class TimeAssertion(Part):
     max_ms: Templated[Positive]
 
 
-ASSERTIONS = ("status_code", "contains", "not_contains", "json_path", "header", "response_time")
+ASSERTIONS = ("status_code", "contains", "not_contains", "regex", "not_regex", "json_path", "header", "response_time")
 _TYPE = Choice("assertion", ASSERTIONS, any_case=True)
 
 
@@ -91,12 +114,13 @@ def known_type(value: object) -> object:
 
 def assertion_tag(value: Any) -> str:
     word = str(value.get("type") if isinstance(value, dict) else getattr(value, "type", "")).lower()
-    return TAG + ("contains" if word == "not_contains" else word)
+    return TAG + word.removeprefix("not_")
 
 
 Assertion = Annotated[
     Annotated[StatusAssertion, Tag(f"{TAG}status_code")]
     | Annotated[TextAssertion, Tag(f"{TAG}contains")]
+    | Annotated[PatternAssertion, Tag(f"{TAG}regex")]
     | Annotated[JsonPathAssertion, Tag(f"{TAG}json_path")]
     | Annotated[HeaderAssertion, Tag(f"{TAG}header")]
     | Annotated[TimeAssertion, Tag(f"{TAG}response_time")],
@@ -105,21 +129,46 @@ Assertion = Annotated[
 ]
 
 
+# the keys that say what a source takes: those it needs, and one that it may have
+NEEDS = {"json_path": "path", "header": "name", "cookie": "name", "regex": "pattern"}
+SOURCES = ("json_path", "header", "status_code", "regex", "cookie", "body")
+
+
 class Extract(Part):
     """One value kept from a response: `var` is its name, `scope` where `${var.…}` or `${session.…}` finds it."""
 
     noun: ClassVar[str] = "an extract entry"
     var: Name
-    from_: Annotated[str, Choice("source of an extract", ("json_path", "header", "status_code"))] = Field("json_path", alias="from")
+    from_: Annotated[str, Choice("source of an extract", SOURCES)] = Field("json_path", alias="from")
     path: Name | None = None
     name: Name | None = None
+    pattern: Regex | None = None
+    group: Annotated[Int, Field(ge=0)] | None = None
     scope: Annotated[str, Choice("scope", ("var", "session"))] = "var"
 
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
         source = raw.get("from", "json_path")
-        for wanted_by, key in (("json_path", "path"), ("header", "name")):
-            if source == wanted_by and raw.get(key) is None:
+        if source not in SOURCES:
+            return
+        needed = NEEDS.get(source)
+        for key in ("path", "name", "pattern", "group"):
+            if key == needed and raw.get(key) is None:
                 yield Fault((key,), "is missing", f"an extract from {source} needs {key!r}")
-            elif source in ("json_path", "header", "status_code") and source != wanted_by and raw.get(key) is not None:
-                yield Fault((key,), f"has no meaning for an extract from {source}", f'remove it, or write "from": "{wanted_by}"')
+            elif key != needed and raw.get(key) is not None and (key, source) != ("group", "regex"):
+                takers = [taker for taker, taken in NEEDS.items() if taken == ("pattern" if key == "group" else key)]
+                hint = " or ".join(f'"from": "{taker}"' for taker in takers)
+                yield Fault((key,), f"has no meaning for an extract from {source}", f"remove it, or write {hint}")
+        yield from _no_such_group(raw)
+
+
+def _no_such_group(raw: dict[str, Any]) -> Iterable[Fault]:
+    group, pattern = raw.get("group"), raw.get("pattern")
+    if not isinstance(group, int) or not isinstance(pattern, str):
+        return
+    try:
+        groups = compile_pattern(pattern).groups
+    except ValueError:
+        return  # said at the pattern
+    if group > groups:
+        yield Fault(("group",), f"is {group}, but the pattern has {groups} groups", "0 is the whole match")

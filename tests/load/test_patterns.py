@@ -1,0 +1,105 @@
+"""Patterns on what a real target sends: what they find, what they say, and that no text makes them slow."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadflow.engine.load.native_fit import is_built
+from loadflow.engine.records.outcome import Outcome
+from loadflow.errors import CommandError
+from tests.load.harness import Step, get, load, raw
+from tests.services import need
+from tests.targets.fixture import Target
+
+USERS = ("fast_http_user", "http_user")
+HEAD = (
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\n"
+    b"Set-Cookie: sid=old; Path=/\r\nSet-Cookie: other=sid=no\r\nSet-Cookie: sid=n=w; Path=/\r\n"
+)
+
+
+def page(body: str) -> str:
+    data = body.encode()
+    return raw(HEAD + b"Content-Length: %d\r\n\r\n" % len(data) + data)
+
+
+PAGE = page('<p>ü</p><input name="csrf" value="abc-1"><input name="csrf" value="abc-2">')
+FORM = 'name="csrf" value="([^"]*)"'
+ENDS: list[tuple[str, Step, str]] = [
+    ("a pattern that matches holds", get(PAGE, assertions=[{"type": "regex", "pattern": FORM}]), ""),
+    ("a pattern that matches nowhere fails", get(PAGE, assertions=[{"type": "regex", "pattern": "^abc"}]), "body does not match '^abc'"),
+    ("not_regex holds where nothing matches", get(PAGE, assertions=[{"type": "not_regex", "pattern": "^abc"}]), ""),
+    (
+        "not_regex fails where it matches",
+        get(PAGE, assertions=[{"type": "not_regex", "pattern": "abc-."}]),
+        "body unexpectedly matches 'abc-.'",
+    ),
+    (
+        "an extract by a pattern that matches nowhere fails",
+        get(PAGE, extract=[{"var": "x", "from": "regex", "pattern": "id=(.)"}]),
+        "extract x: nothing in the body matches 'id=(.)'",
+    ),
+    ("a group that took no part is nothing", get(PAGE, extract=[{"var": "x", "from": "regex", "pattern": "csrf(nope)?"}]), "extract x: "),
+    ("a cookie that was not set", get(PAGE, extract=[{"var": "x", "from": "cookie", "name": "SID"}]), "extract x: no Set-Cookie of SID"),
+    (
+        "a text made for backtracking",
+        get(page("a" * 20_000 + "!"), assertions=[{"type": "regex", "pattern": "^(a+)+$"}]),
+        "body does not match",
+    ),
+]
+TAKEN: list[tuple[dict[str, Any], str]] = [
+    ({"from": "regex", "pattern": FORM}, "abc-1"),
+    ({"from": "regex", "pattern": "abc-."}, "abc-1"),
+    ({"from": "regex", "pattern": FORM, "group": 0}, 'name="csrf" value="abc-1"'),
+    ({"from": "regex", "pattern": "<p>(.)</p>.*?abc-(.)", "group": 2}, "1"),
+    ({"from": "regex", "pattern": "<p>(.)</p>"}, "ü"),
+    ({"from": "cookie", "name": "sid"}, "n=w"),
+    ({"from": "body"}, '<p>ü</p><input name="csrf" value="abc-1"><input name="csrf" value="abc-2">'),
+]
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_what_holds_and_what_is_said(user: str, target: Target, tmp_path: Path) -> None:
+    """All in one run: each hit ends as its line says."""
+    steps = [{**step, "name": sentence} for sentence, step, _ in ENDS]
+    done = load(tmp_path, steps, user=user, host=target.url)
+    said = {hit.name: hit.error for hit in done.hits}
+    assert said.keys() == {sentence for sentence, _, _ in ENDS}
+    for sentence, _, error in ENDS:
+        assert said[sentence].startswith(error), sentence
+        assert bool(said[sentence]) is bool(error), sentence
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_what_is_taken_is_sent_on(user: str, target: Target, tmp_path: Path) -> None:
+    """The target receives, as JSON, what each source took."""
+    target.reset()
+    extracts = [{"var": f"v{number}", **entry} for number, (entry, _) in enumerate(TAKEN)]
+    sent = {"method": "post", "request_url": "/echo", "json": [f"${{var.v{number}}}" for number in range(len(TAKEN))]}
+    done = load(tmp_path, [get(PAGE, extract=extracts), sent], user=user, host=target.url)
+    assert [hit.outcome for hit in done.hits] == [Outcome.OK, Outcome.OK]
+    [body] = [record.body for record in target.records() if record.method == "POST"]
+    assert json.loads(body) == [value for _, value in TAKEN]
+
+
+def test_what_a_pattern_takes_under_a_secret_name_is_not_written_down(target: Target, tmp_path: Path) -> None:
+    """The sample of a failed hit shows the page without it."""
+    step = get(PAGE, extract=[{"var": "csrf_token", "from": "regex", "pattern": FORM}], assertions=[{"type": "status_code", "value": 418}])
+    done = load(tmp_path, [step], host=target.url)
+    samples = json.dumps(done.summary["errors"][0]["samples"])
+    assert "abc-2" in samples
+    assert "abc-1" not in samples
+
+
+def test_the_native_core_says_that_it_takes_no_patterns(target: Target, tmp_path: Path) -> None:
+    """Where a script insists on it, before anything is sent; without a word Locust plays such a script."""
+    need(is_built(), "the native core is not built")
+    target.reset()
+    step = get(PAGE, assertions=[{"type": "regex", "pattern": "a"}], extract=[{"var": "x", "from": "cookie", "name": "sid"}])
+    with pytest.raises(CommandError, match="the native core does not take assertion 'regex', extract from 'cookie'"):
+        load(tmp_path, [step], host=target.url, user="native")
+    assert not target.records()
