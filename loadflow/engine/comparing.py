@@ -13,7 +13,7 @@ from loadflow.engine.reports.figures import latency_text, percent_text, rate_tex
 from loadflow.engine.session import current_session
 from loadflow.errors import CommandError, Mistake, ThresholdsNotMet
 
-__all__ = ["change_text", "compare_kept", "diff_runs", "limits_of", "value_text", "where_text"]
+__all__ = ["change_text", "compare_kept", "diff_runs", "interval_text", "limits_of", "value_text", "where_text"]
 
 MOST_BREACHES = 20
 
@@ -124,12 +124,20 @@ def change_text(change: Change) -> str:
     >>> change_text(Change("p95", 100, 112, 12, 0.12, 9, 15, ChangeKind.WORSE))
     '+12.0 %'
     """
-    if change.metric == "failure_rate":
-        return f"{change.absolute * 100:+.2f} points"
-    if change.relative is not None:
+    if change.metric != "failure_rate" and change.relative is not None:
         return f"{change.relative * 100:+.1f} %"
-    sign = "+" if change.absolute >= 0 else "-"
-    return f"{sign}{value_text(change.metric, abs(change.absolute))}"
+    return _difference(change.metric, change.absolute)
+
+
+def interval_text(change: Change) -> str:
+    """Between which differences the change lies."""
+    return f"{_difference(change.metric, change.low)} … {_difference(change.metric, change.high)}"
+
+
+def _difference(metric: str, value: float) -> str:
+    if metric == "failure_rate":
+        return f"{value * 100:+.2f} points"
+    return f"{'-' if value < 0 else '+'}{value_text(metric, abs(value))}"
 
 
 def where_text(one: NameChanges) -> str:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.records.compare import Counted
+from loadflow.engine.records.fingerprint import fingerprint
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import RunFacts
-from loadflow.engine.records.totals import Totals
 from loadflow.errors import CommandError, Mistake, RunError
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class KeptRun:
     def group(self) -> str:
         """What runs of one deployment have in common: their label, or their script where they have none."""
         return self.label or self.facts.script
+
+    @cached_property
+    def fingerprint(self) -> str:
+        return fingerprint(self.facts)
 
     @cached_property
     def counted(self) -> Counted:
