@@ -99,6 +99,15 @@ def test_the_interval_of_a_mean_is_as_wide_as_its_standard_errors_say() -> None:
     assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
 
 
+def test_the_interval_of_a_mean_with_outliers_is_that_of_drawing_every_hit_again() -> None:
+    before, after = [10.0] * 300, [*[10.0] * 297, 4_000.0, 5_000.0, 6_000.0]
+    random = np.random.default_rng(3)
+    plain = [np.mean(random.choice(after, 300)) - 10.0 for _ in range(4_000)]
+    found = change(compare(counted(before), counted(after), Limits(resamples=4_000)), "mean")
+    for ours, theirs in zip((found.low, found.high), np.quantile(plain, (0.025, 0.975)), strict=True):
+        assert ours == pytest.approx(theirs, abs=0.08 * (found.high - found.low))
+
+
 def test_attempts_that_a_retry_replaced_are_no_failures() -> None:
     tried = Counted(Totals({HOME: SeriesTotals(histogram(MANY), histogram([5.0] * 2_000), superseded=2_000, superseded_failed=2_000)}), 60)
     assert change(compare(counted(MANY), tried), "failure_rate").verdict is SAME

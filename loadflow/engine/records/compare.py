@@ -3,7 +3,8 @@
 The interval is a bootstrap's: each run's hits are drawn again, with replacement, and the metrics taken anew; the middle share
 (`confidence`) of the differences is the interval (Efron & Tibshirani, An Introduction to the Bootstrap, chapter 13). Nothing
 is drawn hit by hit. The r-th smallest of n draws lies at the share Beta(r, n + 1 - r) of the values that there are, exactly,
-so one number gives a drawn percentile, however many hits and buckets; means are drawn over groups of buckets.
+so one number gives a drawn percentile, however many hits and buckets. A drawn mean has the first three moments of the
+means that drawing would give, which are known.
 
 worse: the whole interval lies on the bad side of zero, and the change is beyond the margin; better: on the good side.
 same: the whole interval lies within the margin. unclear: everything else, and always where there are too few hits.
@@ -33,7 +34,7 @@ PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 METRICS = (*PERCENTILES, "mean", "failure_rate", "rate")
 BEYOND = 10  # hits that must lie beyond a percentile: with fewer a bootstrap says too much
 LEAST_HITS = 20  # for percentiles and the mean
-MEAN_GROUPS = 128  # what a mean is drawn over: a group is at most some percent wide, which a mean does not feel
+LEAST_SKEW = 1e-4  # below, a gamma distribution is a normal one, and its shape too large to draw from
 SEED = 20_261_121  # fixed, so that the same two runs always give the same answer
 
 
@@ -250,11 +251,15 @@ class _Sample:
         return drawn
 
     def _drawn_means(self, generator: np.random.Generator, times: int) -> Floats:
-        starts = np.arange(0, len(self._counts), math.ceil(len(self._counts) / MEAN_GROUPS))
-        counts = np.add.reduceat(self._counts, starts)
-        sums = np.add.reduceat(self._counts * self._values, starts)
-        total = float(sums.sum())
-        exact = self._times.sum_ns / total if total > 0 else 1.0  # buckets' middles are off by up to 0.1 %, the sum is not
-        drawn = generator.multinomial(self.hits, counts / self.hits, times) @ (sums / counts)
-        means: Floats = drawn * (exact / self.hits / NS_PER_MS)
+        """By the first three moments that means of drawn samples have: a gamma distribution, shifted (Pearson's type III)."""
+        spread = self._values - float(self._values @ self._counts) / self.hits
+        variance = float(spread**2 @ self._counts) / self.hits
+        third = float(spread**3 @ self._counts) / self.hits
+        skew = third / variance**1.5 / math.sqrt(self.hits) if variance > 0 else 0.0
+        if abs(skew) < LEAST_SKEW:
+            drawn = generator.standard_normal(times)
+        else:
+            shape = 4 / skew**2
+            drawn = math.copysign(1, skew) * (generator.gamma(shape, size=times) - shape) / math.sqrt(shape)
+        means: Floats = (self._times.mean_ns + math.sqrt(variance / self.hits) * drawn) / NS_PER_MS
         return means
