@@ -45,6 +45,7 @@ ui: $(VENV)/.installed ## Prefect's UI over the demo's database, at http://127.0
 bench: $(VENV)/.installed ## run the benchmarks (minutes; they want nginx and a quiet machine)
 	$(VENV)/bin/python -m benchmarks.http_users
 	$(VENV)/bin/python -m benchmarks.pace
+	$(VENV)/bin/python -m benchmarks.native
 	$(VENV)/bin/python -m benchmarks.memory
 	$(VENV)/bin/python -m benchmarks.report_1m
 	$(VENV)/bin/python -m benchmarks.store
@@ -82,9 +83,6 @@ $(TEST_VENV)/.deps: pyproject.toml constraints.txt | dist/.built
 	$(TEST_VENV)/bin/pip install --quiet --constraint constraints.txt "$$(ls dist/loadflow-*.whl)[test]"
 	@touch $@
 
-$(TEST_VENV)/.native: ## format, lints and tests of the Rust core
-	cd native && cargo fmt --check && cargo clippy --locked --all-targets --features python -- -D warnings && cargo test --locked --quiet
-
-wheel: dist/.built $(TEST_VENV)/.deps
+$(TEST_VENV)/.wheel: dist/.built $(TEST_VENV)/.deps
 	$(TEST_VENV)/bin/pip install --quiet --no-deps --force-reinstall dist/loadflow-*.whl
 	@touch $@

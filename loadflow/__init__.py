@@ -29,12 +29,21 @@ if TYPE_CHECKING:
     from loadflow.engine.exporting import stop_influxdb_sink as stop_influxdb_sink
     from loadflow.engine.exporting import stop_opentelemetry_exporter as stop_opentelemetry_exporter
     from loadflow.engine.exporting import stop_prometheus_exporter as stop_prometheus_exporter
+    from loadflow.engine.load.message_reply import MessageReply as MessageReply
+    from loadflow.engine.load.protocol import Client as Client
+    from loadflow.engine.load.protocol import HitFailure as HitFailure
+    from loadflow.engine.load.protocol import PreparedStep as PreparedStep
+    from loadflow.engine.load.protocol import Reply as Reply
+    from loadflow.engine.load.protocol import UserContext as UserContext
+    from loadflow.engine.load.protocol import UserProtocol as UserProtocol
+    from loadflow.engine.load.protocol import Watch as Watch
     from loadflow.engine.load.start import start_test as start_test
     from loadflow.engine.packages import add_package_to_executor as add_package_to_executor
     from loadflow.engine.packages import allow_packages as allow_packages
     from loadflow.engine.recordings import har_to_action_json as har_to_action_json
     from loadflow.engine.recordings import har_to_tasks as har_to_tasks
     from loadflow.engine.recordings import load_har as load_har
+    from loadflow.engine.records.outcome import Outcome as Outcome
     from loadflow.engine.records.run import Run as Run
     from loadflow.engine.records.summary import Summary as Summary
     from loadflow.engine.registering import clear_resolver as clear_resolver
@@ -65,6 +74,11 @@ if TYPE_CHECKING:
     from loadflow.engine.reporting import generate_xml as generate_xml
     from loadflow.engine.reporting import generate_xml_report as generate_xml_report
     from loadflow.engine.reporting import summary as summary
+    from loadflow.engine.script.message_step import MessageStep as MessageStep
+    from loadflow.engine.script.step import StepBase as StepBase
+    from loadflow.engine.script.user_type import Form as Form
+    from loadflow.engine.script.user_type import UserType as UserType
+    from loadflow.engine.script.user_types import add_user_type as add_user_type
     from loadflow.engine.session import Observer as Observer
     from loadflow.engine.session import Session as Session
     from loadflow.engine.session import current_session as current_session
@@ -106,6 +120,24 @@ _HOMES = {
         "stop_opentelemetry_exporter",
         "stop_prometheus_exporter",
     ),
+    "loadflow.engine.load.message_reply": ("MessageReply",),
+    "loadflow.engine.load.protocol": (
+        "Client",
+        "HitFailure",
+        "PreparedStep",
+        "Reply",
+        "UserContext",
+        "UserProtocol",
+        "Watch",
+    ),
+    "loadflow.engine.records.outcome": ("Outcome",),
+    "loadflow.engine.script.message_step": ("MessageStep",),
+    "loadflow.engine.script.step": ("StepBase",),
+    "loadflow.engine.script.user_type": (
+        "Form",
+        "UserType",
+    ),
+    "loadflow.engine.script.user_types": ("add_user_type",),
     "loadflow.engine.load.start": ("start_test",),
     "loadflow.engine.packages": ("add_package_to_executor", "allow_packages"),
     "loadflow.engine.recordings": ("har_to_action_json", "har_to_tasks", "load_har"),

@@ -23,12 +23,15 @@ from loadflow.engine.script.model import CsvSource, StartTest
 from loadflow.engine.script.part import Part
 from loadflow.engine.script.rate import MODES, RateStage
 from loadflow.engine.script.shape import SHAPES
-from loadflow.engine.script.step import Retry
+from loadflow.engine.script.step import Retry, StepBase
+from loadflow.engine.script.user_type import UserType
+from loadflow.engine.script.user_types import BUILT_IN
 from loadflow.engine.session import Session
 from loadflow.engine.verdict import EXIT_CODES
 from tests.builders import build_run
 
 ROOT = Path(__file__).resolve().parents[1]
+OTHER_USERS = [one for one in BUILT_IN if one.form.step is not HttpStep]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```([a-z]+)((?: [a-z]+)*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)#]+)")
@@ -108,6 +111,14 @@ def test_the_page_of_the_pace_names_every_mode_and_its_keys(mode: str) -> None:
     row = next(line for line in text.splitlines() if line.startswith(f"| `{mode}` |"))
     assert [key for key in MODES[mode].keys() if key not in ("mode", "spacing") and f"`{key}`" not in row] == []  # noqa: SIM118
     assert [key for key in RateStage.keys() if f'"{key}"' not in text] == []  # noqa: SIM118  no mapping
+
+
+@pytest.mark.parametrize("user_type", OTHER_USERS, ids=lambda one: one.name)
+def test_the_page_of_protocols_names_every_key_of_a_step(user_type: UserType) -> None:
+    text = (ROOT / "docs/protocols.md").read_text(encoding="utf-8")
+    section = next(part for part in text.split("\n## ") if part.split("\n", 1)[0].endswith(f"`{user_type.name}`"))
+    own = set(user_type.form.step.keys()) - set(StepBase.keys())
+    assert [key for key in sorted(own) if f"`{key}`" not in section] == []
 
 
 def test_the_page_of_the_script_names_every_assertion_and_operator() -> None:

@@ -13,13 +13,24 @@ ROOT = Path(loadflow.__file__).parent
 # the engine process's own modules: the only ones that may name gevent or Locust
 ENGINE_PROCESS = {
     "engine.load.worker",
+    "engine.cluster.link",
+    "engine.cluster.master",
+    "engine.cluster.wire",
+    "engine.cluster.working",
     "engine.load.generate",
+    "engine.load.lead",
     "engine.load.arrivals",
     "engine.load.user",
     "engine.load.step",
     "engine.load.fast_http",
     "engine.load.classic_http",
+    "engine.load.mqtt",
+    "engine.load.mqtt_wire",
     "engine.load.grpc_client",
+    "engine.load.connecting",
+    "engine.load.socket_client",
+    "engine.load.websocket_client",
+    "engine.load.websocket_connection",
 }
 LAYERS = ["engine", "tasks", "flows", "cli"]  # each may import those before it
 

@@ -17,6 +17,7 @@ import loadflow
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = (
     "loadflow/py.typed",
+    "loadflow/_native.pyi",
     "loadflow/engine/reports/summary_schema.json",
     "loadflow/engine/reports/templates/report.html.j2",
     "loadflow/engine/store/migrations/env.py",
@@ -39,7 +40,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if dist is None:
         # from a copy: building leaves files beside the sources, and two test processes may build at a time
         folder = tmp_path_factory.mktemp("dist")
-        shutil.copytree(ROOT / "loadflow", folder / "loadflow", ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / "loadflow", folder / "loadflow", ignore=shutil.ignore_patterns("__pycache__", "_native*.so"))
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, folder)
         pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(folder)]
@@ -78,6 +79,13 @@ def test_every_file_that_is_needed_is_in_the_wheel(wheel: Path) -> None:
         names = set(archive.namelist())
     assert [name for name in NEEDED if name not in names] == []
     assert not [name for name in names if "__pycache__" in name or name.startswith(("tests/", "examples/"))]
+
+
+def test_the_native_core_is_in_the_wheel_where_it_must_be(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        built = [name for name in archive.namelist() if name.startswith("loadflow/_native") and name.endswith(".so")]
+    assert built or os.environ.get("LOADFLOW_NATIVE") != "1" or "LOADFLOW_DIST" not in os.environ
+    assert len(built) <= 1
 
 
 def test_the_command_runs_from_elsewhere(installed: Path, tmp_path: Path) -> None:

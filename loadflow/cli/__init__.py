@@ -25,6 +25,7 @@ COMMANDS = {
     "compare": "loadflow.cli.compare:compare",
     "history": "loadflow.cli.history:history",
     "serve": "loadflow.cli.serve:serve",
+    "worker": "loadflow.cli.worker:worker",
     "automations": "loadflow.cli.automations:automations",
     "commands": "loadflow.cli.commands:commands",
     "doctor": "loadflow.cli.doctor:doctor",

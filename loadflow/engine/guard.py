@@ -26,7 +26,8 @@ REPORT_NAMES = frozenset({"html_name", "json_file_name", "xml_file_name", "csv_n
 # `har` is a path, or the recording itself; `baseline` and `current` are a run's folder, or a run's name
 _PATHS = frozenset({"certfile", "keyfile", "cert", "client_cert", "har", "baseline", "current", FILES})
 _PATH_ENDINGS = ("path", "paths", "file", "files", "dir", "folder")
-_STEP_PATHS = ("cert", "client_cert", "verify")
+_STEP_PATHS = ("cert", "client_cert", "verify", "proto", "import_paths")
+_STEP_CODE = ("stub_path", "request_path")
 
 
 def is_path_argument(name: str) -> bool:
@@ -107,6 +108,8 @@ class _Walk:
                 self.entries(value, at, "file_path")
             elif argument == "web_ui_dict":
                 self.web_ui(value, at)
+            elif argument == "master_bind_host":
+                self.master(value, at)
             elif argument == "addr":
                 self.listens(value, at, "an exporter")
             elif argument == "url" and name != "LD_start_influxdb_sink":  # there it is a server of metrics, which may be anywhere
@@ -177,9 +180,18 @@ class _Walk:
                 # `verify` is true, false, their texts, or the path of a certificate
                 if key != "verify" or str(step.get(key)).lower() not in ("true", "false"):
                     self.paths(step.get(key), place_of(at, (key,)))
+            for key in _STEP_CODE:
+                self.code(step.get(key), place_of(at, (key,)))
             for field, upload in _entries(step.get("files")):
                 where = place_of(at, ("files", field))
                 self.path(upload.get("path") if isinstance(upload, dict) else upload, where, Path.cwd())
+
+    def code(self, value: object, place: str) -> None:
+        """Importing a module runs it, so under a root a step names none."""
+        if self.guard.root is not None and value is not None:
+            self.found.append(
+                Mistake(place, "generated code is not open to scripts here", "use proto, a file inside of the folder, or reflection")
+            )
 
     def database_url(self, value: object, place: str) -> None:
         """A URL may name any file or server, so under a root there is none."""
@@ -194,6 +206,11 @@ class _Walk:
         """None: the default, which is this machine."""
         if self.guard.root is not None and host is not None and not is_loopback(str(host)):
             self.found.append(Mistake(place, f"{what} has no password, so here it listens on this machine only", "use 127.0.0.1"))
+
+    def master(self, value: object, place: str) -> None:
+        """Where the token is the host's own, a script must not open the master to the network with it."""
+        if self.guard.root is not None and value is not None and not is_loopback(str(value)):
+            self.found.append(Mistake(place, "a master that scripts start here listens on this machine only", "use 127.0.0.1"))
 
 
 def is_loopback(host: str) -> bool:

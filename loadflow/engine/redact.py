@@ -109,6 +109,8 @@ class Redactor:
             for key, value in data.items():
                 self.learn_from(value, str(key))
         elif isinstance(data, Sequence) and not isinstance(data, str | bytes):
+            if len(data) == 2 and isinstance(data[0], str):  # a pair of a form, of a query, of metadata
+                self.learn_from(data[1], data[0])
             for value in data:
                 self.learn_from(value)
 

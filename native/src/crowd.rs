@@ -63,10 +63,8 @@ impl Loop<'_> {
             network_rng: None,
         };
         // the place of one who is gone, if there is one; timers and events of his must not reach the new one
-        let free = users
-            .iter()
-            .rposition(|old| old.next == Next::Gone && old.watched_ns.is_none())
-            .filter(|_| self.started as usize > users.len() + 1);
+        let some_are_gone = users.len() >= self.alive as usize;
+        let free = some_are_gone.then(|| users.iter().rposition(|old| old.next == Next::Gone && old.watched_ns.is_none())).flatten();
         let id = match free {
             Some(at) => {
                 (user.pauses, user.next_serial) = (users[at].pauses, users[at].next_serial);

@@ -227,7 +227,9 @@ impl<'p> Loop<'p> {
             stop.waker.clear();
             for id in self.resolver.take(self.now_ns()) {
                 let user = &mut users[id as usize];
-                if user.hit.in_flight && user.next == Next::Answer && user.hit.connect_deadline_ns.is_some() {
+                // he may have given up meanwhile, and be at work on another request
+                let waits = user.hit.in_flight && user.next == Next::Answer && user.hit.connect_deadline_ns.is_some();
+                if waits && user.conns.iter().all(|conn| conn.phase == Phase::Idle) {
                     self.go_on(user, id);
                     self.drive(user, id);
                 }

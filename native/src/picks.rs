@@ -61,3 +61,26 @@ impl Picks {
 fn div_up(numerator: i128, denominator: i128) -> i128 {
     -((-numerator).div_euclid(denominator))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `weighted_order([5, 3, 0, 1, 7], Random("picks 1 0"))` gives.
+    #[test]
+    fn the_order_is_that_of_python() {
+        let mut picks = Picks::new(&[5, 3, 0, 1, 7], Rng::new(Some("picks 1 0".into()))).unwrap();
+        let drawn: Vec<usize> = (0..40).map(|_| picks.draw()).collect();
+        assert_eq!(drawn, PYTHON);
+    }
+
+    #[test]
+    fn one_weight_needs_no_order() {
+        let mut picks = Picks::new(&[0, 4], Rng::new(None)).unwrap();
+        assert_eq!([picks.draw(), picks.draw()], [1, 1]);
+        assert!(Picks::new(&[0, 0], Rng::new(None)).is_none());
+    }
+
+    const PYTHON: [usize; 40] =
+        [4, 0, 1, 4, 0, 4, 1, 4, 0, 4, 0, 4, 3, 1, 4, 0, 4, 0, 1, 4, 0, 4, 1, 4, 0, 4, 0, 4, 3, 1, 4, 0, 4, 0, 4, 1, 0, 4, 1, 4];
+}

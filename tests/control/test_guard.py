@@ -26,6 +26,11 @@ def a_test(step: dict[str, Any] | None = None, **keys: Any) -> list[Any]:
     return ["LD_start_test", {"user_detail_dict": {"user": "http_user"}, "tasks": [{**STEP, **(step or {})}], **keys}]
 
 
+def a_call(step: dict[str, Any]) -> list[Any]:
+    tasks = [{"method": "shop.Shop/Get", **step}]
+    return ["LD_start_test", {"user_detail_dict": {"user": "grpc_user"}, "tasks": tasks}]
+
+
 OUT = "/etc/passwd"
 PATHS = [
     ("a source", ["LD_register_csv_source", {"name": "a", "file_path": OUT}], "file_path"),
@@ -56,6 +61,9 @@ PATHS = [
     ("a certificate and its key", a_test({"cert": ["in.pem", OUT]}), "tasks[0].cert[1]"),
     ("a certificate by its other name", a_test({"client_cert": OUT}), "tasks[0].client_cert"),
     ("whom to trust", a_test({"verify": OUT}), "tasks[0].verify"),
+    ("the interface of a server", a_call({"proto": OUT}), "tasks[0].proto"),
+    ("what it imports", a_call({"proto": "in.proto", "import_paths": ["sub", "/etc"]}), "tasks[0].import_paths[1]"),
+    ("generated code", a_call({"stub_path": "shop_pb2_grpc.ShopStub", "method": "Get"}), "tasks[0].stub_path"),
     (
         "steps of a scenario",
         ["LD_start_test", {"user_detail_dict": {}, "tasks": {"mode": "sequence", "tasks": [{**STEP, "verify": OUT}]}}],
@@ -112,6 +120,7 @@ INSIDE = [
     a_test({"verify": "in.pem", "cert": "in.pem", "files": {"f": {"content": "/etc/passwd"}}, "json": None}),
     a_test({"json": {"file_path": OUT, "files": [OUT], "cert": OUT}}),
     a_test(web_ui_dict={"port": 8089}),
+    a_call({"proto": ["in.proto"], "import_paths": ["sub"], "verify": "in.pem"}),
     ["LD_start_influxdb_sink", {"transport": "http", "url": "http://127.0.0.1:1/write", "ca_file": "in.pem"}],
 ]
 

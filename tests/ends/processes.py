@@ -50,21 +50,30 @@ def free_port() -> int:
 class PrefectServer:
     """A server process with a database of its own, and the few questions that the tests ask it."""
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
         self.home = home
-        port = free_port()
-        self.url = f"http://127.0.0.1:{port}/api"
-        with (home / "server.log").open("wb") as log:
+        self._settings = dict(settings or {})
+        self._port = free_port()
+        self.url = f"http://127.0.0.1:{self._port}/api"
+        self._client = httpx.Client(base_url=self.url, timeout=20)
+        self.start()
+
+    def start(self) -> None:
+        with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(port), "--no-ui"],
-                env={**self.env({}), "PREFECT_API_URL": ""},
+                [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self._port), "--no-ui"],
+                env={**self.env({}), "PREFECT_API_URL": "", **self._settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 start_new_session=True,
             )
-        self._client = httpx.Client(base_url=self.url, timeout=20)
         wait_for("the Prefect server", self._answers, START_S)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
 
     def env(self, more: Mapping[str, str]) -> dict[str, str]:
         return {
@@ -80,9 +89,7 @@ class PrefectServer:
 
     def stop(self) -> None:
         self._client.close()
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self.kill()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
         answer = self._client.request(method, path, json=body)
@@ -202,7 +209,8 @@ class Stage:
         return False
 
     def engine(self) -> psutil.Process:
-        return self.processes("loadflow.engine.load.worker")[0]
+        """Whoever makes the load: Locust or the native core."""
+        return [*self.processes("loadflow.engine.load.worker"), *self.processes("loadflow.engine.load.native_worker")][0]
 
     def supervisor(self) -> psutil.Process:
         return self.processes("loadflow.engine.load.supervisor")[0]

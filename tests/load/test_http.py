@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import http.server
 import json
+import shutil
 import ssl
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ import trustme
 
 from loadflow.engine.records.outcome import Outcome
 from tests.load.harness import USERS, get, load, post, raw
+from tests.services import need
 from tests.targets.fixture import Record, Target
 
 Step = dict[str, Any]
@@ -324,6 +327,24 @@ def test_tls_is_verified_unless_told_otherwise(user: str, tls: tuple[Target, Pat
         "wrong name": Outcome.TLS,
     }
     assert ssl.OPENSSL_VERSION  # the message differs between its versions, so only the kind is asserted
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_certificate_that_signed_itself_is_trusted_where_it_is_named(user: str, tmp_path: Path) -> None:
+    need(shutil.which("openssl"), "openssl is not installed")
+    for name, address in (("own", "127.0.0.1"), ("other", "127.0.0.2")):
+        made = f"req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN={name} -addext subjectAltName=IP:{address}"
+        files = ["-keyout", str(tmp_path / f"{name}.key"), "-out", str(tmp_path / f"{name}.pem")]
+        subprocess.run(["openssl", *made.split(), *files], check=True, capture_output=True)
+    pairs = [(str(tmp_path / f"{name}.pem"), str(tmp_path / f"{name}.key")) for name in ("own", "other")]
+    with Target(tls=pairs[0]) as own, Target(tls=pairs[1]) as other:
+        steps = [
+            get(f"{own.url}/ok", name="named", verify=pairs[0][0]),
+            get(f"{own.url}/ok", name="another is named", verify=pairs[1][0]),
+            get(f"{other.url}/ok", name="named, and not for this host", verify=pairs[1][0]),
+        ]
+        done = load(tmp_path, steps, user=user)
+    assert [hit.outcome for hit in done.hits] == [Outcome.OK, Outcome.TLS, Outcome.TLS]
 
 
 @pytest.mark.parametrize("user", USERS)

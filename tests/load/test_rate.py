@@ -18,7 +18,7 @@ from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.session import Observer, Session, use_session
 from loadflow.errors import CommandError, Interrupted
 from tests.load import harness
-from tests.load.harness import USERS, Outcomes, get
+from tests.load.harness import Outcomes, get
 from tests.load.harness import load as load_users
 from tests.targets.fixture import Target
 from tests.targets.frozen import frozen_for_a_second
@@ -42,14 +42,11 @@ def pace_of(done: Outcomes) -> Pace:
     return pace
 
 
-@pytest.mark.parametrize("user", USERS)
 @pytest.mark.parametrize("processes", [1, 2])
-def test_every_pass_that_is_due_is_sent_and_recorded_with_the_time_it_was_due(
-    processes: int, user: str, target: Target, tmp_path: Path
-) -> None:
+def test_every_pass_that_is_due_is_sent_and_recorded_with_the_time_it_was_due(processes: int, target: Target, tmp_path: Path) -> None:
     target.reset()
     rate = {"mode": "ramp", "rps": 150, "ramp_up": 1, "duration": "0.5s"}
-    done = load(tmp_path, [get("/ok")], user=user, host=target.url, rate=rate, max_in_flight=150, processes=processes)
+    done = load(tmp_path, [get("/ok")], host=target.url, rate=rate, max_in_flight=150, processes=processes)
     assert sorted(done.rows["due_ns"].tolist()) == list(pace_of(done).arrivals())
     assert len(done.rows) == 150 == target.counts()["/ok"]  # ⌊150·1/2 + 150·0.5⌋
     assert (done.rows["start_ns"] >= done.rows["due_ns"]).all()

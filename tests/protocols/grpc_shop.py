@@ -39,11 +39,12 @@ class Log:
             peak = self._peak
         metadata = [[key, value if isinstance(value, str) else value.hex()] for key, value in context.invocation_metadata()]
         self.write(call=method, peer=context.peer(), metadata=metadata, peak=peak, left_s=context.time_remaining())
-        context.add_callback(self._ended)
+        context.add_callback(lambda: self._ended(method))
 
-    def _ended(self) -> None:
+    def _ended(self, method: str) -> None:
         with self._lock:
             self._now -= 1
+        self.write(ended=method)
 
 
 class Gate:
@@ -65,8 +66,11 @@ DRAINING = threading.Event()
 
 
 def _obey(word: str, context: Any, gate: Gate) -> None:
-    """ "fail NOT_FOUND text": that status. "wait 0.2": seconds. "never": until the client
-    gives up. "together 20": until so many such calls have come. "drain": until the server drains. All else: nothing."""
+    """Do as an item is called.
+
+    "fail NOT_FOUND text": end with that status. "wait 0.2": seconds. "never": until the client gives up. "together 20": until so
+    many such calls have come. "drain": until the server drains. All else: nothing.
+    """
     order, _, rest = word.partition(" ")
     if order == "fail":
         code, _, details = rest.partition(" ")
@@ -105,7 +109,6 @@ def main() -> None:
 
         def List(self, request: Any, context: Any) -> Any:
             log.began("List", context)
-            context.add_callback(lambda: log.write(ended="List"))
             for number in range(request.count):
                 yield shop_pb2.Item(id=number, name=request.name)
             _obey(request.name, context, gate)

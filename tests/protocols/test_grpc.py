@@ -199,7 +199,7 @@ def test_statuses_are_failures_of_their_kind_unless_the_step_expects_them(shop: 
     for name, _, outcome, text in rows:
         assert (done.outcome(name), done.error_text(name)[: len(text)]) == (outcome, text)
     deadline = next(call["left_s"] for call in shop.calls if call["left_s"] < 1)
-    assert 0 < deadline <= 0.2
+    assert 0 < deadline < 0.3  # as the server reads it, rounded up
 
 
 def test_reports_call_statuses_by_name(shop: GrpcShop, tmp_path: Path) -> None:
@@ -267,16 +267,17 @@ def test_calls_of_all_users_are_under_way_at_once(shop: GrpcShop, tmp_path: Path
 def test_calls_in_flight_at_the_end_are_unfinished_and_the_server_learns_it(shop: GrpcShop, tmp_path: Path) -> None:
     done = load(
         tmp_path,
-        [{**GET, "payload": {"name": "never"}, "timeout": 100}],
+        {"mode": "weighted", "tasks": [{**one, "payload": {"name": "never"}, "timeout": 100} for one in (GET, LIST)]},
         user="grpc_user",
         host=shop.target,
-        user_count=5,
+        user_count=6,
         test_time=1,
         iterations=None,
         drain_time=0.2,
     )
-    assert [hit.outcome for hit in done.hits] == [Outcome.UNFINISHED] * 5
-    assert len(shop.calls) == 5
+    assert {hit.name for hit in done.hits} == {"shop.Shop/Get", "shop.Shop/List"}
+    assert [hit.outcome for hit in done.hits] == [Outcome.UNFINISHED] * 6
+    shop.wait_for(lambda events: sum("ended" in event for event in events) == 6)
 
 
 def test_a_server_that_drains_lets_calls_end_and_gets_no_new_ones(new_shop: Callable[..., GrpcShop], tmp_path: Path) -> None:
@@ -368,9 +369,10 @@ def test_secrets_of_metadata_and_messages_are_masked(shop: GrpcShop, tmp_path: P
         tmp_path,
         shop,
         {**GET, "metadata": {"authorization": "Bearer s3cr3t-token"}, "payload": {"name": "fail NOT_FOUND ${password}"}},
+        {**GET, "metadata": [["x-api-key", "s3cr3t-other"]], "payload": {"name": "fail NOT_FOUND"}},
         variables={"password": "hunter2-hunter2"},
     )
     written = b"".join(path.read_bytes() for path in done.run.folder.rglob("*") if path.is_file())
-    assert b"s3cr3t-token" not in written
+    assert b"s3cr3t" not in written
     assert b"hunter2-hunter2" not in written
     assert json.loads(done.run.samples_path(0).read_text().splitlines()[0])["outcome"] == int(Outcome.STATUS)

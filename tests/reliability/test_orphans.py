@@ -39,7 +39,7 @@ class Loader:
     def __init__(self, folder: Path, url: str) -> None:
         self.folder = folder
         test = {
-            "user_detail_dict": {"user": "fast_http_user"},
+            "user_detail_dict": {"user": "fast_http_user", "engine": "locust"},
             "user_count": 2,
             "test_time": 60,
             "wait_time": 0.05,

@@ -288,7 +288,7 @@ def test_a_load_that_is_cut_off_is_ended_and_its_run_comes_back(target: Target, 
 
     def look() -> None:
         wait_for("load", lambda: target.counts().get("/ok", 0) > 0, 50)
-        engines.extend(one for one in psutil.Process().children(recursive=True) if "loadflow.engine.load.worker" in one.cmdline())
+        engines.extend(one for one in psutil.Process().children(recursive=True) if one.cmdline()[-1].endswith("worker"))
 
     watcher = threading.Thread(target=look)
     watcher.start()

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.script.document import ActionPolicy, parse_script, read_script
+from loadflow.engine.script.user_types import known_user_types
 from loadflow.errors import ScriptError
 from tests.script.table import COMMANDS, load_test
 
@@ -129,7 +130,7 @@ WRONG: list[tuple[str, Any, list[str]]] = [
         ],
     ),
     ("a load test by position without tasks", [["LD_start_test", [{"user": "x"}]]], [
-        "actions[0].arguments[0].user: 'x' is no user type; allowed: fast_http_user, http_user",
+        f"actions[0].arguments[0].user: 'x' is no user type; allowed: {', '.join(one.name for one in known_user_types())}",
         "actions[0].tasks: is missing",
     ]),
     ("a value that is no JSON", [["print", [{1, 2}]]], ["[0][1][0]: set is no JSON value; "

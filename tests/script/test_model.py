@@ -70,7 +70,8 @@ WRONG: list[tuple[str, list[Any], list[str]]] = [
         "max_body_bytes: must be at least 1, not 0"]),
     ("texts and flags for numbers", load_test(user_count="5", spawn_rate=True, seed=1.5), [
         "user_count: must be a whole number, not text", "spawn_rate: must be a number, not true", "seed: must be a whole number, not 1.5"]),
-    ("a runner mode of a later version", load_test(runner_mode="master"), ["runner_mode: 'master' is not available yet in this version; use 'local'"]),
+    ("processes on a master", load_test(runner_mode="master", processes=2), ["processes: a master makes no load; give `loadflow worker` more --processes"]),
+    ("a worker that is lost before it is heard", load_test(runner_mode="master", worker_lost_timeout=5), ["worker_lost_timeout: is 5 s, and a worker is heard of every 5 s (worker_heartbeat_interval); make it longer, three times as long for example"]),
     ("the web UI with processes", load_test(web_ui_dict={}, processes=2), ["web_ui_dict: the web UI shows one process only, and processes is 2; remove one of the two"]),
     ("a shape without its config", load_test(load_shape="spike"), ["shape_config: is missing; load_shape says which shape, shape_config how big and how long"]),
     ("a config without its shape", load_test(shape_config={}), ["shape_config: has no meaning without load_shape; set load_shape to stages, spike, soak, or remove it"]),

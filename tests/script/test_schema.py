@@ -39,6 +39,7 @@ def test_what_the_checker_takes_the_schema_takes(document: Any) -> None:
 BEYOND = {
     "the web UI with processes", "a shape without length", "weights that sum to nothing", "a host that is none",
     "a relative URL without a host", "a scheme that is not HTTP", "a span the wrong way round", "two sources of one name",
+    "processes on a master", "a worker that is lost before it is heard",
     "a mode that contradicts cycle", "a raw body with files", "a file of nothing", "a value that is no JSON",
     "more at once than users",
 }  # fmt: skip

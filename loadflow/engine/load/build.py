@@ -9,12 +9,15 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from loadflow.engine.cluster.package import refuse_unshippable
 from loadflow.engine.load.checks import compile_checks
+from loadflow.engine.load.clustering import cluster_of
 from loadflow.engine.load.native_fit import EngineName
 from loadflow.engine.load.pacing import pace_of, users_of
 from loadflow.engine.load.protocol import HitFailure, PreparedStep
 from loadflow.engine.load.rules import hosted, refuse_hosts, secrets_in, with_headers
 from loadflow.engine.load.threshold_rules import limits_failures, thresholds_for
+from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
 from loadflow.engine.plan.target import TargetRules
@@ -31,7 +34,7 @@ from loadflow.engine.script.user_type import UserType, load_named
 from loadflow.engine.script.user_types import user_type_of
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Asked", "build_plan"]
+__all__ = ["Asked", "build_plan", "worker_of"]
 
 ROOT = "LD_start_test"
 PER_HIT = ("tasks",)  # resolved by the engine, hit by hit; everything else is resolved now
@@ -55,6 +58,17 @@ class Asked:
     max_failure_rate: float
     rate_tolerance: float
     thresholds: tuple[Threshold, ...] = ()
+    cluster: Cluster | None = None  # with a master
+
+
+def worker_of(
+    arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str], rules: TargetRules, secret: Callable[[str], str]
+) -> tuple[Cluster, int]:
+    """Which master to work for, and with how many processes. Everything else that was written is the master's to say."""
+    test, _ = _validated(hosted(arguments, rules), registered, env, rules, secret)
+    cluster = cluster_of(test, ROOT)
+    assert cluster is not None
+    return cluster, test.processes
 
 
 def build_plan(
@@ -70,20 +84,7 @@ def build_plan(
     """
     arguments = hosted(arguments, rules)
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
-    secrets = secrets_in([dict(registered.values), dict(arguments), dict(rules.headers)], secret)
-    known = {**secrets, **_settled(registered.values, secrets, env, "registered variables")}
-    own = _settled(dict(arguments.get("variables") or {}), known, env, f"{ROOT}.variables")
-    variables = {**known, **own}
-    settled = {
-        key: value if key in PER_HIT else own if key == "variables" else _settled_value(value, variables, env, f"{ROOT}.{key}")
-        for key, value in arguments.items()
-    }
-    try:
-        # final: no placeholder is left in place of a number, which the model's types can't say
-        test: Any = StartTest.model_validate(settled, context={"final": True})
-    except ValidationError as error:
-        faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
-        raise CommandError(mistakes_of(faults, settled, ROOT)) from None
+    test, variables = _validated(arguments, registered, env, rules, secret)
     sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed) for one in test.csv_sources}
     pace = pace_of(test, ROOT, test_time_given="test_time" in arguments, cap_per_s=rules.max_rate_per_s)
     user_type = user_type_of(test.user_detail_dict.user)
@@ -122,17 +123,42 @@ def build_plan(
     thresholds = thresholds_for(test, plan, prepared)
     # a script that says itself how many may fail does not mean the default besides
     own_limit = "max_failure_rate" not in test.model_fields_set and any(map(limits_failures, thresholds))
+    cluster = cluster_of(test, ROOT)
+    if cluster is not None:
+        refuse_unshippable(plan, ROOT)
     return Asked(
         plan=plan,
         target=", ".join(dict.fromkeys(map(_origin, places))),
         label=test.label or "",
-        processes=test.processes,
+        processes=test.processes if cluster is None else cluster.expected,
         threads=test.threads,
         engine=test.user_detail_dict.engine,
         max_failure_rate=1.0 if own_limit else test.max_failure_rate,
         rate_tolerance=test.rate_tolerance,
         thresholds=thresholds,
+        cluster=cluster,
     )
+
+
+def _validated(
+    arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str], rules: TargetRules, secret: Callable[[str], str]
+) -> tuple[Any, dict[str, Any]]:
+    """The arguments as their model, and all variables."""
+    secrets = secrets_in([dict(registered.values), dict(arguments), dict(rules.headers)], secret)
+    known = {**secrets, **_settled(registered.values, secrets, env, "registered variables")}
+    own = _settled(dict(arguments.get("variables") or {}), known, env, f"{ROOT}.variables")
+    variables = {**known, **own}
+    settled = {
+        key: value if key in PER_HIT else own if key == "variables" else _settled_value(value, variables, env, f"{ROOT}.{key}")
+        for key, value in arguments.items()
+    }
+    try:
+        # final: no placeholder is left in place of a number, which the model's types can't say
+        test: Any = StartTest.model_validate(settled, context={"final": True})
+    except ValidationError as error:
+        faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
+        raise CommandError(mistakes_of(faults, settled, ROOT)) from None
+    return test, variables
 
 
 def _origin(place: str) -> str:

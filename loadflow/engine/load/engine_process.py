@@ -14,6 +14,7 @@ from typing import IO, Any
 from loadflow.engine.load.messages import Failed, encode
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
+from loadflow.errors import RunError
 
 __all__ = ["Outcome", "allow_many_sockets", "opened", "reporting"]
 
@@ -49,7 +50,9 @@ def reporting(job: dict[str, Any], messages: IO[str]) -> Iterator[Outcome]:
     try:
         yield outcome
     except Exception as error:  # noqa: BLE001  the outermost loop: what got here ends this process
-        redactor = redactor_of(Plan.from_json(job["plan"]), os.environ)
-        print(redactor.text(traceback.format_exc()), file=sys.stderr)
-        print(encode(Failed(job["shard"], redactor.text(f"{type(error).__name__}: {error}"))), file=messages, flush=True)
+        # a worker of a master has no plan in its job, and masks what it says by itself
+        mask = redactor_of(Plan.from_json(job["plan"]), os.environ).text if "plan" in job else str
+        text = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
+        print(mask(traceback.format_exc()), file=sys.stderr)
+        print(encode(Failed(job["shard"], mask(text))), file=messages, flush=True)
         outcome.exit_code = 1

@@ -7,23 +7,17 @@ back. A connection that the server closed while it was idle is found out before 
 from __future__ import annotations
 
 import errno
-import ssl
-from functools import lru_cache
 from typing import Any
 
 import gevent
-import gevent.socket
-import gevent.ssl
-from certifi import where as ca_bundle
-from gevent import monkey
 from geventhttpclient.response import HTTPParseError, HTTPProtocolViolationError, HTTPResponse
 
+from loadflow.engine.load.connecting import SOCKET_ERRORS, open_connection, stirs
 from loadflow.engine.load.cookies import Cookies
 from loadflow.engine.load.http_reply import HttpReply, status_failure
 from loadflow.engine.load.http_request import HttpRequest, HttpStep, field_bytes
 from loadflow.engine.load.protocol import HitFailure, UserProtocol
 from loadflow.engine.load.redirects import follow
-from loadflow.engine.load.tls_files import load_files
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 
@@ -31,9 +25,6 @@ __all__ = ["FAST_HTTP", "FastHttpClient"]
 
 BLOCK_BYTES = 65_536
 MAX_HEAD_BYTES = 256 * 1024
-# gevent's own poll would go through its event loop; this one is asked without waiting
-_poll = monkey.get_original("select", "poll")
-_READABLE = 1  # POLLIN; errors and hang-ups are told without being asked for
 
 
 class _Parser(HTTPResponse):  # type: ignore[misc]  # geventhttpclient is compiled
@@ -65,17 +56,13 @@ class _Parser(HTTPResponse):  # type: ignore[misc]  # geventhttpclient is compil
 
 
 class _Connection:
-    __slots__ = ("_poll", "socket")
+    """`is_dead`: whether the peer closed it, or said something unasked, since its last answer: nothing is due then."""
+
+    __slots__ = ("is_dead", "socket")
 
     def __init__(self, socket: Any) -> None:
         self.socket = socket
-        poller = _poll()
-        poller.register(socket.fileno(), _READABLE)
-        self._poll = poller.poll
-
-    def is_dead(self) -> bool:
-        """Whether the peer closed it, or said something unasked, since its last answer: nothing is due now."""
-        return bool(self._poll(0))
+        self.is_dead = stirs(socket)
 
 
 class FastHttpClient:
@@ -182,62 +169,18 @@ class FastHttpClient:
                 raise HitFailure(Outcome.PROTOCOL, f"over {MAX_HEAD_BYTES:,} bytes of header fields")
 
     def _connect(self, request: HttpRequest) -> _Connection:
-        limit = gevent.Timeout.start_new(request.connect_timeout_s)
-        try:
-            try:
-                plain = gevent.socket.create_connection((request.host, request.port))
-            except gevent.Timeout as fired:
-                if fired is not limit:
-                    raise
-                raise HitFailure(Outcome.TIMEOUT, f"not connected within {request.connect_timeout_s:g} s") from None
-            except gevent.socket.gaierror:
-                raise
-            except OSError as error:
-                raise HitFailure(Outcome.CONNECT, f"{type(error).__name__}: {error.strerror or error}") from None
-            plain.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
-            if request.scheme == "http":
-                return _Connection(plain)
-            try:
-                return _Connection(_tls_context(request.verify, request.cert).wrap_socket(plain, server_hostname=request.host))
-            except gevent.Timeout as fired:
-                plain.close()
-                if fired is not limit:
-                    raise
-                raise HitFailure(Outcome.TIMEOUT, f"no TLS session within {request.connect_timeout_s:g} s") from None
-            except OSError as error:
-                plain.close()
-                raise HitFailure(Outcome.TLS, f"{type(error).__name__}: {error.strerror or error}") from None
-        finally:
-            limit.close()
+        tls = (request.verify, request.cert) if request.scheme == "https" else None
+        return _Connection(open_connection(request.host, request.port, request.connect_timeout_s, tls))
 
 
 def _key(request: HttpRequest) -> tuple[Any, ...]:
     return request.scheme, request.host, request.port, request.verify, request.cert
 
 
-@lru_cache(maxsize=64)
-def _tls_context(verify: bool | str, cert: str | tuple[str, str] | None) -> Any:
-    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    load_files(context, ca_bundle() if verify is True else verify, cert)
-    return context
-
-
 FAST_HTTP = UserProtocol(
     user="fast_http_user",
     prepare=HttpStep,
     new_client=lambda user: FastHttpClient(user.plan),
-    errors=(
-        (gevent.socket.gaierror, Outcome.DNS),
-        (UnicodeError, Outcome.DNS),
-        (ssl.SSLError, Outcome.TLS),
-        (HTTPParseError, Outcome.PROTOCOL),
-        (ConnectionRefusedError, Outcome.CONNECT),
-        (TimeoutError, Outcome.TIMEOUT),
-        (ConnectionError, Outcome.CLOSED),
-        (OSError, Outcome.CONNECT),
-    ),
+    errors=((HTTPParseError, Outcome.PROTOCOL), *SOCKET_ERRORS),
     fails=status_failure,
 )

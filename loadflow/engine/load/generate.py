@@ -14,13 +14,13 @@ from typing import IO, Any
 
 import gevent
 import gevent.event
-import gevent.os
 from gevent import monkey
 from locust.env import Environment
 from locust.event import Events
 
 from loadflow.engine.load.arrivals import Arrivals
 from loadflow.engine.load.fence import Fence
+from loadflow.engine.load.lead import Lead, ParentLead, run_stages
 from loadflow.engine.load.messages import Done, Flush, Ready, Tick, encode
 from loadflow.engine.load.probe import ProcessProbe
 from loadflow.engine.load.protocol import UserProtocol
@@ -44,8 +44,9 @@ NEVER_S = 10 * 365 * 86_400.0
 class Generator:
     """One process's share of a plan, from compiling to the last row."""
 
-    def __init__(self, plan: Plan, shard: int, shards: int, paths: Mapping[str, Path], messages: IO[str]) -> None:
+    def __init__(self, plan: Plan, shard: int, shards: int, paths: Mapping[str, Path], messages: IO[str], lead: Lead | None = None) -> None:
         self._plan = plan
+        self._lead: Lead = lead or ParentLead()
         self._shard = shard
         self._of = Shard(shard, shards)
         self._paths = paths
@@ -72,27 +73,27 @@ class Generator:
         recorder = Recorder(**self._paths, shard=self._shard, redactor=redactor_of(self._plan, os.environ))
         crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._arrivals, self._of)
         crew.on_fatal = self._on_fatal
-        crew.on_all_done = lambda: self._stop("")
+        crew.on_done = self._on_user_done
         environment = self._environment(crew)
-        runner = environment.create_local_runner()
+        runner = self._lead.runner(environment)
         if self._arrivals is not None:
             self._start_all_users(runner, self._arrivals)
         # Locust looks at it as a load ends, and the first look takes some 50 ms, for which hits in flight would have to wait
         inspect.stack()
         self._say(Ready(self._shard))
-        go = self._wait_for_go()
+        go = self._lead.wait_for_go(self._end)
         if go is None:
             return
         recorder.start(*go)
         if self._plan.users == 0 and self._plan.iterations is not None:
-            crew.on_all_done()
+            self._on_user_done(0)
         self._make_load(environment, runner, recorder)
 
     def _make_load(self, environment: Environment, runner: Any, recorder: Recorder) -> None:
         """From `go` to the last row."""
         self._probe = ProcessProbe()
         load = self._start_load(recorder, runner)
-        gevent.spawn(self._watch_lifeline)
+        gevent.spawn(self._lead.watch, self._stop)
         gevent.spawn(self._probe_lag)
         web = None
         if self._plan.web_ui is not None:
@@ -120,24 +121,6 @@ class Generator:
             raise self._fatal
         self._say(Done(self._shard, recorder.log.rows, ran_s, stopped, health, *self._passes()))
 
-    def _wait_for_go(self) -> tuple[int, int] | None:
-        """The start on both clocks; None when a stop came first."""
-        reader = gevent.spawn(gevent.os.tp_read, 0, 65_536)
-        gevent.wait([reader, self._end], count=1)
-        if not reader.ready():
-            return None
-        line = reader.get()
-        if not line:
-            raise EOFError("the supervisor is gone")
-        word, monotonic_ns, unix_ns = line.decode().split()[:3]
-        assert word == "go"
-        return int(monotonic_ns), int(unix_ns)
-
-    def _watch_lifeline(self) -> None:
-        while gevent.os.tp_read(0, 4_096):
-            pass
-        self._stop("the supervisor is gone")
-
     def _stop(self, why: str) -> None:
         if not self._end.ready():
             self._end.set(why)
@@ -145,6 +128,12 @@ class Generator:
     def _on_fatal(self, error: BaseException) -> None:
         self._fatal = self._fatal or error
         self._stop(str(error))
+
+    def _on_user_done(self, finished: int) -> None:
+        if not self._lead.shares_users:
+            self._lead.user_done(finished)
+        elif finished == self._plan.users:
+            self._stop("")
 
     def _wait_for_end(self, recorder: Recorder) -> str:
         """Until the load's time is over, all users are done, or something ends it early: then why."""
@@ -176,15 +165,8 @@ class Generator:
         return (self._arrivals.started, self._arrivals.dropped) if self._arrivals is not None else (0, 0)
 
     def _run_stages(self, recorder: Recorder, runner: Any) -> None:
-        """Tell the runner each stage's users at its border. Locust's own shapes look once a second, and not while ramping."""
-        begins_s = 0.0
-        users = 0
-        for stage in self._plan.stages:
-            gevent.sleep(max(0.0, begins_s - recorder.now_ns() / 1e9))
-            if stage.users or users:
-                runner.start(stage.users, spawn_rate=max(stage.spawn_rate, 0.01))
-            users = stage.users
-            begins_s += stage.duration_s or 0.0
+        if self._lead.shares_users:
+            run_stages(self._plan.stages, recorder.now_ns, lambda users, rate: runner.start(users, spawn_rate=rate))
 
     def _tick_every_second(self, recorder: Recorder, runner: Any) -> None:
         second = 0

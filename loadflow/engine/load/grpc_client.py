@@ -30,7 +30,6 @@ __all__ = ["GRPC", "GrpcClient"]
 
 grpc_gevent.init_gevent()
 
-FROM_PEER = "Error received from peer"  # gRPC's core says so of a status that came over the wire
 SPARE_THREADS = 32  # of gevent's pool, for names, files, and the lifeline of the engine
 
 
@@ -76,7 +75,7 @@ class GrpcClient:
         given = iter(request.messages) if request.rpc.client_streams else request.messages[0]
         options = {"timeout": request.timeout_s, "metadata": request.metadata}
         if request.rpc.server_streams:
-            return self._read_stream(request, method(given, **options))
+            return self._read_stream(request, self._user.watch.now_ns(), method(given, **options))
         return self._read_one(request, method.future(given, **options))
 
     def close(self) -> None:
@@ -108,9 +107,8 @@ class GrpcClient:
             raise
         return _reply(request, call, [call.result()] if call.code() is grpc.StatusCode.OK else [])
 
-    def _read_stream(self, request: GrpcRequest, call: Any) -> GrpcReply:
+    def _read_stream(self, request: GrpcRequest, start_ns: int, call: Any) -> GrpcReply:
         watch = self._user.watch
-        start_ns = watch.now_ns()
         messages: list[bytes] = []
         size = 0
         try:
@@ -149,7 +147,6 @@ def _reply(request: GrpcRequest, call: Any, raw: list[bytes], *, enough: bool = 
         request.rpc,
         messages,
         metadata,
-        by_peer=code == 0 or FROM_PEER in (call.debug_error_string() or ""),
         sent_bytes=sum(map(len, request.messages)),
         received_bytes=sum(map(len, raw)),
     )

@@ -15,44 +15,48 @@ __all__ = ["GrpcReply", "grpc_failure", "outcome_of_status"]
 
 Pairs = Sequence[tuple[str, str | bytes]]
 
-# Status, words in its details (any: ""), who says it: first match wins. What the client says itself is told by the kind of its
-# trouble, as for every protocol; what a server says is its answer, whatever the status. The words are those of gRPC's core.
-LOCAL: tuple[tuple[str, str, Outcome], ...] = (
+# A status, and words in its details: first match wins. Nothing tells a client's own status from a server's but its words, which are
+# those of gRPC's core (1.85); a status with other words is an answer. The end of the load is no status: see the step loop.
+OUTCOMES: tuple[tuple[str, str, Outcome], ...] = (
+    ("DEADLINE_EXCEEDED", "", Outcome.TIMEOUT),
+    ("RESOURCE_EXHAUSTED", "message larger than max", Outcome.TOO_LARGE),
     ("UNAVAILABLE", "errors resolving", Outcome.DNS),
-    ("UNAVAILABLE", "DNS resolution failed", Outcome.DNS),
-    ("UNAVAILABLE", "handshake", Outcome.TLS),
-    ("UNAVAILABLE", "SSL", Outcome.TLS),
-    ("UNAVAILABLE", "certificate", Outcome.TLS),
-    ("UNAVAILABLE", "GOAWAY", Outcome.CLOSED),
-    ("UNAVAILABLE", "Socket closed", Outcome.CLOSED),
+    ("UNAVAILABLE", "dns resolution failed", Outcome.DNS),
+    ("UNAVAILABLE", "handshake failed", Outcome.TLS),
+    ("UNAVAILABLE", "hostname verification", Outcome.TLS),
+    ("UNAVAILABLE", "failed to connect", Outcome.CONNECT),
+    ("UNAVAILABLE", "all backends failing", Outcome.CONNECT),
+    ("UNAVAILABLE", "empty address list", Outcome.CONNECT),
+    ("UNAVAILABLE", "goaway", Outcome.CLOSED),
+    ("UNAVAILABLE", "socket closed", Outcome.CLOSED),
+    ("UNAVAILABLE", "stream removed", Outcome.CLOSED),
+    ("UNAVAILABLE", "transport closed", Outcome.CLOSED),
+    ("UNAVAILABLE", "endpoint closing", Outcome.CLOSED),
+    ("UNAVAILABLE", "connection reset", Outcome.CLOSED),
+    ("UNAVAILABLE", "broken pipe", Outcome.CLOSED),
     ("UNAVAILABLE", "recvmsg", Outcome.CLOSED),
     ("UNAVAILABLE", "sendmsg", Outcome.CLOSED),
-    ("UNAVAILABLE", "", Outcome.CONNECT),
-    ("DEADLINE_EXCEEDED", "", Outcome.TIMEOUT),
-    ("RESOURCE_EXHAUSTED", "larger than max", Outcome.TOO_LARGE),
-    ("INTERNAL", "", Outcome.PROTOCOL),
-    ("UNKNOWN", "", Outcome.PROTOCOL),
+    ("UNAVAILABLE", "keepalive", Outcome.CLOSED),
+    ("UNAVAILABLE", "cancelling all calls", Outcome.CLOSED),
+    ("", "received http2 header with status", Outcome.PROTOCOL),
+    ("", "rst_stream", Outcome.CLOSED),
 )
 
 
-def outcome_of_status(status: str, details: str, *, by_peer: bool) -> Outcome:
-    """`by_peer`: the server sent this status; else the client came to it by itself.
+def outcome_of_status(status: str, details: str) -> Outcome:
+    """Which kind of failure it is.
 
-    >>> outcome_of_status("UNAVAILABLE", "failed to connect to all addresses", by_peer=False).name
-    'CONNECT'
-    >>> outcome_of_status("UNAVAILABLE", "overloaded", by_peer=True).name
-    'STATUS'
+    >>> outcome_of_status("UNAVAILABLE", "failed to connect to all addresses"), outcome_of_status("UNAVAILABLE", "overloaded")
+    (<Outcome.CONNECT: 5>, <Outcome.STATUS: 1>)
     """
-    if by_peer:
-        # a server that keeps deadlines itself may be quicker than the client
-        return Outcome.TIMEOUT if status == "DEADLINE_EXCEEDED" else Outcome.STATUS
-    return next((outcome for name, words, outcome in LOCAL if name == status and words.lower() in details.lower()), Outcome.STATUS)
+    said = details.lower()
+    return next((outcome for name, words, outcome in OUTCOMES if name in ("", status) and words in said), Outcome.STATUS)
 
 
 class GrpcReply:
     """`messages` are protobuf's; they are turned into JSON when an assertion or an extract looks at them. Sizes are those of messages."""
 
-    __slots__ = ("_json", "_metadata", "_rpc", "by_peer", "details", "messages", "received_bytes", "sent_bytes", "status")
+    __slots__ = ("_json", "_metadata", "_rpc", "details", "messages", "received_bytes", "sent_bytes", "status")
 
     def __init__(
         self,
@@ -62,14 +66,12 @@ class GrpcReply:
         messages: list[Any],
         metadata: Pairs,
         *,
-        by_peer: bool,
         sent_bytes: int,
         received_bytes: int,
     ) -> None:
         self.status = grpc_status(code)
         self.details = details
         self.messages = messages
-        self.by_peer = by_peer
         self.sent_bytes = sent_bytes
         self.received_bytes = received_bytes
         self._rpc = rpc
@@ -116,5 +118,5 @@ def grpc_failure(reply: GrpcReply) -> tuple[Outcome, str] | None:
     """Anything but OK fails, unless the step has a status assertion of its own."""
     if reply.status == grpc_status(0):
         return None
-    outcome = outcome_of_status(reply.status_name, reply.details, by_peer=reply.by_peer)
+    outcome = outcome_of_status(reply.status_name, reply.details)
     return outcome, f"{reply.status_name}: {reply.details}".rstrip(": ")

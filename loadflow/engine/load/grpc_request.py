@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loadflow.engine.load.filling import filled, seconds
 from loadflow.engine.load.grpc_interface import descriptors_of
 from loadflow.engine.load.grpc_rpc import Rpc, described_rpc, stub_rpc
 from loadflow.engine.load.grpc_target import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Security, security_of, service_and_method, target_of
@@ -19,7 +20,7 @@ from loadflow.engine.load.protocol import HitFailure
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
-from loadflow.engine.resolve.template import Compiled, Compiler, known_text, text_of
+from loadflow.engine.resolve.template import Compiler, known_text, text_of
 from loadflow.engine.script.grpc_step import RPC_KINDS, key_trouble
 from loadflow.engine.script.placeholders import has_placeholder
 
@@ -71,7 +72,7 @@ class GrpcCall:
         return self._fixed if self._fixed is not None else self._build(scope)
 
     def render_name(self, scope: Scope) -> str:
-        return self.name if self.name is not None else text_of(_filled(self._name, scope))
+        return self.name if self.name is not None else text_of(filled(self._name, scope))
 
     def sample(self, request: GrpcRequest) -> dict[str, Any]:
         messages = [request.rpc.request_json(data) for data in request.messages]
@@ -84,14 +85,14 @@ class GrpcCall:
         }
 
     def _build(self, scope: Scope | None) -> GrpcRequest:
-        values = {key: _filled(part, scope) for key, part in self._parts.items()}
+        values = {key: filled(part, scope) for key, part in self._parts.items()}
         name = self.name if self.name is not None else self.render_name(scope) if scope is not None else ""
         return GrpcRequest(
             rpc=self._rpc,
             target=target_of(values.get("target"), self._plan),
             messages=self._messages(values.get("payload")),
             metadata=_metadata(values.get("metadata")),
-            timeout_s=_seconds(values.get("timeout")),
+            timeout_s=seconds(values.get("timeout"), DEFAULT_TIMEOUT_S),
             security=security_of({**values, "tls": self._config.get("tls")}),
             channels=self._config.get("channels"),
             max_messages=self._config.get("max_messages"),
@@ -99,16 +100,20 @@ class GrpcCall:
         )
 
     def _messages(self, payload: Any) -> tuple[bytes, ...]:
+        return tuple(self._rpc.request_bytes(one) for one in self._each(payload))
+
+    def _each(self, payload: Any) -> list[Any]:
+        """The JSON of each message."""
         if payload is None:
-            payload = {}
-        many = payload if self._rpc.client_streams and isinstance(payload, list) else [payload]
-        return tuple(self._rpc.request_bytes(one) for one in many)
+            return [{}]
+        return payload if self._rpc.client_streams and isinstance(payload, list) else [payload]
 
     def _refuse_misfit(self, payload: Any) -> None:
         """Fields that the message does not have, also where others have placeholders: what is not known yet is left out."""
         if has_placeholder(payload) if isinstance(payload, str) else payload is None:
             return
-        self._messages(_known_part(payload))
+        for one in self._each(_known_part(payload)):
+            self._rpc.request_message(one)
 
 
 def _rpc_of(config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> Rpc:
@@ -137,25 +142,6 @@ def _known_part(value: Any) -> Any:
     if isinstance(value, list):
         return [_known_part(one) for one in value if not (isinstance(one, str) and has_placeholder(one))]
     return None if isinstance(value, str) and has_placeholder(value) else value
-
-
-def _filled(part: Compiled | None, scope: Scope | None) -> Any:
-    if part is None:
-        return None
-    if part.is_static:
-        return part.value
-    assert scope is not None
-    return part.render(scope)
-
-
-def _seconds(value: Any) -> float:
-    try:
-        seconds = DEFAULT_TIMEOUT_S if value is None else float(value)
-    except (TypeError, ValueError):
-        seconds = 0.0
-    if not 0 < seconds < float("inf"):
-        raise HitFailure(Outcome.TEMPLATE, f"timeout {value!r} is no number of seconds above 0")
-    return seconds
 
 
 def _metadata(written: Any) -> Metadata:

@@ -38,17 +38,23 @@ class Rpc:
     def name(self) -> str:
         return self.path.lstrip("/")
 
-    def request_bytes(self, payload: Any) -> bytes:
+    def request_message(self, payload: Any) -> Any:
         """A message from its JSON (https://protobuf.dev/programming-guides/json/). Raises HitFailure where it does not fit."""
         wanted = self.new_request()
         kind = wanted.DESCRIPTOR.full_name
         if not isinstance(payload, Mapping) and not kind.startswith("google.protobuf."):
             raise HitFailure(Outcome.TEMPLATE, f"payload: a {kind} is an object, not {type(payload).__name__}")
         try:
-            json_format.ParseDict(payload, wanted, descriptor_pool=self.pool)
-            return bytes(wanted.SerializeToString(deterministic=True))
+            return json_format.ParseDict(payload, wanted, descriptor_pool=self.pool)
         except (json_format.Error, message.Error, TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
             raise HitFailure(Outcome.TEMPLATE, f"payload is no {kind}: {' '.join(str(error).split())}") from None
+
+    def request_bytes(self, payload: Any) -> bytes:
+        wanted = self.request_message(payload)
+        try:
+            return bytes(wanted.SerializeToString(deterministic=True))
+        except message.EncodeError as error:  # a required field of proto2
+            raise HitFailure(Outcome.TEMPLATE, f"payload can't be sent: {error}") from None
 
     def request_json(self, data: bytes) -> Any:
         wanted = self.new_request()

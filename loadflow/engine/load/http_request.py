@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,12 +20,12 @@ from requests.utils import requote_uri
 from urllib3.fields import RequestField
 from urllib3.filepost import encode_multipart_formdata
 
+from loadflow.engine.load.filling import filled, flag, peer_files, seconds
 from loadflow.engine.load.protocol import HitFailure
-from loadflow.engine.load.tls_files import trouble_with
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
-from loadflow.engine.resolve.template import Compiled, Compiler, known_text, text_of
+from loadflow.engine.resolve.template import Compiler, known_text, text_of
 
 __all__ = [
     "DEFAULT_HEADERS",
@@ -39,6 +38,7 @@ __all__ = [
     "Limits",
     "authorization_of",
     "body_of",
+    "decoded",
     "field_bytes",
     "head_of",
     "place_of",
@@ -107,7 +107,7 @@ class HttpStep:
         return self.fixed if self.fixed is not None else self._build(scope)
 
     def render_name(self, scope: Scope) -> str:
-        return self.name if self.name is not None else text_of(_filled(self._name, scope))
+        return self.name if self.name is not None else text_of(filled(self._name, scope))
 
     def sample(self, request: HttpRequest) -> dict[str, Any]:
         cookies = [("Cookie", request.cookies)] if request.cookies else []
@@ -117,8 +117,8 @@ class HttpStep:
         return {"method": request.method, "url": request.url, "headers": headers, "body": request.body.decode("utf-8", "backslashreplace")}
 
     def _build(self, scope: Scope | None) -> HttpRequest:
-        values = {key: _filled(part, scope) for key, part in self._parts.items()}
-        return self.made_of(values, _filled(self._url, scope))
+        values = {key: filled(part, scope) for key, part in self._parts.items()}
+        return self.made_of(values, filled(self._url, scope))
 
     def made_of(self, values: Mapping[str, Any], url: Any) -> HttpRequest:
         """The request of these values, by the keys of a step. Raises HitFailure where they make none."""
@@ -167,11 +167,9 @@ class Limits:
         """From the keys of a step, filled in. Raises HitFailure for what can't be used."""
         timeout = values.get("timeout")
         connect_s, total_s = timeout if isinstance(timeout, list) else (timeout, timeout)
-        total_s = _seconds(total_s, DEFAULT_TIMEOUT_S)
-        verify, cert = _verify(values.get("verify", True)), _cert(values.get("cert"))
-        if trouble := trouble_with(verify, cert):
-            raise HitFailure(Outcome.TEMPLATE, f"{trouble}; name PEM files that can be read")
-        return cls(_seconds(connect_s, total_s), total_s, verify, cert, _flag(values.get("allow_redirects", True)))
+        total_s = seconds(total_s, DEFAULT_TIMEOUT_S)
+        verify, cert = peer_files(values)
+        return cls(seconds(connect_s, total_s), total_s, verify, cert, flag(values.get("allow_redirects", True)))
 
 
 PARTS = ("params", "headers", "cookies", "json", "data", "data_base64", "files", "auth", "timeout", "verify", "cert", "allow_redirects")
@@ -181,15 +179,6 @@ def authority(scheme: str, host: str, port: int) -> str:
     """Host and port as they stand in a URL or a Host field."""
     shown = f"[{host}]" if ":" in host else host
     return shown if port == (443 if scheme == "https" else 80) else f"{shown}:{port}"
-
-
-def _filled(part: Compiled | None, scope: Scope | None) -> Any:
-    if part is None:
-        return None
-    if part.is_static:
-        return part.value
-    assert scope is not None
-    return part.render(scope)
 
 
 def _absolute(url: str, base: str | None) -> str:
@@ -259,7 +248,7 @@ def body_of(values: Mapping[str, Any]) -> tuple[bytes, str]:
             field.make_multipart()
         return encode_multipart_formdata([*fields, *_uploads(values["files"])])
     if "data_base64" in values:
-        return _decoded(values["data_base64"]), ""
+        return decoded(values["data_base64"]), ""
     data = values.get("data")
     if isinstance(data, str):
         return data.encode(), ""
@@ -268,7 +257,7 @@ def body_of(values: Mapping[str, Any]) -> tuple[bytes, str]:
     return b"", ""
 
 
-def _decoded(text: Any) -> bytes:
+def decoded(text: Any) -> bytes:
     try:
         return base64.b64decode(text_of(text), validate=True)
     except ValueError:
@@ -367,28 +356,6 @@ def field_bytes(text: str) -> bytes:
         return text.encode("latin-1")
     except UnicodeEncodeError:
         return text.encode()
-
-
-def _verify(value: Any) -> bool | str:
-    return value if isinstance(value, bool) else _flag(value) if str(value).lower() in ("true", "false") else str(value)
-
-
-def _cert(value: Any) -> str | tuple[str, str] | None:
-    return (str(value[0]), str(value[1])) if isinstance(value, list) else None if value is None else str(value)
-
-
-def _flag(value: Any) -> bool:
-    return value if isinstance(value, bool) else str(value).strip().lower() in ("true", "1", "yes")
-
-
-def _seconds(value: Any, default: float) -> float:
-    try:
-        seconds = default if value is None else float(value)
-    except (TypeError, ValueError):
-        seconds = math.nan
-    if not 0 < seconds < math.inf:
-        raise HitFailure(Outcome.TEMPLATE, f"timeout {value!r} is no number of seconds above 0")
-    return max(0.001, seconds)
 
 
 def _place(url: str, plan: Plan, compiler: Compiler) -> str:

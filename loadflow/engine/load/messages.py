@@ -13,7 +13,7 @@ from typing import Any
 
 from loadflow.engine.records.snapshot import Health
 
-__all__ = ["Done", "Failed", "Flush", "Message", "Ready", "SupervisorEnd", "Tick", "decode", "encode"]
+__all__ = ["Done", "Failed", "Flush", "Message", "Note", "Ready", "Served", "SupervisorEnd", "Tick", "decode", "encode"]
 
 TEXT_LIMIT = 2_000  # characters; PIPE_BUF is 4,096 bytes on Linux
 
@@ -59,6 +59,25 @@ class Failed:
 
 
 @dataclass(frozen=True, slots=True)
+class Note:
+    """What a worker of a master is doing, for people."""
+
+    shard: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A worker's share of a master's run is over. `problem`: why the master does not have all of it; "" when it has."""
+
+    shard: int
+    master: str
+    run: str
+    hits: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class SupervisorEnd:
     """`exit_codes`: one per engine; negative ones are signals."""
 
@@ -66,11 +85,11 @@ class SupervisorEnd:
     exit_codes: tuple[int, ...]
 
 
-Message = Ready | Tick | Flush | Done | Failed | SupervisorEnd
-KINDS: dict[str, Any] = {"ready": Ready, "tick": Tick, "flush": Flush, "done": Done, "failed": Failed}
+Message = Ready | Tick | Flush | Done | Failed | Note | Served | SupervisorEnd
+KINDS: dict[str, Any] = {"ready": Ready, "tick": Tick, "flush": Flush, "done": Done, "failed": Failed, "note": Note, "served": Served}
 
 
-def encode(message: Ready | Tick | Flush | Done | Failed) -> str:
+def encode(message: Ready | Tick | Flush | Done | Failed | Note | Served) -> str:
     """One line, without its end."""
     data = asdict(message)
     if isinstance(message, Failed):

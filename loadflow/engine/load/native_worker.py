@@ -63,10 +63,11 @@ class _Shard:
 
     def feed(self) -> None:
         """Tell the core when passes are due, some thousand ahead."""
-        while chunk := array("q", islice(self.arrivals, CHUNK)):
-            if not self.core.feed(chunk.tobytes()):
-                return
-        self.core.feed(b"")
+        try:
+            while (chunk := array("q", islice(self.arrivals, CHUNK))) and self.core.feed(chunk.tobytes()):
+                pass
+        finally:
+            self.core.feed(b"")  # without an end the core would wait for more
 
 
 class NativeProcess:

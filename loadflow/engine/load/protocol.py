@@ -61,6 +61,10 @@ class Watch(Protocol):
         """A hit of its own; `failure` None: it succeeded."""
         ...
 
+    def awaits(self, more: int) -> None:
+        """So many more observed hits are due (fewer, if negative). At the end of the load the drain waits for them, too."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class UserContext:

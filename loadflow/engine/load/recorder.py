@@ -83,14 +83,19 @@ class Recorder:
 class UserWatch:
     """One user's way to record what happened outside of its steps; see `protocol.Watch`."""
 
-    __slots__ = ("_recorder", "_user")
+    __slots__ = ("_recorder", "_user", "awaited")
 
     def __init__(self, recorder: Recorder, user: int) -> None:
         self._recorder = recorder
         self._user = user
+        self.awaited = 0
 
     def now_ns(self) -> int:
         return self._recorder.now_ns()
+
+    def awaits(self, more: int) -> None:
+        self.awaited += more
+        self._recorder.in_flight += more
 
     def observed(
         self, method: str, name: str, start_ns: int, end_ns: int, received_bytes: int, failure: tuple[Outcome, str] | None = None

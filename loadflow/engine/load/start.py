@@ -7,6 +7,7 @@ timeout, a cancelled flow), no engine outlives this call, and the run folder tel
 
 from __future__ import annotations
 
+import logging
 import math
 import os
 import platform
@@ -22,12 +23,14 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.load.build import Asked, build_plan
+from loadflow.engine.cluster.serving import work_once
+from loadflow.engine.load.build import Asked, build_plan, worker_of
 from loadflow.engine.load.follow import Follower
-from loadflow.engine.load.launch import Crew, Engine, describe_exit
-from loadflow.engine.load.messages import Done, Failed, Flush, Ready, SupervisorEnd, Tick
+from loadflow.engine.load.launch import Crew, Engine, describe_exit, local_job, master_job
+from loadflow.engine.load.messages import Done, Failed, Flush, Message, Note, Ready, Served, SupervisorEnd, Tick
 from loadflow.engine.load.native_fit import choose
 from loadflow.engine.load.telling import Telling
+from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.judge import EndReason, RunEnd
@@ -41,6 +44,7 @@ from loadflow.errors import CommandError, EngineError, Interrupted, Mistake, Run
 
 __all__ = ["start_test"]
 
+LOG = logging.getLogger("loadflow.cluster")
 POLL_S = 0.25
 START_LIMIT_S = 60.0  # for importing, compiling and saying `ready`
 
@@ -78,27 +82,34 @@ def start_test(
     }
     _forget_defaults(arguments)
     session = current_session()
+    if runner_mode == "worker":
+        cluster, processes = worker_of(arguments, session.variables, session.environment, session.target, session.secret)
+        return work_once(cluster, processes, session)
     asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
     plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
-    engine, why_not_native = choose(plan, asked.engine)
+    engine, why_not_native = choose(plan, asked.engine) if asked.cluster is None else ("locust", "workers of a master run on Locust")
     # a loop of Locust needs a process of its own
     crew = Crew(engine, asked.processes, asked.threads) if engine == "native" else Crew(engine, asked.processes * asked.threads)
     with session.lease(asked.target):
         run = _new_run(session, plan, asked, crew, why_not_native)
         session.keep(run)
-        return _Load(session, run, plan, crew).run()
+        if why_not_native:
+            run.log_path(0).write_text(f"Locust makes this load: {why_not_native}\n", encoding="utf-8")
+        return _Load(session, run, plan, crew, asked.cluster).run()
 
 
 class _Load:
     """One run, from its folder to its summary."""
 
-    def __init__(self, session: Session, run: Run, plan: Plan, crew: Crew) -> None:
+    def __init__(self, session: Session, run: Run, plan: Plan, crew: Crew, cluster: Cluster | None) -> None:
         self._observers = tuple(session.observers)
         self._record = run
         self._plan = plan
         self._crew = crew
         self._shards = shards = crew.shards
+        self._start_limit_s = START_LIMIT_S if cluster is None else START_LIMIT_S + 2 * cluster.startup_s
+        self._job = local_job(run, plan, crew) if cluster is None else master_job(run, plan, cluster)
         self._follower = Follower(run, shards, plan.duration_s, plan.pace)
         self._installed = session.budget
         self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
@@ -123,7 +134,7 @@ class _Load:
             observer.run_started(self._record)
         error: BaseException | None = None
         try:
-            with Engine(self._record, self._plan, self._crew) as engine:
+            with Engine(self._job) as engine:
                 self._follow(engine)
         except BaseException as raised:
             error = raised
@@ -142,8 +153,8 @@ class _Load:
         while self._exit is None:
             for message in engine.messages(POLL_S):
                 self._take(message, engine)
-            if self._origin_ns is None and time.monotonic() - started > START_LIMIT_S:
-                raise RunError(f"the engine was not ready within {START_LIMIT_S:.0f} s; see {self._record.log_path(0)}")
+            if self._origin_ns is None and time.monotonic() - started > self._start_limit_s:
+                raise RunError(f"the engine was not ready within {self._start_limit_s:.0f} s; see {self._record.log_path(0)}")
             self._hold_to_budget(engine)
             if self._thresholds.breach and not self._breach:
                 self._breach = self._thresholds.breach
@@ -161,7 +172,7 @@ class _Load:
         if self._installed is not None and self._installed.on_trip is not None:
             self._installed.on_trip()
 
-    def _take(self, message: Ready | Tick | Flush | Done | Failed | SupervisorEnd, engine: Engine) -> None:
+    def _take(self, message: Message, engine: Engine) -> None:
         match message:
             case Ready():
                 self._ready.add(message.shard)
@@ -182,6 +193,10 @@ class _Load:
                 self._told(message.shard, math.inf)
             case Failed():
                 self._failed = self._failed or message.text
+            case Note():
+                LOG.info("%s", message.text)
+            case Served():
+                pass  # of workers, which start_test does not lead by a pipe
             case SupervisorEnd():
                 self._exit = message
 

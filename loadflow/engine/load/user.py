@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
+import gevent
 import gevent.event
 from gevent import GreenletExit
 from locust import User
@@ -23,6 +24,7 @@ __all__ = ["Crew", "user_class"]
 
 # a pass in which nothing was sent (every condition said no, every template lacked a value) must not spin
 IDLE_PASS_S = 0.01
+AWAITED_POLL_S = 0.01
 
 
 class Crew:
@@ -50,7 +52,7 @@ class Crew:
         self.recorder = recorder
         self.arrivals = arrivals
         self.on_fatal: Callable[[BaseException], None] = lambda error: None
-        self.on_all_done: Callable[[], None] = lambda: None
+        self.on_done: Callable[[int], None] = lambda finished: None
         self._shard = shard
         self._users = 0
         self._done = 0
@@ -63,8 +65,7 @@ class Crew:
     def done(self) -> None:
         """A user has made all of its passes."""
         self._done += 1
-        if self._done == self.plan.users:
-            self.on_all_done()
+        self.on_done(self._done)
 
 
 def _never(user: Any) -> None:
@@ -81,6 +82,7 @@ def user_class(crew: Crew) -> type[User]:
         def __init__(self, environment: Any) -> None:
             super().__init__(environment)
             self._stopping = gevent.event.Event()
+            self._forced = False
             self._turn: Turn | None = None
 
         def run(self) -> None:
@@ -89,12 +91,19 @@ def user_class(crew: Crew) -> type[User]:
             self._state = LOCUST_STATE_RUNNING
             number = crew.number()
             scope = Scope(crew.plan.variables, crew.data, user=number)
-            client = crew.protocol.new_client(UserContext(crew.plan, number, UserWatch(crew.recorder, number)))
+            watch = UserWatch(crew.recorder, number)
+            client = crew.protocol.new_client(UserContext(crew.plan, number, watch))
             try:
-                if crew.arrivals is None:
-                    self._passes(client, scope, number)
-                else:
-                    self._turns(client, scope, number, crew.arrivals)
+                try:
+                    if crew.arrivals is None:
+                        self._passes(client, scope, number)
+                    else:
+                        self._turns(client, scope, number, crew.arrivals)
+                except GreenletExit:
+                    if self._forced:
+                        raise
+                while watch.awaited > 0:  # answers in flight, each with a timeout; the end of the drain cuts this short
+                    gevent.sleep(AWAITED_POLL_S)
             except GreenletExit:
                 return
             except Exception as error:  # noqa: BLE001  not of a hit, so of the engine: a full disk, or a mistake of ours
@@ -110,6 +119,7 @@ def user_class(crew: Crew) -> type[User]:
         def stop(self, force: bool = False) -> bool:
             """Locust kills a waiting user; one whose wait ends in that moment has just sent a request, and it would be lost."""
             if force:
+                self._forced = True
                 return bool(super().stop(force=True))
             self._state = LOCUST_STATE_STOPPING
             self._stopping.set()

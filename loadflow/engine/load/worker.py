@@ -2,6 +2,7 @@
 
 It reads its job from standard input, compiles the plan, says `ready`, waits for `go`, makes the load with Locust, and says
 `tick` every second and `done` at the end. The end of its input means that the supervisor is gone: it then stops by itself.
+By its job's role it may also be a master, which leads workers on other machines, or such a worker: see `loadflow.engine.cluster`.
 """
 
 from gevent import monkey
@@ -33,11 +34,25 @@ def main() -> int:
 
 
 def _run(job: dict[str, Any], messages: Any) -> None:
+    # user types and stubs of one's own are found where the parent found them, behind everything else
+    sys.path += [path for path in job["paths"] if path not in sys.path]
+    match job["role"]:
+        case "load":
+            _make_load(job, messages)
+        case "master":
+            from loadflow.engine.cluster.master import lead_workers
+
+            lead_workers(job, messages)
+        case "worker":
+            from loadflow.engine.cluster.working import work
+
+            work(job, messages)
+
+
+def _make_load(job: dict[str, Any], messages: Any) -> None:
     from loadflow.engine.load.generate import Generator
     from loadflow.engine.plan.plan import Plan
 
-    # user types and stubs of one's own are found where the parent found them, behind everything else
-    sys.path += [path for path in job["paths"] if path not in sys.path]
     paths = {name: Path(job[name]) for name in ("hits", "names", "samples")}
     generator = Generator(Plan.from_json(job["plan"]), job["shard"], job["shards"], paths, messages)
     generator.run()

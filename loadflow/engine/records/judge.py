@@ -65,8 +65,12 @@ def judge(
     max_failure_rate: float,
     rate_tolerance: float = RATE_TOLERANCE,
     thresholds: Sequence[ThresholdResult] = (),
+    degraded: str = "",
 ) -> Verdict:
-    """The verdict. Attempts that a retry replaced count neither as hits nor as failures here: the last attempt decides."""
+    """The verdict. Attempts that a retry replaced count neither as hits nor as failures here: the last attempt decides.
+
+    `degraded`: why the load was not the one that was asked for, because workers were missing; "" when it was.
+    """
     match end.reason:
         case EndReason.ENGINE_LOST | EndReason.DEADLINE:
             return Verdict(VerdictKind.ERROR, (end.message or f"the engine ended: {end.reason}",))
@@ -87,7 +91,7 @@ def judge(
     if failed or breached:
         return Verdict(VerdictKind.FAILED, tuple(filter(None, (failed, *breached))))
     unclear = [one.text for one in thresholds if one.state is ThresholdState.INCONCLUSIVE]
-    if doubts := tuple(filter(None, (below, _generator_limited(health), *unclear))):
+    if doubts := tuple(filter(None, (degraded, below, _generator_limited(health), *unclear))):
         return Verdict(VerdictKind.INCONCLUSIVE, doubts)
     return Verdict(VerdictKind.PASSED)
 

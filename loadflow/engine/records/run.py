@@ -5,6 +5,7 @@ hits-<shard>.bin    the hit log of one engine process          names-<shard>.ndj
 samples-<shard>.ndjson  the first few failures of each kind    engine-<shard>.log    what the engine said
 snapshots.ndjson    one line per second
 end.json            how it ended; missing: it was cut off
+workers.json        with a master: who made the load, and how it went
 totals.json         the counts with their histograms           summary.json          `Summary.to_json`
 """
 
@@ -16,7 +17,7 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from loadflow.engine.records.snapshot import Health, SecondRow, Snapshot
 from loadflow.engine.records.summary import RunFacts, Summary, summarise
 from loadflow.engine.records.threshold import Threshold, ThresholdResult, decide
 from loadflow.engine.records.totals import Totals
+from loadflow.engine.records.workers import WorkerRecord, degradation, read_workers
 from loadflow.engine.verdict import Verdict, VerdictKind, worst
 from loadflow.errors import RunError
 
@@ -151,6 +153,10 @@ class Run:
     def samples_path(self, shard: int) -> Path:
         return self.folder / f"samples-{shard}.ndjson"
 
+    @property
+    def workers_path(self) -> Path:
+        return self.folder / "workers.json"
+
     def log_path(self, shard: int) -> Path:
         return self.folder / f"engine-{shard}.log"
 
@@ -210,6 +216,14 @@ class Run:
                 found.setdefault(key, []).append(entry["sample"])
         return found
 
+    def workers(self) -> tuple[WorkerRecord, ...]:
+        """Who made the load, and how many hits of each are here; () for a run without workers of its own."""
+        there = set(self._shards_with_hits())
+        return tuple(
+            replace(worker, hits=row_count(self.hits_path(worker.shard)) if worker.shard in there else 0)
+            for worker in read_workers(self.workers_path)
+        )
+
     def end(self) -> RunEnd:
         try:
             data = json.loads((self.folder / "end.json").read_text(encoding="utf-8"))
@@ -264,6 +278,7 @@ class Run:
             max_failure_rate=self.max_failure_rate,
             rate_tolerance=self.rate_tolerance,
             thresholds=self.threshold_results(),
+            degraded=degradation(self.workers()),
         )
 
     def summary(self) -> Summary:
@@ -300,9 +315,11 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     samples: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
     health: list[Health] = []
     verdicts = []
+    workers: list[WorkerRecord] = []
     for run in runs:
         own_health = run.health()
         health.extend(own_health)
+        workers.extend(run.workers())
         verdicts.append(run.verdict(own_health))
         for key, entries in run.samples().items():
             samples.setdefault(key, []).extend(entries)
@@ -314,6 +331,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         warnings=warnings_of(totals, health),
         health=health,
         samples=samples,
+        workers=workers,
         thresholds=[result for run in runs for result in run.threshold_results()],
         paced_s=sum(min(run.end().ran_s, run.pace.duration_s) for run in runs if run.pace is not None),
     )

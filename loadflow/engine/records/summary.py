@@ -18,6 +18,7 @@ from loadflow.engine.records.passes import RateSummary
 from loadflow.engine.records.snapshot import Health
 from loadflow.engine.records.threshold import ThresholdResult
 from loadflow.engine.records.totals import SeriesTotals, Totals
+from loadflow.engine.records.workers import WorkerRecord
 from loadflow.engine.verdict import Verdict, VerdictKind
 
 __all__ = ["SUMMARY_VERSION", "ErrorSummary", "Latency", "RunFacts", "SeriesSummary", "Summary", "summarise"]
@@ -166,6 +167,7 @@ class Summary:
     lag_peak_ms: float
     rate: RateSummary | None = None  # None where users, not a rate, decide
     thresholds: tuple[ThresholdResult, ...] = ()
+    workers: tuple[WorkerRecord, ...] = ()  # with a master: who made the load
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -201,6 +203,7 @@ class Summary:
             "errors": [{**asdict(error), "samples": list(error.samples)} for error in self.errors],
             "warnings": [asdict(warning) for warning in self.warnings],
             "generator": {"cpu_peak": self.cpu_peak, "lag_peak_ms": self.lag_peak_ms},
+            "workers": [asdict(worker) for worker in self.workers],
         }
 
     def _keys(self) -> list[str]:
@@ -229,6 +232,7 @@ def summarise(
     samples: Mapping[tuple[SeriesName, ErrorText], Sequence[Mapping[str, Any]]],
     thresholds: Sequence[ThresholdResult] = (),
     paced_s: float = 0.0,
+    workers: Sequence[WorkerRecord] = (),
 ) -> Summary:
     """Fold counts into the numbers that people read. Series come in the order of first use, errors by count, falling.
 
@@ -260,4 +264,5 @@ def summarise(
         lag_peak_ms=max((one.lag_ms for one in health), default=0.0),
         rate=RateSummary.of(totals.passes, paced_s),
         thresholds=tuple(thresholds),
+        workers=tuple(workers),
     )

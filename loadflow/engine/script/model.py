@@ -9,6 +9,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
+from loadflow.engine.plan.cluster import MASTER_PORT
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Text
 from loadflow.engine.script.placeholders import has_placeholder
@@ -133,7 +134,7 @@ class StartTest(Part):
     spawn_rate: Settled[Positive] = 10.0
     test_time: Settled[Positive] | None = 60.0
     web_ui_dict: WebUi | None = None
-    runner_mode: Annotated[str, Choice("runner mode", ("local",), later=("master", "worker"))] = "local"
+    runner_mode: Annotated[str, Choice("runner mode", ("local", "master", "worker"))] = "local"
     load_shape: Annotated[str, Choice("load shape", tuple(SHAPES))] | None = None
     shape_config: Annotated[dict[str, Any], AfterValidator(_filled_in)] | None = None
     tasks: Annotated[Any, PlainValidator(_tasks)]
@@ -155,6 +156,15 @@ class StartTest(Part):
     label: Text | None = None
     redact: list[Name] = Field(default=[])
     max_body_bytes: Settled[Count] = 16 * 1024 * 1024
+    master_bind_host: Name | None = None
+    master_bind_port: Settled[Port] = MASTER_PORT
+    master_host: Name = "127.0.0.1"
+    master_port: Settled[Port] = MASTER_PORT
+    expected_workers: Settled[Annotated[Int, Field(ge=0)]] = 0
+    worker_startup_timeout: Settled[Positive] = 60.0
+    worker_heartbeat_interval: Settled[Positive] = 5.0
+    worker_lost_timeout: Settled[Positive] = 15.0
+    worker_startup_policy: Annotated[str, Choice("worker startup policy", ("fail", "degraded"))] = "fail"
 
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
@@ -168,6 +178,7 @@ class StartTest(Part):
             count = raw.get(key)
             if raw.get("web_ui_dict") is not None and isinstance(count, int) and count > 1:
                 yield Fault(("web_ui_dict",), f"the web UI shows one process only, and {key} is {count}", "remove one of the two")
+        yield from _cluster_faults(raw)
 
     @property
     def target(self) -> str | None:
@@ -184,6 +195,23 @@ class StartTest(Part):
         Each has `weight`, and the other keys that were written; HTTP's have `method` (upper case) and `request_url`.
         """
         return plain_steps(self.tasks)
+
+
+def _cluster_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+    """What contradicts the runner mode or each other. A local run may hold the keys of the others: one script serves all three."""
+    mode = raw.get("runner_mode", "local")
+    for key in ("processes", "threads") if mode == "master" else ():
+        if isinstance(raw.get(key), int) and raw[key] > 1:
+            yield Fault((key,), "a master makes no load", "give `loadflow worker` more --processes")
+    detail = raw.get("user_detail_dict")
+    if mode == "master" and isinstance(detail, dict) and detail.get("engine") == "native":
+        yield Fault(("user_detail_dict", "engine"), "workers of a master run on Locust", 'write "auto" or "locust"')
+    if mode != "local" and raw.get("web_ui_dict") is not None:
+        yield Fault(("web_ui_dict",), f"the web UI shows one process only, and runner_mode is {mode!r}", "remove one of the two")
+    beat, lost = raw.get("worker_heartbeat_interval", 5.0), raw.get("worker_lost_timeout", 15.0)
+    if isinstance(beat, int | float) and isinstance(lost, int | float) and lost <= beat:
+        text = f"is {lost:g} s, and a worker is heard of every {beat:g} s (worker_heartbeat_interval)"
+        yield Fault(("worker_lost_timeout",), text, "make it longer, three times as long for example")
 
 
 class HostedStartTest(StartTest):

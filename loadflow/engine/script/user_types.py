@@ -6,12 +6,15 @@ from collections.abc import Iterable
 
 from loadflow.engine.script.grpc_user import GRPC_USER
 from loadflow.engine.script.http_user import FAST_HTTP_USER, HTTP_USER
+from loadflow.engine.script.mqtt_user import MQTT_USER
+from loadflow.engine.script.socket_step import SOCKET_USER
 from loadflow.engine.script.user_type import UserType
+from loadflow.engine.script.websocket_step import WEBSOCKET_USER
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["BUILT_IN", "add_user_type", "known_user_types", "user_type_of"]
 
-BUILT_IN: tuple[UserType, ...] = (FAST_HTTP_USER, HTTP_USER, GRPC_USER)
+BUILT_IN: tuple[UserType, ...] = (FAST_HTTP_USER, HTTP_USER, WEBSOCKET_USER, GRPC_USER, MQTT_USER, SOCKET_USER)
 
 # code, not state of any run: a type once added stays what it is
 _types: dict[str, UserType] = {one.name: one for one in BUILT_IN}

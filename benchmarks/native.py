@@ -1,0 +1,155 @@
+"""The native core beside wrk: the same target, the same request, in turns.
+
+Generator (engine, supervisor and parent) on core 0, nginx on core 1. The rate is nginx's own count over a window in the middle of
+each run. On a machine that others use too, rates go up and down together, so what counts is the median of the rounds' ratios;
+and the time of a core that one request takes, which hardly depends on the others: user and system time of the process that sends.
+
+    python -m benchmarks.native [--rounds 5] [--window 5] [--connections 50 1000 10000] [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from typing import Any
+
+import psutil
+
+from benchmarks.nginx import Nginx
+from benchmarks.results import publish, table
+
+SETTLE_S = 2.0
+
+LOAD = """
+import json, sys
+from loadflow.engine.load.start import start_test
+from loadflow.engine.session import Session, use_session
+given = json.loads(sys.argv[1])
+with use_session(Session(runs_dir=given.pop("folder"))):
+    summary = start_test({"user": "fast_http_user", "engine": "native"}, spawn_rate=10_000, **given)
+print("recorded", summary["totals"]["requests"], "failed", summary["totals"]["failures"])
+"""
+STATUS = {"type": "status_code", "value": 200}
+STATIC = [{"method": "get", "request_url": "/", "assertions": [STATUS]}]
+# a log in, values from its answer, templates in URL, header and JSON body, two assertions
+SCRIPT = [
+    {"method": "post", "request_url": "/login", "json": {"user": "u${uuid()}"}, "skip_if": "${session.id}", "name": "log in",
+     "extract": [{"var": "id", "path": "id", "scope": "session"}]},
+    {"method": "post", "request_url": "/items/${session.id}?n=${randint(1,9)}", "name": "item",
+     "headers": {"Authorization": "Bearer ${session.id}"}, "json": {"id": "${session.id}", "at": "${now()}", "note": "n ${n}"},
+     "extract": [{"var": "n", "path": "id"}], "assertions": [STATUS, {"type": "json_path", "path": "name", "value": "benchmark"}]},
+]  # fmt: skip
+
+
+def main() -> None:
+    options = _options()
+    if shutil.which("wrk") is None:
+        raise SystemExit("this benchmark compares with wrk: apt-get install wrk")
+    rows = []
+    with tempfile.TemporaryDirectory() as folder, Nginx() as nginx:
+        for connections in options.connections:
+            found: dict[str, list[Measured]] = {}
+            for number in range(options.rounds):
+                for name, command in commands(nginx, connections, options.window, folder).items():
+                    measured = measure(nginx, command, options.window)
+                    found.setdefault(name, []).append(measured)
+                    print(f"{connections} connections, round {number + 1}: {name}: {measured}", flush=True)
+            rows += _rows(connections, found)
+    heads = ["connections", "tool", "requests/s, median", "spread", "ratio to wrk, median of rounds", "core time per request", "RSS"]
+    publish(
+        "The native core beside wrk",
+        f"python -m benchmarks.native --rounds {options.rounds} --window {options.window:g}",
+        table(heads, rows),
+        write=options.write,
+    )
+
+
+class Measured:
+    """One run, seen from outside."""
+
+    def __init__(self, rate_per_s: float, core_us: float, rss_mib: float) -> None:
+        self.rate_per_s = rate_per_s
+        self.core_us = core_us
+        self.rss_mib = rss_mib
+
+    def __str__(self) -> str:
+        return f"{self.rate_per_s:,.0f}/s, {self.core_us:.2f} µs of a core each, {self.rss_mib:.0f} MiB"
+
+
+def commands(nginx: Nginx, connections: int, window_s: float, folder: str) -> dict[str, list[str]]:
+    seconds = window_s + SETTLE_S + 4
+    given: dict[str, Any] = {"folder": folder, "host": nginx.url, "user_count": connections, "test_time": seconds}
+    pin = ["taskset", "-c", "0"]
+    native = [*pin, sys.executable, "-c", LOAD]
+    return {
+        "wrk": [*pin, "wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "20s", nginx.url],
+        "loadflow, one status assertion": [*native, json.dumps({**given, "tasks": STATIC})],
+        "loadflow, log in, templates, JSON": [*native, json.dumps({**given, "tasks": SCRIPT, "variables": {"n": 0}})],
+    }
+
+
+def measure(nginx: Nginx, command: list[str], window_s: float) -> Measured:
+    before = nginx.served()
+    with tempfile.TemporaryFile() as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
+        while nginx.served() - before < 2_000:
+            if process.poll() is not None:
+                output.seek(0)
+                raise SystemExit(f"{command[3]} ended early:\n{output.read().decode()[-2000:]}")
+            time.sleep(0.1)
+        time.sleep(SETTLE_S)
+        sender = _sender(process.pid)
+        cpu, first, started = _cpu_s(sender), nginx.served(), time.monotonic()
+        time.sleep(window_s)
+        served, took_s = nginx.served() - first, time.monotonic() - started
+        measured = Measured(served / took_s, (_cpu_s(sender) - cpu) / served * 1e6, sender.memory_info().rss / 2**20)
+        process.wait(120)
+        output.seek(0)
+        said = output.read().decode()
+    if "recorded" in said and not said.rstrip().endswith("failed 0"):
+        raise SystemExit(f"hits failed: {said}")
+    return measured
+
+
+def _sender(pid: int) -> psutil.Process:
+    """The process that sends: wrk itself, or the engine among the parent's descendants."""
+    parent = psutil.Process(pid)
+    engines = [one for one in parent.children(recursive=True) if "loadflow.engine.load.native_worker" in one.cmdline()]
+    return engines[0] if engines else parent
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
+
+
+def _rows(connections: int, found: dict[str, list[Measured]]) -> list[list[str]]:
+    wrk = [one.rate_per_s for one in found["wrk"]]
+    rows = []
+    for name, measured in found.items():
+        rates = [one.rate_per_s for one in measured]
+        ratio = statistics.median(one / other for one, other in zip(rates, wrk, strict=True))
+        core_us = statistics.median(one.core_us for one in measured)
+        rss = max(one.rss_mib for one in measured)
+        spread = f"{min(rates):,.0f} to {max(rates):,.0f}"
+        median = f"{statistics.median(rates):,.0f}"
+        rows.append([f"{connections:,}", name, median, spread, f"{ratio:.2f}", f"{core_us:.2f} µs", f"{rss:.0f} MiB"])
+    return rows
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--window", type=float, default=5.0, help="seconds measured in each run")
+    parser.add_argument("--connections", type=int, nargs="+", default=[50, 1_000, 10_000])
+    parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,95 @@
+"""A master in this process and workers in processes of their own, on loopback; the recording target says what was really sent."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.ends.processes import wait_for
+from tests.load.harness import Outcomes, load
+
+TOKEN = "a token of the tests"
+LIMIT_S = 60.0
+
+
+class WorkerCommand:
+    """`loadflow worker` as a person starts it; `lines` are what it said so far."""
+
+    def __init__(self, folder: Path, master: str, *options: str, token: str = TOKEN) -> None:
+        env = {**os.environ, "LOADFLOW_WORKER_TOKEN": token, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "loadflow", "worker", "--master", master, *options],
+            cwd=folder,
+            env=env,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def has_said(self, words: str) -> bool:
+        return any(words in line for line in list(self.lines))
+
+    def says(self, words: str) -> None:
+        wait_for(f"{words!r}, said by a worker", lambda: self.has_said(words), LIMIT_S)
+
+    def wait(self) -> int:
+        code = self.process.wait(timeout=LIMIT_S)
+        self._reader.join(timeout=LIMIT_S)
+        return code
+
+    @property
+    def engine(self) -> psutil.Process:
+        """The process that makes the load: below the command and its supervisor."""
+        return wait_for("a worker's engine", self._engine, LIMIT_S)
+
+    def _engine(self) -> psutil.Process | None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            for process in psutil.Process(self.process.pid).children(recursive=True):
+                if process.ppid() != self.process.pid:
+                    return process
+        return None
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(timeout=20)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+        self._reader.join(timeout=10)
+
+    def _read(self) -> None:
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+
+@contextlib.contextmanager
+def workers(folder: Path, port: int, count: int, *options: str) -> Iterator[list[WorkerCommand]]:
+    """So many worker commands, each for one run, ended with the block."""
+    started = [WorkerCommand(folder, f"127.0.0.1:{port}", *(options or ("--once",))) for _ in range(count)]
+    try:
+        yield started
+    finally:
+        for one in started:
+            one.stop()
+
+
+def master(folder: Path, port: int, expected: int, steps: Any, **arguments: Any) -> Outcomes:
+    """A load of this process, led by it, made by `expected` workers."""
+    rules = {"worker_heartbeat_interval": 0.5, "worker_lost_timeout": 4, "worker_startup_timeout": 60, **arguments}
+    return load(
+        folder, steps, runner_mode="master", master_bind_host="127.0.0.1", master_bind_port=port, expected_workers=expected, **rules
+    )

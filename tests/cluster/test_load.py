@@ -1,0 +1,28 @@
+"""A master and its workers make one load: every hit that the target received is in the master's run folder, and only those."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.cluster.machines import master, workers
+from tests.load.harness import get
+from tests.targets.fixture import Target
+
+
+@pytest.mark.parametrize("count", [1, 2, 4])
+def test_what_the_workers_recorded_is_what_the_target_received(count: int, target: Target, tmp_path: Path, port: int) -> None:
+    target.reset()
+    with workers(tmp_path, port, count) as commands:
+        done = master(tmp_path, port, count, [get("/ok"), get("/status/500")], host=target.url, user_count=11, iterations=20)
+        assert [one.wait() for one in commands] == [0] * count
+    assert done.error is None
+    assert target.counts() == {"/ok": 220, "/status/500": 220}
+    assert done.counts() == {"/ok": 220, "/status/500": 220}
+    assert done.summary["totals"]["requests"] == 440
+    assert done.summary["totals"]["failures"] == 220
+    assert [worker["state"] for worker in done.summary["workers"]] == ["finished"] * count
+    assert sum(worker["hits"] for worker in done.summary["workers"]) == 440
+    assert sum(one.has_said("hits, all of them at the master") for one in commands) == count
+    assert sum(snapshot.delta.hits for snapshot in done.snapshots) <= 440

@@ -1,0 +1,107 @@
+"""prefect.yaml as a team uses it: deployed to a server, on SQLite and PostgreSQL, run by its schedule, by hand, and through a restart."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from loadflow.engine.verdict import VerdictKind
+from tests.ends.processes import PrefectServer, Stage, stage, wait_for
+from tests.services import PostgreSQL
+from tests.targets.fixture import Target
+
+pytestmark = [pytest.mark.processes, pytest.mark.prefect, pytest.mark.timeout(400)]
+
+TOP = Path(__file__).resolve().parents[2]
+# runs of a schedule are made once a minute otherwise
+SETTINGS = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"}
+RUN_WITHIN_S = 120.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
+    database = PostgreSQL() if request.param == "postgresql" else None
+    settings = dict(SETTINGS)
+    if database is not None:
+        settings["PREFECT_API_DATABASE_CONNECTION_URL"] = database.url().replace("postgresql://", "postgresql+asyncpg://")
+    made = PrefectServer(tmp_path_factory.mktemp("deployed"), settings)
+    yield made
+    made.stop()
+    if database is not None:
+        database.close()
+
+
+def prefect(on: Stage, *arguments: str) -> str:
+    command = [sys.executable, "-m", *arguments]
+    done = subprocess.run(command, cwd=on.folder, env=on.env, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def deploy(on: Stage, script: list[Any]) -> None:
+    """The project's own file, with its schedule every 5 s, and a script of the test's."""
+    (on.folder / "script.json").write_text(json.dumps(script))
+    document = yaml.safe_load((TOP / "prefect.yaml").read_text(encoding="utf-8"))
+    for deployment in document["deployments"]:
+        deployment["work_pool"]["name"] = on.name
+        deployment["parameters"] = {**deployment["parameters"], "script_path": str(on.folder / "script.json")}
+    document["deployments"][0]["schedules"] = [{"interval": 5, "active": True}]
+    (on.folder / "prefect.yaml").write_text(yaml.safe_dump(document))
+    template = TOP / "deployments" / "work-pools" / "process.json"
+    prefect(on, "prefect", "work-pool", "create", "--type", "process", "--base-job-template", str(template), on.name)
+    prefect(on, "prefect", "--no-prompt", "deploy", "--all")
+
+
+def runs_of(server: PrefectServer, deployment: str) -> list[Mapping[str, Any]]:
+    asked = {"deployments": {"name": {"any_": [deployment]}}, "sort": "START_TIME_ASC"}
+    found: list[Mapping[str, Any]] = server.ask("POST", "/flow_runs/filter", asked)
+    return found
+
+
+def test_a_scheduled_run_and_one_by_hand_with_other_parameters(server: PrefectServer, target: Target, tmp_path: Path) -> None:
+    target.reset()
+    with stage(server, target, tmp_path, f"pool-{os.getpid()}") as on:
+        deploy(on, on.script(test_time=1))
+        on.start_worker(on.name)
+
+        def scheduled() -> Mapping[str, Any] | None:
+            return next((run for run in runs_of(server, "nightly") if run["state"]["name"] == "Completed"), None)
+
+        run = wait_for("a scheduled run that is over", scheduled, RUN_WITHIN_S)
+        assert run["auto_scheduled"] is True
+        assert on.arrivals_ns()
+        pause = server.ask("GET", "/deployments/name/loadflow/nightly")["id"]
+        server.ask("PATCH", f"/deployments/{pause}", {"paused": True})
+
+        other = {"script": on.script(tasks=[{"method": "get", "request_url": f"{target.url}/ok?by-hand"}], test_time=1)}
+        ad_hoc = server.ask("GET", "/deployments/name/loadflow/ad-hoc")["id"]
+        by_hand = server.start_run(ad_hoc, {**other, "script_path": None, "label": "by hand", "wait_for_target": 60})
+        state = on.state("Completed", "Failed", "Error", "Crashed", run_id=by_hand, within_s=RUN_WITHIN_S)
+        assert state["name"] == "Completed", state
+        assert [record for record in target.records("/ok") if record.target.endswith("?by-hand")]
+
+
+def test_a_server_that_restarts_in_the_middle_neither_ends_nor_loses_the_run(server: PrefectServer, target: Target, tmp_path: Path) -> None:
+    target.reset()
+    with stage(server, target, tmp_path, f"restart-{os.getpid()}") as on:
+        deployment = server.deployment(on.name)
+        run_id = server.start_run(deployment, {"script": on.script(test_time=25), "label": "restart", "exclusive": False})
+        on.start_worker(on.name)
+        on.wait_for_load()
+        server.kill()
+        before = len(on.arrivals_ns())
+        on.wait_for_load(before + 60)  # nobody answers now, and the load goes on
+        server.start()
+        state = on.state("Completed", "Failed", "Error", "Crashed", run_id=run_id, within_s=RUN_WITHIN_S)
+        assert state["name"] == "Completed", state
+        summary = on.run().summary()
+        assert summary.verdict.kind is VerdictKind.PASSED
+        assert summary.overall.count == len(on.arrivals_ns())
