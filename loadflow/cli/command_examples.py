@@ -59,7 +59,7 @@ EXAMPLES: Mapping[str, Example] = {
     ),
     "LD_diff_runs": Example(
         "object: verdict, overall, names, each change with its interval",
-        ["LD_diff_runs", {"baseline": "previous", "current": "latest", "fail_on_worse": True}],
+        ["LD_diff_runs", {"baseline": "previous", "current": "latest", "fail_on_worse": True, "allow_first": True}],
     ),
     "LD_register_variable": Example("null", ["LD_register_variable", {"name": "base", "value": "http://127.0.0.1:8000"}]),
     "LD_register_variables": Example("null", ["LD_register_variables", {"variables": {"base": "http://127.0.0.1:8000", "users": 20}}]),

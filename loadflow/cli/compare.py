@@ -138,7 +138,7 @@ def notes(comparison: Comparison) -> Iterator[str]:
     if not comparison.overall.changes:
         yield "one of the runs has no hits, so nothing can be compared"
     limits = comparison.limits
-    margin = f"{limits.relative:.3g} of the value, {limits.absolute_ms:g} ms, {limits.absolute_failure_rate * 100:g} points of failures"
+    margin = f"{limits.relative * 100:g} %, {limits.absolute_ms:g} ms, {limits.absolute_failure_rate * 100:g} points of failures"
     yield f"interval: {limits.confidence * 100:g} % confidence; limits: {margin}"
 
 

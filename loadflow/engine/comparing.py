@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.kept_runs import KeptRun, find_pair
+from loadflow.engine.kept_runs import KeptRun, NoPrevious, find_pair
 from loadflow.engine.records.compare import Change, ChangeKind, Comparison, Limits, NameChanges, compare
 from loadflow.engine.records.fingerprint import unlike
 from loadflow.engine.reports.figures import latency_text, percent_text, rate_text
@@ -28,6 +28,7 @@ def diff_runs(
     confidence: float = 0.95,
     allow_unlike: bool = False,
     fail_on_worse: bool = False,
+    allow_first: bool = False,
     *,
     url: str | None = None,
 ) -> dict[str, Any]:
@@ -36,7 +37,8 @@ def diff_runs(
     A run is named by its folder, its id below the runs folder, `latest`, or `previous`: the one before the latest of the same label;
     with `database_path` or `url` by its number there. `relative` and `absolute_failure_rate` are shares, or texts such as `"10%"`.
     Raises CommandError for a run that is not there, or for runs that are unlike in plan, engine or machine, unless
-    `allow_unlike`; with `fail_on_worse` ThresholdsNotMet where something is worse, which makes the script's verdict failed.
+    `allow_unlike`; with `fail_on_worse` ThresholdsNotMet where something is worse, which makes the script's verdict failed. With
+    `allow_first` a label's first run, which has no previous one, is unclear instead; then only `verdict` and `why` are returned.
 
     >>> diff_runs("previous", "latest", fail_on_worse=True)["verdict"]  # doctest: +SKIP
     'same'
@@ -45,7 +47,12 @@ def diff_runs(
 
     limits = limits_of(relative, absolute_ms, absolute_failure_rate, confidence)
     place = place_of(database_path, url) if database_path is not None or url is not None else None
-    ours, theirs = find_pair(baseline, current, Path(current_session().runs_dir), place)
+    try:
+        ours, theirs = find_pair(baseline, current, Path(current_session().runs_dir), place)
+    except NoPrevious as error:
+        if not allow_first:
+            raise
+        return {"format": "loadflow-comparison", "version": 1, "verdict": str(ChangeKind.UNCLEAR), "why": error.mistakes[0].message}
     result, comparison = compare_kept(ours, theirs, limits, allow_unlike=allow_unlike)
     if fail_on_worse and comparison.verdict is ChangeKind.WORSE:
         raise ThresholdsNotMet(_breaches(comparison, ours))

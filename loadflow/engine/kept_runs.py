@@ -23,9 +23,13 @@ from loadflow.errors import CommandError, Mistake, RunError
 if TYPE_CHECKING:
     from loadflow.engine.store.place import Place
 
-__all__ = ["KeptRun", "find_pair", "folder_runs", "runs_below", "stored"]
+__all__ = ["KeptRun", "NoPrevious", "find_pair", "folder_runs", "runs_below", "stored"]
 
 LATEST, PREVIOUS = "latest", "previous"
+
+
+class NoPrevious(CommandError):
+    """The latest run is the first of its label."""
 
 
 @dataclass(frozen=True)
@@ -104,22 +108,22 @@ def runs_below(runs_dir: Path) -> list[Path]:
     return sorted(found, key=lambda path: (path.name[:15], (path / "run.json").stat().st_mtime_ns), reverse=True)
 
 
-def stored(place: Place, limit: int = -1, label: str | None = None) -> Iterator[KeptRun]:
-    """The runs of a database, stored last first; `limit` below 0: all. Each one's facts are read as it is asked for."""
+def stored(place: Place) -> Iterator[KeptRun]:
+    """The runs of a database, stored last first. Each one's facts are read as it is asked for."""
     from loadflow.engine.store.read import stored_runs
 
-    for row in stored_runs(place, limit):
-        if label is None or label in (row.get("label"), row.get("script")):
-            yield _stored(place, int(row["id"]), str(row.get("label") or ""))
+    for row in stored_runs(place, -1):
+        yield _stored(place, int(row["id"]), str(row.get("label") or ""))
 
 
-def _stored(place: Place, run_id: int, label: str | None = None) -> KeptRun:
+def _stored(place: Place, run_id: int, label: str) -> KeptRun:
+    """`label`: the one that storing gave it, which may be another than the run's own."""
     from loadflow.engine.store.read import stored_summary
 
     known = {field.name for field in fields(RunFacts)}
     summary = stored_summary(place, run_id)
     facts = RunFacts(**{key: value for key, value in summary["runs"][0].items() if key in known})
-    return KeptRun(str(run_id), facts, facts.label if label is None else label, (place, run_id))
+    return KeptRun(str(run_id), facts, label, (place, run_id))
 
 
 def _find(argument: str, name: str | int, runs_dir: Path, place: Place | None) -> KeptRun:
@@ -147,7 +151,7 @@ def _by_age(argument: str, word: str, newest_first: Iterator[KeptRun], where: ob
     before = next((run for run in newest_first if run.group == latest.group), None)
     if before is None:
         message = f"{latest.name} is the only run of {latest.group!r} in {where}"
-        raise CommandError([Mistake(argument, message, "name the run to compare with")])
+        raise NoPrevious([Mistake(argument, message, "name the run to compare with")])
     return before
 
 

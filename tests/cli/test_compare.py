@@ -97,12 +97,13 @@ def test_runs_are_named_by_folder_id_and_age(runs_dir: Path) -> None:
     assert by_age["current"]["label"] == "other"
 
 
-def test_previous_is_the_run_before_of_the_same_label(tmp_path: Path) -> None:
+def test_previous_is_the_run_before_of_the_same_label_and_a_first_run_may_be_allowed_to_have_none(tmp_path: Path) -> None:
     a_run(tmp_path, 1)
     a_run(tmp_path, 2, label="other")
     with use_session(Session(runs_dir=tmp_path)):
         with pytest.raises(CommandError, match="is the only run of 'other' in"):
             diff_runs()
+        assert diff_runs(allow_first=True)["verdict"] == "unclear"
         a_run(tmp_path, 3)
         found = diff_runs()
     assert (found["baseline"]["id"], found["current"]["id"]) == (day(1), day(3))

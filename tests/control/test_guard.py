@@ -160,7 +160,7 @@ NO_PATHS = {
     *("transport", "measurement", "timeout", "org", "bucket", "tags", "queue_points", "batch_points", "flush_s"),
     *("include", "exclude", "think_time", "secrets", "user"),
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
-    *("relative", "absolute_ms", "absolute_failure_rate", "confidence", "allow_unlike", "fail_on_worse"),
+    *("relative", "absolute_ms", "absolute_failure_rate", "confidence", "allow_unlike", "allow_first", "fail_on_worse"),
 }
 KNOWN = {"addr", "tasks", "csv_sources", "sources", "web_ui_dict", "url"}
 

@@ -184,6 +184,7 @@ UNLIKE = [
     ("a pace", {}, {"pace": {"rate": 5}}, {}, "plan.pace"),
     ("the engine", {"engine": "native"}, {}, {}, "engine"),
     ("the machine", {}, {}, {"host": "other"}, "host"),
+    ("the processes", {}, {}, {"processes": "2"}, "processes"),
     ("the cores", {}, {}, {"cores": "64"}, "cores"),
 ]
 

@@ -1,4 +1,4 @@
-"""Whether two runs may be compared: what was asked of the target, by which engine, on which machine.
+"""Whether two runs may be compared: what was asked of the target, by which engine, in how many processes, on which machine.
 
 Label, seed, variables, secrets and how a run was watched are left out: they say nothing about what the numbers should be.
 """
@@ -16,7 +16,7 @@ __all__ = ["fingerprint", "traits", "unlike"]
 
 # what a plan holds besides its meaning; a key that a later release adds counts until it is named here
 BESIDES = frozenset({"variables", "seed", "redact", "env_names", "web_ui", "material", "flush_s", "allowed_hosts", "speaker"})
-MACHINE = ("host", "cores")
+MACHINE = ("host", "cores", "processes")  # of the environment; processes: how many made the load
 
 
 def traits(facts: RunFacts) -> dict[str, Any]:
