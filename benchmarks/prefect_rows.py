@@ -1,6 +1,6 @@
 """How many rows a run leaves in Prefect's database, by its length: a server of its own on SQLite, a run as `nightly` makes it.
 
-Heartbeats are Prefect's own, one event each 30 s as prefect.yaml sets them; they are counted apart, and Prefect removes events after a week.
+Events are counted apart: Prefect makes them of every state, artifact and heartbeat (one each 30 s), and removes them after a week.
 
     python -m benchmarks.prefect_rows [--seconds 15 60] [--write]
 """
@@ -25,12 +25,12 @@ SETTLE_S = 10.0  # rows of task runs and events come by a queue
 
 
 def counted(home: Path) -> tuple[int, int]:
-    """Rows of all tables without the events of heartbeats, and those."""
+    """Rows of all tables but those of events, and those."""
     with closing(sqlite3.connect(f"file:{home / 'prefect.db'}?mode=ro", uri=True)) as database:
         names = [name for (name,) in database.execute("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'")]
-        rows = sum(database.execute(f'select count(*) from "{name}"').fetchone()[0] for name in names)  # noqa: S608  names of the schema
-        (heartbeats,) = database.execute("select count(*) from events where event = 'prefect.flow-run.heartbeat'").fetchone()
-    return rows - heartbeats, heartbeats
+        rows = {name: database.execute(f'select count(*) from "{name}"').fetchone()[0] for name in names}
+    events = rows.pop("events") + rows.pop("event_resources")
+    return sum(rows.values()), events
 
 
 def run(server: PrefectServer, folder: Path, url: str, seconds: float) -> tuple[int, int]:
@@ -61,12 +61,12 @@ def main() -> None:
         try:
             run(server, folder, f"{target.url}/ok", 1)  # makes the flow, the limit of the target, block types
             for seconds in given.seconds:
-                ours, heartbeats = run(server, folder, f"{target.url}/ok", seconds)
-                rows.append([f"{seconds:g} s", str(ours), str(heartbeats)])
+                stay, events = run(server, folder, f"{target.url}/ok", seconds)
+                rows.append([f"{seconds:g} s", str(stay), str(events)])
         finally:
             server.stop()
     command = "python -m benchmarks.prefect_rows --write"
-    text = "A script of three actions.\n\n" + table(["load", "rows in Prefect's database", "heartbeats besides"], rows)
+    text = "A script of three actions.\n\n" + table(["load", "rows that stay", "rows of events, removed after a week"], rows)
     publish("What a run leaves in Prefect's database", command, text, write=given.write)
 
 

@@ -8,7 +8,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 130' INT TERM
 
-for part in tests examples docs benchmarks README.md CHANGELOG.md prefect.yaml pyproject.toml; do
+for part in tests examples docs benchmarks deployments README.md CHANGELOG.md prefect.yaml pyproject.toml; do
     if [ -e "$checkout/$part" ]; then cp -R "$checkout/$part" "$folder/"; fi
 done
 

@@ -1,6 +1,6 @@
 """A small shop to load: accounts, a catalogue, orders, one slow route and one flaky one. Standard library only.
 
-    python examples/shop/server.py [--port N] [--users FILE]
+    python examples/shop/server.py [--port N] [--users FILE] [--access-log FILE]
 
 Prints one line, `listening on http://127.0.0.1:PORT`, once it answers; port 0 (the default) takes a free one. Listens on
 loopback only. An `asyncio.Protocol` over the raw bytes rather than streams, because the shop must not be what a load test
@@ -16,6 +16,7 @@ import json
 import random
 import secrets
 import signal
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -70,6 +71,7 @@ class Shop:
             for number, (kind, colour) in enumerate(((kind, colour) for kind in KINDS for colour in COLOURS), start=1)
         ]
         self.routes: dict[tuple[str, str], Callable[[Request], Answer]] = {
+            ("POST", "/accounts"): self.register,
             ("POST", "/login"): self.login,
             ("GET", "/products"): self.listing,
             ("GET", "/search"): self.search,
@@ -88,12 +90,20 @@ class Shop:
         known = any(path == request.path for _, path in self.routes)
         return Answer(405, {"error": "method not allowed"}) if known else Answer(404, {"error": "no such route"})
 
-    def login(self, request: Request) -> Answer:
-        try:
-            given = json.loads(request.body)
-            user, password = given["user"], given["password"]
-        except (ValueError, KeyError, TypeError):
+    def register(self, request: Request) -> Answer:
+        """A known user gets the new password: who seeds test data may do it again."""
+        given = credentials(request)
+        if given is None:
             return Answer(400, {"error": "user and password are needed"})
+        user, password = given
+        self.accounts[user] = password
+        return Answer(201, {"user": user})
+
+    def login(self, request: Request) -> Answer:
+        given = credentials(request)
+        if given is None:
+            return Answer(400, {"error": "user and password are needed"})
+        user, password = given
         if self.accounts.get(user) != password:
             return Answer(401, {"error": "wrong user or password"})
         token = secrets.token_hex(16)
@@ -152,12 +162,36 @@ class Shop:
         return None
 
 
+def credentials(request: Request) -> tuple[str, str] | None:
+    try:
+        given = json.loads(request.body)
+        user, password = given["user"], given["password"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return (user, password) if isinstance(user, str) and isinstance(password, str) else None
+
+
+class AccessLog:
+    """A CSV file with a line per answered request; `ms` is from its last byte's arrival until the answer is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = path.open("w", newline="", encoding="utf-8", buffering=1)  # by line: a reader never finds half of one
+        self._rows = csv.writer(self._file)
+        self._rows.writerow(["unix_s", "method", "path", "status", "ms"])
+
+    def add(self, request: Request, status: int, arrived_s: float) -> None:
+        """`arrived_s` on `time.perf_counter()`."""
+        took_s = time.perf_counter() - arrived_s
+        self._rows.writerow([f"{time.time() - took_s:.6f}", request.method, request.path, status, f"{took_s * 1e3:.3f}"])
+
+
 class Connection(asyncio.Protocol):
     """One keep-alive connection: requests are answered in order, also when several arrive at once."""
 
-    def __init__(self, shop: Shop, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, shop: Shop, loop: asyncio.AbstractEventLoop, log: AccessLog | None) -> None:
         self.shop = shop
         self.loop = loop
+        self.log = log
         self.buffer = b""
         self.waiting = False  # for a slow answer; later requests stay in the buffer until it is sent
 
@@ -180,24 +214,26 @@ class Connection(asyncio.Protocol):
             if parsed is None:
                 return
             request, used = parsed
+            arrived_s = time.perf_counter()
             self.buffer = self.buffer[used:]
             answer = self.shop.answer(request)
-            close = request.headers.get("connection", "").lower() == "close"
             if answer.delay_s:
                 self.waiting = True
-                self.loop.call_later(answer.delay_s, self.send_late, answer, close)
+                self.loop.call_later(answer.delay_s, self.send_late, request, answer, arrived_s)
             else:
-                self.send(answer, close)
+                self.send(request, answer, arrived_s)
 
-    def send_late(self, answer: Answer, close: bool) -> None:
+    def send_late(self, request: Request, answer: Answer, arrived_s: float) -> None:
         self.waiting = False
-        self.send(answer, close)
+        self.send(request, answer, arrived_s)
         self.work()
 
-    def send(self, answer: Answer, close: bool) -> None:
+    def send(self, request: Request, answer: Answer, arrived_s: float) -> None:
         if not self.transport.is_closing():
+            if self.log:  # first: whoever has the answer finds it in the log
+                self.log.add(request, answer.status, arrived_s)
             self.transport.write(answer.encode())
-            if close:
+            if request.headers.get("connection", "").lower() == "close":
                 self.transport.close()
 
 
@@ -229,11 +265,11 @@ def read_accounts(path: Path) -> dict[str, str]:
         return {row["user"]: row["password"] for row in csv.DictReader(file)}
 
 
-async def serve(port: int, accounts: dict[str, str]) -> None:
+async def serve(port: int, accounts: dict[str, str], log: AccessLog | None) -> None:
     """Until SIGINT or SIGTERM."""
     loop = asyncio.get_running_loop()
     shop = Shop(accounts)
-    server = await loop.create_server(lambda: Connection(shop, loop), "127.0.0.1", port, backlog=1024)
+    server = await loop.create_server(lambda: Connection(shop, loop, log), "127.0.0.1", port, backlog=1024)
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
@@ -246,8 +282,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A small shop to load, on loopback.")
     parser.add_argument("--port", type=int, default=0, help="0 (the default) takes a free one")
     parser.add_argument("--users", type=Path, default=Path(__file__).parents[1] / "users.csv", help="CSV file with user,password")
+    parser.add_argument("--access-log", type=Path, help="write a line per request to this CSV file")
     options = parser.parse_args()
-    asyncio.run(serve(options.port, read_accounts(options.users)))
+    log = AccessLog(options.access_log) if options.access_log else None
+    asyncio.run(serve(options.port, read_accounts(options.users), log))
 
 
 if __name__ == "__main__":

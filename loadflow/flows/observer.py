@@ -36,6 +36,9 @@ __all__ = ["FlowObserver"]
 
 POLL_S = 2.0
 PROGRESS_S = 5.0  # 5 ms of server work each, and nobody reads faster
+# each update is an event of Prefect's, with six rows in its database: the longer a load runs, the rarer they are
+PROGRESS_SHARE = 1 / 60  # of the time that has passed
+PROGRESS_MOST_S = 60.0
 REQUEST_S = 2.0
 END_S = 15.0  # for the artifacts; a worker that cancels a run gives it 30 s
 API_TROUBLE = (httpx.HTTPError, PrefectHTTPStatusError, ObjectNotFound, RuntimeError, OSError, ValueError)
@@ -138,14 +141,16 @@ class _Watch:
 
     def _follow(self, client: SyncPrefectClient) -> None:
         wait_s = shown_at = 0.0
+        began = time.monotonic()
         cancelled = False
         while not self._over.wait(wait_s):
             wait_s = POLL_S
             if not cancelled and (state := self._cancelling(client)):
                 cancelled = True
                 self._cancel(state)
-            if time.monotonic() - shown_at >= PROGRESS_S:
-                shown_at = time.monotonic()
+            now = time.monotonic()
+            if now - shown_at >= min(PROGRESS_MOST_S, max(PROGRESS_S, PROGRESS_SHARE * (now - began))):
+                shown_at = now
                 self._try("the progress artifact", self._show)
 
     def _cancelling(self, client: SyncPrefectClient) -> str:

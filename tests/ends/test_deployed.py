@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from loadflow.engine.verdict import VerdictKind
+from tests.ends.deploying import deploy, project_file
 from tests.ends.processes import PrefectServer, Stage, stage, wait_for
 from tests.services import PostgreSQL
 from tests.targets.fixture import Target
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect, pytest.mark.timeout(400)]
 
-TOP = Path(__file__).resolve().parents[2]
 # runs of a schedule are made once a minute otherwise
 SETTINGS = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"}
 RUN_WITHIN_S = 120.0
@@ -39,25 +36,14 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         database.close()
 
 
-def prefect(on: Stage, *arguments: str) -> str:
-    command = [sys.executable, "-m", *arguments]
-    done = subprocess.run(command, cwd=on.folder, env=on.env, capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def deploy(on: Stage, script: list[Any]) -> None:
+def deploy_script(on: Stage, script: list[Any]) -> None:
     """The project's own file, with its schedule every 5 s, and a script of the test's."""
     (on.folder / "script.json").write_text(json.dumps(script))
-    document = yaml.safe_load((TOP / "prefect.yaml").read_text(encoding="utf-8"))
+    document = project_file()
     for deployment in document["deployments"]:
-        deployment["work_pool"]["name"] = on.name
         deployment["parameters"] = {**deployment["parameters"], "script_path": str(on.folder / "script.json")}
     document["deployments"][0]["schedules"] = [{"interval": 5, "active": True}]
-    (on.folder / "prefect.yaml").write_text(yaml.safe_dump(document))
-    template = TOP / "deployments" / "work-pools" / "process.json"
-    prefect(on, "prefect", "work-pool", "create", "--type", "process", "--base-job-template", str(template), on.name)
-    prefect(on, "prefect", "--no-prompt", "deploy", "--all")
+    deploy(on, document)
 
 
 def runs_of(server: PrefectServer, deployment: str) -> list[Mapping[str, Any]]:
@@ -69,7 +55,7 @@ def runs_of(server: PrefectServer, deployment: str) -> list[Mapping[str, Any]]:
 def test_a_scheduled_run_and_one_by_hand_with_other_parameters(server: PrefectServer, target: Target, tmp_path: Path) -> None:
     target.reset()
     with stage(server, target, tmp_path, f"pool-{os.getpid()}") as on:
-        deploy(on, on.script(test_time=1))
+        deploy_script(on, on.script(test_time=1))
         on.start_worker(on.name)
 
         def scheduled() -> Mapping[str, Any] | None:

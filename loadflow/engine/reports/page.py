@@ -90,7 +90,13 @@ def threshold_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:
     order = {"failed": 0, "inconclusive": 1, "passed": 2}
     shown = sorted(summary.thresholds, key=lambda one: order[str(one.state)])[:MOST_THRESHOLDS]
     return [
-        (str(one.state), clip(one.expression, SHORT), clip(one.scope.removeprefix("of "), LONG) or "all", one.observed_text, count_text(one.samples))
+        (
+            str(one.state),
+            clip(one.expression, SHORT),
+            clip(one.scope.removeprefix("of "), LONG) or "all",
+            one.observed_text,
+            count_text(one.samples),
+        )
         for one in shown
     ]
 

@@ -1,0 +1,59 @@
+"""examples/composition on a server: the load by a deployment, and a deployment that another flow's event starts."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.ends.deploying import TOP, deploy, project_file, python
+from tests.ends.processes import PrefectServer, stage, wait_for
+from tests.targets.fixture import Target
+from tests.targets.shop import access_rows, running_shop
+
+pytestmark = [pytest.mark.processes, pytest.mark.prefect, pytest.mark.timeout(400)]
+COMPOSITION = TOP / "examples" / "composition"
+RUN_WITHIN_S = 120.0
+
+
+def test_the_jobs_load_runs_on_a_worker_and_an_event_of_another_flow_starts_the_smoke_test(
+    server: PrefectServer, target: Target, tmp_path: Path
+) -> None:
+    """The event says where: the smoke test asks the shop's /health, at an address that stands in no file."""
+    document = project_file()
+    document["deployments"] = [one for one in document["deployments"] if one["name"] in ("ad-hoc", "smoke-after-deploy")]
+    smoke = next(one for one in document["deployments"] if one["name"] == "smoke-after-deploy")
+    smoke["parameters"]["script_path"] = str(TOP / smoke["parameters"]["script_path"])
+    log = tmp_path / "access.csv"
+    with stage(server, target, tmp_path, f"compose-{os.getpid()}") as on, running_shop(log) as base:
+        deploy(on, document)
+        on.start_worker(on.name)
+
+        python(on, str(COMPOSITION / "announce.py"), base)
+        python(on, str(COMPOSITION / "by_deployment.py"), base, str(log), "2")
+
+        def ended(name: str) -> Mapping[str, Any] | None:
+            final = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]}}}
+            found = server.ask("POST", "/flow_runs/filter", {"deployments": {"name": {"any_": [name]}}, "flow_runs": final})
+            return next(iter(found), None)
+
+        by_event = wait_for("the end of the smoke test", lambda: ended("smoke-after-deploy"), RUN_WITHIN_S)
+        assert (by_event["state"]["name"], by_event["parameters"]["variables"]) == ("Completed", {"base": base}), by_event["state"]
+        load = wait_for("the end of the job's load", lambda: ended("ad-hoc"), RUN_WITHIN_S)
+        job = server.flow_run(name="data-job-by-deployment")
+        assert job is not None
+        assert (job["state"]["name"], job["state"]["message"]) == ("Completed", load["state"]["message"])
+
+    received = Counter("/products/{id}" if row["path"].startswith("/products/") else row["path"] for row in access_rows(log))
+    assert received["/health"] > 0
+    (found,) = server.ask("POST", "/artifacts/filter", {"artifacts": {"key": {"any_": ["client-and-server"]}}})
+    rows = json.loads(found["data"])
+    for name, path in (("log in", "/login"), ("one product", "/products/{id}"), ("recommendations", "/recommendations")):
+        of_name = [row for row in rows if row["name"] == name]
+        assert received[path] > 0
+        assert {sum(row[column] for row in of_name) for column in ("requests", "served")} == {received[path]}
