@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loadflow.engine.commands import add_command_to_executor as add_command_to_executor
+    from loadflow.engine.comparing import diff_runs as diff_runs
     from loadflow.engine.control.client import ControlClient as ControlClient
     from loadflow.engine.control.client import ControlError as ControlError
     from loadflow.engine.control.server import ControlServer as ControlServer
@@ -106,6 +107,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "loadflow.engine.commands": ("add_command_to_executor",),
+    "loadflow.engine.comparing": ("diff_runs",),
     "loadflow.engine.control.client": ("ControlClient", "ControlError"),
     "loadflow.engine.control.server": ("ControlServer",),
     "loadflow.engine.control.starting": ("start_socket_server",),

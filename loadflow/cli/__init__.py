@@ -22,6 +22,8 @@ COMMANDS = {
     "report": "loadflow.cli.report:report",
     "reports": "loadflow.cli.reports:reports",
     "runs": "loadflow.cli.runs:runs",
+    "compare": "loadflow.cli.compare:compare",
+    "history": "loadflow.cli.history:history",
     "serve": "loadflow.cli.serve:serve",
     "worker": "loadflow.cli.worker:worker",
     "automations": "loadflow.cli.automations:automations",

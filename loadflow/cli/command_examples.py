@@ -57,6 +57,10 @@ EXAMPLES: Mapping[str, Example] = {
     "LD_fetch_run_records": Example(
         "list of objects", ["LD_fetch_run_records", {"database_path": "runs.db", "run_id": 1, "outcome": "failure", "limit": 100}]
     ),
+    "LD_diff_runs": Example(
+        "object: verdict, overall, names, each change with its interval",
+        ["LD_diff_runs", {"baseline": "previous", "current": "latest", "fail_on_worse": True, "allow_first": True}],
+    ),
     "LD_register_variable": Example("null", ["LD_register_variable", {"name": "base", "value": "http://127.0.0.1:8000"}]),
     "LD_register_variables": Example("null", ["LD_register_variables", {"variables": {"base": "http://127.0.0.1:8000", "users": 20}}]),
     "LD_register_csv_source": Example("null", ["LD_register_csv_source", {"name": "users", "file_path": "users.csv", "mode": "once"}]),

@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from loadflow.engine import execute, exporting, recordings, registering, reporting, sla, storing
+from loadflow.engine import comparing, execute, exporting, recordings, registering, reporting, sla, storing
 from loadflow.engine.command import Command, Policy
 from loadflow.engine.control.starting import start_socket_server
 from loadflow.engine.load.start import start_test
@@ -25,6 +25,7 @@ QUICK = Policy(timeout_seconds=60)
 FILES = Policy(retries=2, retry_delay_seconds=1, timeout_seconds=300)  # writes by rename: doing it twice is doing it once
 STORE = Policy(retries=3, retry_delay_seconds=2, timeout_seconds=600)  # a run is stored once, however often it is asked for
 ASSERTION = Policy(timeout_seconds=60, retry_safe=False)  # the numbers do not change
+COMPARISON = Policy(timeout_seconds=600, retry_safe=False)  # nor do those of kept runs
 LOAD = Policy(retries=0, retry_safe=False)
 NESTED = Policy(retries=0, retry_safe=False)
 SERVER = Policy(timeout_seconds=60, retry_safe=False)
@@ -55,6 +56,7 @@ TABLE: Mapping[str, Command] = {
         Command("LD_persist_records", storing.persist_records, "Store the runs so far in a database; returns the run's id.", STORE),
         Command("LD_list_runs", storing.list_runs, "The runs stored last, newest first.", STORE),
         Command("LD_fetch_run_records", storing.fetch_run_records, "The hits of a stored run, filtered and paged.", STORE),
+        Command("LD_diff_runs", comparing.diff_runs, "Compare two kept runs: better, worse, same or unclear.", COMPARISON),
         Command("LD_register_variable", registering.register_variable, "Set one ${var.NAME}.", QUICK),
         Command("LD_register_variables", registering.register_variables, "Set many ${var.NAME}.", QUICK),
         Command("LD_register_csv_source", registering.register_csv_source, "Bind a CSV file to ${csv.NAME.COLUMN}.", QUICK),

@@ -1,4 +1,6 @@
-"""What a run leaves in Prefect: a Markdown page, a table, and a link to the report. Texts come from the redacted summary.
+"""What a run leaves in Prefect: a Markdown page, a table, a link to the report, and the trend of its label.
+
+Texts come from the redacted summary.
 
 Bounds: Prefect's page of a Markdown artifact stands a table of 0.1 MB and hangs with one of 1 MB; a value that is not finite
 breaks the page.
@@ -21,6 +23,7 @@ from loadflow.engine.reports.bounds import clip
 from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text
 from loadflow.engine.reports.page import banner_of, key_figures, run_facts, threshold_rows
 from loadflow.flows.pictures import markdown_charts
+from loadflow.flows.trend import trend_page
 
 __all__ = ["REPORTS_URL_VARIABLE", "artifact_key", "markdown", "publish", "report_link", "table"]
 
@@ -51,7 +54,7 @@ def report_link(run: Run) -> str:
 
 
 def publish(run: Run, summary: Summary) -> None:
-    """Write all three; needs a run context. Raises what Prefect's client raises."""
+    """Write all of them; needs a run context. Raises what Prefect's client raises."""
     line = _line(summary)
     create_markdown_artifact(markdown(run, summary), key=artifact_key(run), description=line)
     rows = table(summary)
@@ -63,6 +66,8 @@ def publish(run: Run, summary: Summary) -> None:
         key=artifact_key(run, "report"),
         description=f"{line}. The report is the file {_report_path(run)} on {run.facts.environment.get('host', 'the machine of the run')}.",
     )
+    if page := trend_page(run):
+        create_markdown_artifact(page, key=artifact_key(run, "trend"), description="The last runs, each against the one before.")
 
 
 def table(summary: Summary) -> list[dict[str, Any]]:

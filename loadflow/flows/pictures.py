@@ -9,7 +9,7 @@ from loadflow.engine.records.summary import Latency
 from loadflow.engine.reports.run_charts import Chart, charts_of
 from loadflow.engine.reports.timeline import timeline_of
 
-__all__ = ["SHOWN", "markdown_charts", "standalone"]
+__all__ = ["SHOWN", "image", "markdown_charts", "standalone"]
 
 SHOWN = ("rate", "latency", "users")
 
@@ -27,7 +27,7 @@ COLOURS = {"s-ok": "blue", "s-fail": "red", "s-users": "purple", "s-p50": "green
 def markdown_charts(run: Run, latency: Latency) -> str:
     """Rate, latency percentiles and users over time; "" when nothing was recorded."""
     charts = [chart for chart in charts_of(timeline_of([run]), latency) if chart.name in SHOWN]
-    return "\n\n".join(_image(chart) for chart in charts)
+    return "\n\n".join(image(chart) for chart in charts)
 
 
 def standalone(chart: Chart) -> str:
@@ -38,7 +38,8 @@ def standalone(chart: Chart) -> str:
     return f'{start}><style>{STYLE}</style><rect class="ground" width="100%" height="100%"/>{inside}'
 
 
-def _image(chart: Chart) -> str:
+def image(chart: Chart) -> str:
+    """The chart as Markdown, with its title and legend above it."""
     data = base64.b64encode(standalone(chart).encode()).decode()
     legend = ", ".join(f"{COLOURS[css]}: {label}" for css, label in chart.legend)
     return f"**{chart.title}** ({legend}; {chart.note})\n\n![{chart.title}](data:image/svg+xml;base64,{data})"

@@ -55,7 +55,7 @@ RELIABILITY = [
     "LD_install_network_conditioner",
     "LD_uninstall_network_conditioner",
 ]
-BESIDES = ["LD_evaluate_sla", "LD_assert_sla"]  # what neither document has
+BESIDES = ["LD_evaluate_sla", "LD_assert_sla", "LD_diff_runs"]  # what neither document has
 
 
 def test_every_command_of_the_documents_is_there_and_no_other() -> None:

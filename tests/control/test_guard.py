@@ -44,6 +44,8 @@ PATHS = [
     ("a NUL", ["LD_register_csv_source", {"name": "a", "file_path": "a\0b"}], "file_path"),
     ("a file of actions", ["LD_execute_files", {FILES: ["in.json", OUT]}], f"{FILES}[1]"),
     ("a file of actions by position", ["LD_execute_files", [[OUT]]], "arguments[0][0]"),
+    ("a run to compare with", ["LD_diff_runs", {"baseline": "/tmp/runs/a"}], "baseline"),
+    ("a run to compare with by position", ["LD_diff_runs", ["previous", "../runs/a"]], "arguments[1]"),
     ("a report", ["LD_generate_html_report", {"html_name": "../report"}], "html_name"),
     ("a report with a whole path", ["LD_generate_summary_report", {"report_name": "/tmp/report"}], "report_name"),
     ("a report through a link", ["LD_generate_html_report", ["link/report"]], "arguments[0]"),
@@ -158,6 +160,7 @@ NO_PATHS = {
     *("transport", "measurement", "timeout", "org", "bucket", "tags", "queue_points", "batch_points", "flush_s"),
     *("include", "exclude", "think_time", "secrets", "user"),
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
+    *("relative", "absolute_ms", "absolute_failure_rate", "confidence", "allow_unlike", "allow_first", "fail_on_worse"),
 }
 KNOWN = {"addr", "tasks", "csv_sources", "sources", "web_ui_dict", "url"}
 

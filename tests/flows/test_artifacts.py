@@ -138,6 +138,15 @@ def test_all_artifacts_are_written_however_the_run_ended(kind: str) -> None:
 
 @pytest.mark.prefect
 @pytest.mark.usefixtures("prefect_server")
+def test_from_the_second_like_run_on_there_is_a_trend(tmp_path: Path) -> None:
+    flow = compile_script([["load", {"label": "Smoke"}]], session=session_with(runs_dir=tmp_path))
+    found = [stored(flow(return_state=True).state_details.flow_run_id) for _ in range(2)]
+    assert ["loadflow-smoke-trend" in one for one in found] == [False, True]
+    assert found[1]["loadflow-smoke-trend"].data.startswith("# The last 2 runs")
+
+
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_server")
 def test_an_artifact_that_can_not_be_written_is_a_warning_and_the_flow_still_passes(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -300,7 +300,7 @@ def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_nat
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
         plan=redactor.value(replace(plan, material={}).to_json()),
-        environment=_environment(),
+        environment={**_environment(), "processes": str(crew.shards)},
     )
     return Run.create(
         folder,

@@ -1,0 +1,59 @@
+"""Whether two runs may be compared: what was asked of the target, by which engine, in how many processes, on which machine.
+
+Label, seed, variables, secrets and how a run was watched are left out: they say nothing about what the numbers should be.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from loadflow.engine.records.summary import RunFacts
+
+__all__ = ["fingerprint", "traits", "unlike"]
+
+# what a plan holds besides its meaning; a key that a later release adds counts until it is named here
+BESIDES = frozenset({"variables", "seed", "redact", "env_names", "web_ui", "material", "flush_s", "allowed_hosts", "speaker"})
+MACHINE = ("host", "cores", "processes")  # of the environment; processes: how many made the load
+
+
+def traits(facts: RunFacts) -> dict[str, Any]:
+    """What must be equal, by name. What is not set counts as absent, so that runs of older releases stay comparable."""
+    plan = {f"plan.{key}": value for key, value in facts.plan.items() if key not in BESIDES and value not in (None, [], {}, ())}
+    machine = {key: facts.environment[key] for key in MACHINE if key in facts.environment}
+    return {"protocol": facts.protocol, "engine": facts.engine, **plan, **machine}
+
+
+def fingerprint(facts: RunFacts) -> str:
+    """Sixteen hexadecimal digits, the same for runs that may be compared."""
+    return hashlib.sha256(_canonical(traits(facts)).encode()).hexdigest()[:16]
+
+
+def unlike(baseline: RunFacts, current: RunFacts) -> list[str]:
+    """What differs, each as `name: before, now`; texts are cut where they are long. Empty for runs that may be compared."""
+    ours, theirs = traits(baseline), traits(current)
+    return [
+        f"{key}: {_short(ours, key)}, now {_short(theirs, key)}"
+        for key in dict.fromkeys([*ours, *theirs])
+        if _canonical(ours.get(key)) != _canonical(theirs.get(key))
+    ]
+
+
+def _short(values: Mapping[str, Any], key: str, characters: int = 120) -> str:
+    text = _canonical(values[key]) if key in values else "not set"
+    return text if len(text) <= characters else f"{text[: characters - 1]}…"
+
+
+def _canonical(value: Any) -> str:
+    """Equal values give equal text: a number is the same as a whole one and with a point, keys are sorted."""
+    return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(one) for one in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value

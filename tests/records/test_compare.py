@@ -1,0 +1,198 @@
+"""Comparing two runs: what is worse, better, the same or can't be said, as a table, and what holds for any two runs."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+from loadflow.engine.records.compare import METRICS, Change, ChangeKind, Comparison, Counted, Limits, compare
+from loadflow.engine.records.fingerprint import fingerprint, unlike
+from loadflow.engine.records.histogram import Histogram
+from loadflow.engine.records.names import SeriesName
+from loadflow.engine.records.totals import SeriesTotals, Totals
+from tests.builders import facts
+
+HOME = SeriesName("GET", "/")
+BETTER, SAME, UNCLEAR, WORSE = ChangeKind.BETTER, ChangeKind.SAME, ChangeKind.UNCLEAR, ChangeKind.WORSE
+MIRROR = {BETTER: WORSE, WORSE: BETTER, SAME: SAME, UNCLEAR: UNCLEAR}
+
+
+def times_ms(hits: int, middle: float = 50.0, spread: float = 0.3, seed: int = 1) -> list[float]:
+    return np.random.default_rng(seed).lognormal(math.log(middle), spread, hits).tolist()
+
+
+def histogram(milliseconds: list[float]) -> Histogram:
+    made = Histogram()
+    made.add(np.array([round(one * 1e6) for one in milliseconds], dtype=np.int64))
+    return made
+
+
+def counted(good: list[float], bad: list[float] | None = None, *, duration_s: float = 60.0, name: SeriesName = HOME) -> Counted:
+    return Counted(Totals({name: SeriesTotals(histogram(good), histogram(bad or []))}), duration_s)
+
+
+def change(comparison: Comparison, metric: str) -> Change:
+    return next(one for one in comparison.overall.changes if one.metric == metric)
+
+
+MANY = times_ms(20_000)
+TABLE = [
+    ("other draws of the same times", "p50", counted(MANY), counted(times_ms(20_000, seed=2)), SAME),
+    ("all times a fifth longer", "p50", counted(MANY), counted([one * 1.2 for one in MANY]), WORSE),
+    ("all times a fifth longer", "p99", counted(MANY), counted([one * 1.2 for one in MANY]), WORSE),
+    ("all times a fifth longer", "mean", counted(MANY), counted([one * 1.2 for one in MANY]), WORSE),
+    ("all times a fifth shorter", "p95", counted(MANY), counted([one * 0.8 for one in MANY]), BETTER),
+    ("twice as long, but by half a millisecond", "p50", counted([0.5] * 5000), counted([1.0] * 5000), SAME),
+    ("five milliseconds more, which are one in a hundred", "p50", counted([500.0] * 5000), counted([505.0] * 5000), SAME),
+    ("twice as long, but of ten hits", "p50", counted([50.0] * 10), counted([100.0] * 10), UNCLEAR),
+    ("twice as long, and too few for a p99", "p99", counted(times_ms(500)), counted(times_ms(500, 100)), UNCLEAR),
+    ("a seventh longer, of too few to say", "mean", counted(times_ms(25, spread=1)), counted(times_ms(25, 57, 1, seed=2)), UNCLEAR),
+    ("no failure before and none now", "failure_rate", counted(MANY), counted(MANY), SAME),
+    ("no failure before, of few hits", "failure_rate", counted([5.0] * 50), counted([5.0] * 50), UNCLEAR),
+    ("no failure before, nothing but failures now", "failure_rate", counted([5.0] * 30), counted([], [5.0] * 30), WORSE),
+    ("nothing but failures before, none now", "failure_rate", counted([], [5.0] * 30), counted([5.0] * 30), BETTER),
+    ("one failure more in ten thousand", "failure_rate", counted([5.0] * 10_000), counted([5.0] * 9_999, [5.0]), SAME),
+    ("a percent of failures", "failure_rate", counted([5.0] * 10_000), counted([5.0] * 9_900, [5.0] * 100), WORSE),
+    ("half the rate", "rate", counted(MANY), counted(MANY, duration_s=120), WORSE),
+    ("twice the rate", "rate", counted(MANY, duration_s=120), counted(MANY), BETTER),
+    ("no time at all", "mean", counted([0.0] * 100), counted([0.0] * 100), SAME),
+    ("from no time to some", "mean", counted([0.0] * 100), counted([5.0] * 100), WORSE),
+]
+
+
+@pytest.mark.parametrize(("what", "metric", "before", "after", "verdict"), TABLE, ids=[f"{row[0]}: {row[1]}" for row in TABLE])
+def test_what_a_change_is_called(what: str, metric: str, before: Counted, after: Counted, verdict: ChangeKind) -> None:
+    found = change(compare(before, after), metric)
+    assert found.verdict is verdict, found
+    assert (found.verdict is UNCLEAR) == bool(found.why)
+    assert found.low <= found.high
+
+
+def test_of_a_baseline_of_zero_no_relative_change_is_said() -> None:
+    found = change(compare(counted([5.0] * 30), counted([], [5.0] * 30)), "failure_rate")
+    assert (found.baseline, found.current, found.absolute, found.relative) == (0.0, 1.0, 1.0, None)
+
+
+def test_the_interval_of_a_percentile_is_that_of_drawing_every_hit_again() -> None:
+    """The Beta shortcut against a plain bootstrap, on the same hits."""
+    before, after = times_ms(2_000), times_ms(2_000, 60, seed=2)
+    random = np.random.default_rng(3)
+    plain = [
+        np.sort(random.choice(after, 2_000))[1_899] - np.sort(random.choice(before, 2_000))[1_899]  # the ⌈0.95·n⌉-th
+        for _ in range(2_000)
+    ]
+    found = change(compare(counted(before), counted(after), Limits(resamples=4_000)), "p95")
+    for ours, theirs in zip((found.low, found.high), np.quantile(plain, (0.025, 0.975)), strict=True):
+        assert ours == pytest.approx(theirs, abs=0.1 * (found.high - found.low))
+
+
+def test_the_interval_of_a_mean_is_as_wide_as_its_standard_errors_say() -> None:
+    before, after = times_ms(5_000), times_ms(5_000, 60, seed=2)
+    found = change(compare(counted(before), counted(after), Limits(resamples=4_000)), "mean")
+    error = math.sqrt(np.var(before) / 5_000 + np.var(after) / 5_000)
+    assert found.absolute == pytest.approx(np.mean(after) - np.mean(before))
+    assert found.high - found.low == pytest.approx(2 * 1.96 * error, rel=0.1)
+
+
+def test_the_interval_of_a_mean_with_outliers_is_that_of_drawing_every_hit_again() -> None:
+    before, after = [10.0] * 300, [*[10.0] * 297, 4_000.0, 5_000.0, 6_000.0]
+    random = np.random.default_rng(3)
+    plain = [np.mean(random.choice(after, 300)) - 10.0 for _ in range(4_000)]
+    found = change(compare(counted(before), counted(after), Limits(resamples=4_000)), "mean")
+    for ours, theirs in zip((found.low, found.high), np.quantile(plain, (0.025, 0.975)), strict=True):
+        assert ours == pytest.approx(theirs, abs=0.08 * (found.high - found.low))
+
+
+def test_attempts_that_a_retry_replaced_are_no_failures() -> None:
+    tried = Counted(Totals({HOME: SeriesTotals(histogram(MANY), histogram([5.0] * 2_000), superseded=2_000, superseded_failed=2_000)}), 60)
+    assert change(compare(counted(MANY), tried), "failure_rate").verdict is SAME
+
+
+def test_one_worse_name_makes_the_comparison_worse_and_names_of_one_run_are_told() -> None:
+    pay, old, new = SeriesName("POST", "/pay"), SeriesName("GET", "/old"), SeriesName("GET", "/new")
+    slow, quick = SeriesTotals(histogram(times_ms(3_000, 90))), SeriesTotals(histogram(times_ms(3_000, 30)))
+    home = SeriesTotals(histogram(times_ms(200_000)))
+    before = Counted(Totals({HOME: home, pay: quick, old: quick}), 60)
+    after = Counted(Totals({HOME: home, pay: slow, new: quick}), 60)
+    comparison = compare(before, after)
+    assert (comparison.only_baseline, comparison.only_current) == ((old,), (new,))
+    assert {one.name for one, _ in comparison.marked(WORSE)} == {"/pay"}
+    assert comparison.verdict is WORSE
+    assert compare(before, after, names=False).names == ()
+
+
+def test_a_run_without_hits_is_compared_as_unclear() -> None:
+    assert compare(counted(MANY), Counted(Totals(), 0.0)).verdict is UNCLEAR
+
+
+def test_the_same_two_runs_always_give_the_same_answer() -> None:
+    before, after = counted(MANY), counted(times_ms(20_000, 52, seed=2))
+    assert compare(before, after) == compare(before, after)
+
+
+LATENCIES = st.lists(st.floats(0.001, 60_000), min_size=1, max_size=60)
+RUNS = st.builds(
+    lambda good, bad, copies, duration_s: counted(good * copies, bad * copies, duration_s=duration_s),
+    LATENCIES,
+    st.lists(st.floats(0.001, 60_000), max_size=5),
+    st.sampled_from([1, 30, 1_000]),
+    st.floats(0.5, 1_000),
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(RUNS)
+def test_a_run_is_never_worse_or_better_than_itself(run: Counted) -> None:
+    assert compare(run, run).verdict in (SAME, UNCLEAR)
+
+
+@settings(max_examples=40, deadline=None)
+@given(RUNS, RUNS)
+def test_swapping_the_runs_swaps_better_and_worse(one: Counted, other: Counted) -> None:
+    assume((one.totals.to_json(), one.duration_s) != (other.totals.to_json(), other.duration_s))  # equal runs have no order
+    forth, back = compare(one, other), compare(other, one)
+    assert [MIRROR[found.verdict] for found in forth.overall.changes] == [found.verdict for found in back.overall.changes]
+    for there, here in zip(forth.overall.changes, back.overall.changes, strict=True):
+        assert (there.low, there.high) == (pytest.approx(-here.high, abs=1e-6), pytest.approx(-here.low, abs=1e-6))
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.floats(5, 500), min_size=20, max_size=40), st.floats(1, 20))
+def test_twice_the_time_is_worse_wherever_the_times_vary_little(times: list[float], base: float) -> None:
+    times = [100 * base + one / 50 for one in times] * 50
+    comparison = compare(counted(times), counted([2 * one for one in times]))
+    assert comparison.verdict is WORSE
+    assert {found.metric for found in comparison.overall.changes if found.verdict is WORSE} == {"p50", "p95", "p99", "mean"} & set(METRICS)
+
+
+PLAN = {"protocol": "fast_http_user", "steps": [{"name": "a", "weight": 1}], "stages": [{"users": 5}], "seed": None}
+LIKE = facts(plan=PLAN, environment={"host": "box", "cores": "2", "python": "3.11"})
+UNLIKE = [
+    ("a label", {"label": "other"}, {}, {}, None),
+    ("a seed", {}, {"seed": 7}, {}, None),
+    ("variables", {}, {"variables": {"token": "***"}}, {}, None),
+    ("a key of a newer release that is not set", {}, {"pauses": None}, {}, None),
+    ("a whole number with a point", {}, {"stages": [{"users": 5.0}]}, {}, None),
+    ("Python", {}, {}, {"python": "3.13"}, None),
+    ("a step", {}, {"steps": [{"name": "b", "weight": 1}]}, {}, "plan.steps"),
+    ("users", {}, {"stages": [{"users": 6}]}, {}, "plan.stages"),
+    ("a pace", {}, {"pace": {"rate": 5}}, {}, "plan.pace"),
+    ("the engine", {"engine": "native"}, {}, {}, "engine"),
+    ("the machine", {}, {}, {"host": "other"}, "host"),
+    ("the processes", {}, {}, {"processes": "2"}, "processes"),
+    ("the cores", {}, {}, {"cores": "64"}, "cores"),
+]
+
+
+@pytest.mark.parametrize(("what", "changed", "plan", "environment", "key"), UNLIKE, ids=[row[0] for row in UNLIKE])
+def test_which_differences_make_two_runs_unlike(
+    what: str, changed: dict[str, str], plan: dict[str, object], environment: dict[str, str], key: str | None
+) -> None:
+    other = replace(LIKE, **changed, plan={**PLAN, **plan}, environment={**LIKE.environment, **environment})  # type: ignore[arg-type]
+    assert [line.partition(":")[0] for line in unlike(LIKE, other)] == ([key] if key else [])
+    assert (fingerprint(LIKE) == fingerprint(other)) is (key is None)
