@@ -55,7 +55,7 @@ class PrefectServer:
         self._settings = dict(settings or {})
         self._port = free_port()
         self.url = f"http://127.0.0.1:{self._port}/api"
-        self._client = httpx.Client(base_url=self.url, timeout=20)
+        self._client = httpx.Client(base_url=self.url, timeout=60)
         self.start()
 
     def start(self) -> None:
@@ -92,9 +92,14 @@ class PrefectServer:
         self.kill()
 
     def ask(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self._client.request(method, path, json=body)
+        # SQLite has one writer: a busy server says 503, which Prefect's own client waits out too
+        answer = wait_for("an answer other than 503", lambda: self._try(method, path, body), START_S)
         answer.raise_for_status()
         return answer.json() if answer.content else None
+
+    def _try(self, method: str, path: str, body: Any) -> httpx.Response | None:
+        answer = self._client.request(method, path, json=body)
+        return None if answer.status_code == 503 else answer
 
     def flow_run(self, *, name: str) -> dict[str, Any] | None:
         """The latest run of the flow `name`, or the run with that name of its own."""
