@@ -108,13 +108,14 @@ def _tools(folder: Path, nginx: Nginx, seconds: float, user: str) -> dict[str, C
         "loadflow": lambda: [*pin, sys.executable, "-c", LOADFLOW, nginx.url, str(seconds), str(folder), user],
         f"Locust {locust_user}": lambda: [*locust, "-u", str(USERS), "-r", "1000", "-t", f"{seconds:.0f}s", "--only-summary"],
     }
-    peer = _load_density()
+    peer = load_density()
     if peer is not None:
         tools["LoadDensity 0.0.79"] = lambda: [*pin, str(peer), "-c", LOAD_DENSITY, nginx.url, str(seconds), user]
     return tools
 
 
-def _load_density() -> Path | None:
+def load_density() -> Path | None:
+    """The Python of an environment that has LoadDensity, made on first use; None where it can't be installed."""
     python = PEERS / "load_density" / "bin" / "python"
     if not python.exists():
         venv.create(PEERS / "load_density", with_pip=True)

@@ -3,7 +3,8 @@
     python -m benchmarks.protocols --protocol websocket [--rounds 3] [--seconds 4] [--write]
 
 50 users on core 0 against a small server on core 1. The plain client has no more than its library needs: no templates, no
-assertions, no records. Both count the exchanges that came back; ours also checks and records every one.
+assertions, no records. LoadDensity does the same steps; it opens a TCP or UDP socket for each. All count the exchanges that came back;
+ours also checks and records every one.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from benchmarks.http_users import load_density
 from benchmarks.results import publish, table
 
 USERS = 50
@@ -34,6 +36,18 @@ with use_session(Session(runs_dir=folder)):
 totals = summary["totals"]
 assert totals["failures"] == 0, totals
 print(totals["requests"] / float(seconds))
+"""
+# its users wait 0.1 to 0.2 s after each pass, so a pass is made long; what is in its records is what it counts
+PEER = """
+import json, sys
+from je_load_density import start_test
+from je_load_density.utils.test_record.test_record_class import test_record_instance
+user, step, target, seconds, users = sys.argv[1:]
+task = json.loads(step)
+task["request_url" if user == "websocket_user" else "target"] = target
+start_test({"user": user}, user_count=int(users), spawn_rate=1000, test_time=float(seconds), tasks=[task] * 500)
+failed = len(test_record_instance.error_record_list)
+print(-1 if failed else len(test_record_instance.test_record_list) / float(seconds))
 """
 # `user` makes exchanges until the end and returns how many
 PLAIN = """
@@ -76,6 +90,7 @@ class Subject:
     step: dict[str, Any]
     plain: str
     plain_name: str
+    peer: dict[str, Any]  # the step in LoadDensity's keys
 
 
 @dataclass(frozen=True)
@@ -84,6 +99,7 @@ class Row:
 
     loadflow: float
     plain: float
+    peer: float | None  # None: not here, or with failures
 
 
 SUBJECTS = {
@@ -114,6 +130,7 @@ def user():
     return count
 """,
         plain_name="websocket-client under gevent",
+        peer={"method": "sendrecv", "payload": '{"id": 1, "text": "hello"}', "expect": "hello"},
     ),
     "tcp": Subject(
         user="socket_user",
@@ -131,6 +148,7 @@ def user():
     return count
 """,
         plain_name="socket under gevent",
+        peer={"protocol": "tcp", "payload": "hello, hello", "expect_bytes": 12},
     ),
     "udp": Subject(
         user="socket_user",
@@ -149,6 +167,7 @@ def user():
     return count
 """,
         plain_name="socket under gevent",
+        peer={"protocol": "udp", "payload": "hello, hello", "expect_bytes": 12},
     ),
 }
 
@@ -161,9 +180,13 @@ def main() -> None:
         found = [measure(subject, options.seconds) for _ in range(options.rounds)]
         own, plain = ([getattr(row, key) for row in found] for key in ("loadflow", "plain"))
         ratio = statistics.median(row.loadflow / row.plain for row in found)
-        rows.append([name, _shown(own), subject.plain_name, _shown(plain), f"{ratio:.2f}"])
+        peers = [row.peer for row in found if row.peer is not None]
+        ratios = [f"{ratio:.2f}", f"{statistics.median(own) / statistics.median(peers):.2f}" if peers else "–"]
+        rows.append([name, _shown(own), subject.plain_name, _shown(plain), _shown(peers) if peers else "does not work", *ratios])
     command = f"python -m benchmarks.protocols {' '.join(f'--protocol {name}' for name in options.protocol or ())}".rstrip()
-    text = table(["protocol", "loadflow, hits/s", "beside", "hits/s", "ratio, median of rounds"], rows)
+    text = table(
+        ["protocol", "loadflow, hits/s", "plain client", "hits/s", "LoadDensity, hits/s", "ratio to plain", "ratio to LoadDensity"], rows
+    )
     publish(f"Protocols: {', '.join(options.protocol or SUBJECTS)}", command, text, write=options.write)
 
 
@@ -173,11 +196,14 @@ def measure(subject: Subject, seconds: float) -> Row:
         target = subject.target.format(port=port)
         own = _rate(LOADFLOW, subject.user, json.dumps(subject.step), target, str(seconds), str(USERS), folder)
         plain = _rate(PLAIN % subject.plain, target, str(seconds), str(USERS))
-    return Row(own, plain)
+        python = load_density()
+        told = _rate(PEER, subject.user, json.dumps(subject.peer), target, str(seconds), str(USERS), python=str(python)) if python else -1
+    return Row(own, plain, told if told > 0 else None)
 
 
-def _rate(code: str, *arguments: str) -> float:
-    done = subprocess.run(["taskset", "-c", "0", sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, text=True, check=True)
+def _rate(code: str, *arguments: str, python: str = sys.executable) -> float:
+    command = ["taskset", "-c", "0", python, "-c", code, *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
     return float(done.stdout.split()[-1])
 
 
