@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, ValidationError
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
 from loadflow.engine.pattern import compile_pattern
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
@@ -134,9 +134,22 @@ NEEDS = {"json_path": "path", "header": "name", "cookie": "name", "regex": "patt
 SOURCES = ("json_path", "header", "status_code", "regex", "cookie", "body")
 
 
+def _taken_keys() -> list[dict[str, Any]]:
+    """JSON schema's words for `NEEDS`: what each source needs, and that it takes no other's keys."""
+    rules: list[dict[str, Any]] = []
+    for source in SOURCES:
+        needed = NEEDS.get(source)
+        own = {needed, "group"} if source == "regex" else {needed}
+        given: dict[str, Any] = {"properties": {"from": {"const": source}}, "required": [] if source == "json_path" else ["from"]}
+        foreign = {key: {"type": "null"} for key in ("path", "name", "pattern", "group") if key not in own}
+        rules.append({"if": given, "then": {"properties": foreign, "required": [needed] if needed else []}})
+    return rules
+
+
 class Extract(Part):
     """One value kept from a response: `var` is its name, `scope` where `${var.…}` or `${session.…}` finds it."""
 
+    model_config = ConfigDict(json_schema_extra={"allOf": _taken_keys()})  # type: ignore[dict-item]  # pydantic's type knows no lists of rules
     noun: ClassVar[str] = "an extract entry"
     var: Name
     from_: Annotated[str, Choice("source of an extract", SOURCES)] = Field("json_path", alias="from")
