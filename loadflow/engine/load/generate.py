@@ -70,7 +70,8 @@ class Generator:
         if self._plan.allowed_hosts:
             Fence.install(self._plan.allowed_hosts)
         gevent.signal_handler(signal.SIGTERM, self._stop, "a stop was asked for")
-        recorder = Recorder(**self._paths, shard=self._shard, redactor=redactor_of(self._plan, os.environ))
+        redactor = redactor_of(self._plan, os.environ)
+        recorder = Recorder(**self._paths, shard=self._shard, redactor=redactor, traces=self._plan.traces)
         crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._arrivals, self._of)
         crew.on_fatal = self._on_fatal
         crew.on_done = self._on_user_done

@@ -23,6 +23,7 @@ from loadflow.engine.load.protocol import Client, HitFailure, PreparedStep, Repl
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.retry import RetryRule, failure_class
 from loadflow.engine.load.throttle import Throttle, throttles_of
+from loadflow.engine.load.tracing import Trace
 from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.pace import LATE_NS
 from loadflow.engine.plan.plan import Plan
@@ -147,9 +148,12 @@ class Step:
         request: Any = None
         reply: Reply | None = None
         failure: Failure | None = None
+        trace: Trace | None = None
         start_ns = end_ns = recorder.now_ns()
         try:
             request = prepared.render(scope)
+            if recorder.tracer is not None:
+                request, trace = recorder.tracer.traced(request, start_ns)
             recorder.in_flight += 1
             try:
                 start_ns = recorder.now_ns()
@@ -180,6 +184,7 @@ class Step:
                 reply,
                 (Outcome.UNFINISHED, "not answered before the end of the load"),
                 request,
+                trace,
             )
             raise
         except Exception as error:  # noqa: BLE001  the outermost loop of a hit: whatever a library raises is data
@@ -193,7 +198,8 @@ class Step:
                 used[kind] = used.get(kind, 0) + 1
                 # also where the end of the load cuts off the next attempt: nobody knows how that would have gone
                 flags |= HitFlag.SUPERSEDED
-        self._record(recorder, scope, user, start_ns if due_ns is None else due_ns, start_ns, end_ns, flags, reply, failure, request)
+        due_ns = start_ns if due_ns is None else due_ns
+        self._record(recorder, scope, user, due_ns, start_ns, end_ns, flags, reply, failure, request, trace)
         return (failure[0] if failure is not None else Outcome.OK), None if recorder.draining else delay_s
 
     def _judge(self, reply: Reply, scope: Scope, time_ms: float) -> Failure | None:
@@ -221,6 +227,7 @@ class Step:
         reply: Reply | None,
         failure: Failure | None,
         request: Any,
+        trace: Trace | None = None,
     ) -> None:
         series = self._series
         if series is None:
@@ -236,11 +243,14 @@ class Step:
         if start_ns - due_ns > LATE_NS:
             flags |= HitFlag.LATE
         status, sent, received = (reply.status, reply.sent_bytes, reply.received_bytes) if reply is not None else (0, 0, 0)
+        secrets = self._secrets.held(scope, reply) if failure is not None or trace is not None else ()
+        if trace is not None and recorder.tracer is not None:
+            method, name = self._prepared.method, self._name(scope)
+            recorder.tracer.ended(trace, method, name, user, due_ns, start_ns, end_ns, status, flags, failure, secrets)
         if failure is None:
             recorder.succeeded(series, user, due_ns, start_ns, end_ns, status, sent, received, flags)
             return
         outcome, text = failure
-        secrets = self._secrets.held(scope, reply)
 
         def sample() -> dict[str, Any]:
             return {
