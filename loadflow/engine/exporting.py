@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from loadflow.engine.exporters.arguments import filled, readable, url_of
+from loadflow.engine.exporters.arguments import filled, readable, refuse_host, url_of
 from loadflow.engine.exporters.exporter import start_in, stop_in
 from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.session import current_session
@@ -31,6 +31,7 @@ __all__ = [
 # The exporters' modules are imported when one starts, and their libraries with them: most scripts have none.
 
 MAX_SERIES = 500
+INFLUX_EXAMPLE = "http://127.0.0.1:8086/write?db=load, or http://127.0.0.1:8086 with a bucket"
 PUSH_TIMEOUT_S = 5.0  # for one push
 
 
@@ -74,9 +75,9 @@ def start_prometheus_exporter(
     session = current_session()
     known = {name: filled(name, given[name], session) for name in ("push_gateway", "remote_write", "push_headers")}
     pushes: dict[str, Callable[[CollectorRegistry], Callable[[], None]]] = {}
-    if gateway := url_of("push_gateway", known["push_gateway"], "http://127.0.0.1:9091"):
+    if gateway := url_of("push_gateway", known["push_gateway"], "http://127.0.0.1:9091", session):
         pushes["push_gateway"] = lambda registry: pushing.gateway_push(gateway, push_job, registry, PUSH_TIMEOUT_S)
-    if remote := url_of("remote_write", known["remote_write"], "http://127.0.0.1:9090/api/v1/write"):
+    if remote := url_of("remote_write", known["remote_write"], "http://127.0.0.1:9090/api/v1/write", session):
         headers = known["push_headers"] or {}
         pushes["remote_write"] = lambda registry: pushing.remote_write(
             remote, push_job, registry, PUSH_TIMEOUT_S, headers=headers, ca_file=ca_file
@@ -137,6 +138,10 @@ def start_influxdb_sink(
     session = current_session()
     url, token, org = (filled(name, given[name], session) for name in ("url", "token", "org"))
     arguments = {**given, "url": url, "token": token, "org": org}
+    if transport == "udp":
+        refuse_host("host", host, session)
+    else:
+        url = url_of("url", url, INFLUX_EXAMPLE, session)
 
     def make() -> InfluxdbSink:
         readable(ca_file=ca_file)
@@ -197,11 +202,11 @@ def start_opentelemetry_exporter(
 
     session = current_session()
     endpoint, headers, traces_endpoint = (filled(name, given[name], session) for name in ("endpoint", "headers", "traces_endpoint"))
-    endpoint = url_of("endpoint", endpoint, "http://127.0.0.1:4317")
+    endpoint = url_of("endpoint", endpoint, "http://127.0.0.1:4317", session)
     if not 0 <= trace_sample_rate <= 1:
         raise CommandError([Mistake("trace_sample_rate", f"{trace_sample_rate} is no share", "give a number from 0 to 1")])
     traces = TraceRule(trace_sample_rate, traces_per_s) if trace_sample_rate else None
-    traces_url = _traces_url(traces, url_of("traces_endpoint", traces_endpoint, "http://127.0.0.1:4317"), endpoint, protocol)
+    traces_url = _traces_url(traces, url_of("traces_endpoint", traces_endpoint, "http://127.0.0.1:4317", session), endpoint, protocol)
     sent_along = sorted(name for name in os.environ if name.startswith("OTEL_EXPORTER_OTLP") and name.endswith("HEADERS"))
     if sent_along and session.guard.env is not None:
         message = f"the server's environment has {sent_along[0]}, which would go along"
@@ -278,10 +283,8 @@ def _influx_writer(
             raise CommandError([Mistake("host", f"{host!r} can't be sent to: {error.strerror}", "give a name or an address")]) from None
     if transport != "http":
         raise CommandError([Mistake("transport", f"{transport!r} is no transport", 'use "udp" or "http"')])
-    example = "http://127.0.0.1:8086/write?db=load, or http://127.0.0.1:8086 with a bucket"
-    url = url_of("url", url, example)
     if url is None:
-        raise CommandError([Mistake("url", "is missing", f"such as {example}")])
+        raise CommandError([Mistake("url", "is missing", f"such as {INFLUX_EXAMPLE}")])
     parts = urlsplit(url)
     if bucket is None:
         if parts.path in ("", "/"):
