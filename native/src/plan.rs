@@ -24,6 +24,8 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     pub duration_s: Option<f64>,
     pub iterations: Option<u64>,
+    /// Users may be done before the load's time is over; when all are, the load ends.
+    pub ends_with_users: bool,
     pub wait_s: (f64, f64),
     pub drain_s: f64,
     /// A user's random numbers come from this text and his number; None: from nowhere.

@@ -7,7 +7,7 @@ use crate::hitlog::Row;
 use crate::host::{Fatal, GotReply, Kind, Report, SentRequest};
 use crate::limits::failure_class;
 use crate::node::Missing;
-use crate::outcome::{DRAINED, Failure, LATE, Outcome, RETRY, SUPERSEDED};
+use crate::outcome::{DRAINED, Failure, LAST, LATE, Outcome, RETRY, SUPERSEDED};
 use crate::place::url_of;
 use crate::plan::Step;
 use crate::user::{Next, User};
@@ -26,7 +26,8 @@ impl<'p> Loop<'p> {
         user.next = Next::EndStep;
         let mut delay_ns = None;
         let failure = judged.err();
-        if let Some((failure, retry)) = failure.as_ref().zip(step.retry.as_ref()) {
+        let retry = step.retry.as_ref().filter(|_| !user.scope.out_of_rows);
+        if let Some((failure, retry)) = failure.as_ref().zip(retry) {
             let status = answer.as_ref().map_or(0, |answer| answer.status());
             let class = failure_class(failure, status, &plan.transient_status);
             let draw = user.scope.rng.unit();
@@ -79,7 +80,10 @@ impl<'p> Loop<'p> {
             end_ns,
             series,
             user: user.number,
-            flags: user.hit.flags | if self.draining { DRAINED } else { 0 } | if late { LATE } else { 0 },
+            flags: user.hit.flags
+                | if self.draining { DRAINED } else { 0 }
+                | if late { LATE } else { 0 }
+                | if user.scope.out_of_rows { LAST } else { 0 },
             ..Row::default()
         };
         if let Some(answer) = &answer {

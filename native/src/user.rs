@@ -24,7 +24,7 @@ pub enum Next {
     /// Waits for the network.
     Answer,
     EndStep,
-    /// Has made all of his passes and stays until the end of the load.
+    /// Has made all of his passes, or as many as there were rows for, and stays until the end of the load.
     Finished,
     /// Is gone; the place can be given to another.
     Gone,

@@ -100,6 +100,7 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
         "stages": [{"duration_s": stage.duration_s, "users": stage.users, "spawn_rate": stage.spawn_rate} for stage in plan.stages],
         "duration_s": plan.duration_s,
         "iterations": plan.iterations,
+        "ends_with_users": plan.ends_with_users,
         "wait_s": plan.wait_s,
         "drain_s": plan.drain_s,
         "user_seed": f"user {plan.seed} {shard}" if seeded else None,

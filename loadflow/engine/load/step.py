@@ -109,10 +109,14 @@ class Step:
     def run(self, client: Client, scope: Scope, user: int, recorder: Recorder, pauser: Pauser, due_ns: int | None = None) -> bool:
         """One use of the step by one user; whether anything was sent. GreenletExit passes, after a hit in flight was recorded.
 
+        With `scope.out_of_rows` true after it, a source had no row left for this step: there is nothing more for this user to do.
+
         `due_ns`: when its first attempt should have started; None: it is due when it starts. A throttle moves that to its own slot.
         """
         scope.begin_step()
-        if (self._run_if is not None and not self._run_if(scope)) or (self._skip_if is not None and self._skip_if(scope)):
+        is_skipped = (self._run_if is not None and not self._run_if(scope)) or (self._skip_if is not None and self._skip_if(scope))
+        scope.out_of_rows = False  # a condition without a value is false, and no failure
+        if is_skipped:
             return False
         think_s = 0.0
         if self._think is not None:
@@ -191,7 +195,7 @@ class Step:
             asked = request is not None and reply is None  # else no library of the protocol was at work
             failure = (self._protocol.outcome_of(error) if asked else Outcome.ENGINE, f"{type(error).__name__}: {error}")
         delay_s: float | None = None
-        if failure is not None and self._retry is not None:
+        if failure is not None and self._retry is not None and not scope.out_of_rows:
             kind = failure_class(failure[0], reply.status if reply else 0)
             delay_s = self._retry.delay_s(used, kind, scope.rng)
             if delay_s is not None:
@@ -242,6 +246,8 @@ class Step:
             )
         if start_ns - due_ns > LATE_NS:
             flags |= HitFlag.LATE
+        if scope.out_of_rows:
+            flags |= HitFlag.LAST
         status, sent, received = (reply.status, reply.sent_bytes, reply.received_bytes) if reply is not None else (0, 0, 0)
         secrets = self._secrets.held(scope, reply) if failure is not None or trace is not None else ()
         if trace is not None and recorder.tracer is not None:

@@ -54,6 +54,11 @@ class Plan:
         """The most users there will be at any time."""
         return max(stage.users for stage in self.stages)
 
+    @property
+    def ends_with_users(self) -> bool:
+        """Whether users may be done before the load's time is over; when all are, the load ends."""
+        return self.iterations is not None or any(source.mode == "once" for source in self.sources)
+
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "pace": self.pace.to_json() if self.pace else None}
 
