@@ -10,6 +10,7 @@ use crate::condition::Condition;
 use crate::data::SourcePlan;
 use crate::found::Path;
 use crate::node::Node;
+use crate::traces::TracePlan;
 
 #[derive(Debug, Deserialize)]
 pub struct Plan {
@@ -31,6 +32,7 @@ pub struct Plan {
     /// A user's random numbers come from this text and his number; None: from nowhere.
     pub user_seed: Option<String>,
     pub network: Option<Network>,
+    pub traces: Option<TracePlan>,
     /// What users begin with: an empty list for a variable without a value.
     pub variables: Vec<Vec<Value>>,
     pub session_places: usize,

@@ -10,6 +10,7 @@ use crate::node::Missing;
 use crate::outcome::{DRAINED, Failure, LAST, LATE, Outcome, RETRY, SUPERSEDED};
 use crate::place::url_of;
 use crate::plan::Step;
+use crate::traces::Ended;
 use crate::user::{Next, User};
 
 /// Names and kinds of failures that are remembered here; Python knows all that are in the files.
@@ -66,7 +67,7 @@ impl<'p> Loop<'p> {
         step: &Step,
         end_ns: i64,
         failure: Option<Failure>,
-        answer: Option<&mut Answer>,
+        mut answer: Option<&mut Answer>,
     ) -> Result<(), Fatal> {
         let series = match self.step_series[user.step] {
             Some(series) => series,
@@ -88,6 +89,12 @@ impl<'p> Loop<'p> {
         };
         if let Some(answer) = &answer {
             (row.status, row.sent, row.received) = (answer.status(), user.hit.sent, user.hit.received);
+        }
+        if let Some(trace) = user.hit.trace.take() {
+            let secrets = self.secrets(user, step, answer.as_deref_mut());
+            let (start_ns, failure) = (row.start_ns, failure.as_ref());
+            let ended = Ended { due_ns, start_ns, end_ns, status: row.status, flags: row.flags, failure, secrets };
+            self.tell_span(user, step, &trace, ended)?;
         }
         if let Some(failure) = failure {
             row.outcome = failure.outcome as u8;

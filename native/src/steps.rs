@@ -152,11 +152,15 @@ impl<'p> Loop<'p> {
         let step = &self.plan.steps[user.step];
         (user.hit.sent, user.hit.received, user.hit.redirects) = (0, 0, 0);
         user.hit.asked = false;
+        user.hit.trace = None;
         let made = self.make_request(user, step);
         user.hit.start_ns = self.now_ns();
         let lost = match made {
             Ok(()) => {
                 user.hit.asked = true;
+                if self.sampler.is_some() {
+                    self.trace(user);
+                }
                 match (&self.plan.network, step.conditioned) {
                     (None, _) | (_, Conditioned::No) => Ok(0),
                     (Some(network), conditioned) => self.condition(user, step, network, conditioned == Conditioned::Ask),

@@ -7,6 +7,7 @@ use crate::cookies::Jar;
 use crate::node::Scope;
 use crate::random::Rng;
 use crate::request::Outgoing;
+use crate::traces::Trace;
 
 /// What he does as soon as nothing holds him up.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -50,6 +51,7 @@ pub struct Hit {
     pub deadline_ns: i64,
     /// While a connection is made: until when it must be there.
     pub connect_deadline_ns: Option<i64>,
+    pub trace: Option<Box<Trace>>,
     /// Where a name leads, those not tried yet.
     pub addresses: Vec<SocketAddr>,
 }

@@ -24,7 +24,7 @@ from tests.cluster.machines import TOKEN, workers
 from tests.ends.processes import free_port
 from tests.exporters.feeding import session
 from tests.exporters.otlp_peers import GrpcPeer, HttpPeer, Received
-from tests.load.harness import detail, get, post
+from tests.load.harness import USERS, detail, get, post
 from tests.targets.fixture import Target
 
 PEERS = {"grpc": GrpcPeer, "http": HttpPeer}
@@ -32,6 +32,7 @@ FIELD = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-01")
 CLIENT = 3  # SPAN_KIND_CLIENT
 ERROR = 2  # STATUS_CODE_ERROR
 PLENTY = 1e6  # traces per second
+ENGINES = pytest.mark.parametrize("user", ["fast_http_user", "native"])
 
 
 @contextmanager
@@ -63,7 +64,7 @@ def attributes(span: Any) -> dict[str, Any]:
     return {entry.key: getattr(entry.value, entry.value.WhichOneof("value")) for entry in span.attributes}
 
 
-@pytest.mark.parametrize(("user", "protocol"), [("fast_http_user", "grpc"), ("http_user", "http")])
+@pytest.mark.parametrize(("user", "protocol"), [("fast_http_user", "grpc"), ("http_user", "http"), ("native", "grpc")])
 def test_each_hit_is_a_span_of_the_ids_that_the_target_received(user: str, protocol: str, target: Target, tmp_path: Path) -> None:
     target.reset()
     before_ns = time.time_ns()
@@ -101,49 +102,54 @@ def test_each_hit_is_a_span_of_the_ids_that_the_target_received(user: str, proto
     assert {attributes(span)["loadflow.user"] for span in peer.spans} == {0, 1, 2}
 
 
-def test_about_the_share_that_was_asked_for_is_traced(target: Target, tmp_path: Path) -> None:
+@ENGINES
+def test_about_the_share_that_was_asked_for_is_traced(user: str, target: Target, tmp_path: Path) -> None:
     target.reset()
     with GrpcPeer() as peer, traced(peer, tmp_path, trace_sample_rate=0.1):
-        run_load(target, [get("/ok")], iterations=500)
+        run_load(target, [get("/ok")], user, iterations=500)
         stop_opentelemetry_exporter()
     assert sorted(received_ids(peer)) == sorted(sent_ids(target))
     assert 80 < len(peer.spans) < 230, "1,500 hits; six standard deviations around 150"
 
 
-def test_without_a_share_nothing_is_traced(target: Target, tmp_path: Path) -> None:
+@ENGINES
+def test_without_a_share_nothing_is_traced(user: str, target: Target, tmp_path: Path) -> None:
     target.reset()
     with GrpcPeer() as peer, traced(peer, tmp_path, trace_sample_rate=0.0):
-        run = run_load(target, [get("/ok")])
+        run = run_load(target, [get("/ok")], user)
         told = stop_opentelemetry_exporter()
     assert (sent_ids(target), peer.spans, len(run.hits())) == ([], [], 60)
     assert "spans" not in told
     assert not run.spans_path(0).exists()
 
 
-def test_hits_over_the_limit_carry_no_field_and_are_counted(target: Target, tmp_path: Path) -> None:
+@ENGINES
+def test_hits_over_the_limit_carry_no_field_and_are_counted(user: str, target: Target, tmp_path: Path) -> None:
     target.reset()
     with HttpPeer() as peer, traced(peer, tmp_path, protocol="http", traces_per_s=0.001):
-        run_load(target, [get("/ok")])
+        run_load(target, [get("/ok")], user)
         told = stop_opentelemetry_exporter()
     assert (told["spans"], told["hits_over_traces_per_s"]) == (1, 59)
     assert received_ids(peer) == sent_ids(target)
 
 
-def test_a_field_of_the_script_wins_and_is_no_span_of_ours(target: Target, tmp_path: Path) -> None:
+@ENGINES
+def test_a_field_of_the_script_wins_and_is_no_span_of_ours(user: str, target: Target, tmp_path: Path) -> None:
     target.reset()
     own = f"00-{'ab' * 16}-{'cd' * 8}-01"
     with GrpcPeer() as peer, traced(peer, tmp_path):
-        run_load(target, [get("/ok", headers={"Traceparent": own}), get("/echo")])
+        run_load(target, [get("/ok", headers={"Traceparent": own}), get("/echo")], user)
         told = stop_opentelemetry_exporter()
     assert {record.header("traceparent") for record in target.records("/ok")} == {own}
     assert (told["spans"], {span.name for span in peer.spans}) == (60, {"GET /echo"})
 
 
-def test_a_hit_that_was_due_before_it_started_says_so(target: Target, tmp_path: Path) -> None:
+@ENGINES
+def test_a_hit_that_was_due_before_it_started_says_so(user: str, target: Target, tmp_path: Path) -> None:
     target.reset()
     with GrpcPeer() as peer, traced(peer, tmp_path):
         rate = {"mode": "constant", "rps": 40, "duration": 1}
-        start_test(detail("fast_http_user"), rate=rate, host=target.url, tasks=[get("/delay/60")], user_count=1)
+        start_test(detail(user), rate=rate, host=target.url, tasks=[get("/delay/60")], user_count=1)
         stop_opentelemetry_exporter()
     assert len(peer.spans) == len(target.records()) > 0
     waited = [span for span in peer.spans if span.events]
@@ -154,16 +160,39 @@ def test_a_hit_that_was_due_before_it_started_says_so(target: Target, tmp_path: 
         assert attributes(span)["loadflow.waited_ms"] == pytest.approx((span.start_time_unix_nano - due.time_unix_nano) / 1e6)
 
 
-def test_a_failure_without_an_answer_is_a_span_too(tmp_path: Path) -> None:
+@ENGINES
+def test_a_failure_without_an_answer_is_a_span_too(user: str, tmp_path: Path) -> None:
     with GrpcPeer() as peer, traced(peer, tmp_path):
         steps = [{"method": "get", "request_url": f"http://127.0.0.1:{free_port()}/s3cret-t0ken/${{var.n}}"}]
         given = {"user_count": 1, "iterations": 1, "max_failure_rate": 1, "variables": {"token": "s3cret-t0ken", "n": 1}}
-        start_test(detail("fast_http_user"), tasks=steps, **given)
+        start_test(detail(user), tasks=steps, **given)
         stop_opentelemetry_exporter()
     (span,) = peer.spans
     told_of = attributes(span)
     assert (told_of["error.type"], told_of["url.path"], span.status.code) == ("connect", "/***/1", ERROR)
     assert "http.response.status_code" not in told_of
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_redirect_is_a_part_of_its_hit_and_a_retry_is_none(user: str, target: Target, tmp_path: Path) -> None:
+    """Also with a body, and with cookies that the first answer set."""
+    target.reset()
+    steps = [
+        get("/set-cookie?c=basket%3D7"),
+        get("/redirect/2", name="redirected"),
+        post("/status/503", json={"a": "${uuid()}"}, retry={"transient": 2, "base_delay": 0.01}),
+    ]
+    with GrpcPeer() as peer, traced(peer, tmp_path):
+        run_load(target, steps, user, user_count=1, iterations=1)
+        stop_opentelemetry_exporter()
+    assert [span.name for span in peer.spans] == ["GET /set-cookie", "GET redirected", *["POST /status/503"] * 3]
+    assert [attributes(span)["loadflow.retry"] for span in peer.spans] == [False, False, False, True, True]
+    sent = sent_ids(target)
+    assert len(sent) == len(target.records()) == 7
+    assert list(dict.fromkeys(sent)) == received_ids(peer)
+    assert sent.count(received_ids(peer)[1]) == 3
+    for record in target.records("/status/503"):
+        assert (set(record.json), record.header("cookie")) == ({"a"}, "basket=7")
 
 
 def test_spans_of_a_load_under_a_watchdog_arrive(target: Target, tmp_path: Path) -> None:

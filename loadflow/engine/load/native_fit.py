@@ -20,9 +20,8 @@ Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why 
 # what the core is given of a plan, or needs nothing of; a field that is not here and is used does not fit
 PLAN_FIELDS = frozenset(
     {"protocol", "speaker", "mode", "steps", "stages", "duration_s", "variables", "sources", "host", "iterations", "wait_s", "drain_s"}
-    | {"seed", "max_body_bytes", "redact", "env_names", "network", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
+    | {"seed", "max_body_bytes", "redact", "env_names", "network", "traces", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
 )
-WORDS = {"traces": "traces of hits"}  # fields that a script knows by another name
 USERS = frozenset({"fast_http_user", "http_user"})
 STEP_KEYS = frozenset(
     {"name", "weight", "run_if", "skip_if", "think_time", "throttle", "retry", "assertions", "extract", "method", "request_url", *PARTS}
@@ -59,7 +58,7 @@ def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
     for one in fields(plan):
         default = one.default_factory() if one.default_factory is not MISSING else one.default
         if one.name not in PLAN_FIELDS and getattr(plan, one.name) != default:
-            yield WORDS.get(one.name, one.name)
+            yield one.name
     if _holds_halves(plan.steps) or _holds_halves(plan.variables):
         yield "text with half a surrogate pair"
     found: dict[str, None] = {}

@@ -105,6 +105,7 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
         "drain_s": plan.drain_s,
         "user_seed": f"user {plan.seed} {shard}" if seeded else None,
         "network": network,
+        "traces": {"sample_rate": plan.traces.sample_rate, "per_s": plan.traces.per_s} if plan.traces is not None else None,
         "variables": nodes.initial(),
         "session_places": len(nodes.session),
         "sources": _sources(plan, data, shard),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.load.notes import MakeSample, Notes
-from loadflow.engine.load.tracing import Tracer
+from loadflow.engine.load.tracing import SpanNotes, Tracer
 from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.records.hitlog import HitLogWriter
 from loadflow.engine.records.outcome import HitFlag, Outcome
@@ -33,7 +33,7 @@ class Recorder:
         self._hits = hits
         self._shard = shard
         self._notes = Notes(names, samples, redactor)
-        self.tracer = Tracer(traces, spans, redactor) if traces is not None else None
+        self.tracer = Tracer(traces, SpanNotes(spans, redactor)) if traces is not None else None
         self.series = self._notes.series  # of method and name
         self._origin_ns = 0
         self.in_flight = 0
@@ -45,7 +45,7 @@ class Recorder:
         self.log = HitLogWriter(self._hits, shard=self._shard, origin_unix_ns=origin_unix_ns, origin_monotonic_ns=origin_monotonic_ns)
         self._origin_ns = origin_monotonic_ns
         if self.tracer is not None:
-            self.tracer.start(origin_unix_ns)
+            self.tracer.notes.start(origin_unix_ns)
 
     def now_ns(self) -> int:
         return time.monotonic_ns() - self._origin_ns

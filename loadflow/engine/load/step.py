@@ -252,7 +252,7 @@ class Step:
         secrets = self._secrets.held(scope, reply) if failure is not None or trace is not None else ()
         if trace is not None and recorder.tracer is not None:
             method, name = self._prepared.method, self._name(scope)
-            recorder.tracer.ended(trace, method, name, user, due_ns, start_ns, end_ns, status, flags, failure, secrets)
+            recorder.tracer.notes.ended(trace, method, name, user, due_ns, start_ns, end_ns, status, flags, failure, secrets)
         if failure is None:
             recorder.succeeded(series, user, due_ns, start_ns, end_ns, status, sent, received, flags)
             return

@@ -19,7 +19,7 @@ from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.records.spans import HitSpan, SpanWriter
 from loadflow.engine.redact import Redactor
 
-__all__ = ["TRACEPARENT", "Sampler", "Trace", "Traceable", "Tracer"]
+__all__ = ["TRACEPARENT", "Sampler", "SpanNotes", "Trace", "Traceable", "Tracer"]
 
 TRACEPARENT = "traceparent"
 PATH_CAP = 1_000  # characters of a path
@@ -72,28 +72,16 @@ class Sampler:
         return True
 
 
-class Tracer:
-    """One process's traces. Times are nanoseconds since the run's start, as in the hit log; `start` says when that was."""
+class SpanNotes:
+    """Writes one process's spans. Times are nanoseconds since the run's start, as in the hit log; `start` says when that was."""
 
-    def __init__(self, rule: TraceRule, path: Path, redactor: Redactor) -> None:
-        self._sampler = Sampler(rule, Random())
+    def __init__(self, path: Path, redactor: Redactor) -> None:
         self._writer = SpanWriter(path)
         self._redactor = redactor
         self._origin_unix_ns = 0
 
     def start(self, origin_unix_ns: int) -> None:
         self._origin_unix_ns = origin_unix_ns
-
-    def traced(self, request: Any, now_ns: int) -> tuple[Any, Trace | None]:
-        """The request as it is to be sent, and its trace if it has one. `request` is a Traceable."""
-        if not self._sampler.draws(now_ns):
-            return request, None
-        trace_id, span_id = secrets.token_hex(16), secrets.token_hex(8)
-        carrying = request.with_field(TRACEPARENT, f"00-{trace_id}-{span_id}-01")
-        if carrying is None:
-            return request, None
-        path = request.target.partition("?")[0]
-        return carrying, Trace(trace_id, span_id, request.host, request.port, path)
 
     def ended(
         self,
@@ -112,7 +100,6 @@ class Tracer:
         """Write the hit's span. `held`: what this user holds that nobody may read."""
         redactor = self._redactor.knowing(held) if held else self._redactor
         outcome, error = failure or (Outcome.OK, "")
-        self._tell_over_cap()
         self._writer.span(
             HitSpan(
                 trace_id=trace.trace_id,
@@ -133,14 +120,41 @@ class Tracer:
             )
         )
 
+    def over_cap(self, count: int) -> None:
+        """So many hits were drawn and not traced."""
+        if count:
+            self._writer.over_cap(count)
+
     def close(self) -> None:
-        self._tell_over_cap()
         self._writer.close()
 
+
+class Tracer:
+    """One process's traces: draws, and tells the notes of hits that were drawn beyond the limit."""
+
+    def __init__(self, rule: TraceRule, notes: SpanNotes) -> None:
+        self.notes = notes
+        self._sampler = Sampler(rule, Random())
+
+    def traced(self, request: Any, now_ns: int) -> tuple[Any, Trace | None]:
+        """The request as it is to be sent, and its trace if it has one. `request` is a Traceable."""
+        if not self._sampler.draws(now_ns):
+            return request, None
+        self._tell_over_cap()
+        trace_id, span_id = secrets.token_hex(16), secrets.token_hex(8)
+        carrying = request.with_field(TRACEPARENT, f"00-{trace_id}-{span_id}-01")
+        if carrying is None:
+            return request, None
+        path = request.target.partition("?")[0]
+        return carrying, Trace(trace_id, span_id, request.host, request.port, path)
+
+    def close(self) -> None:
+        self._tell_over_cap()
+        self.notes.close()
+
     def _tell_over_cap(self) -> None:
-        if self._sampler.over_cap:
-            self._writer.over_cap(self._sampler.over_cap)
-            self._sampler.over_cap = 0
+        self.notes.over_cap(self._sampler.over_cap)
+        self._sampler.over_cap = 0
 
 
 def _shown(redactor: Redactor, text: str, most: int) -> str:
