@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-__all__ = ["main"]
+__all__ = ["main", "serve"]
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
 HEAD_END = b"\r\n\r\n"
@@ -19,7 +19,7 @@ def main() -> None:
     try:
         from loadflow._native import NullTarget
     except ImportError:
-        asyncio.run(_serve())
+        asyncio.run(serve())
         return
     target = NullTarget()
     print(target.port, "native", flush=True)
@@ -48,7 +48,7 @@ class _Lifeline(asyncio.Protocol):
         self.cut.set()
 
 
-async def _serve() -> None:
+async def serve() -> None:
     loop = asyncio.get_running_loop()
     _, lifeline = await loop.connect_read_pipe(_Lifeline, sys.stdin)
     async with await loop.create_server(_Peer, "127.0.0.1", 0) as server:
