@@ -33,7 +33,7 @@ pub fn serve(listener: &TcpListener, lifeline: &impl AsRawFd) -> io::Result<()> 
                     return Ok(());
                 }
             } else if let Some(peer) = &mut peers[fd as usize]
-                && peer.answer(&mut buffer).is_err()
+                && peer.answer(&mut buffer, events & ENDED != 0).is_err()
             {
                 peers[fd as usize] = None;
             }
@@ -69,7 +69,8 @@ struct Peer {
 
 impl Peer {
     /// Err: the connection is over. Also where answers find no room: who sends and never reads is no generator.
-    fn answer(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+    /// `last`: nothing will follow what can be read now, so no event will tell of the end.
+    fn answer(&mut self, buffer: &mut [u8], last: bool) -> io::Result<()> {
         loop {
             match self.stream.read(buffer) {
                 Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
@@ -77,7 +78,7 @@ impl Peer {
                     for _ in 0..self.heads(&buffer[..count]) {
                         self.stream.write_all(ANSWER)?;
                     }
-                    if count < buffer.len() {
+                    if count < buffer.len() && !last {
                         return Ok(()); // all was read: more is an event of its own
                     }
                 }
@@ -105,6 +106,7 @@ impl Peer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Shutdown;
     use std::os::unix::net::UnixStream;
     use std::thread;
 
@@ -127,8 +129,12 @@ mod tests {
         let mut both = vec![0; 2 * ANSWER.len()];
         client.read_exact(&mut both).unwrap();
         assert_eq!(both, [ANSWER, ANSWER].concat());
+        client.write_all(&request[3..]).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut rest = Vec::new();
+        client.read_to_end(&mut rest).unwrap();
+        assert_eq!(rest, ANSWER);
         let mut other = TcpStream::connect(address).unwrap();
-        drop(client);
         other.write_all(request).unwrap();
         other.read_exact(&mut answer).unwrap();
         drop(ours);
