@@ -31,13 +31,13 @@ LIMITS = {
 def calibrate(seconds: int, show: bool, as_json: bool) -> None:
     """Load a small server of our own with each engine, and keep what came of it; runs then warn when they come near to that.
 
-    Do it while nothing else runs: it takes some seconds. What it found is kept in $LOADFLOW_CALIBRATION, else in
+    Do it while nothing else runs: it takes about eight seconds. What it found is kept in $LOADFLOW_CALIBRATION, else in
     $XDG_CACHE_HOME/loadflow/calibration.json or ~/.cache/loadflow/calibration.json.
 
     Exit codes: 0 when it was measured or shown; 4 interrupted; 5 when it can't be measured, kept or shown.
     """
     from loadflow.engine.calibration.place import CALIBRATION_VARIABLE, calibration_path, read_calibration, write_calibration
-    from loadflow.errors import RunError
+    from loadflow.errors import Interrupted, RunError
 
     path = calibration_path(os.environ)
     if show:
@@ -47,7 +47,10 @@ def calibrate(seconds: int, show: bool, as_json: bool) -> None:
     else:
         from loadflow.engine.calibration.measuring import calibrate as measure
 
-        found = measure(seconds, lambda text: click.echo(click.style(f"measuring {text} …", dim=True), err=True))
+        try:
+            found = measure(seconds, lambda text: click.echo(click.style(f"measuring {text} …", dim=True), err=True))
+        except KeyboardInterrupt:
+            raise Interrupted("the calibration was interrupted; what was kept before is as it was") from None
         write_calibration(path, found)
     if as_json:
         click.echo(json.dumps(found.to_json(), indent=2))

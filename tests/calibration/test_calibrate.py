@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from loadflow.engine.calibration.value import Calibration
 from loadflow.engine.load.native_fit import is_built
 from loadflow.engine.reports.summary_json import summary_schema
 from tests.calibration.machines import calibration, engine, machine
-from tests.cli.running import load, loadflow, steps_script
+from tests.cli.running import load, loadflow, start, steps_script
 from tests.targets.fixture import Target
 
 BUILT = ["native", "locust"] if is_built() else ["locust"]
@@ -44,6 +45,18 @@ def test_a_machine_is_measured_and_what_came_of_it_is_kept_and_shown(tmp_path: P
     assert loadflow(tmp_path, "calibrate", "--show", "--json", **places).json == done.json
     shown = loadflow(tmp_path, "calibrate", "--show", **places)
     assert all(f"engine {name}: " in shown.stdout for name in BUILT)
+
+
+def test_ctrl_c_ends_it_and_keeps_nothing(tmp_path: Path) -> None:
+    with start(tmp_path, "calibrate", "--seconds", "60", LOADFLOW_CALIBRATION=str(tmp_path / "calibration.json")) as process:
+        assert process.stderr is not None
+        while "engine" not in process.stderr.readline():
+            pass
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 4
+    assert "error: the calibration was interrupted" in said
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_rate_that_is_too_high_for_the_machine_is_told_before_the_load_and_in_the_summary(target: Target, tmp_path: Path) -> None:
