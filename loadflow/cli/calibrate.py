@@ -62,9 +62,10 @@ def calibrate(seconds: int, show: bool, as_json: bool) -> None:
 def lines_of(found: Calibration, path: Path) -> Iterator[str]:
     """For people."""
     machine = found.machine
-    quota = "no CPU quota" if machine.cpu_quota is None else f"a CPU quota of {machine.cpu_quota:g} cores"
+    cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
+    quota = "no CPU quota" if machine.cpu_quota is None else f"a CPU quota of {machine.cpu_quota:g}"
     ports = "" if machine.local_ports is None else f", {machine.local_ports:,} local ports"
-    yield f"{machine.host}: {machine.cores} cores, {quota}, {machine.open_files:,} open files{ports}"
+    yield f"{machine.host}: {cores}, {quota}, {machine.open_files:,} open files{ports}"
     yield f"timers with nothing else to do: late by {_late(found.timer)}"
     for name, one in found.engines.items():
         yield (
