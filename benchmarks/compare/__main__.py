@@ -13,6 +13,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 from benchmarks.compare import measure, picture, tables
@@ -70,16 +71,17 @@ def install(peers: list[Peer]) -> int:
 
 def run_round(nginx: Nginx, options: argparse.Namespace, found: tables.Found, number: int, *, rates: bool, freeze: bool) -> None:
     there = found.there()
+    seconds = options.seconds
     for peer in there:
-        got = _tried(found, peer, number, "closed loop", lambda peer=peer: measure.closed_loop(peer, nginx, options.seconds, CONNECTIONS))
-        found.throughput[peer].append(got)
+        run = partial(measure.closed_loop, peer, nginx, seconds, CONNECTIONS)
+        found.throughput[peer].append(_tried(found, peer, number, "closed loop", run))
     for rate in RATES if rates else ():
         for peer in there:
             if peer.rate_mode is not None:
-                run = lambda peer=peer, rate=rate: measure.paced(peer, nginx, rate, options.seconds, CONNECTIONS)  # noqa: E731
-                found.paces[peer][rate].append(_tried(found, peer, number, f"{rate}/s", run))
+                pace = partial(measure.paced, peer, nginx, rate, seconds, CONNECTIONS)
+                found.paces[peer][rate].append(_tried(found, peer, number, f"{rate}/s", pace))
     for peer in there if freeze else ():
-        found.freezes[peer] = _tried(found, peer, number, "freeze", lambda peer=peer: measure.frozen(peer, FEW, MANY))
+        found.freezes[peer] = _tried(found, peer, number, "freeze", partial(measure.frozen, peer, FEW, MANY))
 
 
 def _tried(found: tables.Found, peer: Peer, number: int, what: str, run: Callable[[], T]) -> T | None:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import IO
 
 import psutil
@@ -19,7 +20,7 @@ import psutil
 from benchmarks.compare.peer import Load, Peer, Said, Unreadable
 from benchmarks.nginx import Nginx
 
-__all__ = ["FREEZE_S", "Failed", "Freeze", "Pace", "Throughput", "closed_loop", "frozen", "paced"]
+__all__ = ["FREEZE_S", "Failed", "Freeze", "Frozen", "Pace", "Throughput", "closed_loop", "frozen", "paced"]
 
 PIN = ["taskset", "-c", "0"]
 SETTLE_S = 0.7
@@ -50,9 +51,15 @@ class Pace:
 
 
 @dataclass(frozen=True, slots=True)
+class Frozen:
+    counted: int
+    said: Said
+
+
+@dataclass(frozen=True, slots=True)
 class Freeze:
-    few: Said  # with few connections, many
-    many: Said
+    few: Frozen  # with few connections, with many
+    many: Frozen
 
 
 class _Counter:
@@ -99,12 +106,13 @@ def frozen(peer: Peer, few: int, many: int) -> Freeze:
     """Both at the same time, each with a target of its own: a hundred requests a second are little work."""
     rate = None if peer.rate_mode is None else FREEZE_RATE
     with ExitStack() as stack:
-        runs = []
+        pairs = []
         for connections in (few, many):
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-            url = stack.enter_context(_frozen_target())
-            runs.append(stack.enter_context(_running(peer, Load(url, FREEZE_S, connections, folder, rate))))
-        return Freeze(*[run.end() for run in runs])
+            target = stack.enter_context(_FrozenTarget())
+            pairs.append((target, stack.enter_context(_running(peer, Load(target.url, FREEZE_S, connections, folder, rate)))))
+        said = [run.end() for _, run in pairs]
+        return Freeze(*[Frozen(target.counted(), one) for (target, _), one in zip(pairs, said, strict=True)])
 
 
 class _Run:
@@ -199,18 +207,21 @@ def _running(peer: Peer, load: Load) -> Iterator[_Run]:
             process.wait()
 
 
-@contextmanager
-def _frozen_target() -> Iterator[str]:
-    command = ["taskset", "-c", "1", sys.executable, "-m", "benchmarks.compare.frozen_target"]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        url = process.stdout.readline().strip()
-        try:
-            yield url
-        finally:
-            process.stdin.close()
-            process.wait(10)
+class _FrozenTarget:
+    def __enter__(self) -> _FrozenTarget:
+        command = ["taskset", "-c", "1", sys.executable, "-m", "benchmarks.compare.frozen_target"]
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        self.url = self._process.stdout.readline().strip()
+        return self
+
+    def counted(self) -> int:
+        """Ends it."""
+        return int(self._process.communicate(timeout=10)[0])
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.wait()
 
 
 def _children_cpu_s() -> float:

@@ -53,7 +53,7 @@ class Peer(ABC):
     name: ClassVar[str]
     source: ClassVar[str]  # where it comes from, for people
     rate_mode: ClassVar[str | None] = None  # how it keeps a rate, in a few words; None: it has no rate
-    checks_status: ClassVar[bool] = True  # whether an answer that is not 200 (or not 2xx) shows in its report
+    times: ClassVar[str] = "sending"  # from when its times count, at a rate if it has one
 
     @abstractmethod
     def install(self) -> None:

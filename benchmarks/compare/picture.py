@@ -29,7 +29,7 @@ def svg(bars: list[tuple[str, float, float]]) -> str:
     second = LABEL + BARS + GAP
     parts = [_text(LABEL, 18, "requests per second", "head"), _text(LABEL, 34, "longer is better")]
     parts += [_text(second, 18, "CPU ms per 1,000 requests", "head"), _text(second, 34, "shorter is better")]
-    most_rate, most_cpu = (max((bar[column] for bar in bars), default=1.0) for column in (1, 2))
+    most_rate, most_cpu = max((bar[1] for bar in bars), default=1.0), max((bar[2] for bar in bars), default=1.0)
     for number, (name, rate, cpu_ms) in enumerate(bars):
         y = TOP + ROW * number
         kind = "ours" if name.startswith("loadflow") else "bar"

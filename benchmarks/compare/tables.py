@@ -7,8 +7,8 @@ import statistics
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from benchmarks.compare.measure import FREEZE_RATE, FREEZE_S, Freeze, Pace, Throughput
-from benchmarks.compare.peer import Missing, Peer, Said
+from benchmarks.compare.measure import FREEZE_RATE, FREEZE_S, Freeze, Frozen, Pace, Throughput
+from benchmarks.compare.peer import Missing, Peer
 from benchmarks.results import table
 
 __all__ = ["Found", "text", "true_quantile_ms"]
@@ -108,18 +108,21 @@ def _paces(found: Found) -> str:
 
 def _freezes(found: Found, few: int, many: int) -> str:
     p99, most = (f"{true_quantile_ms(FREEZE_RATE, FREEZE_S, 1000.0, quantile):,.0f} ms" for quantile in (0.99, 1.0))
-    rows = [["*the truth at a rate*", f"{FREEZE_RATE}/s", *[f"{FREEZE_RATE * FREEZE_S:,}", p99, most] * 2]]
+    rows = [["*the truth at a rate*", f"{FREEZE_RATE}/s", "when due", *[f"{FREEZE_RATE * FREEZE_S:,}", p99, most] * 2]]
     for peer, freeze in found.freezes.items():
         mode = "closed loop" if peer.rate_mode is None else f"{FREEZE_RATE}/s"
-        rows.append([found.named(peer), mode, *([*_told(freeze.few), *_told(freeze.many)] if freeze else ["failed", *["–"] * 5])])
-    heads = ["tool", "load"]
+        rows.append(
+            [found.named(peer), mode, peer.times, *([*_told(freeze.few), *_told(freeze.many)] if freeze else ["failed", *["–"] * 5])]
+        )
+    heads = ["tool", "load", "times from"]
     for connections in (few, many):
         heads += [f"{connections} connections: requests", "p99", "max"]
     return table(heads, rows)
 
 
-def _told(said: Said) -> list[str]:
-    return [f"{said.requests:,}", *("does not say" if value is None else f"{value:,.0f} ms" for value in (said.p99_ms, said.max_ms))]
+def _told(frozen: Frozen) -> list[str]:
+    said = frozen.said
+    return [f"{frozen.counted:,}", *("does not say" if value is None else f"{value:,.0f} ms" for value in (said.p99_ms, said.max_ms))]
 
 
 def _not_there(found: Found) -> str:

@@ -13,7 +13,8 @@ class Autocannon(Peer):
 
     name = "autocannon"
     source = "npm: autocannon"
-    rate_mode = "split over connections, times corrected"
+    rate_mode = "split over connections"
+    times = "sending, corrected for the rate"
 
     def install(self) -> None:
         install.npm("autocannon@9.0.0")

@@ -30,7 +30,7 @@ class K6(Peer):
 
     name = "k6"
     source = "Go module: go.k6.io/k6"
-    rate_mode = "overall, open up to the limit of users"
+    rate_mode = "overall, drops beyond the users"
 
     def install(self) -> None:
         install.go(f"go.k6.io/k6@{VERSION}")

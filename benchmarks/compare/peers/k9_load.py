@@ -15,7 +15,8 @@ class K9Load(Peer):
 
     name = "K9-load"
     source = "PyPI: k9-load"
-    rate_mode = "overall, open up to the limit of users, times corrected"
+    rate_mode = "overall, drops beyond the users"
+    times = "when due (a second metric)"
 
     def install(self) -> None:
         install.python_env("k9_load", f"k9-load=={VERSION}")

@@ -24,7 +24,8 @@ class Loadflow(Peer):
     """A whole `start_test`: parent, supervisor and engine, every hit in the log, and the summary read back from it."""
 
     source = "this checkout"
-    rate_mode = "overall, open; times from when due"
+    rate_mode = "overall"
+    times = "when due"
     engine: str
 
     def install(self) -> None:

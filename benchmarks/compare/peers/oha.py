@@ -12,7 +12,8 @@ class Oha(Peer):
 
     name = "oha"
     source = "crates.io: oha"
-    rate_mode = "overall, times corrected (an option)"
+    rate_mode = "overall"
+    times = "when due (an option)"
 
     def install(self) -> None:
         install.cargo("oha", "1.16.0")

@@ -15,7 +15,7 @@ class Vegeta(Peer):
 
     name = "vegeta"
     source = "Go module: github.com/tsenart/vegeta/v12"
-    rate_mode = "overall, open up to the limit of workers"
+    rate_mode = "overall"
 
     def install(self) -> None:
         install.go(f"github.com/tsenart/vegeta/v12@{VERSION}")

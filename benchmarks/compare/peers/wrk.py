@@ -7,10 +7,14 @@ from benchmarks.compare.peer import Load, Peer, Said, Unreadable, first_version,
 
 
 class Wrk(Peer):
-    """C, one thread here; no rate. Its count ends when its time does, so answers on their way then are not in it."""
+    """C, one thread here; no rate. Its count ends when its time does, so answers on their way then are not in it.
+
+    Its percentiles are corrected for requests that a slow answer kept it from sending, by the mean gap between requests.
+    """
 
     name = "wrk"
     source = "Debian: wrk"
+    times = "sending, corrected at the end"
 
     def install(self) -> None:
         install.debian("wrk")
