@@ -28,7 +28,7 @@ class Hey(Peer):
         p99 = re.search(r"99%+ in ([\d.]+) secs", output)
         codes = {int(code): int(count) for code, count in re.findall(r"\[(\d{3})\]\s+(\d+) responses", output)}
         failed = sum(int(count) for count in re.findall(r"^\s+\[(\d+)\]\t(?!\d+ responses)", output, re.MULTILINE))
-        if slowest is None or not codes:
+        if slowest is None or not (codes or failed):
             raise Unreadable("no times or no status codes")
         requests = sum(codes.values()) + failed
         p99_ms = float(p99.group(1)) * 1e3 if p99 else None
