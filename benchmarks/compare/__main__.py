@@ -37,8 +37,8 @@ def main() -> None:
     found = tables.Found({peer: _version(peer) for peer in options.peers})
     with Nginx() as nginx:
         for number in range(options.rounds):
-            # half as many rounds for the rates: they differ little from round to round, and are three runs each
-            run_round(nginx, options, found, number, rates=number < max(1, options.rounds // 2), freeze=number == 0)
+            # rates, three runs each, in every other round; the freeze once, for a second is far above the machine's noise
+            run_round(nginx, options, found, number, rates=number % 2 == 0, freeze=number == 0)
     took_s = time.monotonic() - began
     _say(f"took {took_s:.0f} s")
     command = f"python -m benchmarks.compare --rounds {options.rounds} --seconds {options.seconds}"

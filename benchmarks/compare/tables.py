@@ -52,7 +52,8 @@ def text(found: Found, connections: int, few: int, many: int, took_s: float) -> 
         "against what the target counted.",
         _throughput(found),
         "**At a rate.** How far the target's count is from what was asked for, and the CPU time of the whole run, start and report "
-        f"included. At most {connections} connections.",
+        f"included. At most {connections} connections. At the lowest rate one hit more or less is some percent already: tools that send "
+        "at both ends of the time have one more.",
         _paces(found),
         f"**A target that answers at once, but freezes for one of {FREEZE_S} seconds.** What each tool says of it, at {FREEZE_RATE}/s or, "
         f"where it has no rate, in a closed loop; with {few} connections, fewer than hits that fall due in the freeze, and with {many}. "
