@@ -20,6 +20,7 @@ pub mod hitlog;
 pub mod host;
 pub mod limits;
 pub mod node;
+pub mod null_target;
 pub mod outcome;
 pub mod picks;
 pub mod place;
