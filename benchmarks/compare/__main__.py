@@ -41,7 +41,8 @@ def main() -> None:
             run_round(nginx, options, found, number, rates=number % 2 == 0, freeze=number == 0)
     took_s = time.monotonic() - began
     _say(f"took {took_s:.0f} s")
-    command = f"python -m benchmarks.compare --rounds {options.rounds} --seconds {options.seconds}"
+    some = "" if len(options.peers) == len(ALL) else f" --peers {' '.join(map(_key, options.peers))}"
+    command = f"python -m benchmarks.compare --rounds {options.rounds} --seconds {options.seconds}{some}"
     if options.write:
         picture.write(found)
     publish("loadflow beside other load generators", command, tables.text(found, CONNECTIONS, FEW, MANY, took_s), write=options.write)

@@ -19,6 +19,7 @@ LIMIT_S = 1800.0
 
 
 def debian(package: str) -> None:
+    _run(["apt-get", "update"])
     _run(["apt-get", "install", "-y", "--no-install-recommends", package], {"DEBIAN_FRONTEND": "noninteractive"})
 
 

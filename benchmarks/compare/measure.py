@@ -1,4 +1,7 @@
-"""Runs a tool on core 0 and measures it from outside: the target's count, CPU time and memory of all its processes."""
+"""Runs a tool on core 0 and measures it from outside: the target's count, CPU time and memory of all its processes.
+
+Memory is the sum of their resident sets, seen twice a second; pages that two of them share count twice.
+"""
 
 from __future__ import annotations
 
@@ -165,6 +168,9 @@ class _Run:
         return total
 
     def tree(self) -> list[psutil.Process]:
+        """None once it has ended: its number may be another's by then."""
+        if self._process.poll() is not None:
+            return []
         with contextlib.suppress(psutil.Error):
             parent = psutil.Process(self._process.pid)
             return [parent, *parent.children(recursive=True)]
@@ -200,8 +206,7 @@ def _running(peer: Peer, load: Load) -> Iterator[_Run]:
         try:
             yield run
         finally:
-            left = run.tree()
-            for one in left:
+            for one in run.tree():
                 with contextlib.suppress(psutil.Error):
                     one.kill()
             process.wait()
@@ -217,7 +222,10 @@ class _FrozenTarget:
 
     def counted(self) -> int:
         """Ends it."""
-        return int(self._process.communicate(timeout=10)[0])
+        try:
+            return int(self._process.communicate(timeout=10)[0])
+        except (ValueError, subprocess.TimeoutExpired) as error:
+            raise Failed("the target that freezes did not say what it counted") from error
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._process.kill()

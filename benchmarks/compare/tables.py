@@ -73,7 +73,8 @@ def _throughput(found: Found) -> str:
         rates = [one.rate_per_s for one in runs]
         assert fastest is not None
         pairs = zip(found.throughput[peer], found.throughput[fastest], strict=True)
-        ratio = statistics.median(one.rate_per_s / other.rate_per_s for one, other in pairs if one and other)
+        ratios = [one.rate_per_s / other.rate_per_s for one, other in pairs if one and other]
+        ratio = f"{statistics.median(ratios):.2f}" if ratios else "–"
         spread = f"{min(rates):,.0f} to {max(rates):,.0f}"
         cpu_ms = f"{found.cpu_s_per_hit(peer) * 1e6:,.1f} ms"
         rss = f"{max(one.rss_mib for one in runs):,.0f} MiB"
@@ -81,9 +82,7 @@ def _throughput(found: Found) -> str:
         errors = sum(one.said.errors or 0 for one in runs)
         p99 = [one.said.p99_ms for one in runs if one.said.p99_ms is not None]
         said = f"{statistics.median(p99):,.2f} ms" if p99 else "does not say"
-        rows.append(
-            [found.named(peer), f"{statistics.median(rates):,.0f}", spread, f"{ratio:.2f}", cpu_ms, rss, _off(own), f"{errors:,}", said]
-        )
+        rows.append([found.named(peer), f"{statistics.median(rates):,.0f}", spread, ratio, cpu_ms, rss, _off(own), f"{errors:,}", said])
     heads = ["tool", "requests/s, median", "spread", "ratio to the first, median of rounds", "CPU per 1,000 hits", "memory"]
     return table([*heads, "own count", "errors", "p99 that it reports"], rows)
 
