@@ -21,6 +21,7 @@ pub mod host;
 pub mod limits;
 pub mod node;
 pub mod outcome;
+pub mod pattern;
 pub mod picks;
 pub mod place;
 pub mod plan;

@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from loadflow.engine.load.checks import group_of, not_as_wanted, nothing_matches, secret_entries
 from loadflow.engine.load.http_request import HttpStep
 from loadflow.engine.load.native_nodes import Node, Nodes, is_static, static_value
 from loadflow.engine.load.native_request import TlsTable, request_of
@@ -173,6 +174,9 @@ def _check(entry: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
             return _status(nodes.of(entry["value"]))
         case "contains" | "not_contains":
             return {"contains": {"text": _text(nodes.of(entry["value"])), "wanted": entry["type"] == "contains"}}
+        case "regex" | "not_regex":
+            wanted = entry["type"] == "regex"
+            return {"pattern": {"pattern": entry["pattern"], "wanted": wanted, "fails": not_as_wanted(entry)}}
         case "json_path":
             return {"json": {"path": entry["path"], "value": nodes.of(entry.get("value"))}}
         case "header":
@@ -206,6 +210,12 @@ def _finder(entry: Mapping[str, Any]) -> dict[str, Any] | str:
             return {"json": {"path": entry["path"]}}
         case "header":
             return {"header": entry["name"]}
+        case "regex" | "not_regex":
+            return {"pattern": {"pattern": entry["pattern"], "group": group_of(entry), "fails": nothing_matches(entry)}}
+        case "cookie":
+            return {"cookie": entry["name"]}
+        case "body":
+            return "body"
         case _:
             return "status"
 
@@ -238,17 +248,10 @@ class _Secrets:
     def of(self, config: Mapping[str, Any]) -> dict[str, Any]:
         tokens = [token for token in tokens_in(dict(config)) if token.kind == "csv" and self._is_secret(token.parts[1])]
         cells = {cell for token in tokens if (cell := self._nodes.cell(*token.parts)) is not None}
-        asserted = [
-            {**entry, "from": entry["type"]} for entry in config.get("assertions") or () if entry["type"] in ("json_path", "header")
-        ]
-        found = [
-            _finder(entry)
-            for entry in [*asserted, *(config.get("extract") or ())]
-            if self._is_secret(" ".join(str(entry.get(key) or "") for key in ("var", "path", "name")))
-        ]
+        found = secret_entries(config.get("assertions") or (), config.get("extract") or (), self._is_secret)
         return {
             "variables": sorted(place for name, place in self._nodes.variables.items() if name in self._written),
             "session": sorted(place for name, place in self._nodes.session.items() if name in self._written),
             "cells": sorted(cells),
-            "finders": found,
+            "finders": [_finder(entry) for entry in found],
         }
