@@ -24,7 +24,7 @@ def poisoned(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) -> Nat
         return made
     whole = json.loads(made.json)
     whole["steps"][0]["throttles"] = [NO_SUCH_THROTTLE]
-    return NativePlan(json.dumps(whole).encode(), made.steps, made.tls)
+    return NativePlan(json.dumps(whole).encode(), made.steps, made.tls, made.may_ask)
 
 
 if __name__ == "__main__":

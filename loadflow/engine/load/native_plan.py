@@ -26,10 +26,12 @@ __all__ = ["NativePlan", "compile_plan"]
 
 
 class NativePlan:
-    """`json` is what the core is made of; `steps` and `tls` make the rare requests that Python has to make."""
+    """`json` is what the core is made of; `steps` and `tls` make the rare requests that Python has to make; `may_ask`: whether
+    there can be such while the load runs."""
 
-    def __init__(self, text: bytes, steps: Sequence[HttpStep], tls: TlsTable) -> None:
+    def __init__(self, text: bytes, steps: Sequence[HttpStep], tls: TlsTable, may_ask: bool) -> None:
         self.json = text
+        self.may_ask = may_ask
         self.steps = steps
         self.tls = tls
 
@@ -56,7 +58,7 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
     cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
     used = list(dict.fromkeys(one for one in (*throttles, cap) if one is not None))
     secrets = _Secrets(plan, nodes)
-    steps = []
+    steps: list[dict[str, Any]] = []
     for config, step, throttle in zip(plan.steps, prepared, throttles, strict=True):
         steps.append(
             {
@@ -116,7 +118,12 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
         "fenced": bool(plan.allowed_hosts),
         "transient_status": sorted(TRANSIENT_STATUS),
     }
-    return NativePlan(json.dumps(whole).encode(), prepared, tls)
+    return NativePlan(json.dumps(whole).encode(), prepared, tls, any(_may_ask(made["request"]) for made in steps))
+
+
+def _may_ask(request: Mapping[str, Any]) -> bool:
+    """A URL that differs from hit to hit may turn out to be one that has to be rewritten."""
+    return "python" in request or ("parts" in request and not is_static(request["parts"]["url"]))
 
 
 def _pace(pace: Pace | None) -> dict[str, Any] | None:
