@@ -15,6 +15,7 @@ use crate::engine::{Done, Event, Lines, State, Stop, run};
 use crate::hitlog::HitLog;
 use crate::host::{Asked, Fatal, Host, Kind, Report};
 use crate::null_target;
+use crate::pattern::Pattern;
 use crate::plan::{Assembled, Place, Plan};
 use crate::socket::monotonic_ns;
 
@@ -222,6 +223,16 @@ impl NullTarget {
     fn serve(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| null_target::serve(&self.listener, &std::io::stdin()))?)
     }
+/// Which feature of a pattern is not taken here; None: it means the same as to RE2.
+#[pyfunction]
+fn not_taken_of(pattern: &str) -> Option<String> {
+    Pattern::new(pattern).err()
+}
+
+/// What a group of a pattern holds in a text; None where it is in none. Raises ValueError for a pattern that is not taken.
+#[pyfunction]
+fn find(pattern: &str, text: &str, group: usize) -> PyResult<Option<String>> {
+    Pattern::new(pattern).map(|pattern| pattern.find(text, group)).map_err(PyValueError::new_err)
 }
 
 /// Of CLOCK_MONOTONIC, to show that it is Python's.
@@ -235,6 +246,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Core>()?;
     module.add_class::<NullTarget>()?;
+    module.add_function(wrap_pyfunction!(not_taken_of, module)?)?;
+    module.add_function(wrap_pyfunction!(find, module)?)?;
     module.add_function(wrap_pyfunction!(clock_ns, module)?)?;
     Ok(())
 }
