@@ -223,6 +223,8 @@ impl NullTarget {
     fn serve(&self, py: Python<'_>) -> PyResult<()> {
         Ok(py.detach(|| null_target::serve(&self.listener, &std::io::stdin()))?)
     }
+}
+
 /// Which feature of a pattern is not taken here; None: it means the same as to RE2.
 #[pyfunction]
 fn not_taken_of(pattern: &str) -> Option<String> {
