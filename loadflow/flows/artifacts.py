@@ -114,7 +114,7 @@ def markdown(run: Run, summary: Summary) -> str:
 
 def _figures(summary: Summary) -> str:
     figures = key_figures(summary)
-    return _grid([label for label, _, _ in figures], [[f"**{_unbroken(figure)}**" for _, figure, _ in figures], [small for _, _, small in figures]])
+    return _grid([label for label, _, _ in figures], [[f"**{figure}**" for _, figure, _ in figures], [small for _, _, small in figures]])
 
 
 def _thresholds(summary: Summary) -> str:
@@ -153,8 +153,8 @@ def _row(one: SeriesSummary, *, service: bool) -> list[str]:
         count_text(one.count),
         f"{count_text(one.failures)} ({percent_text(one.failure_rate)})" if one.failures else "0",
         rate_text(one.rate_per_s),
-        *(_unbroken(latency_text(ms)) for ms in (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)),
-        *([_unbroken(latency_text((one.service or latency).p99_ms))] if service else []),
+        *(latency_text(ms) for ms in (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)),
+        *([latency_text((one.service or latency).p99_ms)] if service else []),
     ]
 
 
@@ -210,11 +210,6 @@ def _safe(text: str) -> str:
     """Text of a target or an author as plain words of one table cell: no markup, no new line, bounded."""
     one_line = clip(" ".join(text.split()), TEXT_CHARACTERS)
     return re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", one_line)
-
-
-def _unbroken(figure: str) -> str:
-    """A figure and its unit on one line of a narrow cell."""
-    return figure.replace(" ", "\u00a0")
 
 
 def _code(text: str) -> str:
