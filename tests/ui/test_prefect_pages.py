@@ -74,10 +74,10 @@ def test_a_person_runs_a_load_test_from_the_form_and_reads_its_story(page: Page,
     write(page, page.locator(".cm-content").first, '{"page": "from-the-form"}')
     site.picture("form")
     page.get_by_role("button", name="Submit").click()
-    site.open_newest_run()
+    site.open_new_run()
 
-    run_page = page.url
     expect(site.state("Running")).to_be_visible()
+    run_page = page.url
     wait_for("progress with numbers", lambda: "users" in site.told("loadflow-checkout-progress"), 60)
     page.reload()  # a tab shows what there was when it was opened
     site.open_tab("Artifacts")
@@ -118,7 +118,7 @@ def test_a_person_cancels_a_run(page: Page, on: Stage) -> None:
     site = Site(page, on)
     site.open_deployment("ad-hoc")
     site.choose_run("Quick run")
-    site.open_newest_run()
+    site.open_new_run()
     on.wait_for_load()
     expect(site.state("Running")).to_be_visible()
 
@@ -153,6 +153,7 @@ class Site:
         self._page = page
         self._on = on
         self._base = on.server.url.removesuffix("/api") + "/v2"
+        self._known: set[str] = set()
 
     def open(self, url: str) -> None:
         self._page.goto(url)
@@ -162,13 +163,17 @@ class Site:
         self._page.get_by_role("link", name=name).first.click()
 
     def choose_run(self, kind: str) -> None:
+        self._known = self._runs()
         self._page.get_by_role("button", name="Run", exact=True).click()
         self._page.get_by_role("menuitem", name=kind).click()
 
-    def open_newest_run(self) -> None:
+    def open_new_run(self) -> None:
         """From the page of the deployment, which lists it as soon as there is one."""
-        self._page.locator('main a[href*="/runs/flow-run/"]').first.click()
-        self._page.wait_for_url("**/runs/flow-run/**")
+        (new,) = wait_for("a flow run", lambda: self._runs() - self._known or None, 60)
+        self._page.locator(f'main a[href*="/runs/flow-run/{new}"]').first.click()
+
+    def _runs(self) -> set[str]:
+        return {run["id"] for run in self._on.server.ask("POST", "/flow_runs/filter", {})}
 
     def open_tab(self, name: str) -> None:
         self._page.get_by_role("tab", name=name).click()
