@@ -22,6 +22,7 @@ pub mod limits;
 pub mod node;
 pub mod null_target;
 pub mod outcome;
+pub mod pattern;
 pub mod picks;
 pub mod place;
 pub mod plan;

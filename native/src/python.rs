@@ -15,6 +15,7 @@ use crate::engine::{Done, Event, Lines, State, Stop, run};
 use crate::hitlog::HitLog;
 use crate::host::{Asked, Fatal, Host, Kind, Report};
 use crate::null_target;
+use crate::pattern::Pattern;
 use crate::plan::{Assembled, Place, Plan};
 use crate::socket::monotonic_ns;
 
@@ -224,6 +225,18 @@ impl NullTarget {
     }
 }
 
+/// Which feature of a pattern is not taken here; None: it means the same as to RE2.
+#[pyfunction]
+fn not_taken_of(pattern: &str) -> Option<String> {
+    Pattern::new(pattern).err()
+}
+
+/// What a group of a pattern holds in a text; None where it is in none. Raises ValueError for a pattern that is not taken.
+#[pyfunction]
+fn find(pattern: &str, text: &str, group: usize) -> PyResult<Option<String>> {
+    Pattern::new(pattern).map(|pattern| pattern.find(text, group)).map_err(PyValueError::new_err)
+}
+
 /// Of CLOCK_MONOTONIC, to show that it is Python's.
 #[pyfunction]
 fn clock_ns() -> i64 {
@@ -235,6 +248,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Core>()?;
     module.add_class::<NullTarget>()?;
+    module.add_function(wrap_pyfunction!(not_taken_of, module)?)?;
+    module.add_function(wrap_pyfunction!(find, module)?)?;
     module.add_function(wrap_pyfunction!(clock_ns, module)?)?;
     Ok(())
 }
