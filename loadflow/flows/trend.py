@@ -16,7 +16,7 @@ from loadflow.engine.kept_runs import KeptRun, runs_below
 from loadflow.engine.records.compare import ChangeKind
 from loadflow.engine.records.run import Run
 from loadflow.engine.reports.chart import Plot, Scale, axes, linear_scale, svg
-from loadflow.engine.reports.figures import latency_text
+from loadflow.engine.reports.figures import latency_text, unbroken
 from loadflow.engine.reports.run_charts import Chart
 from loadflow.engine.trend import TrendRow, change_line, like_runs, trend
 from loadflow.errors import RunError
@@ -61,7 +61,8 @@ def _recent(run: Run) -> Iterator[KeptRun]:
 
 def _cells(row: TrendRow) -> list[str]:
     values = {"rate": row.rate_per_s, "p50": row.p50_ms, "p95": row.p95_ms, "p99": row.p99_ms, "failure_rate": row.failure_rate}
-    figures = [f"**{value_text(name, value)}**" if _worse(row, name) else value_text(name, value) for name, value in values.items()]
+    texts = {name: unbroken(value_text(name, value)) for name, value in values.items()}
+    figures = [f"**{text}**" if _worse(row, name) else text for name, text in texts.items()]
     change = f"{SIGNS[row.change]} {change_line(row)}".strip() if row.change else "–"
     return [datetime.fromtimestamp(row.started_unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S"), row.verdict, *figures, change]
 
