@@ -107,6 +107,8 @@ proptest! {
         answer(&fields, &body, |answer| {
             let _ = answer.body();
             let _ = answer.contains("x", &mut Nobody);
+            let _ = answer.text(&mut Nobody);
+            let _ = answer.cookie("x");
             let _ = answer.find(&Path::new(&path), &mut Nobody);
         });
     }
