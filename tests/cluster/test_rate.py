@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.records.outcome import Outcome
-from tests.cluster.machines import master, workers
-from tests.cluster.test_losses import InBackground
+from tests.cluster.machines import InBackground, master, workers
 from tests.ends.processes import wait_for
 from tests.load.harness import Outcomes, get
 from tests.targets.fixture import Target
