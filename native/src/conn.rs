@@ -7,7 +7,9 @@ use std::os::fd::{AsRawFd, RawFd};
 use rustls::ClientConnection;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::http2::Session;
 use crate::reading::Reader;
+use crate::tls::HTTP_2;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
@@ -30,6 +32,8 @@ pub struct Conn {
     pub received: u64,
     /// The peer will send no more.
     pub ended: bool,
+    /// What it speaks, where that is HTTP/2.
+    pub session: Option<Box<Session>>,
     stream: TcpStream,
     tls: Option<Box<ClientConnection>>,
 }
@@ -51,7 +55,7 @@ impl From<io::Error> for Trouble {
 
 impl Conn {
     /// Starts to connect; `events` will say how it went.
-    pub fn open(address: SocketAddr, origin: usize, serial: u32, tls: Option<Box<ClientConnection>>) -> io::Result<Self> {
+    pub fn open(address: SocketAddr, origin: usize, serial: u32, tls: Option<Box<ClientConnection>>, http2: bool) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -67,6 +71,7 @@ impl Conn {
             sent: 0,
             received: 0,
             ended: false,
+            session: http2.then(Box::default),
             stream: socket.into(),
             tls,
         })
@@ -147,6 +152,40 @@ impl Conn {
                 tls.write_tls(&mut self.stream)?;
             }
         }
+    }
+
+    /// Whether the peer chose HTTP/2; without TLS nobody asks it.
+    pub fn chose_http2(&self) -> bool {
+        self.tls.as_ref().is_none_or(|tls| tls.alpn_protocol() == Some(HTTP_2))
+    }
+
+    /// Writes what the session has ready; Ok: all of it is on its way.
+    pub fn flush(&mut self, session: &mut Session) -> Result<(), Trouble> {
+        session.unsent(|bytes| {
+            self.sent = 0;
+            let done = self.write(bytes);
+            bytes.drain(..self.sent);
+            done
+        })
+    }
+
+    /// Between two requests of HTTP/2: reads what the peer says, and answers it. False: the connection is over.
+    pub fn attend(&mut self, block: &mut [u8], readable: bool) -> bool {
+        let Some(mut session) = self.session.take() else { return true };
+        let mut usable = true;
+        while usable && readable {
+            match self.read(block) {
+                Ok(0) | Err(Trouble::Io(_) | Trouble::Tls(_)) => usable = false,
+                Ok(count) => {
+                    session.feed(&block[..count]);
+                    usable = session.idle();
+                }
+                Err(Trouble::Later) => break,
+            }
+        }
+        usable &= matches!(self.flush(&mut session), Ok(()) | Err(Trouble::Later));
+        self.session = Some(session);
+        usable
     }
 
     /// Whether a short read means that nothing more is there now: then no read is needed to find that out.

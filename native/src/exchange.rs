@@ -1,10 +1,15 @@
 //! A hit on the network: connect, send, read, follow redirects, judge.
 
+use rustls::AlertDescription;
+
 use crate::answer::{Answer, with_commas};
 use crate::checks::{judge, short};
 use crate::conn::{Conn, Phase, Trouble};
 use crate::engine::Loop;
+use crate::http2::Lost;
+use crate::http2_head::head_of;
 use crate::outcome::{Failure, Outcome};
+use crate::plan::Place;
 use crate::reading::{Broken, Progress};
 use crate::redirect;
 use crate::request::Outgoing;
@@ -13,6 +18,8 @@ use crate::user::{Next, User};
 
 /// Of a body that nothing in the step looks at, kept for the samples of failures.
 const SAMPLE_BYTES: usize = 64 * 1024;
+
+const NO_HTTP_2: &str = "the server did not choose HTTP/2 (h2 by ALPN); leave http_version out for HTTP/1.1";
 
 /// How far a connection got.
 enum Got {
@@ -23,6 +30,8 @@ enum Got {
     Failed(Failure),
     /// As `Failed`, with an answer of which the head is whole.
     TooLarge,
+    /// As `Failed`, but the server did not look at the request.
+    Unseen(Failure),
 }
 
 impl<'p> Loop<'p> {
@@ -82,7 +91,7 @@ impl<'p> Loop<'p> {
             };
             user.next_serial = user.next_serial.wrapping_add(1);
             let serial = user.next_serial;
-            let opened = Conn::open(address, origin, serial, tls).and_then(|conn| {
+            let opened = Conn::open(address, origin, serial, tls, self.plan.http2).and_then(|conn| {
                 self.poller.add(conn.fd(), u64::from(id) << 32 | u64::from(serial))?;
                 Ok(conn)
             });
@@ -113,6 +122,9 @@ impl<'p> Loop<'p> {
         let conn = &mut user.conns[at];
         (conn.sent, conn.received) = (0, 0);
         conn.reader.begin(is_head, kept, most);
+        if let Some(session) = &mut conn.session {
+            session.begin();
+        }
     }
 
     pub fn request_of<'a>(&'a self, user: &'a User) -> &'a Outgoing {
@@ -134,6 +146,16 @@ impl<'p> Loop<'p> {
                 user.close(serial);
                 self.fail(user, id, failure);
             }
+            Got::Unseen(failure) if user.hit.resent => {
+                user.close(serial);
+                self.fail(user, id, failure);
+            }
+            Got::Unseen(_) => {
+                user.close(serial);
+                user.hit.resent = true;
+                self.block = block;
+                return self.go_on(user, id);
+            }
             Got::Answer | Got::TooLarge => {
                 let conn = user.conns.swap_remove(at);
                 self.answered(user, id, conn, &block, matches!(got, Got::TooLarge));
@@ -154,11 +176,19 @@ impl<'p> Loop<'p> {
         }
         if conn.phase == Phase::Handshake {
             match conn.shake_hands() {
+                Ok(()) if conn.session.is_some() && !conn.chose_http2() => return failed(Failure::new(Outcome::Tls, NO_HTTP_2)),
                 Ok(()) => {}
                 Err(Trouble::Later) => return Got::Nothing,
                 Err(Trouble::Io(error)) => return failed(Failure::new(Outcome::Tls, words(&error))),
+                Err(Trouble::Tls(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol))) => {
+                    return failed(Failure::new(Outcome::Tls, NO_HTTP_2));
+                }
                 Err(Trouble::Tls(error)) => return failed(Failure::new(Outcome::Tls, error.to_string())),
             }
+        }
+        if conn.session.is_some() {
+            user.hit.connect_deadline_ns = None;
+            return converse(conn, request, &self.origins[request.origin], readable, block);
         }
         if conn.phase == Phase::Sending {
             user.hit.connect_deadline_ns = None;
@@ -209,7 +239,7 @@ impl<'p> Loop<'p> {
         conn.phase = Phase::Idle;
         let (sent, follow) = {
             let request = self.request_of(user);
-            (request.bytes.len() as u64, request.limits.follow)
+            (conn.session.as_ref().map_or(request.bytes.len() as u64, |session| session.sent), request.limits.follow)
         };
         user.hit.sent += sent;
         user.hit.received += conn.received;
@@ -295,6 +325,52 @@ impl<'p> Loop<'p> {
         debug_assert_eq!(user.next, Next::Answer);
         self.fail(user, id, Failure::new(Outcome::Timeout, text));
     }
+}
+
+/// As `Loop::advance`, once there is a connection that speaks HTTP/2.
+fn converse(conn: &mut Conn, request: &Outgoing, place: &Place, mut readable: bool, block: &mut [u8]) -> Got {
+    let Some(mut session) = conn.session.take() else { return Got::Nothing };
+    conn.phase = Phase::Receiving;
+    let mut deaf: Option<Trouble> = None; // what came of a write that failed: the server may have said why before
+    let got = loop {
+        match session.advance(|| head_of(request.whole_head(), place), request.body(), &mut conn.reader) {
+            Ok(Progress::Whole) => {
+                conn.reader.keep = session.idle() && !matches!(conn.flush(&mut session), Err(Trouble::Io(_) | Trouble::Tls(_)));
+                break Got::Answer;
+            }
+            Ok(Progress::More) => {}
+            Err(Lost::Failed(failure)) => break Got::Failed(failure),
+            Err(Lost::Unseen(failure)) => break Got::Unseen(failure),
+            Err(Lost::TooLarge) => break Got::TooLarge,
+        }
+        if deaf.is_none() {
+            match conn.flush(&mut session) {
+                Ok(()) if session.has_more() => continue,
+                Ok(()) | Err(Trouble::Later) => {}
+                Err(trouble) => deaf = Some(trouble),
+            }
+        }
+        if !readable && deaf.is_none() && conn.short_read_is_all() {
+            break Got::Nothing;
+        }
+        match conn.read(block) {
+            Ok(0) => {
+                conn.ended = true;
+                if !session.ended() {
+                    break Got::Failed(Failure::new(Outcome::Closed, "the connection was closed before an answer"));
+                }
+            }
+            Ok(count) => {
+                session.feed(&block[..count]);
+                readable = count == block.len();
+            }
+            Err(Trouble::Later) => break deaf.map_or(Got::Nothing, |trouble| Got::Failed(broken(trouble))),
+            Err(trouble) => break Got::Failed(broken(trouble)),
+        }
+    };
+    conn.received = session.received;
+    conn.session = Some(session);
+    got
 }
 
 fn broken(trouble: Trouble) -> Failure {

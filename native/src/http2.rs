@@ -1,0 +1,438 @@
+//! HTTP/2 on one connection of one user (RFC 9113): one request after the other, each a stream, without a socket or a clock.
+//!
+//! The `h2` crate keeps frames, streams, windows and header compression. It wants to be polled; here that happens whenever bytes
+//! came or a request is due, with a waker that only notes that something moved. Bytes go in and out by way of a `Pipe`.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+use bytes::Bytes;
+use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
+use h2::{Reason, RecvStream, SendStream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::outcome::{Failure, Outcome};
+use crate::reading::{Broken, MAX_HEAD_BYTES, Progress, Reader};
+
+/// How much an answer may be ahead of us; curl and browsers allow as much or more.
+const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// Of what is to be written, this much waits in the pipe; more waits in the crate, which asks again.
+const MOST_UNSENT_BYTES: usize = 64 * 1024;
+/// Pieces in which a request's body is handed over.
+const PIECE_BYTES: usize = 64 * 1024;
+/// What a peer may send beside header fields and body (settings, pings, empty frames) before an answer is whole. Each byte of a body
+/// may come in a frame of its own, so those count 16 times.
+const MOST_BESIDE_BYTES: u64 = 4 * 1024 * 1024;
+
+/// Why a request has no answer.
+#[derive(Debug, PartialEq)]
+pub enum Lost {
+    Failed(Failure),
+    /// The server said that it did not look at the request: it can be sent again, on another connection.
+    Unseen(Failure),
+    /// More body than may be; the head is whole.
+    TooLarge,
+}
+
+type Opening = Pin<Box<dyn Future<Output = Result<(SendRequest<Bytes>, Connection<End, Bytes>), h2::Error>>>>;
+
+enum State {
+    Opening(Opening),
+    Open(SendRequest<Bytes>, Box<Connection<End, Bytes>>),
+    Over,
+}
+
+/// The request under way.
+#[derive(Default)]
+struct Exchange {
+    response: Option<ResponseFuture>,
+    upload: Option<SendStream<Bytes>>,
+    /// Bytes of the body that were handed over.
+    uploaded: usize,
+    download: Option<RecvStream>,
+}
+
+pub struct Session {
+    state: State,
+    pipe: Rc<RefCell<Pipe>>,
+    moved: Arc<Moved>,
+    waker: Waker,
+    exchange: Exchange,
+    /// Why the connection is over, as far as it is.
+    broken: Option<h2::Error>,
+    /// Bytes in and out since the last request began.
+    pub received: u64,
+    pub sent: u64,
+    body_bytes: u64,
+    has_answered: bool,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        let pipe = Rc::new(RefCell::new(Pipe::default()));
+        let moved = Arc::new(Moved(AtomicBool::new(false)));
+        let mut builder = Builder::new();
+        builder
+            .enable_push(false)
+            .initial_window_size(WINDOW_BYTES)
+            .initial_connection_window_size(WINDOW_BYTES)
+            .max_header_list_size(MAX_HEAD_BYTES as u32);
+        Session {
+            state: State::Opening(Box::pin(builder.handshake(End(pipe.clone())))),
+            pipe,
+            waker: moved.clone().into(),
+            moved,
+            exchange: Exchange::default(),
+            broken: None,
+            received: 0,
+            sent: 0,
+            body_bytes: 0,
+            has_answered: false,
+        }
+    }
+}
+
+impl Session {
+    /// Before the next request.
+    pub fn begin(&mut self) {
+        self.exchange = Exchange::default();
+        (self.received, self.sent, self.body_bytes) = (0, 0, 0);
+    }
+
+    /// What the network gave.
+    pub fn feed(&mut self, block: &[u8]) {
+        self.received += block.len() as u64;
+        self.pipe.borrow_mut().feed(block);
+    }
+
+    /// The peer will send no more. False: that was known.
+    pub fn ended(&mut self) -> bool {
+        !std::mem::replace(&mut self.pipe.borrow_mut().ended, true)
+    }
+
+    /// What is to be written, and behind it what was written already goes.
+    pub fn unsent<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
+        let pipe = &mut *self.pipe.borrow_mut();
+        let before = pipe.outbound.len();
+        let done = write(&mut pipe.outbound);
+        self.sent += (before - pipe.outbound.len()) as u64;
+        done
+    }
+
+    /// Whether there is more to be written than the pipe took; asked when the pipe is empty.
+    pub fn has_more(&mut self) -> bool {
+        std::mem::take(&mut self.pipe.borrow_mut().was_full)
+    }
+
+    /// Goes on as far as it goes with what is there. `body` is that of `request`, which is asked for once.
+    pub fn advance(
+        &mut self,
+        request: impl Fn() -> Result<http::Request<()>, Failure>,
+        body: &[u8],
+        reader: &mut Reader,
+    ) -> Result<Progress, Lost> {
+        loop {
+            self.moved.take();
+            self.poll_connection();
+            let progress = self.poll_exchange(&request, body, reader)?;
+            if progress == Progress::Whole {
+                self.poll_connection(); // window updates, acknowledgements
+                return Ok(progress);
+            }
+            if self.received > MOST_BESIDE_BYTES + 16 * self.body_bytes {
+                return Err(failed(Outcome::Protocol, "frames without end, and no whole answer among them"));
+            }
+            if !self.moved.take() {
+                return Ok(progress);
+            }
+        }
+    }
+
+    /// What comes between two requests: pings, settings, a goodbye. False: the connection can't be used any more.
+    pub fn idle(&mut self) -> bool {
+        loop {
+            self.moved.take();
+            self.poll_connection();
+            let State::Open(sender, _) = &mut self.state else { return false };
+            let usable = match sender.poll_ready(&mut Context::from_waker(&self.waker)) {
+                Poll::Ready(ready) => ready.is_ok(),
+                Poll::Pending => true, // no room for another stream now
+            };
+            if !usable || self.received > MOST_BESIDE_BYTES + 16 * self.body_bytes {
+                return false;
+            }
+            if !self.moved.take() {
+                return true;
+            }
+        }
+    }
+
+    fn poll_connection(&mut self) {
+        let mut context = Context::from_waker(&self.waker);
+        if let State::Opening(opening) = &mut self.state {
+            match opening.as_mut().poll(&mut context) {
+                Poll::Pending => return,
+                Poll::Ready(Ok((sender, connection))) => self.state = State::Open(sender, Box::new(connection)),
+                Poll::Ready(Err(error)) => {
+                    self.broken.get_or_insert(error);
+                    self.state = State::Over;
+                }
+            }
+        }
+        if let State::Open(_, connection) = &mut self.state
+            && let Poll::Ready(done) = Pin::new(connection).poll(&mut context)
+        {
+            if let Err(error) = done {
+                self.broken.get_or_insert(error);
+            }
+            self.state = State::Over;
+        }
+    }
+
+    fn poll_exchange(
+        &mut self,
+        request: &impl Fn() -> Result<http::Request<()>, Failure>,
+        body: &[u8],
+        reader: &mut Reader,
+    ) -> Result<Progress, Lost> {
+        let waker = self.waker.clone();
+        let mut context = Context::from_waker(&waker);
+        if self.exchange.response.is_none() && self.exchange.download.is_none() && !self.ask(request, body, &mut context)? {
+            return Ok(Progress::More);
+        }
+        self.upload(body, &mut context);
+        if let Some(response) = &mut self.exchange.response {
+            match Pin::new(response).poll(&mut context) {
+                Poll::Pending => return Ok(Progress::More),
+                Poll::Ready(Err(error)) => return Err(self.lost(error, "an answer")),
+                Poll::Ready(Ok(response)) => {
+                    self.exchange.response = None;
+                    let (head, download) = response.into_parts();
+                    let fields = head.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
+                    reader.take_head(head.status.as_u16(), fields).map_err(lost_by)?;
+                    self.exchange.download = Some(download);
+                }
+            }
+        }
+        self.download(reader, &mut context)
+    }
+
+    /// Opens the request's stream; false while there is no room for one.
+    fn ask(&mut self, request: &impl Fn() -> Result<http::Request<()>, Failure>, body: &[u8], context: &mut Context) -> Result<bool, Lost> {
+        let asked = match &mut self.state {
+            State::Opening(_) => return Ok(false),
+            State::Over => Err(None),
+            State::Open(sender, _) => match sender.poll_ready(context) {
+                Poll::Pending => return Ok(false),
+                Poll::Ready(Err(error)) => Err(Some(error)),
+                Poll::Ready(Ok(())) => sender.send_request(request().map_err(Lost::Failed)?, body.is_empty()).map_err(Some),
+            },
+        };
+        match asked {
+            Ok((response, upload)) => {
+                self.moved.set();
+                self.exchange = Exchange { response: Some(response), upload: Some(upload), ..Exchange::default() };
+                Ok(true)
+            }
+            Err(error) => {
+                // no frame of it was sent: where the connection worked before, another one may take it
+                let found = error.or_else(|| self.broken.take());
+                let missing = "the request was sent";
+                Err(match found.map_or_else(|| Lost::Failed(closed(missing)), |error| self.lost(error, missing)) {
+                    Lost::Failed(failure) if failure.outcome == Outcome::Closed && self.has_answered => Lost::Unseen(failure),
+                    lost => lost,
+                })
+            }
+        }
+    }
+
+    /// As much of the body as the peer takes now. How it fails says the answer's side.
+    fn upload(&mut self, body: &[u8], context: &mut Context) {
+        while self.exchange.uploaded < body.len()
+            && let Some(upload) = &mut self.exchange.upload
+        {
+            let left = &body[self.exchange.uploaded..];
+            upload.reserve_capacity(left.len().min(PIECE_BYTES));
+            let room = match upload.capacity() {
+                0 => match upload.poll_capacity(context) {
+                    Poll::Pending => return,
+                    Poll::Ready(Some(Ok(room))) => room,
+                    Poll::Ready(_) => 0,
+                },
+                room => room,
+            };
+            let piece = &left[..left.len().min(room)];
+            let ends = piece.len() == left.len();
+            if piece.is_empty() || upload.send_data(Bytes::copy_from_slice(piece), ends).is_err() {
+                self.exchange.upload = None;
+                return;
+            }
+            self.exchange.uploaded += piece.len();
+            self.moved.set();
+        }
+    }
+
+    fn download(&mut self, reader: &mut Reader, context: &mut Context) -> Result<Progress, Lost> {
+        let Some(download) = &mut self.exchange.download else { return Ok(Progress::More) };
+        loop {
+            match download.poll_data(context) {
+                Poll::Pending => return Ok(Progress::More),
+                Poll::Ready(Some(Ok(piece))) => {
+                    self.body_bytes += piece.len() as u64;
+                    reader.take_body(&piece).map_err(lost_by)?;
+                    let _ = download.flow_control().release_capacity(piece.len()); // never more than came
+                    self.moved.set();
+                }
+                Poll::Ready(Some(Err(error))) => return Err(self.lost(error, "the body was whole")),
+                Poll::Ready(None) => break,
+            }
+        }
+        match download.poll_trailers(context) {
+            Poll::Pending => Ok(Progress::More),
+            Poll::Ready(Err(error)) => Err(self.lost(error, "the body was whole")),
+            Poll::Ready(Ok(_)) => {
+                self.exchange = Exchange::default();
+                self.has_answered = true;
+                Ok(Progress::Whole)
+            }
+        }
+    }
+
+    /// What an error of the crate means to a hit. `missing`: what was not there yet.
+    fn lost(&self, error: h2::Error, missing: &'static str) -> Lost {
+        let reason = error.reason().map_or_else(String::new, name_of);
+        if self.pipe.borrow().looks_like_1() {
+            return failed(Outcome::Protocol, "the server answers in HTTP/1: it does not take HTTP/2 without TLS");
+        }
+        if error.is_io() {
+            return Lost::Failed(closed(missing)); // the pipe itself never fails
+        }
+        match (error.is_go_away(), error.is_remote(), error.reason()) {
+            (true, true, Some(Reason::NO_ERROR)) if missing == "an answer" || missing == "the request was sent" => {
+                Lost::Unseen(Failure::new(Outcome::Closed, "the server ends the connection and did not look at the request (GOAWAY)"))
+            }
+            (true, true, _) => failed(Outcome::Closed, format!("the server ended the connection: GOAWAY {reason}")),
+            (_, true, Some(Reason::REFUSED_STREAM)) => {
+                failed(Outcome::Closed, "the server refused the request and did not look at it: RST_STREAM REFUSED_STREAM")
+            }
+            (_, true, _) => failed(Outcome::Closed, format!("the server gave the request up: RST_STREAM {reason}")),
+            (false, false, Some(Reason::REFUSED_STREAM)) => failed(Outcome::Protocol, "over 262,144 bytes of header fields"),
+            _ if error.is_library() => failed(Outcome::Protocol, format!("the answer breaks the rules of HTTP/2: {reason}")),
+            _ => failed(Outcome::Protocol, format!("no HTTP/2: {error}")),
+        }
+    }
+}
+
+fn failed(outcome: Outcome, text: impl Into<String>) -> Lost {
+    Lost::Failed(Failure::new(outcome, text))
+}
+
+fn closed(missing: &str) -> Failure {
+    Failure::new(Outcome::Closed, format!("the connection was closed before {missing}"))
+}
+
+fn lost_by(broken: Broken) -> Lost {
+    match broken {
+        Broken::TooLarge => Lost::TooLarge,
+        Broken::Protocol(text) => failed(Outcome::Protocol, text),
+        Broken::Closed(missing) => Lost::Failed(closed(missing)),
+    }
+}
+
+/// As RFC 9113 section 7 writes it.
+fn name_of(reason: Reason) -> String {
+    let name = format!("{reason:?}");
+    if name.starts_with("Reason(") { format!("0x{:x}", u32::from(reason)) } else { name }
+}
+
+/// Notes that there is more to do.
+struct Moved(AtomicBool);
+
+impl Moved {
+    fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn take(&self) -> bool {
+        self.0.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl Wake for Moved {
+    fn wake(self: Arc<Self>) {
+        self.set();
+    }
+}
+
+/// Bytes between the network and the crate.
+#[derive(Default)]
+struct Pipe {
+    inbound: Vec<u8>,
+    taken: usize,
+    ended: bool,
+    outbound: Vec<u8>,
+    was_full: bool,
+    /// How the peer began: enough to know HTTP/1.
+    first: Vec<u8>,
+}
+
+impl Pipe {
+    fn feed(&mut self, block: &[u8]) {
+        let begin = b"HTTP/1.";
+        if self.first.len() < begin.len() {
+            self.first.extend_from_slice(&block[..block.len().min(begin.len() - self.first.len())]);
+        }
+        if self.taken == self.inbound.len() {
+            self.inbound.clear();
+            self.taken = 0;
+        }
+        self.inbound.extend_from_slice(block);
+    }
+
+    fn looks_like_1(&self) -> bool {
+        self.first == b"HTTP/1."
+    }
+}
+
+/// The crate's end of the pipe.
+struct End(Rc<RefCell<Pipe>>);
+
+impl AsyncRead for End {
+    fn poll_read(self: Pin<&mut Self>, _: &mut Context, out: &mut ReadBuf) -> Poll<io::Result<()>> {
+        let pipe = &mut *self.0.borrow_mut();
+        let there = &pipe.inbound[pipe.taken..];
+        if there.is_empty() && !pipe.ended {
+            return Poll::Pending; // polled again when there is more
+        }
+        let part = &there[..there.len().min(out.remaining())];
+        out.put_slice(part);
+        pipe.taken += part.len();
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for End {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let pipe = &mut *self.0.borrow_mut();
+        if pipe.outbound.len() >= MOST_UNSENT_BYTES {
+            pipe.was_full = true;
+            return Poll::Pending; // polled again when some of it is written
+        }
+        pipe.outbound.extend_from_slice(bytes);
+        Poll::Ready(Ok(bytes.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
