@@ -215,7 +215,9 @@ impl Session {
                     self.exchange.response = None;
                     let (head, download) = response.into_parts();
                     let fields = head.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
-                    reader.take_head(head.status.as_u16(), fields).map_err(lost_by)?;
+                    // there is no phrase in HTTP/2; the usual one makes failures read the same
+                    let phrase = head.status.canonical_reason().unwrap_or_default();
+                    reader.take_head(head.status.as_u16(), phrase, fields).map_err(lost_by)?;
                     self.exchange.download = Some(download);
                 }
             }
@@ -305,7 +307,11 @@ impl Session {
     }
 
     /// What an error of the crate means to a hit. `missing`: what was not there yet.
-    fn lost(&self, error: h2::Error, missing: &'static str) -> Lost {
+    fn lost(&mut self, mut error: h2::Error, missing: &'static str) -> Lost {
+        if error.is_io() {
+            // a request that the server took, on a connection that it then ended: its last word says more than the end
+            error = self.broken.take().filter(h2::Error::is_go_away).unwrap_or(error);
+        }
         let reason = error.reason().map_or_else(String::new, name_of);
         if self.pipe.borrow().looks_like_1() {
             return failed(Outcome::Protocol, "the server answers in HTTP/1: it does not take HTTP/2 without TLS");
@@ -323,6 +329,9 @@ impl Session {
             }
             (_, true, _) => failed(Outcome::Closed, format!("the server gave the request up: RST_STREAM {reason}")),
             (false, false, Some(Reason::REFUSED_STREAM)) => failed(Outcome::Protocol, "over 262,144 bytes of header fields"),
+            (_, false, Some(Reason::ENHANCE_YOUR_CALM)) => {
+                failed(Outcome::Protocol, "more header fields or empty frames than can be taken in")
+            }
             _ if error.is_library() => failed(Outcome::Protocol, format!("the answer breaks the rules of HTTP/2: {reason}")),
             _ => failed(Outcome::Protocol, format!("no HTTP/2: {error}")),
         }

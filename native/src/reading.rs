@@ -140,10 +140,11 @@ impl Reader {
     }
 
     /// The head of an answer whose framing is another's (HTTP/2): its body comes by `take_body`.
-    pub fn take_head<'a>(&mut self, status: u16, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), Broken> {
+    pub fn take_head<'a>(&mut self, status: u16, reason: &str, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), Broken> {
         self.head.clear();
         self.fields.clear();
-        (self.status, self.reason, self.phase) = (status, 0..0, Phase::Done);
+        self.head.extend_from_slice(reason.as_bytes());
+        (self.status, self.reason, self.phase) = (status, 0..reason.len() as u32, Phase::Done);
         for (name, value) in fields {
             let at = self.head.len() as u32;
             let value_at = at + name.len() as u32;
