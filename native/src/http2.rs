@@ -28,7 +28,7 @@ const MOST_UNSENT_BYTES: usize = 64 * 1024;
 const PIECE_BYTES: usize = 64 * 1024;
 /// What a peer may send beside header fields and body (settings, pings, empty frames) before an answer is whole. Each byte of a body
 /// may come in a frame of its own, so those count 16 times.
-const MOST_BESIDE_BYTES: u64 = 4 * 1024 * 1024;
+const MOST_BESIDE_BYTES: u64 = 1024 * 1024;
 
 /// Why a request has no answer.
 #[derive(Debug, PartialEq)]
