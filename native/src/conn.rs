@@ -9,7 +9,6 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::http2::Session;
 use crate::reading::Reader;
-use crate::tls::HTTP_2;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
@@ -35,7 +34,7 @@ pub struct Conn {
     /// What it speaks, where that is HTTP/2.
     pub session: Option<Box<Session>>,
     stream: TcpStream,
-    tls: Option<Box<ClientConnection>>,
+    pub tls: Option<Box<ClientConnection>>,
 }
 
 /// Of a read or a write that could not go on.
@@ -152,40 +151,6 @@ impl Conn {
                 tls.write_tls(&mut self.stream)?;
             }
         }
-    }
-
-    /// Whether the peer chose HTTP/2; without TLS nobody asks it.
-    pub fn chose_http2(&self) -> bool {
-        self.tls.as_ref().is_none_or(|tls| tls.alpn_protocol() == Some(HTTP_2))
-    }
-
-    /// Writes what the session has ready; Ok: all of it is on its way.
-    pub fn flush(&mut self, session: &mut Session) -> Result<(), Trouble> {
-        session.unsent(|bytes| {
-            self.sent = 0;
-            let done = self.write(bytes);
-            bytes.drain(..self.sent);
-            done
-        })
-    }
-
-    /// Between two requests of HTTP/2: reads what the peer says, and answers it. False: the connection is over.
-    pub fn attend(&mut self, block: &mut [u8], readable: bool) -> bool {
-        let Some(mut session) = self.session.take() else { return true };
-        let mut usable = true;
-        while usable && readable {
-            match self.read(block) {
-                Ok(0) | Err(Trouble::Io(_) | Trouble::Tls(_)) => usable = false,
-                Ok(count) => {
-                    session.feed(&block[..count]);
-                    usable = session.idle();
-                }
-                Err(Trouble::Later) => break,
-            }
-        }
-        usable &= matches!(self.flush(&mut session), Ok(()) | Err(Trouble::Later));
-        self.session = Some(session);
-        usable
     }
 
     /// Whether a short read means that nothing more is there now: then no read is needed to find that out.

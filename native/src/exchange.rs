@@ -6,10 +6,7 @@ use crate::answer::{Answer, with_commas};
 use crate::checks::{judge, short};
 use crate::conn::{Conn, Phase, Trouble};
 use crate::engine::Loop;
-use crate::http2::Lost;
-use crate::http2_head::head_of;
 use crate::outcome::{Failure, Outcome};
-use crate::plan::Place;
 use crate::reading::{Broken, Progress};
 use crate::redirect;
 use crate::request::Outgoing;
@@ -22,7 +19,7 @@ const SAMPLE_BYTES: usize = 64 * 1024;
 const NO_HTTP_2: &str = "the server did not choose HTTP/2 (h2 by ALPN); leave http_version out for HTTP/1.1";
 
 /// How far a connection got.
-enum Got {
+pub enum Got {
     /// It waits for the network.
     Nothing,
     /// The answer is whole; `block` held the last of it.
@@ -30,6 +27,8 @@ enum Got {
     Failed(Failure),
     /// As `Failed`, with an answer of which the head is whole.
     TooLarge,
+    /// As `Failed`, and the connection lives on.
+    Refused(Failure),
     /// As `Failed`, but the server did not look at the request.
     Unseen(Failure),
 }
@@ -146,6 +145,7 @@ impl<'p> Loop<'p> {
                 user.close(serial);
                 self.fail(user, id, failure);
             }
+            Got::Refused(failure) => self.fail(user, id, failure),
             Got::Unseen(failure) if user.hit.resent => {
                 user.close(serial);
                 self.fail(user, id, failure);
@@ -188,7 +188,7 @@ impl<'p> Loop<'p> {
         }
         if conn.session.is_some() {
             user.hit.connect_deadline_ns = None;
-            return converse(conn, request, &self.origins[request.origin], readable, block);
+            return conn.converse(request, &self.origins[request.origin], readable, block);
         }
         if conn.phase == Phase::Sending {
             user.hit.connect_deadline_ns = None;
@@ -327,53 +327,7 @@ impl<'p> Loop<'p> {
     }
 }
 
-/// As `Loop::advance`, once there is a connection that speaks HTTP/2.
-fn converse(conn: &mut Conn, request: &Outgoing, place: &Place, mut readable: bool, block: &mut [u8]) -> Got {
-    let Some(mut session) = conn.session.take() else { return Got::Nothing };
-    conn.phase = Phase::Receiving;
-    let mut deaf: Option<Trouble> = None; // what came of a write that failed: the server may have said why before
-    let got = loop {
-        match session.advance(|| head_of(request.whole_head(), place), request.body(), &mut conn.reader) {
-            Ok(Progress::Whole) => {
-                conn.reader.keep = session.idle() && !matches!(conn.flush(&mut session), Err(Trouble::Io(_) | Trouble::Tls(_)));
-                break Got::Answer;
-            }
-            Ok(Progress::More) => {}
-            Err(Lost::Failed(failure)) => break Got::Failed(failure),
-            Err(Lost::Unseen(failure)) => break Got::Unseen(failure),
-            Err(Lost::TooLarge) => break Got::TooLarge,
-        }
-        if deaf.is_none() {
-            match conn.flush(&mut session) {
-                Ok(()) if session.has_more() => continue,
-                Ok(()) | Err(Trouble::Later) => {}
-                Err(trouble) => deaf = Some(trouble),
-            }
-        }
-        if !readable && deaf.is_none() && conn.short_read_is_all() {
-            break Got::Nothing;
-        }
-        match conn.read(block) {
-            Ok(0) => {
-                conn.ended = true;
-                if !session.ended() {
-                    break Got::Failed(Failure::new(Outcome::Closed, "the connection was closed before an answer"));
-                }
-            }
-            Ok(count) => {
-                session.feed(&block[..count]);
-                readable = count == block.len();
-            }
-            Err(Trouble::Later) => break deaf.map_or(Got::Nothing, |trouble| Got::Failed(broken(trouble))),
-            Err(trouble) => break Got::Failed(broken(trouble)),
-        }
-    };
-    conn.received = session.received;
-    conn.session = Some(session);
-    got
-}
-
-fn broken(trouble: Trouble) -> Failure {
+pub fn broken(trouble: Trouble) -> Failure {
     match trouble {
         Trouble::Tls(error) => Failure::new(Outcome::Tls, error.to_string()),
         Trouble::Later => Failure::new(Outcome::Engine, "a wait was taken for a failure"),

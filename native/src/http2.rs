@@ -3,37 +3,42 @@
 //! The `h2` crate keeps frames, streams, windows and header compression. It wants to be polled; here that happens whenever bytes
 //! came or a request is due, with a waker that only notes that something moved. Bytes go in and out by way of a `Pipe`.
 
+mod conn;
+mod head;
+mod pipe;
+
 use std::cell::RefCell;
 use std::future::Future;
-use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
 use h2::{Reason, RecvStream, SendStream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use self::pipe::{End, Moved, Pipe};
 use crate::outcome::{Failure, Outcome};
 use crate::reading::{Broken, MAX_HEAD_BYTES, Progress, Reader};
 
 /// How much an answer may be ahead of us; curl and browsers allow as much or more.
 const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-/// Of what is to be written, this much waits in the pipe; more waits in the crate, which asks again.
-const MOST_UNSENT_BYTES: usize = 64 * 1024;
 /// Pieces in which a request's body is handed over.
 const PIECE_BYTES: usize = 64 * 1024;
 /// What a peer may send beside header fields and body (settings, pings, empty frames) before an answer is whole. Each byte of a body
 /// may come in a frame of its own, so those count 16 times.
 const MOST_BESIDE_BYTES: u64 = 1024 * 1024;
 
+/// What is missing where the head of an answer is there.
+const BODY: &str = "the body was whole";
+
 /// Why a request has no answer.
 #[derive(Debug, PartialEq)]
 pub enum Lost {
     Failed(Failure),
+    /// As `Failed`, but only the stream is over: the connection takes the next request.
+    Stream(Failure),
     /// The server said that it did not look at the request: it can be sent again, on another connection.
     Unseen(Failure),
     /// More body than may be; the head is whole.
@@ -76,7 +81,7 @@ pub struct Session {
 impl Default for Session {
     fn default() -> Self {
         let pipe = Rc::new(RefCell::new(Pipe::default()));
-        let moved = Arc::new(Moved(AtomicBool::new(false)));
+        let moved = Arc::new(Moved::default());
         let mut builder = Builder::new();
         builder
             .enable_push(false)
@@ -291,13 +296,13 @@ impl Session {
                     let _ = download.flow_control().release_capacity(piece.len()); // never more than came
                     self.moved.set();
                 }
-                Poll::Ready(Some(Err(error))) => return Err(self.lost(error, "the body was whole")),
+                Poll::Ready(Some(Err(error))) => return Err(self.lost(error, BODY)),
                 Poll::Ready(None) => break,
             }
         }
         match download.poll_trailers(context) {
             Poll::Pending => Ok(Progress::More),
-            Poll::Ready(Err(error)) => Err(self.lost(error, "the body was whole")),
+            Poll::Ready(Err(error)) => Err(self.lost(error, BODY)),
             Poll::Ready(Ok(_)) => {
                 self.exchange = Exchange::default();
                 self.has_answered = true;
@@ -319,22 +324,24 @@ impl Session {
         if error.is_io() {
             return Lost::Failed(closed(missing)); // the pipe itself never fails
         }
-        match (error.is_go_away(), error.is_remote(), error.reason()) {
-            (true, true, Some(Reason::NO_ERROR)) if missing == "an answer" || missing == "the request was sent" => {
-                Lost::Unseen(Failure::new(Outcome::Closed, "the server ends the connection and did not look at the request (GOAWAY)"))
+        let closed = |text: String| Failure::new(Outcome::Closed, text);
+        let wrong = |text: String| Failure::new(Outcome::Protocol, text);
+        let failure = match (error.is_go_away(), error.is_remote(), error.reason()) {
+            (true, true, Some(Reason::NO_ERROR)) if missing != BODY => {
+                return Lost::Unseen(closed("the server ends the connection and did not look at the request (GOAWAY)".into()));
             }
-            (true, true, _) => failed(Outcome::Closed, format!("the server ended the connection: GOAWAY {reason}")),
+            (true, true, _) => closed(format!("the server ended the connection: GOAWAY {reason}")),
             (_, true, Some(Reason::REFUSED_STREAM)) => {
-                failed(Outcome::Closed, "the server refused the request and did not look at it: RST_STREAM REFUSED_STREAM")
+                closed("the server refused the request and did not look at it: RST_STREAM REFUSED_STREAM".into())
             }
-            (_, true, _) => failed(Outcome::Closed, format!("the server gave the request up: RST_STREAM {reason}")),
-            (false, false, Some(Reason::REFUSED_STREAM)) => failed(Outcome::Protocol, "over 262,144 bytes of header fields"),
-            (_, false, Some(Reason::ENHANCE_YOUR_CALM)) => {
-                failed(Outcome::Protocol, "more header fields or empty frames than can be taken in")
-            }
-            _ if error.is_library() => failed(Outcome::Protocol, format!("the answer breaks the rules of HTTP/2: {reason}")),
-            _ => failed(Outcome::Protocol, format!("no HTTP/2: {error}")),
-        }
+            (_, true, _) => closed(format!("the server gave the request up: RST_STREAM {reason}")),
+            (false, false, Some(Reason::REFUSED_STREAM)) => wrong("over 262,144 bytes of header fields".into()),
+            (_, false, Some(Reason::ENHANCE_YOUR_CALM)) => wrong("more header fields or empty frames than can be taken in".into()),
+            _ if error.is_library() => wrong(format!("the answer breaks the rules of HTTP/2: {reason}")),
+            _ => wrong(format!("no HTTP/2: {error}")),
+        };
+        self.exchange = Exchange::default();
+        if error.is_reset() && self.idle() { Lost::Stream(failure) } else { Lost::Failed(failure) }
     }
 }
 
@@ -358,90 +365,4 @@ fn lost_by(broken: Broken) -> Lost {
 fn name_of(reason: Reason) -> String {
     let name = format!("{reason:?}");
     if name.starts_with("Reason(") { format!("0x{:x}", u32::from(reason)) } else { name }
-}
-
-/// Notes that there is more to do.
-struct Moved(AtomicBool);
-
-impl Moved {
-    fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn take(&self) -> bool {
-        self.0.swap(false, Ordering::Relaxed)
-    }
-}
-
-impl Wake for Moved {
-    fn wake(self: Arc<Self>) {
-        self.set();
-    }
-}
-
-/// Bytes between the network and the crate.
-#[derive(Default)]
-struct Pipe {
-    inbound: Vec<u8>,
-    taken: usize,
-    ended: bool,
-    outbound: Vec<u8>,
-    was_full: bool,
-    /// How the peer began: enough to know HTTP/1.
-    first: Vec<u8>,
-}
-
-impl Pipe {
-    fn feed(&mut self, block: &[u8]) {
-        let begin = b"HTTP/1.";
-        if self.first.len() < begin.len() {
-            self.first.extend_from_slice(&block[..block.len().min(begin.len() - self.first.len())]);
-        }
-        if self.taken == self.inbound.len() {
-            self.inbound.clear();
-            self.taken = 0;
-        }
-        self.inbound.extend_from_slice(block);
-    }
-
-    fn looks_like_1(&self) -> bool {
-        self.first == b"HTTP/1."
-    }
-}
-
-/// The crate's end of the pipe.
-struct End(Rc<RefCell<Pipe>>);
-
-impl AsyncRead for End {
-    fn poll_read(self: Pin<&mut Self>, _: &mut Context, out: &mut ReadBuf) -> Poll<io::Result<()>> {
-        let pipe = &mut *self.0.borrow_mut();
-        let there = &pipe.inbound[pipe.taken..];
-        if there.is_empty() && !pipe.ended {
-            return Poll::Pending; // polled again when there is more
-        }
-        let part = &there[..there.len().min(out.remaining())];
-        out.put_slice(part);
-        pipe.taken += part.len();
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl AsyncWrite for End {
-    fn poll_write(self: Pin<&mut Self>, _: &mut Context, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        let pipe = &mut *self.0.borrow_mut();
-        if pipe.outbound.len() >= MOST_UNSENT_BYTES {
-            pipe.was_full = true;
-            return Poll::Pending; // polled again when some of it is written
-        }
-        pipe.outbound.extend_from_slice(bytes);
-        Poll::Ready(Ok(bytes.len()))
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
 }

@@ -19,7 +19,6 @@ pub mod found;
 pub mod hitlog;
 pub mod host;
 pub mod http2;
-mod http2_head;
 pub mod limits;
 pub mod node;
 pub mod outcome;

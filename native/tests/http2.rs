@@ -70,7 +70,7 @@ fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>, ends: bool) -> Read {
             Ok(Progress::More) => None,
             Ok(Progress::Whole) => Some(Read::Whole(reader.status, reader.body(b"").to_vec(), session.idle())),
             Err(Lost::TooLarge) => Some(Read::TooLarge),
-            Err(Lost::Failed(failure) | Lost::Unseen(failure)) => Some(Read::Lost(failure.outcome)),
+            Err(Lost::Failed(failure) | Lost::Stream(failure) | Lost::Unseen(failure)) => Some(Read::Lost(failure.outcome)),
         }
     };
     assert_eq!(step(&mut session), None);
