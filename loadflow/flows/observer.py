@@ -22,6 +22,7 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.logging.loggers import LoggingAdapter
 
+from loadflow.engine.records.judge import asked_too_much
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
@@ -71,6 +72,8 @@ class FlowObserver(Observer):
 
     def run_started(self, run: Run) -> None:
         self._logger.info("load starts: %s; run folder %s", run.facts.target, run.folder)
+        if warning := asked_too_much(run.ceiling):
+            self._logger.warning("%s %s", warning.message, warning.advice)
         self._watch = _Watch(run, tuple(self._flow_runs), self._logger, self._cancel, self._storage)
         self._watch.start()
 

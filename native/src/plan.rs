@@ -10,6 +10,7 @@ use crate::condition::Condition;
 use crate::data::SourcePlan;
 use crate::found::Path;
 use crate::node::Node;
+use crate::pattern::Pattern;
 
 #[derive(Debug, Deserialize)]
 pub struct Plan {
@@ -131,6 +132,12 @@ pub enum Check {
         text: Node,
         wanted: bool,
     },
+    /// `fails`: what is said where the body is not as wanted
+    Pattern {
+        pattern: Pattern,
+        wanted: bool,
+        fails: String,
+    },
     Json {
         path: String,
         #[serde(skip)]
@@ -162,6 +169,13 @@ pub enum Finder {
     },
     Header(String),
     Status,
+    Pattern {
+        pattern: Pattern,
+        group: usize,
+        fails: String,
+    },
+    Cookie(String),
+    Body,
 }
 
 /// Where a user's secrets lie when a hit of a step fails.
@@ -282,7 +296,7 @@ impl Plan {
 impl Step {
     /// Whether anything looks at the body of an answer that did not fail.
     pub fn reads_body(&self) -> bool {
-        self.checks.iter().any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. }))
-            || self.extracts.iter().any(|extract| matches!(extract.find, Finder::Json { .. }))
+        self.checks.iter().any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. } | Check::Pattern { .. }))
+            || self.extracts.iter().any(|extract| matches!(extract.find, Finder::Json { .. } | Finder::Pattern { .. } | Finder::Body))
     }
 }

@@ -30,7 +30,7 @@ from loadflow.engine.load.user import Crew, user_class
 from loadflow.engine.plan.pick import weighted_order
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.plan.secrets import redactor_of
-from loadflow.engine.records.snapshot import Health
+from loadflow.engine.records.health import Health
 from loadflow.engine.resolve.data import Data
 from loadflow.engine.script.user_type import load_named
 

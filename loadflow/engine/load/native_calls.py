@@ -36,6 +36,8 @@ class Calls:
         self._max_body_bytes = plan.max_body_bytes
         self._fence = Fence(plan.allowed_hosts, socket)
         self.series = notes.series
+        if compiled.may_ask:
+            import requests.utils  # noqa: F401  takes some 50 ms, for which the first hit that needs it must not wait
 
     def failed(
         self,

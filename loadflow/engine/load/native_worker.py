@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ State = tuple[int, int, int, int, int, int, int | None]
 
 CHUNK = 512  # times of a pace that are computed in one go: a fraction of a millisecond, in which the core may have to wait
 WAIT_S = 0.1  # for an event; a stop by signal is seen after it
+END_S = 3.0  # for the other cores to end when one has broken: a stop takes them two seconds at most
 
 
 def main() -> int:
@@ -61,6 +63,9 @@ class _Shard:
         except BaseException as error:  # noqa: BLE001  given to the main thread, which raises it
             self.result = error
 
+    def is_running(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
+
     def feed(self) -> None:
         """Tell the core when passes are due, some thousand ahead."""
         try:
@@ -83,6 +88,7 @@ class NativeProcess:
 
         self._messages = messages
         self._stopped = ""
+        self._broken: tuple[BaseException, float] | None = None  # what broke a core, and until when the others are waited for
         self._shards = []
         for job in jobs:
             plan = Plan.from_json(job["plan"])
@@ -94,12 +100,13 @@ class NativeProcess:
     def run(self) -> None:
         """Raises what makes it impossible to go on, e.g. RuntimeError for a full disk."""
         from loadflow.engine.load.messages import Ready
-        from loadflow.engine.load.probe import ProcessProbe
 
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # before the start there is nothing to end
         for shard in self._shards:
             threading.Thread(target=shard.feed, daemon=True).start()
             self._say(Ready(shard.job["shard"]))
+        from loadflow.engine.load.probe import ProcessProbe  # while the others get ready
+
         line = sys.stdin.buffer.readline()
         if not line:
             raise EOFError("the supervisor is gone")
@@ -137,10 +144,15 @@ class NativeProcess:
                         self._say(Flush(shard.job["shard"], until_ns, rows))
                     case ("end",):
                         self._end(shard)
-                    case None:
-                        pass
+                    case None if not shard.is_running():
+                        self._end(shard)  # it did not even begin
+            if self._broken is not None and time.monotonic() > self._broken[1]:
+                break
+        if self._broken is not None:
+            raise self._broken[0]
 
     def _end(self, shard: _Shard) -> None:
+        """Says how its load went. A core that broke ends the others, whose hits so far count as well."""
         from loadflow.engine.load.messages import Done
 
         assert shard.thread is not None
@@ -148,7 +160,9 @@ class NativeProcess:
         shard.ended = True
         shard.notes.close()
         if isinstance(shard.result, BaseException):
-            raise shard.result
+            self._broken = self._broken or (shard.result, time.monotonic() + END_S)
+            self._stop("another core broke")
+            return
         assert shard.result is not None
         stopped, state = shard.result
         rows, *_, started, dropped, ran_ns = state

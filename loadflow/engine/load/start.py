@@ -19,10 +19,11 @@ from asyncio import CancelledError
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from loadflow.engine.calibration.machine import version_of
+from loadflow.engine.calibration.place import ceiling_of_run
 from loadflow.engine.cluster.serving import work_once
 from loadflow.engine.load.build import Asked, build_plan, worker_of
 from loadflow.engine.load.follow import Follower
@@ -287,6 +288,8 @@ def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_nat
     label = asked.label or session.label
     run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
     redactor = redactor_of(plan, session.environment)
+    # of a master's workers this machine knows nothing
+    ceiling = None if asked.cluster else ceiling_of_run(crew.engine, plan.protocol, crew.shards, plan.asked_per_s)
     facts = RunFacts(
         id=run_id,
         label=redactor.text(label),
@@ -295,6 +298,7 @@ def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_nat
         protocol=plan.protocol,
         engine=crew.engine,
         why_not_native=why_not_native,
+        calibration=ceiling.to_json() if ceiling else None,
         target=redactor.text(asked.target),
         users=plan.users,
         planned_s=plan.duration_s,
@@ -313,7 +317,7 @@ def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_nat
 
 
 def _environment() -> dict[str, str]:
-    versions = {name: _version(name) for name in ("loadflow", "locust", "gevent", "prefect")}
+    versions = {name: version_of(name) for name in ("loadflow", "locust", "gevent", "prefect")}
     return {
         **versions,
         "python": platform.python_version(),
@@ -322,10 +326,3 @@ def _environment() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "command": Path(sys.argv[0]).name,
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"

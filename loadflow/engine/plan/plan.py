@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from loadflow.engine.plan.pace import Pace
+from loadflow.engine.plan.pace import Pace, peak_per_s
 from loadflow.engine.plan.shape import Stage
 from loadflow.engine.plan.target import HostLists
 from loadflow.engine.reliability.conditioner import NetworkConditioner
@@ -52,6 +52,13 @@ class Plan:
     def users(self) -> int:
         """The most users there will be at any time."""
         return max(stage.users for stage in self.stages)
+
+    @property
+    def asked_per_s(self) -> float | None:
+        """The most hits per second that the pace asks for, when no step is left out; None where users decide."""
+        if self.pace is None:
+            return None
+        return peak_per_s(self.pace.segments) * (len(self.steps) if self.mode == "sequence" else 1)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "pace": self.pace.to_json() if self.pace else None}

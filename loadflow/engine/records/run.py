@@ -24,10 +24,11 @@ from typing import Any
 
 import numpy as np
 
+from loadflow.engine.calibration.value import Ceiling
 from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows, row_count
-from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, judge, warnings_of
+from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, ceiling_warnings, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.snapshot import Health, SecondRow, Snapshot
@@ -204,6 +205,12 @@ class Run:
         data = self.facts.plan.get("pace")
         return Pace.from_json(data) if data else None
 
+    @property
+    def ceiling(self) -> Ceiling | None:
+        """What the machine could make of it, by its calibration at the time of the run."""
+        data = self.facts.calibration
+        return Ceiling.from_json(data) if data else None
+
     def samples(self) -> dict[tuple[SeriesName, ErrorText], list[Sample]]:
         found: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
         for shard in range(self.shards):
@@ -279,6 +286,7 @@ class Run:
             rate_tolerance=self.rate_tolerance,
             thresholds=self.threshold_results(),
             degraded=degradation(self.workers()),
+            ceiling=self.ceiling,
         )
 
     def summary(self) -> Summary:
@@ -312,6 +320,7 @@ class SnapshotLog:
 def summary_of(runs: Sequence[Run]) -> Summary:
     """One summary over all `runs`: counts merged, the worst verdict, every run's warnings."""
     totals = Totals.merged(run.totals() for run in runs)
+    of_ceilings = [warning for run in runs for warning in ceiling_warnings(run.ceiling, run.totals())]
     samples: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
     health: list[Health] = []
     verdicts = []
@@ -328,7 +337,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         duration_s=sum(run.totals().duration_s for run in runs),
         runs=[run.facts for run in runs],
         verdict=worst(verdicts) if runs else Verdict(VerdictKind.INCONCLUSIVE, ("no test was run, so there is nothing to judge",)),
-        warnings=warnings_of(totals, health),
+        warnings=list(dict.fromkeys([*warnings_of(totals, health), *of_ceilings])),
         health=health,
         samples=samples,
         workers=workers,
