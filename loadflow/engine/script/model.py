@@ -90,7 +90,7 @@ class UserDetail(Part):
     user: Annotated[str, _UserName()] = "fast_http_user"
     host: Target | None = None
     engine: Annotated[str, Choice("engine", ENGINES)] = "auto"
-    http_version: Annotated[Int, Field(ge=1, le=2)] = 1
+    http_version: Settled[Annotated[Int, Field(ge=1, le=2)]] = 1
 
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
