@@ -27,6 +27,7 @@ from tests.targets.http2 import Http2Target
 
 Step = dict[str, Any]
 HI = {"type": "contains", "value": "hi"}
+USER = {"user": "fast_http_user", "http_version": 2}
 
 
 def load(folder: Path, steps: Any, **arguments: Any) -> Outcomes:
@@ -249,6 +250,30 @@ def test_cookies_and_tokens_are_a_users_own(server: Http2Target, tmp_path: Path)
     assert {str(cookie).removeprefix("sid=s-") for cookie, _ in pairs} == {str(token).removeprefix("Bearer t-") for _, token in pairs}
 
 
+def test_a_redirect_may_lead_to_another_server_and_credentials_stay(server: Http2Target, authority: trustme.CA, tmp_path: Path) -> None:
+    server.reset()
+    with Http2Target(context_of(authority, "h2")) as other:
+        step = get(f"/redirect-code/307?to={other.url}/echo", auth={"type": "bearer", "token": "t"}, cookies={"c": "1"}, verify=False)
+        done = load(tmp_path, [{**step, "headers": {"X-Kept": "yes", "Host": "shop.test"}}], host=server.url, iterations=3)
+        assert {hit.outcome for hit in done.hits} == {Outcome.OK}
+        assert other.connections() == 1
+        (home, *_), (away, *_) = server.records(), other.records()
+    assert [home.header(name) for name in ("Host", "Authorization", "Cookie")] == ["shop.test", "Bearer t", "c=1"]
+    assert [away.header(name) for name in ("Host", "Authorization", "Cookie", "X-Kept")] == [other.url[8:], None, None, "yes"]
+
+
+def test_passes_of_a_rate_and_of_users_who_stop_are_whole(tmp_path: Path) -> None:
+    with Http2Target() as server:
+        with use_session(Session(runs_dir=tmp_path)):
+            paced = start_test(USER, user_count=20, rate=100, test_time=1, tasks=[get("/echo")], host=server.url, rate_tolerance=1)
+        assert paced["totals"]["successes"] == paced["totals"]["requests"] == len(server.records()) > 0
+        server.reset()
+        stopped = load(tmp_path, [get("/delay/300", name="slow")], host=server.url, iterations=None, user_count=5, test_time=1)
+        assert {hit.outcome for hit in stopped.hits} == {Outcome.OK}
+        assert len(stopped.hits) == len(server.records())  # those in flight at the end were answered, and counted
+        assert server.mistakes == []
+
+
 def test_a_server_without_http_2_is_a_failure_that_says_so(authority: trustme.CA, target: Target, tmp_path: Path) -> None:
     with Http2Target(context_of(authority)) as silent, Http2Target(context_of(authority, "http/1.1")) as other:
         steps = [
@@ -261,9 +286,6 @@ def test_a_server_without_http_2_is_a_failure_that_says_so(authority: trustme.CA
     assert [hit.outcome for hit in done.hits] == [Outcome.TLS, Outcome.TLS, Outcome.PROTOCOL]
     assert all("the server did not choose HTTP/2" in hit.error for hit in done.hits[:2])
     assert "the server answers in HTTP/1" in done.error_text("HTTP/1.1 without TLS")
-
-
-USER = {"user": "fast_http_user", "http_version": 2}
 
 
 @pytest.mark.parametrize(
