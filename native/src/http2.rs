@@ -24,6 +24,8 @@ use crate::reading::{Broken, MAX_HEAD_BYTES, Progress, Reader};
 
 /// How much an answer may be ahead of us; curl and browsers allow as much or more.
 const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+/// The crate counts 256 bytes for each small frame that waits to be read; here no more can wait than came in one block of 64 KiB.
+const FRAMES_BUDGET_BYTES: usize = 4 * 1024 * 1024;
 /// Pieces in which a request's body is handed over.
 const PIECE_BYTES: usize = 64 * 1024;
 /// What a peer may send beside header fields and body (settings, pings, empty frames) before an answer is whole. Each byte of a body
@@ -87,6 +89,7 @@ impl Default for Session {
             .enable_push(false)
             .initial_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
+            .data_frame_budget(FRAMES_BUDGET_BYTES)
             .max_header_list_size(MAX_HEAD_BYTES as u32);
         Session {
             state: State::Opening(Box::pin(builder.handshake(End(pipe.clone())))),
@@ -238,7 +241,7 @@ impl Session {
             State::Open(sender, _) => match sender.poll_ready(context) {
                 Poll::Pending => return Ok(false),
                 Poll::Ready(Err(error)) => Err(Some(error)),
-                Poll::Ready(Ok(())) => sender.send_request(request().map_err(Lost::Failed)?, body.is_empty()).map_err(Some),
+                Poll::Ready(Ok(())) => sender.send_request(request().map_err(Lost::Stream)?, body.is_empty()).map_err(Some),
             },
         };
         match asked {
@@ -269,6 +272,7 @@ impl Session {
             let room = match upload.capacity() {
                 0 => match upload.poll_capacity(context) {
                     Poll::Pending => return,
+                    Poll::Ready(Some(Ok(0))) => continue, // a window that was opened and taken back
                     Poll::Ready(Some(Ok(room))) => room,
                     Poll::Ready(_) => 0,
                 },

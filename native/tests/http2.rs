@@ -9,7 +9,7 @@ use _native::outcome::{Failure, Outcome};
 use _native::reading::{Progress, Reader};
 use proptest::prelude::*;
 
-const MOST_BODY: u64 = 1000;
+const MOST_BODY: u64 = 60_000;
 /// Of one connection, whatever its peer sends: windows, header fields as text and packed, buffers.
 const MOST_HELD: isize = 6 * 1024 * 1024;
 
@@ -119,6 +119,14 @@ fn an_answer_is_the_same_whole_byte_by_byte_and_with_a_tail() {
     assert_eq!(read([&with_ping[..]], false), whole);
     let with_goodbye = [bytes, frame(7, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])].concat();
     assert!(matches!(read([&with_goodbye[..]], false), Read::Whole(200, _, false)));
+}
+
+#[test]
+fn a_body_may_come_in_frames_of_one_byte() {
+    let body = vec![b'x'; MOST_BODY as usize];
+    let frames = body.iter().map(|byte| frame(0, 0, 1, &[*byte])).collect::<Vec<_>>().concat();
+    let bytes = [frame(4, 0, 0, &[]), frame(1, 4, 1, b"\x88"), frames, frame(0, 1, 1, &[])].concat();
+    assert_eq!(read(bytes.chunks(65_536), false), Read::Whole(200, body, true));
 }
 
 #[test]
