@@ -20,8 +20,8 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import SeriesSummary, Summary
 from loadflow.engine.reports.bounds import clip
-from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text
-from loadflow.engine.reports.page import banner_of, key_figures, run_facts, threshold_rows
+from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text, unbroken
+from loadflow.engine.reports.page import banner_of, key_figures, line_of, run_facts, threshold_rows
 from loadflow.flows.pictures import markdown_charts
 from loadflow.flows.trend import trend_page
 
@@ -113,8 +113,8 @@ def markdown(run: Run, summary: Summary) -> str:
 
 
 def _figures(summary: Summary) -> str:
-    figures = key_figures(summary)
-    return _grid([label for label, _, _ in figures], [[f"**{figure}**" for _, figure, _ in figures], [small for _, _, small in figures]])
+    # upright: ten columns are wider than Prefect's page, and then lie under what stands beside it
+    return _grid(["", "", ""], [[label, f"**{figure}**", small] for label, figure, small in key_figures(summary)])
 
 
 def _thresholds(summary: Summary) -> str:
@@ -135,9 +135,9 @@ def _where(run: Run) -> str:
 def _names(summary: Summary) -> str:
     if not summary.series:
         return "No request was recorded."
-    heads = ["Method", "Name", "Requests", "Failed", "Rate /s", "Mean", "p50", "p95", "p99", "Max"]
+    # as many columns as Prefect's page is wide; the table artifact has the rest
     service = summary.overall.service is not None
-    heads += ["Service p99"] if service else []
+    heads = ["Name", "Requests", "Failed", "Rate /s", "p50", "p95", "p99", "Service p99" if service else "Max"]
     shown = _busiest(summary.series, MOST_ROWS)
     rows = [_row(one, service=service) for one in [*shown, *([summary.overall] if len(summary.series) > 1 else [])]]
     left_out = len(summary.series) - len(shown)
@@ -147,14 +147,13 @@ def _names(summary: Summary) -> str:
 
 def _row(one: SeriesSummary, *, service: bool) -> list[str]:
     latency = one.latency
+    last_ms = (one.service or latency).p99_ms if service else latency.max_ms
     return [
-        _safe(one.method),
-        _safe(one.name),
+        _safe(f"{one.method} {one.name}".strip()),
         count_text(one.count),
-        f"{count_text(one.failures)} ({percent_text(one.failure_rate)})" if one.failures else "0",
+        f"{count_text(one.failures)} ({unbroken(percent_text(one.failure_rate))})" if one.failures else "0",
         rate_text(one.rate_per_s),
-        *(latency_text(ms) for ms in (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)),
-        *([latency_text((one.service or latency).p99_ms)] if service else []),
+        *(unbroken(latency_text(ms)) for ms in (latency.p50_ms, latency.p95_ms, latency.p99_ms, last_ms)),
     ]
 
 
@@ -182,7 +181,7 @@ def _facts(summary: Summary) -> str:
 
 
 def _line(summary: Summary) -> str:
-    return clip(str(summary.verdict), TEXT_CHARACTERS)
+    return clip(line_of(summary), TEXT_CHARACTERS)
 
 
 def _report_path(run: Run) -> Path:

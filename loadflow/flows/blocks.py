@@ -15,6 +15,7 @@ from loadflow.errors import Mistake, ScriptError
 
 __all__ = ["LoadTarget", "LoadflowStore", "load_store", "load_target", "prefect_secret"]
 
+# no _logo_url: Prefect takes it by http alone, and where load runs the UI often has no way out; it shows a sign of its own
 DOCUMENTATION = "https://github.com/loadflow/loadflow/blob/main/docs/prefect.md"
 
 
@@ -28,7 +29,13 @@ class LoadTarget(Block):
         max_rate_per_s: No load sends more requests per second, retries included.
 
     Example:
-        >>> LoadTarget(base_url="https://shop.test.example").save("shop-test")  # doctest: +SKIP
+        Save one; the flow's parameter `target` names it:
+        ```python
+        from loadflow.flows.blocks import LoadTarget
+
+        LoadTarget(base_url="https://shop.test.example").save("BLOCK_NAME")
+        target = LoadTarget.load("BLOCK_NAME")
+        ```
     """
 
     _block_type_name: ClassVar[str | None] = "Load Target"
@@ -54,7 +61,13 @@ class LoadflowStore(Block):
         url: A URL of SQLAlchemy, with its password; it is kept encrypted and never shown.
 
     Example:
-        >>> LoadflowStore(url="postgresql://loadflow:…@db/loadflow").save("results")  # doctest: +SKIP
+        Save one; the flow's parameter `store` names it:
+        ```python
+        from loadflow.flows.blocks import LoadflowStore
+
+        LoadflowStore(url="postgresql://loadflow:…@db/loadflow").save("BLOCK_NAME")
+        store = LoadflowStore.load("BLOCK_NAME")
+        ```
     """
 
     _block_type_name: ClassVar[str | None] = "Loadflow Store"

@@ -111,9 +111,7 @@ class _Watch:
         self._artifact: UUID | None = None
         self._summary: Summary | None = None
         self._over = threading.Event()
-        # the thread writes in the name of the task run, and to the same API: both are context variables
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._work,), name="loadflow-prefect", daemon=True)
+        self._thread = _thread(self._work)
 
     def start(self) -> None:
         self._thread.start()
@@ -125,9 +123,28 @@ class _Watch:
     def end(self, summary: Summary) -> None:
         self._summary = summary
         self._over.set()
+        until = time.monotonic() + END_S
+        uploading = self._start_upload()
         self._thread.join(END_S)
         if self._thread.is_alive():
             self._logger.warning("the artifacts took over %.0f s: the Prefect API is slow or away; all is in %s", END_S, self._run.folder)
+        if uploading is not None:
+            uploading.join(max(0.0, until - time.monotonic()))
+            if uploading.is_alive():
+                self._logger.warning("the upload took over %.0f s: the storage is slow or away; all is in %s", END_S, self._run.folder)
+
+    def _start_upload(self) -> threading.Thread | None:
+        """On a thread of its own: a storage that is slow or away must not cost the artifacts."""
+        storage = self._storage
+        if storage is None:
+            return None
+        thread = _thread(lambda: self._try("the upload of the report", lambda: self._upload(storage)))
+        thread.start()
+        return thread
+
+    def _upload(self, storage: Storage) -> None:
+        upload(storage, self._run)
+        self._logger.info("the report is in %s, as %s/report.html", storage.name, self._run.facts.id)
 
     def _work(self) -> None:
         self._try("the event", lambda: run_started(self._run))
@@ -136,9 +153,6 @@ class _Watch:
         self._try("the progress artifact", self._show)
         if self._summary is not None:
             summary = self._summary
-            storage = self._storage
-            if storage is not None:
-                self._try("the upload of the report", lambda: upload(storage, self._run))
             self._try("the artifacts", lambda: publish(self._run, summary))
             self._try("the event", lambda: run_finished(self._run, summary))
 
@@ -179,5 +193,13 @@ class _Watch:
     def _try(self, what: str, write: Callable[[], Any]) -> None:
         try:
             write()
-        except (*API_TROUBLE, LoadflowError) as error:
+        except LoadflowError as error:
+            self._logger.warning("%s failed (%s); %s has all", what, error, self._run.folder)
+        except API_TROUBLE as error:
             self._logger.warning("%s could not be written (%s: %s); %s has all", what, type(error).__name__, error, self._run.folder)
+
+
+def _thread(work: Callable[[], None]) -> threading.Thread:
+    """It writes in the name of the task run, and to the same API: both are context variables."""
+    context = contextvars.copy_context()
+    return threading.Thread(target=context.run, args=(work,), name="loadflow-prefect", daemon=True)

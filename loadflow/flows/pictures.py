@@ -19,7 +19,7 @@ STYLE = """
 .s-ok{--c:#3d7fb8}.s-fail{--c:#c8402f}.s-users{--c:#6a5aa8}.s-p50{--c:#2b8a7e}.s-p95{--c:#b97a1a}.s-p99{--c:#a8376f}
 .fill{fill:var(--c);fill-opacity:.85}.line{fill:none;stroke:var(--c);stroke-width:1.8}.dot{fill:var(--c)}
 .grid{stroke:#e2e3e0}.axis{stroke:#5a626b}.mark{stroke:#5a626b;stroke-dasharray:3 3}.cursor{display:none}
-text{font:11px system-ui,sans-serif;fill:#5a626b}
+text{font:11px system-ui,sans-serif;fill:#5a626b}.end{fill:var(--c);font-weight:600}.worse{fill:#c8402f}.better{fill:#3d8b4f}
 """.replace("\n", "")
 COLOURS = {"s-ok": "blue", "s-fail": "red", "s-users": "purple", "s-p50": "green", "s-p95": "ochre", "s-p99": "magenta"}
 

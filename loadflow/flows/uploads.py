@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import io
+from dataclasses import dataclass
 from typing import Any, Protocol, cast
 
-from prefect.blocks.core import Block
+from prefect.blocks.core import Block, UnknownBlockType
 from prefect.utilities.asyncutils import run_coro_as_sync
 
 from loadflow.engine.records.run import Run
-from loadflow.errors import Mistake, ScriptError
+from loadflow.engine.redact import Redactor
+from loadflow.engine.reports.bounds import clip
+from loadflow.errors import Mistake, RunError, ScriptError
 
-__all__ = ["FILES", "load_storage", "upload"]
+__all__ = ["FILES", "Storage", "load_storage", "upload"]
 
-FILES = ("report.html", "summary.json")
+FILES = {"report.html": "text/html; charset=utf-8", "summary.json": "application/json"}  # and what they are, for browsers
+S3_BUCKET = "s3-bucket"  # the type of prefect-aws's block
+ERROR_CHARACTERS = 300
 
 
-class Storage(Protocol):
+class Writable(Protocol):
     """A block that files can be written to."""
 
     def write_path(self, path: str, content: bytes) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """A block that reports are put into. `name` is type/name, as it was asked for."""
+
+    name: str
+    block: Writable
 
 
 def load_storage(name: str) -> Storage:
@@ -28,16 +42,36 @@ def load_storage(name: str) -> Storage:
     except ValueError:
         hint = "write type/name, as in local-file-system/reports; `prefect block ls` lists them"
         raise ScriptError([Mistake("report_storage", f"there is no block {name!r}", hint)]) from None
+    except UnknownBlockType as error:
+        hint = "pip install 'loadflow[s3]'" if name.startswith(f"{S3_BUCKET}/") else "install the package that the block comes from"
+        raise ScriptError([Mistake("report_storage", str(error).rstrip("."), hint)]) from None
     if not hasattr(block, "write_path"):
-        raise ScriptError([Mistake("report_storage", f"{name} can't be written to", "name a storage block, such as remote-file-system/…")])
-    return cast(Storage, block)
+        raise ScriptError([Mistake("report_storage", f"{name} can't be written to", "name a storage block, such as s3-bucket/…")])
+    return Storage(name, cast(Writable, block))
 
 
 def upload(storage: Storage, run: Run) -> None:
-    """The report and the summary, in a folder with the run's id, so that LOADFLOW_REPORTS_URL may be the storage's own address."""
-    for name in FILES:
+    """The report and the summary, in a folder with the run's id, so that LOADFLOW_REPORTS_URL may be the storage's own address.
+
+    Raises RunError with what the storage said.
+    """
+    for name, content_type in FILES.items():
         path = run.folder / name
-        if path.is_file():
-            written = storage.write_path(f"{run.facts.id}/{name}", path.read_bytes())
-            if hasattr(written, "__await__"):
-                run_coro_as_sync(written)
+        if not path.is_file():
+            continue
+        try:
+            _put(storage, f"{run.facts.id}/{name}", path.read_bytes(), content_type)
+        except Exception as error:  # a block calls a library that we don't know, with errors of its own
+            said = clip(Redactor().text(f"{type(error).__name__}: {error}"), ERROR_CHARACTERS)
+            raise RunError(f"{storage.name}: {said}") from error
+
+
+def _put(storage: Storage, path: str, content: bytes, content_type: str) -> None:
+    block: Any = storage.block
+    if storage.name.startswith(f"{S3_BUCKET}/"):
+        # write_path can't say the type: S3 then calls it binary, and a browser saves the page instead of showing it
+        written = block.upload_from_file_object(io.BytesIO(content), path, ExtraArgs={"ContentType": content_type})
+    else:
+        written = block.write_path(path, content)
+    if hasattr(written, "__await__"):
+        run_coro_as_sync(written)

@@ -37,6 +37,7 @@ pub mod stages;
 mod steps;
 pub mod timers;
 pub mod tls;
+pub mod traces;
 pub mod user;
 pub mod value;
 

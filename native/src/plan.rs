@@ -11,6 +11,7 @@ use crate::data::SourcePlan;
 use crate::found::Path;
 use crate::node::Node;
 use crate::pattern::Pattern;
+use crate::traces::TracePlan;
 
 #[derive(Debug, Deserialize)]
 pub struct Plan {
@@ -25,11 +26,14 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     pub duration_s: Option<f64>,
     pub iterations: Option<u64>,
+    /// Users may be done before the load's time is over; when all are, the load ends.
+    pub ends_with_users: bool,
     pub wait_s: (f64, f64),
     pub drain_s: f64,
     /// A user's random numbers come from this text and his number; None: from nowhere.
     pub user_seed: Option<String>,
     pub network: Option<Network>,
+    pub traces: Option<TracePlan>,
     /// What users begin with: an empty list for a variable without a value.
     pub variables: Vec<Vec<Value>>,
     pub session_places: usize,

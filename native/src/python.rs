@@ -13,7 +13,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::engine::{Done, Event, Lines, State, Stop, run};
 use crate::hitlog::HitLog;
-use crate::host::{Asked, Fatal, Host, Kind, Report};
+use crate::host::{Asked, Fatal, Host, Kind, Report, Span};
 use crate::null_target;
 use crate::pattern::Pattern;
 use crate::plan::{Assembled, Place, Plan};
@@ -164,6 +164,31 @@ impl Host for PythonHost {
             calls.call_method("failed", (), Some(&about))?.extract::<(u32, bool)>()
         });
         asked.map(|(error, more)| Kind { error, more }).map_err(Fatal)
+    }
+
+    fn span(&mut self, span: &Span) -> Result<(), Fatal> {
+        let (trace, ended) = (span.trace, &span.ended);
+        self.ask(|calls| {
+            let about = PyDict::new(calls.py());
+            about.set_item("trace", (&trace.trace_id, &trace.span_id, &trace.host, trace.port, &trace.path))?;
+            about.set_item("step", span.step)?;
+            about.set_item("name", span.name)?;
+            about.set_item("user", span.user)?;
+            about.set_item("due_ns", ended.due_ns)?;
+            about.set_item("start_ns", ended.start_ns)?;
+            about.set_item("end_ns", ended.end_ns)?;
+            about.set_item("status", ended.status)?;
+            about.set_item("flags", ended.flags)?;
+            about.set_item("failure", ended.failure.map(|failure| (failure.outcome as u8, &failure.text)))?;
+            about.set_item("secrets", &ended.secrets)?;
+            about.set_item("over_cap", span.over_cap)?;
+            calls.call_method("span", (), Some(&about)).map(|_| ())
+        })
+        .map_err(Fatal)
+    }
+
+    fn over_cap(&mut self, count: u64) -> Result<(), Fatal> {
+        self.ask(|calls| calls.call_method1("over_cap", (count,)).map(|_| ())).map_err(Fatal)
     }
 
     fn refused(&mut self, host: &str) -> Option<String> {

@@ -10,7 +10,7 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +83,12 @@ class HttpRequest:
     @property
     def url(self) -> str:
         return f"{self.scheme}://{authority(self.scheme, self.host, self.port)}{self.target}"
+
+    def with_field(self, name: str, value: str) -> HttpRequest | None:
+        """With one header field more; None where it has a field of this name. `value` is ASCII."""
+        if any(own.lower() == name for own, _ in self.headers):
+            return None
+        return replace(self, headers=[*self.headers, (name, value)], head=self.head + f"{name}: {value}\r\n".encode())
 
 
 class HttpStep:

@@ -20,7 +20,8 @@ Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why 
 # what the core is given of a plan, or needs nothing of; a field that is not here and is used does not fit
 PLAN_FIELDS = frozenset(
     {"protocol", "speaker", "mode", "steps", "stages", "duration_s", "variables", "sources", "host", "iterations", "wait_s", "drain_s"}
-    | {"seed", "max_body_bytes", "redact", "env_names", "network", "allowed_hosts", "max_rate_per_s", "flush_s", "pace", "http_version"}
+    | {"seed", "max_body_bytes", "redact", "env_names", "network", "traces", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
+    | {"http_version"}
 )
 USERS = frozenset({"fast_http_user", "http_user"})
 STEP_KEYS = frozenset(

@@ -52,12 +52,15 @@ class _Shard:
     core: Any
     calls: Any
     notes: Any
+    spans: Any  # None: no hit is traced
     arrivals: Iterator[int]
     thread: threading.Thread | None = None
     result: tuple[bool, State] | BaseException | None = None
     ended: bool = False
 
     def run(self, origin_unix_ns: int, origin_monotonic_ns: int) -> None:
+        if self.spans is not None:
+            self.spans.start(origin_unix_ns)
         try:
             self.result = self.core.run(self.job["hits"], origin_unix_ns, origin_monotonic_ns, self.calls)
         except BaseException as error:  # noqa: BLE001  given to the main thread, which raises it
@@ -83,6 +86,7 @@ class NativeProcess:
         from loadflow.engine.load.native_calls import Calls
         from loadflow.engine.load.native_plan import compile_plan
         from loadflow.engine.load.notes import Notes
+        from loadflow.engine.load.tracing import SpanNotes
         from loadflow.engine.plan.plan import Plan
         from loadflow.engine.plan.secrets import redactor_of
 
@@ -93,9 +97,12 @@ class NativeProcess:
         for job in jobs:
             plan = Plan.from_json(job["plan"])
             compiled = compile_plan(plan, job["shard"], job["shards"], os.environ)
-            notes = Notes(Path(job["names"]), Path(job["samples"]), redactor_of(plan, os.environ))
+            redactor = redactor_of(plan, os.environ)
+            notes = Notes(Path(job["names"]), Path(job["samples"]), redactor)
+            spans = SpanNotes(Path(job["spans"]), redactor) if plan.traces is not None else None
             arrivals = plan.pace.arrivals(job["shard"], job["shards"]) if plan.pace is not None else iter(())
-            self._shards.append(_Shard(job, _native.Core(compiled.json), Calls(compiled, notes, plan), notes, arrivals))
+            calls = Calls(compiled, notes, plan, spans)
+            self._shards.append(_Shard(job, _native.Core(compiled.json), calls, notes, spans, arrivals))
 
     def run(self) -> None:
         """Raises what makes it impossible to go on, e.g. RuntimeError for a full disk."""
@@ -159,6 +166,8 @@ class NativeProcess:
         shard.thread.join()
         shard.ended = True
         shard.notes.close()
+        if shard.spans is not None:
+            shard.spans.close()
         if isinstance(shard.result, BaseException):
             self._broken = self._broken or (shard.result, time.monotonic() + END_S)
             self._stop("another core broke")

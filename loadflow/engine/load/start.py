@@ -30,6 +30,7 @@ from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Crew, Engine, describe_exit, local_job, master_job
 from loadflow.engine.load.messages import Done, Failed, Flush, Message, Note, Ready, Served, SupervisorEnd, Tick
 from loadflow.engine.load.native_fit import choose
+from loadflow.engine.load.span_feed import SpanFeed, trace_rule
 from loadflow.engine.load.telling import Telling
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
@@ -88,7 +89,8 @@ def start_test(
         return work_once(cluster, processes, session)
     asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
-    plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
+    traces = trace_rule(session, asked.plan.protocol)
+    plan = replace(asked.plan, network=session.network, traces=traces, flush_s=FLUSH_S if session.budget else None)
     engine, why_not_native = choose(plan, asked.engine) if asked.cluster is None else ("locust", "workers of a master run on Locust")
     # a loop of Locust needs a process of its own
     crew = Crew(engine, asked.processes, asked.threads) if engine == "native" else Crew(engine, asked.processes * asked.threads)
@@ -121,6 +123,7 @@ class _Load:
         self._telling = Telling(
             [self._snapshots.append, self._thresholds.add, *(partial(observer.snapshot, run) for observer in self._observers)]
         )
+        self._spans = SpanFeed(run, shards if plan.traces is not None else 0, self._observers)
         self._ready: set[int] = set()
         self._done: dict[int, Done] = {}
         self._failed = ""
@@ -154,6 +157,7 @@ class _Load:
         while self._exit is None:
             for message in engine.messages(POLL_S):
                 self._take(message, engine)
+            self._spans.take()
             if self._origin_ns is None and time.monotonic() - started > self._start_limit_s:
                 raise RunError(f"the engine was not ready within {self._start_limit_s:.0f} s; see {self._record.log_path(0)}")
             self._hold_to_budget(engine)
@@ -208,6 +212,7 @@ class _Load:
     def _finish(self, error: BaseException | None) -> dict[str, Any]:
         """Fold what is left, tell the observers of it, store end, totals, summary and report."""
         self._telling.tell(self._follower.end())
+        self._spans.take()
         self._snapshots.close()
         summary = self._record.finish(self._follower.totals, self._end(error))
         write_html_report([self._record], self._record.folder / "report.html")

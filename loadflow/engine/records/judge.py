@@ -177,6 +177,14 @@ def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...
             )
         )
     found += _pace_warnings(totals)
+    if stopped := sum(series.out_of_rows for series in totals.series.values()):
+        found.append(
+            Warning_(
+                "out-of-rows",
+                f"{stopped:,} {'user' if stopped == 1 else 'users'} stopped early: a csv source with mode once had no row left.",
+                "Each has one failed hit for it, under errors. Give the source more rows, fewer iterations to the users, or mode cycle.",
+            )
+        )
     unfinished = sum(count.count for (_, error), count in totals.errors.items() if error.outcome is Outcome.UNFINISHED)
     if unfinished:
         found.append(

@@ -3,6 +3,7 @@
 run.json            facts and plan (redacted), written before the load starts
 hits-<shard>.bin    the hit log of one engine process          names-<shard>.ndjson  what its ids stand for
 samples-<shard>.ndjson  the first few failures of each kind    engine-<shard>.log    what the engine said
+spans-<shard>.ndjson  the sampled hits, where hits are traced
 snapshots.ndjson    one line per second
 end.json            how it ended; missing: it was cut off
 workers.json        with a master: who made the load, and how it went
@@ -153,6 +154,9 @@ class Run:
 
     def samples_path(self, shard: int) -> Path:
         return self.folder / f"samples-{shard}.ndjson"
+
+    def spans_path(self, shard: int) -> Path:
+        return self.folder / f"spans-{shard}.ndjson"
 
     @property
     def workers_path(self) -> Path:
