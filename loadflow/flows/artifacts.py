@@ -24,6 +24,7 @@ from loadflow.engine.reports.figures import count_text, latency_text, percent_te
 from loadflow.engine.reports.page import banner_of, key_figures, run_facts, threshold_rows
 from loadflow.flows.pictures import markdown_charts
 from loadflow.flows.trend import trend_page
+from loadflow.flows.uploads import Uploaded
 
 __all__ = ["REPORTS_URL_VARIABLE", "artifact_key", "markdown", "publish", "report_link", "table"]
 
@@ -47,24 +48,29 @@ def artifact_key(run: Run, kind: str = "") -> str:
     return "-".join(part for part in ("loadflow", words, kind) if part)
 
 
-def report_link(run: Run) -> str:
-    """Where the HTML report opens: below LOADFLOW_REPORTS_URL, or as a file of this machine."""
+def report_link(run: Run, uploaded: Uploaded | None = None) -> str:
+    """Where the HTML report opens: below LOADFLOW_REPORTS_URL, where its storage block has put it, or as a file of this machine."""
     base = os.environ.get(REPORTS_URL_VARIABLE, "").rstrip("/")
-    return f"{base}/{run.facts.id}/report.html" if base else _report_path(run).as_uri()
+    if uploaded and uploaded.trouble:  # the base is the storage's address, and the report is not there
+        return _report_path(run).as_uri()
+    if base:
+        return f"{base}/{run.facts.id}/report.html"
+    return (uploaded and uploaded.url) or _report_path(run).as_uri()
 
 
-def publish(run: Run, summary: Summary) -> None:
-    """Write all of them; needs a run context. Raises what Prefect's client raises."""
+def publish(run: Run, summary: Summary, uploaded: Uploaded | None = None) -> None:
+    """Write all of them; needs a run context. `uploaded`: how the upload of the report ended. Raises what Prefect's client raises."""
     line = _line(summary)
-    create_markdown_artifact(markdown(run, summary), key=artifact_key(run), description=line)
+    create_markdown_artifact(markdown(run, summary, uploaded), key=artifact_key(run), description=line)
     rows = table(summary)
     if rows:
         create_table_artifact(rows, key=artifact_key(run, "names"), description=f"{line}. One row per name; latencies in milliseconds.")
+    where = f"The report is the file {_report_path(run)} on {run.facts.environment.get('host', 'the machine of the run')}."
     create_link_artifact(
-        report_link(run),
+        report_link(run, uploaded),
         link_text="HTML report",
         key=artifact_key(run, "report"),
-        description=f"{line}. The report is the file {_report_path(run)} on {run.facts.environment.get('host', 'the machine of the run')}.",
+        description=" ".join(part for part in (f"{line}.", _not_uploaded(uploaded), where) if part),
     )
     if page := trend_page(run):
         create_markdown_artifact(page, key=artifact_key(run, "trend"), description="The last runs, each against the one before.")
@@ -93,7 +99,7 @@ def table(summary: Summary) -> list[dict[str, Any]]:
     ]
 
 
-def markdown(run: Run, summary: Summary) -> str:
+def markdown(run: Run, summary: Summary, uploaded: Uploaded | None = None) -> str:
     """The whole story of one run on one page, under 1 MB whatever the run's size."""
     banner = banner_of(summary)
     words = _parts(
@@ -101,7 +107,7 @@ def markdown(run: Run, summary: Summary) -> str:
         "\n".join(f"- {_safe(reason)}" for reason in banner.reasons),
         _figures(summary),
         _thresholds(summary),
-        _where(run),
+        _where(run, uploaded),
         _names(summary),
         _errors(summary),
         _warnings(summary),
@@ -128,8 +134,13 @@ def _thresholds(summary: Summary) -> str:
     return _parts("## Thresholds", _grid(["", "Threshold", "Of", "Observed", "Samples"], cells))
 
 
-def _where(run: Run) -> str:
-    return f"[HTML report]({report_link(run)}) · run folder `{_code(str(run.folder.resolve()))}`"
+def _where(run: Run, uploaded: Uploaded | None) -> str:
+    places = f"[HTML report]({report_link(run, uploaded)}) · run folder `{_code(str(run.folder.resolve()))}`"
+    return _parts(_safe(_not_uploaded(uploaded)), places)
+
+
+def _not_uploaded(uploaded: Uploaded | None) -> str:
+    return f"The report was not uploaded to {uploaded.storage}: {uploaded.trouble}." if uploaded and uploaded.trouble else ""
 
 
 def _names(summary: Summary) -> str:

@@ -26,11 +26,12 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.session import Observer
+from loadflow.engine.verdict import VerdictKind
 from loadflow.errors import LoadflowError
 from loadflow.flows.artifacts import artifact_key, publish
 from loadflow.flows.progress import Progress
 from loadflow.flows.run_events import run_finished, run_started
-from loadflow.flows.uploads import Storage, upload
+from loadflow.flows.uploads import UPLOAD_INTERRUPTED_S, UPLOAD_S, Storage, Uploaded, upload
 
 __all__ = ["FlowObserver"]
 
@@ -107,6 +108,7 @@ class _Watch:
         self._progress = Progress()
         self._artifact: UUID | None = None
         self._summary: Summary | None = None
+        self._uploaded: Uploaded | None = None
         self._over = threading.Event()
         # the thread writes in the name of the task run, and to the same API: both are context variables
         context = contextvars.copy_context()
@@ -120,11 +122,22 @@ class _Watch:
             self._progress.add(snapshot)
 
     def end(self, summary: Summary) -> None:
+        """Waits for the upload and the artifacts, each for a bounded time: neither changes how the run ended."""
+        self._upload(summary)
         self._summary = summary
         self._over.set()
         self._thread.join(END_S)
         if self._thread.is_alive():
             self._logger.warning("the artifacts took over %.0f s: the Prefect API is slow or away; all is in %s", END_S, self._run.folder)
+
+    def _upload(self, summary: Summary) -> None:
+        if self._storage is None:
+            return
+        interrupted = summary.verdict.kind is VerdictKind.INTERRUPTED
+        self._uploaded = done = upload(self._storage, self._run, UPLOAD_INTERRUPTED_S if interrupted else UPLOAD_S)
+        if done.trouble:
+            words = "the report was not uploaded to %s: %s; it is in %s"
+            self._logger.warning(words, done.storage, done.trouble, self._run.folder)
 
     def _work(self) -> None:
         self._try("the event", lambda: run_started(self._run))
@@ -133,10 +146,8 @@ class _Watch:
         self._try("the progress artifact", self._show)
         if self._summary is not None:
             summary = self._summary
-            storage = self._storage
-            if storage is not None:
-                self._try("the upload of the report", lambda: upload(storage, self._run))
-            self._try("the artifacts", lambda: publish(self._run, summary))
+            uploaded = self._uploaded
+            self._try("the artifacts", lambda: publish(self._run, summary, uploaded))
             self._try("the event", lambda: run_finished(self._run, summary))
 
     def _follow(self, client: SyncPrefectClient) -> None:
