@@ -26,8 +26,12 @@ __all__ = ["trend_page"]
 
 MOST_RUNS = 20
 MOST_FOLDERS = 200  # how far back is looked for runs of the label: other deployments may share the folder
-PLOT = Plot(height=200)
+PLOT = Plot(height=220, right=44)  # room for the names of the lines
+NAME_HEIGHT = 12
+MOST_DATES = 5  # below the chart
+NO_BREAK = "\u00a0"
 LINES = (("s-p50", "p50"), ("s-p95", "p95"), ("s-p99", "p99"))
+MARKS = {ChangeKind.BETTER: ("s-better", "▼ better"), ChangeKind.WORSE: ("s-worse", "▲ worse")}
 SIGNS = {ChangeKind.BETTER: "▼ better", ChangeKind.SAME: "= same", ChangeKind.UNCLEAR: "? unclear", ChangeKind.WORSE: "▲ **worse**"}
 
 
@@ -61,9 +65,14 @@ def _recent(run: Run) -> Iterator[KeptRun]:
 
 def _cells(row: TrendRow) -> list[str]:
     values = {"rate": row.rate_per_s, "p50": row.p50_ms, "p95": row.p95_ms, "p99": row.p99_ms, "failure_rate": row.failure_rate}
-    figures = [f"**{value_text(name, value)}**" if _worse(row, name) else value_text(name, value) for name, value in values.items()]
-    change = f"{SIGNS[row.change]} {change_line(row)}".strip() if row.change else "–"
-    return [datetime.fromtimestamp(row.started_unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S"), row.verdict, *figures, change]
+    texts = {name: value_text(name, value).replace(" ", NO_BREAK) for name, value in values.items()}
+    figures = [f"**{text}**" if _worse(row, name) else text for name, text in texts.items()]
+    change = f"{SIGNS[row.change]} {change_line(row).replace(' %', f'{NO_BREAK}%')}".strip() if row.change else "–"
+    return [_date(row, "%Y-%m-%d %H:%M:%S"), row.verdict, *figures, change]
+
+
+def _date(row: TrendRow, form: str) -> str:
+    return datetime.fromtimestamp(row.started_unix_s, UTC).strftime(form)
 
 
 def _worse(row: TrendRow, metric: str) -> bool:
@@ -74,17 +83,32 @@ def _chart(rows: list[TrendRow]) -> Chart:
     """A line per percentile, a point per run, oldest first; an upright mark where a run was worse or better than the one before."""
     last = len(rows) - 1
     scale = linear_scale(max(row.p99_ms for row in rows), latency_text)
-    x_scale = Scale(lambda number: number / last, [(number, str(number + 1)) for number in range(len(rows))])
-    parts = [axes(PLOT, x_scale, scale, x_title="run, oldest first", y_title="response time")]
+    shown = dict.fromkeys(round(last * part / (MOST_DATES - 1)) for part in range(MOST_DATES))
+    x_scale = Scale(lambda number: number / last, [(number, _date(rows[number], "%m-%d %H:%M")) for number in shown])
+    parts = [axes(PLOT, x_scale, scale, x_title="start of the run (UTC), equal steps", y_title="response time")]
     for number, row in enumerate(rows):
-        if row.change in (ChangeKind.BETTER, ChangeKind.WORSE):
-            x = PLOT.x(x_scale.share(number))
-            parts.append(Markup('<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(x, PLOT.top, PLOT.bottom_y))
-            sign = SIGNS[row.change][0]
-            parts.append(Markup('<text text-anchor="middle" x="{}" y="{}">{}</text>').format(x, PLOT.top - 4, sign))
+        if row.change in MARKS:
+            parts.append(_mark(PLOT.x(x_scale.share(number)), *MARKS[row.change]))
     for css, metric in LINES:
         points = [(PLOT.x(x_scale.share(number)), PLOT.y(scale.share(getattr(row, f"{metric}_ms")))) for number, row in enumerate(rows)]
         parts.append(Markup('<path class="line {}" d="M{}"/>').format(css, " ".join(f"{x},{y}" for x, y in points)))
         parts.extend(Markup('<circle class="dot {}" cx="{}" cy="{}" r="2.5"/>').format(css, x, y) for x, y in points)
+    parts.extend(_names([PLOT.y(scale.share(getattr(rows[-1], f"{metric}_ms"))) for _, metric in LINES]))
     drawing = svg(PLOT, Markup("").join(parts), name="trend", description="Response times of the last runs")
-    return Chart("trend", "Response times of the last runs", "▲ worse and ▼ better than the run before", drawing, [*LINES], [])
+    return Chart("trend", "Response times of the last runs", "marked: worse or better than the run before", drawing, [*LINES], [])
+
+
+def _mark(x: float, css: str, words: str) -> Markup:
+    """An upright line with its words above it, which stay inside the picture."""
+    anchor = "start" if x < PLOT.width / 4 else "end" if x > PLOT.right_x - 40 else "middle"
+    return Markup(
+        '<line class="mark {0}" x1="{1}" x2="{1}" y1="{2}" y2="{3}"/><text class="{0}" text-anchor="{4}" x="{1}" y="{5}">{6}</text>'
+    ).format(css, x, PLOT.top, PLOT.bottom_y, anchor, PLOT.top - 6, words)
+
+
+def _names(heights: list[float]) -> Iterator[Markup]:
+    """Each line's name at its right end, moved up where it would lie on the one below: p50 is never above p95."""
+    free = float(PLOT.height)
+    for (css, metric), height in zip(LINES, heights, strict=True):
+        free = min(height + 4, free - NAME_HEIGHT)
+        yield Markup('<text class="{}" x="{}" y="{}">{}</text>').format(css, PLOT.right_x + 8, round(free, 1), metric)

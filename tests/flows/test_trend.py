@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import xml.etree.ElementTree as ET
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,29 @@ def test_the_chart_is_a_well_formed_image_with_a_point_for_each_run_and_a_mark_w
     root = ET.fromstring(base64.b64decode(image))
     names = [element.tag.rpartition("}")[2] for element in root.iter()]
     assert names.count("circle") == 3 * 3
-    assert [element.get("class") for element in root.iter()].count("mark") == 1
+    assert [element.get("class") for element in root.iter()].count("mark s-worse") == 1
+    words = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
+    assert {"▲ worse", "p50", "p95", "p99"} <= set(words)
+
+
+@pytest.mark.parametrize("factors", [(1, 2), (2, 1), (1, 1, 2)], ids=["worse at the right", "better at the right", "three runs"])
+def test_every_word_of_the_chart_lies_inside_of_it_and_no_two_names_of_lines_meet(tmp_path: Path, factors: tuple[int, ...]) -> None:
+    for number, factor in enumerate(factors):
+        run = a_run(tmp_path, number, factor=factor)
+    (image,) = re.findall(r"!\[[^\]]*\]\(data:image/svg\+xml;base64,([^)]+)\)", trend_page(run))
+    root = ET.fromstring(base64.b64decode(image))
+    heights = []
+    for element in root.iter():
+        if not element.tag.endswith("text"):
+            continue
+        words, x = "".join(element.itertext()), float(element.get("x", "0"))
+        width = 6.5 * len(words)  # at 11 px
+        left = {"middle": x - width / 2, "end": x - width}.get(element.get("text-anchor", ""), x)
+        assert left >= -1, words
+        assert left + width <= float(root.get("width", "0")) + 1, words
+        if re.fullmatch(r"p\d\d", words):
+            heights.append(float(element.get("y", "0")))
+    assert min(upper - lower for upper, lower in pairwise(heights)) >= 11
 
 
 def test_it_is_bounded_and_reads_no_hit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
