@@ -93,3 +93,21 @@ def master(folder: Path, port: int, expected: int, steps: Any, **arguments: Any)
     return load(
         folder, steps, runner_mode="master", master_bind_host="127.0.0.1", master_bind_port=port, expected_workers=expected, **rules
     )
+
+
+class InBackground:
+    """A master in a thread, for tests that do something in the middle."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        self._done: Outcomes | None = None
+        self._thread = threading.Thread(target=self._run, args=arguments, kwargs=more)
+        self._thread.start()
+
+    def _run(self, *arguments: Any, **more: Any) -> None:
+        self._done = master(*arguments, **more)
+
+    @property
+    def done(self) -> Outcomes:
+        self._thread.join(timeout=120)
+        assert self._done is not None
+        return self._done

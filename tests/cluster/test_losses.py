@@ -7,10 +7,8 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
@@ -20,29 +18,11 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.reliability.budget import FailureBudget
 from loadflow.engine.reliability.budget_watch import InstalledBudget
 from loadflow.engine.session import Session, use_session
-from tests.cluster.machines import TOKEN, WorkerCommand, master, workers
+from tests.cluster.machines import TOKEN, InBackground, WorkerCommand, master, workers
 from tests.cluster.slow import SlowWay
 from tests.ends.processes import wait_for
-from tests.load.harness import Outcomes, get
+from tests.load.harness import get
 from tests.targets.fixture import Target
-
-
-class InBackground:
-    """A master in a thread, for tests that do something in the middle."""
-
-    def __init__(self, *arguments: Any, **more: Any) -> None:
-        self._done: Outcomes | None = None
-        self._thread = threading.Thread(target=self._run, args=arguments, kwargs=more)
-        self._thread.start()
-
-    def _run(self, *arguments: Any, **more: Any) -> None:
-        self._done = master(*arguments, **more)
-
-    @property
-    def done(self) -> Outcomes:
-        self._thread.join(timeout=120)
-        assert self._done is not None
-        return self._done
 
 
 def received(target: Target) -> int:

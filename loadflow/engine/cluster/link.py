@@ -15,6 +15,7 @@ import gevent.queue
 from locust.exception import RPCError
 from locust.rpc.protocol import Message
 
+from loadflow.engine.cluster.clock import WINDOW, ClockComparison
 from loadflow.engine.cluster.roster import PROTOCOL
 from loadflow.engine.cluster.stream import Outbox
 from loadflow.engine.cluster.wire import WorkerSocket
@@ -29,7 +30,6 @@ BEAT_S = 0.5
 ASK_AGAIN_S = 2.0  # what a broken connection swallowed is asked for once more
 RESEND_S = 15.0
 REFUSALS = 3  # handshakes that failed in a row; one may be a master that was just starting
-PINGS = 8
 
 
 class Link:
@@ -41,9 +41,7 @@ class Link:
         self.changed = gevent.event.Event()
         self.phase = "joining"
         self.finished = 0
-        self.clock_error_s = 0.0
-        self._ahead_ns = 0  # the master's monotonic clock minus ours
-        self._best_ns = 10**12
+        self._clock = ClockComparison()
         self._heard_s = time.monotonic()
         self._answers: dict[str, gevent.queue.Queue] = {"lf-part": gevent.queue.Queue(), "lf-pong": gevent.queue.Queue()}
         self._locust: gevent.queue.Queue = gevent.queue.Queue()
@@ -110,19 +108,16 @@ class Link:
         return bytes(found)
 
     def compare_clocks(self) -> None:
-        """The answer that was quickest says best how far the master's clock is ahead; it is wrong by half its way at most."""
-        for _ in range(PINGS):
-            sent_ns = time.monotonic_ns()
-            self.tell("lf-ping", {"sent_ns": sent_ns})
-            pong = self._answer("lf-pong")
-            now_ns = time.monotonic_ns()
-            if pong is not None and pong["sent_ns"] == sent_ns and now_ns - sent_ns < self._best_ns:
-                self._best_ns = now_ns - sent_ns
-                self._ahead_ns = pong["master_ns"] - (sent_ns + now_ns) // 2
-                self.clock_error_s = self._best_ns / 2e9
+        """Before the load: as many questions as the comparison wants. While it runs each beat asks once more, for the drift."""
+        for _ in range(WINDOW):
+            self._ask_time()
+            self._answer("lf-pong")
 
     def own_clock_ns(self, master_ns: int) -> int:
-        return master_ns - self._ahead_ns
+        return master_ns - self._clock.ahead_ns
+
+    def _ask_time(self) -> None:
+        self.tell("lf-ping", {"sent_ns": time.monotonic_ns()})
 
     def tell(self, kind: str, data: Mapping[str, Any]) -> None:
         try:
@@ -132,7 +127,7 @@ class Link:
 
     def beat(self) -> None:
         """How this worker is doing; the master takes its silence for its loss."""
-        info = {"host": platform.node(), "pid": os.getpid(), "protocol": PROTOCOL, "clock_error_s": self.clock_error_s}
+        info = {"host": platform.node(), "pid": os.getpid(), "protocol": PROTOCOL, "clock_error_s": self._clock.error_s}
         self.tell("lf-beat", {"phase": self.phase, "finished": self.finished, "info": info})
 
     # -- the stream
@@ -184,6 +179,9 @@ class Link:
                 if self._outbox is not None:
                     self._outbox.arrived(message.data)
                 self._acknowledged.set()
+            elif message.type == "lf-pong":
+                self._clock.heard(message.data["sent_ns"], message.data["master_ns"], time.monotonic_ns())
+                self._answers["lf-pong"].put(message.data)
             elif message.type in self._answers:
                 self._answers[message.type].put(message.data)
             elif message.type != "spawn" or self._takes_spawns:
@@ -193,6 +191,8 @@ class Link:
         while True:
             self.beat()
             loading = self.order["phase"] in ("go", "stop")
+            if loading:
+                self._ask_time()
             gevent.sleep(self.order["beat_s"] if loading else BEAT_S)
 
     def _answer(self, kind: str) -> Any:
