@@ -89,7 +89,7 @@ def workers(folder: Path, port: int, count: int, *options: str) -> Iterator[list
 
 def master(folder: Path, port: int, expected: int, steps: Any, **arguments: Any) -> Outcomes:
     """A load of this process, led by it, made by `expected` workers."""
-    rules = {"worker_heartbeat_interval": 0.5, "worker_lost_timeout": 4, "worker_startup_timeout": 60, **arguments}
+    rules = {"worker_heartbeat_interval": 0.5, "worker_lost_timeout": 15, "worker_startup_timeout": 60, **arguments}
     return load(
         folder, steps, runner_mode="master", master_bind_host="127.0.0.1", master_bind_port=port, expected_workers=expected, **rules
     )

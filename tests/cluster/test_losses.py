@@ -33,7 +33,7 @@ def test_a_worker_that_is_killed_is_named_and_its_users_go_to_the_other(target: 
     target.reset()
     with workers(tmp_path, port, 2) as (first, second):
         loading = InBackground(
-            tmp_path, port, 2, [get("/ok")], host=target.url, user_count=4, iterations=500, wait_time=0.01, worker_lost_timeout=2
+            tmp_path, port, 2, [get("/ok")], host=target.url, user_count=4, iterations=250, wait_time=0.01, worker_lost_timeout=2
         )
         wait_for("hits", lambda: received(target) > 100, 60)
         first.engine.kill()
@@ -45,7 +45,7 @@ def test_a_worker_that_is_killed_is_named_and_its_users_go_to_the_other(target: 
     # nothing is recorded that was not sent; what is missing is at most what the lost worker sent after its last delivery
     assert done.summary["totals"]["requests"] == lost["hits"] + other["hits"] <= received(target)
     # the other one made the passes of all four users
-    assert other["hits"] == 4 * 500
+    assert other["hits"] == 4 * 250
     assert done.summary["verdict"]["verdict"] == "inconclusive"
     reason = done.summary["verdict"]["reasons"][0]
     assert reason.startswith(f"degraded: worker {lost['id']} on ")
@@ -56,7 +56,7 @@ def test_a_failed_load_stays_failed_when_a_worker_was_lost(target: Target, tmp_p
     target.reset()
     with workers(tmp_path, port, 2) as (first, _):
         loading = InBackground(
-            tmp_path, port, 2, [get("/status/500")], host=target.url, user_count=2, iterations=300, wait_time=0.01, worker_lost_timeout=2
+            tmp_path, port, 2, [get("/status/500")], host=target.url, user_count=2, iterations=200, wait_time=0.01, worker_lost_timeout=2
         )
         wait_for("hits", lambda: received(target) > 20, 60)
         first.engine.kill()
@@ -67,7 +67,7 @@ def test_a_failed_load_stays_failed_when_a_worker_was_lost(target: Target, tmp_p
 def test_a_worker_that_is_asked_to_end_delivers_its_hits_and_the_other_goes_on(target: Target, tmp_path: Path, port: int) -> None:
     target.reset()
     with workers(tmp_path, port, 2, "--once") as (first, second):
-        loading = InBackground(tmp_path, port, 2, [get("/ok")], host=target.url, user_count=4, iterations=300, wait_time=0.01)
+        loading = InBackground(tmp_path, port, 2, [get("/ok")], host=target.url, user_count=4, iterations=200, wait_time=0.01)
         wait_for("hits", lambda: received(target) > 100, 60)
         first.process.send_signal(signal.SIGINT)
         assert first.wait() == 0
@@ -82,13 +82,14 @@ def test_a_worker_without_the_token_is_refused_and_never_gets_the_plan(target: T
     target.reset()
     stranger = WorkerCommand(tmp_path, f"127.0.0.1:{port}", "--once", token="another token altogether")
     try:
-        done = master(tmp_path, port, 1, [get("/ok")], host=target.url, worker_startup_timeout=12)
+        stranger.says("waiting for a master")
+        done = master(tmp_path, port, 1, [get("/ok")], host=target.url, worker_startup_timeout=5)
         assert stranger.wait() == 5
     finally:
         stranger.stop()
     assert stranger.has_said("the master refused this worker; give both the same token")
     assert received(target) == 0
-    assert "0 of 1 workers came within 12 s (none)" in str(done.error)
+    assert "0 of 1 workers came within 5 s (none)" in str(done.error)
     assert "refused a worker at 127.0.0.1" in (done.run.folder / "engine-0.log").read_text()
 
 
@@ -96,9 +97,9 @@ def test_too_few_workers_fail_the_start_and_those_who_came_are_named(target: Tar
     target.reset()
     with workers(tmp_path, port, 1) as (only,):
         only.says("waiting for a master")
-        done = master(tmp_path, port, 2, [get("/ok")], host=target.url, worker_startup_timeout=6)
+        done = master(tmp_path, port, 2, [get("/ok")], host=target.url, worker_startup_timeout=4)
     assert received(target) == 0
-    assert "1 of 2 workers came within 6 s (" in str(done.error)
+    assert "1 of 2 workers came within 4 s (" in str(done.error)
     assert only.lines[0].split(":")[0] in str(done.error)
 
 
@@ -106,7 +107,7 @@ def test_by_the_degraded_policy_the_load_begins_with_those_who_came(target: Targ
     target.reset()
     with workers(tmp_path, port, 1) as (only,):
         only.says("waiting for a master")
-        rules = {"worker_startup_timeout": 8, "worker_startup_policy": "degraded"}
+        rules = {"worker_startup_timeout": 4, "worker_startup_policy": "degraded"}
         done = master(tmp_path, port, 2, [get("/ok")], host=target.url, user_count=6, iterations=5, **rules)
     assert received(target) == done.summary["totals"]["requests"] == 30
     assert [worker["state"] for worker in done.summary["workers"]] == ["finished", "absent"]
