@@ -46,7 +46,10 @@ bench: $(VENV)/.installed ## run the benchmarks (minutes; they want nginx and a 
 	$(VENV)/bin/python -m benchmarks.http_users
 	$(VENV)/bin/python -m benchmarks.pace
 	$(VENV)/bin/python -m benchmarks.native
+	$(VENV)/bin/python -m benchmarks.compare
+	$(VENV)/bin/python -m benchmarks.first_hit
 	$(VENV)/bin/python -m benchmarks.memory
+	$(VENV)/bin/python -m benchmarks.memory --engine native --users 1000
 	$(VENV)/bin/python -m benchmarks.report_1m
 	$(VENV)/bin/python -m benchmarks.store
 	$(VENV)/bin/python -m benchmarks.exporters

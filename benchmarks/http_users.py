@@ -114,12 +114,14 @@ def _tools(folder: Path, nginx: Nginx, seconds: float, user: str) -> dict[str, C
     return tools
 
 
-def load_density() -> Path | None:
+def load_density(*extras: str) -> Path | None:
     """The Python of an environment that has LoadDensity, made on first use; None where it can't be installed."""
-    python = PEERS / "load_density" / "bin" / "python"
+    name = "-".join(("load_density", *extras))
+    python = PEERS / name / "bin" / "python"
     if not python.exists():
-        venv.create(PEERS / "load_density", with_pip=True)
-        done = subprocess.run([python, "-m", "pip", "install", "-q", "je_load_density==0.0.79"])
+        venv.create(PEERS / name, with_pip=True)
+        wanted = f"je_load_density[{','.join(extras)}]==0.0.79"
+        done = subprocess.run([python, "-m", "pip", "install", "-q", wanted])
         if done.returncode != 0:
             print("LoadDensity can't be installed here; it is left out")
             python.unlink()

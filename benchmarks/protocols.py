@@ -2,9 +2,9 @@
 
     python -m benchmarks.protocols --protocol websocket [--rounds 3] [--seconds 4] [--write]
 
-50 users on core 0 against a small server on core 1. The plain client has no more than its library needs: no templates, no
-assertions, no records. LoadDensity does the same steps; it opens a TCP or UDP socket for each. All count the exchanges that came back;
-ours also checks and records every one.
+50 users (10 where a call takes 200 ms) on core 0 against a small server on core 1. The plain client has no more than its library
+needs: no templates, no assertions, no records. LoadDensity does the same steps; it waits after each pass, so its passes are long, and
+it opens a TCP or UDP socket for each step. All count the exchanges that came back; ours also checks and records every one.
 """
 
 from __future__ import annotations
@@ -18,79 +18,51 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from pathlib import Path
 
 from benchmarks.http_users import load_density
+from benchmarks.protocol_subjects import SUBJECTS, Subject
 from benchmarks.results import publish, table
-
-USERS = 50
 
 LOADFLOW = """
 import json, sys
 from loadflow.engine.load.start import start_test
 from loadflow.engine.session import Session, use_session
-user, step, target, seconds, users, folder = sys.argv[1:]
-with use_session(Session(runs_dir=folder)):
+user, step, target, seconds, users = sys.argv[1:]
+with use_session(Session(runs_dir="runs")):
     often = {"user_count": int(users), "spawn_rate": 1000, "test_time": float(seconds)}
     summary = start_test({"user": user}, **often, host=target, tasks=[json.loads(step)])
 totals = summary["totals"]
 assert totals["failures"] == 0, totals
 print(totals["requests"] / float(seconds))
 """
-# its users wait 0.1 to 0.2 s after each pass, so a pass is made long; what is in its records is what it counts
+# its users wait 0.1 to 0.2 s after each pass, so a pass is made long; what is in its records is what it counts, from the first to the
+# last, for it does not always end in time
 PEER = """
-import json, sys
+import json, sys, time
 from je_load_density import start_test
 from je_load_density.utils.test_record.test_record_class import test_record_instance
-user, step, target, seconds, users = sys.argv[1:]
-task = json.loads(step)
-task["request_url" if user == "websocket_user" else "target"] = target
-start_test({"user": user}, user_count=int(users), spawn_rate=1000, test_time=float(seconds), tasks=[task] * 500)
+class Timed(list):
+    def append(self, item):
+        self.last = time.monotonic()
+        if not self: self.first = self.last
+        super().append(item)
+user, step, seconds, users = sys.argv[1:]
+test_record_instance.test_record_list = done = Timed()
+start_test({"user": user}, user_count=int(users), spawn_rate=1000, test_time=float(seconds), tasks=[json.loads(step)] * 500)
 failed = len(test_record_instance.error_record_list)
-print(-1 if failed else len(test_record_instance.test_record_list) / float(seconds))
+print(-1 if failed or not done else len(done) / (done.last - done.first))
 """
 # `user` makes exchanges until the end and returns how many
 PLAIN = """
-from gevent import monkey; monkey.patch_all()
-import sys, time, gevent
+%s
+import sys, time
 target, seconds, users = sys.argv[1:]
 host, port = target.rpartition("/")[2].rsplit(":", 1)
 end = time.monotonic() + float(seconds)
 %s
-jobs = [gevent.spawn(user) for _ in range(int(users))]
-gevent.joinall(jobs)
-print(sum(job.value for job in jobs) / float(seconds))
+print(together(user, int(users)) / float(seconds))
 """
-ECHO = """
-import asyncio
-class Echo(asyncio.Protocol, asyncio.DatagramProtocol):
-    def connection_made(self, transport): self.transport = transport
-    def data_received(self, data): self.transport.write(data)
-    def datagram_received(self, data, address): self.transport.sendto(data, address)
-async def main():
-    loop = asyncio.get_running_loop()
-    if %r == "tcp":
-        server = await loop.create_server(Echo, "127.0.0.1", 0)
-        print(server.sockets[0].getsockname()[1], flush=True)
-    else:
-        transport, _ = await loop.create_datagram_endpoint(Echo, local_addr=("127.0.0.1", 0))
-        print(transport.get_extra_info("sockname")[1], flush=True)
-    await asyncio.Event().wait()
-asyncio.run(main())
-"""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """One protocol: its server, a program that prints its port; the step; the plain client's `user`, and what it is called."""
-
-    user: str
-    server: str
-    target: str
-    step: dict[str, Any]
-    plain: str
-    plain_name: str
-    peer: dict[str, Any]  # the step in LoadDensity's keys
 
 
 @dataclass(frozen=True)
@@ -100,76 +72,6 @@ class Row:
     loadflow: float
     plain: float
     peer: float | None  # None: not here, or with failures
-
-
-SUBJECTS = {
-    "websocket": Subject(
-        user="websocket_user",
-        server="""
-import asyncio
-from websockets.asyncio.server import serve
-async def echo(connection):
-    async for message in connection:
-        await connection.send(message)
-async def main():
-    async with serve(echo, "127.0.0.1", 0, compression=None) as server:
-        print(server.sockets[0].getsockname()[1], flush=True)
-        await server.serve_forever()
-asyncio.run(main())
-""",
-        target="ws://127.0.0.1:{port}",
-        step={"method": "sendrecv", "payload": '{"id": 1, "text": "hello"}', "assertions": [{"type": "contains", "value": "hello"}]},
-        plain="""
-import websocket
-def user():
-    connection, count = websocket.create_connection(f"ws://{host}:{port}/"), 0
-    while time.monotonic() < end:
-        connection.send('{"id": 1, "text": "hello"}')
-        assert "hello" in connection.recv()
-        count += 1
-    return count
-""",
-        plain_name="websocket-client under gevent",
-        peer={"method": "sendrecv", "payload": '{"id": 1, "text": "hello"}', "expect": "hello"},
-    ),
-    "tcp": Subject(
-        user="socket_user",
-        server=ECHO % "tcp",
-        target="127.0.0.1:{port}",
-        step={"payload": "hello, hello", "expect_bytes": 12, "keep": True, "assertions": [{"type": "contains", "value": "hello"}]},
-        plain="""
-import socket
-def user():
-    connection, count = socket.create_connection((host, int(port))), 0
-    while time.monotonic() < end:
-        connection.sendall(b"hello, hello")
-        assert b"hello" in connection.recv(12)
-        count += 1
-    return count
-""",
-        plain_name="socket under gevent",
-        peer={"protocol": "tcp", "payload": "hello, hello", "expect_bytes": 12},
-    ),
-    "udp": Subject(
-        user="socket_user",
-        server=ECHO % "udp",
-        target="127.0.0.1:{port}",
-        step={"protocol": "udp", "payload": "hello, hello", "expect_bytes": 12, "keep": True},
-        plain="""
-import socket
-def user():
-    connection, count = socket.socket(socket.AF_INET, socket.SOCK_DGRAM), 0
-    connection.connect((host, int(port)))
-    while time.monotonic() < end:
-        connection.send(b"hello, hello")
-        connection.recv(64)
-        count += 1
-    return count
-""",
-        plain_name="socket under gevent",
-        peer={"protocol": "udp", "payload": "hello, hello", "expect_bytes": 12},
-    ),
-}
 
 
 def main() -> None:
@@ -191,26 +93,32 @@ def main() -> None:
 
 
 def measure(subject: Subject, seconds: float) -> Row:
-    """One round: both tools in turn, against one server."""
-    with _server(subject.server) as port, tempfile.TemporaryDirectory() as folder:
-        target = subject.target.format(port=port)
-        own = _rate(LOADFLOW, subject.user, json.dumps(subject.step), target, str(seconds), str(USERS), folder)
-        plain = _rate(PLAIN % subject.plain, target, str(seconds), str(USERS))
-        python = load_density()
-        told = _rate(PEER, subject.user, json.dumps(subject.peer), target, str(seconds), str(USERS), python=str(python)) if python else -1
+    """One round: all tools in turn, against one server."""
+    with tempfile.TemporaryDirectory() as folder, _server(subject.server, folder) as port:
+        for name, text in subject.files.items():
+            (Path(folder) / name).write_text(text)
+        target, often = subject.target.format(port=port), (str(seconds), str(subject.users))
+        own = _rate(folder, LOADFLOW, subject.user, json.dumps(subject.step), target, *often)
+        plain = _rate(folder, PLAIN % (subject.setup, subject.plain), target, *often)
+        python = load_density("grpc", "mqtt")
+        step = json.dumps(subject.peer | {subject.peer_target: target})
+        try:
+            told = _rate(folder, PEER, subject.user, step, *often, python=str(python)) if python else -1
+        except subprocess.TimeoutExpired:
+            told = -1
     return Row(own, plain, told if told > 0 else None)
 
 
-def _rate(code: str, *arguments: str, python: str = sys.executable) -> float:
+def _rate(folder: str, code: str, *arguments: str, python: str = sys.executable) -> float:
     command = ["taskset", "-c", "0", python, "-c", code, *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True, cwd=folder, timeout=60)
     return float(done.stdout.split()[-1])
 
 
 @contextlib.contextmanager
-def _server(code: str) -> Iterator[int]:
+def _server(code: str, folder: str) -> Iterator[int]:
     command = ["taskset", "-c", "1", sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         try:
             assert process.stdout is not None
             yield int(process.stdout.readline())

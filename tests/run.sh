@@ -11,6 +11,7 @@ trap 'exit 130' INT TERM
 for part in tests examples docs benchmarks deployments README.md CHANGELOG.md prefect.yaml pyproject.toml; do
     if [ -e "$checkout/$part" ]; then cp -R "$checkout/$part" "$folder/"; fi
 done
+rm -rf "$folder/benchmarks/.peers" # other load generators, where the comparison installed them
 
 cd "$folder"
 unset PYTHONPATH PREFECT_API_URL LOADFLOW_RUNS_DIR

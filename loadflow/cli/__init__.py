@@ -28,6 +28,7 @@ COMMANDS = {
     "worker": "loadflow.cli.worker:worker",
     "automations": "loadflow.cli.automations:automations",
     "commands": "loadflow.cli.commands:commands",
+    "calibrate": "loadflow.cli.calibrate:calibrate",
     "doctor": "loadflow.cli.doctor:doctor",
 }
 

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from loadflow.cli.console import print_warning
 from loadflow.cli.progress import milliseconds
 from loadflow.engine.records.summary import SeriesSummary, Summary
 from loadflow.engine.verdict import Verdict, VerdictKind
@@ -41,7 +42,7 @@ def print_summary(console: Console, summary: Summary) -> None:
     if len(summary.errors) > MOST_ERRORS:
         console.print(f"and {len(summary.errors) - MOST_ERRORS:,} more kinds of errors: see the report", style="dim")
     for warning in summary.warnings:
-        console.print(Text.assemble(("warning: ", "yellow"), f"{warning.message} {warning.advice}"), soft_wrap=True)
+        print_warning(console, warning)
 
 
 def series_table(summary: Summary) -> Table:

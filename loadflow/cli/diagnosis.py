@@ -61,6 +61,7 @@ def diagnose() -> Iterator[Finding]:
     yield open_files()
     yield loopback()
     yield local_ports()
+    yield calibration()
     yield runs_folder()
     yield prefect_api()
     yield from servers()
@@ -134,6 +135,26 @@ def local_ports() -> Finding:
     text = f"{first}-{last}, {last - first + 1:,} for outgoing connections"
     enough = last - first >= PORTS_FOR_LOAD
     return Finding("local ports", "ok" if enough else "note", text if enough else f"{text}; few for load without keep-alive")
+
+
+def calibration() -> Finding:
+    from loadflow.engine.calibration.machine import this_machine, version_of
+    from loadflow.engine.calibration.place import calibration_path, read_calibration
+    from loadflow.errors import RunError
+
+    try:
+        found = read_calibration(calibration_path(os.environ))
+    except RunError as error:
+        return Finding("calibration", "note", str(error))
+    if found is None:
+        return Finding("calibration", "note", "none: `loadflow calibrate` measures what this machine can make, so that runs can warn")
+    ceilings = ", ".join(f"{name} {one.hits_per_s:,.0f} hits/s" for name, one in found.engines.items())
+    text = f"{found.measured_at}: {ceilings}"
+    if different := found.differences(this_machine()):
+        return Finding("calibration", "note", f"{text}; not used, for {'; '.join(different)}: run `loadflow calibrate` again")
+    if (version := version_of("loadflow")) != found.loadflow:
+        return Finding("calibration", "note", f"{text}; by loadflow {found.loadflow}, this is {version}: run `loadflow calibrate` again")
+    return Finding("calibration", "ok", text)
 
 
 def runs_folder() -> Finding:

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 __all__ = ["history"]
 
+ROOM_FOR_ALL = 140  # columns of a terminal; in a narrower one the figures and what changed are worth more than ids
+
 
 @click.command(short_help="The last runs, each compared with the one before.")
 @click.option("--label", help="Only runs of this label, or of this script where a run has no label.")
@@ -66,24 +68,31 @@ def print_rows(rows: list[TrendRow]) -> None:
     from loadflow.engine.comparing import value_text
     from loadflow.engine.verdict import VerdictKind
 
+    console = console_for()
+    narrow = console.width < ROOM_FOR_ALL
+    labels = not narrow or len({row.label for row in rows}) > 1
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-    for heading in ("started", "label", "verdict"):
-        table.add_column(heading, overflow="fold")
+    table.add_column("started", no_wrap=True)
+    if labels:
+        table.add_column("label", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
     for heading in ("rate", "p50", "p95", "p99", "failed"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for heading in ("change", "run"):
+    for heading in ("change",) if narrow else ("change", "run"):
         table.add_column(heading, overflow="fold")
     for row in rows:
         values = {"rate": row.rate_per_s, "p50": row.p50_ms, "p95": row.p95_ms, "p99": row.p99_ms, "failure_rate": row.failure_rate}
         table.add_row(
-            datetime.fromtimestamp(row.started_unix_s, UTC).strftime("%Y-%m-%d %H:%M:%SZ"),
-            Text(row.label),
+            datetime.fromtimestamp(row.started_unix_s, UTC).strftime("%m-%d %H:%MZ" if narrow else "%Y-%m-%d %H:%M:%SZ"),
+            *([Text(row.label)] if labels else []),
             Text(row.verdict, style=COLOURS[VerdictKind(row.verdict)]),
             *(Text(value_text(name, value), style=STYLES[str(row.kind_of(name) or "same")]) for name, value in values.items()),
             Text(_change(row), style=STYLES[str(row.change or "same")]),
-            Text(row.name),
+            *([] if narrow else [Text(row.name)]),
         )
-    console_for().print(table)
+    console.print(table)
+    if narrow:
+        console.print(f"[dim]the ids of the runs: in a terminal of {ROOM_FOR_ALL} columns, or by --json[/]")
 
 
 def _change(row: TrendRow) -> str:

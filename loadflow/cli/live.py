@@ -13,7 +13,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from loadflow.cli.console import print_warning
 from loadflow.cli.progress import WINDOW_S, Progress, clock, milliseconds
+from loadflow.engine.records.judge import asked_too_much
 from loadflow.engine.session import Observer
 
 if TYPE_CHECKING:
@@ -42,6 +44,8 @@ class _View(Observer):
     def run_started(self, run: Run) -> None:
         facts = run.facts
         self.progress = Progress(facts.label or facts.script or facts.id, facts.target, facts.planned_s)
+        if warning := asked_too_much(run.ceiling):
+            print_warning(self.console, warning)
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
         self.progress.add(snapshot)

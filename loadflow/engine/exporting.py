@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from pathlib import Path
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from loadflow.engine.exporters.arguments import filled, readable, refuse_host, url_of
 from loadflow.engine.exporters.exporter import start_in, stop_in
-from loadflow.engine.load.rules import secrets_in
-from loadflow.engine.resolve.static import missing_in
-from loadflow.engine.resolve.template import compile_value
-from loadflow.engine.session import Session, current_session
+from loadflow.engine.plan.traces import TraceRule
+from loadflow.engine.session import current_session
 from loadflow.errors import CommandError, Mistake
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ __all__ = [
 # The exporters' modules are imported when one starts, and their libraries with them: most scripts have none.
 
 MAX_SERIES = 500
+INFLUX_EXAMPLE = "http://127.0.0.1:8086/write?db=load, or http://127.0.0.1:8086 with a bucket"
 PUSH_TIMEOUT_S = 5.0  # for one push
 
 
@@ -73,18 +73,18 @@ def start_prometheus_exporter(
     if list(bounds) != sorted(set(bounds)):
         raise CommandError([Mistake("buckets_ms", "must be ascending, each once", "write them from the smallest to the largest")])
     session = current_session()
-    filled = {name: _filled(name, given[name], session) for name in ("push_gateway", "remote_write", "push_headers")}
+    known = {name: filled(name, given[name], session) for name in ("push_gateway", "remote_write", "push_headers")}
     pushes: dict[str, Callable[[CollectorRegistry], Callable[[], None]]] = {}
-    if gateway := _url("push_gateway", filled["push_gateway"], "http://127.0.0.1:9091"):
+    if gateway := url_of("push_gateway", known["push_gateway"], "http://127.0.0.1:9091", session):
         pushes["push_gateway"] = lambda registry: pushing.gateway_push(gateway, push_job, registry, PUSH_TIMEOUT_S)
-    if remote := _url("remote_write", filled["remote_write"], "http://127.0.0.1:9090/api/v1/write"):
-        headers = filled["push_headers"] or {}
+    if remote := url_of("remote_write", known["remote_write"], "http://127.0.0.1:9090/api/v1/write", session):
+        headers = known["push_headers"] or {}
         pushes["remote_write"] = lambda registry: pushing.remote_write(
             remote, push_job, registry, PUSH_TIMEOUT_S, headers=headers, ca_file=ca_file
         )
 
     def make() -> PrometheusExporter:
-        _readable(ca_file=ca_file)
+        readable(ca_file=ca_file)
         return PrometheusExporter(
             port,
             addr,
@@ -96,7 +96,7 @@ def start_prometheus_exporter(
             flush_s=flush_s,
         )
 
-    return start_in(session, PrometheusExporter, {**given, **filled, "buckets_ms": bounds}, make).port
+    return start_in(session, PrometheusExporter, {**given, **known, "buckets_ms": bounds}, make).port
 
 
 def stop_prometheus_exporter() -> dict[str, Any]:
@@ -136,11 +136,15 @@ def start_influxdb_sink(
     from loadflow.engine.exporters.influxdb import InfluxdbSink
 
     session = current_session()
-    url, token, org = (_filled(name, given[name], session) for name in ("url", "token", "org"))
+    url, token, org = (filled(name, given[name], session) for name in ("url", "token", "org"))
     arguments = {**given, "url": url, "token": token, "org": org}
+    if transport == "udp":
+        refuse_host("host", host, session)
+    else:
+        url = url_of("url", url, INFLUX_EXAMPLE, session)
 
     def make() -> InfluxdbSink:
-        _readable(ca_file=ca_file)
+        readable(ca_file=ca_file)
         return InfluxdbSink(
             _influx_writer(transport, host, port, url, token, timeout, org, bucket, ca_file),
             measurement=_measurement(measurement),
@@ -174,6 +178,9 @@ def start_opentelemetry_exporter(
     timeout: float = 10.0,
     max_series: int = MAX_SERIES,
     flush_s: float = 10.0,
+    trace_sample_rate: float = 0.0,
+    traces_per_s: float = 100.0,
+    traces_endpoint: str | None = None,
 ) -> bool:
     """Export the counts of this script's loads as OTLP metrics, by `protocol` "grpc" or "http"; returns true.
 
@@ -182,16 +189,24 @@ def start_opentelemetry_exporter(
     `ca_file`: whom to trust; `cert_file` and `key_file`: who we are; all PEM. `timeout`: seconds for one export, its retries included.
     `flush_s`: how long stopping may take.
 
+    `trace_sample_rate`: the share of hits, 0 to 1, that carry a `traceparent` to the target and are exported as spans, of each load
+    that starts from now on, never more than `traces_per_s`. `traces_endpoint`: where spans go, if not to `endpoint`.
+
     >>> start_opentelemetry_exporter("http://127.0.0.1:4317")  # doctest: +SKIP
     True
     """
     given = dict(locals())
     from loadflow.engine.exporters.opentelemetry import OpenTelemetryExporter
     from loadflow.engine.exporters.otlp import Otlp, resource_of
+    from loadflow.engine.exporters.otlp_spans import Spans
 
     session = current_session()
-    endpoint, headers = (_filled(name, given[name], session) for name in ("endpoint", "headers"))
-    endpoint = _url("endpoint", endpoint, "http://127.0.0.1:4317")
+    endpoint, headers, traces_endpoint = (filled(name, given[name], session) for name in ("endpoint", "headers", "traces_endpoint"))
+    endpoint = url_of("endpoint", endpoint, "http://127.0.0.1:4317", session)
+    if not 0 <= trace_sample_rate <= 1:
+        raise CommandError([Mistake("trace_sample_rate", f"{trace_sample_rate} is no share", "give a number from 0 to 1")])
+    traces = TraceRule(trace_sample_rate, traces_per_s) if trace_sample_rate else None
+    traces_url = _traces_url(traces, url_of("traces_endpoint", traces_endpoint, "http://127.0.0.1:4317", session), endpoint, protocol)
     sent_along = sorted(name for name in os.environ if name.startswith("OTEL_EXPORTER_OTLP") and name.endswith("HEADERS"))
     if sent_along and session.guard.env is not None:
         message = f"the server's environment has {sent_along[0]}, which would go along"
@@ -202,22 +217,46 @@ def start_opentelemetry_exporter(
         raise CommandError([Mistake("cert_file" if cert_file is None else "key_file", "is missing", "the two go together")])
 
     def make() -> OpenTelemetryExporter:
-        _readable(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+        readable(ca_file=ca_file, cert_file=cert_file, key_file=key_file)
+        otlp = Otlp(endpoint, protocol, headers or {}, timeout, compression, ca_file, cert_file, key_file)
+        of_us = resource_of(service_name, resource or {})
         return OpenTelemetryExporter(
-            Otlp(endpoint, protocol, headers or {}, timeout, compression, ca_file, cert_file, key_file).exporter(),
-            resource_of(service_name, resource or {}),
+            otlp.metric_exporter(),
+            of_us,
             interval_s=export_interval_ms / 1_000,
             max_series=max_series,
             flush_s=flush_s,
+            traces=traces,
+            spans=Spans(replace(otlp, endpoint=traces_url).span_exporter(), of_us) if traces is not None else None,
         )
 
-    start_in(session, OpenTelemetryExporter, {**given, "endpoint": endpoint, "headers": headers}, make)
+    start_in(session, OpenTelemetryExporter, {**given, "endpoint": endpoint, "headers": headers, "traces_endpoint": traces_url}, make)
     return True
 
 
 def stop_opentelemetry_exporter() -> dict[str, Any]:
     """Export once more and stop; returns how many exports there were and failed. Does no harm where nothing was started."""
     return stop_in(current_session(), "OpenTelemetry")
+
+
+def _traces_url(traces: TraceRule | None, own: str | None, endpoint: str | None, protocol: str) -> str | None:
+    """Where spans go; None: the environment says it. Raises CommandError where nobody does."""
+    from loadflow.engine.exporters.otlp import traces_endpoint_of
+
+    if traces is None and own is not None:
+        raise CommandError(
+            [Mistake("traces_endpoint", "is of no use where no hit is traced", "set trace_sample_rate too, or leave it out")]
+        )
+    if traces is None or own is not None:
+        return own
+    if endpoint is None or protocol == "grpc":
+        return endpoint
+    found = traces_endpoint_of(endpoint)
+    if found is None:
+        raise CommandError(
+            [Mistake("traces_endpoint", "is missing, and the path of the endpoint does not say it", "give the URL for spans")]
+        )
+    return found
 
 
 def _influx_writer(
@@ -244,10 +283,8 @@ def _influx_writer(
             raise CommandError([Mistake("host", f"{host!r} can't be sent to: {error.strerror}", "give a name or an address")]) from None
     if transport != "http":
         raise CommandError([Mistake("transport", f"{transport!r} is no transport", 'use "udp" or "http"')])
-    example = "http://127.0.0.1:8086/write?db=load, or http://127.0.0.1:8086 with a bucket"
-    url = _url("url", url, example)
     if url is None:
-        raise CommandError([Mistake("url", "is missing", f"such as {example}")])
+        raise CommandError([Mistake("url", "is missing", f"such as {INFLUX_EXAMPLE}")])
     parts = urlsplit(url)
     if bucket is None:
         if parts.path in ("", "/"):
@@ -264,37 +301,3 @@ def _measurement(name: str) -> str:
         hint = "use a word such as loaddensity_request; it can't start with # or hold a backslash"
         raise CommandError([Mistake("measurement", f"{name!r} can't be written", hint)])
     return name
-
-
-def _readable(**files: str | None) -> None:
-    """Raises CommandError for a file that can't be read: the libraries would find out with the first thing they send."""
-    for name, path in files.items():
-        try:
-            if path is not None:
-                Path(path).read_bytes()
-        except OSError as error:
-            raise CommandError([Mistake(name, f"{path!r} can't be read: {error.strerror}", "give the path of a PEM file")]) from None
-
-
-def _url(name: str, value: Any, example: str) -> str | None:
-    """Raises CommandError for what is no URL of HTTP; None stays None."""
-    if value is None:
-        return None
-    try:
-        parts = urlsplit(str(value))
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
-            return str(value)
-    except ValueError:  # a port that is no number, half an IPv6 address
-        pass
-    raise CommandError([Mistake(name, "is no http:// or https:// URL", f"such as {example}")])
-
-
-def _filled(name: str, value: Any, session: Session) -> Any:
-    """`value` with ${env.…}, ${var.…} and ${secret.…} filled in; raises CommandError for one that has no value."""
-    variables = {**session.variables.values, **secrets_in(value, session.secret, name)}
-    compiled = compile_value(value, variables, session.environment)
-    if compiled.is_static:
-        return compiled.value
-    missing = missing_in(value, variables=variables, sources={}, env=session.environment)
-    allowed = "only ${var.…}, ${env.…} and ${secret.…} are known here"
-    raise CommandError([Mistake(name, text) for text in missing] or [Mistake(name, allowed)])

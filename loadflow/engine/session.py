@@ -20,6 +20,7 @@ from loadflow.engine.guard import Guard
 from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.records.spans import SpanBatch
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.reliability.budget_watch import InstalledBudget
 from loadflow.engine.reliability.conditioner import NetworkConditioner
@@ -47,6 +48,9 @@ class Observer:
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
         """One second is complete. Seconds come in order, without gaps, and each once."""
+
+    def spans(self, run: Run, batch: SpanBatch) -> None:
+        """Hits that are traced have ended: once or more a second where somebody asked for traces, each once, before `run_ended`."""
 
     def run_ended(self, run: Run, summary: Summary) -> None:
         """The load is over, however it ended; the folder is complete, its report included."""

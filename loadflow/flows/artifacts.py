@@ -20,11 +20,10 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import SeriesSummary, Summary
 from loadflow.engine.reports.bounds import clip
-from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text
-from loadflow.engine.reports.page import banner_of, key_figures, run_facts, threshold_rows
+from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text, unbroken
+from loadflow.engine.reports.page import banner_of, key_figures, line_of, run_facts, threshold_rows
 from loadflow.flows.pictures import markdown_charts
 from loadflow.flows.trend import trend_page
-from loadflow.flows.uploads import Uploaded
 
 __all__ = ["REPORTS_URL_VARIABLE", "artifact_key", "markdown", "publish", "report_link", "table"]
 
@@ -48,29 +47,26 @@ def artifact_key(run: Run, kind: str = "") -> str:
     return "-".join(part for part in ("loadflow", words, kind) if part)
 
 
-def report_link(run: Run, uploaded: Uploaded | None = None) -> str:
-    """Where the HTML report opens: below LOADFLOW_REPORTS_URL, where its storage block has put it, or as a file of this machine."""
+def report_link(run: Run, not_uploaded: str = "") -> str:
+    """Where the HTML report opens: below LOADFLOW_REPORTS_URL, or as a file of this machine, where it always is."""
     base = os.environ.get(REPORTS_URL_VARIABLE, "").rstrip("/")
-    if uploaded and uploaded.trouble:  # the base is the storage's address, and the report is not there
-        return _report_path(run).as_uri()
-    if base:
-        return f"{base}/{run.facts.id}/report.html"
-    return (uploaded and uploaded.url) or _report_path(run).as_uri()
+    return f"{base}/{run.facts.id}/report.html" if base and not not_uploaded else _report_path(run).as_uri()
 
 
-def publish(run: Run, summary: Summary, uploaded: Uploaded | None = None) -> None:
-    """Write all of them; needs a run context. `uploaded`: how the upload of the report ended. Raises what Prefect's client raises."""
+def publish(run: Run, summary: Summary, not_uploaded: str = "") -> None:
+    """Write all of them; needs a run context. `not_uploaded`: why the report is not in its storage. Raises what Prefect's client raises."""
     line = _line(summary)
-    create_markdown_artifact(markdown(run, summary, uploaded), key=artifact_key(run), description=line)
+    create_markdown_artifact(markdown(run, summary, not_uploaded), key=artifact_key(run), description=line)
     rows = table(summary)
     if rows:
         create_table_artifact(rows, key=artifact_key(run, "names"), description=f"{line}. One row per name; latencies in milliseconds.")
-    where = f"The report is the file {_report_path(run)} on {run.facts.environment.get('host', 'the machine of the run')}."
+    told = f"{_upload_line(not_uploaded)} " if not_uploaded else ""
+    machine = run.facts.environment.get("host", "the machine of the run")
     create_link_artifact(
-        report_link(run, uploaded),
+        report_link(run, not_uploaded),
         link_text="HTML report",
         key=artifact_key(run, "report"),
-        description=" ".join(part for part in (f"{line}.", _not_uploaded(uploaded), where) if part),
+        description=f"{line}. {told}The report is the file {_report_path(run)} on {machine}.",
     )
     if page := trend_page(run):
         create_markdown_artifact(page, key=artifact_key(run, "trend"), description="The last runs, each against the one before.")
@@ -99,7 +95,7 @@ def table(summary: Summary) -> list[dict[str, Any]]:
     ]
 
 
-def markdown(run: Run, summary: Summary, uploaded: Uploaded | None = None) -> str:
+def markdown(run: Run, summary: Summary, not_uploaded: str = "") -> str:
     """The whole story of one run on one page, under 1 MB whatever the run's size."""
     banner = banner_of(summary)
     words = _parts(
@@ -107,7 +103,8 @@ def markdown(run: Run, summary: Summary, uploaded: Uploaded | None = None) -> st
         "\n".join(f"- {_safe(reason)}" for reason in banner.reasons),
         _figures(summary),
         _thresholds(summary),
-        _where(run, uploaded),
+        _safe(_upload_line(not_uploaded)) if not_uploaded else "",
+        _where(run, not_uploaded),
         _names(summary),
         _errors(summary),
         _warnings(summary),
@@ -119,8 +116,8 @@ def markdown(run: Run, summary: Summary, uploaded: Uploaded | None = None) -> st
 
 
 def _figures(summary: Summary) -> str:
-    figures = key_figures(summary)
-    return _grid([label for label, _, _ in figures], [[f"**{figure}**" for _, figure, _ in figures], [small for _, _, small in figures]])
+    # upright: ten columns are wider than Prefect's page, and then lie under what stands beside it
+    return _grid(["", "", ""], [[label, f"**{figure}**", small] for label, figure, small in key_figures(summary)])
 
 
 def _thresholds(summary: Summary) -> str:
@@ -134,21 +131,20 @@ def _thresholds(summary: Summary) -> str:
     return _parts("## Thresholds", _grid(["", "Threshold", "Of", "Observed", "Samples"], cells))
 
 
-def _where(run: Run, uploaded: Uploaded | None) -> str:
-    places = f"[HTML report]({report_link(run, uploaded)}) · run folder `{_code(str(run.folder.resolve()))}`"
-    return _parts(_safe(_not_uploaded(uploaded)), places)
+def _upload_line(why: str) -> str:
+    return f"The report was not uploaded: {why}."
 
 
-def _not_uploaded(uploaded: Uploaded | None) -> str:
-    return f"The report was not uploaded to {uploaded.storage}: {uploaded.trouble}." if uploaded and uploaded.trouble else ""
+def _where(run: Run, not_uploaded: str) -> str:
+    return f"[HTML report]({report_link(run, not_uploaded)}) · run folder `{_code(str(run.folder.resolve()))}`"
 
 
 def _names(summary: Summary) -> str:
     if not summary.series:
         return "No request was recorded."
-    heads = ["Method", "Name", "Requests", "Failed", "Rate /s", "Mean", "p50", "p95", "p99", "Max"]
+    # as many columns as Prefect's page is wide; the table artifact has the rest
     service = summary.overall.service is not None
-    heads += ["Service p99"] if service else []
+    heads = ["Name", "Requests", "Failed", "Rate /s", "p50", "p95", "p99", "Service p99" if service else "Max"]
     shown = _busiest(summary.series, MOST_ROWS)
     rows = [_row(one, service=service) for one in [*shown, *([summary.overall] if len(summary.series) > 1 else [])]]
     left_out = len(summary.series) - len(shown)
@@ -158,14 +154,13 @@ def _names(summary: Summary) -> str:
 
 def _row(one: SeriesSummary, *, service: bool) -> list[str]:
     latency = one.latency
+    last_ms = (one.service or latency).p99_ms if service else latency.max_ms
     return [
-        _safe(one.method),
-        _safe(one.name),
+        _safe(f"{one.method} {one.name}".strip()),
         count_text(one.count),
-        f"{count_text(one.failures)} ({percent_text(one.failure_rate)})" if one.failures else "0",
+        f"{count_text(one.failures)} ({unbroken(percent_text(one.failure_rate))})" if one.failures else "0",
         rate_text(one.rate_per_s),
-        *(latency_text(ms) for ms in (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)),
-        *([latency_text((one.service or latency).p99_ms)] if service else []),
+        *(unbroken(latency_text(ms)) for ms in (latency.p50_ms, latency.p95_ms, latency.p99_ms, last_ms)),
     ]
 
 
@@ -193,7 +188,7 @@ def _facts(summary: Summary) -> str:
 
 
 def _line(summary: Summary) -> str:
-    return clip(str(summary.verdict), TEXT_CHARACTERS)
+    return clip(line_of(summary), TEXT_CHARACTERS)
 
 
 def _report_path(run: Run) -> Path:

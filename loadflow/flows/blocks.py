@@ -15,8 +15,8 @@ from loadflow.errors import Mistake, ScriptError
 
 __all__ = ["LoadTarget", "LoadflowStore", "load_store", "load_target", "prefect_secret"]
 
+# no _logo_url: Prefect takes it by http alone, and where load runs the UI often has no way out; it shows a sign of its own
 DOCUMENTATION = "https://github.com/loadflow/loadflow/blob/main/docs/prefect.md"
-LOGO = "https://raw.githubusercontent.com/loadflow/loadflow/main/docs/images/logo.png"  # Prefect takes no data URI
 
 
 class LoadTarget(Block):
@@ -29,20 +29,17 @@ class LoadTarget(Block):
         max_rate_per_s: No load sends more requests per second, retries included.
 
     Example:
-        Load what was saved under a name, and load the system with a script that names no host:
+        Save one; the flow's parameter `target` names it:
         ```python
-        from loadflow import run_script
         from loadflow.flows.blocks import LoadTarget
 
-        load_target = LoadTarget.load("BLOCK_NAME")
-        print(load_target.base_url)
-        run_script(script_path="script.json", target="BLOCK_NAME")
+        LoadTarget(base_url="https://shop.test.example").save("BLOCK_NAME")
+        target = LoadTarget.load("BLOCK_NAME")
         ```
     """
 
     _block_type_name: ClassVar[str | None] = "Load Target"
     _block_type_slug: ClassVar[str | None] = "load-target"
-    _logo_url: ClassVar[Any] = LOGO
     _documentation_url: ClassVar[Any] = DOCUMENTATION
     _block_schema_version: ClassVar[str | None] = "1.0.0"
 
@@ -64,19 +61,17 @@ class LoadflowStore(Block):
         url: A URL of SQLAlchemy, with its password; it is kept encrypted and never shown.
 
     Example:
-        Load what was saved under a name, and run a script whose LD_persist_records writes there:
+        Save one; the flow's parameter `store` names it:
         ```python
-        from loadflow import run_script
         from loadflow.flows.blocks import LoadflowStore
 
-        loadflow_store = LoadflowStore.load("BLOCK_NAME")
-        run_script(script_path="script.json", store="BLOCK_NAME")
+        LoadflowStore(url="postgresql://loadflow:…@db/loadflow").save("BLOCK_NAME")
+        store = LoadflowStore.load("BLOCK_NAME")
         ```
     """
 
     _block_type_name: ClassVar[str | None] = "Loadflow Store"
     _block_type_slug: ClassVar[str | None] = "loadflow-store"
-    _logo_url: ClassVar[Any] = LOGO
     _documentation_url: ClassVar[Any] = DOCUMENTATION
     _block_schema_version: ClassVar[str | None] = "1.0.0"
 

@@ -14,7 +14,7 @@ from loadflow.engine.command import Command, Policy
 from loadflow.engine.execute import Results, load_script, run_actions
 from loadflow.engine.records.run import summary_of
 from loadflow.engine.redact import Redactor
-from loadflow.engine.reports.figures import count_text, latency_text, rate_text, span_text
+from loadflow.engine.reports.page import line_of
 from loadflow.engine.script.arguments import FILES, NESTED, bind
 from loadflow.engine.script.document import Action, Script, read_script
 from loadflow.engine.script.json_text import load_json
@@ -127,14 +127,7 @@ class _ScriptRun:
 
     def _passed_line(self, first_run: int) -> str:
         runs = self._session.all_runs[first_run:]
-        if not runs:
-            return ""
-        summary = summary_of(runs)
-        overall = summary.overall
-        return (
-            f"passed: {count_text(overall.count)} requests in {span_text(summary.duration_s)} ({rate_text(overall.rate_per_s)}/s), "
-            f"p95 {latency_text(overall.latency.p95_ms)}, {count_text(overall.failures)} failed"
-        )
+        return line_of(summary_of(runs)) if runs else ""
 
 
 def _flow(run: Any, name: str, *, run_name: str | None = None, timeout_seconds: float | None = None) -> Flow[[], Any]:

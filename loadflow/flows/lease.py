@@ -8,7 +8,8 @@ from __future__ import annotations
 import platform
 import re
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.actions import GlobalConcurrencyLimitCreate
@@ -21,7 +22,7 @@ from loadflow.errors import RunError
 __all__ = ["lease_name", "target_lease"]
 
 LEASE_S = 60.0  # the least that Prefect allows; after a crash the target is free again that much later
-SHORTEST_WAIT_S = 1.0  # for one question and its answer
+SLOW_ANSWER_S = 30.0  # a busy server's; a slot that is taken is seen before
 
 
 def lease_name(target: str) -> str:
@@ -42,7 +43,7 @@ class target_lease:
     """Holds the target's slot while its load runs. Waits at most `wait_s` for another load's end, then raises RunError."""
 
     def __init__(self, wait_s: float = 0.0) -> None:
-        self._wait_s = max(wait_s, SHORTEST_WAIT_S)
+        self._wait_s = wait_s
 
     @contextmanager
     def __call__(self, targets: str) -> Iterator[None]:
@@ -50,26 +51,30 @@ class target_lease:
         names = sorted({lease_name(one) for one in targets.split(", ") if one})
         with ExitStack() as held:
             for name in names:
-                _make(name)
+                if _is_full(name) and self._wait_s <= 0:
+                    raise _taken(name)
+                within_s = max(self._wait_s, SLOW_ANSWER_S)
+                # a server that is away for a while must not end a load that is under way
+                slot = partial(concurrency, strict=True, raise_on_lease_renewal_failure=False)
                 try:
-                    # a server that is away for a while must not end a load that is under way
-                    slot = concurrency(
-                        name, timeout_seconds=self._wait_s, lease_duration=LEASE_S, strict=True, raise_on_lease_renewal_failure=False
-                    )
-                    held.enter_context(slot)
+                    held.enter_context(slot(name, timeout_seconds=within_s, lease_duration=LEASE_S))
                 except TimeoutError:
-                    way_out = "wait for its end, give wait_for_target, or raise the limit of this name where two loads are meant"
-                    raise RunError(f"another load is on this target (concurrency limit {name}); nothing was sent; {way_out}") from None
+                    raise _taken(name) from None
             yield
 
 
-def _make(name: str) -> None:
-    """The limit, where it is not there; one that somebody made or changed stays as it is."""
+def _is_full(name: str) -> bool:
+    """Whether all slots are held now. Makes the limit where it is not there; one that somebody made or changed stays as it is."""
     with get_client(sync_client=True) as client:
         try:
-            client.read_global_concurrency_limit_by_name(name)
+            limit = client.read_global_concurrency_limit_by_name(name)
         except ObjectNotFound:
-            try:
+            with suppress(ObjectAlreadyExists):
                 client.create_global_concurrency_limit(GlobalConcurrencyLimitCreate(name=name, limit=1))
-            except ObjectAlreadyExists:
-                return
+            return False
+        return limit.active_slots >= limit.limit
+
+
+def _taken(name: str) -> RunError:
+    way_out = "wait for its end, give wait_for_target, or raise the limit of this name where two loads are meant"
+    return RunError(f"another load is on this target (concurrency limit {name}); nothing was sent; {way_out}")

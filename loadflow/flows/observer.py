@@ -22,16 +22,16 @@ from prefect.client.schemas.objects import StateType
 from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.logging.loggers import LoggingAdapter
 
+from loadflow.engine.records.judge import asked_too_much
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.session import Observer
-from loadflow.engine.verdict import VerdictKind
-from loadflow.errors import LoadflowError
+from loadflow.errors import LoadflowError, RunError
 from loadflow.flows.artifacts import artifact_key, publish
 from loadflow.flows.progress import Progress
 from loadflow.flows.run_events import run_finished, run_started
-from loadflow.flows.uploads import UPLOAD_INTERRUPTED_S, UPLOAD_S, Storage, Uploaded, upload
+from loadflow.flows.uploads import Storage, upload
 
 __all__ = ["FlowObserver"]
 
@@ -72,6 +72,8 @@ class FlowObserver(Observer):
 
     def run_started(self, run: Run) -> None:
         self._logger.info("load starts: %s; run folder %s", run.facts.target, run.folder)
+        if warning := asked_too_much(run.ceiling):
+            self._logger.warning("%s %s", warning.message, warning.advice)
         self._watch = _Watch(run, tuple(self._flow_runs), self._logger, self._cancel, self._storage)
         self._watch.start()
 
@@ -108,11 +110,10 @@ class _Watch:
         self._progress = Progress()
         self._artifact: UUID | None = None
         self._summary: Summary | None = None
-        self._uploaded: Uploaded | None = None
+        self._uploading: threading.Thread | None = None
+        self._not_uploaded = ""
         self._over = threading.Event()
-        # the thread writes in the name of the task run, and to the same API: both are context variables
-        context = contextvars.copy_context()
-        self._thread = threading.Thread(target=context.run, args=(self._work,), name="loadflow-prefect", daemon=True)
+        self._thread = _thread(self._work)
 
     def start(self) -> None:
         self._thread.start()
@@ -122,22 +123,41 @@ class _Watch:
             self._progress.add(snapshot)
 
     def end(self, summary: Summary) -> None:
-        """Waits for the upload and the artifacts, each for a bounded time: neither changes how the run ended."""
-        self._upload(summary)
         self._summary = summary
+        until = time.monotonic() + END_S
+        uploading = self._uploading = self._start_upload()
         self._over.set()
         self._thread.join(END_S)
         if self._thread.is_alive():
             self._logger.warning("the artifacts took over %.0f s: the Prefect API is slow or away; all is in %s", END_S, self._run.folder)
+        if uploading is not None:
+            uploading.join(max(0.0, until - time.monotonic()))
+            if uploading.is_alive():
+                self._logger.warning("the upload took over %.0f s: the storage is slow or away; all is in %s", END_S, self._run.folder)
 
-    def _upload(self, summary: Summary) -> None:
-        if self._storage is None:
-            return
-        interrupted = summary.verdict.kind is VerdictKind.INTERRUPTED
-        self._uploaded = done = upload(self._storage, self._run, UPLOAD_INTERRUPTED_S if interrupted else UPLOAD_S)
-        if done.trouble:
-            words = "the report was not uploaded to %s: %s; it is in %s"
-            self._logger.warning(words, done.storage, done.trouble, self._run.folder)
+    def _start_upload(self) -> threading.Thread | None:
+        """On a thread of its own: a storage that is slow or away must not cost the artifacts."""
+        storage = self._storage
+        if storage is None:
+            return None
+        thread = _thread(lambda: self._try("the upload of the report", lambda: self._upload(storage)))
+        thread.start()
+        return thread
+
+    def _upload(self, storage: Storage) -> None:
+        try:
+            upload(storage, self._run)
+        except RunError as error:
+            self._not_uploaded = str(error)
+            raise
+        self._logger.info("the report is in %s, as %s/report.html", storage.name, self._run.facts.id)
+
+    def _upload_trouble(self) -> str:
+        """Why the report is not in its storage; "" when it is, or has none. The artifacts wait for it, at most half of their time."""
+        if self._uploading is None or self._storage is None:
+            return ""
+        self._uploading.join(END_S / 2)
+        return f"{self._storage.name}: no answer yet" if self._uploading.is_alive() else self._not_uploaded
 
     def _work(self) -> None:
         self._try("the event", lambda: run_started(self._run))
@@ -146,8 +166,7 @@ class _Watch:
         self._try("the progress artifact", self._show)
         if self._summary is not None:
             summary = self._summary
-            uploaded = self._uploaded
-            self._try("the artifacts", lambda: publish(self._run, summary, uploaded))
+            self._try("the artifacts", lambda: publish(self._run, summary, self._upload_trouble()))
             self._try("the event", lambda: run_finished(self._run, summary))
 
     def _follow(self, client: SyncPrefectClient) -> None:
@@ -187,5 +206,13 @@ class _Watch:
     def _try(self, what: str, write: Callable[[], Any]) -> None:
         try:
             write()
-        except (*API_TROUBLE, LoadflowError) as error:
+        except LoadflowError as error:
+            self._logger.warning("%s failed (%s); %s has all", what, error, self._run.folder)
+        except API_TROUBLE as error:
             self._logger.warning("%s could not be written (%s: %s); %s has all", what, type(error).__name__, error, self._run.folder)
+
+
+def _thread(work: Callable[[], None]) -> threading.Thread:
+    """It writes in the name of the task run, and to the same API: both are context variables."""
+    context = contextvars.copy_context()
+    return threading.Thread(target=context.run, args=(work,), name="loadflow-prefect", daemon=True)

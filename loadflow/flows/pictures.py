@@ -19,8 +19,7 @@ STYLE = """
 .s-ok{--c:#3d7fb8}.s-fail{--c:#c8402f}.s-users{--c:#6a5aa8}.s-p50{--c:#2b8a7e}.s-p95{--c:#b97a1a}.s-p99{--c:#a8376f}
 .fill{fill:var(--c);fill-opacity:.85}.line{fill:none;stroke:var(--c);stroke-width:1.8}.dot{fill:var(--c)}
 .grid{stroke:#e2e3e0}.axis{stroke:#5a626b}.mark{stroke:#5a626b;stroke-dasharray:3 3}.cursor{display:none}
-.s-worse{--c:#b3261e}.s-better{--c:#23744a}.mark.s-worse,.mark.s-better{stroke:var(--c)}
-text{font:11px system-ui,sans-serif;fill:#5a626b}text[class^=s-]{fill:var(--c);font-weight:600}
+text{font:11px system-ui,sans-serif;fill:#5a626b}.end{fill:var(--c);font-weight:600}.worse{fill:#c8402f}.better{fill:#3d8b4f}
 """.replace("\n", "")
 COLOURS = {"s-ok": "blue", "s-fail": "red", "s-users": "purple", "s-p50": "green", "s-p95": "ochre", "s-p99": "magenta"}
 
@@ -36,7 +35,7 @@ def standalone(chart: Chart) -> str:
     start, inside = str(chart.drawing).split(">", 1)
     _, _, width, height = start.split('viewBox="', 1)[1].split('"', 1)[0].split()
     start = start.replace("<svg ", f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" ', 1)
-    return f'{start}><style>{STYLE}</style><rect class="ground" width="100%" height="100%" rx="8"/>{inside}'
+    return f'{start}><style>{STYLE}</style><rect class="ground" width="100%" height="100%"/>{inside}'
 
 
 def image(chart: Chart) -> str:

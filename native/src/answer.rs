@@ -19,6 +19,8 @@ pub struct Answer<'a> {
     reason: &'a [u8],
     max_body_bytes: u64,
     decoded: OnceCell<Cow<'a, [u8]>>,
+    /// in a charset that only Python knows
+    other_text: OnceCell<String>,
     /// JSON that only Python could read; Some(None): nor could Python
     other_json: Option<Option<String>>,
 }
@@ -32,6 +34,7 @@ impl<'a> Answer<'a> {
             reason: reader.reason(block),
             max_body_bytes,
             decoded: OnceCell::new(),
+            other_text: OnceCell::new(),
             other_json: None,
         }
     }
@@ -76,11 +79,34 @@ impl<'a> Answer<'a> {
 
     pub fn contains(&self, text: &str, host: &mut dyn Host) -> Result<bool, Failure> {
         let body = self.body()?;
-        let content_type = self.header("content-type").unwrap_or_default();
-        if is_utf8(&content_type) {
+        // what is no UTF-8 stands as U+FFFD in the text, and nowhere else can the two differ
+        if charset(&self.header("content-type").unwrap_or_default()) == Charset::Utf8 && !text.contains(char::REPLACEMENT_CHARACTER) {
             return Ok(memchr::memmem::find(body, text.as_bytes()).is_some());
         }
-        Ok(host.text(body, &content_type).contains(text))
+        Ok(self.text(host)?.contains(text))
+    }
+
+    /// The body as text in its charset, U+FFFD for what is none.
+    pub fn text(&self, host: &mut dyn Host) -> Result<Cow<'_, str>, Failure> {
+        let body = self.body()?;
+        let content_type = self.header("content-type").unwrap_or_default();
+        Ok(match charset(&content_type) {
+            Charset::Utf8 => String::from_utf8_lossy(body),
+            Charset::Ascii if body.is_ascii() => String::from_utf8_lossy(body),
+            _ => Cow::Borrowed(self.other_text.get_or_init(|| host.text(body, &content_type))),
+        })
+    }
+
+    /// The value that the answer gives to a cookie: the last one counts, as in a jar.
+    pub fn cookie(&self, name: &str) -> Option<String> {
+        let lines = self.fields().filter(|(key, _)| key.eq_ignore_ascii_case(b"set-cookie"));
+        let found = lines.filter_map(|(_, line)| {
+            let line = latin1(line);
+            let pair = line.split(';').next().unwrap_or_default();
+            let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+            (key.trim() == name).then(|| value.trim().to_owned())
+        });
+        found.last()
     }
 
     /// The value at a path; Ok(None): nothing is there. Err(None): the body is no JSON.
@@ -172,12 +198,23 @@ enum Trouble {
     TooLarge,
 }
 
-fn is_utf8(content_type: &[u8]) -> bool {
+#[derive(PartialEq)]
+enum Charset {
+    Utf8,
+    Ascii,
+    Other,
+}
+
+fn charset(content_type: &[u8]) -> Charset {
     let lower = content_type.to_ascii_lowercase();
-    let Some(at) = memchr::memmem::find(&lower, b"charset=") else { return true };
+    let Some(at) = memchr::memmem::find(&lower, b"charset=") else { return Charset::Utf8 };
     let name = lower[at + 8..].strip_prefix(b"\"").or(lower[at + 8..].strip_prefix(b"'")).unwrap_or(&lower[at + 8..]);
     let name = name.split(|byte| !(byte.is_ascii_alphanumeric() || b"_.:-".contains(byte))).next().unwrap_or(b"");
-    matches!(name, b"" | b"utf-8" | b"utf8" | b"us-ascii" | b"ascii")
+    match name {
+        b"" | b"utf-8" | b"utf8" => Charset::Utf8,
+        b"us-ascii" | b"ascii" => Charset::Ascii,
+        _ => Charset::Other,
+    }
 }
 
 /// A field's value as Python reads it: Latin-1.

@@ -78,6 +78,11 @@ fn check_one(
                 return wrong(format!("body {words} {}", shown_text(text)));
             }
         }
+        Check::Pattern { pattern, wanted, fails } => {
+            if pattern.is_in(&answer.text(host)?) != *wanted {
+                return wrong(fails.clone());
+            }
+        }
         Check::Json { path, cut, value } => {
             let made;
             let wanted = match value.as_static() {
@@ -164,5 +169,10 @@ pub fn find(finder: &Finder, answer: &mut Answer, host: &mut dyn Host) -> Result
         },
         Finder::Header(name) => answer.header(name).map(|value| Value::String(latin1(&value))).ok_or_else(|| format!("no header {name}")),
         Finder::Status => Ok(Value::from(answer.status())),
+        Finder::Pattern { pattern, group, fails } => {
+            pattern.find(&answer.text(host)?, *group).map(Value::String).ok_or_else(|| fails.clone())
+        }
+        Finder::Cookie(name) => answer.cookie(name).map(Value::String).ok_or_else(|| format!("no Set-Cookie of {name}")),
+        Finder::Body => Ok(Value::String(answer.text(host)?.into_owned())),
     })
 }

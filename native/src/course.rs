@@ -92,7 +92,7 @@ impl Loop<'_> {
         if self.arrivals.is_some() {
             agenda.pass_ns = self.serve(users, false);
         }
-        let all_done = self.plan.iterations.is_some() && self.finished >= self.plan.most_users();
+        let all_done = self.plan.ends_with_users && self.finished >= self.plan.most_users();
         let over = agenda.end_ns.is_some_and(|end| end <= now_ns);
         if !(over || all_done || stop.is_asked() || self.fatal.is_some()) {
             return None;

@@ -39,6 +39,7 @@ impl Loop<'_> {
             variables: self.plan.variables.iter().map(|value| value.first().cloned()).collect(),
             session: vec![None; self.plan.session_places],
             rows: vec![None; self.data.source_count()],
+            out_of_rows: false,
             rng: Rng::new(seed),
         };
         let mut user = User {

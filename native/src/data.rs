@@ -82,7 +82,11 @@ impl<'p> Data<'p> {
     pub fn cell(&mut self, scope: &mut Scope, source: usize, column: usize) -> Filled<&str> {
         let row = match scope.rows[source] {
             Some(row) => row,
-            None => *scope.rows[source].insert(self.sources[source].take()?),
+            None => {
+                let taken = self.sources[source].take();
+                scope.out_of_rows |= taken.is_err();
+                *scope.rows[source].insert(taken?)
+            }
         };
         Ok(&self.sources[source].plan.rows[row][column])
     }

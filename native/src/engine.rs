@@ -20,6 +20,7 @@ use crate::random::Rng;
 use crate::request::{Outgoing, Scratch};
 use crate::socket::{ENDED, Poller, READABLE, Ready, Waker, monotonic_ns};
 use crate::timers::{Due, Timers};
+use crate::traces::Sampler;
 use crate::user::{Next, User};
 
 const BLOCK_BYTES: usize = 65_536;
@@ -86,6 +87,7 @@ pub struct Loop<'p> {
     pub data: Data<'p>,
     pub picks: Option<Picks>,
     pub arrivals: Option<Arrivals>,
+    pub sampler: Option<Sampler<'p>>,
     pub throttles: Vec<Throttle>,
     /// Read when the first connection needs one: most loads need none.
     pub tls: Vec<(Tls, Option<Arc<ClientConfig>>)>,
@@ -129,6 +131,9 @@ pub fn run(plan: &Plan, host: &mut dyn Host, log: &mut HitLog, origin_ns: i64, l
     let mut users: Vec<User> = Vec::new();
     let done = core.load(&mut users, stop, events);
     core.log.flush()?;
+    if let Some(over_cap) = core.sampler.as_ref().map(|sampler| sampler.over_cap).filter(|count| *count > 0) {
+        core.host.over_cap(over_cap)?;
+    }
     done
 }
 
@@ -157,6 +162,7 @@ impl<'p> Loop<'p> {
             data: Data::new(&plan.sources, &plan.pools, plan.shard, plan.shards),
             picks,
             arrivals,
+            sampler: plan.traces.as_ref().map(Sampler::new),
             throttles: plan.throttles.iter().map(Throttle::new).collect(),
             tls: plan.tls.iter().map(|plan| (plan.clone(), None)).collect(),
             origins: Vec::new(),

@@ -2,6 +2,7 @@
 
 use crate::outcome::Outcome;
 use crate::plan::{Assembled, Place};
+use crate::traces::{Ended, Trace};
 
 /// What ends the load: a full disk, a mistake of ours.
 #[derive(Debug, PartialEq)]
@@ -57,10 +58,26 @@ pub struct Asked {
     pub authorization: String,
 }
 
+/// A sampled hit that has ended.
+pub struct Span<'a> {
+    pub step: usize,
+    pub name: &'a str,
+    pub user: u32,
+    pub trace: &'a Trace,
+    pub ended: Ended<'a>,
+    /// Hits that were drawn and not traced since the last span.
+    pub over_cap: u64,
+}
+
 pub trait Host {
     fn series(&mut self, method: &str, name: &str) -> Result<u32, Fatal>;
 
     fn failed(&mut self, report: &Report) -> Result<Kind, Fatal>;
+
+    fn span(&mut self, span: &Span) -> Result<(), Fatal>;
+
+    /// So many hits were drawn and not traced, of which no span has told.
+    fn over_cap(&mut self, count: u64) -> Result<(), Fatal>;
 
     /// Why a host may not be loaded; None where it may.
     fn refused(&mut self, host: &str) -> Option<String>;

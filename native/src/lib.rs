@@ -20,7 +20,9 @@ pub mod hitlog;
 pub mod host;
 pub mod limits;
 pub mod node;
+pub mod null_target;
 pub mod outcome;
+pub mod pattern;
 pub mod picks;
 pub mod place;
 pub mod plan;
@@ -34,6 +36,7 @@ pub mod stages;
 mod steps;
 pub mod timers;
 pub mod tls;
+pub mod traces;
 pub mod user;
 pub mod value;
 

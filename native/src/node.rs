@@ -36,6 +36,8 @@ pub struct Scope {
     pub session: Vec<Option<Value>>,
     /// The row of each source that this step has taken.
     pub rows: Vec<Option<usize>>,
+    /// A source that hands each row out once had none left for this user.
+    pub out_of_rows: bool,
     pub rng: Rng,
 }
 

@@ -33,6 +33,7 @@ pub const RETRY: u8 = 1;
 pub const SUPERSEDED: u8 = 2;
 pub const DRAINED: u8 = 4;
 pub const LATE: u8 = 8;
+pub const LAST: u8 = 16;
 
 /// Why a hit failed.
 #[derive(Clone, Debug, PartialEq)]

@@ -10,6 +10,8 @@ use crate::condition::Condition;
 use crate::data::SourcePlan;
 use crate::found::Path;
 use crate::node::Node;
+use crate::pattern::Pattern;
+use crate::traces::TracePlan;
 
 #[derive(Debug, Deserialize)]
 pub struct Plan {
@@ -24,11 +26,14 @@ pub struct Plan {
     pub stages: Vec<Stage>,
     pub duration_s: Option<f64>,
     pub iterations: Option<u64>,
+    /// Users may be done before the load's time is over; when all are, the load ends.
+    pub ends_with_users: bool,
     pub wait_s: (f64, f64),
     pub drain_s: f64,
     /// A user's random numbers come from this text and his number; None: from nowhere.
     pub user_seed: Option<String>,
     pub network: Option<Network>,
+    pub traces: Option<TracePlan>,
     /// What users begin with: an empty list for a variable without a value.
     pub variables: Vec<Vec<Value>>,
     pub session_places: usize,
@@ -129,6 +134,12 @@ pub enum Check {
         text: Node,
         wanted: bool,
     },
+    /// `fails`: what is said where the body is not as wanted
+    Pattern {
+        pattern: Pattern,
+        wanted: bool,
+        fails: String,
+    },
     Json {
         path: String,
         #[serde(skip)]
@@ -160,6 +171,13 @@ pub enum Finder {
     },
     Header(String),
     Status,
+    Pattern {
+        pattern: Pattern,
+        group: usize,
+        fails: String,
+    },
+    Cookie(String),
+    Body,
 }
 
 /// Where a user's secrets lie when a hit of a step fails.
@@ -280,7 +298,7 @@ impl Plan {
 impl Step {
     /// Whether anything looks at the body of an answer that did not fail.
     pub fn reads_body(&self) -> bool {
-        self.checks.iter().any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. }))
-            || self.extracts.iter().any(|extract| matches!(extract.find, Finder::Json { .. }))
+        self.checks.iter().any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. } | Check::Pattern { .. }))
+            || self.extracts.iter().any(|extract| matches!(extract.find, Finder::Json { .. } | Finder::Pattern { .. } | Finder::Body))
     }
 }

@@ -1,5 +1,6 @@
 //! The Python module `loadflow._native`: a core for each event loop, and the questions it asks of Python.
 
+use std::net::{Ipv4Addr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Mutex;
@@ -12,7 +13,9 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::engine::{Done, Event, Lines, State, Stop, run};
 use crate::hitlog::HitLog;
-use crate::host::{Asked, Fatal, Host, Kind, Report};
+use crate::host::{Asked, Fatal, Host, Kind, Report, Span};
+use crate::null_target;
+use crate::pattern::Pattern;
 use crate::plan::{Assembled, Place, Plan};
 use crate::socket::monotonic_ns;
 
@@ -163,6 +166,31 @@ impl Host for PythonHost {
         asked.map(|(error, more)| Kind { error, more }).map_err(Fatal)
     }
 
+    fn span(&mut self, span: &Span) -> Result<(), Fatal> {
+        let (trace, ended) = (span.trace, &span.ended);
+        self.ask(|calls| {
+            let about = PyDict::new(calls.py());
+            about.set_item("trace", (&trace.trace_id, &trace.span_id, &trace.host, trace.port, &trace.path))?;
+            about.set_item("step", span.step)?;
+            about.set_item("name", span.name)?;
+            about.set_item("user", span.user)?;
+            about.set_item("due_ns", ended.due_ns)?;
+            about.set_item("start_ns", ended.start_ns)?;
+            about.set_item("end_ns", ended.end_ns)?;
+            about.set_item("status", ended.status)?;
+            about.set_item("flags", ended.flags)?;
+            about.set_item("failure", ended.failure.map(|failure| (failure.outcome as u8, &failure.text)))?;
+            about.set_item("secrets", &ended.secrets)?;
+            about.set_item("over_cap", span.over_cap)?;
+            calls.call_method("span", (), Some(&about)).map(|_| ())
+        })
+        .map_err(Fatal)
+    }
+
+    fn over_cap(&mut self, count: u64) -> Result<(), Fatal> {
+        self.ask(|calls| calls.call_method1("over_cap", (count,)).map(|_| ())).map_err(Fatal)
+    }
+
     fn refused(&mut self, host: &str) -> Option<String> {
         self.ask(|calls| calls.call_method1("refused", (host,))?.extract()).unwrap_or_else(Some)
     }
@@ -198,6 +226,42 @@ impl Host for PythonHost {
     }
 }
 
+/// A server on loopback that gives every request the same small answer; it listens as soon as it is there.
+#[pyclass(frozen)]
+struct NullTarget {
+    listener: TcpListener,
+}
+
+#[pymethods]
+impl NullTarget {
+    #[new]
+    fn new() -> PyResult<Self> {
+        Ok(NullTarget { listener: TcpListener::bind((Ipv4Addr::LOCALHOST, 0))? })
+    }
+
+    #[getter]
+    fn port(&self) -> PyResult<u16> {
+        Ok(self.listener.local_addr()?.port())
+    }
+
+    /// Answers until the standard input, which must be a pipe, is closed at its other end. Raises OSError.
+    fn serve(&self, py: Python<'_>) -> PyResult<()> {
+        Ok(py.detach(|| null_target::serve(&self.listener, &std::io::stdin()))?)
+    }
+}
+
+/// Which feature of a pattern is not taken here; None: it means the same as to RE2.
+#[pyfunction]
+fn not_taken_of(pattern: &str) -> Option<String> {
+    Pattern::new(pattern).err()
+}
+
+/// What a group of a pattern holds in a text; None where it is in none. Raises ValueError for a pattern that is not taken.
+#[pyfunction]
+fn find(pattern: &str, text: &str, group: usize) -> PyResult<Option<String>> {
+    Pattern::new(pattern).map(|pattern| pattern.find(text, group)).map_err(PyValueError::new_err)
+}
+
 /// Of CLOCK_MONOTONIC, to show that it is Python's.
 #[pyfunction]
 fn clock_ns() -> i64 {
@@ -208,6 +272,9 @@ fn clock_ns() -> i64 {
 fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Core>()?;
+    module.add_class::<NullTarget>()?;
+    module.add_function(wrap_pyfunction!(not_taken_of, module)?)?;
+    module.add_function(wrap_pyfunction!(find, module)?)?;
     module.add_function(wrap_pyfunction!(clock_ns, module)?)?;
     Ok(())
 }

@@ -7,9 +7,10 @@ use crate::hitlog::Row;
 use crate::host::{Fatal, GotReply, Kind, Report, SentRequest};
 use crate::limits::failure_class;
 use crate::node::Missing;
-use crate::outcome::{DRAINED, Failure, LATE, Outcome, RETRY, SUPERSEDED};
+use crate::outcome::{DRAINED, Failure, LAST, LATE, Outcome, RETRY, SUPERSEDED};
 use crate::place::url_of;
 use crate::plan::Step;
+use crate::traces::Ended;
 use crate::user::{Next, User};
 
 /// Names and kinds of failures that are remembered here; Python knows all that are in the files.
@@ -26,7 +27,8 @@ impl<'p> Loop<'p> {
         user.next = Next::EndStep;
         let mut delay_ns = None;
         let failure = judged.err();
-        if let Some((failure, retry)) = failure.as_ref().zip(step.retry.as_ref()) {
+        let retry = step.retry.as_ref().filter(|_| !user.scope.out_of_rows);
+        if let Some((failure, retry)) = failure.as_ref().zip(retry) {
             let status = answer.as_ref().map_or(0, |answer| answer.status());
             let class = failure_class(failure, status, &plan.transient_status);
             let draw = user.scope.rng.unit();
@@ -65,7 +67,7 @@ impl<'p> Loop<'p> {
         step: &Step,
         end_ns: i64,
         failure: Option<Failure>,
-        answer: Option<&mut Answer>,
+        mut answer: Option<&mut Answer>,
     ) -> Result<(), Fatal> {
         let series = match self.step_series[user.step] {
             Some(series) => series,
@@ -79,11 +81,20 @@ impl<'p> Loop<'p> {
             end_ns,
             series,
             user: user.number,
-            flags: user.hit.flags | if self.draining { DRAINED } else { 0 } | if late { LATE } else { 0 },
+            flags: user.hit.flags
+                | if self.draining { DRAINED } else { 0 }
+                | if late { LATE } else { 0 }
+                | if user.scope.out_of_rows { LAST } else { 0 },
             ..Row::default()
         };
         if let Some(answer) = &answer {
             (row.status, row.sent, row.received) = (answer.status(), user.hit.sent, user.hit.received);
+        }
+        if let Some(trace) = user.hit.trace.take() {
+            let secrets = self.secrets(user, step, answer.as_deref_mut());
+            let (start_ns, failure) = (row.start_ns, failure.as_ref());
+            let ended = Ended { due_ns, start_ns, end_ns, status: row.status, flags: row.flags, failure, secrets };
+            self.tell_span(user, step, &trace, ended)?;
         }
         if let Some(failure) = failure {
             row.outcome = failure.outcome as u8;

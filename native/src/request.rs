@@ -56,6 +56,13 @@ impl Outgoing {
         self.finish(cookie, &made.body);
     }
 
+    /// One line more, among the fields of the step.
+    pub fn add_field(&mut self, line: &[u8]) {
+        self.bytes.splice(self.head_end..self.head_end, line.iter().copied());
+        self.head_end += line.len();
+        self.body_at += line.len();
+    }
+
     /// The end of the head, and the body.
     pub fn finish(&mut self, cookie: &str, body: &[u8]) {
         self.head_end = self.bytes.len();

@@ -81,14 +81,18 @@ impl<'p> Loop<'p> {
             return;
         }
         if self.plan.iterations.is_some_and(|most| user.passes >= most) {
-            user.next = Next::Finished;
-            user.conns.clear();
-            self.finished += 1;
-            return;
+            return self.finish(user);
         }
         user.has_sent = false;
         user.step = self.picks.as_mut().map_or(0, |picks| picks.draw());
         user.next = Next::Step;
+    }
+
+    /// Nothing is left for the user to do.
+    fn finish(&mut self, user: &mut User) {
+        user.next = if user.stopping { Next::Gone } else { Next::Finished };
+        user.conns.clear();
+        self.finished += 1;
     }
 
     fn begin_step(&mut self, user: &mut User) {
@@ -102,9 +106,10 @@ impl<'p> Loop<'p> {
         user.scope.begin_step();
         user.hit.think_s = 0.0;
         user.next = Next::EndStep;
-        if step.run_if.as_ref().is_some_and(|condition| !condition.holds(&mut user.scope, &mut self.data))
-            || step.skip_if.as_ref().is_some_and(|condition| condition.holds(&mut user.scope, &mut self.data))
-        {
+        let is_skipped = step.run_if.as_ref().is_some_and(|condition| !condition.holds(&mut user.scope, &mut self.data))
+            || step.skip_if.as_ref().is_some_and(|condition| condition.holds(&mut user.scope, &mut self.data));
+        user.scope.out_of_rows = false; // a condition without a value is false, and no failure
+        if is_skipped {
             return;
         }
         user.hit.flags = 0;
@@ -147,11 +152,15 @@ impl<'p> Loop<'p> {
         let step = &self.plan.steps[user.step];
         (user.hit.sent, user.hit.received, user.hit.redirects) = (0, 0, 0);
         user.hit.asked = false;
+        user.hit.trace = None;
         let made = self.make_request(user, step);
         user.hit.start_ns = self.now_ns();
         let lost = match made {
             Ok(()) => {
                 user.hit.asked = true;
+                if self.sampler.is_some() {
+                    self.trace(user);
+                }
                 match (&self.plan.network, step.conditioned) {
                     (None, _) | (_, Conditioned::No) => Ok(0),
                     (Some(network), conditioned) => self.condition(user, step, network, conditioned == Conditioned::Ask),
@@ -279,6 +288,10 @@ impl<'p> Loop<'p> {
         let think_s = std::mem::take(&mut user.hit.think_s);
         if think_s > 0.0 {
             return self.pause(user, id, (think_s * 1e9) as i64, true); // and comes back here
+        }
+        if user.scope.out_of_rows {
+            self.left(user);
+            return self.finish(user);
         }
         if self.plan.weights.is_none() && user.step + 1 < self.plan.steps.len() {
             user.step += 1;

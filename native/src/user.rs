@@ -7,6 +7,7 @@ use crate::cookies::Jar;
 use crate::node::Scope;
 use crate::random::Rng;
 use crate::request::Outgoing;
+use crate::traces::Trace;
 
 /// What he does as soon as nothing holds him up.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,7 +25,7 @@ pub enum Next {
     /// Waits for the network.
     Answer,
     EndStep,
-    /// Has made all of his passes and stays until the end of the load.
+    /// Has made all of his passes, or as many as there were rows for, and stays until the end of the load.
     Finished,
     /// Is gone; the place can be given to another.
     Gone,
@@ -50,6 +51,7 @@ pub struct Hit {
     pub deadline_ns: i64,
     /// While a connection is made: until when it must be there.
     pub connect_deadline_ns: Option<i64>,
+    pub trace: Option<Box<Trace>>,
     /// Where a name leads, those not tried yet.
     pub addresses: Vec<SocketAddr>,
 }

@@ -4,7 +4,7 @@ use std::io::Write;
 
 use _native::answer::Answer;
 use _native::found::Path;
-use _native::host::{Asked, Fatal, Host, Kind, Report};
+use _native::host::{Asked, Fatal, Host, Kind, Report, Span};
 use _native::outcome::Outcome;
 use _native::plan::Assembled;
 use _native::reading::{Progress, Reader};
@@ -23,6 +23,12 @@ impl Host for Nobody {
     }
     fn failed(&mut self, _: &Report) -> Result<Kind, Fatal> {
         Ok(Kind { error: 1, more: false })
+    }
+    fn span(&mut self, _: &Span) -> Result<(), Fatal> {
+        Ok(())
+    }
+    fn over_cap(&mut self, _: u64) -> Result<(), Fatal> {
+        Ok(())
     }
     fn refused(&mut self, _: &str) -> Option<String> {
         None
@@ -101,6 +107,8 @@ proptest! {
         answer(&fields, &body, |answer| {
             let _ = answer.body();
             let _ = answer.contains("x", &mut Nobody);
+            let _ = answer.text(&mut Nobody);
+            let _ = answer.cookie("x");
             let _ = answer.find(&Path::new(&path), &mut Nobody);
         });
     }

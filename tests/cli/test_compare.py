@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -173,6 +174,17 @@ def test_the_history_as_a_table_marks_changes_and_tells_of_runs_it_leaves_out(tm
     assert "–" in oldest
     assert "left out: " in done.stderr
     assert "no runs of 'nothing' in" in invoke(tmp_path, "history", "--label", "nothing").stderr
+
+
+def test_the_history_fits_a_terminal_of_80_columns_and_says_what_it_leaves_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": "80"}.items():
+        monkeypatch.setenv(variable, value)  # rich takes it for a terminal
+    a_run(tmp_path, 1)
+    a_run(tmp_path, 2, factor=2)
+    lines = click.unstyle(invoke(tmp_path, "history").stdout).splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[1].startswith("09-23 14:13Z  passed   66")
+    assert "the ids of the runs: in a terminal of 140 columns" in lines[-1]
 
 
 def test_runs_of_a_database_are_compared_like_those_of_folders(runs_dir: Path, tmp_path: Path) -> None:

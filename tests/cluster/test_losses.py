@@ -9,11 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from loadflow.engine.load.start import start_test
+from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
 from loadflow.engine.reliability.budget import FailureBudget
 from loadflow.engine.reliability.budget_watch import InstalledBudget
@@ -129,6 +131,21 @@ def test_workers_share_no_row_and_need_no_files(target: Target, tmp_path: Path, 
     paths = [record.path for record in target.records()]
     assert sorted(paths) == sorted(f"/rows/{n}" for n in range(40))
     assert all(b"an upload" in record.body and b'filename="note.txt"' in record.body for record in target.records())
+
+
+@pytest.mark.parametrize("rate", [None, {"mode": "constant", "rps": 100, "duration": 300}], ids=["users", "a rate"])
+def test_a_load_ends_when_all_rows_of_all_workers_are_used(rate: Any, target: Target, tmp_path: Path, port: int) -> None:
+    target.reset()
+    (tmp_path / "rows.csv").write_text("id\n" + "".join(f"{n}\n" for n in range(40)))
+    sources = [{"name": "rows", "file_path": str(tmp_path / "rows.csv"), "mode": "once"}]
+    timed = {"test_time": 300} if rate is None else {"rate": rate, "spawn_rate": 10}
+    with workers(tmp_path, port, 2):
+        given = {"user_count": 4, "iterations": None, "csv_sources": sources, "max_failure_rate": 1, **timed}
+        done = master(tmp_path, port, 2, [get("/rows/${csv.rows.id}")], host=target.url, **given)
+    assert done.error is None
+    assert sorted(record.path for record in target.records()) == sorted(f"/rows/{n}" for n in range(40))
+    assert sum(hit.outcome is Outcome.TEMPLATE for hit in done.hits) == 4
+    assert done.run.end().ran_s < 100
 
 
 def test_a_failure_budget_on_the_master_ends_the_load_of_all_workers(target: Target, tmp_path: Path, port: int) -> None:

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,10 +50,12 @@ def free_port() -> int:
 class PrefectServer:
     """A server process with a database of its own, and the few questions that the tests ask it."""
 
-    def __init__(self, home: Path, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None, *, ui: bool = False) -> None:
         self.home = home
-        self._settings = dict(settings or {})
+        self._ui = "--ui" if ui else "--no-ui"
         self._port = free_port()
+        # the UI asks the API of this port, whatever --port says
+        self._settings = {**(settings or {}), "PREFECT_SERVER_API_PORT": str(self._port)}
         self.url = f"http://127.0.0.1:{self._port}/api"
         self._client = httpx.Client(base_url=self.url, timeout=60)
         self.start()
@@ -61,7 +63,7 @@ class PrefectServer:
     def start(self) -> None:
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self._port), "--no-ui"],
+                [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self._port), self._ui],
                 env={**self.env({}), "PREFECT_API_URL": "", **self._settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -158,6 +160,7 @@ class Stage:
     target: Target
     folder: Path
     name: str
+    settings: dict[str, str] = field(default_factory=dict)  # more environment of all that is started
 
     @property
     def runs_dir(self) -> Path:
@@ -165,7 +168,7 @@ class Stage:
 
     @property
     def env(self) -> dict[str, str]:
-        return self.server.env({"LOADFLOW_RUNS_DIR": str(self.runs_dir)})
+        return self.server.env({"LOADFLOW_RUNS_DIR": str(self.runs_dir), **self.settings})
 
     # -- starting
 
@@ -188,6 +191,9 @@ class Stage:
 
     def start_worker(self, pool: str) -> subprocess.Popen[bytes]:
         return self._start("worker", [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"])
+
+    def start_reports(self, port: int) -> subprocess.Popen[bytes]:
+        return self._start("reports", [sys.executable, "-m", "loadflow", "reports", "serve", "--port", str(port)])
 
     def _start(self, what: str, command: list[str]) -> subprocess.Popen[bytes]:
         with (self.folder / f"{what}.log").open("wb") as log:

@@ -1,4 +1,4 @@
-"""Real receivers of OTLP metrics, over gRPC and HTTP, made of the protocol's own definitions; they keep what they decoded."""
+"""Real receivers of OTLP metrics and spans, over gRPC and HTTP, made of the protocol's own definitions; they keep what they decoded."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ import grpc
 import trustme
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2 as service
 from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc as stubs
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2 as trace_service
+from opentelemetry.proto.collector.trace.v1 import trace_service_pb2_grpc as trace_stubs
 
 __all__ = ["GrpcPeer", "HttpPeer", "Received"]
 
@@ -24,12 +26,20 @@ class Received:
     def __init__(self) -> None:
         self.requests: list[Any] = []
         self.headers: list[dict[str, str]] = []
+        self.spans: list[Any] = []
+        self.span_resources: list[dict[str, str]] = []
         self._lock = threading.Lock()
 
     def take(self, request: Any, headers: dict[str, str]) -> None:
         with self._lock:
             self.requests.append(request)
             self.headers.append(headers)
+
+    def take_spans(self, request: Any) -> None:
+        with self._lock:
+            for one in request.resource_spans:
+                self.span_resources.append({entry.key: entry.value.string_value for entry in one.resource.attributes})
+                self.spans.extend(span for scope in one.scope_spans for span in scope.spans)
 
     def resource(self) -> dict[str, str]:
         (one,) = self.requests[-1].resource_metrics
@@ -74,8 +84,14 @@ class GrpcPeer(Received):
                 peer.take(request, {entry.key: entry.value for entry in context.invocation_metadata()})
                 return service.ExportMetricsServiceResponse()
 
+        class Traces(trace_stubs.TraceServiceServicer):
+            def Export(self, request: Any, context: Any) -> Any:
+                peer.take_spans(request)
+                return trace_service.ExportTraceServiceResponse()
+
         self._server = grpc.server(ThreadPoolExecutor(2))
         stubs.add_MetricsServiceServicer_to_server(Service(), self._server)
+        trace_stubs.add_TraceServiceServicer_to_server(Traces(), self._server)
         address = f"127.0.0.1:{self.port}"
         if self._authority is None:
             self.port = self._server.add_insecure_port(address)
@@ -108,12 +124,12 @@ class HttpPeer(Received):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 if self.headers.get("Content-Encoding") == "gzip":
                     body = gzip.decompress(body)
-                known = self.path == "/v1/metrics"
-                if known:
-                    peer.take(
-                        service.ExportMetricsServiceRequest.FromString(body), {key.lower(): value for key, value in self.headers.items()}
-                    )
-                self.send_response(200 if known else 404)
+                fields = {key.lower(): value for key, value in self.headers.items()}
+                if self.path == "/v1/metrics":
+                    peer.take(service.ExportMetricsServiceRequest.FromString(body), fields)
+                if self.path == "/v1/traces":
+                    peer.take_spans(trace_service.ExportTraceServiceRequest.FromString(body))
+                self.send_response(200 if self.path in ("/v1/metrics", "/v1/traces") else 404)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
 

@@ -48,36 +48,54 @@ def test_the_page_has_the_like_runs_up_to_this_one_with_what_is_worse_marked(tmp
     assert oldest.endswith("| – |")
 
 
+def drawing(page: str) -> list[ET.Element]:
+    (image,) = re.findall(r"!\[[^\]]*\]\(data:image/svg\+xml;base64,([^)]+)\)", page)
+    return list(ET.fromstring(base64.b64decode(image)).iter())
+
+
+def texts(elements: list[ET.Element], css: str) -> list[tuple[float, float, str]]:
+    """Where texts stand and what they say, those without a word left out."""
+    found = [element for element in elements if (element.get("class") or "").split()[:1] == [css] and element.text]
+    return [(float(element.get("x", "")), float(element.get("y", "")), str(element.text)) for element in found]
+
+
 def test_the_chart_is_a_well_formed_image_with_a_point_for_each_run_and_a_mark_where_it_changed(tmp_path: Path) -> None:
     for number in range(3):
         run = a_run(tmp_path, number, factor=2 if number == 2 else 1)
-    (image,) = re.findall(r"!\[[^\]]*\]\(data:image/svg\+xml;base64,([^)]+)\)", trend_page(run))
-    root = ET.fromstring(base64.b64decode(image))
-    names = [element.tag.rpartition("}")[2] for element in root.iter()]
+    elements = drawing(trend_page(run))
+    names = [element.tag.rpartition("}")[2] for element in elements]
     assert names.count("circle") == 3 * 3
-    assert [element.get("class") for element in root.iter()].count("mark s-worse") == 1
-    words = ["".join(element.itertext()) for element in root.iter() if element.tag.endswith("text")]
-    assert {"▲ worse", "p50", "p95", "p99"} <= set(words)
+    assert [element.get("class") for element in elements].count("mark") == 1
+    assert [sign for _, _, sign in texts(elements, "worse")] == ["▲"]
+    assert [name for _, _, name in texts(elements, "end")] == ["p50", "p95", "p99"]
 
 
-@pytest.mark.parametrize("factors", [(1, 2), (2, 1), (1, 1, 2)], ids=["worse at the right", "better at the right", "three runs"])
-def test_every_word_of_the_chart_lies_inside_of_it_and_no_two_names_of_lines_meet(tmp_path: Path, factors: tuple[int, ...]) -> None:
-    for number, factor in enumerate(factors):
-        run = a_run(tmp_path, number, factor=factor)
-    (image,) = re.findall(r"!\[[^\]]*\]\(data:image/svg\+xml;base64,([^)]+)\)", trend_page(run))
-    root = ET.fromstring(base64.b64decode(image))
-    heights = []
-    for element in root.iter():
-        if not element.tag.endswith("text"):
-            continue
-        words, x = "".join(element.itertext()), float(element.get("x", "0"))
-        width = 6.5 * len(words)  # at 11 px
-        left = {"middle": x - width / 2, "end": x - width}.get(element.get("text-anchor", ""), x)
-        assert left >= -1, words
-        assert left + width <= float(root.get("width", "0")) + 1, words
-        if re.fullmatch(r"p\d\d", words):
-            heights.append(float(element.get("y", "0")))
-    assert min(upper - lower for upper, lower in pairwise(heights)) >= 11
+def test_no_text_of_the_chart_covers_another_and_runs_that_changed_keep_theirs(tmp_path: Path) -> None:
+    for number in range(20):
+        run = a_run(tmp_path, number, factor=60 if number == 16 else 1)  # which presses the others together at the bottom
+    elements = drawing(trend_page(run))
+    ends = [y for _, y, _ in texts(elements, "end")]
+    assert all(lower - upper >= 12 for lower, upper in pairwise(ends))
+    under = [(x, text) for x, y, text in texts(elements, "tick") if y > 190]
+    assert all(right - left >= 7 * len(text) for (left, text), (right, _) in pairwise(under))
+    started = [text for _, text in under]
+    assert {"14:13", "14:29", "14:32"} <= set(started)  # the first, the worse one, the last
+    assert "response time, logarithmic" in [element.text for element in elements]
+
+
+def test_a_run_without_a_hit_is_left_out_of_the_lines(tmp_path: Path) -> None:
+    for number in range(3):
+        run = a_run(tmp_path, number, hits=0 if number == 1 else 3_000)
+    points = [element.get("cx") for element in drawing(trend_page(run)) if element.tag.endswith("circle")]
+    assert len(points) == 2 * 3
+
+
+def test_of_runs_without_any_hit_there_is_no_chart(tmp_path: Path) -> None:
+    for number in range(2):
+        run = a_run(tmp_path, number, hits=0)
+    page = trend_page(run)
+    assert len(rows_of(page)) == 2
+    assert "base64" not in page
 
 
 def test_it_is_bounded_and_reads_no_hit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

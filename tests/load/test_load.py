@@ -124,7 +124,11 @@ def test_once_gives_each_row_to_one_step_also_over_processes(target: Target, tmp
     )
     received = sorted((record.target for record in target.records()), key=lambda text: int(text.split("=")[1].split("&")[0]))
     assert received == [f"/echo?a={n}&b=x{n}" for n in range(12)]
-    assert Counter(hit.outcome for hit in done.hits) == {Outcome.OK: 12, Outcome.TEMPLATE: 4}
+    assert Counter(hit.outcome for hit in done.hits if hit.outcome is not Outcome.TEMPLATE) == {Outcome.OK: 12}
+    # of two users that share 6 rows one may have had its 4 before the other had any
+    without = [hit.user for hit in done.hits if hit.outcome is Outcome.TEMPLATE]
+    assert len(without) == len(set(without))
+    assert 2 <= len(without) <= 4
 
 
 def test_requests_in_flight_at_the_end_are_drained_and_recorded(target: Target, tmp_path: Path) -> None:

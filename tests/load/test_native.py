@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from dataclasses import replace
@@ -14,6 +16,7 @@ import pytest
 
 from loadflow.engine.load import native_fit
 from loadflow.engine.load.build import build_plan
+from loadflow.engine.load.launch import child_environment
 from loadflow.engine.load.native_fit import choose, features_that_do_not_fit, is_built
 from loadflow.engine.load.start import start_test
 from loadflow.engine.plan.plan import Plan
@@ -169,6 +172,25 @@ def test_a_mistake_in_the_core_is_an_error_that_leaves_the_log_readable(core: An
     assert broken.next_event(1) == ("end",)
     with pytest.raises(RuntimeError, match="a core runs once"):
         broken.run(str(tmp_path / "more.bin"), 0, 0, Nothing())
+
+
+def test_an_engine_begins_without_what_it_does_not_need(core: Any, tmp_path: Path) -> None:
+    """Importing it would double the time to the first hit; a URL that differs from hit to hit may need `requests`."""
+    code = (
+        "import json, sys; from loadflow.engine.load.native_worker import NativeProcess; "
+        "NativeProcess(json.load(sys.stdin), sys.stdout); print(json.dumps([name for name in sys.modules if '.' not in name]))"
+    )
+    heavy = {"numpy", "requests", "urllib3", "pydantic", "gevent", "locust", "prefect", "psutil", "faker", "ssl"}
+
+    def imported(name: str, step: Step) -> set[str]:
+        files = {key: str(tmp_path / f"{name}.{key}") for key in ("hits", "names", "samples")}
+        job = {"plan": plan_of(step, user_count=1).to_json(), "shard": 0, "shards": 1, **files}
+        command = [sys.executable, "-P", "-c", code]
+        done = subprocess.run(command, input=json.dumps([job]), env=child_environment(), capture_output=True, text=True, check=True)
+        return heavy & set(json.loads(done.stdout))
+
+    assert imported("same", post("/", json={"id": "${uuid()}"}, assertions=[{"type": "regex", "pattern": "a"}])) == set()
+    assert "requests" in imported("differs", get("/${uuid()}"))
 
 
 def test_what_is_no_plan_is_refused(core: Any) -> None:

@@ -1,9 +1,12 @@
 """The verdict and the warnings: each row a sentence."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from loadflow.engine.records.judge import EndReason, RunEnd, judge, warnings_of
+from loadflow.engine.calibration.value import Ceiling, Jitter
+from loadflow.engine.records.judge import EndReason, RunEnd, asked_too_much, ceiling_warnings, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.passes import Passes
@@ -130,3 +133,76 @@ def test_warnings(totals: Totals, health: list[Health], codes: list[str]) -> Non
     found = warnings_of(totals, health)
     assert [warning.code for warning in found] == codes
     assert all(warning.message and warning.advice for warning in found)
+
+
+QUIET = Jitter(0.1, 0.5, 2.0)
+NOISY = Jitter(1.0, 10.0, 40.0)
+
+
+def ceiling(hits_per_s: float = 1000.0, *, late: Jitter = QUIET, lag_limit_ms: float = 20.0, **changes: Any) -> Ceiling:
+    return Ceiling("2026-11-21T08:00:00+00:00", hits_per_s, late=late, lag_limit_ms=lag_limit_ms, **changes)
+
+
+def at(hits_per_s: int, *, late: int = 0) -> Totals:
+    """Ten seconds of so many hits."""
+    totals = counted(10 * hits_per_s, 0, late=late)
+    totals.first_start_ns, totals.last_end_ns = 0, 10 * 10**9
+    return totals
+
+
+SLUGGISH = [Health(users=5, cpu=0.5, lag_ms=21.0)] * 30
+BUSY_AND_SLUGGISH = [Health(users=5, cpu=0.95, lag_ms=21.0)] * 30
+
+CALIBRATED = [
+    ("without a calibration 21 ms are no lag", at(900), BUSY_AND_SLUGGISH, None, ""),
+    ("the calibrated limit of the lag is stricter", at(100), BUSY_AND_SLUGGISH, ceiling(), "21 ms late (limit 20 ms by the calibration of"),
+    ("a lag alone is no limit", at(100), SLUGGISH, ceiling(), ""),
+    ("a throttled generator is at its limit without a busy core", at(900), SLUGGISH, ceiling(), "it made 90% of the hits per second"),
+    ("below nine tenths it is not", at(899), SLUGGISH, ceiling(), ""),
+    ("at the ceiling, but prompt", at(1000), CALM, ceiling(), ""),
+    ("the ceiling of a busy machine is none", at(1000), SLUGGISH, ceiling(at_least=True), ""),
+    ("a calibration that does not hold changes nothing", at(1000), BUSY_AND_SLUGGISH, Ceiling(unused="it is of another host"), ""),
+]
+
+
+@pytest.mark.parametrize(("totals", "health", "known", "said"), [row[1:] for row in CALIBRATED], ids=[row[0] for row in CALIBRATED])
+def test_generator_limited_by_calibrated_numbers(totals: Totals, health: list[Health], known: Ceiling | None, said: str) -> None:
+    verdict = judge(totals, DONE, health, max_failure_rate=0.0, ceiling=known)
+    assert verdict.kind == ("inconclusive" if said else "passed")
+    assert said in " ".join(verdict.reasons)
+
+
+CEILING_WARNINGS: list[tuple[str, Totals, Ceiling | None, list[str]]] = [
+    ("no calibration", at(1000, late=9999), None, []),
+    ("far below the ceiling", at(100), ceiling(asked_per_s=700.0), []),
+    ("a rate above 70 % of it", at(100), ceiling(asked_per_s=701.0), ["rate-near-ceiling"]),
+    ("a rate that asked for it is told once", at(950), ceiling(asked_per_s=950.0), ["rate-near-ceiling"]),
+    ("nine tenths were reached in a closed loop", at(900), ceiling(), ["near-ceiling"]),
+    ("what a busy machine made may not have been all", at(900), ceiling(at_least=True), []),
+    ("hits were late", at(100, late=11), ceiling(), ["jitter"]),
+    ("it does not hold", at(1000, late=9999), Ceiling(unused="it is of another host", asked_per_s=9e9), ["calibration-unused"]),
+    ("no hit at all", Totals(), ceiling(), []),
+]
+
+
+@pytest.mark.parametrize(("totals", "known", "codes"), [row[1:] for row in CEILING_WARNINGS], ids=[row[0] for row in CEILING_WARNINGS])
+def test_warnings_of_a_calibrated_machine(totals: Totals, known: Ceiling | None, codes: list[str]) -> None:
+    found = list(ceiling_warnings(known, totals))
+    assert [warning.code for warning in found] == codes
+    assert all(warning.message and warning.advice for warning in found)
+
+
+def test_a_rate_that_is_too_high_is_told_with_its_numbers_and_the_way_out() -> None:
+    warning = asked_too_much(ceiling(20_000.0, at_least=True, asked_per_s=30_000.0))
+    assert warning is not None
+    assert warning.message == (
+        "Up to 30,000 hits/s are asked for, 150% of what this machine can make with so many processes and threads "
+        "(at least 20,000/s by the calibration of 2026-11-21)."
+    )
+    assert warning.advice.startswith("Use more threads or processes")
+
+
+@pytest.mark.parametrize(("late", "said"), [(QUIET, "not its timers"), (NOISY, "use a quieter machine")])
+def test_lateness_is_held_against_the_machines_own(late: Jitter, said: str) -> None:
+    (warning,) = ceiling_warnings(ceiling(late=late), at(100, late=11))
+    assert said in warning.advice

@@ -213,7 +213,7 @@ class _Master:
         return member
 
     def _count_finished(self) -> None:
-        if self._plan.iterations is not None and self._phase == "go":
+        if self._plan.ends_with_users and self._phase == "go":
             finished = sum(member.finished for member in self._live())
             if finished >= self._plan.users:
                 self._stop("")

@@ -11,7 +11,7 @@ from loadflow.engine.records.workers import WorkerRecord, WorkerState
 
 __all__ = ["LIVE", "PROTOCOL", "Member", "Rules", "names_of", "too_few"]
 
-PROTOCOL = 1  # of the messages between master and workers; goes up when an older end would not understand a newer one
+PROTOCOL = 2  # of the messages between master and workers; goes up when an older end would not understand a newer one
 LIVE = (WorkerState.JOINED, WorkerState.RUNNING)
 
 

@@ -1,7 +1,7 @@
 """A worker's files on their way to the master: the file on the worker's disk is the queue, so nothing is lost and memory is bounded.
 
-The parts of a batch stand in an order in which the master can use each of its beginnings: names and samples before the rows that
-use them, rows before the message that tells of them. A part that was sent twice is taken once: parts carry their offsets.
+The parts of a batch stand in an order in which the master can use each of its beginnings: names, samples and spans before the
+rows that use them, rows before the message that tells of them. A part that was sent twice is taken once: parts carry their offsets.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 __all__ = ["BATCH_BYTES", "FILES", "Inbox", "Outbox", "Part"]
 
-FILES = ("names", "samples", "hits", "said")
+FILES = ("names", "samples", "spans", "hits", "said")
 BATCH_BYTES = 512 * 1024  # one is on its way at a time: at 100 ms there and back that is 100,000 hits a second
 
 Part = tuple[str, int, bytes]  # file, offset, bytes

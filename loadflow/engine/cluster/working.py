@@ -140,7 +140,7 @@ def _join(link: Link, note: Callable[[str], None]) -> bool:
 
 def _serve(link: Link, folder: Path, place: str) -> Served:
     order = link.order
-    names = {"names": "names.ndjson", "samples": "samples.ndjson", "hits": "hits.bin", "said": "said.ndjson"}
+    names = {"names": "names.ndjson", "samples": "samples.ndjson", "spans": "spans.ndjson", "hits": "hits.bin", "said": "said.ndjson"}
     files = {key: folder / name for key, name in names.items()}
     lead = MasterLead(link)
     link.phase = "loading"
@@ -155,7 +155,7 @@ def _serve(link: Link, folder: Path, place: str) -> Served:
             lead.shares_users = plan.pace is not None
             mask = redactor_of(plan, os.environ).text
             shard = Shard(order["shard"], order["shards"])
-            paths = {name: files[name] for name in ("hits", "names", "samples")}
+            paths = {name: files[name] for name in ("hits", "names", "samples", "spans")}
             generator = Generator(plan.for_shard(shard), shard.index, shard.count, paths, said, lead)
             generator.run()
         except Exception as error:

@@ -6,6 +6,7 @@ import atexit
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, TypeVar
 
+from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.session import Observer, Session
 from loadflow.errors import CommandError, Mistake
 
@@ -20,6 +21,7 @@ class Exporter(Observer):
 
     kind: ClassVar[str]
     arguments: Mapping[str, Any]
+    traces: TraceRule | None = None  # which hits it wants the spans of; None: it has no use for spans
 
     def close(self) -> dict[str, Any]:
         """Send what was not sent, in bounded time, and free everything; returns what became of it. A second call does nothing."""

@@ -1,4 +1,4 @@
-"""OpenTelemetry: the counts as OTLP metrics, every interval and once more at the end.
+"""OpenTelemetry: the counts as OTLP metrics, every interval and once more at the end; and the spans of sampled hits.
 
 What is sent are running totals since the exporter was started, so an export that fails loses nothing: the next one has it too.
 The SDK's packages are imported when an exporter starts: nothing else needs them.
@@ -15,11 +15,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from loadflow.engine.exporters.buckets import exponential
 from loadflow.engine.exporters.counts import Counts, Load, LoadState, Series
 from loadflow.engine.exporters.exporter import Exporter
+from loadflow.engine.exporters.otlp_spans import Spans
 from loadflow.engine.exporters.repeating import Repeated, Repeater
 from loadflow.engine.exporters.trouble import Unreachable
+from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.records.spans import SpanBatch
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.totals import SeriesTotals
 
@@ -38,6 +41,7 @@ __all__ = ["OpenTelemetryExporter", "Readings"]
 
 METER = "loaddensity"
 NS_PER_MS = 1e6
+LAST_SPANS_S = 1.0
 Attributes = dict[str, str]
 
 # name, unit, what it says, its value; one for each load
@@ -164,7 +168,19 @@ class OpenTelemetryExporter(Exporter):
 
     kind: ClassVar[str] = "OpenTelemetry"
 
-    def __init__(self, exporter: MetricExporter, resource: Resource, *, interval_s: float, max_series: int, flush_s: float) -> None:
+    def __init__(
+        self,
+        exporter: MetricExporter,
+        resource: Resource,
+        *,
+        interval_s: float,
+        max_series: int,
+        flush_s: float,
+        traces: TraceRule | None = None,
+        spans: Spans | None = None,
+    ) -> None:
+        self.traces = traces
+        self._spans = spans
         self._exporter = exporter
         self._counts = Counts(max_series)
         self._readings = Readings(self._counts, resource, time.time_ns())
@@ -179,6 +195,10 @@ class OpenTelemetryExporter(Exporter):
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
         self._counts.add(run, snapshot)
 
+    def spans(self, run: Run, batch: SpanBatch) -> None:
+        if self._spans is not None:
+            self._spans.put(run, batch)
+
     def run_ended(self, run: Run, summary: Summary) -> None:
         self._counts.ended(run)
 
@@ -190,9 +210,12 @@ class OpenTelemetryExporter(Exporter):
             done, self._closed = self._closed, True
         if done:
             return {}
+        until_s = time.monotonic() + self._flush_s
         result = self._repeater.close(self._flush_s)
         self._exporter.shutdown()  # ends an export that still waits for its server
-        return {"exports": result.sent, "failed": result.failed, "all_exported": result.complete}
+        # spans have been sent all along, so what is left is little, also where the receiver of metrics took all the time
+        spans = self._spans.close(max(LAST_SPANS_S, until_s - time.monotonic())) if self._spans is not None else {}
+        return {"exports": result.sent, "failed": result.failed, "all_exported": result.complete, **spans}
 
     def _export(self) -> None:
         from opentelemetry.sdk.metrics.export import MetricExportResult

@@ -11,13 +11,15 @@ from urllib.parse import urlsplit
 if TYPE_CHECKING:
     from opentelemetry.sdk.metrics.export import MetricExporter
     from opentelemetry.sdk.resources import Resource
+    from opentelemetry.sdk.trace.export import SpanExporter
     from requests import Session
 
-__all__ = ["Otlp", "resource_of"]
+__all__ = ["Otlp", "resource_of", "traces_endpoint_of"]
 
 # of one request: a receiver takes at most 4 MB by default, and a point has up to 160 buckets
 POINTS = 2_000
 METRICS_PATH = "/v1/metrics"
+TRACES_PATH = "/v1/traces"
 # a channel that lost its server waits up to 120 s before it tries again, which is longer than many loads
 CHANNEL = (("grpc.max_reconnect_backoff_ms", "2000"),)
 
@@ -38,45 +40,66 @@ class Otlp:
     cert_file: str | None = None
     key_file: str | None = None
 
-    def exporter(self) -> MetricExporter:
-        return self._grpc() if self.protocol == "grpc" else self._http()
+    def metric_exporter(self) -> MetricExporter:
+        if self.protocol == "grpc":
+            from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter as Grpc
 
-    def _grpc(self) -> MetricExporter:
+            return Grpc(endpoint=self.endpoint, max_export_batch_size=POINTS, **self._grpc())
+        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter as Http
+
+        return Http(endpoint=_with_path(self.endpoint, METRICS_PATH), max_export_batch_size=POINTS, **self._http())
+
+    def span_exporter(self) -> SpanExporter:
+        if self.protocol == "grpc":
+            from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter as Grpc
+
+            return Grpc(endpoint=self.endpoint, **self._grpc())
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter as Http
+
+        return Http(endpoint=_with_path(self.endpoint, TRACES_PATH), **self._http())
+
+    def _grpc(self) -> dict[str, Any]:
         import grpc
-        from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import OTLPMetricExporter
 
         credentials = None
         if self.ca_file or self.cert_file or self.key_file:
             parts = (Path(file).read_bytes() if file else None for file in (self.ca_file, self.key_file, self.cert_file))
             credentials = grpc.ssl_channel_credentials(*parts)
-        return OTLPMetricExporter(
-            endpoint=self.endpoint,
-            credentials=credentials,
-            headers={name.lower(): value for name, value in self.headers.items()},  # HTTP/2 has no capitals
-            timeout=self.timeout_s,
-            compression=grpc.Compression.Gzip if self.compression else None,
-            max_export_batch_size=POINTS,
-            channel_options=CHANNEL,
-        )
+        return {
+            "credentials": credentials,
+            "headers": {name.lower(): value for name, value in self.headers.items()},  # HTTP/2 has no capitals
+            "timeout": self.timeout_s,
+            "compression": grpc.Compression.Gzip if self.compression else None,
+            "channel_options": CHANNEL,
+        }
 
-    def _http(self) -> MetricExporter:
+    def _http(self) -> dict[str, Any]:
         from opentelemetry.exporter.otlp.proto.http import Compression
-        from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 
-        endpoint = self.endpoint
-        if endpoint is not None and urlsplit(endpoint).path in ("", "/"):
-            endpoint = endpoint.rstrip("/") + METRICS_PATH
-        return OTLPMetricExporter(
-            endpoint=endpoint,
-            certificate_file=self.ca_file,
-            client_certificate_file=self.cert_file,
-            client_key_file=self.key_file,
-            session=_trusting(self.ca_file) if self.ca_file else None,
-            headers=dict(self.headers),
-            timeout=self.timeout_s,
-            compression=Compression.Gzip if self.compression else None,
-            max_export_batch_size=POINTS,
-        )
+        return {
+            "certificate_file": self.ca_file,
+            "client_certificate_file": self.cert_file,
+            "client_key_file": self.key_file,
+            "session": _trusting(self.ca_file) if self.ca_file else None,
+            "headers": dict(self.headers),
+            "timeout": self.timeout_s,
+            "compression": Compression.Gzip if self.compression else None,
+        }
+
+
+def traces_endpoint_of(endpoint: str) -> str | None:
+    """Where the receiver of metrics at `endpoint` takes spans over HTTP; None where its path does not say.
+
+    >>> [traces_endpoint_of(f"http://h:4318{path}") for path in ("", "/", "/otlp/v1/metrics", "/mine")]
+    ['http://h:4318', 'http://h:4318/', 'http://h:4318/otlp/v1/traces', None]
+    """
+    if urlsplit(endpoint).path in ("", "/"):
+        return endpoint
+    return endpoint.removesuffix(METRICS_PATH) + TRACES_PATH if endpoint.endswith(METRICS_PATH) else None
+
+
+def _with_path(endpoint: str | None, path: str) -> str | None:
+    return endpoint.rstrip("/") + path if endpoint is not None and urlsplit(endpoint).path in ("", "/") else endpoint
 
 
 def _trusting(ca_file: str) -> Session:

@@ -13,7 +13,20 @@ from loadflow.engine.records.statuses import status_number, status_text, status_
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler
 
-__all__ = ["MISSING", "Check", "Extract", "compile_checks", "compile_extracts", "same", "secret_finders", "value_at"]
+__all__ = [
+    "MISSING",
+    "Check",
+    "Extract",
+    "compile_checks",
+    "compile_extracts",
+    "group_of",
+    "not_as_wanted",
+    "nothing_matches",
+    "same",
+    "secret_entries",
+    "secret_finders",
+    "value_at",
+]
 
 MISSING: Any = object()
 INDEX = re.compile(r"-?[0-9]{1,18}")
@@ -97,12 +110,17 @@ def _contains(entry: Mapping[str, Any], compiler: Compiler) -> Check:
 def _regex(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     pattern = compile_pattern(entry["pattern"])
     wanted = entry["type"] == "regex"
-    message = f"body {'does not match' if wanted else 'unexpectedly matches'} {_shown(entry['pattern'])}"
+    message = not_as_wanted(entry)
 
     def check(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
         return None if pattern.is_in(reply.text()) is wanted else (Outcome.ASSERTION, message)
 
     return check
+
+
+def not_as_wanted(entry: Mapping[str, Any]) -> str:
+    """What is said of a body that a pattern should match, or should not."""
+    return f"body {'does not match' if entry['type'] == 'regex' else 'unexpectedly matches'} {_shown(entry['pattern'])}"
 
 
 def _json_path(entry: Mapping[str, Any], compiler: Compiler) -> Check:
@@ -188,10 +206,17 @@ def _extract(entry: Mapping[str, Any]) -> Extract:
 def secret_finders(
     assertions: Iterable[Mapping[str, Any]], extracts: Iterable[Mapping[str, Any]], is_secret: Callable[[str], bool]
 ) -> list[Finder]:
-    """What of a reply has a secret name in the script, though the reply itself may call it `id`: it must not be written down."""
+    """What of a reply must not be written down."""
+    return [FINDERS[entry.get("from") or "json_path"](entry) for entry in secret_entries(assertions, extracts, is_secret)]
+
+
+def secret_entries(
+    assertions: Iterable[Mapping[str, Any]], extracts: Iterable[Mapping[str, Any]], is_secret: Callable[[str], bool]
+) -> list[Mapping[str, Any]]:
+    """What has a secret name in the script, though the reply itself may call it `id`; assertions as extracts of the same."""
     wanted = [{**entry, "from": entry["type"]} for entry in assertions if entry["type"] in ("json_path", "header", "regex", "not_regex")]
     return [
-        FINDERS[entry.get("from") or "json_path"](entry)
+        entry
         for entry in [*wanted, *extracts]
         if is_secret(" ".join(str(entry.get(key) or "") for key in ("var", "path", "name", "pattern")))
     ]
@@ -228,14 +253,24 @@ def _find_status(entry: Mapping[str, Any]) -> Finder:
 
 def _find_regex(entry: Mapping[str, Any]) -> Finder:
     pattern = compile_pattern(entry["pattern"])
-    group = entry.get("group")
-    wanted = min(1, pattern.groups) if group is None else group
+    group = group_of(entry)
+    fails = nothing_matches(entry)
 
     def find(reply: Reply) -> tuple[Any, str]:
-        found = pattern.find(reply.text(), wanted)
-        return (MISSING if found is None else found), f"nothing in the body matches {_shown(entry['pattern'])}"
+        found = pattern.find(reply.text(), group)
+        return (MISSING if found is None else found), fails
 
     return find
+
+
+def group_of(entry: Mapping[str, Any]) -> int:
+    """Where an extract names no group it takes the first one; of a pattern without groups, the whole match."""
+    group = entry.get("group")
+    return min(1, compile_pattern(entry["pattern"]).groups) if group is None else int(group)
+
+
+def nothing_matches(entry: Mapping[str, Any]) -> str:
+    return f"nothing in the body matches {_shown(entry['pattern'])}"
 
 
 def _find_cookie(entry: Mapping[str, Any]) -> Finder:

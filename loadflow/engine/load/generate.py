@@ -30,7 +30,7 @@ from loadflow.engine.load.user import Crew, user_class
 from loadflow.engine.plan.pick import weighted_order
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.plan.secrets import redactor_of
-from loadflow.engine.records.snapshot import Health
+from loadflow.engine.records.health import Health
 from loadflow.engine.resolve.data import Data
 from loadflow.engine.script.user_type import load_named
 
@@ -61,6 +61,7 @@ class Generator:
         self._arrivals = Arrivals(plan.pace, self._picks, self._of) if plan.pace else None
         self._end: gevent.event.AsyncResult = gevent.event.AsyncResult()
         self._fatal: BaseException | None = None
+        self._all_users_done = False
         self._lag_s = 0.0
         self._ran_s: float | None = None
         self._probe = ProcessProbe()  # anew as the load starts
@@ -70,7 +71,8 @@ class Generator:
         if self._plan.allowed_hosts:
             Fence.install(self._plan.allowed_hosts)
         gevent.signal_handler(signal.SIGTERM, self._stop, "a stop was asked for")
-        recorder = Recorder(**self._paths, shard=self._shard, redactor=redactor_of(self._plan, os.environ))
+        redactor = redactor_of(self._plan, os.environ)
+        recorder = Recorder(**self._paths, shard=self._shard, redactor=redactor, traces=self._plan.traces)
         crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._arrivals, self._of)
         crew.on_fatal = self._on_fatal
         crew.on_done = self._on_user_done
@@ -85,7 +87,7 @@ class Generator:
         if go is None:
             return
         recorder.start(*go)
-        if self._plan.users == 0 and self._plan.iterations is not None:
+        if self._plan.users == 0 and self._plan.ends_with_users:
             self._on_user_done(0)
         self._make_load(environment, runner, recorder)
 
@@ -104,7 +106,7 @@ class Generator:
         if self._plan.flush_s is not None:
             tellers.append(gevent.spawn(self._flush_often, recorder, self._plan.flush_s))
         stopped = self._wait_for_end(recorder)
-        if self._arrivals is not None and not stopped:
+        if self._arrivals is not None and not stopped and not self._all_users_done:
             load.join()  # what was due at the very end is given away now, or dropped
             gevent.sleep(0)  # and those who got it send it
         ran_s = self._ran_s = recorder.now_ns() / 1e9
@@ -133,6 +135,7 @@ class Generator:
         if not self._lead.shares_users:
             self._lead.user_done(finished)
         elif finished == self._plan.users:
+            self._all_users_done = True
             self._stop("")
 
     def _wait_for_end(self, recorder: Recorder) -> str:

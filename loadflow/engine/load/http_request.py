@@ -10,15 +10,11 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlencode, urlsplit
-
-from requests.utils import requote_uri
-from urllib3.fields import RequestField
-from urllib3.filepost import encode_multipart_formdata
 
 from loadflow.engine.load.filling import filled, flag, peer_files, seconds
 from loadflow.engine.load.protocol import HitFailure
@@ -26,6 +22,9 @@ from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler, known_text, text_of
+
+if TYPE_CHECKING:  # `requests` and urllib3 are imported where they are used: few steps need them, and they take longer than all the rest
+    from urllib3.fields import RequestField
 
 __all__ = [
     "DEFAULT_HEADERS",
@@ -84,6 +83,12 @@ class HttpRequest:
     @property
     def url(self) -> str:
         return f"{self.scheme}://{authority(self.scheme, self.host, self.port)}{self.target}"
+
+    def with_field(self, name: str, value: str) -> HttpRequest | None:
+        """With one header field more; None where it has a field of this name. `value` is ASCII."""
+        if any(own.lower() == name for own, _ in self.headers):
+            return None
+        return replace(self, headers=[*self.headers, (name, value)], head=self.head + f"{name}: {value}\r\n".encode())
 
 
 class HttpStep:
@@ -213,6 +218,8 @@ def place_of(url: str, params: Any, outcome: Outcome) -> tuple[str, str, int, st
     if query:
         target = f"{target}?{query}"
     if not PLAIN_TARGET.fullmatch(target):
+        from requests.utils import requote_uri
+
         target = requote_uri(target)
     return parts.scheme, host, (443 if parts.scheme == "https" else 80) if port is None else port, target
 
@@ -243,6 +250,9 @@ def body_of(values: Mapping[str, Any]) -> tuple[bytes, str]:
     if "json" in values:
         return json.dumps(values["json"], ensure_ascii=False, separators=(",", ":")).encode(), "application/json"
     if "files" in values:
+        from urllib3.fields import RequestField
+        from urllib3.filepost import encode_multipart_formdata
+
         fields = [RequestField(name, value.encode()) for name, value in _pairs(values.get("data") or {})]
         for field in fields:
             field.make_multipart()
@@ -265,6 +275,8 @@ def decoded(text: Any) -> bytes:
 
 
 def _uploads(files: Any) -> list[RequestField]:
+    from urllib3.fields import RequestField
+
     entries: Sequence[tuple[str, Any]] = list(files.items()) if isinstance(files, Mapping) else [(entry["field"], entry) for entry in files]
     result = []
     for field, entry in entries:

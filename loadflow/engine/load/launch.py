@@ -114,7 +114,12 @@ def _paths() -> list[str]:
 
 
 def _shard_files(run: Run, shard: int) -> dict[str, str]:
-    paths = {"hits": run.hits_path(shard), "names": run.names_path(shard), "samples": run.samples_path(shard)}
+    paths = {
+        "hits": run.hits_path(shard),
+        "names": run.names_path(shard),
+        "samples": run.samples_path(shard),
+        "spans": run.spans_path(shard),
+    }
     return {name: str(path.resolve()) for name, path in paths.items()}
 
 

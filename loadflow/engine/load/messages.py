@@ -11,7 +11,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from loadflow.engine.records.snapshot import Health
+from loadflow.engine.records.health import Health
 
 __all__ = ["Done", "Failed", "Flush", "Message", "Note", "Ready", "Served", "SupervisorEnd", "Tick", "decode", "encode"]
 

@@ -15,6 +15,7 @@ from loadflow.engine.load.native_plan import NativePlan
 from loadflow.engine.load.native_request import assembled
 from loadflow.engine.load.notes import Notes
 from loadflow.engine.load.protocol import HitFailure
+from loadflow.engine.load.tracing import SpanNotes, Trace
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
 
@@ -30,12 +31,15 @@ Got = tuple[int, bytes, Sequence[tuple[bytes, bytes]], bytes]  # status, reason,
 class Calls:
     """One core's questions. What is raised here is the failure of a hit where the core asks for a hit, else the end of the load."""
 
-    def __init__(self, compiled: NativePlan, notes: Notes, plan: Plan) -> None:
+    def __init__(self, compiled: NativePlan, notes: Notes, plan: Plan, spans: SpanNotes | None = None) -> None:
         self._plan = compiled
+        self._spans = spans
         self._notes = notes
         self._max_body_bytes = plan.max_body_bytes
         self._fence = Fence(plan.allowed_hosts, socket)
         self.series = notes.series
+        if compiled.may_ask:
+            import requests.utils  # noqa: F401  takes some 50 ms, for which the first hit that needs it must not wait
 
     def failed(
         self,
@@ -64,6 +68,34 @@ class Calls:
         held = [json.loads(_with_halves(secret)) for secret in secrets]
         error = self._notes.error(series, user, end_ns, Outcome(outcome), text, sample, held)
         return error, self._notes.wants_more(series, error)
+
+    def span(
+        self,
+        *,
+        trace: tuple[str, str, str, int, str],
+        step: int,
+        name: str,
+        user: int,
+        due_ns: int,
+        start_ns: int,
+        end_ns: int,
+        status: int,
+        flags: int,
+        failure: tuple[int, str] | None,
+        secrets: Sequence[str],
+        over_cap: int,
+    ) -> None:
+        """A traced hit has ended."""
+        assert self._spans is not None
+        self.over_cap(over_cap)
+        held = [json.loads(_with_halves(secret)) for secret in secrets]
+        failed = (Outcome(failure[0]), failure[1]) if failure is not None else None
+        method = self._plan.steps[step].method
+        self._spans.ended(Trace(*trace), method, name, user, due_ns, start_ns, end_ns, status, flags, failed, held)
+
+    def over_cap(self, count: int) -> None:
+        assert self._spans is not None
+        self._spans.over_cap(count)
 
     def refused(self, host: str) -> str | None:
         """Why this host may not be loaded; None where it may."""

@@ -20,14 +20,14 @@ Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why 
 # what the core is given of a plan, or needs nothing of; a field that is not here and is used does not fit
 PLAN_FIELDS = frozenset(
     {"protocol", "speaker", "mode", "steps", "stages", "duration_s", "variables", "sources", "host", "iterations", "wait_s", "drain_s"}
-    | {"seed", "max_body_bytes", "redact", "env_names", "network", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
+    | {"seed", "max_body_bytes", "redact", "env_names", "network", "traces", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
 )
 USERS = frozenset({"fast_http_user", "http_user"})
 STEP_KEYS = frozenset(
     {"name", "weight", "run_if", "skip_if", "think_time", "throttle", "retry", "assertions", "extract", "method", "request_url", *PARTS}
 )
-ASSERTIONS = frozenset({"status_code", "contains", "not_contains", "json_path", "header", "response_time"})
-FINDERS = frozenset({"json_path", "header", "status_code"})
+ASSERTIONS = frozenset({"status_code", "contains", "not_contains", "regex", "not_regex", "json_path", "header", "response_time"})
+FINDERS = frozenset({"json_path", "header", "status_code", "regex", "cookie", "body"})
 HOW_TO_BUILD = "install Rust and then loadflow again with LOADFLOW_NATIVE=1, which says what fails"
 
 
@@ -76,6 +76,16 @@ def _of_step(step: Mapping[str, Any]) -> Iterator[str]:
     for entry in step.get("extract") or ():
         if (entry.get("from") or "json_path") not in FINDERS:
             yield f"extract from {entry['from']!r}"
+    for entry in (*(step.get("assertions") or ()), *(step.get("extract") or ())):
+        pattern = entry.get("pattern")
+        if pattern is not None and is_built() and (what := _not_taken_of(pattern)) is not None:
+            yield f"{what} in pattern {pattern!r}"
+
+
+def _not_taken_of(pattern: str) -> str | None:
+    from loadflow import _native
+
+    return _native.not_taken_of(pattern)
 
 
 def _holds_halves(data: Any) -> bool:

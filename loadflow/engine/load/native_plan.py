@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from loadflow.engine.load.checks import group_of, not_as_wanted, nothing_matches, secret_entries
 from loadflow.engine.load.http_request import HttpStep
 from loadflow.engine.load.native_nodes import Node, Nodes, is_static, static_value
 from loadflow.engine.load.native_request import TlsTable, request_of
@@ -25,10 +26,12 @@ __all__ = ["NativePlan", "compile_plan"]
 
 
 class NativePlan:
-    """`json` is what the core is made of; `steps` and `tls` make the rare requests that Python has to make."""
+    """`json` is what the core is made of; `steps` and `tls` make the rare requests that Python has to make; `may_ask`: whether
+    there can be such while the load runs."""
 
-    def __init__(self, text: bytes, steps: Sequence[HttpStep], tls: TlsTable) -> None:
+    def __init__(self, text: bytes, steps: Sequence[HttpStep], tls: TlsTable, may_ask: bool) -> None:
         self.json = text
+        self.may_ask = may_ask
         self.steps = steps
         self.tls = tls
 
@@ -55,7 +58,7 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
     cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
     used = list(dict.fromkeys(one for one in (*throttles, cap) if one is not None))
     secrets = _Secrets(plan, nodes)
-    steps = []
+    steps: list[dict[str, Any]] = []
     for config, step, throttle in zip(plan.steps, prepared, throttles, strict=True):
         steps.append(
             {
@@ -100,10 +103,12 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
         "stages": [{"duration_s": stage.duration_s, "users": stage.users, "spawn_rate": stage.spawn_rate} for stage in plan.stages],
         "duration_s": plan.duration_s,
         "iterations": plan.iterations,
+        "ends_with_users": plan.ends_with_users,
         "wait_s": plan.wait_s,
         "drain_s": plan.drain_s,
         "user_seed": f"user {plan.seed} {shard}" if seeded else None,
         "network": network,
+        "traces": {"sample_rate": plan.traces.sample_rate, "per_s": plan.traces.per_s} if plan.traces is not None else None,
         "variables": nodes.initial(),
         "session_places": len(nodes.session),
         "sources": _sources(plan, data, shard),
@@ -115,7 +120,12 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
         "fenced": bool(plan.allowed_hosts),
         "transient_status": sorted(TRANSIENT_STATUS),
     }
-    return NativePlan(json.dumps(whole).encode(), prepared, tls)
+    return NativePlan(json.dumps(whole).encode(), prepared, tls, any(_may_ask(made["request"]) for made in steps))
+
+
+def _may_ask(request: Mapping[str, Any]) -> bool:
+    """A URL that differs from hit to hit may turn out to be one that has to be rewritten."""
+    return "python" in request or ("parts" in request and not is_static(request["parts"]["url"]))
 
 
 def _pace(pace: Pace | None) -> dict[str, Any] | None:
@@ -173,6 +183,9 @@ def _check(entry: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
             return _status(nodes.of(entry["value"]))
         case "contains" | "not_contains":
             return {"contains": {"text": _text(nodes.of(entry["value"])), "wanted": entry["type"] == "contains"}}
+        case "regex" | "not_regex":
+            wanted = entry["type"] == "regex"
+            return {"pattern": {"pattern": entry["pattern"], "wanted": wanted, "fails": not_as_wanted(entry)}}
         case "json_path":
             return {"json": {"path": entry["path"], "value": nodes.of(entry.get("value"))}}
         case "header":
@@ -206,6 +219,12 @@ def _finder(entry: Mapping[str, Any]) -> dict[str, Any] | str:
             return {"json": {"path": entry["path"]}}
         case "header":
             return {"header": entry["name"]}
+        case "regex" | "not_regex":
+            return {"pattern": {"pattern": entry["pattern"], "group": group_of(entry), "fails": nothing_matches(entry)}}
+        case "cookie":
+            return {"cookie": entry["name"]}
+        case "body":
+            return "body"
         case _:
             return "status"
 
@@ -238,17 +257,10 @@ class _Secrets:
     def of(self, config: Mapping[str, Any]) -> dict[str, Any]:
         tokens = [token for token in tokens_in(dict(config)) if token.kind == "csv" and self._is_secret(token.parts[1])]
         cells = {cell for token in tokens if (cell := self._nodes.cell(*token.parts)) is not None}
-        asserted = [
-            {**entry, "from": entry["type"]} for entry in config.get("assertions") or () if entry["type"] in ("json_path", "header")
-        ]
-        found = [
-            _finder(entry)
-            for entry in [*asserted, *(config.get("extract") or ())]
-            if self._is_secret(" ".join(str(entry.get(key) or "") for key in ("var", "path", "name")))
-        ]
+        found = secret_entries(config.get("assertions") or (), config.get("extract") or (), self._is_secret)
         return {
             "variables": sorted(place for name, place in self._nodes.variables.items() if name in self._written),
             "session": sorted(place for name, place in self._nodes.session.items() if name in self._written),
             "cells": sorted(cells),
-            "finders": found,
+            "finders": [_finder(entry) for entry in found],
         }

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from array import array
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ State = tuple[int, int, int, int, int, int, int | None]
 
 CHUNK = 512  # times of a pace that are computed in one go: a fraction of a millisecond, in which the core may have to wait
 WAIT_S = 0.1  # for an event; a stop by signal is seen after it
+END_S = 3.0  # for the other cores to end when one has broken: a stop takes them two seconds at most
 
 
 def main() -> int:
@@ -50,16 +52,22 @@ class _Shard:
     core: Any
     calls: Any
     notes: Any
+    spans: Any  # None: no hit is traced
     arrivals: Iterator[int]
     thread: threading.Thread | None = None
     result: tuple[bool, State] | BaseException | None = None
     ended: bool = False
 
     def run(self, origin_unix_ns: int, origin_monotonic_ns: int) -> None:
+        if self.spans is not None:
+            self.spans.start(origin_unix_ns)
         try:
             self.result = self.core.run(self.job["hits"], origin_unix_ns, origin_monotonic_ns, self.calls)
         except BaseException as error:  # noqa: BLE001  given to the main thread, which raises it
             self.result = error
+
+    def is_running(self) -> bool:
+        return self.thread is not None and self.thread.is_alive()
 
     def feed(self) -> None:
         """Tell the core when passes are due, some thousand ahead."""
@@ -78,28 +86,34 @@ class NativeProcess:
         from loadflow.engine.load.native_calls import Calls
         from loadflow.engine.load.native_plan import compile_plan
         from loadflow.engine.load.notes import Notes
+        from loadflow.engine.load.tracing import SpanNotes
         from loadflow.engine.plan.plan import Plan
         from loadflow.engine.plan.secrets import redactor_of
 
         self._messages = messages
         self._stopped = ""
+        self._broken: tuple[BaseException, float] | None = None  # what broke a core, and until when the others are waited for
         self._shards = []
         for job in jobs:
             plan = Plan.from_json(job["plan"])
             compiled = compile_plan(plan, job["shard"], job["shards"], os.environ)
-            notes = Notes(Path(job["names"]), Path(job["samples"]), redactor_of(plan, os.environ))
+            redactor = redactor_of(plan, os.environ)
+            notes = Notes(Path(job["names"]), Path(job["samples"]), redactor)
+            spans = SpanNotes(Path(job["spans"]), redactor) if plan.traces is not None else None
             arrivals = plan.pace.arrivals(job["shard"], job["shards"]) if plan.pace is not None else iter(())
-            self._shards.append(_Shard(job, _native.Core(compiled.json), Calls(compiled, notes, plan), notes, arrivals))
+            calls = Calls(compiled, notes, plan, spans)
+            self._shards.append(_Shard(job, _native.Core(compiled.json), calls, notes, spans, arrivals))
 
     def run(self) -> None:
         """Raises what makes it impossible to go on, e.g. RuntimeError for a full disk."""
         from loadflow.engine.load.messages import Ready
-        from loadflow.engine.load.probe import ProcessProbe
 
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # before the start there is nothing to end
         for shard in self._shards:
             threading.Thread(target=shard.feed, daemon=True).start()
             self._say(Ready(shard.job["shard"]))
+        from loadflow.engine.load.probe import ProcessProbe  # while the others get ready
+
         line = sys.stdin.buffer.readline()
         if not line:
             raise EOFError("the supervisor is gone")
@@ -137,18 +151,27 @@ class NativeProcess:
                         self._say(Flush(shard.job["shard"], until_ns, rows))
                     case ("end",):
                         self._end(shard)
-                    case None:
-                        pass
+                    case None if not shard.is_running():
+                        self._end(shard)  # it did not even begin
+            if self._broken is not None and time.monotonic() > self._broken[1]:
+                break
+        if self._broken is not None:
+            raise self._broken[0]
 
     def _end(self, shard: _Shard) -> None:
+        """Says how its load went. A core that broke ends the others, whose hits so far count as well."""
         from loadflow.engine.load.messages import Done
 
         assert shard.thread is not None
         shard.thread.join()
         shard.ended = True
         shard.notes.close()
+        if shard.spans is not None:
+            shard.spans.close()
         if isinstance(shard.result, BaseException):
-            raise shard.result
+            self._broken = self._broken or (shard.result, time.monotonic() + END_S)
+            self._stop("another core broke")
+            return
         assert shard.result is not None
         stopped, state = shard.result
         rows, *_, started, dropped, ran_ns = state

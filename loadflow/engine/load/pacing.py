@@ -6,7 +6,7 @@ import secrets
 from typing import Any
 
 from loadflow.engine.plan import profile
-from loadflow.engine.plan.pace import Pace, Segment, cut
+from loadflow.engine.plan.pace import Pace, Segment, cut, peak_per_s
 from loadflow.engine.script.rate import Profile, Ramp, Spiked, Staged, Steady, Steps, Traced
 from loadflow.errors import CommandError, Mistake
 
@@ -31,7 +31,7 @@ def pace_of(test: Any, root: str, *, test_time_given: bool, cap_per_s: float | N
         segments = cut(segments, length_s) if test_time_given else segments
     else:
         segments, spacing = profile.constant(rps=float(rate), duration_s=length_s), "even"
-    peak = max(max(one.from_per_s, one.to_per_s) for one in segments)
+    peak = peak_per_s(segments)
     pace = Pace(
         segments,
         "poisson" if spacing == "poisson" else "even",
@@ -57,9 +57,9 @@ def _users(test: Any) -> int | None:
     return int(test.user_count) if "user_count" in test.model_fields_set else None
 
 
-def _usual(peak_per_s: float) -> int:
+def _usual(highest_per_s: float) -> int:
     low, high = IN_FLIGHT
-    return min(max(low, round(peak_per_s * IN_FLIGHT_S)), high)
+    return min(max(low, round(highest_per_s * IN_FLIGHT_S)), high)
 
 
 def _seed(seed: int | None) -> int:

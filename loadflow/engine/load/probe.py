@@ -6,7 +6,7 @@ import time
 
 import psutil
 
-from loadflow.engine.records.snapshot import Health
+from loadflow.engine.records.health import Health
 
 __all__ = ["ProcessProbe"]
 

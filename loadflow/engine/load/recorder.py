@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.load.notes import MakeSample, Notes
+from loadflow.engine.load.tracing import SpanNotes, Tracer
+from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.records.hitlog import HitLogWriter
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.redact import Redactor
@@ -21,14 +23,17 @@ OnHit = Callable[[str, str, float, int, str | None], None]
 class Recorder:
     """Times are nanoseconds since the run's start. `redactor` sees every text before it is written.
 
-    There is a log, and a time, from `start` on.
+    There is a log, and a time, from `start` on. `tracer` is None where no hit is traced.
     """
 
-    def __init__(self, *, hits: Path, names: Path, samples: Path, shard: int, redactor: Redactor) -> None:
+    def __init__(
+        self, *, hits: Path, names: Path, samples: Path, spans: Path, shard: int, redactor: Redactor, traces: TraceRule | None = None
+    ) -> None:
         self.log: HitLogWriter
         self._hits = hits
         self._shard = shard
         self._notes = Notes(names, samples, redactor)
+        self.tracer = Tracer(traces, SpanNotes(spans, redactor)) if traces is not None else None
         self.series = self._notes.series  # of method and name
         self._origin_ns = 0
         self.in_flight = 0
@@ -39,6 +44,8 @@ class Recorder:
         """The run's start, on both clocks."""
         self.log = HitLogWriter(self._hits, shard=self._shard, origin_unix_ns=origin_unix_ns, origin_monotonic_ns=origin_monotonic_ns)
         self._origin_ns = origin_monotonic_ns
+        if self.tracer is not None:
+            self.tracer.notes.start(origin_unix_ns)
 
     def now_ns(self) -> int:
         return time.monotonic_ns() - self._origin_ns
@@ -78,6 +85,8 @@ class Recorder:
     def close(self) -> None:
         self.log.close()
         self._notes.close()
+        if self.tracer is not None:
+            self.tracer.close()
 
 
 class UserWatch:

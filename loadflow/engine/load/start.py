@@ -19,16 +19,18 @@ from asyncio import CancelledError
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from loadflow.engine.calibration.machine import version_of
+from loadflow.engine.calibration.place import ceiling_of_run
 from loadflow.engine.cluster.serving import work_once
 from loadflow.engine.load.build import Asked, build_plan, worker_of
 from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.launch import Crew, Engine, describe_exit, local_job, master_job
 from loadflow.engine.load.messages import Done, Failed, Flush, Message, Note, Ready, Served, SupervisorEnd, Tick
 from loadflow.engine.load.native_fit import choose
+from loadflow.engine.load.span_feed import SpanFeed, trace_rule
 from loadflow.engine.load.telling import Telling
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
@@ -87,7 +89,8 @@ def start_test(
         return work_once(cluster, processes, session)
     asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret)
     _refuse_taken_port(asked.plan.web_ui)
-    plan = replace(asked.plan, network=session.network, flush_s=FLUSH_S if session.budget else None)
+    traces = trace_rule(session, asked.plan.protocol)
+    plan = replace(asked.plan, network=session.network, traces=traces, flush_s=FLUSH_S if session.budget else None)
     engine, why_not_native = choose(plan, asked.engine) if asked.cluster is None else ("locust", "workers of a master run on Locust")
     # a loop of Locust needs a process of its own
     crew = Crew(engine, asked.processes, asked.threads) if engine == "native" else Crew(engine, asked.processes * asked.threads)
@@ -120,6 +123,7 @@ class _Load:
         self._telling = Telling(
             [self._snapshots.append, self._thresholds.add, *(partial(observer.snapshot, run) for observer in self._observers)]
         )
+        self._spans = SpanFeed(run, shards if plan.traces is not None else 0, self._observers)
         self._ready: set[int] = set()
         self._done: dict[int, Done] = {}
         self._failed = ""
@@ -153,6 +157,7 @@ class _Load:
         while self._exit is None:
             for message in engine.messages(POLL_S):
                 self._take(message, engine)
+            self._spans.take()
             if self._origin_ns is None and time.monotonic() - started > self._start_limit_s:
                 raise RunError(f"the engine was not ready within {self._start_limit_s:.0f} s; see {self._record.log_path(0)}")
             self._hold_to_budget(engine)
@@ -207,6 +212,7 @@ class _Load:
     def _finish(self, error: BaseException | None) -> dict[str, Any]:
         """Fold what is left, tell the observers of it, store end, totals, summary and report."""
         self._telling.tell(self._follower.end())
+        self._spans.take()
         self._snapshots.close()
         summary = self._record.finish(self._follower.totals, self._end(error))
         write_html_report([self._record], self._record.folder / "report.html")
@@ -287,6 +293,8 @@ def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_nat
     label = asked.label or session.label
     run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
     redactor = redactor_of(plan, session.environment)
+    # of a master's workers this machine knows nothing
+    ceiling = None if asked.cluster else ceiling_of_run(crew.engine, plan.protocol, crew.shards, plan.asked_per_s)
     facts = RunFacts(
         id=run_id,
         label=redactor.text(label),
@@ -295,6 +303,7 @@ def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_nat
         protocol=plan.protocol,
         engine=crew.engine,
         why_not_native=why_not_native,
+        calibration=ceiling.to_json() if ceiling else None,
         target=redactor.text(asked.target),
         users=plan.users,
         planned_s=plan.duration_s,
@@ -313,7 +322,7 @@ def _new_run(session: Session, plan: Plan, asked: Asked, crew: Crew, why_not_nat
 
 
 def _environment() -> dict[str, str]:
-    versions = {name: _version(name) for name in ("loadflow", "locust", "gevent", "prefect")}
+    versions = {name: version_of(name) for name in ("loadflow", "locust", "gevent", "prefect")}
     return {
         **versions,
         "python": platform.python_version(),
@@ -322,10 +331,3 @@ def _environment() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "command": Path(sys.argv[0]).name,
     }
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return "not installed"

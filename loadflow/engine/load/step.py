@@ -23,6 +23,7 @@ from loadflow.engine.load.protocol import Client, HitFailure, PreparedStep, Repl
 from loadflow.engine.load.recorder import Recorder
 from loadflow.engine.load.retry import RetryRule, failure_class
 from loadflow.engine.load.throttle import Throttle, throttles_of
+from loadflow.engine.load.tracing import Trace
 from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.pace import LATE_NS
 from loadflow.engine.plan.plan import Plan
@@ -108,10 +109,14 @@ class Step:
     def run(self, client: Client, scope: Scope, user: int, recorder: Recorder, pauser: Pauser, due_ns: int | None = None) -> bool:
         """One use of the step by one user; whether anything was sent. GreenletExit passes, after a hit in flight was recorded.
 
+        With `scope.out_of_rows` true after it, a source had no row left for this step: there is nothing more for this user to do.
+
         `due_ns`: when its first attempt should have started; None: it is due when it starts. A throttle moves that to its own slot.
         """
         scope.begin_step()
-        if (self._run_if is not None and not self._run_if(scope)) or (self._skip_if is not None and self._skip_if(scope)):
+        is_skipped = (self._run_if is not None and not self._run_if(scope)) or (self._skip_if is not None and self._skip_if(scope))
+        scope.out_of_rows = False  # a condition without a value is false, and no failure
+        if is_skipped:
             return False
         think_s = 0.0
         if self._think is not None:
@@ -147,9 +152,12 @@ class Step:
         request: Any = None
         reply: Reply | None = None
         failure: Failure | None = None
+        trace: Trace | None = None
         start_ns = end_ns = recorder.now_ns()
         try:
             request = prepared.render(scope)
+            if recorder.tracer is not None:
+                request, trace = recorder.tracer.traced(request, start_ns)
             recorder.in_flight += 1
             try:
                 start_ns = recorder.now_ns()
@@ -180,20 +188,22 @@ class Step:
                 reply,
                 (Outcome.UNFINISHED, "not answered before the end of the load"),
                 request,
+                trace,
             )
             raise
         except Exception as error:  # noqa: BLE001  the outermost loop of a hit: whatever a library raises is data
             asked = request is not None and reply is None  # else no library of the protocol was at work
             failure = (self._protocol.outcome_of(error) if asked else Outcome.ENGINE, f"{type(error).__name__}: {error}")
         delay_s: float | None = None
-        if failure is not None and self._retry is not None:
+        if failure is not None and self._retry is not None and not scope.out_of_rows:
             kind = failure_class(failure[0], reply.status if reply else 0)
             delay_s = self._retry.delay_s(used, kind, scope.rng)
             if delay_s is not None:
                 used[kind] = used.get(kind, 0) + 1
                 # also where the end of the load cuts off the next attempt: nobody knows how that would have gone
                 flags |= HitFlag.SUPERSEDED
-        self._record(recorder, scope, user, start_ns if due_ns is None else due_ns, start_ns, end_ns, flags, reply, failure, request)
+        due_ns = start_ns if due_ns is None else due_ns
+        self._record(recorder, scope, user, due_ns, start_ns, end_ns, flags, reply, failure, request, trace)
         return (failure[0] if failure is not None else Outcome.OK), None if recorder.draining else delay_s
 
     def _judge(self, reply: Reply, scope: Scope, time_ms: float) -> Failure | None:
@@ -221,6 +231,7 @@ class Step:
         reply: Reply | None,
         failure: Failure | None,
         request: Any,
+        trace: Trace | None = None,
     ) -> None:
         series = self._series
         if series is None:
@@ -235,12 +246,17 @@ class Step:
             )
         if start_ns - due_ns > LATE_NS:
             flags |= HitFlag.LATE
+        if scope.out_of_rows:
+            flags |= HitFlag.LAST
         status, sent, received = (reply.status, reply.sent_bytes, reply.received_bytes) if reply is not None else (0, 0, 0)
+        secrets = self._secrets.held(scope, reply) if failure is not None or trace is not None else ()
+        if trace is not None and recorder.tracer is not None:
+            method, name = self._prepared.method, self._name(scope)
+            recorder.tracer.notes.ended(trace, method, name, user, due_ns, start_ns, end_ns, status, flags, failure, secrets)
         if failure is None:
             recorder.succeeded(series, user, due_ns, start_ns, end_ns, status, sent, received, flags)
             return
         outcome, text = failure
-        secrets = self._secrets.held(scope, reply)
 
         def sample() -> dict[str, Any]:
             return {

@@ -24,8 +24,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 __all__ = ["Supervisor", "main"]
 
 PR_SET_PDEATHSIG = 1
@@ -74,14 +72,14 @@ class Supervisor:
             self.engines.append(process)
         for process, engine in zip(self.engines, self.job["engines"], strict=True):
             self._tell(process, json.dumps(engine["job"]))
+        import psutil  # noqa: F401  while the engines begin: what may have to be killed later must not wait for a disk then
 
     def run(self, lines: Iterator[str | None]) -> None:
-        """Until every engine has ended. `lines` gives a line of the lifeline, "" at its end, or None after a short wait."""
+        """Until every engine has ended. `lines` gives a line of the lifeline, "" at its end, None when there may be news of engines."""
         while any(process.poll() is None for process in self.engines):
-            line = next(lines, "")
+            line = next(lines)
             if line == "":
                 self.end("parent lost")
-                lines = _only_waiting()
             elif line is not None:
                 self._obey(line)
             self._watch(time.monotonic())
@@ -132,6 +130,8 @@ class Supervisor:
                     os.killpg(process.pid, number)
 
     def _kill_descendants(self) -> None:
+        import psutil
+
         for child in psutil.Process().children(recursive=True):
             if child.pid not in {process.pid for process in self.engines}:
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -139,27 +139,33 @@ class Supervisor:
 
 
 def lifeline() -> Iterator[str | None]:
-    """Lines of standard input as they come, None when none came for a moment, "" at its end."""
-    fd = sys.stdin.fileno()
+    """Lines of standard input as they come, "" once at its end; None when an engine may have ended, or nothing came for a moment."""
+    fd, ended = sys.stdin.fileno(), _ends_of_children()
+    watched = [fd, ended]
     pending = b""
     while True:
-        ready, _, _ = select.select([fd], [], [], TICK_S)
-        if not ready:
+        ready, _, _ = select.select(watched, [], [], TICK_S)
+        if ended in ready:
+            os.read(ended, 4_096)
+        if fd not in ready:
             yield None
             continue
         data = os.read(fd, 65536)
         if not data:
+            watched = [ended]
             yield ""
-            return
         *whole, pending = (pending + data).split(b"\n")
         for line in whole:
             yield line.decode() or None
 
 
-def _only_waiting() -> Iterator[str | None]:
-    while True:
-        time.sleep(TICK_S)
-        yield None
+def _ends_of_children() -> int:
+    """A pipe that can be read when a child has ended: the parent is told at once, not after a tick."""
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.signal(signal.SIGCHLD, lambda *_: None)  # without a handler the signal writes nothing
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    return reader
 
 
 def _note_parent_lost(supervisor: Supervisor) -> None:

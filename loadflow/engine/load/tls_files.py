@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,8 @@ def trouble_with(verify: bool | str, cert: str | tuple[str, str] | None) -> str:
     for path in shown:
         if not Path(path).exists():
             return f"the file {path} is not there"
+    import ssl
+
     try:
         load_files(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), verify, cert)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError

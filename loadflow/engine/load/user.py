@@ -63,7 +63,7 @@ class Crew:
         return (self._users - 1) * self._shard.count + self._shard.index
 
     def done(self) -> None:
-        """A user has made all of its passes."""
+        """A user has made all of its passes, or as many as there were rows for."""
         self._done += 1
         self.on_done(self._done)
 
@@ -138,12 +138,18 @@ def user_class(crew: Crew) -> type[User]:
                     if self._state != LOCUST_STATE_RUNNING:
                         return
                     sent = step.run(client, scope, number, recorder, self) or sent
+                    if scope.out_of_rows:
+                        self._finish()
+                        return
                 if high > 0:
                     self.pause(scope.rng.uniform(low, high))
                 elif not sent:
                     self.pause(IDLE_PASS_S)
+            self._finish()
+
+        def _finish(self) -> None:
+            """Nothing is left to do. Stays until the end: locust would start another user in the place of one that is gone."""
             crew.done()
-            # stay until the end: locust would start another user in the place of one that is gone
             self._stopping.wait()
 
         def _turns(self, client: Client, scope: Scope, number: int, arrivals: Arrivals) -> None:
@@ -161,8 +167,13 @@ def user_class(crew: Crew) -> type[User]:
                             return
                         if step.run(client, scope, number, crew.recorder, self, due_ns):
                             due_ns = None  # the first request of a pass is due with it, the others when the one before is done
+                        if scope.out_of_rows:
+                            break
                 finally:
                     arrivals.passed()
+                if scope.out_of_rows:
+                    self._finish()
+                    return
 
         def context(self) -> dict[str, Any]:
             return {}

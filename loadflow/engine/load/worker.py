@@ -53,7 +53,7 @@ def _make_load(job: dict[str, Any], messages: Any) -> None:
     from loadflow.engine.load.generate import Generator
     from loadflow.engine.plan.plan import Plan
 
-    paths = {name: Path(job[name]) for name in ("hits", "names", "samples")}
+    paths = {name: Path(job[name]) for name in ("hits", "names", "samples", "spans")}
     generator = Generator(Plan.from_json(job["plan"]), job["shard"], job["shards"], paths, messages)
     generator.run()
 

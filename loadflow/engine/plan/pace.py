@@ -18,7 +18,7 @@ from fractions import Fraction
 from itertools import islice
 from typing import Any, Literal
 
-__all__ = ["LATE_NS", "Pace", "Segment", "Spacing", "cut", "exactly"]
+__all__ = ["LATE_NS", "Pace", "Segment", "Spacing", "cut", "exactly", "peak_per_s"]
 
 Spacing = Literal["even", "poisson"]
 
@@ -114,6 +114,11 @@ class Pace:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Pace:
         return cls(**{**data, "segments": tuple(Segment(*one) for one in data["segments"])})
+
+
+def peak_per_s(segments: Iterable[Segment]) -> float:
+    """The highest rate of at least one segment."""
+    return max(max(one.from_per_s, one.to_per_s) for one in segments)
 
 
 def cut(segments: Iterable[Segment], limit_s: float) -> tuple[Segment, ...]:

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
-from loadflow.engine.plan.pace import Pace
+from loadflow.engine.plan.pace import Pace, peak_per_s
 from loadflow.engine.plan.shape import Stage
 from loadflow.engine.plan.target import HostLists
+from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.reliability.conditioner import NetworkConditioner
 from loadflow.engine.resolve.data import CsvSource
 
@@ -45,12 +46,25 @@ class Plan:
     allowed_hosts: HostLists = ()  # each must allow a host; see plan/target.py
     max_rate_per_s: float | None = None  # over all steps, retries included
     material: Mapping[str, str] = field(default_factory=dict)  # what the user type looked up before the load, under keys of its own
+    traces: TraceRule | None = None  # None: no hit is traced
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
 
     @property
     def users(self) -> int:
         """The most users there will be at any time."""
         return max(stage.users for stage in self.stages)
+
+    @property
+    def ends_with_users(self) -> bool:
+        """Whether users may be done before the load's time is over; when all are, the load ends."""
+        return self.iterations is not None or any(source.mode == "once" for source in self.sources)
+
+    @property
+    def asked_per_s(self) -> float | None:
+        """The most hits per second that the pace asks for, when no step is left out; None where users decide."""
+        if self.pace is None:
+            return None
+        return peak_per_s(self.pace.segments) * (len(self.steps) if self.mode == "sequence" else 1)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "pace": self.pace.to_json() if self.pace else None}
@@ -70,6 +84,7 @@ class Plan:
                 "pace": Pace.from_json(data["pace"]) if data.get("pace") else None,
                 "allowed_hosts": tuple(tuple(one) for one in data.get("allowed_hosts") or ()),
                 "network": NetworkConditioner(**data["network"]) if data.get("network") else None,
+                "traces": TraceRule(**data["traces"]) if data.get("traces") else None,
             }
         )
 
@@ -84,7 +99,8 @@ class Plan:
         )
         cap = None if self.max_rate_per_s is None else self.max_rate_per_s / shard.count
         pace = replace(self.pace, max_in_flight=share(self.pace.max_in_flight, shard)) if self.pace else None
-        return replace(self, stages=stages, steps=steps, max_rate_per_s=cap, pace=pace)
+        traces = replace(self.traces, per_s=self.traces.per_s / shard.count) if self.traces else None
+        return replace(self, stages=stages, steps=steps, max_rate_per_s=cap, pace=pace, traces=traces)
 
 
 def _share_of_throttle(throttle: Mapping[str, Any], shard: Shard) -> dict[str, Any]:

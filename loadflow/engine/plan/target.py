@@ -9,9 +9,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-__all__ = ["HOSTS_VARIABLE", "HostLists", "TargetRules", "allowed_by_environment", "host_of", "is_allowed", "is_loopback_host", "refusing"]
+__all__ = [
+    "EXPORT_HOSTS_VARIABLE",
+    "HOSTS_VARIABLE",
+    "HostLists",
+    "TargetRules",
+    "allowed_by_environment",
+    "host_of",
+    "is_allowed",
+    "is_loopback_host",
+    "refusing",
+]
 
 HOSTS_VARIABLE = "LOADFLOW_ALLOWED_HOSTS"  # patterns, separated by commas
+EXPORT_HOSTS_VARIABLE = "LOADFLOW_ALLOWED_EXPORT_HOSTS"  # the same, for where exporters may send
 HostLists = tuple[tuple[str, ...], ...]
 
 
@@ -32,15 +43,21 @@ class TargetRules:
         by_environment = allowed_by_environment(env)
         return tuple(one for one in (self.allowed_hosts, by_environment) if one is not None)
 
+    def export_lists(self, env: Mapping[str, str] = os.environ) -> HostLists:
+        """Where exporters may send: LOADFLOW_ALLOWED_EXPORT_HOSTS alone says it, because what watches a load is no target; where that
+        is not set, what may be loaded may be exported to. Without lists any host may."""
+        own = allowed_by_environment(env, EXPORT_HOSTS_VARIABLE)
+        return self.host_lists(env) if own is None else (own,)
+
 
 def refusing(host: str, lists: HostLists) -> tuple[str, ...] | None:
     """The first list that does not have `host`; None where all have it."""
     return next((one for one in lists if not is_allowed(host, one)), None)
 
 
-def allowed_by_environment(env: Mapping[str, str] = os.environ) -> tuple[str, ...] | None:
-    """The patterns of LOADFLOW_ALLOWED_HOSTS; None when it is not set. Empty, it allows loopback alone."""
-    text = env.get(HOSTS_VARIABLE)
+def allowed_by_environment(env: Mapping[str, str] = os.environ, variable: str = HOSTS_VARIABLE) -> tuple[str, ...] | None:
+    """The patterns of LOADFLOW_ALLOWED_HOSTS, or of another variable; None when it is not set. Empty, it allows loopback alone."""
+    text = env.get(variable)
     return None if text is None else tuple(part.strip() for part in text.split(",") if part.strip())
 
 

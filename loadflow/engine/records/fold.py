@@ -66,6 +66,7 @@ def _count(totals: SeriesTotals, part: Rows, *, failed: bool, paced: bool) -> No
     totals.superseded_failed += superseded if failed else 0
     totals.drained += int(np.count_nonzero(flags & HitFlag.DRAINED))
     totals.late += int(np.count_nonzero(flags & HitFlag.LATE))
+    totals.out_of_rows += int(np.count_nonzero(flags & HitFlag.LAST))
     totals.sent_bytes += int(part["sent_bytes"].sum(dtype=np.int64))
     totals.received_bytes += int(part["received_bytes"].sum(dtype=np.int64))
 

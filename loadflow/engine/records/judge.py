@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
 
+from loadflow.engine.calibration.value import Ceiling
+from loadflow.engine.plan.pace import LATE_NS
 from loadflow.engine.records.names import OTHER
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.passes import Passes
@@ -16,14 +18,18 @@ from loadflow.engine.records.threshold import ThresholdResult, ThresholdState
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.verdict import Verdict, VerdictKind
 
-__all__ = ["EndReason", "RunEnd", "Warning_", "deciding", "judge", "too_many_failed", "warnings_of"]
+__all__ = ["EndReason", "RunEnd", "Warning_", "asked_too_much", "ceiling_warnings", "deciding", "judge", "too_many_failed", "warnings_of"]
 
 # The generator's own limits. Above them the latencies are, to a large part, the generator's own queueing.
 BUSY_CPU = 0.9  # share of one core
 BUSY_SHARE = 0.2  # share of the run's seconds that may be busy
-LAG_LIMIT_MS = 100.0  # 95 % of the seconds must stay below, when the CPU is busy too
+LAG_LIMIT_MS = 100.0  # 95 % of the seconds must stay below, when the CPU is busy too; a calibrated machine has a limit of its own
+NEAR_CEILING = 0.9  # of the hits per second that a calibrated machine can make: more than that is as good as all
+MUCH_OF_CEILING = 0.7  # to ask for more is worth a word: steps that do more than those of the calibration cost more
 RATE_TOLERANCE = 0.01  # share of the passes that were due which may be missing, where the script says nothing else
 LATE_SHARE = 0.01  # more late hits than that are worth a word
+NS_PER_MS = 1e6
+WAYS_OUT = "Use more threads or processes, up to one per core; the native core where Locust makes the load; or more machines."
 FEW_HITS = 100  # a p99 of fewer hits is one hit's luck
 
 
@@ -66,10 +72,12 @@ def judge(
     rate_tolerance: float = RATE_TOLERANCE,
     thresholds: Sequence[ThresholdResult] = (),
     degraded: str = "",
+    ceiling: Ceiling | None = None,
 ) -> Verdict:
     """The verdict. Attempts that a retry replaced count neither as hits nor as failures here: the last attempt decides.
 
-    `degraded`: why the load was not the one that was asked for, because workers were missing; "" when it was.
+    `degraded`: why the load was not the one that was asked for, because workers were missing; "" when it was. `ceiling`: what
+    the machine can do, where it was calibrated.
     """
     match end.reason:
         case EndReason.ENGINE_LOST | EndReason.DEADLINE:
@@ -91,7 +99,7 @@ def judge(
     if failed or breached:
         return Verdict(VerdictKind.FAILED, tuple(filter(None, (failed, *breached))))
     unclear = [one.text for one in thresholds if one.state is ThresholdState.INCONCLUSIVE]
-    if doubts := tuple(filter(None, (degraded, below, _generator_limited(health), *unclear))):
+    if doubts := tuple(filter(None, (degraded, below, _generator_limited(health, totals, ceiling), *unclear))):
         return Verdict(VerdictKind.INCONCLUSIVE, doubts)
     return Verdict(VerdictKind.PASSED)
 
@@ -121,17 +129,31 @@ def _below_rate(passes: Passes, tolerance: float) -> str:
     )
 
 
-def _generator_limited(health: Sequence[Health]) -> str:
+def _generator_limited(health: Sequence[Health], totals: Totals, ceiling: Ceiling | None) -> str:
     if not health:
         return ""
+    ceiling = None if ceiling is None or ceiling.unused else ceiling
     busy = sum(one.cpu >= BUSY_CPU for one in health) / len(health)
     lag = float(np.quantile([one.lag_ms for one in health], 0.95))
-    if busy > BUSY_SHARE and lag > LAG_LIMIT_MS:
-        return (
-            f"generator-limited: its CPU was at {BUSY_CPU:.0%} or more in {busy:.0%} of the seconds and its event loop "
-            f"{lag:.0f} ms late (limit {LAG_LIMIT_MS:.0f} ms); use more `processes`, fewer users or a wait_time"
-        )
-    return ""
+    limit, by = (LAG_LIMIT_MS, "") if ceiling is None else (ceiling.lag_limit_ms, f" by the calibration of {ceiling.date}")
+    share = _share_of(ceiling, totals)
+    if lag <= limit or (busy <= BUSY_SHARE and share < NEAR_CEILING):
+        return ""
+    if busy > BUSY_SHARE:
+        did = f"its CPU was at {BUSY_CPU:.0%} or more in {busy:.0%} of the seconds"
+    else:
+        did = f"it made {share:.0%} of the hits per second that this machine can make"
+    return (
+        f"generator-limited: {did} and its event loop {lag:.0f} ms late (limit {limit:.0f} ms{by}); "
+        f"use more `processes`, fewer users or a wait_time"
+    )
+
+
+def _share_of(ceiling: Ceiling | None, totals: Totals) -> float:
+    """How much of a known ceiling was reached; 0.0 where none is: what a busy machine made may not have been all."""
+    if ceiling is None or ceiling.at_least or totals.duration_s <= 0:
+        return 0.0
+    return totals.hits / totals.duration_s / ceiling.hits_per_s
 
 
 def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...]:
@@ -155,6 +177,14 @@ def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...
             )
         )
     found += _pace_warnings(totals)
+    if stopped := sum(series.out_of_rows for series in totals.series.values()):
+        found.append(
+            Warning_(
+                "out-of-rows",
+                f"{stopped:,} {'user' if stopped == 1 else 'users'} stopped early: a csv source with mode once had no row left.",
+                "Each has one failed hit for it, under errors. Give the source more rows, fewer iterations to the users, or mode cycle.",
+            )
+        )
     unfinished = sum(count.count for (_, error), count in totals.errors.items() if error.outcome is Outcome.UNFINISHED)
     if unfinished:
         found.append(
@@ -204,3 +234,51 @@ def _pace_warnings(totals: Totals) -> Iterable[Warning_]:
             f"{dropped:,} of {totals.passes.due:,} passes that were due were dropped: no user was free in time.",
             "They are in no latency: raise max_in_flight, or max_lateness so that they wait.",
         )
+
+
+def asked_too_much(ceiling: Ceiling | None) -> Warning_ | None:
+    """Known before the load: a rate that comes too near to what the machine can make, with which a run may go wrong."""
+    if ceiling is None or ceiling.unused or ceiling.asked_per_s is None or ceiling.asked_per_s <= MUCH_OF_CEILING * ceiling.hits_per_s:
+        return None
+    return Warning_(
+        "rate-near-ceiling",
+        f"Up to {ceiling.asked_per_s:,.0f} hits/s are asked for, {_of_ceiling(ceiling.asked_per_s, ceiling)}.",
+        WAYS_OUT,
+    )
+
+
+def ceiling_warnings(ceiling: Ceiling | None, totals: Totals) -> Iterator[Warning_]:
+    """What the machine's calibration has to say of one run."""
+    if ceiling is None:
+        return
+    if ceiling.unused:
+        yield Warning_(
+            "calibration-unused", f"This machine's calibration was not used: {ceiling.unused}.", "Run `loadflow calibrate` again."
+        )
+        return
+    if asked := asked_too_much(ceiling):
+        yield asked
+    elif (share := _share_of(ceiling, totals)) >= NEAR_CEILING:
+        yield Warning_(
+            "near-ceiling",
+            f"{totals.hits / totals.duration_s:,.0f} hits/s were made, {_of_ceiling(share * ceiling.hits_per_s, ceiling)}.",
+            f"This throughput may be the generator's, not the target's. {WAYS_OUT}",
+        )
+    if sum(series.late for series in totals.series.values()) > LATE_SHARE * totals.hits:
+        own = ceiling.late.p99_ms * NS_PER_MS >= LATE_NS
+        yield Warning_(
+            "jitter",
+            f"When this machine was calibrated ({ceiling.date}), 99 % of the hits of an easy rate started within "
+            f"{ceiling.late.p99_ms:g} ms, the latest after {ceiling.late.max_ms:g} ms.",
+            "So late are its own timers: use a quieter machine, or one with more cores."
+            if own
+            else "So it is not its timers that were late: hits waited for a free user, or the generator had too much to do.",
+        )
+
+
+def _of_ceiling(hits_per_s: float, ceiling: Ceiling) -> str:
+    least = "at least " if ceiling.at_least else ""
+    return (
+        f"{hits_per_s / ceiling.hits_per_s:.0%} of what this machine can make with so many processes and threads "
+        f"({least}{ceiling.hits_per_s:,.0f}/s by the calibration of {ceiling.date})"
+    )

@@ -45,3 +45,4 @@ class HitFlag(IntFlag):
     SUPERSEDED = 2  # another attempt followed, or would have but for the load's end: this one does not decide the verdict
     DRAINED = 4  # ended after the load's own end, within the drain
     LATE = 8  # started later than it was due (arrival rates)
+    LAST = 16  # its user stopped after it, because a source with mode "once" had no row left for it

@@ -3,6 +3,7 @@
 run.json            facts and plan (redacted), written before the load starts
 hits-<shard>.bin    the hit log of one engine process          names-<shard>.ndjson  what its ids stand for
 samples-<shard>.ndjson  the first few failures of each kind    engine-<shard>.log    what the engine said
+spans-<shard>.ndjson  the sampled hits, where hits are traced
 snapshots.ndjson    one line per second
 end.json            how it ended; missing: it was cut off
 workers.json        with a master: who made the load, and how it went
@@ -24,10 +25,11 @@ from typing import Any
 
 import numpy as np
 
+from loadflow.engine.calibration.value import Ceiling
 from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows, row_count
-from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, judge, warnings_of
+from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, ceiling_warnings, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.snapshot import Health, SecondRow, Snapshot
@@ -153,6 +155,9 @@ class Run:
     def samples_path(self, shard: int) -> Path:
         return self.folder / f"samples-{shard}.ndjson"
 
+    def spans_path(self, shard: int) -> Path:
+        return self.folder / f"spans-{shard}.ndjson"
+
     @property
     def workers_path(self) -> Path:
         return self.folder / "workers.json"
@@ -203,6 +208,12 @@ class Run:
         """The arrival rate that was asked for; None where users decide when the next hit is sent."""
         data = self.facts.plan.get("pace")
         return Pace.from_json(data) if data else None
+
+    @property
+    def ceiling(self) -> Ceiling | None:
+        """What the machine could make of it, by its calibration at the time of the run."""
+        data = self.facts.calibration
+        return Ceiling.from_json(data) if data else None
 
     def samples(self) -> dict[tuple[SeriesName, ErrorText], list[Sample]]:
         found: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
@@ -279,6 +290,7 @@ class Run:
             rate_tolerance=self.rate_tolerance,
             thresholds=self.threshold_results(),
             degraded=degradation(self.workers()),
+            ceiling=self.ceiling,
         )
 
     def summary(self) -> Summary:
@@ -312,6 +324,7 @@ class SnapshotLog:
 def summary_of(runs: Sequence[Run]) -> Summary:
     """One summary over all `runs`: counts merged, the worst verdict, every run's warnings."""
     totals = Totals.merged(run.totals() for run in runs)
+    of_ceilings = [warning for run in runs for warning in ceiling_warnings(run.ceiling, run.totals())]
     samples: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
     health: list[Health] = []
     verdicts = []
@@ -328,7 +341,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         duration_s=sum(run.totals().duration_s for run in runs),
         runs=[run.facts for run in runs],
         verdict=worst(verdicts) if runs else Verdict(VerdictKind.INCONCLUSIVE, ("no test was run, so there is nothing to judge",)),
-        warnings=warnings_of(totals, health),
+        warnings=list(dict.fromkeys([*warnings_of(totals, health), *of_ceilings])),
         health=health,
         samples=samples,
         workers=workers,

@@ -134,6 +134,7 @@ class RunFacts:
 
     `target` is the host or hosts asked; `plan` is the plan as JSON (`Plan.to_json`); `environment` names versions and machine.
     `why_not_native` says why the native core did not make the load; "" where it did, or where Locust was asked for.
+    `calibration` is the machine's as it holds for this run (`Ceiling.to_json`); None where it was not calibrated for such a load.
     """
 
     id: str
@@ -149,6 +150,7 @@ class RunFacts:
     plan: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     why_not_native: str = ""
+    calibration: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

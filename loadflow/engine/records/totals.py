@@ -33,6 +33,7 @@ class SeriesTotals:
     late: int = 0
     sent_bytes: int = 0
     received_bytes: int = 0
+    out_of_rows: int = 0  # the last hits of users that stopped because a source of rows had run out
 
     @property
     def hits(self) -> int:
@@ -60,12 +61,12 @@ class SeriesTotals:
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SeriesTotals:
         succeeded, failed, service = (Histogram.from_json(data[name]) for name in HISTOGRAMS)
-        return cls(succeeded, failed, service, *(data[name] for name in COUNTS))
+        return cls(succeeded, failed, service, *(data.get(name, 0) for name in COUNTS))
 
 
 # in the order of the fields
 HISTOGRAMS = ("succeeded", "failed", "service")
-COUNTS = ("retries", "superseded", "superseded_failed", "drained", "late", "sent_bytes", "received_bytes")
+COUNTS = ("retries", "superseded", "superseded_failed", "drained", "late", "sent_bytes", "received_bytes", "out_of_rows")
 
 
 @dataclass(slots=True)

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.records.spans import SpanBatch
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.reliability.forked import ForkedCall, Raised, Returned, Tell
 from loadflow.engine.session import Observer, Session, current_session
@@ -29,6 +30,12 @@ class _RunStarted:
 class _Second:
     folder: str
     snapshot: Snapshot
+
+
+@dataclass(frozen=True)
+class _Spans:
+    folder: str
+    batch: SpanBatch
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,9 @@ class _Teller(Observer):
         if self._seconds:
             self._tell(_Second(self.keys[id(run)], snapshot))
 
+    def spans(self, run: Run, batch: SpanBatch) -> None:
+        self._tell(_Spans(self.keys[id(run)], batch))
+
     def run_ended(self, run: Run, summary: Summary) -> None:
         self._tell(_RunEnded(self.keys[id(run)]))
 
@@ -170,6 +180,9 @@ class _Runs:
             case _Second(folder, snapshot):
                 for exporter in self._exporters:
                     exporter.snapshot(self._going[folder], snapshot)
+            case _Spans(folder, batch):
+                for exporter in self._exporters:
+                    exporter.spans(self._going[folder], batch)
             case _RunEnded(folder):
                 self._end(self._going.pop(folder))
             case _RunsCleared(folders):

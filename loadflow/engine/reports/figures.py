@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-__all__ = ["clock_text", "count_text", "latency_text", "percent_text", "rate_text", "size_text", "span_text", "utc_text"]
+__all__ = ["clock_text", "count_text", "latency_text", "percent_text", "rate_text", "size_text", "span_text", "unbroken", "utc_text"]
 
 
 def count_text(count: int) -> str:
@@ -101,6 +101,11 @@ def utc_text(unix_s: float) -> str:
         return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     except (OverflowError, OSError, ValueError):
         return "unknown"
+
+
+def unbroken(figure: str) -> str:
+    """The figure with its unit on the same line, however narrow the cell."""
+    return figure.replace(" ", "\u00a0")
 
 
 def _three_digits(value: float) -> str:

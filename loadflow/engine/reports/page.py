@@ -22,6 +22,7 @@ __all__ = [
     "environments",
     "error_groups",
     "key_figures",
+    "line_of",
     "load_words",
     "name_rows",
     "run_facts",
@@ -83,6 +84,17 @@ def banner_of(summary: Summary) -> Banner:
         )
         reasons = [f"{count_text(summary.overall.count)} requests in {span_text(summary.duration_s)}; {failures}."]
     return Banner(str(summary.verdict.kind), sign, heading, reasons[:MOST_REASONS], max(0, len(reasons) - MOST_REASONS))
+
+
+def line_of(summary: Summary) -> str:
+    """The whole run on one line: the first reason of a verdict that is not passed, the main figures of one that is."""
+    if summary.verdict.kind is not VerdictKind.PASSED:
+        return str(summary.verdict)
+    overall = summary.overall
+    return (
+        f"passed: {count_text(overall.count)} requests in {span_text(summary.duration_s)} ({rate_text(overall.rate_per_s)}/s), "
+        f"p95 {latency_text(overall.latency.p95_ms)}, {count_text(overall.failures)} failed"
+    )
 
 
 def threshold_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:

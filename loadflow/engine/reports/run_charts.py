@@ -15,7 +15,7 @@ from loadflow.engine.reports.chart import Layer, Plot, Scale, axes, bar, linear_
 from loadflow.engine.reports.figures import clock_text, count_text, latency_text, percent_text, rate_text, span_text
 from loadflow.engine.reports.timeline import Bin, Timeline
 
-__all__ = ["Chart", "charts_of", "pointer_values"]
+__all__ = ["Chart", "charts_of", "latency_axis", "pointer_values"]
 
 LOG_FROM_RATIO = 40  # a linear axis would press the median into the last pixels
 DISTRIBUTION_BARS = 90
@@ -121,13 +121,9 @@ def _latency(timeline: Timeline, bins: Sequence[Bin], note: str) -> Chart:
         for q in (0.5, 0.95, 0.99)
     ]
     known = [value for layer in layers for value in layer.values if value is not None]
-    highest, lowest = max(known), max(min(known), LOWEST_NS / 1e6)
-    logarithmic = highest / lowest > LOG_FROM_RATIO
-    scale = log_scale(lowest, highest, _axis_text) if logarithmic else linear_scale(highest, _axis_text)
-    y_title = "response time, logarithmic" if logarithmic else "response time"
-    description = (
-        f"Percentiles 50, 95 and 99 of the response time over time; between {latency_text(min(known))} and {latency_text(highest)}."
-    )
+    scale, y_title = latency_axis(known)
+    between = f"between {latency_text(min(known))} and {latency_text(max(known))}"
+    description = f"Percentiles 50, 95 and 99 of the response time over time; {between}."
     return _over_time("latency", "Response time percentiles", note, timeline, layers, scale, y_title, description, latency_text)
 
 
@@ -139,6 +135,14 @@ def _failures(timeline: Timeline, bins: Sequence[Bin], note: str) -> Chart:
     description = f"Share of requests that failed over time; at most {percent_text(highest)}."
     layers = [Layer("failed", "s-fail", shares, area=True)]
     return _over_time("failures", "Failures", note, timeline, layers, scale, "share of requests that failed", description, percent_text)
+
+
+def latency_axis(values_ms: Sequence[float]) -> tuple[Scale, str]:
+    """An upright axis that all the values can be read on, and its title."""
+    highest, lowest = max(values_ms), max(min(values_ms), LOWEST_NS / 1e6)
+    if highest / lowest > LOG_FROM_RATIO:
+        return log_scale(lowest / 1.1, highest * 1.1, _axis_text), "response time, logarithmic"
+    return linear_scale(highest, _axis_text), "response time"
 
 
 def _over_time(

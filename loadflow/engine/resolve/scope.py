@@ -18,7 +18,8 @@ class Scope:
     """What templates of one virtual user are rendered against.
 
     `variables` starts as the plan's and takes what this user extracts; `session` starts empty. Values are shared between users
-    as they stand in the plan, so a value is replaced, never changed in place. With a seed in `data`, user `user` of a shard
+    as they stand in the plan, so a value is replaced, never changed in place. `out_of_rows` turns true when a source that hands
+    each row out once had none left for this user. With a seed in `data`, user `user` of a shard
     draws the same random values in every run, whatever the other users do.
 
     >>> scope = Scope({"id": 7}, Data(seed=1))
@@ -27,13 +28,14 @@ class Scope:
     3
     """
 
-    __slots__ = ("_rows", "data", "rng", "session", "variables")
+    __slots__ = ("_rows", "data", "out_of_rows", "rng", "session", "variables")
 
     def __init__(self, variables: Mapping[str, Any], data: Data, *, user: int = 0) -> None:
         self.variables: dict[str, Any] = dict(variables)
         self.session: dict[str, Any] = {}
         self.data = data
         self.rng = Random() if data.seed is None else Random(f"user {data.seed} {data.shard} {user}")
+        self.out_of_rows = False
         self._rows: dict[str, Row] = {}
 
     def begin_step(self) -> None:
@@ -55,7 +57,11 @@ class Scope:
             )
         row = self._rows.get(source)
         if row is None:
-            row = self._rows[source] = rows.take()
+            try:
+                row = self._rows[source] = rows.take()
+            except MissingValue:
+                self.out_of_rows = True
+                raise
         return row[position]
 
     def cell(self, source: str, column: str) -> str | None:

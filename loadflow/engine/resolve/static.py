@@ -7,9 +7,9 @@ from typing import Any
 
 from loadflow.engine.resolve.fake import faker_methods, trouble_with
 from loadflow.engine.resolve.variables import suggestion
-from loadflow.engine.script.placeholders import Token, has_placeholder, scan
+from loadflow.engine.script.placeholders import Token, scan, texts
 
-__all__ = ["keys_with_placeholders", "missing_in", "tokens_in"]
+__all__ = ["missing_in", "tokens_in"]
 
 
 def missing_in(
@@ -29,38 +29,21 @@ def missing_in(
     >>> missing_in("/${csv.users.nme}", variables=(), sources={"users": ("name",)}, env=())
     ["${csv.users.nme}: csv source 'users' has no column 'nme'; did you mean 'name'?"]
     """
-    found = {}
-    for key in keys_with_placeholders(value):
-        found[key] = f"{key!r}: a placeholder in a key; keys are names and stay as they are: put the placeholder into a value"
-    for token in tokens_in(value):
-        problem, way_out = _trouble(token, variables, session, sources, env)
-        if problem:
-            found.setdefault(token.text, f"{token.text}: {problem}; {way_out}")
-    return list(found.values())
+    found = []
+    for _, text, is_key in texts(value):
+        if is_key:
+            found.append(f"{text!r}: a placeholder in a key; keys are names and stay as they are: put the placeholder into a value")
+            continue
+        for token in scan(text):
+            problem, way_out = _trouble(token, variables, session, sources, env)
+            if problem:
+                found.append(f"{token.text}: {problem}; {way_out}")
+    return list(dict.fromkeys(found))
 
 
 def tokens_in(value: Any) -> Iterator[Token]:
     """Every placeholder in the strings of a JSON value, keys apart, in the order they stand."""
-    if isinstance(value, str):
-        yield from scan(value)
-    elif isinstance(value, dict):
-        for item in value.values():
-            yield from tokens_in(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from tokens_in(item)
-
-
-def keys_with_placeholders(value: Any) -> Iterator[str]:
-    """Every key of an object that has a `${` in it; such a key can't be sent."""
-    if isinstance(value, dict):
-        for key, item in value.items():
-            if has_placeholder(key):
-                yield key
-            yield from keys_with_placeholders(item)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from keys_with_placeholders(item)
+    return (token for _, text, is_key in texts(value) if not is_key for token in scan(text))
 
 
 def _trouble(

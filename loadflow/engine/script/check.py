@@ -19,7 +19,7 @@ from loadflow.engine.script.builtin_functions import BUILTINS
 from loadflow.engine.script.document import ROOT_KEY, Script
 from loadflow.engine.script.mistakes import place_of, suggest
 from loadflow.engine.script.model import StartTest
-from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan
+from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan, texts
 from loadflow.errors import Mistake
 
 __all__ = ["check_variables"]
@@ -125,7 +125,7 @@ class _Test:
             self.walk.source(self.sources, source, place_of(self.at["csv_sources"], (index, "file_path")))
         found = []
         for key, value in self.arguments.items():
-            for loc, text, is_key in _texts(value):
+            for loc, text, is_key in texts(value):
                 for token in scan(text):
                     message, hint = self.problem(token, in_step=key == "tasks")
                     if is_key and not message:
@@ -194,20 +194,6 @@ def _extracts(value: object) -> Iterator[dict[str, Any]]:
     for step in tasks.values() if isinstance(tasks, dict) else tasks if isinstance(tasks, list) else ():
         entries = _dict(step).get("extract")
         yield from (entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, dict))
-
-
-def _texts(value: object, loc: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple[int | str, ...], str, bool]]:
-    """Every string in `value` with its way, in order, and whether it is a key."""
-    if isinstance(value, str):
-        yield loc, value, False
-    elif isinstance(value, dict):
-        for key, entry in value.items():
-            if has_placeholder(key):
-                yield (*loc, key), key, True
-            yield from _texts(entry, (*loc, key))
-    elif isinstance(value, list):
-        for index, entry in enumerate(value):
-            yield from _texts(entry, (*loc, index))
 
 
 def _header(path: Path) -> tuple[tuple[str, ...], str]:

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from loadflow.engine.script.part import Choice, Flag, Int, Name, Part, Positive, Seconds
+from loadflow.engine.script.part import Choice, Flag, Int, Name, Number, Part, Positive, Seconds
 
 __all__ = ["StartInfluxdbSink", "StartOpentelemetryExporter", "StartPrometheusExporter"]
 
@@ -73,3 +73,6 @@ class StartOpentelemetryExporter(Part):
     timeout: Positive = 10.0
     max_series: SeriesCap = 500
     flush_s: Seconds = 10.0
+    trace_sample_rate: Annotated[Number, Field(ge=0, le=1)] = 0.0
+    traces_per_s: Positive = 100.0
+    traces_endpoint: Name | None = None

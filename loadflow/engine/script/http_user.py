@@ -41,5 +41,5 @@ def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
 _FORM = Form(HttpStep, METHODS, MappedHttpStep)
 _PREPARE = "loadflow.engine.load.http_request:HttpStep"
 
-FAST_HTTP_USER = UserType("fast_http_user", _FORM, _PREPARE, "loadflow.engine.load.fast_http:FAST_HTTP", _host, _faults)
-HTTP_USER = UserType("http_user", _FORM, _PREPARE, "loadflow.engine.load.classic_http:HTTP", _host, _faults)
+FAST_HTTP_USER = UserType("fast_http_user", _FORM, _PREPARE, "loadflow.engine.load.fast_http:FAST_HTTP", _host, _faults, traced=True)
+HTTP_USER = UserType("http_user", _FORM, _PREPARE, "loadflow.engine.load.classic_http:HTTP", _host, _faults, traced=True)

@@ -18,10 +18,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FUNCTIONS", "PREFIXES", "SECRET", "Kind", "Token", "has_placeholder", "pieces", "scan", "whole"]
+__all__ = ["FUNCTIONS", "PREFIXES", "SECRET", "Kind", "Token", "has_placeholder", "pieces", "scan", "texts", "whole"]
 
 Kind = Literal["var", "session", "env", "csv", "faker", "call", "bad"]
 
@@ -89,6 +90,24 @@ def whole(value: object) -> Token | None:
     if not isinstance(value, str) or not value.startswith(_OPEN) or value.find("}") != len(value) - 1:
         return None
     return _token(value, 0, len(value))
+
+
+def texts(value: object, loc: tuple[int | str, ...] = ()) -> Iterator[tuple[tuple[int | str, ...], str, bool]]:
+    """Every string of a JSON value with its way, in order, and whether it is a key; of keys only those with a `${` in them.
+
+    >>> list(texts({"a": ["x"], "${b}": 1}))
+    [(('a', 0), 'x', False), (('${b}',), '${b}', True)]
+    """
+    if isinstance(value, str):
+        yield loc, value, False
+    elif isinstance(value, dict):
+        for key, entry in value.items():
+            if has_placeholder(key):
+                yield (*loc, key), key, True
+            yield from texts(entry, (*loc, key))
+    elif isinstance(value, list | tuple):
+        for index, entry in enumerate(value):
+            yield from texts(entry, (*loc, index))
 
 
 def has_placeholder(value: object) -> bool:

@@ -45,6 +45,7 @@ class UserType:
     alone. Both are written "package.module:NAME". `host` says what is wrong with a `host` without placeholders, and `faults` what is
     wrong with a step as it is written, given whether the test has a host: both before anything is sent. `gather`, where a step needs
     more than the script says (the interface of a server), names what looks it up before the load; see `Gather` in load/build.py.
+    `traced`: its requests can carry a `traceparent`; they are `Traceable` then, see load/tracing.py.
     """
 
     name: str
@@ -54,6 +55,7 @@ class UserType:
     host: Callable[[str], HostTrouble | None] = _any_host
     faults: Callable[[Mapping[str, Any], bool], Iterable[Fault]] = _no_faults
     gather: str = ""
+    traced: bool = False
 
 
 def load_named(name: str) -> Any:

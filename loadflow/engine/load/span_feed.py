@@ -1,0 +1,42 @@
+"""The parent's side of traces: whether a load has any, and the spans on their way from its engine processes to the session's exporters."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+from loadflow.engine.plan.traces import TraceRule
+from loadflow.engine.records.run import Run
+from loadflow.engine.records.spans import SpanReader
+from loadflow.engine.script.user_types import user_type_of
+from loadflow.engine.session import Observer, Session
+
+__all__ = ["SpanFeed", "trace_rule"]
+
+LOG = logging.getLogger("loadflow.exporters")
+
+
+def trace_rule(session: Session, protocol: str) -> TraceRule | None:
+    """Which hits of a load of this user type the session's exporters want to have traced; None: none."""
+    rule = next((exporter.traces for exporter in session.exporters.values() if exporter.traces is not None), None)
+    user_type = user_type_of(protocol)
+    if rule is not None and not (user_type is not None and user_type.traced):
+        LOG.warning("hits of %s are not traced: it sends no traceparent; http_user and fast_http_user do", protocol)
+        return None
+    return rule
+
+
+class SpanFeed:
+    """Gives each span that an engine process has written to the observers, once. Without traces there is no file to read."""
+
+    def __init__(self, run: Run, shards: int, observers: Sequence[Observer]) -> None:
+        self._run = run
+        self._readers = [SpanReader(run.spans_path(shard)) for shard in range(shards)]
+        self._observers = observers
+
+    def take(self) -> None:
+        """What was written since the last call."""
+        for reader in self._readers:
+            while batch := reader.read():
+                for observer in self._observers:
+                    observer.spans(self._run, batch)
