@@ -6,7 +6,7 @@ export url="$1"
 PORT="${PORT:-5557}"
 loadflow worker --master "127.0.0.1:$PORT" --once &
 loadflow worker --master "127.0.0.1:$PORT" --once &
-loadflow run-str '[["LD_start_test", {
+loadflow run-str --direct '[["LD_start_test", {
   "user_detail_dict": {"user": "fast_http_user"},
   "runner_mode": "master", "master_bind_port": '"$PORT"', "expected_workers": 2,
   "user_count": 20, "spawn_rate": 20, "test_time": 60, "iterations": 50,

@@ -47,24 +47,26 @@ def artifact_key(run: Run, kind: str = "") -> str:
     return "-".join(part for part in ("loadflow", words, kind) if part)
 
 
-def report_link(run: Run) -> str:
-    """Where the HTML report opens: below LOADFLOW_REPORTS_URL, or as a file of this machine."""
+def report_link(run: Run, not_uploaded: str = "") -> str:
+    """Where the HTML report opens: below LOADFLOW_REPORTS_URL, or as a file of this machine, where it always is."""
     base = os.environ.get(REPORTS_URL_VARIABLE, "").rstrip("/")
-    return f"{base}/{run.facts.id}/report.html" if base else _report_path(run).as_uri()
+    return f"{base}/{run.facts.id}/report.html" if base and not not_uploaded else _report_path(run).as_uri()
 
 
-def publish(run: Run, summary: Summary) -> None:
-    """Write all of them; needs a run context. Raises what Prefect's client raises."""
+def publish(run: Run, summary: Summary, not_uploaded: str = "") -> None:
+    """Write all of them; needs a run context. `not_uploaded`: why the report is not in its storage. Raises what Prefect's client raises."""
     line = _line(summary)
-    create_markdown_artifact(markdown(run, summary), key=artifact_key(run), description=line)
+    create_markdown_artifact(markdown(run, summary, not_uploaded), key=artifact_key(run), description=line)
     rows = table(summary)
     if rows:
         create_table_artifact(rows, key=artifact_key(run, "names"), description=f"{line}. One row per name; latencies in milliseconds.")
+    told = f"{_upload_line(not_uploaded)} " if not_uploaded else ""
+    machine = run.facts.environment.get("host", "the machine of the run")
     create_link_artifact(
-        report_link(run),
+        report_link(run, not_uploaded),
         link_text="HTML report",
         key=artifact_key(run, "report"),
-        description=f"{line}. The report is the file {_report_path(run)} on {run.facts.environment.get('host', 'the machine of the run')}.",
+        description=f"{line}. {told}The report is the file {_report_path(run)} on {machine}.",
     )
     if page := trend_page(run):
         create_markdown_artifact(page, key=artifact_key(run, "trend"), description="The last runs, each against the one before.")
@@ -93,7 +95,7 @@ def table(summary: Summary) -> list[dict[str, Any]]:
     ]
 
 
-def markdown(run: Run, summary: Summary) -> str:
+def markdown(run: Run, summary: Summary, not_uploaded: str = "") -> str:
     """The whole story of one run on one page, under 1 MB whatever the run's size."""
     banner = banner_of(summary)
     words = _parts(
@@ -101,7 +103,8 @@ def markdown(run: Run, summary: Summary) -> str:
         "\n".join(f"- {_safe(reason)}" for reason in banner.reasons),
         _figures(summary),
         _thresholds(summary),
-        _where(run),
+        _safe(_upload_line(not_uploaded)) if not_uploaded else "",
+        _where(run, not_uploaded),
         _names(summary),
         _errors(summary),
         _warnings(summary),
@@ -128,8 +131,12 @@ def _thresholds(summary: Summary) -> str:
     return _parts("## Thresholds", _grid(["", "Threshold", "Of", "Observed", "Samples"], cells))
 
 
-def _where(run: Run) -> str:
-    return f"[HTML report]({report_link(run)}) · run folder `{_code(str(run.folder.resolve()))}`"
+def _upload_line(why: str) -> str:
+    return f"The report was not uploaded: {why}."
+
+
+def _where(run: Run, not_uploaded: str) -> str:
+    return f"[HTML report]({report_link(run, not_uploaded)}) · run folder `{_code(str(run.folder.resolve()))}`"
 
 
 def _names(summary: Summary) -> str:

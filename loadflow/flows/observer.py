@@ -27,7 +27,7 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.session import Observer
-from loadflow.errors import LoadflowError
+from loadflow.errors import LoadflowError, RunError
 from loadflow.flows.artifacts import artifact_key, publish
 from loadflow.flows.progress import Progress
 from loadflow.flows.run_events import run_finished, run_started
@@ -110,6 +110,8 @@ class _Watch:
         self._progress = Progress()
         self._artifact: UUID | None = None
         self._summary: Summary | None = None
+        self._uploading: threading.Thread | None = None
+        self._not_uploaded = ""
         self._over = threading.Event()
         self._thread = _thread(self._work)
 
@@ -122,9 +124,9 @@ class _Watch:
 
     def end(self, summary: Summary) -> None:
         self._summary = summary
-        self._over.set()
         until = time.monotonic() + END_S
-        uploading = self._start_upload()
+        uploading = self._uploading = self._start_upload()
+        self._over.set()
         self._thread.join(END_S)
         if self._thread.is_alive():
             self._logger.warning("the artifacts took over %.0f s: the Prefect API is slow or away; all is in %s", END_S, self._run.folder)
@@ -143,8 +145,19 @@ class _Watch:
         return thread
 
     def _upload(self, storage: Storage) -> None:
-        upload(storage, self._run)
+        try:
+            upload(storage, self._run)
+        except RunError as error:
+            self._not_uploaded = str(error)
+            raise
         self._logger.info("the report is in %s, as %s/report.html", storage.name, self._run.facts.id)
+
+    def _upload_trouble(self) -> str:
+        """Why the report is not in its storage; "" when it is, or has none. The artifacts wait for it, at most half of their time."""
+        if self._uploading is None or self._storage is None:
+            return ""
+        self._uploading.join(END_S / 2)
+        return f"{self._storage.name}: no answer yet" if self._uploading.is_alive() else self._not_uploaded
 
     def _work(self) -> None:
         self._try("the event", lambda: run_started(self._run))
@@ -153,7 +166,7 @@ class _Watch:
         self._try("the progress artifact", self._show)
         if self._summary is not None:
             summary = self._summary
-            self._try("the artifacts", lambda: publish(self._run, summary))
+            self._try("the artifacts", lambda: publish(self._run, summary, self._upload_trouble()))
             self._try("the event", lambda: run_finished(self._run, summary))
 
     def _follow(self, client: SyncPrefectClient) -> None:

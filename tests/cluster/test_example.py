@@ -24,7 +24,6 @@ def test_the_example_of_two_workers_makes_all_of_its_load(target: Target, tmp_pa
         "PYTHONPATH": str(ROOT),
         "PORT": str(port),
         "LOADFLOW_RUNS_DIR": str(tmp_path / "runs"),
-        "PREFECT_HOME": str(tmp_path / "prefect"),
     }
     script = ["sh", str(ROOT / "examples" / "two_workers.sh"), f"{target.url}/ok"]
     done = subprocess.run(script, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=170, check=False)

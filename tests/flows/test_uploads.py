@@ -117,8 +117,16 @@ def test_a_bucket_gets_report_and_summary_and_the_link_opens_the_report_in_a_bro
     ("reachable", "said"), [(True, "NoSuchBucket"), (False, "EndpointConnectionError")], ids=["no bucket", "no server"]
 )
 def test_an_upload_that_fails_is_a_warning_and_costs_neither_verdict_nor_artifacts(
-    s3: str, target: Target, name: str, unused_port: int, caplog: pytest.LogCaptureFixture, reachable: bool, said: str
+    s3: str,
+    target: Target,
+    name: str,
+    unused_port: int,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    reachable: bool,
+    said: str,
 ) -> None:
+    monkeypatch.setenv(REPORTS_URL_VARIABLE, f"{s3}/nowhere/{FOLDER}")
     block = save_bucket(name, s3 if reachable else f"http://127.0.0.1:{unused_port}", "nowhere")
     state, run = run_with(block, target)
     assert state.name == "Completed", state.message
@@ -126,7 +134,11 @@ def test_an_upload_that_fails_is_a_warning_and_costs_neither_verdict_nor_artifac
     (warning,) = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     for part in ("the upload of the report failed", block, said, f"{run.folder} has all"):
         assert part in warning
-    assert {"loadflow-smoke", "loadflow-smoke-report"} <= set(stored(state.state_details.flow_run_id))
+    found = stored(state.state_details.flow_run_id)
+    told = f"The report was not uploaded: {block}: "
+    assert told in found["loadflow-smoke"].data
+    assert told in found["loadflow-smoke-report"].description
+    assert (run.folder / "report.html").resolve().as_uri() in link_of(state)  # not an address where nothing is
 
 
 class Stuck:
