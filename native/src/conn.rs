@@ -7,6 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use rustls::ClientConnection;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
+use crate::http2::Session;
 use crate::reading::Reader;
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -30,8 +31,10 @@ pub struct Conn {
     pub received: u64,
     /// The peer will send no more.
     pub ended: bool,
+    /// What it speaks, where that is HTTP/2.
+    pub session: Option<Box<Session>>,
     stream: TcpStream,
-    tls: Option<Box<ClientConnection>>,
+    pub tls: Option<Box<ClientConnection>>,
 }
 
 /// Of a read or a write that could not go on.
@@ -51,7 +54,7 @@ impl From<io::Error> for Trouble {
 
 impl Conn {
     /// Starts to connect; `events` will say how it went.
-    pub fn open(address: SocketAddr, origin: usize, serial: u32, tls: Option<Box<ClientConnection>>) -> io::Result<Self> {
+    pub fn open(address: SocketAddr, origin: usize, serial: u32, tls: Option<Box<ClientConnection>>, http2: bool) -> io::Result<Self> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
@@ -67,6 +70,7 @@ impl Conn {
             sent: 0,
             received: 0,
             ended: false,
+            session: http2.then(Box::default),
             stream: socket.into(),
             tls,
         })

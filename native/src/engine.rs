@@ -222,7 +222,7 @@ impl<'p> Loop<'p> {
         let (plan, known) = &mut self.tls[place.tls];
         let config = match known {
             Some(config) => config,
-            none => none.insert(crate::tls::config_of(plan)?),
+            none => none.insert(crate::tls::config_of(plan, self.plan.http2)?),
         };
         crate::tls::connection(config, &place.host)
     }
@@ -247,6 +247,12 @@ impl<'p> Loop<'p> {
         let Some(at) = user.conns.iter().position(|conn| conn.serial == serial) else { return };
         let conn = &mut user.conns[at];
         conn.ended |= bits & ENDED != 0;
+        if conn.phase == Phase::Idle && conn.session.is_some() {
+            if !conn.attend(&mut self.block, bits & (READABLE | ENDED) != 0) {
+                user.close(serial);
+            }
+            return;
+        }
         if conn.phase == Phase::Idle {
             // closed while nothing was asked, or says something unasked: found out before the next request is written
             if bits & (READABLE | ENDED) != 0 {

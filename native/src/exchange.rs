@@ -1,5 +1,7 @@
 //! A hit on the network: connect, send, read, follow redirects, judge.
 
+use rustls::AlertDescription;
+
 use crate::answer::{Answer, with_commas};
 use crate::checks::{judge, short};
 use crate::conn::{Conn, Phase, Trouble};
@@ -14,8 +16,10 @@ use crate::user::{Next, User};
 /// Of a body that nothing in the step looks at, kept for the samples of failures.
 const SAMPLE_BYTES: usize = 64 * 1024;
 
+const NO_HTTP_2: &str = "the server did not choose HTTP/2 (h2 by ALPN); leave http_version out for HTTP/1.1";
+
 /// How far a connection got.
-enum Got {
+pub enum Got {
     /// It waits for the network.
     Nothing,
     /// The answer is whole; `block` held the last of it.
@@ -23,6 +27,10 @@ enum Got {
     Failed(Failure),
     /// As `Failed`, with an answer of which the head is whole.
     TooLarge,
+    /// As `Failed`, and the connection lives on.
+    Refused(Failure),
+    /// As `Failed`, but the server did not look at the request.
+    Unseen(Failure),
 }
 
 impl<'p> Loop<'p> {
@@ -82,7 +90,7 @@ impl<'p> Loop<'p> {
             };
             user.next_serial = user.next_serial.wrapping_add(1);
             let serial = user.next_serial;
-            let opened = Conn::open(address, origin, serial, tls).and_then(|conn| {
+            let opened = Conn::open(address, origin, serial, tls, self.plan.http2).and_then(|conn| {
                 self.poller.add(conn.fd(), u64::from(id) << 32 | u64::from(serial))?;
                 Ok(conn)
             });
@@ -113,6 +121,9 @@ impl<'p> Loop<'p> {
         let conn = &mut user.conns[at];
         (conn.sent, conn.received) = (0, 0);
         conn.reader.begin(is_head, kept, most);
+        if let Some(session) = &mut conn.session {
+            session.begin();
+        }
     }
 
     pub fn request_of<'a>(&'a self, user: &'a User) -> &'a Outgoing {
@@ -134,6 +145,17 @@ impl<'p> Loop<'p> {
                 user.close(serial);
                 self.fail(user, id, failure);
             }
+            Got::Refused(failure) => self.fail(user, id, failure),
+            Got::Unseen(failure) if user.hit.resent => {
+                user.close(serial);
+                self.fail(user, id, failure);
+            }
+            Got::Unseen(_) => {
+                user.close(serial);
+                user.hit.resent = true;
+                self.block = block;
+                return self.go_on(user, id);
+            }
             Got::Answer | Got::TooLarge => {
                 let conn = user.conns.swap_remove(at);
                 self.answered(user, id, conn, &block, matches!(got, Got::TooLarge));
@@ -154,11 +176,19 @@ impl<'p> Loop<'p> {
         }
         if conn.phase == Phase::Handshake {
             match conn.shake_hands() {
+                Ok(()) if conn.session.is_some() && !conn.chose_http2() => return failed(Failure::new(Outcome::Tls, NO_HTTP_2)),
                 Ok(()) => {}
                 Err(Trouble::Later) => return Got::Nothing,
                 Err(Trouble::Io(error)) => return failed(Failure::new(Outcome::Tls, words(&error))),
+                Err(Trouble::Tls(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol))) => {
+                    return failed(Failure::new(Outcome::Tls, NO_HTTP_2));
+                }
                 Err(Trouble::Tls(error)) => return failed(Failure::new(Outcome::Tls, error.to_string())),
             }
+        }
+        if conn.session.is_some() {
+            user.hit.connect_deadline_ns = None;
+            return conn.converse(request, &self.origins[request.origin], readable, block);
         }
         if conn.phase == Phase::Sending {
             user.hit.connect_deadline_ns = None;
@@ -209,7 +239,7 @@ impl<'p> Loop<'p> {
         conn.phase = Phase::Idle;
         let (sent, follow) = {
             let request = self.request_of(user);
-            (request.bytes.len() as u64, request.limits.follow)
+            (conn.session.as_ref().map_or(request.bytes.len() as u64, |session| session.sent), request.limits.follow)
         };
         user.hit.sent += sent;
         user.hit.received += conn.received;
@@ -297,7 +327,7 @@ impl<'p> Loop<'p> {
     }
 }
 
-fn broken(trouble: Trouble) -> Failure {
+pub fn broken(trouble: Trouble) -> Failure {
     match trouble {
         Trouble::Tls(error) => Failure::new(Outcome::Tls, error.to_string()),
         Trouble::Later => Failure::new(Outcome::Engine, "a wait was taken for a failure"),

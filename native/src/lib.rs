@@ -18,6 +18,7 @@ mod exchange;
 pub mod found;
 pub mod hitlog;
 pub mod host;
+pub mod http2;
 pub mod limits;
 pub mod node;
 pub mod null_target;

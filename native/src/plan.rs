@@ -40,6 +40,8 @@ pub struct Plan {
     pub sources: Vec<SourcePlan>,
     pub pools: Vec<Vec<Value>>,
     pub max_body_bytes: u64,
+    /// Speak HTTP/2, and nothing else.
+    pub http2: bool,
     pub flush_s: Option<f64>,
     pub tls: Vec<Tls>,
     pub throttles: Vec<ThrottlePlan>,

@@ -139,6 +139,25 @@ impl Reader {
         self.body_block(rest)
     }
 
+    /// The head of an answer whose framing is another's (HTTP/2): its body comes by `take_body`.
+    pub fn take_head<'a>(&mut self, status: u16, reason: &str, fields: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<(), Broken> {
+        self.head.clear();
+        self.fields.clear();
+        self.head.extend_from_slice(reason.as_bytes());
+        (self.status, self.reason, self.phase) = (status, 0..reason.len() as u32, Phase::Done);
+        for (name, value) in fields {
+            let at = self.head.len() as u32;
+            let value_at = at + name.len() as u32;
+            self.head.extend_from_slice(name);
+            self.head.extend_from_slice(value);
+            if self.head.len() > MAX_HEAD_BYTES {
+                return Err(Broken::Protocol("over 262,144 bytes of header fields".into()));
+            }
+            self.fields.push(Field { name: at..value_at, value: value_at..self.head.len() as u32 });
+        }
+        Ok(())
+    }
+
     /// The peer has closed the connection.
     pub fn ended(&mut self) -> Result<Progress, Broken> {
         match self.phase {
@@ -348,7 +367,7 @@ impl Reader {
         Ok(Progress::Whole)
     }
 
-    fn take_body(&mut self, part: &[u8]) -> Result<(), Broken> {
+    pub fn take_body(&mut self, part: &[u8]) -> Result<(), Broken> {
         self.body_bytes += part.len() as u64;
         if self.body_bytes > self.max_body_bytes {
             return Err(Broken::TooLarge);

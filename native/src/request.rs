@@ -33,6 +33,11 @@ impl Outgoing {
         &self.bytes[..self.head_end]
     }
 
+    /// With the jar's cookies, and the empty line.
+    pub fn whole_head(&self) -> &[u8] {
+        &self.bytes[..self.body_at]
+    }
+
     pub fn body(&self) -> &[u8] {
         &self.bytes[self.body_at..]
     }

@@ -54,6 +54,7 @@ impl<'p> Loop<'p> {
                     let limits = if user.uses_own { user.own.limits } else { self.fixed_limits(user.step) };
                     user.hit.deadline_ns = now_ns + (limits.total_s * 1e9) as i64;
                     user.hit.connect_deadline_ns = None;
+                    user.hit.resent = false;
                     self.go_on(user, id);
                     if user.next != Next::Answer {
                         return self.ready.push_back(id); // a refused connection fails at once: let others run

@@ -13,7 +13,10 @@ use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedSt
 
 use crate::plan::Tls;
 
-pub fn config_of(plan: &Tls) -> Result<Arc<ClientConfig>, String> {
+pub const HTTP_2: &[u8] = b"h2";
+
+/// `http2`: nothing else is offered (ALPN, RFC 7301).
+pub fn config_of(plan: &Tls, http2: bool) -> Result<Arc<ClientConfig>, String> {
     let provider = Arc::new(ring::default_provider());
     let builder =
         ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
@@ -43,6 +46,9 @@ pub fn config_of(plan: &Tls) -> Result<Arc<ClientConfig>, String> {
     };
     // every connection of a user costs the target a whole handshake, as it does with the Python users
     config.resumption = Resumption::disabled();
+    if http2 {
+        config.alpn_protocols.push(HTTP_2.to_vec());
+    }
     Ok(Arc::new(config))
 }
 

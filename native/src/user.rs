@@ -46,6 +46,8 @@ pub struct Hit {
     pub received: u64,
     pub redirects: u32,
     pub in_flight: bool,
+    /// Whether it went to another connection because the first did not look at it (HTTP/2).
+    pub resent: bool,
     /// Has a request been made for it.
     pub asked: bool,
     pub deadline_ns: i64,

@@ -26,6 +26,6 @@ def test_the_example_of_two_workers_makes_all_of_its_load(target: Target, tmp_pa
         "LOADFLOW_RUNS_DIR": str(tmp_path / "runs"),
     }
     script = ["sh", str(ROOT / "examples" / "two_workers.sh"), f"{target.url}/ok"]
-    done = subprocess.run(script, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=110, check=False)
+    done = subprocess.run(script, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=170, check=False)
     assert (done.returncode, target.counts()) == (0, {"/ok": 1000}), done.stderr
     assert done.stdout.count("500 hits, all of them at the master") == 2

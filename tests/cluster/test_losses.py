@@ -175,6 +175,7 @@ def test_a_failure_budget_on_the_master_ends_the_load_of_all_workers(target: Tar
 MASTER = """
 import sys
 from pathlib import Path
+from typing import Any
 from tests.cluster.machines import master
 from tests.load.harness import get
 if __name__ == "__main__":

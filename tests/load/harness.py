@@ -39,7 +39,9 @@ USERS = ("fast_http_user", "http_user", "native")
 DEFAULT = "fast_http_user"  # replaced by tests that run with several
 
 
-def detail(user: str) -> dict[str, str]:
+def detail(user: str) -> dict[str, Any]:
+    if user == "http2":
+        return {"user": "fast_http_user", "http_version": 2}
     if user != "native":
         return {"user": user, "engine": "locust"}
     need(is_built(), "the native core is not built")

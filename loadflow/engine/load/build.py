@@ -109,6 +109,7 @@ def build_plan(
         drain_s=float(test.drain_time),
         seed=test.seed,
         max_body_bytes=test.max_body_bytes,
+        http_version=2 if test.user_detail_dict.http_version == 2 else None,
         redact=tuple(test.redact),
         env_names=tuple(sorted({token.parts[0] for token in tokens_in([dict(registered.values), dict(arguments)]) if token.kind == "env"})),
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from loadflow.engine.load.fence import Fence
@@ -15,9 +15,11 @@ from loadflow.engine.load.native_plan import NativePlan
 from loadflow.engine.load.native_request import assembled
 from loadflow.engine.load.notes import Notes
 from loadflow.engine.load.protocol import HitFailure
-from loadflow.engine.load.tracing import SpanNotes, Trace
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
+
+if TYPE_CHECKING:  # imported where hits are traced: few loads have that, and none should start later for it
+    from loadflow.engine.load.tracing import SpanNotes
 
 __all__ = ["Calls"]
 
@@ -86,6 +88,8 @@ class Calls:
         over_cap: int,
     ) -> None:
         """A traced hit has ended."""
+        from loadflow.engine.load.tracing import Trace
+
         assert self._spans is not None
         self.over_cap(over_cap)
         held = [json.loads(_with_halves(secret)) for secret in secrets]

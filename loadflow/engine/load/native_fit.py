@@ -21,6 +21,7 @@ Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why 
 PLAN_FIELDS = frozenset(
     {"protocol", "speaker", "mode", "steps", "stages", "duration_s", "variables", "sources", "host", "iterations", "wait_s", "drain_s"}
     | {"seed", "max_body_bytes", "redact", "env_names", "network", "traces", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
+    | {"http_version"}
 )
 USERS = frozenset({"fast_http_user", "http_user"})
 STEP_KEYS = frozenset(
@@ -37,13 +38,17 @@ def is_built() -> bool:
 
 
 def choose(plan: Plan, wanted: EngineName) -> Choice:
-    """Who makes the load. Raises CommandError where the core is asked for and can't do it."""
-    if wanted == "locust":
+    """Who makes the load. Raises CommandError where the core is asked for, or needed, and can't do it."""
+    needed = plan.http_version == 2
+    if wanted == "locust" and not needed:
         return "locust", ""
     missing = list(features_that_do_not_fit(plan))
     if not missing and is_built():
         return "native", ""
     why = f"the native core does not take {', '.join(missing)}" if missing else "the native core is not built"
+    if needed:
+        hint = "leave http_version out, or what does not fit" if missing else HOW_TO_BUILD
+        raise CommandError([Mistake("LD_start_test.user_detail_dict.http_version", f"{why}, and Locust sends no HTTP/2", hint)])
     if wanted == "native":
         hint = 'leave "engine" out, or write "locust"' if missing else HOW_TO_BUILD
         raise CommandError([Mistake("LD_start_test.user_detail_dict.engine", why, hint)])

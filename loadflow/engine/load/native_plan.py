@@ -114,6 +114,7 @@ def compile_plan(plan: Plan, shard: int, shards: int, env: Mapping[str, str]) ->
         "sources": _sources(plan, data, shard),
         "pools": nodes.pools,
         "max_body_bytes": plan.max_body_bytes,
+        "http2": plan.http_version == 2,
         "flush_s": plan.flush_s,
         "tls": tls.to_json(),
         "throttles": [{"rate_per_s": 1e9 / one.interval_ns, "burst": one.burst} for one in used],

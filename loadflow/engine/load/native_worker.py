@@ -86,7 +86,6 @@ class NativeProcess:
         from loadflow.engine.load.native_calls import Calls
         from loadflow.engine.load.native_plan import compile_plan
         from loadflow.engine.load.notes import Notes
-        from loadflow.engine.load.tracing import SpanNotes
         from loadflow.engine.plan.plan import Plan
         from loadflow.engine.plan.secrets import redactor_of
 
@@ -99,7 +98,11 @@ class NativeProcess:
             compiled = compile_plan(plan, job["shard"], job["shards"], os.environ)
             redactor = redactor_of(plan, os.environ)
             notes = Notes(Path(job["names"]), Path(job["samples"]), redactor)
-            spans = SpanNotes(Path(job["spans"]), redactor) if plan.traces is not None else None
+            spans = None
+            if plan.traces is not None:
+                from loadflow.engine.load.tracing import SpanNotes
+
+                spans = SpanNotes(Path(job["spans"]), redactor)
             arrivals = plan.pace.arrivals(job["shard"], job["shards"]) if plan.pace is not None else iter(())
             calls = Calls(compiled, notes, plan, spans)
             self._shards.append(_Shard(job, _native.Core(compiled.json), calls, notes, spans, arrivals))

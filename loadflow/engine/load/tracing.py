@@ -6,7 +6,7 @@ carries none, so the target decides about it by itself.
 
 from __future__ import annotations
 
-import secrets
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +141,7 @@ class Tracer:
         if not self._sampler.draws(now_ns):
             return request, None
         self._tell_over_cap()
-        trace_id, span_id = secrets.token_hex(16), secrets.token_hex(8)
+        trace_id, span_id = os.urandom(16).hex(), os.urandom(8).hex()
         carrying = request.with_field(TRACEPARENT, f"00-{trace_id}-{span_id}-01")
         if carrying is None:
             return request, None

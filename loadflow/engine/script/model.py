@@ -10,11 +10,12 @@ from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic_core import CoreSchema, core_schema
 
 from loadflow.engine.plan.cluster import MASTER_PORT
+from loadflow.engine.script.http_version import field_faults, version_faults
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Text
 from loadflow.engine.script.placeholders import has_placeholder
 from loadflow.engine.script.rate import Rate, rate_faults
-from loadflow.engine.script.scenario import Mode, plain_steps, tasks_model
+from loadflow.engine.script.scenario import Mode, plain_steps, raw_steps, tasks_model
 from loadflow.engine.script.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.script.step import SettledSpan
 from loadflow.engine.script.threshold import Thresholds
@@ -89,6 +90,11 @@ class UserDetail(Part):
     user: Annotated[str, _UserName()] = "fast_http_user"
     host: Target | None = None
     engine: Annotated[str, Choice("engine", ENGINES)] = "auto"
+    http_version: Settled[Annotated[Int, Field(ge=1, le=2)]] = 1
+
+    @classmethod
+    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+        return version_faults(raw)
 
 
 class WebUi(Part):
@@ -171,6 +177,7 @@ class StartTest(Part):
         yield from _shape_faults(raw)
         yield from rate_faults(raw)
         yield from _step_faults(raw, cls.hosted)
+        yield from field_faults(raw)
         yield from _repeated_sources(raw)
         if raw.get("iterations") is not None and raw.get("load_shape") is not None:
             yield Fault(("iterations",), "can't be combined with load_shape: users of a shape come and go", "remove one of the two")
@@ -206,6 +213,9 @@ def _cluster_faults(raw: dict[str, Any]) -> Iterable[Fault]:
     detail = raw.get("user_detail_dict")
     if mode == "master" and isinstance(detail, dict) and detail.get("engine") == "native":
         yield Fault(("user_detail_dict", "engine"), "workers of a master run on Locust", 'write "auto" or "locust"')
+    if mode == "master" and isinstance(detail, dict) and detail.get("http_version") == 2:
+        text = "workers of a master run on Locust, which sends no HTTP/2"
+        yield Fault(("user_detail_dict", "http_version"), text, "leave it out, or leave runner_mode out")
     if mode != "local" and raw.get("web_ui_dict") is not None:
         yield Fault(("web_ui_dict",), f"the web UI shows one process only, and runner_mode is {mode!r}", "remove one of the two")
     beat, lost = raw.get("worker_heartbeat_interval", 5.0), raw.get("worker_lost_timeout", 15.0)
@@ -239,19 +249,8 @@ def _step_faults(raw: dict[str, Any], hosted: bool) -> Iterable[Fault]:
     if user_type is None:
         return
     hosted = hosted or raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
-    for loc, step in _raw_steps(raw.get("tasks"), ("tasks",)):
+    for loc, step in raw_steps(raw.get("tasks"), ("tasks",)):
         yield from (Fault((*loc, *fault.loc), fault.message, fault.hint) for fault in user_type.faults(step, hosted))
-
-
-def _raw_steps(tasks: object, loc: tuple[int | str, ...]) -> Iterable[tuple[tuple[int | str, ...], dict[str, Any]]]:
-    if isinstance(tasks, dict) and ("mode" in tasks or "tasks" in tasks):
-        tasks, loc = tasks.get("tasks"), (*loc, "tasks")
-    entries: Iterable[tuple[int | str, Any]] = ()
-    if isinstance(tasks, dict):
-        entries = tasks.items()
-    elif isinstance(tasks, list):
-        entries = enumerate(tasks)
-    return [((*loc, key), step) for key, step in entries if isinstance(step, dict)]
 
 
 def _repeated_sources(raw: dict[str, Any]) -> Iterable[Fault]:

@@ -16,7 +16,7 @@ from loadflow.engine.script.part import A_LIST, AN_OBJECT, BY_KIND, Choice, Part
 from loadflow.engine.script.step import StepBase
 from loadflow.engine.script.user_type import Form
 
-__all__ = ["MODES", "Mode", "Scenario", "plain_steps", "tasks_model"]
+__all__ = ["MODES", "Mode", "Scenario", "plain_steps", "raw_steps", "tasks_model"]
 
 MODES = ("sequence", "weighted", "conditional")
 Mode = Literal["sequence", "weighted"]
@@ -113,3 +113,15 @@ def plain_steps(tasks: list[StepBase] | dict[str, StepBase] | Scenario) -> tuple
     if isinstance(tasks, dict):
         return "sequence", tuple({"method": method.upper(), **step.plain()} for method, step in tasks.items())
     return "sequence", tuple(step.plain() for step in tasks)
+
+
+def raw_steps(tasks: object, loc: tuple[int | str, ...]) -> Iterable[tuple[tuple[int | str, ...], dict[str, Any]]]:
+    """Each step as it was written, with its place; what is no step is left out."""
+    if isinstance(tasks, dict) and ("mode" in tasks or "tasks" in tasks):
+        tasks, loc = tasks.get("tasks"), (*loc, "tasks")
+    entries: Iterable[tuple[int | str, Any]] = ()
+    if isinstance(tasks, dict):
+        entries = tasks.items()
+    elif isinstance(tasks, list):
+        entries = enumerate(tasks)
+    return [((*loc, key), step) for key, step in entries if isinstance(step, dict)]
