@@ -45,11 +45,13 @@ def calibrate(seconds: int, show: bool, as_json: bool) -> None:
         if found is None:
             raise RunError(f"there is no calibration in {path}; run `loadflow calibrate`, or set {CALIBRATION_VARIABLE}")
     else:
+        from loadflow.cli.stopping import StopSignals
         from loadflow.engine.calibration.measuring import calibrate as measure
 
         try:
-            found = measure(seconds, lambda text: click.echo(click.style(f"measuring {text} …", dim=True), err=True))
-        except KeyboardInterrupt:
+            with StopSignals(promise="ending the calibration") as stop:
+                found = measure(seconds, lambda text: click.echo(click.style(f"measuring {text} …", dim=True), err=True), [stop])
+        except (KeyboardInterrupt, Interrupted):
             raise Interrupted("the calibration was interrupted; what was kept before is as it was") from None
         write_calibration(path, found)
     if as_json:

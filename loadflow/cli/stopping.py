@@ -26,12 +26,14 @@ class StopSignals(Observer):
     """Holds both signals for the length of a `with` block, and tells the engine.
 
     While load runs, the first signal asks the engine to end and drain. Before and after, there is nothing to drain: it raises
-    KeyboardInterrupt. `asked` is why the end was asked for, "" while it was not. `before_end` gives the terminal back.
+    KeyboardInterrupt, and where a library swallows that, a load that starts afterwards ends at once. `asked` is why the end was
+    asked for, "" while it was not. `before_end` gives the terminal back. `promise` tells what the first signal does to a load.
     """
 
-    def __init__(self, before_end: Callable[[], None] = lambda: None) -> None:
+    def __init__(self, before_end: Callable[[], None] = lambda: None, promise: str = "ending the load and keeping its results") -> None:
         self.asked = ""
         self._before_end = before_end
+        self._promise = promise
         self._loading = 0
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -74,7 +76,7 @@ class StopSignals(Observer):
         self.asked = WORDS[signal.Signals(number)]
         if not self._loading:
             raise KeyboardInterrupt(self.asked)
-        _say(f"{self.asked}: ending the load and keeping its results; once more ends at once")
+        _say(f"{self.asked}: {self._promise}; once more ends at once")
 
     def _end_at_once(self) -> None:
         self._before_end()

@@ -13,10 +13,14 @@ from jsonschema import Draft202012Validator
 from loadflow.cli import diagnosis
 from loadflow.cli.calibrate import lines_of
 from loadflow.engine.calibration.machine import this_machine
+from loadflow.engine.calibration.measuring import calibrate
 from loadflow.engine.calibration.place import write_calibration
 from loadflow.engine.calibration.value import Calibration
 from loadflow.engine.load.native_fit import is_built
+from loadflow.engine.records.run import Run
 from loadflow.engine.reports.summary_json import summary_schema
+from loadflow.engine.session import Observer
+from loadflow.errors import Interrupted
 from tests.calibration.machines import calibration, engine, machine
 from tests.cli.running import load, loadflow, start, steps_script
 from tests.targets.fixture import Target
@@ -45,6 +49,25 @@ def test_a_machine_is_measured_and_what_came_of_it_is_kept_and_shown(tmp_path: P
     assert loadflow(tmp_path, "calibrate", "--show", "--json", **places).json == done.json
     shown = loadflow(tmp_path, "calibrate", "--show", **places)
     assert all(f"engine {name}: " in shown.stdout for name in BUILT)
+
+
+class Asking(Observer):
+    """Wants the end from the second load on, as after a Ctrl-C whose exception a library swallowed between two loads."""
+
+    loads = 0
+
+    def run_started(self, run: Run) -> None:
+        self.loads += 1
+
+    def stop_requested(self) -> str:
+        return "Ctrl-C" if self.loads > 1 else ""
+
+
+def test_an_end_that_was_asked_for_between_two_loads_ends_it() -> None:
+    asking = Asking()
+    with pytest.raises(Interrupted, match="Ctrl-C"):
+        calibrate(1, observers=[asking])
+    assert asking.loads == 2
 
 
 def test_ctrl_c_ends_it_and_keeps_nothing(tmp_path: Path) -> None:

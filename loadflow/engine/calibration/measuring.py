@@ -7,7 +7,6 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,7 +19,7 @@ from loadflow.engine.load.native_fit import is_built
 from loadflow.engine.load.start import start_test
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import SecondRow
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session import Observer, Session, use_session
 from loadflow.errors import RunError
 
 __all__ = ["calibrate", "jitter_of"]
@@ -31,18 +30,19 @@ NAP_S = 0.001
 NAPS_S = 0.3
 
 
-def calibrate(seconds: int = 1, tell: Callable[[str], None] = lambda text: None) -> Calibration:
+def calibrate(seconds: int = 1, tell: Callable[[str], None] = lambda text: None, observers: Sequence[Observer] = ()) -> Calibration:
     """Takes a few seconds more than four times `seconds`, the length of each load. `tell` hears what is measured next.
 
-    Raises RunError where a load can't be made, or a hit failed.
+    Raises RunError where a load can't be made, or a hit failed; Interrupted when one of `observers` asked for the end.
     """
     tell("timers")
     timer = _naps()
     with tempfile.TemporaryDirectory(prefix="loadflow-calibration-") as folder, NullTarget() as target:
+        session = Session(name="calibration", runs_dir=folder, observers=observers)
         engines = {}
         for engine in ["native", "locust"] if is_built() else ["locust"]:
             tell(f"engine {engine}")
-            engines[engine] = _engine(engine, target, Path(folder), seconds)
+            engines[engine] = _engine(engine, target, session, seconds)
         kind = target.kind
     return Calibration(
         measured_at=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -69,14 +69,14 @@ def _naps() -> Jitter:
     return jitter_of(np.array(late_ns))
 
 
-def _engine(engine: str, target: NullTarget, folder: Path, seconds: int) -> EngineCeiling:
+def _engine(engine: str, target: NullTarget, session: Session, seconds: int) -> EngineCeiling:
     before_s = target.cpu_s()
-    closed = _load(engine, target, folder, seconds, user_count=CONNECTIONS, spawn_rate=10_000)
+    closed = _load(engine, target, session, seconds, user_count=CONNECTIONS, spawn_rate=10_000)
     target_cpu = (target.cpu_s() - before_s) / seconds
     rows = warm([row for row in closed.seconds() if row.second < seconds])
     hits = sum(row.succeeded.count for row in rows)
     cpu = sum(row.health.cpu for row in rows) / len(rows)
-    paced = _load(engine, target, folder, seconds, rate=RATE_PER_S, max_in_flight=CONNECTIONS)
+    paced = _load(engine, target, session, seconds, rate=RATE_PER_S, max_in_flight=CONNECTIONS)
     sent = paced.hits()
     return EngineCeiling(
         hits_per_s=hits / len(rows),
@@ -89,10 +89,10 @@ def _engine(engine: str, target: NullTarget, folder: Path, seconds: int) -> Engi
     )
 
 
-def _load(engine: str, target: NullTarget, folder: Path, seconds: int, **pace: Any) -> Run:
+def _load(engine: str, target: NullTarget, session: Session, seconds: int, **pace: Any) -> Run:
     """One short run, of which every hit succeeded."""
     step = {"method": "get", "request_url": "/", "assertions": [{"type": "status_code", "value": 200}]}
-    with use_session(Session(name="calibration", runs_dir=folder)) as session:
+    with use_session(session):
         summary = start_test(
             {"user": "fast_http_user", "engine": engine},
             host=target.url,
