@@ -22,6 +22,7 @@ ENGINE_PROCESS = {
     "engine.load.arrivals",
     "engine.load.user",
     "engine.load.step",
+    "engine.load.redirects",
     "engine.load.fast_http",
     "engine.load.classic_http",
     "engine.load.mqtt",

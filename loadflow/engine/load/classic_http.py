@@ -5,7 +5,6 @@ Redirects and cookies are ours, so that they mean the same for both; connections
 
 from __future__ import annotations
 
-import gevent
 import requests
 import requests.adapters
 import urllib3.exceptions
@@ -38,15 +37,7 @@ class HttpClient:
 
     def perform(self, request: HttpRequest) -> HttpReply:
         """Raises HitFailure for whatever went wrong."""
-        timer = gevent.Timeout.start_new(request.timeout_s)
-        try:
-            return follow(request, self._exchange)
-        except gevent.Timeout as fired:
-            if fired is not timer:
-                raise
-            raise HitFailure(Outcome.TIMEOUT, f"no whole answer within {request.timeout_s:g} s") from None
-        finally:
-            timer.close()
+        return follow(request, self._exchange)
 
     def close(self) -> None:
         self._adapter.close()

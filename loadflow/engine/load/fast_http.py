@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 from typing import Any
 
-import gevent
 from geventhttpclient.response import HTTPParseError, HTTPProtocolViolationError, HTTPResponse
 
 from loadflow.engine.load.connecting import SOCKET_ERRORS, open_connection, stirs
@@ -75,15 +74,7 @@ class FastHttpClient:
 
     def perform(self, request: HttpRequest) -> HttpReply:
         """Raises HitFailure; socket errors pass through for the protocol's table."""
-        timer = gevent.Timeout.start_new(request.timeout_s)
-        try:
-            return follow(request, self._exchange)
-        except gevent.Timeout as fired:
-            if fired is not timer:
-                raise
-            raise HitFailure(Outcome.TIMEOUT, f"no whole answer within {request.timeout_s:g} s") from None
-        finally:
-            timer.close()
+        return follow(request, self._exchange)
 
     def close(self) -> None:
         for connection in self._connections.values():

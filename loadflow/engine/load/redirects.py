@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urljoin
 
+import gevent
+
 from loadflow.engine.load.http_reply import HttpReply
 from loadflow.engine.load.http_request import HttpRequest, head_of, place_of
 from loadflow.engine.load.protocol import HitFailure
@@ -21,7 +23,22 @@ OF_THE_HOST = frozenset({"authorization", "host"})
 
 
 def follow(request: HttpRequest, exchange: Callable[[HttpRequest], HttpReply]) -> HttpReply:
-    """The last answer, its sizes those of all together. Raises HitFailure past 30 redirects, or to what can't be asked."""
+    """The last answer, its sizes those of all together, within the request's time.
+
+    Raises HitFailure when that has passed, past 30 redirects, or to what can't be asked.
+    """
+    timer = gevent.Timeout.start_new(request.timeout_s)
+    try:
+        return _follow(request, exchange)
+    except gevent.Timeout as fired:
+        if fired is not timer:
+            raise
+        raise HitFailure(Outcome.TIMEOUT, f"no whole answer within {request.timeout_s:g} s") from None
+    finally:
+        timer.close()
+
+
+def _follow(request: HttpRequest, exchange: Callable[[HttpRequest], HttpReply]) -> HttpReply:
     reply = exchange(request)
     if not request.allow_redirects or reply.status not in REDIRECTS:
         return reply
