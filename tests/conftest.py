@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -18,6 +19,11 @@ hypothesis.settings.load_profile("loadflow")
 
 # what tests expect of runs must not hang on whether this machine was calibrated
 os.environ["LOADFLOW_CALIBRATION"] = str(Path(__file__).with_name("no-calibration.json"))
+
+
+# a shell starts what it puts into the background with Ctrl-C ignored, and every process that a test starts would inherit that
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

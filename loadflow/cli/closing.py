@@ -79,8 +79,7 @@ def print_verdict(console: Console, verdict: Verdict) -> None:
     """One line that starts with the verdict, and one for each further reason."""
     first, *others = verdict.reasons or ("",)
     kind = str(verdict.kind)
-    # "interrupted after 3 s" says it already
-    rest = first.removeprefix(kind) if first.startswith(kind) else f": {first}" if first else ""
+    rest = f": {first}" if first else ""
     console.print(Text.assemble((kind, COLOURS[verdict.kind]), rest), soft_wrap=True)
     for reason in others:
         console.print(Text(f"  {reason}"), soft_wrap=True)

@@ -97,7 +97,7 @@ def run_one(checked: Checked, options: RunOptions, err: Console) -> ScriptOutcom
         except Interrupted as error:
             return _cut_off(checked, str(error), stop)
         except KeyboardInterrupt:
-            return _cut_off(checked, "interrupted", stop)
+            return _cut_off(checked, "stopped", stop)
         finally:
             if view:
                 view.close()

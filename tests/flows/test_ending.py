@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
         (VerdictKind.PASSED, StateType.COMPLETED, "Completed", "passed: 300 requests in"),
         (VerdictKind.FAILED, StateType.FAILED, "Failed", "hits failed"),
         (VerdictKind.INCONCLUSIVE, StateType.FAILED, "Inconclusive", "generator-limited"),
-        (VerdictKind.INTERRUPTED, StateType.CANCELLED, "Interrupted", "interrupted after 12.0 s of 30 s"),
+        (VerdictKind.INTERRUPTED, StateType.CANCELLED, "Interrupted", "stopped after 12.0 s of 30 s"),
         (VerdictKind.ERROR, StateType.FAILED, "Error", "killed by SIGKILL"),
     ],
 )

@@ -68,7 +68,7 @@ def test_a_run_that_was_cut_off_is_readable_and_says_so(tmp_path: Path) -> None:
     summary = run.summary()
     assert summary.overall.count == 1999 == run.fold().hits
     assert str(summary.verdict.kind) == "interrupted"
-    assert summary.verdict.reasons[0].startswith("interrupted after 7.")
+    assert summary.verdict.reasons[0].startswith("stopped after 7.")
     assert summary.overall.failures == int(np.count_nonzero(rows["error"][:1999]))
     assert len(run.health()) == 5
 

@@ -232,13 +232,13 @@ def test_a_run_that_was_cut_off_has_its_hits_up_to_the_last_whole_one(tmp_path: 
         file.write(b"\x01" * 20)
     assert len(csv_rows(run, folder=tmp_path)) == 500
     document, _ = xml_pair(run, folder=tmp_path)
-    assert b"500 hits, interrupted: interrupted after 4.0 s of 30 s" in document
+    assert b"500 hits, interrupted: stopped after 4.0 s of 30 s" in document
 
 
 def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
     run = build_run(tmp_path / "run", make_rows(50), end=RunEnd(EndReason.STOPPED, "Ctrl--C", 30.0, 3.0))
     document, _ = xml_pair(run, folder=tmp_path)
-    assert b"interrupted after 3.0 s of 30 s (Ctrl- -C) -->" in document
+    assert b"stopped after 3.0 s of 30 s (Ctrl- -C) -->" in document
     etree.fromstring(document)
 
 

@@ -87,7 +87,7 @@ def judge(
         case EndReason.STOPPED | EndReason.PARENT_LOST | EndReason.UNKNOWN:
             planned = f" of {end.planned_s:g} s" if end.planned_s else ""
             why = f" ({end.message})" if end.message else ""
-            return Verdict(VerdictKind.INTERRUPTED, (f"interrupted after {end.ran_s:.1f} s{planned}{why}",))
+            return Verdict(VerdictKind.INTERRUPTED, (f"stopped after {end.ran_s:.1f} s{planned}{why}",))
         case EndReason.COMPLETED:
             pass
     hits = sum(deciding(series)[0] for series in totals.series.values())
