@@ -72,7 +72,7 @@ TABLE = [
         "stopped after 7.0 s",
     ),
     ("stopped before a hit", Totals(), RunEnd(EndReason.STOPPED), CALM, 0.0, "interrupted", "stopped after 0.0 s"),
-    ("the parent is gone", counted(1, 0), RunEnd(EndReason.PARENT_LOST), CALM, 0.0, "interrupted", "interrupted"),
+    ("the parent is gone", counted(1, 0), RunEnd(EndReason.PARENT_LOST), CALM, 0.0, "interrupted", "stopped after"),
     ("cut off", counted(1, 0), RunEnd(EndReason.UNKNOWN, "the run was cut off"), CALM, 0.0, "interrupted", "cut off"),
     ("the engine died", counted(1, 0), RunEnd(EndReason.ENGINE_LOST, "killed by signal 9"), CALM, 0.0, "error", "killed by signal 9"),
     ("past the deadline", counted(1, 0), RunEnd(EndReason.DEADLINE), CALM, 1.0, "error", "the engine ended: deadline"),

@@ -163,8 +163,10 @@ def test_an_interrupted_run_is_headed_so_and_has_the_hits_that_no_second_holds(t
     run = build_run(tmp_path / "run", make_rows(3000, seconds=7.3), cut_off=True, stored_seconds=5)
     path = write_html_report([run], tmp_path / "made" / "for" / "it" / "report.html")
     page = read_page(path.read_text(encoding="utf-8"))
-    assert page.one("title").words.startswith("Interrupted after 7.3 s of 30 s")
-    assert page.one("section", "banner").words.strip().startswith("‖")
+    assert page.one("title").words.startswith("Interrupted: smoke")
+    banner = page.one("section", "banner").words.strip()
+    assert banner.startswith("‖")
+    assert "Stopped after 7.3 s of 30 s" in banner
     assert "not every second was stored" not in path.read_text(encoding="utf-8")
     (data,) = [one for one in page.all("script") if one.attributes.get("type") == "application/json"]
     values = json.loads(data.words)

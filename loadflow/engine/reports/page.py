@@ -76,8 +76,6 @@ class Cell:
 def banner_of(summary: Summary) -> Banner:
     sign, heading = WORDS[summary.verdict.kind]
     reasons = [clip(_sentence(reason), LONG) for reason in summary.verdict.reasons]
-    if summary.verdict.kind is VerdictKind.INTERRUPTED and reasons and reasons[0].startswith(heading):
-        heading, reasons = reasons[0], reasons[1:]
     if summary.verdict.kind is VerdictKind.PASSED and not reasons:
         failures = (
             "none failed" if summary.overall.failures == 0 else f"{count_text(summary.overall.failures)} failed, which the script allows"
