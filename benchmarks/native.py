@@ -25,7 +25,7 @@ import psutil
 from benchmarks.nginx import Nginx
 from benchmarks.results import publish, table
 
-SETTLE_S = 2.0
+SETTLE_S = 2.5  # until all users are there
 
 LOAD = """
 import json, sys
@@ -33,7 +33,7 @@ from loadflow.engine.load.start import start_test
 from loadflow.engine.session import Session, use_session
 given = json.loads(sys.argv[1])
 with use_session(Session(runs_dir=given.pop("folder"))):
-    summary = start_test({"user": "fast_http_user", "engine": "native"}, spawn_rate=10_000, **given)
+    summary = start_test({"user": "fast_http_user", "engine": "native"}, spawn_rate=5_000, **given)
 print("recorded", summary["totals"]["requests"], "failed", summary["totals"]["failures"])
 """
 STATUS = {"type": "status_code", "value": 200}

@@ -1,7 +1,7 @@
-"""What Prefect adds to each command of a script: a flow with many small commands against one with one, with a running server.
+"""What Prefect adds to each command of a script, with a running server: a server of its own, on SQLite.
 
-A server of its own on SQLite. `abs` takes no time of its own, so what a command of a longer script adds is the task around it: its
-states, its retries, its watchdog, its log. Beside it, the same commands by `execute_action`, without Prefect.
+The command does nothing but note the time, so what lies between two of them is the task around one: its states, its retries, its
+watchdog, its log. Beside it, the same commands by `execute_action`, without Prefect, and what a flow takes from its call to its end.
 
     python -m benchmarks.prefect_commands [--rounds 5] [--commands 40] [--write]
 """
@@ -9,7 +9,6 @@ states, its retries, its watchdog, its log. Beside it, the same commands by `exe
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
 import subprocess
 import sys
@@ -19,32 +18,28 @@ from pathlib import Path
 from benchmarks.results import publish, table
 from tests.ends.processes import PrefectServer
 
-# prints the seconds of each flow: with one command, with many, in turns
+# prints, for each round: a flow's length; then from its first command to its last; and that without Prefect; all in seconds
 FLOWS = """
 import sys, time
-from loadflow.flows import run_script
-one, many, rounds = sys.argv[1:]
-run_script(script_path=one)  # makes the flow, block types and limits known
-for _ in range(int(rounds)):
-    for path in (one, many):
-        started = time.perf_counter()
-        run_script(script_path=path)
-        print("took", time.perf_counter() - started, flush=True)
-"""
-DIRECT = """
-import json, sys, time
-from loadflow import execute_action
-script = json.load(open(sys.argv[1]))
-execute_action(script[:1])  # what is imported on the way
-started = time.perf_counter()
-execute_action(script)
-print("took", time.perf_counter() - started)
-"""
+from loadflow import add_command_to_executor, compile_script, execute_action
+commands, rounds = map(int, sys.argv[1:])
+moments = []
+add_command_to_executor({"moment": lambda: moments.append(time.perf_counter())})
+script = [["moment", {}]] * (commands + 1)
+flow = compile_script(script, name="moments")
 
+def between(run):
+    moments.clear()
+    run()
+    assert len(moments) == commands + 1
+    return moments[-1] - moments[0]
 
-def took_s(code: str, *arguments: str, folder: Path, env: dict[str, str]) -> list[float]:
-    done = subprocess.run([sys.executable, "-c", code, *arguments], cwd=folder, env=env, stdout=subprocess.PIPE, text=True, check=True)
-    return [float(line.split()[1]) for line in done.stdout.splitlines() if line.startswith("took ")]
+flow()  # makes the flow known to the server, imports the rest
+for _ in range(rounds):
+    started = time.perf_counter()
+    inside = between(flow)
+    print("took", time.perf_counter() - started, inside, between(lambda: execute_action(script)), flush=True)
+"""
 
 
 def main() -> None:
@@ -56,23 +51,22 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "home").mkdir()
-        for path, count in (("one.json", 1), ("many.json", 1 + given.commands)):
-            (folder / path).write_text(json.dumps([["abs", [-1]]] * count))
         server = PrefectServer(folder / "home")
         try:
-            env = server.env({"LOADFLOW_RUNS_DIR": str(folder / "runs")})
-            times = took_s(FLOWS, "one.json", "many.json", str(given.rounds), folder=folder, env=env)
-            direct = took_s(DIRECT, "many.json", folder=folder, env=env)[0]
+            env = server.env({"LOADFLOW_RUNS_DIR": str(folder / "runs"), "PREFECT_LOGGING_LEVEL": "WARNING"})
+            code = [sys.executable, "-c", FLOWS, str(given.commands), str(given.rounds)]
+            done = subprocess.run(code, cwd=folder, env=env, stdout=subprocess.PIPE, text=True, check=True)
         finally:
             server.stop()
-    added = [(many - one) / given.commands * 1e3 for one, many in zip(times[::2], times[1::2], strict=True)]
+    times = [[float(word) for word in line.split()[1:]] for line in done.stdout.splitlines() if line.startswith("took ")]
+    whole, inside, direct = zip(*times, strict=True)
+    ms = [seconds / given.commands * 1e3 for seconds in inside]
     row = [
-        f"{statistics.median(times[::2]):.2f} s",
-        f"{statistics.median(times[1::2]):.2f} s",
-        f"{statistics.median(added):.1f} ms ({min(added):.1f} to {max(added):.1f})",
-        f"{direct / (given.commands + 1) * 1e3:.2f} ms",
+        f"{statistics.median(ms):.1f} ms ({min(ms):.1f} to {max(ms):.1f})",
+        f"{statistics.median(direct) / given.commands * 1e3:.2f} ms",
+        f"{statistics.median(whole):.2f} s",
     ]
-    heads = ["flow with one command", f"with {given.commands + 1}", "Prefect's share of a command", "a command without Prefect"]
+    heads = ["a command in a flow", "without Prefect", f"the flow of {given.commands + 1}, from call to end"]
     command = f"python -m benchmarks.prefect_commands --rounds {given.rounds} --commands {given.commands}"
     publish("What Prefect adds to a command", command, table(heads, [row]), write=given.write)
 

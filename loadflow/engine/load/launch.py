@@ -39,6 +39,7 @@ STOP_GRACE_S = 3.0  # from a stop on request, or the parent's death, to KILL: no
 DELIVERY_GRACE_S = 10.0  # the same for a master and a worker: nothing is sent any more, but hits are still on their way
 START_ALLOWANCE_S = 10.0  # on top of load and drain, before the supervisor calls an engine stuck
 MODULES = {"native": "loadflow.engine.load.native_worker", "locust": "loadflow.engine.load.worker"}
+LEAD_NS = 30_000_000  # from the word to go to the load's start: until then every loop has its users, and the parent is done
 PIPE_BYTES = 2**20  # holds minutes of messages while the parent is busy; the engine never waits for it
 
 
@@ -168,11 +169,11 @@ class Engine:
         """Of the supervisor."""
         return self._process.pid
 
-    def go(self) -> int:
-        """Start the load now; returns the start on the monotonic clock, in nanoseconds."""
-        monotonic_ns = time.monotonic_ns()
-        self._tell(f"go {monotonic_ns} {time.time_ns()}")
-        return monotonic_ns
+    def go(self) -> tuple[int, int]:
+        """Start the load in a moment; returns its start on the monotonic clock and in Unix time, both in nanoseconds."""
+        monotonic_ns, unix_ns = time.monotonic_ns() + LEAD_NS, time.time_ns() + LEAD_NS
+        self._tell(f"go {monotonic_ns} {unix_ns}")
+        return monotonic_ns, unix_ns
 
     def stop(self, grace_s: float | None = None) -> None:
         """Ask for an early end: TERM now, KILL after the grace. More than once does no harm."""

@@ -110,13 +110,12 @@ class NativeProcess:
     def run(self) -> None:
         """Raises what makes it impossible to go on, e.g. RuntimeError for a full disk."""
         from loadflow.engine.load.messages import Ready
+        from loadflow.engine.load.probe import ProcessProbe
 
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # before the start there is nothing to end
         for shard in self._shards:
             threading.Thread(target=shard.feed, daemon=True).start()
             self._say(Ready(shard.job["shard"]))
-        from loadflow.engine.load.probe import ProcessProbe  # while the others get ready
-
         line = sys.stdin.buffer.readline()
         if not line:
             raise EOFError("the supervisor is gone")

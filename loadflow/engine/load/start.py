@@ -182,8 +182,8 @@ class _Load:
             case Ready():
                 self._ready.add(message.shard)
                 if len(self._ready) == self._shards:
-                    self._origin_ns = engine.go()
-                    self._follower.origin_unix_s = time.time()
+                    self._origin_ns, unix_ns = engine.go()
+                    self._follower.origin_unix_s = unix_ns / 1e9
                     if self._budget is not None:
                         self._budget.start(self._origin_ns)
             case Flush():
