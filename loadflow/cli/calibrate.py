@@ -49,9 +49,9 @@ def calibrate(seconds: int, show: bool, as_json: bool) -> None:
         from loadflow.engine.calibration.measuring import calibrate as measure
 
         try:
-            with StopSignals(promise="ending the calibration") as stop:
+            with StopSignals(promise="ending the calibration", raises=False) as stop:
                 found = measure(seconds, lambda text: click.echo(click.style(f"measuring {text} …", dim=True), err=True), [stop])
-        except (KeyboardInterrupt, Interrupted):
+        except Interrupted:
             raise Interrupted("the calibration was interrupted; what was kept before is as it was") from None
         write_calibration(path, found)
     if as_json:

@@ -101,6 +101,8 @@ def run_one(checked: Checked, options: RunOptions, err: Console) -> ScriptOutcom
         finally:
             if view:
                 view.close()
+    if stop.asked and results.verdict.kind is VerdictKind.ERROR:  # an error that the KeyboardInterrupt came out as
+        return _cut_off(checked, "stopped", stop)
     return ScriptOutcome(checked.source, results.verdict, tuple(session.all_runs), tuple(map(ActionOutcome.of, results.results)))
 
 

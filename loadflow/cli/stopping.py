@@ -26,14 +26,22 @@ class StopSignals(Observer):
     """Holds both signals for the length of a `with` block, and tells the engine.
 
     While load runs, the first signal asks the engine to end and drain. Before and after, there is nothing to drain: it raises
-    KeyboardInterrupt, and where a library swallows that, a load that starts afterwards ends at once. `asked` is why the end was
-    asked for, "" while it was not. `before_end` gives the terminal back. `promise` tells what the first signal does to a load.
+    KeyboardInterrupt, unless `raises` is false: then the next load ends as it begins. A KeyboardInterrupt may be lost, or come out
+    as another error, where a library calls back from C (pydantic does); so whoever catches errors looks at `asked`: why the end was
+    asked for, "" while it was not. `before_end` gives the terminal back. `promise` tells what the first signal does.
     """
 
-    def __init__(self, before_end: Callable[[], None] = lambda: None, promise: str = "ending the load and keeping its results") -> None:
+    def __init__(
+        self,
+        before_end: Callable[[], None] = lambda: None,
+        promise: str = "ending the load and keeping its results",
+        *,
+        raises: bool = True,
+    ) -> None:
         self.asked = ""
         self._before_end = before_end
         self._promise = promise
+        self._raises = raises
         self._loading = 0
         self._previous: dict[signal.Signals, Any] = {}
 
@@ -74,7 +82,7 @@ class StopSignals(Observer):
         if self.asked:
             self._end_at_once()
         self.asked = WORDS[signal.Signals(number)]
-        if not self._loading:
+        if self._raises and not self._loading:
             raise KeyboardInterrupt(self.asked)
         _say(f"{self.asked}: {self._promise}; once more ends at once")
 
