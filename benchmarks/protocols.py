@@ -85,6 +85,7 @@ def main() -> None:
         peers = [row.peer for row in found if row.peer is not None]
         ratios = [f"{ratio:.2f}", f"{statistics.median(own) / statistics.median(peers):.2f}" if peers else "–"]
         rows.append([name, _shown(own), subject.plain_name, _shown(plain), _shown(peers) if peers else "does not work", *ratios])
+        print(rows[-1], flush=True)
     command = f"python -m benchmarks.protocols {' '.join(f'--protocol {name}' for name in options.protocol or ())}".rstrip()
     text = table(
         ["protocol", "loadflow, hits/s", "plain client", "hits/s", "LoadDensity, hits/s", "ratio to plain", "ratio to LoadDensity"], rows
