@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 
 from loadflow.engine.records.fold import fold_rows
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.hitlog import HIT_DTYPE, HitLogWriter, Rows
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.names import NameWriter, printable
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run, SnapshotLog
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.records.totals import Totals
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.passes import Passes
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 
 __all__ = ["WINDOW_S", "Progress", "clock"]
 

@@ -13,7 +13,7 @@ use crate::value::as_float;
 /// A pass in which nothing was sent (every condition said no, every template lacked a value) must not spin.
 const IDLE_PASS_NS: i64 = 10_000_000;
 /// Passes that are given away without a look at answers, when many are due: starting one that needs a connection takes some 30 µs.
-const PASSES_AT_ONCE: u32 = 32;
+const PASSES_AT_ONCE: usize = 32;
 
 impl<'p> Loop<'p> {
     /// Lets a user do what he does next, until he has to wait for something.
@@ -268,11 +268,9 @@ impl<'p> Loop<'p> {
     /// Gives the passes that are due to users who are free; when there is something to do again, or None when all were given.
     /// `to_the_end`: all that are due, waiting for times that are not there yet; else only some before answers are read again.
     pub fn serve(&mut self, users: &mut [User], to_the_end: bool) -> Option<i64> {
-        for given in 0_u32.. {
+        let most = if to_the_end { usize::MAX } else { PASSES_AT_ONCE };
+        for _ in 0..most {
             let now_ns = self.now_ns();
-            if given == PASSES_AT_ONCE && !to_the_end {
-                return Some(now_ns);
-            }
             match self.arrivals.as_mut()?.turn(now_ns, to_the_end) {
                 Turn::Later(at_ns) => return Some(at_ns),
                 Turn::End => return None,
@@ -285,7 +283,7 @@ impl<'p> Loop<'p> {
                 }
             }
         }
-        None
+        Some(self.now_ns())
     }
 
     fn fixed_limits(&self, step: usize) -> crate::plan::Limits {

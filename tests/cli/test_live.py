@@ -12,10 +12,11 @@ from rich.console import Console
 
 from loadflow.cli.live import LINE_EVERY_S, Lines, Panels, panel, view_for
 from loadflow.cli.progress import WINDOW_S, Progress
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
 from tests.builders import facts
 

@@ -18,8 +18,8 @@ from loadflow.engine.load.throttle import Throttle, throttles_of
 from loadflow.engine.plan.pick import weighted_order
 from loadflow.engine.plan.plan import Plan, Shard, share
 from loadflow.engine.plan.shape import Stage
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.outcome import Outcome
-from loadflow.engine.records.snapshot import Health
 from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiled, compile_value

@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
 from loadflow.engine.session import Observer, Session, use_session
 from tests.builders import STARTED_UNIX_S, facts

@@ -12,8 +12,8 @@ import pytest
 
 from loadflow.engine.execute import load_script
 from loadflow.engine.exporting import start_influxdb_sink, stop_influxdb_sink
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import SeriesName
-from loadflow.engine.records.snapshot import Health
 from loadflow.engine.session import Session
 from loadflow.errors import CommandError, ScriptError
 from tests.builders import STARTED_UNIX_S

@@ -12,8 +12,8 @@ import trustme
 
 from loadflow.engine.exporting import start_opentelemetry_exporter, stop_opentelemetry_exporter
 from loadflow.engine.guard import Guard
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import SeriesName
-from loadflow.engine.records.snapshot import Health
 from loadflow.engine.session import Session
 from loadflow.errors import CommandError
 from tests.exporters.feeding import GET_A, Feed, a_run, session

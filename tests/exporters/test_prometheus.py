@@ -16,8 +16,8 @@ from loadflow.engine.exporters.native import asks_for_protobuf
 from loadflow.engine.exporters.prometheus import PrometheusExporter
 from loadflow.engine.exporters.scraping import last_scrape_wait_s
 from loadflow.engine.exporting import start_prometheus_exporter, stop_prometheus_exporter
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import SeriesName
-from loadflow.engine.records.snapshot import Health
 from loadflow.errors import CommandError, RunError
 from tests.exporters.feeding import GET_A, Feed, a_run, session
 from tests.exporters.servers import Prometheus, fetch, free_port, wait_until

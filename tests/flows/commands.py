@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.command import Command, Policy
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.session import Session, current_session
 from loadflow.engine.verdict import VerdictKind
 from tests.builders import build_run, facts, make_rows

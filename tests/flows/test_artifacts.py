@@ -16,11 +16,12 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.verdict import VerdictKind
 from loadflow.flows import artifacts, compile_script

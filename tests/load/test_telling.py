@@ -9,8 +9,9 @@ import pytest
 
 from loadflow.engine.load.start import start_test
 from loadflow.engine.load.telling import Telling
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import Totals
 from loadflow.engine.session import Observer, Session, use_session
 from tests.load.harness import Seconds, get

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from loadflow.engine.calibration.value import Ceiling, Jitter
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.judge import EndReason, RunEnd, asked_too_much, ceiling_warnings, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.passes import Passes
-from loadflow.engine.records.snapshot import Health
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
 from loadflow.engine.verdict import EXIT_CODES, Verdict, VerdictKind, worst
 

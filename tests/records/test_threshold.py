@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.judge import EndReason, RunEnd, judge
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.passes import Passes
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.threshold import METRICS, Threshold, ThresholdState, decide, parse_expression
 from loadflow.engine.records.threshold_watch import ThresholdWatch
 from loadflow.engine.records.totals import SeriesTotals, Totals

@@ -10,11 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.judge import EndReason, RunEnd, Warning_
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run, summary_of
-from loadflow.engine.records.snapshot import Health, SecondRow
+from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.summary import ErrorSummary, SeriesSummary, Summary
 from loadflow.engine.reports import figures
 from loadflow.engine.reports.html import render_html, write_html_report

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from lxml import etree
 
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health
 from loadflow.engine.reports.junit import write_junit_report
 from tests.builders import Failure, build_run, facts, make_rows
 from tests.reports.hit_runs import rows_of, tiny_run

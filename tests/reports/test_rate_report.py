@@ -12,9 +12,10 @@ from rich.console import Console
 from loadflow.cli.closing import print_summary
 from loadflow.cli.progress import Progress
 from loadflow.engine.plan.pace import Pace, Segment
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import Totals
 from loadflow.engine.reports.figures import latency_text
 from loadflow.engine.reports.html import write_html_report

@@ -4,8 +4,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
-from loadflow.engine.records.snapshot import Health, SecondRow
+from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.reports.timeline import MAX_BINS, Timeline
 
 

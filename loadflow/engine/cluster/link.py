@@ -43,7 +43,8 @@ class Link:
         self.finished = 0
         self._clock = ClockComparison()
         self._heard_s = time.monotonic()
-        self._answers: dict[str, gevent.queue.Queue] = {"lf-part": gevent.queue.Queue(), "lf-pong": gevent.queue.Queue()}
+        self._parts: gevent.queue.Queue = gevent.queue.Queue()
+        self._told_time = gevent.event.Event()
         self._locust: gevent.queue.Queue = gevent.queue.Queue()
         self._takes_spawns = True
         self._acknowledged = gevent.event.Event()
@@ -99,19 +100,22 @@ class Link:
         found = bytearray()
         while len(found) < total:
             self.tell("lf-fetch", {"offset": len(found)})
-            part = self._answer("lf-part")
-            if part is None:
+            try:
+                part = self._parts.get(timeout=ASK_AGAIN_S)
+            except gevent.queue.Empty:
                 if self.lost:
-                    raise RunError(self.lost)
-            elif part["offset"] == len(found):
+                    raise RunError(self.lost) from None
+                continue
+            if part["offset"] == len(found):
                 found += part["data"]
         return bytes(found)
 
     def compare_clocks(self) -> None:
         """Before the load: as many questions as the comparison wants. While it runs each beat asks once more, for the drift."""
         for _ in range(WINDOW):
+            self._told_time.clear()
             self._ask_time()
-            self._answer("lf-pong")
+            self._told_time.wait(ASK_AGAIN_S)
 
     def own_clock_ns(self, master_ns: int) -> int:
         return master_ns - self._clock.ahead_ns
@@ -181,9 +185,9 @@ class Link:
                 self._acknowledged.set()
             elif message.type == "lf-pong":
                 self._clock.heard(message.data["sent_ns"], message.data["master_ns"], time.monotonic_ns())
-                self._answers["lf-pong"].put(message.data)
-            elif message.type in self._answers:
-                self._answers[message.type].put(message.data)
+                self._told_time.set()
+            elif message.type == "lf-part":
+                self._parts.put(message.data)
             elif message.type != "spawn" or self._takes_spawns:
                 self._locust.put(message)
 
@@ -194,12 +198,6 @@ class Link:
             if loading:
                 self._ask_time()
             gevent.sleep(self.order["beat_s"] if loading else BEAT_S)
-
-    def _answer(self, kind: str) -> Any:
-        try:
-            return self._answers[kind].get(timeout=ASK_AGAIN_S)
-        except gevent.queue.Empty:
-            return None
 
     def _send_batches(self, outbox: Outbox) -> None:
         """One at a time; again after a broken connection, as ZeroMQ may have lost it with that."""

@@ -33,9 +33,9 @@ from loadflow.engine.cluster.wire import MasterSocket, use_sockets
 from loadflow.engine.load.lead import ParentLead, run_stages
 from loadflow.engine.load.messages import Done, Failed, Flush, Note, Ready, Tick, decode, encode
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.hitlog import row_count
 from loadflow.engine.records.run import write_atomically
-from loadflow.engine.records.snapshot import Health
 from loadflow.engine.records.workers import WorkerRecord, WorkerState, workers_text
 from loadflow.errors import RunError
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from loadflow.engine.records.snapshot import Health
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.workers import WorkerRecord, WorkerState
 
 __all__ = ["LIVE", "PROTOCOL", "Member", "Rules", "names_of", "too_few"]

@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import OTHER, SeriesName
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
 __all__ = ["Counts", "Load", "Loads", "Names", "Series"]

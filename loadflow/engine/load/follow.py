@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterator
 from loadflow.engine.load.messages import Done, Flush, Tick
 from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.fold import fold_rows
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.hitlog import Rows, read_rows
 from loadflow.engine.records.passes import PassCount, Passes
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health, Snapshot
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import Totals
 
 __all__ = ["Follower"]

@@ -10,10 +10,10 @@ import numpy as np
 
 from loadflow.engine.calibration.value import Ceiling
 from loadflow.engine.plan.pace import LATE_NS
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import OTHER
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.passes import Passes
-from loadflow.engine.records.snapshot import Health
 from loadflow.engine.records.threshold import ThresholdResult, ThresholdState
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.verdict import Verdict, VerdictKind

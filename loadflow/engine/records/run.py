@@ -28,11 +28,12 @@ import numpy as np
 from loadflow.engine.calibration.value import Ceiling
 from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.fold import fold_rows
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows, row_count
 from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, ceiling_warnings, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
-from loadflow.engine.records.snapshot import Health, SecondRow, Snapshot
+from loadflow.engine.records.snapshot import SecondRow, Snapshot
 from loadflow.engine.records.summary import RunFacts, Summary, summarise
 from loadflow.engine.records.threshold import Threshold, ThresholdResult, decide
 from loadflow.engine.records.totals import Totals

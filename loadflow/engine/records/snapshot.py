@@ -10,7 +10,7 @@ from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.totals import Totals
 
-__all__ = ["Health", "SecondRow", "Snapshot"]
+__all__ = ["SecondRow", "Snapshot"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.judge import Warning_
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.passes import RateSummary
-from loadflow.engine.records.snapshot import Health
 from loadflow.engine.records.threshold import ThresholdResult
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.records.workers import WorkerRecord

@@ -7,10 +7,11 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 
 from loadflow.engine.records.fold import fold_rows
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health, SecondRow
+from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.totals import Totals
 
 __all__ = ["MAX_BINS", "Bin", "Timeline", "timeline_of"]

@@ -12,10 +12,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
-from loadflow.engine.records.snapshot import Health, SecondRow
+from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.statuses import status_text
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
 from loadflow.engine.reports.run_hits import flag_words

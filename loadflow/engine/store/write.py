@@ -16,11 +16,12 @@ from sqlalchemy import Connection, Insert, insert, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from loadflow.engine.records.fold import fold_rows
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.hitlog import read_header
 from loadflow.engine.records.names import printable
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.snapshot import Health, SecondRow
+from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.summary import NS_PER_MS, Latency
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.reports.request_urls import RequestUrls
