@@ -3,8 +3,12 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 TEST_VENV := .venv-test
-WORKERS ?= 2
+# tests wait more than they compute: more of them at a time than there are cores
+WORKERS ?= 4
 PYTEST_ARGS ?=
+MINUTES ?= 60
+# what differs between versions of Prefect: servers, workers, deployments, states
+OPERATIONS := tests/ends/test_deploy.py tests/ends/test_deployed.py tests/ends/test_worker.py tests/ends/test_outer_flows.py tests/test_deployments.py tests/flows/test_lease.py tests/flows/test_events.py
 
 # everything stays on this machine, Prefect's own statistics too
 export PREFECT_HOME ?= $(CURDIR)/.prefect
@@ -15,17 +19,53 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := $(shell find loadflow -type f -not -path '*/__pycache__/*' -not -name '_native*') pyproject.toml README.md LICENSE \
            setup.py MANIFEST.in $(shell find native -type f -not -path 'native/target/*')
 
-.PHONY: help demo test lint types native wheel ui bench docs clean
+.PHONY: help demo test test-prefect try-restarts test-quick test-unit test-e2e test-thorough test-times coverage audit lint types native wheel wheels image ui bench fuzz-control docs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.installed ## load the example shop as a Prefect flow (about half a minute)
+demo: $(VENV)/.installed ## load the example shop as a Prefect flow (half a minute; the first time installs, one to three minutes)
 	$(VENV)/bin/python examples/demo.py
 
 test: $(TEST_VENV)/.wheel ## run all tests against the installed wheel, outside of the checkout
 	PYTHON=$(CURDIR)/$(TEST_VENV)/bin/python WORKERS=$(WORKERS) tests/run.sh $(PYTEST_ARGS)
+
+test-prefect: dist/.built ## the tests of operations again, with PREFECT=3.9.1 or another version
+	@test -n "$(PREFECT)" || { echo "which version? make test-prefect PREFECT=3.9.1"; exit 1; }
+	test -x .venv-prefect-$(PREFECT)/bin/python || $(PYTHON) -m venv .venv-prefect-$(PREFECT)
+	.venv-prefect-$(PREFECT)/bin/pip install --quiet --constraint constraints.txt "$$(ls dist/loadflow-*.whl)[test]"
+	.venv-prefect-$(PREFECT)/bin/pip install --quiet "prefect==$(PREFECT)"
+	.venv-prefect-$(PREFECT)/bin/pip install --quiet --no-deps --force-reinstall dist/loadflow-*.whl
+	PYTHON=$(CURDIR)/.venv-prefect-$(PREFECT)/bin/python WORKERS=$(WORKERS) tests/run.sh $(OPERATIONS) $(PYTEST_ARGS)
+
+try-restarts: $(VENV)/.dev ## restart the server and kill the worker during a load, ten times each (a quarter of an hour)
+	$(VENV)/bin/python -m tests.ends.try_restarts
+
+test-quick: $(VENV)/.dev ## the tests that start no process, for every save
+	LOADFLOW_TEST_QUICK=1 $(VENV)/bin/python -m pytest -q -n 2 -m "not processes" $(PYTEST_ARGS)
+
+test-unit: $(VENV)/.dev ## all tests but those from end to end
+	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not e2e" $(PYTEST_ARGS)
+
+test-e2e: $(VENV)/.dev ## the tests with Prefect, databases, browsers or several machines
+	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup -m e2e $(PYTEST_ARGS)
+
+test-thorough: $(VENV)/.dev ## the properties with other values each time, and more scripts on which the engines must agree
+	LOADFLOW_HYPOTHESIS=thorough LOADFLOW_SCRIPTS=50 LOADFLOW_EXAMPLES=10 $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup --timeout 3600 -m "not e2e" $(PYTEST_ARGS)
+
+test-times: $(VENV)/.dev ## all tests, and how many seconds each folder took: build/test-times.jsonl has each test
+	mkdir -p build && rm -f build/test-times.jsonl
+	LOADFLOW_TEST_TIMES=$(CURDIR)/build/test-times.jsonl $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+
+coverage: $(VENV)/.dev ## which lines the tests run, of Python and of Rust: build/coverage/index.html
+	rm -rf build/coverage
+	-$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup --cov --cov-report=html --cov-report=json $(PYTEST_ARGS)
+	-cd native && cargo llvm-cov --locked --html --output-dir ../build/coverage/rust && cargo llvm-cov report --json --summary-only --output-path ../build/coverage/rust.json
+	$(VENV)/bin/python .ci/coverage_page.py build/coverage
+
+audit: $(VENV)/.dev ## known advisories about the locked packages and crates; LOADFLOW_REQUIRE_ADVISORIES=1 fails without their databases
+	$(VENV)/bin/python .ci/audit.py
 
 lint: $(VENV)/.dev ## ruff
 	$(VENV)/bin/ruff check .
@@ -38,11 +78,17 @@ native: ## format, lints and tests of the Rust core
 
 wheel: dist/.built ## build the wheel into dist/
 
+wheels: ## manylinux wheels for x86_64 and aarch64 into wheelhouse/, for machines without Rust; checked and tried
+	$(PYTHON) .ci/wheels.py
+
+image: ## the container image localhost/loadflow, by buildah, without a daemon; TAG=NAME:TAG names it otherwise
+	deployments/build_image.sh $(TAG)
+
 ui: $(VENV)/.installed ## Prefect's UI over the demo's database, at http://127.0.0.1:4200
 	@echo "http://127.0.0.1:4200/runs"
 	PREFECT_SERVER_API_HOST=127.0.0.1 PREFECT_SERVER_API_PORT=4200 $(VENV)/bin/prefect server start
 
-bench: $(VENV)/.installed ## run the benchmarks (minutes; they want nginx and a quiet machine)
+bench: $(VENV)/.tuned ## run the benchmarks (minutes; they want nginx and a quiet machine)
 	$(VENV)/bin/python -m benchmarks.http_users
 	$(VENV)/bin/python -m benchmarks.pace
 	$(VENV)/bin/python -m benchmarks.native
@@ -50,26 +96,38 @@ bench: $(VENV)/.installed ## run the benchmarks (minutes; they want nginx and a 
 	$(VENV)/bin/python -m benchmarks.first_hit
 	$(VENV)/bin/python -m benchmarks.memory
 	$(VENV)/bin/python -m benchmarks.memory --engine native --users 1000
+	$(VENV)/bin/python -m benchmarks.csv_memory
 	$(VENV)/bin/python -m benchmarks.report_1m
 	$(VENV)/bin/python -m benchmarks.store
 	$(VENV)/bin/python -m benchmarks.exporters
+	$(VENV)/bin/python -m benchmarks.start
 
-docs: $(VENV)/.installed ## write the generated page of docs/ again
+fuzz-control: $(VENV)/.dev ## hypothesis against the control plane, for MINUTES (60)
+	$(VENV)/bin/python -m tests.control.fuzz --minutes $(MINUTES)
+
+docs: $(VENV)/.installed ## write what is made of definitions: the page and the types of commands, the states of a load
 	$(VENV)/bin/python -m loadflow commands --markdown > docs/commands.md
+	$(VENV)/bin/python -m loadflow commands --stub > loadflow/command_functions.pyi
+	$(VENV)/bin/python -m loadflow.engine.process.states docs/when-things-die.md
 
 clean: ## remove all that was made, run folders and the demo's Prefect database too
-	rm -rf $(VENV) $(TEST_VENV) build dist native/target loadflow/_native*.so *.egg-info .prefect demo loadflow-runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TEST_VENV) .venv-prefect-* build dist wheelhouse native/target loadflow/_native*.so *.egg-info .prefect demo loadflow-runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # -- stamps: a target is made again only when what it is made from is newer
 
-$(VENV)/.installed: pyproject.toml constraints.txt setup.py $(shell find native/src -type f) native/Cargo.toml native/Cargo.lock
+$(VENV)/.installed: pyproject.toml constraints.txt setup.py .ci/install.py $(shell find native/src -type f) native/Cargo.toml native/Cargo.lock
 	@test -n "$(PYTHON)" || { echo "no python3 found; set PYTHON=/path/to/python3.11"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable .
+	@$(PYTHON) .ci/install.py $(VENV)
 	@touch $@
 
+# the core as `pip install` builds it, for speed
+$(VENV)/.tuned: $(VENV)/.installed
+	$(VENV)/bin/pip install --quiet --no-deps --editable .
+	@touch $@
+
+# the core that is there stays: building it a second time takes a minute
 $(VENV)/.dev: $(VENV)/.installed
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,test]'
+	LOADFLOW_NATIVE=0 $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,test]'
 	@touch $@
 
 $(TEST_VENV)/.made:

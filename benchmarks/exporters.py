@@ -25,7 +25,7 @@ import resource, sys
 from pathlib import Path
 from loadflow.engine.exporting import start_influxdb_sink, start_opentelemetry_exporter, start_prometheus_exporter
 from loadflow.engine.load.start import start_test
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 url, seconds, folder, told, which, port, receiver = sys.argv[1:]
 steps = [{"method": "get", "request_url": url, "name": f"step {number}", "assertions": [{"type": "status_code", "value": 200}]}
          for number in range(10)]

@@ -22,12 +22,12 @@ from pathlib import Path
 import psutil
 
 from benchmarks.results import publish, table
-from loadflow.engine.load.launch import MODULES
+from loadflow.engine.process.launch import MODULES
 
 CHILD = """
 import sys, time
 from loadflow.engine.load.start import start_test
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 
 url, folder, engine = sys.argv[1:]
 with use_session(Session(runs_dir=folder)):

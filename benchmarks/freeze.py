@@ -13,7 +13,7 @@ from typing import Any
 
 from benchmarks.results import publish, table
 from loadflow.engine.load.start import start_test
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 from tests.targets.frozen import frozen_for_a_second
 
 SECONDS = 10.0

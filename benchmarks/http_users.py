@@ -30,7 +30,7 @@ SETTLE_S = 2.0
 LOADFLOW = """
 import sys
 from loadflow.engine.load.start import start_test
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 url, seconds, folder, user = sys.argv[1:]
 with use_session(Session(runs_dir=folder)):
     summary = start_test({"user": user}, user_count=50, spawn_rate=1000, test_time=float(seconds),

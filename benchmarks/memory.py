@@ -22,9 +22,9 @@ from benchmarks.results import publish, table
 CHILD = """
 import json, os, sys
 import psutil
-from loadflow.engine.load.launch import MODULES
+from loadflow.engine.process.launch import MODULES
 from loadflow.engine.load.start import start_test
-from loadflow.engine.session import Observer, Session, use_session
+from loadflow.engine.session.session import Observer, Session, use_session
 from loadflow.errors import Interrupted
 
 url, folder, engine, users, *marks = sys.argv[1:]

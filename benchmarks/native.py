@@ -35,7 +35,7 @@ so many came at once. wrk does not tell of them.
 LOAD = """
 import json, sys
 from loadflow.engine.load.start import start_test
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 given = json.loads(sys.argv[1])
 with use_session(Session(runs_dir=given.pop("folder"))):
     summary = start_test({"user": "fast_http_user", "engine": "native"}, spawn_rate=5_000, **given)
@@ -133,7 +133,7 @@ def measure(nginx: Nginx, command: list[str], window_s: float) -> Measured:
 def _sender(pid: int) -> psutil.Process:
     """The process that sends: wrk itself, or the engine among the parent's descendants."""
     parent = psutil.Process(pid)
-    engines = [one for one in parent.children(recursive=True) if "loadflow.engine.load.native_worker" in one.cmdline()]
+    engines = [one for one in parent.children(recursive=True) if "loadflow.engine.entry.native" in one.cmdline()]
     return engines[0] if engines else parent
 
 

@@ -22,7 +22,7 @@ from benchmarks.results import publish, table
 LOAD = """
 import json, sys
 from loadflow.engine.load.start import start_test
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 given = json.loads(sys.argv[1])
 with use_session(Session(runs_dir=given.pop("folder"))):
     summary = start_test({"user": "fast_http_user", "engine": "native"}, **given)

@@ -25,7 +25,7 @@ from loadflow.engine.records.run import Run
 LOAD = """
 import sys
 from loadflow.engine.load.start import start_test
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 url, rate, seconds, folder, spacing, engine = sys.argv[1:]
 rate = {"mode": "constant", "rps": float(rate), "duration": float(seconds), "spacing": spacing}
 with use_session(Session(runs_dir=folder)):

@@ -27,7 +27,7 @@ from benchmarks.results import publish, table
 LOADFLOW = """
 import json, sys
 from loadflow.engine.load.start import start_test
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 user, step, target, seconds, users = sys.argv[1:]
 with use_session(Session(runs_dir="runs")):
     often = {"user_count": int(users), "spawn_rate": 1000, "test_time": float(seconds)}

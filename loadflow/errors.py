@@ -7,10 +7,11 @@ LoadflowError
 ├── ThresholdsNotMet       the target's: what a script asserts of its numbers does not hold, or can't be said
 └── RunError               ours or the machine's: the engine died, a port is taken, a disk is full
     ├── EngineError        the engine process ended without finishing its plan
+    ├── TargetTaken        another load is on the target; nothing was sent
     ├── WatchdogTimeout    a deadline passed and the work was ended
-    └── Interrupted        somebody asked for the end: a cancelled flow run, a stop signal
+    └── Interrupted        the end was requested: a cancelled flow run, a stop signal
 
-A flow whose verdict is not passed raises `loadflow.flows.NotPassed`, a LoadflowError too: there nobody made a mistake but the
+A flow whose verdict is not passed raises `loadflow.flows.NotPassed`, a LoadflowError too: in that case the fault is
 target. A hit's failure is data (`loadflow.engine.records.outcome.Outcome`), never one of these.
 """
 
@@ -18,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 __all__ = [
     "CircuitOpenError",
@@ -28,6 +30,7 @@ __all__ = [
     "Mistake",
     "RunError",
     "ScriptError",
+    "TargetTaken",
     "ThresholdsNotMet",
     "WatchdogTimeout",
 ]
@@ -112,9 +115,19 @@ class EngineError(RunError):
         return type(self), (self.args[0], self.hits)
 
 
+class TargetTaken(RunError):
+    """Another load is on the target, and its end was not to be waited for; nothing was sent."""
+
+
 class WatchdogTimeout(RunError, TimeoutError):
     """A command passed its `timeout_seconds` and was ended."""
 
 
 class Interrupted(RunError):
-    """The load was ended early on request; what was recorded until then is in the run folder. No later action runs."""
+    """The load was ended early on request; what was recorded until then is in the run folder. No later action runs.
+
+    `results`, a `loadflow.Results`: what the script's actions gave until then, its loads with the one that was ended among them, and
+    the verdict; None where no script was run.
+    """
+
+    results: Any = None  # errors stand below the scripts that raise them, and know no type of theirs

@@ -22,7 +22,7 @@ from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.records.totals import Totals
 
-__all__ = ["STARTED_UNIX_S", "Failure", "build_run", "facts", "make_rows"]
+__all__ = ["STARTED_UNIX_S", "Failure", "build_run", "deal", "facts", "make_rows"]
 
 STARTED_UNIX_S = 1_790_000_000.0
 
@@ -68,8 +68,9 @@ def make_rows(
     arrival_rate: bool = False,
     users: int = 50,
     seed: int = 1,
+    steady: bool = False,
 ) -> Rows:
-    """Rows in the order they ended; hits of later series are slower, and all are slower in the middle of the run.
+    """Rows in the order they ended; hits of later series are slower, and unless `steady` all are slower in the middle of the run.
 
     Error ids are 1 to `failures`; `build_run` writes the texts and outcomes that belong to them.
     """
@@ -77,7 +78,7 @@ def make_rows(
     rows = np.zeros(hits, dtype=HIT_DTYPE)
     rows["end_ns"] = np.sort(random.uniform(0.02, seconds, hits) * 1e9).astype(np.int64)
     rows["series"] = random.integers(0, series, hits)
-    bump = 1 + np.exp(-(((rows["end_ns"] / 1e9 - seconds / 2) / (seconds / 12)) ** 2))
+    bump = 1 + (not steady) * np.exp(-(((rows["end_ns"] / 1e9 - seconds / 2) / (seconds / 12)) ** 2))
     service_ns = random.lognormal(np.log(8e6), 0.5, hits) * (1 + rows["series"] % 8 / 2) * bump
     rows["start_ns"] = np.maximum(rows["end_ns"] - service_ns.astype(np.int64), 0)
     waits = random.exponential(200_000, hits).astype(np.int64) if arrival_rate else 0
@@ -179,3 +180,23 @@ def _write_samples(run: Run, rows: Rows, names: Sequence[tuple[str, str]], failu
                     "sample": failure.sample,
                 }
                 file.write(json.dumps(entry, ensure_ascii=False) + "\n")
+
+
+def deal(run: Run, shards: int) -> Run:
+    """The same hits as so many engine processes would leave them: dealt out in turn, and each numbers names and texts in its own order."""
+    rows, names = np.array(run.hits()), run.names()
+    for shard in range(shards):
+        mine = rows[shard::shards]
+        for path in (run.names_path(shard), run.hits_path(shard)):
+            path.unlink(missing_ok=True)
+        writer = NameWriter(run.names_path(shard))
+        turned = sorted(names.series)[shard:] + sorted(names.series)[:shard]
+        series = {number: writer.series(names.series[number].method, names.series[number].name) for number in turned}
+        errors = {number: writer.error(int(text.outcome), text.text) for number, text in sorted(names.errors.items(), reverse=True)}
+        mine["series"] = [series[number] for number in mine["series"].tolist()]
+        mine["error"] = [errors[number] if number else 0 for number in mine["error"].tolist()]
+        writer.close()
+        _write_log(run.hits_path(shard), mine)
+    plan = json.loads((run.folder / "run.json").read_text())
+    (run.folder / "run.json").write_text(json.dumps({**plan, "shards": shards}))
+    return Run.open(run.folder)

@@ -13,12 +13,18 @@ import pytest
 
 from tests.targets.fixture import Target
 
-# properties are about values; a busy machine must not fail them
-hypothesis.settings.register_profile("loadflow", deadline=None)
-hypothesis.settings.load_profile("loadflow")
+pytest_plugins = ["tests.kinds", "tests.forked_engines", "tests.leftovers_plugin", "tests.order", "tests.prefect_database", "tests.times"]
+
+# properties are about values; a busy machine must not fail them. What every change runs is the same each time, `make test-thorough`
+# looks elsewhere each time
+hypothesis.settings.register_profile("loadflow", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1_000, print_blob=True)
+hypothesis.settings.load_profile(os.environ.get("LOADFLOW_HYPOTHESIS", "loadflow"))
 
 # what tests expect of runs must not hang on whether this machine was calibrated
 os.environ["LOADFLOW_CALIBRATION"] = str(Path(__file__).with_name("no-calibration.json"))
+# nor on how busy it is: the tests about the generator's lag set their own limit
+os.environ["LOADFLOW_LAG_LIMIT_MS"] = "60000"
 
 
 # a shell starts what it puts into the background with Ctrl-C ignored, and every process that a test starts would inherit that

@@ -8,7 +8,7 @@ folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 trap 'exit 130' INT TERM
 
-for part in tests examples docs benchmarks deployments README.md CHANGELOG.md prefect.yaml pyproject.toml; do
+for part in tests .ci examples docs benchmarks deployments README.md CHANGELOG.md prefect.yaml pyproject.toml; do
     if [ -e "$checkout/$part" ]; then cp -R "$checkout/$part" "$folder/"; fi
 done
 rm -rf "$folder/benchmarks/.peers" # other load generators, where the comparison installed them
@@ -18,5 +18,6 @@ unset PYTHONPATH PREFECT_API_URL LOADFLOW_RUNS_DIR
 export PREFECT_HOME="$folder/prefect"
 export LOADFLOW_INSTALLED=1
 export LOADFLOW_DIST="$checkout/dist"
-export PYTHONDONTWRITEBYTECODE=1
-"$PYTHON" -m pytest -p no:cacheprovider -n "${WORKERS:-2}" --dist worksteal "$@"
+export LOADFLOW_TEST_TIMES="${LOADFLOW_TEST_TIMES:-$folder/times.jsonl}" # the sums are printed at the end
+unset PYTHONDONTWRITEBYTECODE # the tests' processes compile each file once: the folder goes at the end
+"$PYTHON" -m pytest -p no:cacheprovider -n "${WORKERS:-4}" --dist loadgroup "$@"

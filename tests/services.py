@@ -12,6 +12,8 @@ from urllib.parse import quote
 
 import pytest
 
+from tests.waiting import HANG_S
+
 __all__ = ["PostgreSQL", "need"]
 
 USER = "loadflow"
@@ -70,6 +72,6 @@ class PostgreSQL:
     def _run(self, program: str, *arguments: str) -> None:
         command = [*self._as_other, str(self._bin / program), *arguments]
         with tempfile.TemporaryFile() as output:  # a pipe would stay open in the server
-            done = subprocess.run(command, cwd="/", stdout=output, stderr=subprocess.STDOUT, timeout=120, check=False)
+            done = subprocess.run(command, cwd="/", stdout=output, stderr=subprocess.STDOUT, timeout=HANG_S, check=False)
             output.seek(0)
             assert done.returncode == 0, f"{command}: {output.read().decode(errors='replace')}"

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,8 @@ import yaml
 from prefect.client.schemas.actions import WorkPoolCreate
 
 from loadflow.cli import COMMANDS
-from loadflow.engine.exporters import prometheus
+from loadflow.engine.exporters.prometheus import prometheus
+from tests.services import need
 
 FOLDER = Path(__file__).resolve().parents[1] / "deployments"
 POOLS = ("process", "docker", "kubernetes")
@@ -59,7 +62,7 @@ def test_every_service_of_the_compose_file_has_what_it_needs() -> None:
 
 def test_the_image_runs_as_a_user_of_its_own() -> None:
     lines = (FOLDER / "Dockerfile").read_text(encoding="utf-8").splitlines()
-    assert [line for line in lines if line.startswith("USER")] == ["USER loadflow"]
+    assert [line for line in lines if line.startswith("USER")] == ["USER 10001"]
 
 
 def test_the_dashboard_asks_for_series_that_the_exporter_has() -> None:
@@ -71,3 +74,50 @@ def test_the_dashboard_asks_for_series_that_the_exporter_has() -> None:
     )
     assert {name for name in asked if name not in source} == set()
     assert len(asked) >= 8
+
+
+def rate_interval_s(panel: dict[str, Any], target: dict[str, Any], scrape_s: int | None) -> int:
+    """What Grafana puts in place of $__rate_interval, of a data source that says `scrape_s`: it takes 15 s where it says nothing.
+
+    https://grafana.com/docs/grafana/latest/datasources/prometheus/template-variables/: max($__interval + scrape, 4 × scrape), where
+    a minimum step of the query stands for the scrape interval, and $__interval is the panel's minimum at least.
+    """
+    scrape = int(str(target.get("interval", "")).removesuffix("s") or scrape_s or 15)
+    return max(int(panel["interval"].removesuffix("s")) + scrape, 4 * scrape)
+
+
+@pytest.mark.parametrize(("scrape_s", "said_s"), [(5, 5), (15, 15), (15, None), (30, 30), (30, None), (60, 60)])
+def test_no_panel_is_empty_at_any_scrape_interval(scrape_s: int, said_s: int | None, tmp_path: Path) -> None:
+    need(shutil.which("promtool"), "promtool is not installed (Debian: apt-get install prometheus)")
+    dashboard = json.loads((FOLDER / "grafana" / "dashboards" / "loadflow.json").read_text(encoding="utf-8"))
+    asked = [
+        target["expr"]
+        .replace("$__rate_interval", f"{rate_interval_s(panel, target, said_s)}s")
+        .replace("$scenario", "s")
+        .replace("$target", "t")
+        for panel in dashboard["panels"]
+        for target in panel["targets"]
+    ]
+    more = {"_bucket": ['outcome="success",le="10"', 'outcome="success",le="+Inf"'], "_total": ['outcome="success"', 'outcome="failure"']}
+    series = [
+        {"series": f'{name}{{{labels},name="n",scenario="s",target="t"}}', "values": "0+1500x20"}
+        for name in sorted({name for query in asked for name in re.findall(r"loaddensity_\w+", query)})
+        for labels in next((found for end, found in more.items() if name.endswith(end)), ['outcome="success"'])
+    ]
+    tests = [
+        {"expr": f"clamp_max(count({query}), 1)", "eval_time": f"{12 * scrape_s + late}s", "exp_samples": [{"labels": "{}", "value": 1}]}
+        for query in asked
+        for late in (0, 1, scrape_s - 1)
+    ]
+    one = {"interval": f"{scrape_s}s", "input_series": series, "promql_expr_test": tests}
+    file = tmp_path / "dashboard.yml"
+    file.write_text(yaml.safe_dump({"rule_files": [], "evaluation_interval": f"{scrape_s}s", "tests": [one]}), encoding="utf-8")
+    done = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_data_source_knows_how_often_prometheus_scrapes() -> None:
+    """Or $__rate_interval would be too short, and every panel empty."""
+    source = yaml.safe_load(next((FOLDER / "grafana" / "provisioning" / "datasources").iterdir()).read_text(encoding="utf-8"))
+    scrapes = yaml.safe_load((FOLDER / "prometheus.yaml").read_text(encoding="utf-8"))
+    assert source["datasources"][0]["jsonData"]["timeInterval"] == scrapes["global"]["scrape_interval"]

@@ -17,6 +17,7 @@ from prefect.cli.deploy._models import PrefectYamlModel  # what `prefect deploy`
 from prefect.client.schemas.schedules import CronSchedule
 
 from tests.ends.processes import PrefectServer
+from tests.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
@@ -53,6 +54,7 @@ def test_prefect_itself_takes_the_file() -> None:
 
 @pytest.mark.processes
 @pytest.mark.prefect
+@pytest.mark.timeout(600)
 def test_prefect_deploy_takes_it_and_the_form_knows_the_parameters(tmp_path: Path) -> None:
     """Against a real server: a FastAPI that Prefect can't work with starts, and refuses only here."""
     shutil.copy(ROOT / "prefect.yaml", tmp_path)
@@ -63,7 +65,7 @@ def test_prefect_deploy_takes_it_and_the_form_knows_the_parameters(tmp_path: Pat
         prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
         for arguments in (["work-pool", "create", "--type", "process", "load"], ["deploy", "--all"]):
             done = subprocess.run(
-                [*prefect, *arguments], cwd=tmp_path, env=server.env({}), capture_output=True, text=True, timeout=90, check=False
+                [*prefect, *arguments], cwd=tmp_path, env=server.env({}), capture_output=True, text=True, timeout=HANG_S, check=False
             )
             assert done.returncode == 0, done.stdout + done.stderr
         nightly = server.ask("GET", "/deployments/name/loadflow/nightly")

@@ -13,28 +13,33 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import loadflow
 from loadflow.cli import COMMANDS, main
-from loadflow.engine.execute import load_script
-from loadflow.engine.script.assertion import ASSERTIONS
-from loadflow.engine.script.condition import OPERATORS
+from loadflow.engine.base.verdict import EXIT_CODES
+from loadflow.engine.load_test.model import CsvSource, StartTest
+from loadflow.engine.load_test.rate import MODES, RateStage
+from loadflow.engine.load_test.shape import SHAPES
+from loadflow.engine.load_test.user_types import BUILT_IN
+from loadflow.engine.protocols.http.step import HttpStep
+from loadflow.engine.protocols.model.assertion import ASSERTIONS
+from loadflow.engine.protocols.model.condition import OPERATORS
+from loadflow.engine.protocols.model.step import Retry, StepBase
+from loadflow.engine.protocols.model.user_type import UserType
 from loadflow.engine.script.document import PolicyElement
-from loadflow.engine.script.http_step import HttpStep
-from loadflow.engine.script.model import CsvSource, StartTest
 from loadflow.engine.script.part import Part
-from loadflow.engine.script.rate import MODES, RateStage
-from loadflow.engine.script.shape import SHAPES
-from loadflow.engine.script.step import Retry, StepBase
-from loadflow.engine.script.user_type import UserType
-from loadflow.engine.script.user_types import BUILT_IN
-from loadflow.engine.session import Session
-from loadflow.engine.verdict import EXIT_CODES
-from tests.builders import build_run
+from loadflow.engine.session.execute import load_script
+from loadflow.engine.session.session import Session
+from tests.builders import build_run, deal
+from tests.prefect_database import with_tables
+from tests.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHER_USERS = [one for one in BUILT_IN if one.form.step is not HttpStep]
+OF_THEIR_OWN = "statistics.md-"  # its lines go on from one block to the next: tests/records/test_statistics_page.py runs them
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```([a-z]+)((?: [a-z]+)*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-LINK = re.compile(r"\]\(([^)#]+)")
+LINK = re.compile(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)")
+HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 
 
 def blocks(language: str) -> list[Any]:
@@ -48,8 +53,10 @@ def blocks(language: str) -> list[Any]:
 
 
 @pytest.mark.parametrize(("words", "text"), blocks("json"))
-def test_json_is_json_and_scripts_pass_the_check(words: list[str], text: str) -> None:
+def test_json_is_json_and_scripts_pass_the_check(words: list[str], text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     document = json.loads(text)
+    for name in ("INFLUX_TOKEN", "OTLP_TOKEN", "LOADFLOW_SECRET_GREETER_TOKEN"):
+        monkeypatch.setenv(name, "given-from-outside")
     if "script" in words:
         assert load_script(document, session=Session()).actions
 
@@ -57,37 +64,71 @@ def test_json_is_json_and_scripts_pass_the_check(words: list[str], text: str) ->
 @pytest.mark.parametrize("example", sorted((ROOT / "examples").glob("*.json")), ids=lambda path: path.name)
 def test_examples_pass_the_check(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    given = ["--var", "base=http://127.0.0.1:1", "--var", "users=5", "--var", "seconds=5"]
+    text = example.read_text(encoding="utf-8")
+    values = {"base": "http://127.0.0.1:1", "users": "5", "seconds": "5"}
+    given = [part for name, value in values.items() if re.search(rf"\${{(var\.)?{name}}}", text) for part in ("--var", f"{name}={value}")]
     result = CliRunner().invoke(main, ["check", str(example), *given])
     assert (result.exit_code, result.stderr) == (0, "")
 
 
 @pytest.mark.prefect
-@pytest.mark.parametrize(("words", "text"), blocks("python"))
+@pytest.mark.parametrize(("words", "text"), [one for one in blocks("python") if not str(one.id).startswith(OF_THEIR_OWN)])
 def test_python_runs(words: list[str], text: str, tmp_path: Path) -> None:
-    """In a process of its own; `run` blocks find the folder of a run in `run_dir`."""
-    given = ""
-    if "run" in words:
-        build_run(tmp_path / "a-run")
-        given = f"run_dir = {str(tmp_path / 'a-run')!r}\n"
-    quiet = {"PREFECT_HOME": str(tmp_path / "prefect"), "DO_NOT_TRACK": "1"}
-    limits = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": "90", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    """In a process of its own. `run` blocks find the folder of a run in `run_dir`, and say the same of 1 shard and of 3."""
+    if "run" not in words:
+        output_of(text, tmp_path)
+        return
+    said = []
+    for shards in (1, 3):
+        deal(build_run(tmp_path / f"of-{shards}" / "a-run"), shards)
+        given = f"run_dir = {str(tmp_path / f'of-{shards}' / 'a-run')!r}\n"
+        said.append(sorted(output_of(given + text, tmp_path).replace(f"of-{shards}", "of-n").splitlines()))
+    assert said[0] == said[1] != []
+
+
+def output_of(text: str, folder: Path) -> str:
+    quiet = {"PREFECT_HOME": str(with_tables(folder / "prefect")), "DO_NOT_TRACK": "1"}
+    limits = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": f"{HANG_S:.0f}", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
     env = {**os.environ, **quiet, **limits}
     env.pop("PREFECT_API_URL", None)
-    python = [sys.executable, "-c", given + text]
-    done = subprocess.run(python, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=170, check=False)
+    done = subprocess.run([sys.executable, "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
-    for link in LINK.findall(page.read_text(encoding="utf-8")):
-        assert link.startswith("https://") or (page.parent / link).exists(), link
+    """Files that are there, and in pages of ours headings that are there."""
+    text = re.sub(r"^```.*?^```$|`[^`\n]*`", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)
+    for link, anchor in LINK.findall(text):
+        if link.startswith(("https://", "http://")):
+            continue
+        to = page.parent / link if link else page
+        assert to.exists(), link
+        if anchor:
+            assert anchor in anchors(to), f"{link}#{anchor}"
+
+
+def anchors(page: Path) -> set[str]:
+    """What GitHub makes of the headings: lower case, spaces as dashes, without other signs, numbered when there are several."""
+    made: dict[str, int] = {}
+    found = set()
+    for heading in HEADING.findall(re.sub(r"^```.*?^```$", "", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE)):
+        words = re.sub(r"\[([^]]*)\]\([^)]*\)", r"\1", heading)
+        anchor = re.sub(r"[^\w\- ]", "", words.lower()).strip().replace(" ", "-")
+        found.add(f"{anchor}-{made[anchor]}" if anchor in made else anchor)
+        made[anchor] = made.get(anchor, 0) + 1
+    return found
 
 
 def test_the_page_of_commands_is_up_to_date() -> None:
     made = CliRunner().invoke(main, ["commands", "--markdown"]).stdout
     assert (ROOT / "docs/commands.md").read_text(encoding="utf-8") == made, "run `make docs`"
+
+
+def test_type_checkers_know_the_functions_of_all_commands() -> None:
+    made = CliRunner().invoke(main, ["commands", "--stub"]).stdout
+    assert Path(loadflow.__file__).with_name("command_functions.pyi").read_text(encoding="utf-8") == made, "run `make docs`"
 
 
 def test_the_readme_names_every_command_and_exit_code() -> None:

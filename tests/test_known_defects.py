@@ -31,16 +31,16 @@ PROVED_ELSEWHERE = {
         "reliability/test_load.py::test_without_a_retry_what_is_lost_has_failed",
         "reliability/test_load.py::test_added_latency_is_in_the_measured_time",
     ),
-    6: ("script/test_model.py::test_refuses", "load/test_load.py::test_conditions_decide_per_user_and_hit"),
+    6: ("load_test/test_model.py::test_refuses", "load/test_load.py::test_conditions_decide_per_user_and_hit"),
     7: (
-        "load/test_http.py::test_tls_is_verified_unless_told_otherwise",
-        "load/test_http.py::test_client_certificates_are_shown_as_a_pair_or_in_one_file",
-        "load/test_http.py::test_users_have_cookies_tokens_and_connections_of_their_own",
+        "protocols/http/test_http.py::test_tls_is_verified_unless_told_otherwise",
+        "protocols/http/test_http.py::test_client_certificates_are_shown_as_a_pair_or_in_one_file",
+        "protocols/http/test_http.py::test_users_have_cookies_tokens_and_connections_of_their_own",
     ),
-    9: ("protocols/test_mqtt.py::test_how_a_broker_fails",),
-    10: ("protocols/test_mqtt.py::test_a_load_ends_in_time_with_messages_unacknowledged",),
-    11: ("protocols/test_grpc.py::test_calls_of_all_users_are_under_way_at_once",),
-    12: ("protocols/test_websocket.py::test_the_step_that_finds_the_connection_closed_fails_and_the_next_one_connects_anew",),
+    9: ("protocols/mqtt/test_mqtt.py::test_how_a_broker_fails",),
+    10: ("protocols/mqtt/test_mqtt.py::test_a_load_ends_in_time_with_messages_unacknowledged",),
+    11: ("protocols/grpc/test_grpc.py::test_calls_of_all_users_are_under_way_at_once",),
+    12: ("protocols/websocket/test_websocket.py::test_the_step_that_finds_the_connection_closed_fails_and_the_next_one_connects_anew",),
     14: (
         "load/test_load.py::test_requests_in_flight_at_the_end_are_drained_and_recorded",
         "load/test_rate.py::test_every_pass_that_is_due_is_sent_and_recorded_with_the_time_it_was_due",
@@ -59,12 +59,12 @@ PROVED_ELSEWHERE = {
     ),
     20: (
         "reliability/test_load.py::test_the_budget_sees_all_processes",
-        "cluster/test_losses.py::test_a_failure_budget_on_the_master_ends_the_load_of_all_workers",
+        "fleet/test_losses.py::test_a_failure_budget_of_the_coordinator_ends_the_load_of_all_agents",
     ),
     21: (
-        "cluster/test_load.py::test_what_the_workers_recorded_is_what_the_target_received",
-        "cluster/test_losses.py::test_a_slow_way_to_the_master_loses_nothing",
-        "cluster/test_losses.py::test_workers_share_no_row_and_need_no_files",
+        "fleet/test_load.py::test_what_the_agents_recorded_is_what_the_target_received",
+        "fleet/test_losses.py::test_a_slow_way_to_the_server_loses_nothing",
+        "fleet/test_losses.py::test_agents_share_no_row_and_need_no_files",
     ),
     # what one record costs, benchmarks/budget.py measures
     22: (
@@ -72,13 +72,13 @@ PROVED_ELSEWHERE = {
         "reliability/test_load.py::test_from_json_the_load_ends_within_a_second_as_failed",
     ),
     23: (
-        "reliability/test_watchdog.py::test_what_does_not_end_is_ended",
-        "reliability/test_watchdog.py::test_a_child_that_dies_is_told_apart_from_a_timeout",
+        "forked/test_watchdog.py::test_what_does_not_end_is_ended",
+        "forked/test_watchdog.py::test_a_child_that_dies_is_told_apart_from_a_timeout",
     ),
     24: (
-        "reliability/test_orphans.py::test_a_load_whose_parent_lives_is_spared",
-        "reliability/test_orphans.py::test_a_foreign_process_is_spared_whatever_its_name",
-        "reliability/test_orphans.py::test_a_process_that_cannot_be_looked_into_does_not_end_the_sweep",
+        "forked/test_orphans.py::test_a_load_whose_parent_lives_is_spared",
+        "forked/test_orphans.py::test_a_foreign_process_is_spared_whatever_its_name",
+        "forked/test_orphans.py::test_a_process_that_cannot_be_looked_into_does_not_end_the_sweep",
     ),
     25: (
         "reliability/test_classify.py::test_class",
@@ -118,8 +118,8 @@ PROVED_ELSEWHERE = {
         "control/test_runs.py::test_a_load_is_stopped_on_request_and_keeps_its_results",
     ),
     32: (
-        "script/test_schema.py::test_the_schema_is_one_and_is_json",
-        "script/test_schema.py::test_what_the_checker_refuses_the_schema_refuses",
+        "load_test/test_schema.py::test_the_schema_is_one_and_is_json",
+        "load_test/test_schema.py::test_what_the_checker_refuses_the_schema_refuses",
     ),
     33: (
         "recording/test_har_file.py::test_think_times",
@@ -138,9 +138,9 @@ PROVED_ELSEWHERE = {
     35: ("flows/test_observer.py::test_an_api_that_is_away_costs_a_bounded_time_and_fails_nothing",),
     36: ("resolve/test_template.py::test_constants_and_environment_leave_nothing_to_do_at_run_time",),
     37: (
-        "protocols/test_websocket.py::test_text_bytes_templates_assertions_and_extracts",
-        "protocols/test_websocket.py::test_a_mistake_is_told_before_anything_is_sent",
-        "protocols/test_mqtt.py::test_a_mistake_is_told_before_anything_is_sent",
+        "protocols/websocket/test_websocket.py::test_text_bytes_templates_assertions_and_extracts",
+        "protocols/websocket/test_websocket.py::test_a_mistake_is_told_before_anything_is_sent",
+        "protocols/mqtt/test_mqtt.py::test_a_mistake_is_told_before_anything_is_sent",
     ),
 }
 PLACES = [place for places in PROVED_ELSEWHERE.values() for place in places]
@@ -178,7 +178,7 @@ WRONG_WORDS: dict[str, Any] = {
     "step key": [get("/ok", assertion=[])],
     "method": [{"method": "fetch", "request_url": "/ok"}],
     "mode": {"mode": "weigted", "tasks": [get("/ok")]},
-    "status that is no number": [get("/ok", assertions=[{"type": "status_code", "value": "abc"}])],
+    "status that is not a number": [get("/ok", assertions=[{"type": "status_code", "value": "abc"}])],
     "assertion without its value": [get("/ok", assertions=[{"type": "status_code"}])],
     "step without a URL": [{"method": "get"}],
 }

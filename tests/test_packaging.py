@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import loadflow
+from tests.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = (
@@ -23,6 +24,7 @@ NEEDED = (
     "loadflow/engine/store/migrations/env.py",
     "loadflow/engine/store/migrations/versions/v0001_runs.py",
     "loadflow/engine/reports/templates/report.css",
+    "loadflow/engine/reports/logo.png",
     "loadflow/engine/reports/templates/report.js",
     "loadflow/cli/project/smoke.json",
     "loadflow/cli/project/users.csv",
@@ -44,7 +46,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for name in ("pyproject.toml", "README.md", "LICENSE"):
             shutil.copy(ROOT / name, folder)
         pip = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(folder)]
-        subprocess.run(pip, check=True, timeout=170)
+        subprocess.run(pip, check=True, timeout=HANG_S)
         dist = str(folder)
     (found,) = Path(dist).glob("loadflow-*.whl")
     return found
@@ -55,7 +57,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with loadflow in it, and nothing else."""
     folder = tmp_path_factory.mktemp("site")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--target", str(folder), str(wheel)]
-    subprocess.run(pip, check=True, timeout=170)
+    subprocess.run(pip, check=True, timeout=HANG_S)
     return folder
 
 
@@ -68,7 +70,7 @@ def test_only_loadflow_becomes_importable(installed: Path, tmp_path: Path) -> No
     """Not the `flows`, `tasks` and `engine` links at the repository's top, nor tests or examples."""
     code = "import pkgutil, sys; print(sorted(module.name for module in pkgutil.iter_modules([sys.argv[1]])))"
     python = [sys.executable, "-I", "-c", code, str(installed)]
-    done = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(python, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S, check=True)
     assert done.stdout.strip() == "['loadflow']"
     names = {path.name for path in installed.iterdir()}
     assert {name for name in names if not name.endswith(".dist-info")} <= {"loadflow", "bin"}
@@ -91,7 +93,7 @@ def test_the_native_core_is_in_the_wheel_where_it_must_be(wheel: Path) -> None:
 def test_the_command_runs_from_elsewhere(installed: Path, tmp_path: Path) -> None:
     env = {**os.environ, "PYTHONPATH": str(installed)}
     python = [sys.executable, "-m", "loadflow", "--help"]
-    done = subprocess.run(python, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60, check=True)
+    done = subprocess.run(python, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=HANG_S, check=True)
     assert "Run load tests as Prefect flows" in done.stdout
 
 

@@ -92,7 +92,7 @@ STATUS_AND_BODY = [
     ("an unregistered status", "/status/599", 599, b'{"status": 599}'),
     ("a status that is none", "/status/99", 404, b'{"error": "a final status has three digits and is at least 200"}'),
     ("no such route", "/nowhere", 404, b'{"error": "no route /nowhere"}'),
-    ("a count that is no number", "/bytes/many", 404, b'{"error": "no route /bytes/many"}'),
+    ("a count that is not a number", "/bytes/many", 404, b'{"error": "no route /bytes/many"}'),
     ("no content", "/204", 204, b""),
     ("not modified", "/304", 304, b""),
     ("chunks put together", "/chunked", 200, b'{"ok": true, "chunked": true}'),

@@ -13,10 +13,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from data_job import compare, publish, same_verdict, script, seed
+from data_job import compare, publish, script, seed
 from prefect import flow
 from prefect.deployments import run_deployment
 from prefect.runtime import flow_run
+
+from loadflow import same_verdict
 
 
 @flow(name="data-job-by-deployment", persist_result=False)

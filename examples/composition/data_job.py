@@ -19,9 +19,8 @@ import duckdb
 import requests
 from prefect import flow, task
 from prefect.artifacts import create_table_artifact
-from prefect.client.schemas.objects import State
 
-from loadflow import Run, results_of, run_script
+from loadflow import Run, load_of, run_script, same_verdict
 from loadflow.engine.records.hitlog import read_header
 
 # what the hit log calls a request, and what the access log does, with numbers in paths written {id}
@@ -102,9 +101,9 @@ def compare(run_dir: Path, access_log: Path) -> list[dict[str, Any]]:
 
 def load_hits(database: duckdb.DuckDBPyConnection, run: Run) -> None:
     """Chunk by chunk, with names for the ids. From the start of a request: what it waited for its turn is not the server's."""
+    database.execute("CREATE TABLE names (series UINTEGER, name TEXT)")
+    database.executemany("INSERT INTO names VALUES (?, ?)", [[series, one.name] for series, one in run.names().series.items()])
     for shard, rows in run.iter_hits():
-        database.execute("CREATE OR REPLACE TABLE names (series UINTEGER, name TEXT)")
-        database.executemany("INSERT INTO names VALUES (?, ?)", [[series, one.name] for series, one in run.names(shard).series.items()])
         unix_s = (rows["start_ns"] + read_header(run.hits_path(shard)).origin_unix_ns) / 1e9
         took_ms = (rows["end_ns"] - rows["start_ns"]) / 1e6
         database.register("chunk", {"series": rows["series"], "unix_s": unix_s, "ms": took_ms, "failed": rows["outcome"] != 0})
@@ -116,20 +115,14 @@ def publish(rows: list[dict[str, Any]]) -> None:
     create_table_artifact(rows, key="client-and-server", description="p95 per name: what users waited, and what the shop says.")
 
 
-def same_verdict(load: State[Any]) -> State[Any]:
-    """A state for the job itself that says what the load's says; the load's own, returned, would be read as "1/1 states failed"."""
-    return State(type=load.type, name=load.name, message=load.message)
-
-
 @flow(name="data-job", persist_result=False)
 def data_job(base: str, access_log: Path, folder: Path = Path("data-job"), seconds: float = 10) -> Any:
     """The load is a subflow; its verdict is this flow's, and the table is published either way."""
     folder.mkdir(parents=True, exist_ok=True)
     users_csv = seed(base, folder.resolve(), 20)
     state = run_script(script=script(base, users_csv, seconds), label="data-job", return_state=True)
-    results = results_of(state)
-    results.raise_for_failure()  # without a load there is nothing to compare; one that did not pass is none of these
-    publish(compare(Path(results.results[0].value["run_dir"]), access_log))
+    load = load_of(state)  # raises where there is none: nothing to compare; one that did not pass is compared too
+    publish(compare(Path(load.folder), access_log))
     return same_verdict(state)
 
 

@@ -238,7 +238,7 @@ class Connection(asyncio.Protocol):
 
 
 def parse(data: bytes) -> tuple[Request, int] | None:
-    """The first request in `data` and how many bytes it took; None: more is needed. Raises ValueError for what is no request."""
+    """The first request in `data` and how many bytes it took; None: more is needed. Raises ValueError for what is not a request."""
     end = data.find(b"\r\n\r\n")
     if end < 0:
         if len(data) > MAX_HEAD_BYTES:

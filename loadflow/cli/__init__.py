@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import logging
 
 import click
 
 from loadflow.cli.boundary import Boundary
+from loadflow.engine.base.visible import VisibleFormatter
 
 __all__ = ["main"]
 
@@ -16,6 +18,7 @@ COMMANDS = {
     "run-dir": "loadflow.cli.run_dir:run_dir",
     "run-str": "loadflow.cli.run_str:run_str",
     "check": "loadflow.cli.check:check",
+    "migrate": "loadflow.cli.migrate:migrate",
     "schema": "loadflow.cli.schema:schema",
     "init": "loadflow.cli.init:init",
     "har": "loadflow.cli.har:har",
@@ -25,7 +28,10 @@ COMMANDS = {
     "compare": "loadflow.cli.compare:compare",
     "history": "loadflow.cli.history:history",
     "serve": "loadflow.cli.serve:serve",
-    "worker": "loadflow.cli.worker:worker",
+    "agent": "loadflow.cli.agent:agent",
+    "agents": "loadflow.cli.agents:agents",
+    "resume": "loadflow.cli.resume:resume",
+    "deploy": "loadflow.cli.deploy:deploy",
     "automations": "loadflow.cli.automations:automations",
     "commands": "loadflow.cli.commands:commands",
     "calibrate": "loadflow.cli.calibrate:calibrate",
@@ -33,8 +39,24 @@ COMMANDS = {
 }
 
 
+# how LoadDensity's command line said it, and what to write here
+OLD_WORDS = {
+    **dict.fromkeys(("-e", "--execute_file"), "loadflow run FILE"),
+    **dict.fromkeys(("-d", "--execute_dir"), "loadflow run-dir DIR"),
+    **dict.fromkeys(("-c", "--create_project"), "loadflow init PATH"),
+    "--execute_str": "loadflow run-str JSON",
+    "bench": "loadflow run-str with a script of one step",
+    "shell": "python, and from loadflow import execute_action",
+}
+
+
 class Main(Boundary):
     """Finds its commands in COMMANDS."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        if args and args[0] in OLD_WORDS:
+            raise click.UsageError(f"{args[0]} is a word of LoadDensity; here it is: {OLD_WORDS[args[0]]}", ctx)
+        return super().parse_args(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(COMMANDS)
@@ -50,6 +72,8 @@ class Main(Boundary):
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             import difflib
 
+            if args[0] == "worker":  # of 1.0
+                raise click.UsageError("a worker is an agent now: loadflow agent --nats-url nats://HOST:PORT", ctx)
             close = difflib.get_close_matches(args[0], COMMANDS, n=1)
             hint = f"did you mean {close[0]!r}?" if close else "see `loadflow --help`."
             raise click.UsageError(f"No such command {args[0]!r}; {hint}", ctx)
@@ -63,3 +87,5 @@ class Main(Boundary):
 def main(ctx: click.Context, debug: bool) -> None:
     """Run load tests as Prefect flows: JSON action scripts in; records, reports and a verdict out."""
     ctx.obj = {"debug": debug}
+    if logging.lastResort is not None:  # the handler that writes warnings if logging was not set up
+        logging.lastResort.setFormatter(VisibleFormatter())

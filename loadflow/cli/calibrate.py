@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from loadflow.cli.console import Styled, echo, echo_json
+from loadflow.engine.base.counted import counted
+
 if TYPE_CHECKING:
-    from loadflow.engine.calibration.value import Calibration, Jitter
+    from loadflow.engine.machine.calibration import Calibration, Jitter
 
 __all__ = ["calibrate", "lines_of"]
 
@@ -23,20 +25,19 @@ LIMITS = {
 
 
 @click.command(short_help="Measure how much load this machine can make.")
-@click.option(
-    "--seconds", type=click.IntRange(1, 60), default=1, show_default=True, help="How long each load lasts; each engine makes two."
-)
-@click.option("--show", is_flag=True, help="Show what was measured last, and measure nothing.")
+@click.option("--seconds", type=click.IntRange(1, 60), default=1, show_default=True, help="Seconds per load; each engine makes two loads.")
+@click.option("--show", is_flag=True, help="Show the last result without measuring.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def calibrate(seconds: int, show: bool, as_json: bool) -> None:
-    """Load a small server of our own with each engine, and keep what came of it; runs then warn when they come near to that.
+    """Measure how much load each engine can make on this machine, against a small server on loopback. Later runs warn when they come
+    close to it.
 
-    Do it while nothing else runs: it takes about eight seconds. What it found is kept in $LOADFLOW_CALIBRATION, else in
+    Calibrate while nothing else runs; it takes about eight seconds. The result is kept in $LOADFLOW_CALIBRATION, else in
     $XDG_CACHE_HOME/loadflow/calibration.json or ~/.cache/loadflow/calibration.json.
 
-    Exit codes: 0 when it was measured or shown; 4 interrupted; 5 when it can't be measured, kept or shown.
+    Exit codes: 0 if the result was measured or shown; 4 interrupted; 5 if it can't be measured, kept or shown.
     """
-    from loadflow.engine.calibration.place import CALIBRATION_VARIABLE, calibration_path, read_calibration, write_calibration
+    from loadflow.engine.machine.kept import CALIBRATION_VARIABLE, calibration_path, read_calibration, write_calibration
     from loadflow.errors import Interrupted, RunError
 
     path = calibration_path(os.environ)
@@ -50,28 +51,28 @@ def calibrate(seconds: int, show: bool, as_json: bool) -> None:
 
         try:
             with StopSignals(promise="ending the calibration", raises=False) as stop:
-                found = measure(seconds, lambda text: click.echo(click.style(f"measuring {text} …", dim=True), err=True), [stop])
+                found = measure(seconds, lambda text: echo(Styled(f"measuring {text} …", dim=True), err=True), [stop])
         except Interrupted:
             raise Interrupted("the calibration was interrupted; what was kept before is as it was") from None
         write_calibration(path, found)
     if as_json:
-        click.echo(json.dumps(found.to_json(), indent=2))
+        echo_json(found.to_json())
         return
     for line in lines_of(found, path):
-        click.echo(line)
+        echo(line)
 
 
 def lines_of(found: Calibration, path: Path) -> Iterator[str]:
     """For people."""
     machine = found.machine
-    cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
+    cores = counted(machine.cores, "core")
     quota = "no CPU quota" if machine.cpu_quota is None else f"a CPU quota of {machine.cpu_quota:g}"
-    ports = "" if machine.local_ports is None else f", {machine.local_ports:,} local ports"
-    yield f"{machine.host}: {cores}, {quota}, {machine.open_files:,} open files{ports}"
+    ports = "" if machine.local_ports is None else f", {counted(machine.local_ports, 'local port')}"
+    yield f"{machine.host}: {cores}, {quota}, {counted(machine.open_files, 'open file')}{ports}"
     yield f"timers with nothing else to do: late by {_late(found.timer)}"
     for name, one in found.engines.items():
         yield (
-            f"engine {name}: {one.hits_per_s:,.0f} hits/s by one loop with {found.connections} connections, "
+            f"engine {name}: {one.hits_per_s:,.0f} hits/s by one loop with {counted(found.connections, 'connection')}, "
             f"{one.cpu_ms_per_1000_hits:.1f} ms CPU per 1,000 hits"
         )
         yield f"  {LIMITS[one.limited_by]} (generator {one.generator_cpu:.0%}, target {one.target_cpu:.0%} of a core)"

@@ -1,4 +1,4 @@
-"""`loadflow check`: everything that is wrong with scripts, without running them."""
+"""`loadflow check`: lists everything that is wrong with scripts, without running them."""
 
 from __future__ import annotations
 
@@ -6,34 +6,68 @@ from typing import Any
 
 import click
 
-from loadflow.cli.boundary import USAGE, print_mistakes
+from loadflow.cli.boundary import USAGE, print_mistakes, print_warnings
+from loadflow.cli.console import Styled, echo
 from loadflow.cli.variables import variables_option
+from loadflow.engine.base.counted import counted
 
 __all__ = ["check"]
 
 
-@click.command(short_help="Validate scripts; nothing is run.")
+@click.command(short_help="Check scripts without running them.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
 @variables_option
+@click.option(
+    "--from",
+    "origin",
+    type=click.Choice(["auto", "loaddensity", "loadflow"]),
+    default="auto",
+    show_default=True,
+    help="The tool that the scripts were written for. For loaddensity, warn if something means something else here. auto: loaddensity, "
+    "unless a script uses a word that only loadflow has.",
+)
+@click.option("--strict", is_flag=True, help="Count warnings as mistakes.")
 @click.pass_context
-def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any]) -> None:
-    """Validate action scripts whole: every mistake is printed, with its place and a way out.
+def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any], origin: str, strict: bool) -> None:
+    """Check action scripts completely, and print every mistake with its place and a way out.
 
-    Exit codes: 0 when all can be run as written, 2 when any can't.
+    The files, environment variables and secrets that the scripts name are checked too: CSV files, certificates, uploads, .proto files.
+    Nothing is sent to any server, and no file is written.
+
+    Exit codes: 0 if all scripts can be run as written, also with warnings; 2 if one can't, or with --strict if there is a warning.
     """
-    from loadflow.engine.execute import load_script
+    from loadflow.engine.load_test.names import merged_names
+    from loadflow.engine.loaddensity.migrate import changes_of, warnings_of
     from loadflow.engine.script.document import read_script
-    from loadflow.engine.session import Session
+    from loadflow.engine.session.checking import Checking, unused_variables
+    from loadflow.engine.session.session import Session
     from loadflow.errors import ScriptError
 
     wrong = False
+    checks = []
     for file in files:
+        session = Session(variables=variables)
+        session.store_url = "sqlite:///store.db"  # stands for the store that a deployment may name
+        checking = Checking(session)
+        checks.append(checking)
+        changes, warnings = [], []
         try:
-            script = load_script(read_script(file), session=Session(variables=variables), source=file)
+            document = read_script(file, from_terminal=True)
+            changes = [] if origin == "loadflow" else changes_of(document, read=read_script, always=origin == "loaddensity")
+            warnings = [*warnings_of(changes), *merged_names(document)]
+            script = checking.script(document, source=file)
         except ScriptError as error:
             wrong = True
             print_mistakes(error.mistakes, error.source or file)
         else:
             actions = len(script.actions)
-            click.echo(f"{file}: {click.style('ok', fg='green')}, {actions} action{'' if actions == 1 else 's'}")
+            echo(f"{file}: ", Styled("ok", fg="green"), f", {counted(actions, 'action')}")
+        if warnings:
+            wrong = wrong or strict
+            print_warnings(warnings, file)
+        for changed in dict.fromkeys(change.file or file for change in changes):
+            echo(f"  `loadflow migrate {changed}` writes what it meant in LoadDensity; see docs/loaddensity.md", err=True)
+    if not wrong and (unused := unused_variables(checks, list(variables))):
+        wrong = True
+        print_mistakes(unused, "; ".join(files))
     ctx.exit(USAGE if wrong else 0)

@@ -11,20 +11,24 @@ from rich.text import Text
 
 from loadflow.cli.console import print_warning
 from loadflow.cli.progress import milliseconds
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.verdict import Verdict, VerdictKind
+from loadflow.engine.records.going_on import RUNNING
 from loadflow.engine.records.summary import SeriesSummary, Summary
-from loadflow.engine.verdict import Verdict, VerdictKind
 
 __all__ = ["COLOURS", "print_places", "print_summary", "print_verdict", "series_table"]
 
 MOST_NAMES = 40
 MOST_ERRORS = 10
 
-COLOURS = {
+# of verdicts, and of the word that stands for one while there is none
+COLOURS: dict[str, str] = {
     VerdictKind.PASSED: "bold green",
     VerdictKind.INCONCLUSIVE: "bold yellow",
     VerdictKind.FAILED: "bold red",
     VerdictKind.INTERRUPTED: "bold yellow",
     VerdictKind.ERROR: "bold red",
+    RUNNING: "bold cyan",
 }
 
 
@@ -32,15 +36,18 @@ def print_summary(console: Console, summary: Summary) -> None:
     """Table, errors and warnings."""
     console.print(series_table(summary))
     if len(summary.series) > MOST_NAMES:
-        console.print(f"and {len(summary.series) - MOST_NAMES:,} more names: see the report", style="dim")
+        console.print(f"and {counted(len(summary.series) - MOST_NAMES, 'more name')}: see the report", style="dim")
     if rate := summary.rate:
-        asked = f"asked {rate.asked_per_s:,.1f}/s, achieved {rate.achieved_per_s:,.1f}/s: {rate.started:,} of {rate.due:,} passes"
-        console.print(f"{asked}, {rate.dropped:,} dropped, {summary.overall.late:,} hits late")
+        asked = f"asked {rate.asked_per_s:,.1f}/s, achieved {rate.achieved_per_s:,.1f}/s: {rate.started:,} of {counted(rate.due, 'pass')}"
+        lost = f", {rate.lost:,} lost" if rate.lost else ""
+        console.print(f"{asked}, {rate.dropped:,} dropped, {rate.cut_off:,} cut off{lost}, {counted(summary.overall.late, 'hit')} late")
     for error in summary.errors[:MOST_ERRORS]:
         line = Text.assemble((f"{error.count:,} × ", "red"), (error.kind, "bold red"), f" {error.method} {error.name}: {error.message}")
         console.print(line, soft_wrap=True)
     if len(summary.errors) > MOST_ERRORS:
-        console.print(f"and {len(summary.errors) - MOST_ERRORS:,} more kinds of errors: see the report", style="dim")
+        console.print(
+            f"and {counted(len(summary.errors) - MOST_ERRORS, 'more kind of error', 'more kinds of errors')}: see the report", style="dim"
+        )
     for warning in summary.warnings:
         print_warning(console, warning)
 

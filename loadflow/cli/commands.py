@@ -4,38 +4,51 @@ from __future__ import annotations
 
 import inspect
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from loadflow.cli.command_examples import EXAMPLES
+from loadflow.cli.console import echo_json, echo_lines
+from loadflow.engine.base.counted import counted
 
 if TYPE_CHECKING:
-    from loadflow.engine.command import Command, Policy
+    from loadflow.engine.script.command import Command, Policy
 
 __all__ = ["commands", "markdown", "parameters_of", "policy_text"]
 
 REQUIRED = inspect.Parameter.empty
 
 
-@click.command(short_help="List what a script may call.")
+@click.command(short_help="List the commands that a script may call.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print docs/commands.md.")
+@click.option("--stub", "form", flag_value="stub", hidden=True)
 def commands(form: str | None) -> None:
-    """List every command that an action may name: parameters, task policy, what it does."""
-    from loadflow.engine.commands import TABLE
-    from loadflow.engine.session import Session
+    """List every command that a script may call, with its parameters, task policy and summary."""
+    from loadflow.engine.session.session import Session
+    from loadflow.engine.session.table import TABLE
 
     builtins = [command for name, command in Session().commands.items() if name not in TABLE]
     match form:
         case "json":
             every = [*TABLE.values(), *builtins]
-            click.echo(json.dumps([as_json(command) for command in every], indent=2, ensure_ascii=False, default=repr))
+            echo_json([as_json(command) for command in every], default=repr)
         case "markdown":
-            click.echo(markdown(TABLE.values(), builtins), nl=False)
+            echo_lines(markdown(TABLE.values(), builtins), nl=False)
+        case "stub":
+            echo_lines(stub(TABLE.values()), nl=False)
         case _:
             print_list(TABLE.values(), builtins)
+
+
+def by_group(table: Iterable[Command]) -> Iterator[tuple[str, list[Command]]]:
+    """Title and commands of each group, in the order of the docs."""
+    from loadflow.engine.script.command import GROUPS
+
+    commands = list(table)
+    for group, title in GROUPS.items():
+        yield title, [command for command in commands if command.group == group]
 
 
 def parameters_of(command: Command) -> dict[str, Any]:
@@ -57,13 +70,13 @@ def parameters_of(command: Command) -> dict[str, Any]:
 def policy_text(policy: Policy) -> str:
     """How the command's task is run, in words.
 
-    >>> from loadflow.engine.command import Policy
+    >>> from loadflow.engine.script.command import Policy
     >>> policy_text(Policy(retries=2, retry_delay_seconds=1, timeout_seconds=300))
     '2 retries after 1 s, ends after 300 s'
     """
     parts = []
     if policy.retries:
-        parts.append(f"{policy.retries} {'retry' if policy.retries == 1 else 'retries'} after {policy.retry_delay_seconds:g} s")
+        parts.append(f"{counted(policy.retries, 'retry')} after {policy.retry_delay_seconds:g} s")
     if not policy.retry_safe:
         parts.append("retried only when nothing was sent or done")
     if policy.timeout_seconds is not None:
@@ -74,6 +87,7 @@ def policy_text(policy: Policy) -> str:
 def as_json(command: Command) -> dict[str, Any]:
     return {
         "name": command.name,
+        "group": command.group,
         "summary": command.summary,
         "parameters": [
             {"name": name, "required": True} if default is REQUIRED else {"name": name, "required": False, "default": default}
@@ -87,6 +101,8 @@ def as_json(command: Command) -> dict[str, Any]:
             "retry_safe": command.policy.retry_safe,
         },
         "loads": command.loads,
+        "returns": command.returns,
+        "example": command.action if command.group else None,
     }
 
 
@@ -95,24 +111,28 @@ def markdown(table: Iterable[Command], builtins: Iterable[Command]) -> str:
     lines = [
         "# Commands",
         "",
-        "What an action may name. Made by `loadflow commands --markdown` from the command table; don't edit it by hand.",
+        "What an action may name. Made from the commands' definitions by `loadflow commands --markdown`; don't edit it by hand.",
         "",
         'An action is `["NAME"]`, `["NAME", {parameters}]` or `["NAME", [values in order]]`; a third element sets the policy of this one',
         'action: `{"retries": 2, "retry_delay_seconds": 1, "timeout_seconds": 60, "on_error": "continue"}`.',
         "",
-        "| command | parameters (`=` default) | returns | policy | what it does |",
-        "|---|---|---|---|---|",
     ]
     examples = []
-    for command in table:
-        parameters = ", ".join(f"`{_parameter(name, default)}`" for name, default in parameters_of(command).items()) or "–"
-        example = EXAMPLES[command.name]
-        cells = (f"`{command.name}`", parameters, example.result, policy_text(command.policy), command.summary)
-        lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
-        examples.append(f"  {json.dumps(example.action, ensure_ascii=False)}")
+    for title, group in by_group(table):
+        lines += [
+            f"## {title}",
+            "",
+            "| command | parameters (`=` default) | returns | policy | what it does |",
+            "|---|---|---|---|---|",
+        ]
+        for command in group:
+            parameters = ", ".join(f"`{_parameter(name, default)}`" for name, default in parameters_of(command).items()) or "–"
+            cells = (f"`{command.name}`", parameters, command.returns, policy_text(command.policy), command.summary)
+            lines.append("| " + " | ".join(_cell(cell) for cell in cells) + " |")
+            examples.append(f"  {json.dumps(command.action, ensure_ascii=False)}")
+        lines.append("")
     names = ", ".join(f"`{command.name}`" for command in builtins)
     lines += [
-        "",
         "## Examples",
         "",
         "One action for each, as it stands in a script.",
@@ -132,6 +152,18 @@ def markdown(table: Iterable[Command], builtins: Iterable[Command]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def stub(table: Iterable[Command]) -> str:
+    """loadflow/command_functions.pyi, which tells type checkers what `from loadflow import …` finds for each command."""
+    from loadflow.engine.commands import installing
+
+    lines = []
+    for command in table:
+        function, public = command.function, command.name.removeprefix("LD_")
+        if public not in installing.__all__:  # those of Python give back what they installed
+            lines.append(f"from {function.__module__} import {function.__name__} as {public}")
+    return "\n".join(["# Made by `make docs` from the commands' definitions; don't edit it by hand.", *sorted(lines)]) + "\n"
+
+
 def _parameter(name: str, default: Any) -> str:
     return name if default is REQUIRED else f"{name}={json.dumps(default, default=repr)}"
 
@@ -147,10 +179,12 @@ def print_list(table: Iterable[Command], builtins: Iterable[Command]) -> None:
     from loadflow.cli.console import console_for
 
     console = console_for()
-    for command in table:
-        console.print(Text.assemble((command.name, "bold"), f"  {command.summary}"))
-        parameters = ", ".join(_parameter(name, default) for name, default in parameters_of(command).items())
-        for text in (parameters, policy_text(command.policy)):
-            if text not in ("", "–"):
-                console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4), expand=False))
+    for title, group in by_group(table):
+        console.print(Text(title, style="dim"))
+        for command in group:
+            console.print(Text.assemble((command.name, "bold"), f"  {command.summary}"))
+            parameters = ", ".join(_parameter(name, default) for name, default in parameters_of(command).items())
+            for text in (parameters, policy_text(command.policy)):
+                if text not in ("", "–"):
+                    console.print(Padding(Text(text, style="dim"), (0, 0, 0, 4), expand=False))
     console.print(Text.assemble(("builtins", "bold"), "  " + ", ".join(command.name for command in builtins)))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from loadflow.cli.console import echo, echo_json
+
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from loadflow.engine.history.kept_runs import KeptRun
     from loadflow.engine.records.compare import Change, Comparison, NameChanges
 
 __all__ = ["MARKS", "STYLES", "compare", "place_option"]
@@ -25,14 +27,18 @@ MOST_NAMES = 40
 @click.argument("baseline")
 @click.argument("current")
 @click.option(
-    "--runs-dir", type=click.Path(file_okay=False), help="Where ids are looked up. [default: $LOADFLOW_RUNS_DIR or ./loadflow-runs]"
+    "--runs-dir",
+    type=click.Path(file_okay=False),
+    help="Folder in which run ids are looked up. [default: $LOADFLOW_RUNS_DIR or ./loadflow-runs]",
 )
-@click.option("--db", metavar="PATH|URL", help="Look both up in this database.")
-@click.option("--relative", default="10%", show_default=True, help="Smaller changes than this are none.")
-@click.option("--absolute-ms", default=1.0, show_default=True, type=float, help="Smaller changes of times than this are none.")
-@click.option("--absolute-failure-rate", default="0.1%", show_default=True, help="Smaller changes of the failure rate than this are none.")
-@click.option("--confidence", default=0.95, show_default=True, type=float, help="How sure an interval is.")
-@click.option("--force", is_flag=True, help="Compare runs of unlike plan, engine or machine too.")
+@click.option("--db", metavar="PATH|URL", help="Look up both runs in this database.")
+@click.option("--relative", default="10%", show_default=True, help="Ignore changes that are smaller than this.")
+@click.option("--absolute-ms", default=1.0, show_default=True, type=float, help="Ignore changes of times that are smaller than this.")
+@click.option(
+    "--absolute-failure-rate", default="0.1%", show_default=True, help="Ignore changes of the failure rate that are smaller than this."
+)
+@click.option("--confidence", default=0.95, show_default=True, type=float, help="Confidence level of the intervals.")
+@click.option("--force", is_flag=True, help="Compare runs even if their plan, engine or machine differ.")
 @click.option("--json", "form", flag_value="json", help="Print JSON.")
 @click.option("--markdown", "form", flag_value="markdown", help="Print a Markdown table.")
 @click.pass_context
@@ -49,26 +55,27 @@ def compare(
     force: bool,
     form: str | None,
 ) -> None:
-    """Compare the run CURRENT with the run BASELINE: a run folder, a run's id, `latest`, `previous`, or with --db a number.
+    """Compare the run CURRENT with the run BASELINE. Each is a run folder, a run's id, `latest`, `previous`, or with --db a number.
 
-    Exit codes: 0 the same or better; 1 something is worse; 2 unlike runs, or a run that is not there; 3 unclear.
+    Exit codes: 0 the same or better; 1 something is worse; 2 the runs can't be compared, or one does not exist; 3 unclear.
     """
-    from loadflow.engine.comparing import compare_kept, limits_of
-    from loadflow.engine.kept_runs import find_pair
-    from loadflow.engine.session import Session
+    from loadflow.engine.history.comparing import compare_kept, limits_of
+    from loadflow.engine.history.kept_runs import find_pair
+    from loadflow.engine.session.session import Session
 
     limits = limits_of(relative, absolute_ms, absolute_failure_rate, confidence)
     ours, theirs = find_pair(baseline, current, Session(runs_dir=runs_dir).runs_dir, place_option(db))
-    document, comparison = compare_kept(ours, theirs, limits, allow_unlike=force, way_out="--force compares them all the same")
+    document, comparison = compare_kept(ours, theirs, limits, allow_unlike=force, way_out="--force compares them anyway")
     match form:
         case "json":
-            click.echo(json.dumps(document, indent=2, ensure_ascii=False))
+            echo_json(document)
         case "markdown":
-            click.echo(markdown(comparison, ours.name, theirs.name))
+            for line in markdown(comparison, ours, theirs).split("\n"):
+                echo(line)
         case _:
             for line in document["unlike"]:
-                click.echo(f"unlike in {line}", err=True)
-            print_comparison(comparison, ours.name, theirs.name)
+                echo(f"unlike in {line}", err=True)
+            print_comparison(comparison, ours, theirs)
     ctx.exit(EXIT_CODES[str(comparison.verdict)])
 
 
@@ -81,13 +88,15 @@ def place_option(db: str | None) -> Any:
     return place_of(None, db) if "://" in db else place_of(db, None)
 
 
-def print_comparison(comparison: Comparison, baseline: str, current: str) -> None:
+def print_comparison(comparison: Comparison, baseline: KeptRun, current: KeptRun) -> None:
     from rich.text import Text
 
     from loadflow.cli.console import console_for
 
     console = console_for()
-    console.print(Text(f"{baseline} → {current}", style="dim"), soft_wrap=True)
+    console.print(Text(f"{baseline.name} → {current.name}", style="dim"), soft_wrap=True)
+    for line in _revisions(baseline, current):
+        console.print(Text(line, style="dim"), soft_wrap=True)
     console.print(_table(comparison))
     for line in notes(comparison):
         console.print(Text(line, style="dim"), soft_wrap=True)
@@ -113,10 +122,10 @@ def _table(comparison: Comparison) -> Table:
     return table
 
 
-def markdown(comparison: Comparison, baseline: str, current: str) -> str:
+def markdown(comparison: Comparison, baseline: KeptRun, current: KeptRun) -> str:
     """For a comment on a change, or a job's summary."""
     lines = [
-        f"**{MARKS[str(comparison.verdict)]}**: `{current}` against `{baseline}`",
+        f"**{MARKS[str(comparison.verdict)]}**: `{current.name}` against `{baseline.name}`",
         "",
         "| name | metric | baseline | current | change | interval | |",
         "|---|---|--:|--:|--:|--:|---|",
@@ -124,7 +133,13 @@ def markdown(comparison: Comparison, baseline: str, current: str) -> str:
     for one in _shown(comparison):
         for change in one.changes:
             lines.append(f"| {' | '.join([_escaped(_where(one)), change.metric, *_cells(change), MARKS[str(change.verdict)]])} |")
-    return "\n".join([*lines, *(f"\n{_escaped(line)}" for line in notes(comparison))])
+    return "\n".join([*lines, *(f"\n{_escaped(line)}" for line in [*_revisions(baseline, current), *notes(comparison)])])
+
+
+def _revisions(baseline: KeptRun, current: KeptRun) -> list[str]:
+    """The target's revision of both, where one is known."""
+    ours, theirs = baseline.facts.revision, current.facts.revision
+    return [f"revision: {ours or '–'} → {theirs or '–'}"] if ours or theirs else []
 
 
 def notes(comparison: Comparison) -> Iterator[str]:
@@ -154,7 +169,7 @@ def _shown(comparison: Comparison) -> list[NameChanges]:
 
 
 def _cells(change: Change) -> tuple[str, str, str, str]:
-    from loadflow.engine.comparing import change_text, interval_text, value_text
+    from loadflow.engine.history.comparing import change_text, interval_text, value_text
 
     return (
         value_text(change.metric, change.baseline),
@@ -165,7 +180,7 @@ def _cells(change: Change) -> tuple[str, str, str, str]:
 
 
 def _where(one: NameChanges) -> str:
-    from loadflow.engine.comparing import where_text
+    from loadflow.engine.history.comparing import where_text
 
     return where_text(one)
 

@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.extras import EXTRAS, is_there, way_to_install
+from loadflow.engine.base.json_reading import read_json
+
 __all__ = ["Finding", "diagnose"]
 
 State = Literal["ok", "note", "broken"]
@@ -56,6 +60,7 @@ def diagnose() -> Iterator[Finding]:
     """Everything, in the order it is read."""
     yield versions()
     yield from packages()
+    yield extras()
     yield locust_engine()
     yield native_engine()
     yield open_files()
@@ -63,13 +68,18 @@ def diagnose() -> Iterator[Finding]:
     yield local_ports()
     yield calibration()
     yield runs_folder()
-    yield prefect_api()
+    api = prefect_api()
+    yield api
+    if api.state == "ok":
+        yield from prefect_leases()
     yield from servers()
 
 
 def versions() -> Finding:
     version = _version("loadflow") or "not installed as a package"
-    return Finding("loadflow", "ok", f"{version}, Python {platform.python_version()}, {platform.platform()}, {os.cpu_count()} cores")
+    return Finding(
+        "loadflow", "ok", f"{version}, Python {platform.python_version()}, {platform.platform()}, {counted(os.cpu_count() or 1, 'core')}"
+    )
 
 
 def packages() -> Iterator[Finding]:
@@ -81,6 +91,16 @@ def packages() -> Iterator[Finding]:
     fastapi = found["fastapi"] or "0"
     if tuple(int(part) for part in fastapi.split(".")[:2] if part.isdigit()) > FASTAPI_LIMIT:
         yield Finding("fastapi", "broken", f"{fastapi} breaks Prefect's server; pip install 'fastapi<0.151'")
+
+
+def extras() -> Finding:
+    """What only some scripts need; a script that needs a missing one is refused before anything is sent, with the same command."""
+    there = {name: all(is_there(module) for module in extra.modules) for name, extra in EXTRAS.items()}
+    texts = [
+        f"{name} installed" if there[name] else f"{name} not installed ({extra.use}: {way_to_install(extra.modules[0])})"
+        for name, extra in EXTRAS.items()
+    ]
+    return Finding("extras", "ok", "; ".join(texts))
 
 
 def locust_engine() -> Finding:
@@ -113,7 +133,9 @@ def open_files() -> Finding:
     text = f"{soft:,} (at most {hard:,})"
     if soft < FILES_FOR_LOAD:
         return Finding(
-            "open files", "note", f"{text}: about {max(soft - 100, 0):,} users at a time; raise it with `ulimit -n {min(hard, 65_536)}`"
+            "open files",
+            "note",
+            f"{text}: about {counted(max(soft - 100, 0), 'user')} at a time; raise it with `ulimit -n {min(hard, 65_536)}`",
         )
     return Finding("open files", "ok", text)
 
@@ -138,8 +160,8 @@ def local_ports() -> Finding:
 
 
 def calibration() -> Finding:
-    from loadflow.engine.calibration.machine import this_machine, version_of
-    from loadflow.engine.calibration.place import calibration_path, read_calibration
+    from loadflow.engine.machine.facts import this_machine, version_of
+    from loadflow.engine.machine.kept import calibration_path, read_calibration
     from loadflow.errors import RunError
 
     try:
@@ -158,7 +180,8 @@ def calibration() -> Finding:
 
 
 def runs_folder() -> Finding:
-    from loadflow.engine.session import RUNS_DIR_VARIABLE, Session
+    from loadflow.engine.records.runs_dir import RUNS_DIR_VARIABLE
+    from loadflow.engine.session.session import Session
 
     folder = Session().runs_dir
     nearest = next((one for one in (folder, *folder.absolute().parents) if one.exists()), Path("/"))
@@ -187,6 +210,26 @@ def prefect_api() -> Finding:
             "prefect api", "broken", f"{shown} does not answer ({reason}); start it, or unset PREFECT_API_URL for the embedded one"
         )
     return Finding("prefect api", "ok", f"{shown} answers")
+
+
+def prefect_leases() -> Iterator[Finding]:
+    """Whether a restart of the server loses the slots of the runs that go on; nothing for the embedded server, which ends with its run."""
+    from prefect.settings import get_current_settings
+
+    url = get_current_settings().api.url
+    if not url:
+        return
+    try:
+        with urllib.request.urlopen(f"{url.rstrip('/')}/admin/settings", timeout=5) as answer:
+            storage = str(read_json(answer.read())["server"]["concurrency"]["lease_storage"])
+    except (urllib.error.URLError, OSError, ValueError, KeyError, TypeError):
+        return  # Prefect Cloud, or a server behind a password: it does not say
+    if storage.endswith(".memory"):
+        way_out = f"start it with PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE={storage.removesuffix('.memory')}.filesystem"
+        text = f"kept in the server's memory: its restart leaves the slots of deployments taken and ends their runs; {way_out}"
+        yield Finding("prefect leases", "note", text)
+    else:
+        yield Finding("prefect leases", "ok", f"kept by {storage}")
 
 
 def servers() -> Iterator[Finding]:

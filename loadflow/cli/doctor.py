@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 import click
 
-from loadflow.engine.verdict import EXIT_CODES, VerdictKind
+from loadflow.cli.console import Styled, echo, echo_json
+from loadflow.engine.base.verdict import EXIT_CODES, VerdictKind
 
 if TYPE_CHECKING:
     from loadflow.cli.diagnosis import Finding
@@ -15,25 +15,38 @@ if TYPE_CHECKING:
 __all__ = ["doctor"]
 
 MARKS = {
-    "ok": click.style("ok     ", fg="green"),
-    "note": click.style("note   ", fg="yellow"),
-    "broken": click.style("broken ", fg="red", bold=True),
+    "ok": Styled("ok     ", fg="green"),
+    "note": Styled("note   ", fg="yellow"),
+    "broken": Styled("broken ", fg="red", bold=True),
 }
 
 
-@click.command(short_help="Say what is installed, reachable and missing.")
+@click.command(short_help="Show what is installed, reachable and missing.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--hostile",
+    is_flag=True,
+    help="Instead, send hostile answers to each engine and show the outcomes, the event loop's lag and the memory.",
+)
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool) -> None:
-    """Look at versions, engines, limits, ports, the Prefect API, and servers that tests and demos can use.
+def doctor(ctx: click.Context, as_json: bool, hostile: bool) -> None:
+    """Check versions, engines, limits, ports, the Prefect API, and the servers that tests and demos can use.
 
-    Exit codes: 0 when everything needed is there, 5 when something needed is broken.
+    With --hostile, a target on loopback sends hostile answers to each engine: bombs, endless answers, slow charsets, floods of frames.
+    The table shows the outcome of each, how late the engine's event loop got, and how much more memory the engine used. That takes
+    about a minute.
+
+    Exit codes: 0 if everything required works, 5 if something required is broken.
     """
+    if hostile:
+        from loadflow.cli.hostile import print_hostile
+
+        ctx.exit(0 if print_hostile(as_json) else EXIT_CODES[VerdictKind.ERROR])
     from loadflow.cli.diagnosis import diagnose
 
     findings = list(diagnose())
     if as_json:
-        click.echo(json.dumps([{"name": one.name, "state": one.state, "text": one.text} for one in findings], indent=2))
+        echo_json([{"name": one.name, "state": one.state, "text": one.text} for one in findings])
     else:
         for one in findings:
             print_finding(one)
@@ -41,4 +54,4 @@ def doctor(ctx: click.Context, as_json: bool) -> None:
 
 
 def print_finding(finding: Finding) -> None:
-    click.echo(f"{MARKS[finding.state]}{click.style(finding.name, bold=True)}: {finding.text}")
+    echo(MARKS[finding.state], Styled(finding.name, bold=True), f": {finding.text}")

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import click
 
+from loadflow.cli.console import echo, echo_lines
+
 __all__ = ["FILES", "init"]
 
 # where a file goes: which template it is made from
@@ -21,13 +23,13 @@ FILES = {
 }
 
 
-@click.command(short_help="Make a project: a script, data, deployment, CI.")
+@click.command(short_help="Create a project: a script, data, deployment, CI.")
 @click.argument("path", type=click.Path(file_okay=False))
-@click.option("--force", is_flag=True, help="Overwrite files that are there.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 def init(path: str, force: bool) -> None:
-    """Make a project at PATH: scripts/smoke.json, data/users.csv, prefect.yaml, a CI file, .gitignore, README.md.
+    """Create a project in the folder PATH: scripts/smoke.json, data/users.csv, prefect.yaml, a CI file, .gitignore, README.md.
 
-    Files that are there already are kept, unless --force is given.
+    Existing files are kept, unless --force is given.
     """
     root = Path(path)
     there = [name for name in FILES if (root / name).exists()]
@@ -39,11 +41,12 @@ def init(path: str, force: bool) -> None:
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text((templates / template).read_text(encoding="utf-8").replace("PROJECT", project), encoding="utf-8")
-        click.echo(f"{'overwrote' if name in there else 'made'} {target}")
-    click.echo(
+        echo(f"{'overwrote' if name in there else 'made'} {target}")
+    echo_lines(
         f"""
 next:
   cd {root}
   loadflow check scripts/smoke.json --var base=http://127.0.0.1:8000
-  loadflow run scripts/smoke.json --var base=http://127.0.0.1:8000      (your own system's address)"""
+  loadflow run scripts/smoke.json --var base=http://127.0.0.1:8000      (your own system's address)
+  loadflow reports serve --port 8090      (the links on Prefect's pages lead there: LOADFLOW_REPORTS_URL in prefect.yaml)"""
     )

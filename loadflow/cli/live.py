@@ -15,8 +15,9 @@ from rich.text import Text
 
 from loadflow.cli.console import print_warning
 from loadflow.cli.progress import WINDOW_S, Progress, clock, milliseconds
+from loadflow.engine.base.counted import counted
 from loadflow.engine.records.judge import asked_too_much
-from loadflow.engine.session import Observer
+from loadflow.engine.session.observer import Observer
 
 if TYPE_CHECKING:
     from loadflow.engine.records.run import Run
@@ -61,7 +62,7 @@ class Lines(_View):
         super().run_started(run)
         facts = run.facts
         planned = f" for {facts.planned_s:g} s" if facts.planned_s else ""
-        self._print(f"{self.progress.label}: {facts.users:,} users on {facts.target}{planned}")
+        self._print(f"{self.progress.label}: {counted(facts.users, 'user')} on {facts.target}{planned}")
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
         super().snapshot(run, snapshot)

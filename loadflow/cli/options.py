@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -9,8 +10,9 @@ from typing import Any, TypeVar
 import click
 
 from loadflow.cli.variables import variables_option
+from loadflow.engine.plan.cluster import Workers
 
-__all__ = ["RunOptions", "run_options"]
+__all__ = ["RunOptions", "apply", "nats_options", "run_options", "workers_at"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -26,6 +28,51 @@ class RunOptions:
     label: str = ""
     as_json: bool = False
     quiet: bool = False
+    live: bool = False
+    workers: int | None = None
+    external_agents: bool = False
+    nats_url: str | None = None
+    nats_creds: str | None = None
+
+    def agents(self) -> Workers | None:
+        """Who makes the loads: None is this machine, without a broker. Raises UsageError for options that contradict each other."""
+        if self.workers is None:
+            if self.nats_url or self.external_agents or self.nats_creds:
+                raise click.UsageError("--nats-url needs --workers N: into how many shares a load is to be divided")
+            return None
+        if self.external_agents and not (self.nats_url or os.environ.get("LOADFLOW_NATS_URL")):
+            raise click.UsageError("--external-agents needs --nats-url URL: where the agents wait")
+        return workers_at(self.workers, self.nats_url, self.nats_creds)
+
+
+def workers_at(count: int, url: str | None, credentials: str | None) -> Workers:
+    """So many agents: those of a NATS server that is named here or in LOADFLOW_NATS_URL, else agents of this command's own."""
+    from loadflow.engine.fleet.access import URL_VARIABLE, given_access
+
+    url = url or os.environ.get(URL_VARIABLE)
+    if url is None:
+        return Workers(count)
+    given_access(url, credentials, "--nats-url")
+    return Workers(count, url, credentials)
+
+
+def nats_options(what_for: str, *, required: bool = False) -> list[Callable[[F], F]]:
+    """Options of every command that needs a NATS server of others."""
+    return [
+        click.option("--nats-url", metavar="URL", required=required, envvar="LOADFLOW_NATS_URL" if required else None, help=what_for),
+        click.option("--nats-creds", type=click.Path(dir_okay=False), help="File of a NATS user: credentials, or the seed of an nkey."),
+    ]
+
+
+def apply(decorators: list[Callable[[F], F]]) -> Callable[[F], F]:
+    """All of them as one, in the order of the list."""
+
+    def decorated(function: F) -> F:
+        for decorate in reversed(decorators):
+            function = decorate(function)
+        return function
+
+    return decorated
 
 
 def run_options(function: F) -> F:
@@ -34,12 +81,20 @@ def run_options(function: F) -> F:
     decorators: list[Callable[[F], F]] = [
         variables_option,
         click.option("--direct", is_flag=True, help="Run without Prefect: no flow, no server, no artifacts."),
-        click.option("--report-dir", type=folder, help="Where reports with a relative name are written. [default: .]"),
-        click.option("--runs-dir", type=folder, help="Where run folders are made. [default: $LOADFLOW_RUNS_DIR or ./loadflow-runs]"),
-        click.option("--label", default="", help="A word for this run, in its folder's name and the report."),
-        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, all else on stderr."),
-        click.option("--quiet", "-q", is_flag=True, help="No live view and no table; the verdict only."),
+        click.option("--report-dir", type=folder, help="Folder for reports with a relative name. [default: .]"),
+        click.option(
+            "--runs-dir", type=folder, help="Folder in which run folders are created. [default: $LOADFLOW_RUNS_DIR or ./loadflow-runs]"
+        ),
+        click.option("--label", default="", help="A name for this run, shown in its folder's name and in the report."),
+        click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout, everything else on stderr."),
+        click.option("--live", is_flag=True, help="Serve a live page of the load on a free port of this machine, and print its address."),
+        click.option(
+            "--workers", type=click.IntRange(min=1, max=1024), metavar="N", help="Divide each load among N agents. [default: no agents]"
+        ),
+        *nats_options(
+            "Where agents wait (`loadflow agent`). [default: $LOADFLOW_NATS_URL, else agents and a server of this command's own]"
+        ),
+        click.option("--external-agents", is_flag=True, help="Start no agent here; said by --nats-url already."),
+        click.option("--quiet", "-q", is_flag=True, help="Print only the verdict: no live view, no table."),
     ]
-    for decorate in reversed(decorators):
-        function = decorate(function)
-    return function
+    return apply(decorators)(function)

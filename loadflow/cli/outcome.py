@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from loadflow.engine.records.run import Run, summary_of
-from loadflow.engine.redact import Redactor
-from loadflow.engine.verdict import Verdict, VerdictKind, worst
+from loadflow.engine.base.verdict import Verdict, VerdictKind, worst
+from loadflow.engine.records.run import Run
+from loadflow.engine.records.summing import summary_of
 
 if TYPE_CHECKING:
-    from loadflow.engine.execute import ActionResult
+    from loadflow.engine.base.redact import Redactor
+    from loadflow.engine.session.execute import ActionResult
 
 __all__ = ["ActionOutcome", "ScriptOutcome", "document_of"]
 
@@ -28,9 +29,9 @@ class ActionOutcome:
     written: Path | None = None
 
     @classmethod
-    def of(cls, result: ActionResult) -> ActionOutcome:
+    def of(cls, result: ActionResult, redactor: Redactor) -> ActionOutcome:
         if result.error is not None:
-            return cls(result.action.name, Redactor().text(str(result.error) or type(result.error).__name__))
+            return cls(result.action.name, redactor.text(str(result.error) or type(result.error).__name__))
         is_report = result.action.name.endswith("_report") and isinstance(result.value, str) and result.value != ""
         return cls(result.action.name, written=Path(result.value) if is_report else None)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 
+from loadflow.engine.base.counted import counted
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.passes import Passes
@@ -12,7 +13,7 @@ from loadflow.engine.records.snapshot import Snapshot
 
 __all__ = ["WINDOW_S", "Progress", "clock"]
 
-WINDOW_S = 5  # "now" means the last so many seconds: one alone jumps too much to be read
+WINDOW_S = 5  # seconds that count as "now": a single second varies too much to be read
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Progress:
         self.ran_s = snapshot.second + 1
         self.planned_s = snapshot.planned_s if snapshot.planned_s is not None else self.planned_s
         self.hits += overall.hits
-        self.failures += overall.failures
+        self.failures += overall.final_failures
         self.health = snapshot.health
         self.passes.merge(snapshot.delta.passes)
         for (_, error), count in snapshot.delta.errors.items():
@@ -71,7 +72,8 @@ class Progress:
         lost = f"{self.failures:,} failed" + (f", {self.passes.dropped:,} dropped" if self.passes.dropped else "")
         of = f"/{clock(self.planned_s)}" if self.planned_s else ""
         return (
-            f"{self.label} {clock(self.ran_s)}{of} {self.hits:,} hits, {self.rate_per_s:,.0f}/s, {self.health.users:,} users, "
+            f"{self.label} {clock(self.ran_s)}{of} {counted(self.hits, 'hit')}, {self.rate_per_s:,.0f}/s, "
+            f"{counted(self.health.users, 'user')}, "
             f"{self.health.in_flight:,} in flight, p50 {p50} p95 {p95} p99 {p99} ms, {lost}, cpu {self.health.cpu:.0%}"
         )
 

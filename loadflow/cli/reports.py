@@ -6,30 +6,41 @@ import contextlib
 
 import click
 
+from loadflow.cli.console import echo
+
 __all__ = ["reports"]
 
 
 @click.group(short_help="Serve the reports of all runs over HTTP, read-only.")
 def reports() -> None:
-    """The reports of all runs."""
+    """Serve the reports of all runs."""
 
 
-@reports.command("serve", short_help="Serve them until Ctrl-C.")
-@click.option("--runs-dir", type=click.Path(file_okay=False), help="Where the runs are. [default: $LOADFLOW_RUNS_DIR or ./loadflow-runs]")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen; 0.0.0.0 for every address of this machine.")
-@click.option("--port", default=8090, show_default=True, type=click.IntRange(0, 65535), help="0 takes a free one.")
-def serve(runs_dir: str | None, host: str, port: int) -> None:
+@reports.command("serve", short_help="Serve the reports until Ctrl-C.")
+@click.option(
+    "--runs-dir", type=click.Path(file_okay=False), help="Folder of the run folders. [default: $LOADFLOW_RUNS_DIR or ./loadflow-runs]"
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; 0.0.0.0 for all addresses of this machine.")
+@click.option("--port", default=8090, show_default=True, type=click.IntRange(0, 65535), help="Port to listen on; 0 takes a free port.")
+@click.option(
+    "--allow-host",
+    multiple=True,
+    metavar="NAME",
+    help="Another host name under which this server may be reached. Can be given several times.",
+)
+def serve(runs_dir: str | None, host: str, port: int, allow_host: tuple[str, ...]) -> None:
     """Serve the list of runs, their HTML reports and their summaries, read-only.
 
-    Set LOADFLOW_REPORTS_URL to this server's address where flows run: the links in Prefect's artifacts then open from other
-    machines. There is no password: whoever reaches the port can read the reports.
+    Where flows run, set LOADFLOW_REPORTS_URL to this server's address: the links in Prefect's artifacts then work on other
+    machines. There is no password: anyone who can reach the port can read the reports. The server accepts only requests for this machine's
+    names, the host of LOADFLOW_REPORTS_URL and each --allow-host, so that pages of other sites can't read reports through a browser.
     """
     import socket
 
     import uvicorn
 
     from loadflow.cli.report_site import report_site
-    from loadflow.engine.session import Session
+    from loadflow.engine.session.session import Session
 
     folder = Session(runs_dir=runs_dir).runs_dir
     try:
@@ -37,7 +48,20 @@ def serve(runs_dir: str | None, host: str, port: int) -> None:
     except OSError as error:
         raise click.ClickException(f"{host}:{port} can't be listened on: {error.strerror}; choose another --port") from None
     shown = f"[{host}]" if ":" in host else host
-    click.echo(f"reports of {folder.resolve()} on http://{shown}:{listener.getsockname()[1]}", err=True)
-    server = uvicorn.Server(uvicorn.Config(report_site(folder), log_level="warning", access_log=False))
+    echo(f"reports of {folder.resolve()} on http://{shown}:{listener.getsockname()[1]}", err=True)
+    site = report_site(folder, _names(host, allow_host))
+    # a live page that is open would keep it from ending
+    server = uvicorn.Server(uvicorn.Config(site, log_level="warning", access_log=False, timeout_graceful_shutdown=1))
     with contextlib.suppress(KeyboardInterrupt):  # how it is ended
         server.run(sockets=[listener])
+
+
+def _names(host: str, allowed: tuple[str, ...]) -> set[str]:
+    """What this server may be called."""
+    import os
+    import socket
+    from urllib.parse import urlsplit
+
+    with contextlib.suppress(ValueError):
+        allowed = (*allowed, urlsplit(os.environ.get("LOADFLOW_REPORTS_URL", "")).hostname or "")
+    return {name for name in (host, socket.gethostname(), *allowed) if name}

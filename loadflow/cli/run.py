@@ -18,13 +18,13 @@ __all__ = ["run"]
 @run_options
 @click.pass_context
 def run(ctx: click.Context, /, file: str, **options: Any) -> None:
-    """Run the action script FILE as a Prefect flow, one task per action, and judge it.
+    """Run the action script FILE as a Prefect flow, one task per action, and give it a verdict.
 
-    Without a Prefect API (PREFECT_API_URL) Prefect's embedded server is used. Ctrl-C ends the load and keeps what was
-    measured; a second one ends at once.
+    If PREFECT_API_URL is not set, Prefect's embedded server is used. The first Ctrl-C ends the load and keeps its
+    results; a second one ends everything at once.
     """
     from loadflow.cli.running import check_all, run_all
     from loadflow.engine.script.document import read_script
 
     chosen = RunOptions(**options)
-    ctx.exit(run_all(check_all({file: partial(read_script, file)}, chosen), chosen))
+    ctx.exit(run_all(check_all({file: partial(read_script, file, from_terminal=True)}, chosen), chosen))

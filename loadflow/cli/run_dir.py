@@ -19,9 +19,9 @@ __all__ = ["run_dir", "scripts_below"]
 @run_options
 @click.pass_context
 def run_dir(ctx: click.Context, /, folder: str, **options: Any) -> None:
-    """Run every *.json below DIR, sorted by path, each as a script of its own.
+    """Run every *.json file below DIR as a separate script, sorted by path.
 
-    All are checked before the first one runs. A verdict other than passed does not stop the next script; the exit code is that
+    All scripts are checked before the first one runs. If a script does not pass, the next one still runs; the exit code is that
     of the worst verdict.
     """
     from loadflow.cli.running import check_all, run_all
@@ -33,9 +33,9 @@ def run_dir(ctx: click.Context, /, folder: str, **options: Any) -> None:
 
 
 def scripts_below(folder: Path) -> list[Path]:
-    """Raises a usage error where there is no folder, or nothing in it: a CI job that tests nothing must not pass."""
+    """Raises a usage error if the folder is missing or has no script: a CI job that tests nothing must not pass."""
     if not folder.is_dir():
-        raise click.UsageError(f"{folder} is no folder; give one with action scripts (*.json)")
+        raise click.UsageError(f"{folder} is not a folder; give one with action scripts (*.json)")
     files = sorted(path for path in folder.rglob("*.json") if path.is_file())
     if not files:
         raise click.UsageError(f"there is no *.json below {folder}, so nothing would be tested")

@@ -18,7 +18,7 @@ __all__ = ["run_str"]
 @run_options
 @click.pass_context
 def run_str(ctx: click.Context, /, text: str, **options: Any) -> None:
-    """Run the action script that JSON is; `-` reads it from stdin."""
+    """Run the action script in the text JSON; `-` reads the script from stdin."""
     from loadflow.cli.running import check_all, run_all
 
     def read() -> str:

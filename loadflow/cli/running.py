@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,15 +14,19 @@ from rich.text import Text
 
 from loadflow.cli.boundary import USAGE, print_mistakes
 from loadflow.cli.closing import print_places, print_summary, print_verdict
-from loadflow.cli.console import console_for
+from loadflow.cli.console import console_for, echo_json
 from loadflow.cli.live import Lines, Panels, view_for
+from loadflow.cli.live_server import live_page
 from loadflow.cli.options import RunOptions
 from loadflow.cli.outcome import ActionOutcome, ScriptOutcome, document_of
 from loadflow.cli.stopping import StopSignals
-from loadflow.engine.execute import Results, load_script, run_actions, verdict_of
-from loadflow.engine.records.run import summary_of
-from loadflow.engine.session import Session, use_session
-from loadflow.engine.verdict import Verdict, VerdictKind, worst
+from loadflow.engine.base.verdict import Verdict, VerdictKind, worst
+from loadflow.engine.records.summing import summary_of
+from loadflow.engine.session.checking import Checking, unused_variables
+from loadflow.engine.session.execute import Results, run_actions, verdict_of
+from loadflow.engine.session.masking import redactor_of
+from loadflow.engine.session.observer import Observer
+from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import Interrupted, ScriptError
 
 if TYPE_CHECKING:
@@ -44,15 +48,27 @@ def check_all(sources: Mapping[str, Callable[[], Any]], options: RunOptions) -> 
     """Read and check every script, given as file ("": none) to reader; where any is wrong, print all mistakes of all and exit."""
     checked = []
     wrong: list[ScriptError] = []
+    checks: list[Checking] = []
+    try:
+        workers = options.agents()
+    except ScriptError as error:
+        print_mistakes(error.mistakes, "")
+        raise click.exceptions.Exit(USAGE) from None
     for source, read in sources.items():
-        session = Session(label=options.label, runs_dir=options.runs_dir, report_dir=options.report_dir, variables=options.variables)
+        session = Session(
+            label=options.label, runs_dir=options.runs_dir, report_dir=options.report_dir, variables=options.variables, workers=workers
+        )
+        checking = Checking(session)
+        checks.append(checking)
         try:
-            script = load_script(read(), session=session, source=source, name=_name(source))
+            script = checking.script(read(), source=source, name=_name(source))
         except ScriptError as error:
             wrong.append(ScriptError(error.mistakes, error.source or source))
         else:
             session.name = script.name
             checked.append(Checked(script, session, source or script.name))
+    if not wrong and (unused := unused_variables(checks, list(options.variables))):
+        wrong.append(ScriptError(unused, "; ".join(sources)))
     for one in wrong:
         print_mistakes(one.mistakes, one.source)
     if wrong:
@@ -70,28 +86,29 @@ def run_all(scripts: Sequence[Checked], options: RunOptions) -> int:
     out = console_for(stderr=options.as_json)
     err = console_for(stderr=True)
     outcomes = []
-    for number, checked in enumerate(scripts, start=1):
-        if len(scripts) > 1:
-            err.print(Text(f"[{number}/{len(scripts)}] {checked.source}", style="bold"))
-        outcome = run_one(checked, options, err)
-        outcomes.append(outcome)
-        show(out, outcome, options)
-        if outcome.verdict.kind is VerdictKind.INTERRUPTED:
-            break
+    with live_page(scripts[0].session.runs_dir, err) if options.live and scripts else nullcontext() as page:
+        for number, checked in enumerate(scripts, start=1):
+            if len(scripts) > 1:
+                err.print(Text(f"[{number}/{len(scripts)}] {checked.source}", style="bold"))
+            outcome = run_one(checked, options, err, page)
+            outcomes.append(outcome)
+            show(out, outcome, options)
+            if outcome.verdict.kind is VerdictKind.INTERRUPTED:
+                break
     if len(scripts) > 1 and not options.as_json:
         for outcome in outcomes:
             out.print(Text(f"{outcome.verdict.kind}  {outcome.source}"), soft_wrap=True)
     if options.as_json:
-        click.echo(json.dumps(document_of(outcomes), ensure_ascii=False, indent=2))
+        echo_json(document_of(outcomes))
     return worst(outcome.verdict for outcome in outcomes).exit_code
 
 
-def run_one(checked: Checked, options: RunOptions, err: Console) -> ScriptOutcome:
-    """Run one script to its end, however it ends."""
+def run_one(checked: Checked, options: RunOptions, err: Console, page: Observer | None = None) -> ScriptOutcome:
+    """Run one script to its end, however it ends. `page` watches it, too."""
     view = None if options.quiet else view_for(err)
     session = checked.session
     with StopSignals(before_end=view.close if view else lambda: None) as stop:
-        session.observers.extend([stop, *([view] if view else [])])
+        session.observers.extend([stop, *([page] if page else []), *([view] if view else [])])
         try:
             results = _direct(checked) if options.direct else _as_flow(checked, view)
         except Interrupted as error:
@@ -103,7 +120,9 @@ def run_one(checked: Checked, options: RunOptions, err: Console) -> ScriptOutcom
                 view.close()
     if stop.asked and results.verdict.kind is VerdictKind.ERROR:  # an error that the KeyboardInterrupt came out as
         return _cut_off(checked, "stopped", stop)
-    return ScriptOutcome(checked.source, results.verdict, tuple(session.all_runs), tuple(map(ActionOutcome.of, results.results)))
+    redactor = redactor_of(session, *([one.action.name, one.action.arguments] for one in results.results))
+    actions = tuple(ActionOutcome.of(one, redactor) for one in results.results)
+    return ScriptOutcome(checked.source, results.verdict, tuple(session.all_runs), actions)
 
 
 def _direct(checked: Checked) -> Results:
@@ -120,7 +139,7 @@ def _as_flow(checked: Checked, view: Lines | Panels | None) -> Results:
 
 
 def _cut_off(checked: Checked, why: str, stop: StopSignals) -> ScriptOutcome:
-    """Somebody asked for the end: the runs so far, and a verdict that says so."""
+    """The end was requested: prints the runs so far and the verdict interrupted."""
     runs = tuple(checked.session.all_runs)
     verdict = verdict_of(checked.session, ())
     if verdict.kind is not VerdictKind.INTERRUPTED:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
-
 import click
+
+from loadflow.cli.console import echo_json
 
 __all__ = ["schema"]
 
@@ -12,7 +12,7 @@ __all__ = ["schema"]
 @click.command(short_help="Print the JSON Schema of scripts.")
 def schema() -> None:
     """Print the JSON Schema (2020-12) of an action script, made from the models that `loadflow check` uses."""
-    from loadflow.engine.script.schema import script_schema
-    from loadflow.engine.session import Session
+    from loadflow.engine.load_test.schema import script_schema
+    from loadflow.engine.session.session import Session
 
-    click.echo(json.dumps(script_schema(Session().commands), indent=2, ensure_ascii=False))
+    echo_json(script_schema(Session().commands))

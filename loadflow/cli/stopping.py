@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the first ends the load and keeps its results, the second ends everything at once."""
+"""Ctrl-C, SIGTERM, SIGHUP and SIGQUIT: the first ends the load and keeps its results, the second ends everything at once."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from collections.abc import Callable
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any
 
-from loadflow.engine.session import Observer
-from loadflow.engine.verdict import EXIT_CODES, VerdictKind
+from loadflow.engine.base.verdict import EXIT_CODES, VerdictKind
+from loadflow.engine.session.observer import Observer
+from loadflow.interrupting import STOPS, heldable, was_interrupted
 
 if TYPE_CHECKING:
     from loadflow.engine.records.run import Run
@@ -19,11 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["StopSignals"]
 
-WORDS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM"}
-
 
 class StopSignals(Observer):
-    """Holds both signals for the length of a `with` block, and tells the engine.
+    """Holds these signals for the length of a `with` block, and tells the engine.
 
     While load runs, the first signal asks the engine to end and drain. Before and after, there is nothing to drain: it raises
     KeyboardInterrupt, unless `raises` is false: then the next load ends as it begins. A KeyboardInterrupt may be lost, or come out
@@ -46,8 +45,11 @@ class StopSignals(Observer):
         self._previous: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopSignals:
-        self._previous = {number: signal.getsignal(number) for number in WORDS}
+        self._previous = {number: signal.getsignal(number) for number in heldable()}
         self._install()
+        if was_interrupted() and self._raises:  # before, while a library had it
+            self.asked = STOPS[signal.SIGINT]
+            raise KeyboardInterrupt(self.asked)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -58,7 +60,7 @@ class StopSignals(Observer):
 
     def run_started(self, run: Run) -> None:
         self._loading += 1
-        self._during_run = {number: signal.getsignal(number) for number in WORDS}
+        self._during_run = {number: signal.getsignal(number) for number in heldable()}
         # a Prefect flow has put its own SIGTERM handler in place, which would break the load off without results
         self._install()
 
@@ -75,13 +77,13 @@ class StopSignals(Observer):
 
     def _install(self) -> None:
         if threading.current_thread() is threading.main_thread():
-            for number in WORDS:
+            for number in heldable():
                 signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self.asked:
             self._end_at_once()
-        self.asked = WORDS[signal.Signals(number)]
+        self.asked = STOPS[signal.Signals(number)]
         if self._raises and not self._loading:
             raise KeyboardInterrupt(self.asked)
         _say(f"{self.asked}: {self._promise}; once more ends at once")
@@ -90,7 +92,7 @@ class StopSignals(Observer):
         self._before_end()
         _say("ended at once")
         end_children()
-        # no clean-up: it could hang, which is why somebody asked twice; the engine's supervisor ends by its lifeline
+        # no clean-up: it could hang, which is why there was a second signal; the engine's supervisor ends by its lifeline
         os._exit(EXIT_CODES[VerdictKind.INTERRUPTED])
 
 

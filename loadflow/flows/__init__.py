@@ -1,7 +1,7 @@
 """Prefect flows: compile a script into one, or run any script by the generic one."""
 
 from loadflow.flows.compile import compile_script
-from loadflow.flows.ending import NotPassed, results_of
+from loadflow.flows.ending import NotPassed, load_of, loads_of, results_of, same_verdict
 from loadflow.flows.run_script import run_script
 
-__all__ = ["NotPassed", "compile_script", "results_of", "run_script"]
+__all__ = ["NotPassed", "compile_script", "load_of", "loads_of", "results_of", "run_script", "same_verdict"]

@@ -1,4 +1,4 @@
-"""What a run leaves in Prefect: a Markdown page, a table, a link to the report, and the trend of its label.
+"""What a run leaves in Prefect: one page of its label, which links to the report and has the trend, and a table where names are many.
 
 Texts come from the redacted summary.
 
@@ -12,22 +12,26 @@ import math
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.figures import count_text, latency_text, percent_text, rate_text, unbroken
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import SeriesSummary, Summary
 from loadflow.engine.reports.bounds import clip
-from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text, unbroken
+from loadflow.engine.reports.links import REPORTS_URL_VARIABLE
 from loadflow.engine.reports.page import banner_of, key_figures, line_of, run_facts, threshold_rows
+from loadflow.engine.session.load_result import LoadResult
 from loadflow.flows.pictures import markdown_charts
+from loadflow.flows.safe_text import safe
 from loadflow.flows.trend import trend_page
 
-__all__ = ["REPORTS_URL_VARIABLE", "artifact_key", "markdown", "publish", "report_link", "table"]
+__all__ = ["REPORTS_URL_VARIABLE", "artifact_key", "linked", "live_link", "markdown", "publish", "publish_live", "report_link", "table"]
 
-REPORTS_URL_VARIABLE = "LOADFLOW_REPORTS_URL"
 MOST_ROWS = 50  # of the Markdown table; the table artifact has more
 MOST_TABLE_ROWS = 2_000
 MOST_ERRORS = 20
@@ -53,40 +57,48 @@ def report_link(run: Run, not_uploaded: str = "") -> str:
     return f"{base}/{run.facts.id}/report.html" if base and not not_uploaded else _report_path(run).as_uri()
 
 
+def linked(load: LoadResult, run: Run) -> LoadResult:
+    """With where its report opens."""
+    return replace(load, report_url=report_link(run))
+
+
+def live_link(run: Run, *, uploaded: bool) -> str:
+    """Where the load shows itself while it goes on: where its report will open. "" without a LOADFLOW_REPORTS_URL, or if that is the
+    address of a storage that the report is `uploaded` to, where nothing is before.
+    """
+    return report_link(run) if os.environ.get(REPORTS_URL_VARIABLE) and not uploaded else ""
+
+
+def publish_live(run: Run, link: str) -> None:
+    """Write the link to the live page, where `publish` puts the page of the run."""
+    create_link_artifact(
+        link, link_text="Live page", key=artifact_key(run), description=f"Running: {clip(run.facts.target, TEXT_CHARACTERS)}."
+    )
+
+
 def publish(run: Run, summary: Summary, not_uploaded: str = "") -> None:
     """Write all of them; needs a run context. `not_uploaded`: why the report is not in its storage. Raises what Prefect's client raises."""
     line = _line(summary)
     create_markdown_artifact(markdown(run, summary, not_uploaded), key=artifact_key(run), description=line)
-    rows = table(summary)
-    if rows:
-        create_table_artifact(rows, key=artifact_key(run, "names"), description=f"{line}. One row per name; latencies in milliseconds.")
-    told = f"{_upload_line(not_uploaded)} " if not_uploaded else ""
-    machine = run.facts.environment.get("host", "the machine of the run")
-    create_link_artifact(
-        report_link(run, not_uploaded),
-        link_text="HTML report",
-        key=artifact_key(run, "report"),
-        description=f"{line}. {told}The report is the file {_report_path(run)} on {machine}.",
-    )
-    if page := trend_page(run):
-        create_markdown_artifact(page, key=artifact_key(run, "trend"), description="The last runs, each against the one before.")
+    if len(summary.series) > MOST_ROWS:
+        described = f"{line}. One row per name; latencies in milliseconds."
+        create_table_artifact(table(summary), key=artifact_key(run, "names"), description=described)
 
 
 def table(summary: Summary) -> list[dict[str, Any]]:
-    """One row per name, the busiest when there are too many."""
+    """One row per name, the busiest when there are too many. First what is asked for first: Prefect's page shows six columns or so."""
     return [
         {
-            "method": one.method,
-            "name": clip(one.name, TEXT_CHARACTERS),
+            "name": clip(f"{one.method} {one.name}".strip(), TEXT_CHARACTERS),
             "requests": one.count,
             "failed": one.failures,
-            "failed_percent": _finite(one.failure_rate * 100),
-            "rate_per_s": _finite(one.rate_per_s),
-            "mean_ms": _finite(one.latency.mean_ms),
-            "p50_ms": _finite(one.latency.p50_ms),
-            "p90_ms": _finite(one.latency.p90_ms),
             "p95_ms": _finite(one.latency.p95_ms),
+            "p50_ms": _finite(one.latency.p50_ms),
             "p99_ms": _finite(one.latency.p99_ms),
+            "rate_per_s": _finite(one.rate_per_s),
+            "failed_percent": _finite(one.failure_rate * 100),
+            "mean_ms": _finite(one.latency.mean_ms),
+            "p90_ms": _finite(one.latency.p90_ms),
             "p999_ms": _finite(one.latency.p999_ms),
             "max_ms": _finite(one.latency.max_ms),
             **({"service_p50_ms": _finite(one.service.p50_ms), "service_p99_ms": _finite(one.service.p99_ms)} if one.service else {}),
@@ -108,11 +120,11 @@ def markdown(run: Run, summary: Summary, not_uploaded: str = "") -> str:
         _names(summary),
         _errors(summary),
         _warnings(summary),
-        _facts(summary),
     )
     charts = markdown_charts(run, summary.overall.latency)
-    whole = _parts(words, f"## Over time\n\n{charts}" if charts else "")
-    return whole if len(whole.encode()) <= MARKDOWN_BYTES else words
+    parts = [f"## Over time\n\n{charts}" if charts else "", trend_page(run)]
+    whole = _parts(words, *parts, _facts(summary))
+    return whole if len(whole.encode()) <= MARKDOWN_BYTES else _parts(words, _facts(summary))
 
 
 def _figures(summary: Summary) -> str:
@@ -136,7 +148,8 @@ def _upload_line(why: str) -> str:
 
 
 def _where(run: Run, not_uploaded: str) -> str:
-    return f"[HTML report]({report_link(run, not_uploaded)}) · run folder `{_code(str(run.folder.resolve()))}`"
+    machine = run.facts.environment.get("host", "the machine of the run")
+    return f"[HTML report]({report_link(run, not_uploaded)}) · run folder `{_code(str(run.folder.resolve()))}` on {_safe(str(machine))}"
 
 
 def _names(summary: Summary) -> str:
@@ -148,7 +161,7 @@ def _names(summary: Summary) -> str:
     shown = _busiest(summary.series, MOST_ROWS)
     rows = [_row(one, service=service) for one in [*shown, *([summary.overall] if len(summary.series) > 1 else [])]]
     left_out = len(summary.series) - len(shown)
-    more = f"{count_text(left_out)} more names are in the table artifact and the report." if left_out else ""
+    more = f"{counted(left_out, 'more name is', 'more names are')} in the table artifact and the report." if left_out else ""
     return _parts("## Requests", _grid(heads, rows), more)
 
 
@@ -172,7 +185,7 @@ def _errors(summary: Summary) -> str:
         [count_text(error.count), _safe(error.kind), _safe(error.message), _safe(f"{error.method} {error.name}".strip())] for error in shown
     ]
     left_out = len(summary.errors) - len(shown)
-    more = f"{count_text(left_out)} more kinds of errors are in the report." if left_out else ""
+    more = f"{counted(left_out, 'more kind of error is', 'more kinds of errors are')} in the report." if left_out else ""
     return _parts("## Errors", _grid(["Count", "Kind", "Message", "Where"], rows), more)
 
 
@@ -214,8 +227,7 @@ def _grid(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 def _safe(text: str) -> str:
     """Text of a target or an author as plain words of one table cell: no markup, no new line, bounded."""
-    one_line = clip(" ".join(text.split()), TEXT_CHARACTERS)
-    return re.sub(r"([\\`*_{}\[\]<>#|~!&$])", r"\\\1", one_line)
+    return safe(text, TEXT_CHARACTERS)
 
 
 def _code(text: str) -> str:

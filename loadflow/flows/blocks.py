@@ -10,13 +10,15 @@ from prefect.exceptions import ObjectNotFound
 from pydantic import Field, SecretStr
 
 from loadflow.engine.plan.target import TargetRules, host_of
-from loadflow.engine.session import secret_of_environment
+from loadflow.engine.reports.logo import logo_url
+from loadflow.engine.session.session import secret_of_environment
 from loadflow.errors import Mistake, ScriptError
 
 __all__ = ["LoadTarget", "LoadflowStore", "load_store", "load_target", "prefect_secret"]
 
-# no _logo_url: Prefect takes it by http alone, and where load runs the UI often has no way out; it shows a sign of its own
-DOCUMENTATION = "https://github.com/loadflow/loadflow/blob/main/docs/prefect.md"
+# Prefect takes it by http alone, and where load runs the UI often has no way out: it is ours to serve, or the UI shows a sign of its own
+SIGN = logo_url()
+DOCUMENTATION = "https://github.com/loadflow/loadflow/blob/main/docs/targets.md"
 
 
 class LoadTarget(Block):
@@ -40,6 +42,7 @@ class LoadTarget(Block):
 
     _block_type_name: ClassVar[str | None] = "Load Target"
     _block_type_slug: ClassVar[str | None] = "load-target"
+    _logo_url: ClassVar[Any] = SIGN
     _documentation_url: ClassVar[Any] = DOCUMENTATION
     _block_schema_version: ClassVar[str | None] = "1.0.0"
 
@@ -72,6 +75,7 @@ class LoadflowStore(Block):
 
     _block_type_name: ClassVar[str | None] = "Loadflow Store"
     _block_type_slug: ClassVar[str | None] = "loadflow-store"
+    _logo_url: ClassVar[Any] = SIGN
     _documentation_url: ClassVar[Any] = DOCUMENTATION
     _block_schema_version: ClassVar[str | None] = "1.0.0"
 

@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 from prefect import Flow, get_run_logger
 from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
+from prefect.utilities.urls import url_for
 
-from loadflow.engine.command import Command, Policy
-from loadflow.engine.execute import Results, load_script, run_actions
-from loadflow.engine.records.run import summary_of
-from loadflow.engine.redact import Redactor
+from loadflow.engine.base.redact import Redactor
+from loadflow.engine.records.run import Run
+from loadflow.engine.records.summing import summary_of
 from loadflow.engine.reports.page import line_of
 from loadflow.engine.script.arguments import FILES, NESTED, bind
+from loadflow.engine.script.command import Command, Policy
 from loadflow.engine.script.document import Action, Script, read_script
 from loadflow.engine.script.json_text import load_json
-from loadflow.engine.session import Session, current_session, use_session
+from loadflow.engine.session.checking import Checking
+from loadflow.engine.session.execute import Results, load_script, run_actions
+from loadflow.engine.session.masking import redactor_of
+from loadflow.engine.session.session import Session, current_session, use_session
 from loadflow.errors import Interrupted, ScriptError
-from loadflow.flows.ending import interrupted_state, results_of, state_of
+from loadflow.flows.artifacts import linked
+from loadflow.flows.console import outlive_console
+from loadflow.flows.embedded import guard_embedded_server
+from loadflow.flows.ending import interrupted_state, results_in, results_of, state_of
 from loadflow.flows.observer import FlowObserver
 from loadflow.flows.uploads import Storage
 from loadflow.tasks import task_for
-from loadflow.tasks.masking import redactor_of
+from loadflow.tasks.factory import value_of
+from loadflow.tasks.masking import VisibleLogger
 
-__all__ = ["checked_script", "compile_script", "run_in_flow"]
+__all__ = ["checked_script", "compile_script", "run_compiled", "run_in_flow"]
 
 # Prefect refuses these in the name of a flow
 BANNED = re.compile(r"[/%&<>]+")
@@ -52,8 +61,23 @@ def compile_script(script: Any, *, session: Session | None = None, name: str | N
     def run() -> State[Any]:
         return run_in_flow(checked, session or Session(name=checked.name, own_commands=own_commands, allowed_packages=allowed))
 
-    label = session.label if session else ""
-    return _flow(run, name or checked.name, run_name=label or None)
+    return _flow_of(run, checked, session or Session(), name or checked.name)
+
+
+def run_compiled(script: Script, session: Session) -> Results:
+    """Run a checked script as a flow run in `session` and return its results, whatever the verdict; raises what ended it early.
+
+    The results are those that the flow itself gave: nothing is read back from Prefect, whose state may hold no data if its API is late.
+    """
+    kept: list[Any] = []
+
+    def run() -> State[Any]:
+        state = run_in_flow(script, session)
+        kept.append(state.data)
+        return state
+
+    state = cast(State[Any], _flow_of(run, script, session, script.name)(return_state=True))
+    return results_in(kept[0]) if kept else results_of(state)
 
 
 def checked_script(script: Any, session: Session, name: str = "") -> Script:
@@ -75,7 +99,10 @@ def run_in_flow(script: Script, session: Session, storage: Storage | None = None
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
         raise RuntimeError("run_in_flow works inside of a flow run only; compile_script makes a flow")
-    observer = FlowObserver(get_run_logger(), storage)
+    session.flow_run_url = url_for("flow-run", obj_id=context.flow_run.id, url_type="ui") or ""
+    outlive_console()
+    guard_embedded_server()
+    observer = FlowObserver(VisibleLogger(get_run_logger()), storage)
     session.observers.append(observer)
     try:
         with use_session(session):
@@ -96,38 +123,60 @@ class _ScriptRun:
         context = FlowRunContext.get()
         assert context is not None
         assert context.flow_run is not None
-        redactor = redactor_of(self._session, [action.arguments for action in script.actions])
+        redactor = _redactor(self._session, script)
         first_run = len(self._session.all_runs)
-        with self._observer.also(context.flow_run.id):
+        with self._observer.also(context.flow_run.id), self._session.in_flow_run(str(context.flow_run.id)):
             try:
                 results = run_actions(script, self._session, lambda *of: self._run_one(script, *of))
             except Interrupted as error:
+                if error.results is not None:
+                    self._link(error.results, first_run)
                 return interrupted_state(error, redactor, cancelled=self._observer.cancelled)
-        return state_of(results, redactor, self._passed_line(first_run))
+        runs = self._link(results, first_run)
+        return state_of(results, redactor, line_of(summary_of(runs)) if runs else "", loads=len(runs))
+
+    def _link(self, results: Results, first_run: int) -> Sequence[Run]:
+        """Say in the loads where their reports open; returns their runs."""
+        runs = self._session.all_runs[first_run:]
+        results.loads = [linked(load, run) for load, run in zip(results.loads, runs, strict=True)]
+        return runs
 
     def _run_one(self, script: Script, position: int, action: Action, command: Command, policy: Policy) -> Any:
         if command.nested is None:
-            state = task_for(command, policy, position, action)(return_state=True)
-            return state.result()
+            return value_of(task_for(command, policy, position, action)(return_state=True))
         given = bind(command, action.arguments).values[NESTED if command.nested == "actions" else FILES]
         number = f"{position + 1:02}"
         if command.nested == "actions":
             nested = load_script(given, session=self._session, name=f"{script.name} {number}")
             return self._subflow(nested, f"{number} {action.name}", policy)
         # all are checked before the first one runs
-        files = [load_script(read_script(path), session=self._session, source=str(path), name=Path(path).stem) for path in given]
+        checking = Checking(self._session)
+        files = [checking.file(path, name=Path(path).stem) for path in given]
         return [self._subflow(nested, f"{number} {nested.name}", policy) for nested in files]
 
     def _subflow(self, script: Script, run_name: str, policy: Policy) -> Results:
+        kept: list[Any] = []
+
         def run() -> State[Any]:
-            return self.run(script)
+            state = self.run(script)
+            kept.append(state.data)
+            return state
 
-        flow = _flow(run, script.name, run_name=run_name, timeout_seconds=policy.timeout_seconds)
-        return results_of(cast(State[Any], flow(return_state=True)))
+        shown = _redactor(self._session, script).text
+        flow = _flow(run, shown(script.name), run_name=shown(run_name), timeout_seconds=policy.timeout_seconds)
+        state = cast(State[Any], flow(return_state=True))
+        # where the API answers late, Prefect's state may be one that was read back from it, which holds no data
+        return results_in(kept[0]) if kept else results_of(state)
 
-    def _passed_line(self, first_run: int) -> str:
-        runs = self._session.all_runs[first_run:]
-        return line_of(summary_of(runs)) if runs else ""
+
+def _flow_of(run: Any, script: Script, session: Session, name: str) -> Flow[[], Any]:
+    """The flow, its name and the name of its runs without secrets: Prefect shows both to all its users."""
+    shown = _redactor(session, script).text
+    return _flow(run, shown(name), run_name=shown(session.label) or None)
+
+
+def _redactor(session: Session, script: Script) -> Redactor:
+    return redactor_of(session, [[action.name, action.arguments] for action in script.actions])
 
 
 def _flow(run: Any, name: str, *, run_name: str | None = None, timeout_seconds: float | None = None) -> Flow[[], Any]:
@@ -145,4 +194,4 @@ def _flow(run: Any, name: str, *, run_name: str | None = None, timeout_seconds: 
 
 def _escaped(name: str) -> str:
     """Prefect formats the names of runs with their parameters."""
-    return Redactor().text(name).replace("{", "{{").replace("}", "}}")
+    return name.replace("{", "{{").replace("}", "}}")

@@ -9,26 +9,28 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import logging
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
 from typing import Any, cast
+from urllib.parse import urlsplit
 from uuid import UUID
 
-import httpx
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import StateType
-from prefect.exceptions import ObjectNotFound, PrefectHTTPStatusError
 from prefect.logging.loggers import LoggingAdapter
+from prefect.settings import PREFECT_API_URL, PREFECT_CLIENT_MAX_RETRIES, temporary_settings
 
 from loadflow.engine.records.judge import asked_too_much
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
-from loadflow.engine.session import Observer
+from loadflow.engine.reports.page import line_of
+from loadflow.engine.session.observer import Observer
 from loadflow.errors import LoadflowError, RunError
-from loadflow.flows.artifacts import artifact_key, publish
+from loadflow.flows.artifacts import artifact_key, live_link, publish, publish_live, report_link
+from loadflow.flows.cancels import API_TROUBLE, Cancels
 from loadflow.flows.progress import Progress
 from loadflow.flows.run_events import run_finished, run_started
 from loadflow.flows.uploads import Storage, upload
@@ -36,19 +38,22 @@ from loadflow.flows.uploads import Storage, upload
 __all__ = ["FlowObserver"]
 
 POLL_S = 2.0
-PROGRESS_S = 5.0  # 5 ms of server work each, and nobody reads faster
+PROGRESS_S = 5.0  # each costs the server 5 ms, and readers need no more
 # each update is an event of Prefect's, with six rows in its database: the longer a load runs, the rarer they are
 PROGRESS_SHARE = 1 / 60  # of the time that has passed
 PROGRESS_MOST_S = 60.0
+# a line in the log, so that an open page of the flow run shows something new
+LINE_S = 10.0
+LINE_SHARE = 1 / 20
+LINE_MOST_S = 30.0
 REQUEST_S = 2.0
+AWAY_S = 120.0  # for a server that refuses connections, as one that is restarted does; the flow run's state waits for it too
 END_S = 15.0  # for the artifacts; a worker that cancels a run gives it 30 s
-API_TROUBLE = (httpx.HTTPError, PrefectHTTPStatusError, ObjectNotFound, RuntimeError, OSError, ValueError)
 Logger = logging.Logger | LoggingAdapter
-CANCELS = (StateType.CANCELLING, StateType.CANCELLED)
 
 
 class FlowObserver(Observer):
-    """Watches the runs of one flow run and of its subflows. `cancelled`: one of these flow runs was cancelled."""
+    """Watches the runs of one flow run and of its subflows. `cancelled`: one of these flow runs, or one above them, was cancelled."""
 
     def __init__(self, logger: Logger, storage: Storage | None = None) -> None:
         self._logger = logger
@@ -71,7 +76,8 @@ class FlowObserver(Observer):
             self._flow_runs.remove(flow_run_id)
 
     def run_started(self, run: Run) -> None:
-        self._logger.info("load starts: %s; run folder %s", run.facts.target, run.folder)
+        live = live_link(run, uploaded=self._storage is not None)
+        self._logger.info("load starts: %s; %srun folder %s", run.facts.target, f"live page {live}; " if live else "", run.folder)
         if warning := asked_too_much(run.ceiling):
             self._logger.warning("%s %s", warning.message, warning.advice)
         self._watch = _Watch(run, tuple(self._flow_runs), self._logger, self._cancel, self._storage)
@@ -82,16 +88,17 @@ class FlowObserver(Observer):
             self._watch.add(snapshot)
 
     def run_ended(self, run: Run, summary: Summary) -> None:
-        self._logger.info("load ended: %s; %s requests; report %s", summary.verdict, summary.overall.count, run.folder / "report.html")
         watch, self._watch = self._watch, None
         if watch is not None:
             watch.end(summary)
+        self._logger.info("load ended: %s", line_of(summary))
+        self._logger.info("report: %s", report_link(run))
 
     def stop_requested(self) -> str:
         return self._reason
 
-    def _cancel(self, state_name: str) -> None:
-        self._reason = f"the flow run is {state_name.lower()}"
+    def _cancel(self, why: str) -> None:
+        self._reason = why
         self._logger.info("%s: the load is ended", self._reason)
 
 
@@ -103,16 +110,19 @@ class _Watch:
     ) -> None:
         self._run = run
         self._storage = storage
-        self._flow_runs = flow_runs
+        self._cancels = Cancels(flow_runs)
         self._logger = logger
         self._cancel = cancel
         self._lock = threading.Lock()
         self._progress = Progress()
+        self._lines = Progress()
         self._artifact: UUID | None = None
         self._summary: Summary | None = None
         self._uploading: threading.Thread | None = None
         self._not_uploaded = ""
+        self._cancelled = False
         self._over = threading.Event()
+        self._away = threading.Event()  # the API refuses connections, and the artifacts wait for it
         self._thread = _thread(self._work)
 
     def start(self) -> None:
@@ -121,13 +131,17 @@ class _Watch:
     def add(self, snapshot: Snapshot) -> None:
         with self._lock:
             self._progress.add(snapshot)
+            self._lines.add(snapshot)
 
     def end(self, summary: Summary) -> None:
         self._summary = summary
         until = time.monotonic() + END_S
         uploading = self._uploading = self._start_upload()
         self._over.set()
-        self._thread.join(END_S)
+        while self._thread.is_alive() and time.monotonic() < until:
+            self._thread.join(POLL_S)
+            if self._away.is_set():  # for AWAY_S at most
+                until = time.monotonic() + END_S
         if self._thread.is_alive():
             self._logger.warning("the artifacts took over %.0f s: the Prefect API is slow or away; all is in %s", END_S, self._run.folder)
         if uploading is not None:
@@ -162,37 +176,45 @@ class _Watch:
     def _work(self) -> None:
         self._try("the event", lambda: run_started(self._run))
         with get_client(httpx_settings={"timeout": REQUEST_S}, sync_client=True) as client:
-            self._follow(client)
+            if link := live_link(self._run, uploaded=self._storage is not None):
+                self._try("the link to the live page", lambda: publish_live(self._run, link))
+            # Prefect's usual retries would hold this thread for minutes after the load, while the server is away
+            with temporary_settings({PREFECT_CLIENT_MAX_RETRIES: 1}):
+                self._follow(client)
+        self._wait_for_api()
         self._try("the progress artifact", self._show)
         if self._summary is not None:
             summary = self._summary
             self._try("the artifacts", lambda: publish(self._run, summary, self._upload_trouble()))
             self._try("the event", lambda: run_finished(self._run, summary))
 
+    def _wait_for_api(self) -> None:
+        """After the load, until the API takes connections again. Of a cancelled run nothing is waited for: a worker gives it 30 s."""
+        until = time.monotonic() + AWAY_S
+        while not self._cancelled and time.monotonic() < until and is_refused(PREFECT_API_URL.value()):
+            if not self._away.is_set():
+                self._away.set()
+                self._logger.warning("the Prefect API refuses connections; the artifacts wait for it, at most %.0f s", AWAY_S)
+            time.sleep(POLL_S)
+        self._away.clear()
+
     def _follow(self, client: SyncPrefectClient) -> None:
         wait_s = shown_at = 0.0
-        began = time.monotonic()
-        cancelled = False
+        began = said_at = time.monotonic()
         while not self._over.wait(wait_s):
             wait_s = POLL_S
-            if not cancelled and (state := self._cancelling(client)):
-                cancelled = True
-                self._cancel(state)
+            if not self._cancelled and (why := self._cancels.look(client)):
+                self._cancelled = True
+                self._cancel(why)
             now = time.monotonic()
             if now - shown_at >= min(PROGRESS_MOST_S, max(PROGRESS_S, PROGRESS_SHARE * (now - began))):
                 shown_at = now
                 self._try("the progress artifact", self._show)
-
-    def _cancelling(self, client: SyncPrefectClient) -> str:
-        """The name of the state by which one of the flow runs is cancelled; "" when none is, or the API does not say."""
-        try:
-            for flow_run in self._flow_runs:
-                state = client.read_flow_run(flow_run).state
-                if state is not None and state.type in CANCELS:
-                    return state.name or str(state.type)
-        except API_TROUBLE as error:
-            self._logger.debug("the state of the flow run could not be read: %s", error)
-        return ""
+            if now - said_at >= min(LINE_MOST_S, max(LINE_S, LINE_SHARE * (now - began))):
+                said_at = now
+                with self._lock:
+                    _, text = self._lines.take()
+                self._logger.info("%s", text)
 
     def _show(self) -> None:
         with self._lock:
@@ -210,6 +232,19 @@ class _Watch:
             self._logger.warning("%s failed (%s); %s has all", what, error, self._run.folder)
         except API_TROUBLE as error:
             self._logger.warning("%s could not be written (%s: %s); %s has all", what, type(error).__name__, error, self._run.folder)
+
+
+def is_refused(url: str | None) -> bool:
+    """Whether nobody listens at the host and port of `url`; what can't be told (a proxy, no address, no answer) is no."""
+    try:
+        parts = urlsplit(url or "")
+        if parts.hostname:
+            socket.create_connection((parts.hostname, parts.port or (443 if parts.scheme == "https" else 80)), timeout=REQUEST_S).close()
+    except ConnectionRefusedError:
+        return True
+    except (OSError, ValueError):  # the port is not a number
+        return False
+    return False
 
 
 def _thread(work: Callable[[], None]) -> threading.Thread:

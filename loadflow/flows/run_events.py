@@ -1,4 +1,9 @@
-"""What a run tells Prefect's event feed, for automations: `loadflow.run.started` and `loadflow.run.finished`, with the numbers."""
+"""What a run tells Prefect's event feed, for automations.
+
+`loadflow.run.started`; at the end `loadflow.run.finished` and, for triggers that look at one verdict, `loadflow.run.<verdict>`, with the
+numbers. The labels of the resource say verdict, label, script and target too, so that `match` can tell runs apart; deployment and flow
+run are related, with their names.
+"""
 
 from __future__ import annotations
 
@@ -11,13 +16,30 @@ from prefect.runtime import deployment, flow_run
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.threshold import ThresholdState
-from loadflow.engine.redact import Redactor
+from loadflow.engine.session.masking import redactor_of
+from loadflow.engine.session.session import current_session
 
-__all__ = ["BREACHED", "FINISHED", "STARTED", "run_finished", "run_started"]
+__all__ = ["BREACHED", "FINISHED", "STARTED", "not_run", "run_finished", "run_started", "verdict_event"]
 
 BREACHED = "loadflow.threshold.breached"
 STARTED = "loadflow.run.started"
 FINISHED = "loadflow.run.finished"
+
+
+def verdict_event(kind: str) -> str:
+    """The event of one verdict: passed, failed, inconclusive, interrupted or error; "skipped" for a run that made no load on purpose."""
+    return f"loadflow.run.{kind}"
+
+
+def not_run(kind: str, name: str, message: str) -> None:
+    """The event of a flow run that made no load: "error", because its script can't be run, or "skipped"."""
+    resource = {"prefect.resource.id": f"loadflow.flow-run.{flow_run.id}", "prefect.resource.name": name, "loadflow.verdict": kind}
+    emit_event(
+        verdict_event(kind),
+        resource=resource,
+        related=_related(),
+        payload={"verdict": kind, "reasons": [redactor_of(current_session()).text(message)]},
+    )
 
 
 def run_started(run: Run) -> None:
@@ -27,40 +49,48 @@ def run_started(run: Run) -> None:
 
 def run_finished(run: Run, summary: Summary) -> None:
     latency = summary.overall.latency
-    _emit(
-        FINISHED,
-        run,
-        {
-            "verdict": str(summary.verdict.kind),
-            "reasons": [Redactor().text(reason) for reason in summary.verdict.reasons[:5]],
-            "requests": summary.overall.count,
-            "failures": summary.overall.failures,
-            "rate_per_s": _finite(summary.overall.rate_per_s),
-            "p50_ms": _finite(latency.p50_ms),
-            "p95_ms": _finite(latency.p95_ms),
-            "p99_ms": _finite(latency.p99_ms),
-            "duration_s": _finite(summary.duration_s),
-        },
-    )
+    kind = str(summary.verdict.kind)
+    numbers = {
+        "verdict": kind,
+        "reasons": list(summary.verdict.reasons[:5]),
+        "requests": summary.overall.count,
+        "failures": summary.overall.failures,
+        "rate_per_s": _finite(summary.overall.rate_per_s),
+        "p50_ms": _finite(latency.p50_ms),
+        "p95_ms": _finite(latency.p95_ms),
+        "p99_ms": _finite(latency.p99_ms),
+        "duration_s": _finite(summary.duration_s),
+    }
+    for event in (FINISHED, verdict_event(kind)):
+        _emit(event, run, numbers, verdict=kind)
     for one in summary.thresholds:
         if one.state is ThresholdState.FAILED:
             numbers = {"limit": _finite(one.limit), "observed": None if one.observed is None else _finite(one.observed)}
             _emit(BREACHED, run, {"threshold": one.expression, "scope": one.scope, "samples": one.samples, "unit": one.unit, **numbers})
 
 
-def _emit(event: str, run: Run, payload: dict[str, Any]) -> None:
+def _emit(event: str, run: Run, payload: dict[str, Any], verdict: str = "") -> None:
     facts = run.facts
-    related = [
-        {"prefect.resource.id": f"prefect.{kind}.{identity}", "prefect.resource.role": kind}
-        for kind, identity in (("flow-run", flow_run.id), ("deployment", deployment.id))
-        if identity
-    ]
+    redactor = redactor_of(current_session())
+    labels = {"verdict": verdict, "label": facts.label, "script": facts.script, "target": facts.target}
     emit_event(
         event,
-        resource={"prefect.resource.id": f"loadflow.run.{facts.id}", "prefect.resource.name": facts.label or facts.script},
-        related=related,
-        payload={"run": facts.id, "script": facts.script, "label": facts.label, "target": facts.target, **payload},
+        resource={
+            "prefect.resource.id": f"loadflow.run.{facts.id}",
+            "prefect.resource.name": redactor.text(facts.label or facts.script),
+            **{f"loadflow.{name}": redactor.text(value) for name, value in labels.items() if value},
+        },
+        related=_related(),
+        payload=redactor.value({"run": facts.id, "script": facts.script, "label": facts.label, "target": facts.target, **payload}),
     )
+
+
+def _related() -> list[dict[str, str]]:
+    return [
+        {"prefect.resource.id": f"prefect.{kind}.{one.id}", "prefect.resource.role": kind, "prefect.resource.name": str(one.name or "")}
+        for kind, one in (("flow-run", flow_run), ("deployment", deployment))
+        if one.id
+    ]
 
 
 def _finite(value: float) -> float | None:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 
 from markupsafe import Markup
 
+from loadflow.engine.history.trend import TrendRow
 from loadflow.engine.records.compare import ChangeKind
 from loadflow.engine.reports.chart import Plot, Scale, axes, svg
 from loadflow.engine.reports.run_charts import Chart, latency_axis
-from loadflow.engine.trend import TrendRow
 
 __all__ = ["chart_of"]
 
@@ -43,14 +43,15 @@ def chart_of(rows: Sequence[TrendRow]) -> Chart:
     for (css, metric), y in zip(LINES, ends, strict=True):
         parts.append(Markup('<text class="end {}" x="{}" y="{}">{}</text>').format(css, xs[measured[-1]] + 8, y + 4, metric))
     drawing = svg(PLOT, Markup("").join(parts), name="trend", description="Response times of the last runs")
-    return Chart("trend", "Response times of the last runs", "▲ worse and ▼ better than the run before", drawing, [*LINES], [])
+    return Chart("trend", "Response times of the last runs", "▲ worse and ▼ better than the run before", drawing, [*LINES])
 
 
 def _texts(rows: Sequence[TrendRow], xs: Sequence[float]) -> list[str]:
-    """When each run started, "" where there is no room: the last, the first and those that changed come before the others."""
+    """When each run started, "" where there is no room: the last, the first, the worse and the better ones come before the others."""
     write = _writer(rows)
     every = list(range(len(rows)))
-    wanted = [every[-1], 0, *(number for number in reversed(every) if rows[number].change in MARKS), *reversed(every)]
+    changed = [number for kind in (ChangeKind.WORSE, ChangeKind.BETTER) for number in reversed(every) if rows[number].change is kind]
+    wanted = [every[-1], 0, *changed, *reversed(every)]
     room = CHARACTER_WIDTH * (len(write(rows[0])) + 1)
     shown: set[int] = set()
     for number in wanted:

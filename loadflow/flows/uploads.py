@@ -9,9 +9,12 @@ from typing import Any, Protocol, cast
 from prefect.blocks.core import Block, UnknownBlockType
 from prefect.utilities.asyncutils import run_coro_as_sync
 
+from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.records.run import Run
-from loadflow.engine.redact import Redactor
 from loadflow.engine.reports.bounds import clip
+from loadflow.engine.reports.logo import LOGO, logo
+from loadflow.engine.session.masking import redactor_of
+from loadflow.engine.session.session import current_session
 from loadflow.errors import Mistake, RunError, ScriptError
 
 __all__ = ["FILES", "Storage", "load_storage", "upload"]
@@ -51,18 +54,18 @@ def load_storage(name: str) -> Storage:
 
 
 def upload(storage: Storage, run: Run) -> None:
-    """The report and the summary, in a folder with the run's id, so that LOADFLOW_REPORTS_URL may be the storage's own address.
+    """The report and the summary, in a folder with the run's id, so that LOADFLOW_REPORTS_URL may be the storage's own address; and the
+    logo beside the folders, which blocks lead to.
 
     Raises RunError with what the storage said.
     """
-    for name, content_type in FILES.items():
-        path = run.folder / name
-        if not path.is_file():
-            continue
+    found = {name: run.folder / name for name in FILES}
+    contents = {f"{run.facts.id}/{name}": (read_regular(path), FILES[name]) for name, path in found.items() if path.is_file()}
+    for name, (content, content_type) in {**contents, LOGO: (logo(), "image/png")}.items():
         try:
-            _put(storage, f"{run.facts.id}/{name}", path.read_bytes(), content_type)
+            _put(storage, name, content, content_type)
         except Exception as error:  # a block calls a library that we don't know, with errors of its own
-            said = clip(Redactor().text(f"{type(error).__name__}: {error}"), ERROR_CHARACTERS)
+            said = clip(redactor_of(current_session()).text(f"{type(error).__name__}: {error}"), ERROR_CHARACTERS)
             raise RunError(f"{storage.name}: {said}") from error
 
 

@@ -12,18 +12,23 @@ from typing import Any, cast
 from prefect import Task, get_run_logger
 from prefect.cache_policies import NO_CACHE
 from prefect.client.schemas.objects import State, TaskRun
-from prefect.states import Cancelled, Completed, get_state_exception
+from prefect.states import Cancelled, Completed, Failed, get_state_exception
 
-from loadflow.engine.command import Command, Policy
-from loadflow.engine.execute import call, may_retry
-from loadflow.engine.redact import Redactor
+from loadflow.engine.base.redact import Redactor
+from loadflow.engine.base.verdict import VerdictKind
+from loadflow.engine.base.visible import visible
+from loadflow.engine.records.summary import Summary
+from loadflow.engine.records.summing import summary_of
 from loadflow.engine.reports.bounds import clip
+from loadflow.engine.reports.page import line_of
+from loadflow.engine.script.command import Command, Policy
 from loadflow.engine.script.document import Action
-from loadflow.engine.session import current_session
-from loadflow.errors import Interrupted, RunError
-from loadflow.tasks.masking import redactor_of
+from loadflow.engine.session.execute import call, may_retry
+from loadflow.engine.session.masking import redactor_of
+from loadflow.engine.session.session import current_session
+from loadflow.errors import Interrupted, LoadflowError, RunError
 
-__all__ = ["task_for"]
+__all__ = ["LoadNotPassed", "task_for", "value_of"]
 
 # Only load has tags: for each task that has one, Prefect 3.8 asks its server for a slot of each tag before it starts, and that
 # takes 2 s instead of 0.02 s when the last question was more than 4 s ago (measured).
@@ -32,8 +37,19 @@ LABEL_CHARACTERS = 60
 LOG_CHARACTERS = 1_000
 
 
+class LoadNotPassed(LoadflowError):
+    """The load of a task ran to its end, and its verdict is not passed. `value` is what the command gave."""
+
+    def __init__(self, message: str, value: Any) -> None:
+        super().__init__(message)
+        self.value = value
+
+    def __reduce__(self) -> tuple[type[LoadNotPassed], tuple[str, Any]]:
+        return type(self), (self.args[0], self.value)
+
+
 class Masked(RunError):
-    """Stands for an error whose text holds a secret, because Prefect logs and stores the text of whatever a task raises."""
+    """Stands for an error whose text holds a secret, or steers a terminal: Prefect logs and stores what a task raises."""
 
     def __init__(self, text: str, original: Exception) -> None:
         super().__init__(text)
@@ -59,7 +75,7 @@ def task_for(command: Command, policy: Policy, position: int, action: Action) ->
         name=command.name,
         description=command.summary,
         tags=TAGS if command.loads else None,
-        task_run_name=_run_name(position, action).replace("{", "{{").replace("}", "}}"),
+        task_run_name=_run_name(command, position, action).replace("{", "{{").replace("}", "}}"),
         retries=policy.retries,
         retry_delay_seconds=policy.retry_delay_seconds,
         retry_condition_fn=retry_condition,
@@ -70,43 +86,65 @@ def task_for(command: Command, policy: Policy, position: int, action: Action) ->
     )
 
 
-def _run_name(position: int, action: Action) -> str:
+def value_of(state: State[Any]) -> Any:
+    """What the command of a task that was called with `return_state=True` gave, whatever the verdict on its load. Raises its error."""
+    result = state.result(raise_on_failure=False)
+    if isinstance(result, LoadNotPassed):
+        return result.value
+    if isinstance(result, BaseException):
+        raise result
+    return result
+
+
+def _run_name(command: Command, position: int, action: Action) -> str:
+    """Number and command, or "load" where it makes load; then the label of the action, of a load at least the script's."""
     label = action.arguments.get("label") if isinstance(action.arguments, dict) else None
-    words = [f"{position + 1:02}", action.name, clip(label, LABEL_CHARACTERS) if isinstance(label, str) else ""]
-    return Redactor().text(" ".join(word for word in words if word))
+    words = clip(label, LABEL_CHARACTERS) if isinstance(label, str) else ""
+    session = current_session()
+    redactor = redactor_of(session, [action.name, action.arguments])
+    if command.loads:
+        words = words or clip(session.label or session.name, LABEL_CHARACTERS)
+        return redactor.text(": ".join(filter(None, (f"{position + 1:02} load", words))))
+    return redactor.text(" ".join(filter(None, (f"{position + 1:02}", action.name, words))))
 
 
 def _run(command: Command, action: Action) -> Any:
     """The command's value, or the state that says more than a value could."""
-    redactor = redactor_of(current_session(), action.arguments)
-    if isinstance(action.arguments, dict):
-        redactor.learn([value for name, value in action.arguments.items() if name in command.secrets])
+    session = current_session()
+    redactor = redactor_of(session, [action.name, action.arguments])
     logger = get_run_logger()
-    logger.info("%s %s", command.name, _shown(action.arguments, redactor))
+    logger.info("%s %s", command.name, visible(_shown(action.arguments, redactor)))
+    runs_before = len(session.all_runs)
     try:
         value = call(command, action)
     except Interrupted as error:
         return Cancelled(message=redactor.text(str(error)), data=error)  # a failed task would say that something broke
     except Exception as error:
         told = "".join(traceback.format_exception(error))
-        if redactor.text(told) == told:
+        shown = visible(redactor.text(told), lines=True)
+        if shown == told:
             raise
-        logger.error("%s", redactor.text(told))
-        raise Masked(redactor.text(f"{type(error).__name__}: {error}"), error) from None
-    if command.loads:
-        return Completed(message=_verdict_line(value), data=value)
+        logger.error("%s", shown)
+        raise Masked(visible(redactor.text(f"{type(error).__name__}: {error}"), lines=True), error) from None
+    runs = session.all_runs[runs_before:]
+    if command.loads and runs:
+        return _load_state(summary_of(runs), value, redactor)
     return value
+
+
+def _load_state(summary: Summary, value: Any, redactor: Redactor) -> State[Any]:
+    """Red where the load did not pass, so that a page of the flow run shows it at once; the actions after it run all the same."""
+    message = visible(redactor.text(line_of(summary)))
+    match summary.verdict.kind:
+        case VerdictKind.PASSED:
+            return Completed(message=message, data=value)
+        case VerdictKind.FAILED:
+            return Failed(message=message, data=LoadNotPassed(message, value))
+        case kind:
+            return Failed(name=str(kind).capitalize(), message=message, data=LoadNotPassed(message, value))
 
 
 def _shown(arguments: Any, redactor: Redactor) -> str:
     if arguments is None:
         return ""
     return clip(json.dumps(redactor.value(arguments), ensure_ascii=False, default=str), LOG_CHARACTERS)
-
-
-def _verdict_line(value: Any) -> str:
-    """Of a summary as `Summary.to_json` gives it; "" for anything else."""
-    verdict = value.get("verdict") if isinstance(value, dict) else None
-    if not isinstance(verdict, dict):
-        return ""
-    return ": ".join([verdict["verdict"], *verdict["reasons"][:1]])

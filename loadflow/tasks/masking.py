@@ -1,22 +1,18 @@
-"""A redactor that knows the secrets of one session, for all text that goes to Prefect."""
+"""A logger for Prefect that steers no terminal."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
-from loadflow.engine.redact import Redactor
-from loadflow.engine.session import Session
+from loadflow.engine.base.visible import visible
 
-__all__ = ["redactor_of"]
+__all__ = ["VisibleLogger"]
 
 
-def redactor_of(session: Session, *documents: Any) -> Redactor:
-    """Masks what stands under a secret name in the session's variables or in `documents`, wherever its value turns up.
+class VisibleLogger(logging.LoggerAdapter[Any]):
+    """Prefect prints what a run logs: a message is one line, whatever a target put into it."""
 
-    >>> redactor_of(Session(variables={"password": "hunter22"})).text("hunter22 was refused")
-    '*** was refused'
-    """
-    redactor = Redactor()
-    for document in (session.variables.values, *documents):
-        redactor.learn_from(document)
-    return redactor
+    def log(self, level: int, msg: object, *args: Any, **options: Any) -> None:
+        if self.isEnabledFor(level):
+            super().log(level, "%s", visible(str(msg) % args if args else str(msg)), **options)

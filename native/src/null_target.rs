@@ -4,14 +4,14 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
 
-use crate::socket::{ENDED, Poller, Ready};
+use crate::os::socket::{ENDED, Poller, Ready};
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok";
 const HEAD_END: &[u8; 4] = b"\r\n\r\n";
 const MOST_READY: usize = 256;
 const READ_BYTES: usize = 16 * 1024;
 
-/// Answers requests without a body on one thread, until the other end of `lifeline` is closed: nothing is left of it when whoever
+/// Answers requests without a body on one thread, until the other end of `lifeline` is closed: nothing is left of it when the process that
 /// asked for it is gone.
 pub fn serve(listener: &TcpListener, lifeline: &impl AsRawFd) -> io::Result<()> {
     listener.set_nonblocking(true)?;
@@ -68,8 +68,8 @@ struct Peer {
 }
 
 impl Peer {
-    /// Err: the connection is over. Also where answers find no room: who sends and never reads is no generator.
-    /// `last`: nothing will follow what can be read now, so no event will tell of the end.
+    /// Err: the connection is over. Also where answers find no room: who sends and never reads is not a generator.
+    /// `last`: nothing will follow what can be read now, so no event will report the end.
     fn answer(&mut self, buffer: &mut [u8], last: bool) -> io::Result<()> {
         loop {
             match self.stream.read(buffer) {

@@ -4,9 +4,9 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use _native::http2::{Lost, Session};
-use _native::outcome::{Failure, Outcome};
-use _native::reading::{Progress, Reader};
+use _native::http::http2::{Lost, Session};
+use _native::http::reading::{Progress, Reader};
+use _native::plan::outcome::{Failure, Outcome};
 use proptest::prelude::*;
 
 const MOST_BODY: u64 = 60_000;

@@ -1,6 +1,6 @@
-//! Patterns: that they mean what RE2 takes them for, `tests/load/test_pattern_engines.py` shows beside RE2; here, that nothing breaks.
+//! Patterns: that they mean what RE2 takes them for, `tests/generator/test_pattern_engines.py` shows beside RE2; here, that nothing breaks.
 
-use _native::pattern::Pattern;
+use _native::values::pattern::Pattern;
 use proptest::prelude::*;
 
 #[test]

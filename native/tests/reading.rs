@@ -1,6 +1,6 @@
 //! Answers in any pieces: what they mean never depends on where the network cut them, and no bytes break the reader.
 
-use _native::reading::{Broken, Progress, Reader};
+use _native::http::reading::{Broken, Progress, Reader};
 use proptest::prelude::*;
 
 const MOST_BODY: u64 = 1000;
@@ -78,7 +78,12 @@ fn each_answer_is_what_it_is_whole_and_byte_by_byte() {
         ("099", "HTTP/1.1 099 S\r\n\r\n", broken()),
         ("no answer", "<html>\r\n\r\n", broken()),
         ("LF alone", "HTTP/1.1 200 OK\nContent-Length: 0\n\n", broken()),
-        ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", broken()),
+        ("two equal lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx", whole(200, "x", true)),
+        ("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nx", broken()),
+        ("a fold", "HTTP/1.1 200 OK\r\nA: b\r\n c\r\nContent-Length: 1\r\n\r\nx", whole(200, "x", true)),
+        ("an empty line before", "\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx", whole(200, "x", true)),
+        ("blanks behind a size", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1 \t\r\nx\r\n0\r\n\r\n", whole(200, "x", true)),
+        ("chunks within chunks", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n", broken()),
         ("length and chunks", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", broken()),
         ("length below 0", "HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n", broken()),
         ("no chunk", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", broken()),

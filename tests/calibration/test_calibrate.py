@@ -12,18 +12,19 @@ from jsonschema import Draft202012Validator
 
 from loadflow.cli import diagnosis
 from loadflow.cli.calibrate import lines_of
-from loadflow.engine.calibration.machine import this_machine
 from loadflow.engine.calibration.measuring import calibrate
-from loadflow.engine.calibration.place import write_calibration
-from loadflow.engine.calibration.value import Calibration
-from loadflow.engine.load.native_fit import is_built
+from loadflow.engine.generator.native.fit import is_built
+from loadflow.engine.machine.calibration import Calibration
+from loadflow.engine.machine.facts import this_machine
+from loadflow.engine.machine.kept import write_calibration
 from loadflow.engine.records.run import Run
 from loadflow.engine.reports.summary_json import summary_schema
-from loadflow.engine.session import Observer
+from loadflow.engine.session.observer import Observer
 from loadflow.errors import Interrupted
-from tests.calibration.machines import calibration, engine, machine
 from tests.cli.running import load, loadflow, start, steps_script
+from tests.machine.machines import calibration, engine, machine
 from tests.targets.fixture import Target
+from tests.waiting import HANG_S
 
 BUILT = ["native", "locust"] if is_built() else ["locust"]
 
@@ -76,7 +77,7 @@ def test_ctrl_c_ends_it_and_keeps_nothing(tmp_path: Path) -> None:
         while "engine" not in process.stderr.readline():
             pass
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+        _, said = process.communicate(timeout=HANG_S)
     assert process.returncode == 4
     assert "error: the calibration was interrupted" in said
     assert list(tmp_path.iterdir()) == []
@@ -89,7 +90,7 @@ def test_a_rate_that_is_too_high_for_the_machine_is_told_before_the_load_and_in_
     del kept[1]["spawn_rate"], kept[1]["wait_time"]
     done = loadflow(tmp_path, "run", "--direct", "--json", steps_script(tmp_path, kept), LOADFLOW_CALIBRATION=str(path))
     assert done.code == 0, done.stderr
-    message = "Up to 15 hits/s are asked for, 75% of what this machine can make with so many processes and threads"
+    message = "The rate asks for up to 15 hits/s, 75% of what this machine can make with this number of processes and threads"
     assert done.stderr.index(message) < done.stderr.index("5 users on")
     (run,) = (tmp_path / "runs").iterdir()
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
@@ -117,7 +118,7 @@ def test_doctor(
 ) -> None:
     path = tmp_path / "calibration.json"
     monkeypatch.setenv("LOADFLOW_CALIBRATION", str(path))
-    monkeypatch.setattr("loadflow.engine.calibration.machine.version_of", lambda package: "0.1.0")
+    monkeypatch.setattr("loadflow.engine.machine.facts.version_of", lambda package: "0.1.0")
     if found is not None:
         data: dict[str, Any] = found.to_json()
         data["loadflow"] = "0.0.9" if "version" in request.node.callspec.id else "0.1.0"

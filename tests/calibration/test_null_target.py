@@ -10,8 +10,8 @@ from collections.abc import Iterator
 import pytest
 
 from loadflow.engine.calibration.null_target import ANSWER
-from loadflow.engine.load.launch import child_environment
-from loadflow.engine.load.native_fit import is_built
+from loadflow.engine.generator.native.fit import is_built
+from loadflow.engine.process.launch import child_environment
 from tests.services import need
 
 MODULE = "loadflow.engine.calibration.null_target"

@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import HANG_S
+
 __all__ = ["Done", "command", "environment", "load", "loadflow", "start", "steps_script"]
 
-LIMIT_S = 120
+LIMIT_S = HANG_S
 
 
 @dataclass(frozen=True, slots=True)

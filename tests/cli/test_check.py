@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from loadflow.cli import main
-from tests.cli.running import load, steps_script
+from tests.cli.running import load, loadflow, steps_script
 
 GOLDEN = """\
 a.json: 2 mistakes
-  actions[0].tasks[0].assertions[0].type: 'status' is no assertion
+  actions[0].tasks[0].assertions[0].type: 'status' is not an assertion
       did you mean 'status_code'?
-  actions[0].user_cuont: 'user_cuont' is no argument of LD_start_test
+  actions[0].user_cuont: 'user_cuont' is not an argument of LD_start_test
       did you mean 'user_count'?
 b.json: 1 mistake
   line 1 column 16: expecting ',' delimiter
@@ -71,3 +72,84 @@ def test_schema_is_json_schema_and_takes_what_check_takes(tmp_path: Path) -> Non
     validator = Draft202012Validator(schema)
     assert validator.is_valid([load("http://127.0.0.1:1/"), ["LD_summary"]])
     assert not validator.is_valid([load("http://127.0.0.1:1/", user_cuont=3)])
+
+
+A_STEP = {"method": "get", "request_url": "http://127.0.0.1:1/", "name": "a"}
+LOADDENSITY: Any = [["LD_start_test", {"user_detail_dict": {"user": "http_user"}, "tasks": [A_STEP]}]]
+WARNED = """\
+old.json: 1 warning
+  actions[0].wait_time: in LoadDensity: each user always waits 0.1 to 0.2 s after each pass; here: it waits `wait_time`; without `wait_time` there is no pause, and 60 to 560 times more load
+      migrate adds `"wait_time": {"min": 0.1, "max": 0.2}`
+  `loadflow migrate old.json` writes what it meant in LoadDensity; see docs/loaddensity.md
+"""  # noqa: E501
+
+
+def test_a_script_of_loaddensity_is_right_with_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text(json.dumps(LOADDENSITY), encoding="utf-8")
+    result = CliRunner().invoke(main, ["check", "old.json"])
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "old.json: ok, 1 action\n", WARNED)
+    assert CliRunner().invoke(main, ["check", "--strict", "old.json"]).exit_code == 2
+    ours = CliRunner().invoke(main, ["check", "--strict", "--from", "loadflow", "old.json"])
+    assert (ours.exit_code, ours.stderr) == (0, "")
+
+
+def test_a_migrated_script_has_no_warning_left(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text(json.dumps(LOADDENSITY), encoding="utf-8")
+    result = CliRunner().invoke(main, ["migrate", "old.json", "-o", "new.json"])
+    assert result.exit_code == 0
+    assert result.stderr.splitlines() == [
+        "  actions[0].wait_time: 0.1 to 0.2 s after each pass, as in LoadDensity",
+        "old.json: 1 change",
+        "wrote new.json; `loadflow check new.json` names what is left",
+    ]
+    result = CliRunner().invoke(main, ["check", "--strict", "--from", "loaddensity", "new.json"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    again = CliRunner().invoke(main, ["migrate", "new.json"])
+    assert again.stdout == (tmp_path / "new.json").read_text(encoding="utf-8")
+    assert again.stderr == "new.json: no changes\n"
+
+
+def test_files_that_a_script_of_loaddensity_runs_are_named_with_what_differs_in_them(tmp_path: Path) -> None:
+    (tmp_path / "part.json").write_text(json.dumps(LOADDENSITY), encoding="utf-8")
+    (tmp_path / "all.json").write_text(json.dumps([["LD_execute_files", [["part.json"]]]]), encoding="utf-8")
+    checked = CliRunner().invoke(main, ["check", "all.json"])
+    assert checked.exit_code == 0
+    assert "  part.json: actions[0].wait_time: in LoadDensity: " in checked.stderr
+    assert checked.stderr.splitlines()[-1].startswith("  `loadflow migrate part.json` writes what it meant")
+    migrated = CliRunner().invoke(main, ["migrate", "all.json"])
+    assert migrated.stderr.splitlines() == [
+        "all.json: no changes",
+        "part.json, which the script runs, needs changes too; run `loadflow migrate part.json`",
+        "  actions[0].wait_time: 0.1 to 0.2 s after each pass, as in LoadDensity",
+    ]
+
+
+def test_what_loaddensity_passes_over_is_a_mistake_with_the_way_to_migrate(tmp_path: Path) -> None:
+    (tmp_path / "old.json").write_text(json.dumps([[LOADDENSITY[0][0], {**LOADDENSITY[0][1], "record_batch_size": 5}]]), encoding="utf-8")
+    result = CliRunner().invoke(main, ["check", "old.json"])
+    assert result.exit_code == 2
+    assert "'record_batch_size' is not an argument of LD_start_test" in result.stderr
+    assert "`loadflow migrate old.json` writes" in result.stderr
+
+
+def test_steps_that_send_different_things_under_one_name_are_named(tmp_path: Path) -> None:
+    step = {"method": "post", "request_url": "http://127.0.0.1:1/graphql"}
+    test = {"user_detail_dict": {}, "wait_time": 0, "tasks": {"tasks": [{**step, "json": 1}, {**step, "json": 2}, {**step, "json": 1}]}}
+    (tmp_path / "a.json").write_text(json.dumps([["LD_start_test", test]]), encoding="utf-8")
+    result = CliRunner().invoke(main, ["check", "a.json"])
+    assert (result.exit_code, result.stdout) == (0, "a.json: ok, 1 action\n")
+    assert "actions[0].tasks.tasks[1]: is counted together with tasks.tasks[0], which sends something else to the same URL" in result.stderr
+
+
+@pytest.mark.parametrize("name", ["/dev/stdin", "/dev/fd/0"])
+def test_a_script_may_come_through_a_pipe(name: str, tmp_path: Path) -> None:
+    done = loadflow(tmp_path, "check", name, stdin='[["len", ["four"]]]')
+    assert (done.code, done.stdout) == (0, f"{name}: ok, 1 action\n")
+
+
+def test_a_script_runs_through_a_pipe_and_what_it_names_does_not(tmp_path: Path) -> None:
+    done = loadflow(tmp_path, "run", "--direct", "/dev/stdin", stdin='[["len", ["four"]]]')
+    assert done.code == 0, done.stderr
+    done = loadflow(tmp_path, "check", "/dev/stdin", stdin='[["LD_execute_files", {"execute_files_list": ["/dev/stdin"]}]]')
+    assert done.code == 2
+    assert "is a FIFO, not a file" in done.stdout + done.stderr

@@ -7,8 +7,8 @@ import json
 from click.testing import CliRunner
 
 from loadflow.cli import main
-from loadflow.engine.commands import TABLE
 from loadflow.engine.script.builtin_functions import BUILTINS
+from loadflow.engine.session.table import TABLE
 
 
 def test_json_has_every_command_with_parameters_and_policy() -> None:

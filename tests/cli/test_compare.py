@@ -13,12 +13,12 @@ from click.testing import CliRunner, Result
 
 from loadflow import diff_runs, execute_action
 from loadflow.cli import main
+from loadflow.engine.base.verdict import VerdictKind
 from loadflow.engine.records.hitlog import Rows
 from loadflow.engine.records.run import Run
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 from loadflow.engine.store.place import place_of
 from loadflow.engine.store.write import persist
-from loadflow.engine.verdict import VerdictKind
 from loadflow.errors import CommandError, ThresholdsNotMet
 from tests.builders import STARTED_UNIX_S, build_run, facts, make_rows
 
@@ -34,11 +34,13 @@ def slower(rows: Rows, factor: float) -> Rows:
     return changed
 
 
-def a_run(root: Path, day: int, *, factor: float = 1.0, label: str = "shop", plan: dict[str, Any] | None = None, seed: int = 1) -> Run:
+def a_run(
+    root: Path, day: int, *, factor: float = 1.0, label: str = "shop", plan: dict[str, Any] | None = None, seed: int = 1, revision: str = ""
+) -> Run:
     run_id = f"202609{day:02}-120000-{label}-0000000{day % 10}"
-    rows = slower(make_rows(20_000, failure_rate=0.0, seed=seed), factor)
-    about = facts(id=run_id, label=label, folder=str(root / run_id), started_unix_s=STARTED_UNIX_S + day * 86_400)
-    return build_run(root / run_id, rows, run_facts=replace(about, plan=plan or about.plan))
+    rows = slower(make_rows(20_000, seconds=120, failure_rate=0.0, seed=seed, steady=True), factor)
+    about = facts(id=run_id, label=label, folder=str(root / run_id), started_unix_s=STARTED_UNIX_S + day * 86_400, planned_s=120.0)
+    return build_run(root / run_id, rows, run_facts=replace(about, plan=plan or about.plan, revision=revision))
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_unlike_runs_are_refused_with_what_differs_unless_forced(runs_dir: Path)
     refused = invoke(runs_dir, "compare", day(4), "latest")
     assert refused.exit_code == 2
     assert "plan.user_count: 50, now 9" in refused.stderr
-    assert "--force compares them all the same" in refused.stderr
+    assert "--force compares them anyway" in refused.stderr
     forced = invoke(runs_dir, "compare", day(4), "latest", "--force")
     assert forced.exit_code in (0, 1, 3)
     assert "unlike in plan.user_count: 50, now 9" in forced.stderr
@@ -143,9 +145,9 @@ def test_an_empty_folder_has_no_latest_run(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_cut_off_is_compared_by_its_hits(tmp_path: Path) -> None:
-    rows = make_rows(20_000, failure_rate=0.0)
-    build_run(tmp_path / "a", rows)
-    build_run(tmp_path / "b", rows, cut_off=True)
+    rows = make_rows(20_000, seconds=120, failure_rate=0.0, steady=True)
+    build_run(tmp_path / "a", rows, run_facts=facts(planned_s=120.0))
+    build_run(tmp_path / "b", rows, cut_off=True, run_facts=facts(planned_s=120.0))
     with use_session(Session(runs_dir=tmp_path)):
         assert diff_runs("a", "b", relative="50%")["verdict"] == "same"
 
@@ -183,8 +185,33 @@ def test_the_history_fits_a_terminal_of_80_columns_and_says_what_it_leaves_out(t
     a_run(tmp_path, 2, factor=2)
     lines = click.unstyle(invoke(tmp_path, "history").stdout).splitlines()
     assert max(map(len, lines)) <= 80
-    assert lines[1].startswith("09-23 14:13Z  passed   66")
+    assert lines[1].startswith("09-23 14:13Z  passed   16")
     assert "the ids of the runs: in a terminal of 140 columns" in lines[-1]
+
+
+def test_the_revision_stands_beside_each_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs_dir = tmp_path / "runs"
+    runs = [a_run(runs_dir, 1), a_run(runs_dir, 2, revision="1.4.1"), a_run(runs_dir, 3, revision="a|b" + "c" * 40)]
+    persist(place_of(str(tmp_path / "runs.db"), None), runs)
+    for where in ((), ("--db", str(tmp_path / "runs.db"))):
+        rows = json.loads(invoke(runs_dir, "history", "--json", *where).stdout)
+        assert [row["revision"] for row in rows] == ["a|b" + "c" * 40, "1.4.1", ""]
+        compared = json.loads(invoke(runs_dir, "compare", "previous", "latest", "--json", *where).stdout)
+        assert [compared[side]["revision"] for side in ("baseline", "current")] == ["1.4.1", "a|b" + "c" * 40]
+    assert [run["revision"] for run in json.loads(invoke(runs_dir, "runs", "--json").stdout)] == ["a|b" + "c" * 40, "1.4.1", ""]
+    assert "revision: 1.4.1 → a|bccc" in invoke(runs_dir, "compare", day(2), day(3)).stdout
+    assert "\n\nrevision: – → 1.4.1\n" in invoke(runs_dir, "compare", day(1), day(2), "--markdown").stdout
+    for columns in ("80", "100", "150"):
+        for variable, value in {"FORCE_COLOR": "1", "NO_COLOR": "1", "TERM": "xterm", "COLUMNS": columns}.items():
+            monkeypatch.setenv(variable, value)  # rich takes it for a terminal
+        for command in ("runs", "history"):
+            table = click.unstyle(invoke(runs_dir, command).stdout)
+            assert max(map(len, table.splitlines())) <= int(columns)
+            if (columns, command) == ("80", "history"):
+                assert table.splitlines()[-1].startswith("the ids and revisions of the runs: in a terminal of 140 columns")
+                continue
+            for part in ("revision", "1.4.1", "a|bccc", " – "):
+                assert part in table, (columns, command, part)
 
 
 def test_runs_of_a_database_are_compared_like_those_of_folders(runs_dir: Path, tmp_path: Path) -> None:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.server
 import json
+import re
 import socket
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +17,8 @@ from prefect.settings import PREFECT_API_URL, temporary_settings
 
 from loadflow.cli import diagnosis, main
 from loadflow.cli.diagnosis import Finding
-from loadflow.engine.load.native_fit import is_built
+from loadflow.engine.generator.native.fit import is_built
+from loadflow.engine.hostile import play
 
 
 def test_a_machine_that_runs_the_tests_is_in_order(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -46,6 +52,38 @@ def test_a_prefect_api_that_does_not_answer_is_broken_and_shown_without_its_pass
     assert "hunter22" not in finding.text
 
 
+@pytest.mark.parametrize(("storage", "state"), [("memory", "note"), ("filesystem", "ok")])
+def test_a_server_that_forgets_its_leases_at_a_restart_is_noted(storage: str, state: str) -> None:
+    module = f"prefect.server.concurrency.lease_storage.{storage}"
+    with settings_of_a_server({"server": {"concurrency": {"lease_storage": module}}}) as url, temporary_settings({PREFECT_API_URL: url}):
+        (finding,) = diagnosis.prefect_leases()
+    assert (finding.name, finding.state) == ("prefect leases", state)
+    assert "prefect.server.concurrency.lease_storage.filesystem" in finding.text
+
+
+def test_a_server_that_does_not_show_its_settings_says_nothing_of_its_leases() -> None:
+    with settings_of_a_server({"detail": "Unauthorized"}) as url, temporary_settings({PREFECT_API_URL: url}):
+        assert list(diagnosis.prefect_leases()) == []
+
+
+@contextlib.contextmanager
+def settings_of_a_server(settings: object) -> Iterator[str]:
+    class Settings(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            body = json.dumps(settings).encode()
+            self.send_response(200 if self.path == "/api/admin/settings" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Settings) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/api"
+        server.shutdown()
+        thread.join()
+
+
 def test_a_fastapi_that_breaks_prefect_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "_version", lambda name: "0.152.0" if name == "fastapi" else "1.0")
     assert [one.name for one in diagnosis.packages() if one.state == "broken"] == ["fastapi"]
@@ -55,3 +93,19 @@ def test_a_missing_package_is_broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "_version", lambda name: None if name == "gevent" else "0.1")
     (broken,) = [one for one in diagnosis.packages() if one.state == "broken"]
     assert broken.text == "not installed: gevent; install loadflow again with pip"
+
+
+@pytest.mark.parametrize("wrong", [False, True])
+def test_hostile_answers_are_played_and_shown_in_a_table(wrong: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(play, "LOADS", {"socket_user": {"user": "socket_user"}})
+    monkeypatch.setattr(play, "MOST_LAG_MS", -1.0 if wrong else 60_000.0)
+    result = CliRunner().invoke(main, ["doctor", "--hostile"], env={"COLUMNS": "160"})
+    assert result.exit_code == (5 if wrong else 0), result.stdout
+    assert "answer" in result.stdout
+    assert "a length of 4 GB" in result.stdout
+    total = re.search(r"(\d+) answers: none ended wrongly, at", result.stdout)
+    assert total is not None
+    shown = result.stdout.splitlines()[2:-1]  # below the load's name and the head, above what is said of all
+    assert int(total[1]) == len(shown) > 1
+    late = total[1] if wrong else "none"
+    assert f"at {late} the loop was over a second late, at none the engine took over 300 MB more" in " ".join(result.stdout.split())

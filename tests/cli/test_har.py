@@ -39,7 +39,7 @@ def test_the_script_that_it_writes_passes_the_check_once_the_secrets_are_set(tmp
 def test_without_a_file_the_script_is_on_stdout_and_the_report_on_stderr() -> None:
     result = CliRunner().invoke(main, ["har", FILE, "--include", "upload"])
     assert [task["name"] for task in json.loads(result.stdout)["load_density"][0][1]["tasks"]["tasks"]] == ["POST /upload"]
-    assert "2 entries not asked for (include, exclude)" in result.stderr
+    assert "2 entries left out by include and exclude" in result.stderr
 
 
 def test_a_long_report_is_cut_unless_all_is_asked_for(tmp_path: Path) -> None:
@@ -54,10 +54,10 @@ def test_a_long_report_is_cut_unless_all_is_asked_for(tmp_path: Path) -> None:
 
 MISTAKES = [
     (["har", "gone.har"], "gone.har: 1 mistake\n  there is no such file\n      check the path\n"),
-    (["har", FILE, "--include", "("], "script: 1 mistake\n  include[0]: '(' is no regular expression: "),
-    (["har", FILE, "--think-time", "slow"], "think_time: 'slow' is no think time"),
+    (["har", FILE, "--include", "("], "script: 1 mistake\n  include[0]: '(' is not a pattern that RE2 takes: "),
+    (["har", FILE, "--think-time", "slow"], "think_time: 'slow' is not a think time"),
     (["har", FILE, "--think-time", "nan"], "think_time.scale: must be a number from 0 on"),
-    (["har", FILE, "--user", "nobody"], "user_detail_dict.user: 'nobody' is no user type"),
+    (["har", FILE, "--user", "nobody"], "user_detail_dict.user: 'nobody' is not a user type"),
 ]
 
 

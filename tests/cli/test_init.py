@@ -37,6 +37,8 @@ def test_its_deployment_is_paused_and_its_entrypoint_is_there(tmp_path: Path) ->
     module, _, name = deployment["entrypoint"].partition(":")
     assert name in dir(importlib.import_module(module))
     assert (tmp_path / "p" / deployment["parameters"]["script_path"]).is_file()
+    url = deployment["work_pool"]["job_variables"]["env"]["LOADFLOW_REPORTS_URL"]
+    assert f"loadflow reports serve --port {url.rpartition(':')[2]}" in (tmp_path / "p/README.md").read_text()
     assert yaml.safe_load((tmp_path / "p/.github/workflows/load.yaml").read_text())["jobs"]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import re
 import signal
+import socket
+import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,8 +15,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from loadflow.engine.reports.logo import LOGO
 from tests.load.harness import get, load
 from tests.targets.fixture import Target
+from tests.waiting import HANG_S
 
 pytestmark = pytest.mark.processes
 
@@ -27,7 +31,19 @@ def site(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     (folder / "runs" / "no-run" / "report.html").write_text("somebody's file")
     (folder / "secret.txt").write_text("not for reading")
     process = subprocess.Popen(
-        [sys.executable, "-m", "loadflow", "reports", "serve", "--port", "0", "--runs-dir", str(folder / "runs")],
+        [
+            sys.executable,
+            "-m",
+            "loadflow",
+            "reports",
+            "serve",
+            "--port",
+            "0",
+            "--runs-dir",
+            str(folder / "runs"),
+            "--allow-host",
+            "reports.test",
+        ],
         stderr=subprocess.PIPE,
         text=True,
         env=dict(os.environ),
@@ -35,7 +51,7 @@ def site(target: Target, tmp_path_factory: pytest.TempPathFactory) -> Iterator[t
     assert process.stderr is not None
     found = re.search(r"http://\S+", process.stderr.readline())
     assert found
-    with httpx.Client(base_url=found.group()) as client:
+    with httpx.Client(base_url=found.group(), timeout=HANG_S) as client:
         yield client, run.folder
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=20) == 0
@@ -51,6 +67,13 @@ def test_the_list_links_to_every_report(site: tuple[httpx.Client, Path]) -> None
     assert report.status_code == 200
     assert report.content == (folder / "report.html").read_bytes()
     assert client.get(f"/{folder.name}/summary.json").json()["verdict"]["verdict"] == "passed"
+
+
+def test_the_logo_of_blocks_is_a_square_picture(site: tuple[httpx.Client, Path]) -> None:
+    answer = site[0].get(f"/{LOGO}")
+    width, height = struct.unpack(">II", answer.content[16:24])  # of the header chunk of a PNG
+    assert (answer.headers["content-type"], answer.content[:8]) == ("image/png", b"\x89PNG\r\n\x1a\n")
+    assert width == height == 256
 
 
 @pytest.mark.parametrize(
@@ -78,3 +101,27 @@ def test_nothing_can_be_changed(site: tuple[httpx.Client, Path], method: str) ->
     client, folder = site
     assert client.request(method, f"/{folder.name}/report.html").status_code == 405
     assert (folder / "report.html").is_file()
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ([("Host", "evil.test")], 421),
+        ([("Host", "127.0.0.1.evil.test:8090")], 421),
+        ([("Host", "")], 421),
+        ([("Host", "localhost:1")], 200),
+        ([("Host", "[::1]:8090")], 200),
+        ([("Host", "192.0.2.7")], 200),
+        ([("Host", "Reports.test.:80")], 200),
+        ([("Host", socket.gethostname())], 200),
+    ],
+)
+def test_a_name_that_is_not_its_own_is_refused(site: tuple[httpx.Client, Path], fields: list[tuple[str, str]], status: int) -> None:
+    """What a page elsewhere that had its name resolve to this machine would have a browser ask for."""
+    client, folder = site
+    for path in ("/", f"/{folder.name}/summary.json", "/nothing"):
+        answer = client.build_request("GET", path)
+        answer.headers = httpx.Headers(fields)
+        received = client.send(answer)
+        assert (received.status_code == 421) is (status == 421)
+        assert status == 200 or "nightly" not in received.text

@@ -13,6 +13,7 @@ import pytest
 
 from tests.cli.running import Done, load, loadflow, start, steps_script
 from tests.targets.fixture import Target
+from tests.waiting import HANG_S, wait_for
 
 pytestmark = pytest.mark.processes
 
@@ -21,15 +22,16 @@ SENTINEL = "s3ntinel-of-secrets"
 
 def wait_for_hits(target: Target, process: subprocess.Popen[str], least: int = 5, limit_s: float = 60.0) -> None:
     """Until the target was asked so often; the process must be alive meanwhile."""
-    ends = time.monotonic() + limit_s
-    while len(target.records()) < least:
+
+    def came() -> bool:
         assert process.poll() is None, process.communicate()
-        assert time.monotonic() < ends, "the load did not start"
-        time.sleep(0.05)
+        return len(target.records()) >= least
+
+    wait_for("the start of the load", came, limit_s)
 
 
-def finish(process: subprocess.Popen[str], limit_s: float = 30.0) -> Done:
-    stdout, stderr = process.communicate(timeout=limit_s)
+def finish(process: subprocess.Popen[str]) -> Done:
+    stdout, stderr = process.communicate(timeout=HANG_S)
     return Done(process.returncode, stdout, stderr)
 
 
@@ -170,7 +172,8 @@ def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         time.sleep(0.3)
         process.send_signal(signal.SIGINT)
-        done = finish(process, limit_s=5)
+        wait_for("the end", lambda: process.poll() is not None, within_s=5)
+        done = finish(process)
         assert done.code == 4
         assert "ended at once" in done.stderr
 
@@ -180,7 +183,7 @@ def test_secrets_are_in_nothing_that_is_written(tmp_path: Path, target: Target) 
         "headers": {"Authorization": f"Bearer {SENTINEL}-header", "X-Api-Key": "${env.SHOP_KEY}"},
         "cookies": {"session_token": f"{SENTINEL}-cookie"},
         "json": {"password": f"{SENTINEL}-body"},
-        "params": {"token": f"{SENTINEL}-query"},
+        "params": {"token": "${var.token}"},
         "method": "post",
     }
     script = steps_script(
@@ -203,13 +206,14 @@ def test_secrets_are_in_nothing_that_is_written(tmp_path: Path, target: Target) 
 
 
 def test_runs_lists_them_newest_first_and_report_makes_one_again(tmp_path: Path, target: Target) -> None:
-    for label in ("first", "second"):
-        assert loadflow(tmp_path, "run", steps_script(tmp_path, load(f"{target.url}/ok", label=label)), "--direct", "-q").code == 0
+    for label, more in (("first", {"revision": "1.4.1"}), ("second", {})):
+        script = steps_script(tmp_path, load(f"{target.url}/ok", label=label, **more))
+        assert loadflow(tmp_path, "run", script, "--direct", "-q").code == 0
     done = loadflow(tmp_path, "runs")
     assert done.code == 0
     heading, *rows = done.stdout.splitlines()
-    assert heading.split() == ["verdict", "label", "hits", "failed", "rate/s", "p95", "ms", "run"]
-    assert [row.split()[:2] for row in rows] == [["passed", "second"], ["passed", "first"]]
+    assert heading.split() == ["verdict", "label", "revision", "hits", "failed", "rate/s", "p95", "ms", "run"]
+    assert [row.split()[:3] for row in rows] == [["passed", "second", "–"], ["passed", "first", "1.4.1"]]
     entries = json.loads(loadflow(tmp_path, "runs", "--json", "-n", "1").stdout)
     (entry,) = entries
     folder = Path(entry["run"])
@@ -223,5 +227,5 @@ def test_runs_lists_them_newest_first_and_report_makes_one_again(tmp_path: Path,
 def test_a_folder_that_is_no_run_is_an_error_with_a_way_out(tmp_path: Path) -> None:
     done = loadflow(tmp_path, "report", tmp_path)
     assert done.code == 5
-    assert done.stderr.startswith(f"error: {tmp_path} is no run folder (")
+    assert done.stderr.startswith(f"error: {tmp_path} is not a run folder (")
     assert "LOADFLOW_RUNS_DIR" in done.stderr

@@ -9,10 +9,10 @@ from pathlib import Path
 from loadflow.cli.options import RunOptions
 from loadflow.cli.running import Checked, run_all
 from loadflow.cli.stopping import StopSignals
-from loadflow.engine.commands import add_command_to_executor
-from loadflow.engine.execute import load_script
-from loadflow.engine.session import Session, use_session
-from loadflow.engine.verdict import VerdictKind
+from loadflow.engine.base.verdict import VerdictKind
+from loadflow.engine.session.execute import load_script
+from loadflow.engine.session.own_commands import add_command_to_executor
+from loadflow.engine.session.session import Session, use_session
 
 
 def lost() -> None:

@@ -21,6 +21,13 @@ from loadflow.cli.variables import parse_assignment
         ("zip=01234", "zip", "01234"),  # no JSON number
         ('list=[1, "two"]', "list", [1, "two"]),
         ("empty=", "empty", ""),
+        ("version=1.10", "version", "1.10"),  # a number that would be sent as another text
+        ("sha=12e45678", "sha", "12e45678"),  # beyond what a number holds
+        ("sha=1e3", "sha", "1e3"),
+        ("zero=-0", "zero", "-0"),
+        ("list=[1e999]", "list", "[1e999]"),
+        (f"id={2**70}", "id", 2**70),
+        (f"id={'9' * 5000}", "id", "9" * 5000),
         ("word=NaN", "word", "NaN"),  # Python would read it as a number; JSON has none
         ("broken={", "broken", "{"),
         (" x =1", "x", 1),

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import socket
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.command import Command
 from loadflow.engine.control.client import ControlClient
 from loadflow.engine.control.frames import FrameDecoder, encode_frame
 from loadflow.engine.control.limits import Limits
 from loadflow.engine.control.server import ControlServer
-from loadflow.engine.session import Session
+from loadflow.engine.script.command import Command
+from loadflow.engine.session.session import Session
+from tests.waiting import wait_for
 
 __all__ = ["QUICK", "RawClient", "client_of", "gate_session", "load", "open_files", "serving", "until"]
 
@@ -105,10 +105,7 @@ def load(url: str, **keys: Any) -> list[Any]:
 
 def until(true: Callable[[], bool], what: str) -> None:
     """Wait for something that says nothing when it happens."""
-    end_s = time.monotonic() + LIMIT_S
-    while not true():
-        assert time.monotonic() < end_s, f"never: {what}"
-        time.sleep(0.005)
+    wait_for(what, true, LIMIT_S, every_s=0.005)
 
 
 def open_files() -> int:

@@ -14,10 +14,10 @@ from loadflow.errors import Mistake
 WRONG = [
     ("no JSON", b"{", "no JSON", None),
     ("no UTF-8", b"\xff", "no UTF-8", None),
-    ("too deep", b"[" * 200_000, "nested too deeply", None),
+    ("too deep", b"[" * 200_000, "nested deeper", None),
     ("a bare script", b'[["LD_summary"]]', 'a request is an object such as {"op": "start"', None),
     ("no op", b"{}", "op is missing", ("op", "operations: start, follow, stop, list, result, quit")),
-    ("a misspelt op", b'{"op": "strat"}', "'strat' is no operation", ("op", "did you mean 'start'?")),
+    ("a misspelt op", b'{"op": "strat"}', "'strat' is not an operation", ("op", "did you mean 'start'?")),
     ("an op that is a number", b'{"op": 3}', "op is missing", ("op", "operations: start, follow, stop, list, result, quit")),
     ("no script", b'{"op": "start"}', "script: is missing", ("script", "start needs it")),
     ("a script that is text", b'{"op": "start", "script": "[]"}', "must be a list or an object, not text", ("script", "")),

@@ -7,14 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trustme
 
-from loadflow.engine.commands import TABLE
 from loadflow.engine.control.client import ControlError
-from loadflow.engine.execute import execute_action, load_script
-from loadflow.engine.guard import REPORT_NAMES, Guard, is_path_argument
+from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.script.arguments import FILES
-from loadflow.engine.script.model import StartTest
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.execute import load_script
+from loadflow.engine.session.guard import REPORT_NAMES, Guard, is_path_argument
+from loadflow.engine.session.session import Session
+from loadflow.engine.session.table import TABLE
 from loadflow.errors import ScriptError
 from tests.control.serving import client_of, load, serving
 from tests.targets.fixture import Target
@@ -93,7 +94,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (folder / "link").symlink_to("/etc")
     (folder / "in.csv").write_text("name\nann\n")
     (folder / "in.json").write_text('[["print", ["hello"]]]')
-    (folder / "in.pem").write_text("x")
+    trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(folder / "in.pem"))
+    (folder / "in.proto").write_text('syntax = "proto3"; package shop; message Ask {} service Shop { rpc Get (Ask) returns (Ask); }')
     monkeypatch.chdir(folder)
     return folder
 
@@ -147,7 +149,9 @@ def test_a_database_url_is_closed_under_a_root(root: Path) -> None:
 
 
 def test_without_a_guard_everything_is_open(root: Path) -> None:
-    load_script([["LD_register_csv_source", ["a", OUT]], ["LD_generate_html_report", ["/tmp/x"]]], session=Session())
+    outside = root.parent / "out.csv"
+    outside.write_text("name\nann\n")
+    load_script([["LD_register_csv_source", ["a", str(outside)]], ["LD_generate_html_report", ["/tmp/x"]]], session=Session())
 
 
 # Arguments of the table that hold no path. A new argument belongs here or is known to the guard: that is what this list is for.
@@ -169,7 +173,8 @@ NO_PATHS = {
         "compression",
     ),
     *("transport", "measurement", "timeout", "org", "bucket", "tags", "queue_points", "batch_points", "flush_s"),
-    *("include", "exclude", "think_time", "secrets", "user"),
+    *("prefix", "tag_format", "queue_lines", "batch_lines"),  # of statsd
+    *("include", "exclude", "think_time", "secrets", "user", "delimiter"),
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
     *("relative", "absolute_ms", "absolute_failure_rate", "confidence", "allow_unlike", "allow_first", "fail_on_worse"),
 }
@@ -185,9 +190,8 @@ def test_the_guard_knows_every_argument_of_every_command(command: Any) -> None:
 
 def test_files_of_actions_are_under_the_same_guard(root: Path) -> None:
     (root / "bad.json").write_text('[["LD_register_csv_source", ["a", "/etc/passwd"]]]')
-    with use_session(guarded(root)):
-        results = execute_action([["LD_execute_files", [["bad.json"]]]])
-    assert "outside of the folder" in str(results.results[0].error)
+    with pytest.raises(ScriptError, match=r"bad\.json: actions\[0\]\.arguments\[1\]: .* is outside of the folder"):
+        load_script([["LD_execute_files", [["bad.json"]]]], session=guarded(root))
 
 
 ENV = [
@@ -238,7 +242,7 @@ def test_own_commands_of_the_host_are_closed_unless_allowed(root: Path) -> None:
 
     session, _reached, gate = gate_session(root)
     gate.set()
-    with serving(root, session=session) as server, client_of(server) as client, pytest.raises(ControlError, match="is no command"):
+    with serving(root, session=session) as server, client_of(server) as client, pytest.raises(ControlError, match="is not a command"):
         client.start([["wait_here"]])
     with serving(root, session=session, allow_commands=["wait_here"]) as server, client_of(server) as client:
         assert client.follow(client.start([["wait_here"]]))["ok"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import json
 import random
 import socket
@@ -175,6 +176,17 @@ def test_results_that_are_kept_are_bounded(tmp_path: Path) -> None:
             runs.append(client.start([["abs", [number]]]))
             client.follow(runs[-1])
         assert [one["run"] for one in client.list()] == runs[-2:]
+
+
+@pytest.mark.parametrize(("most", "kept"), [(100, 1), (4_000, 2), (10**6, 4)])
+def test_results_are_bounded_in_bytes_but_for_the_newest(tmp_path: Path, most: int, kept: int) -> None:
+    with serving(tmp_path, limits=Limits(kept_result_bytes=most)) as server, client_of(server) as client:
+        runs = []
+        for number in range(5):
+            texts = [hashlib.sha256(f"{number} {index}".encode()).hexdigest() for index in range(40)]  # 1.6 kB once compressed
+            runs.append(client.start([["sorted", [texts]]]))
+            assert client.follow(runs[-1])["actions"][0]["value"] == sorted(texts)
+        assert [one["run"] for one in client.list()] == runs[-1 - kept :]
 
 
 def test_a_dead_client_leaves_its_run_going_for_others(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from loadflow.engine.command import Command
 from loadflow.engine.control.limits import Limits
-from loadflow.engine.session import Session
+from loadflow.engine.script.command import Command
+from loadflow.engine.session.session import Session
 from tests.control.serving import LIMIT_S, QUICK, RawClient, gate_session, load, serving
 from tests.targets.fixture import Target
 
@@ -24,9 +24,9 @@ ANSWERS = [
     ("a command that returns nothing", b'[["print", ["hello"]]]', b"null\n" + MARKER),
     ("an envelope without a command", b'{"token": "x"}', b"Error: the envelope has no command\n" + MARKER),
     ("an empty list", b"[]", b"Error: the script has no actions; write at least one"),
-    ("no JSON", b"[1, 2}", b"Error: the request is no JSON"),
+    ("no JSON", b"[1, 2}", b"Error: the request is not JSON"),
     ("no request", b"hello", b"Error: a request is a JSON list, a JSON object, or quit_server\n" + MARKER),
-    ("an unknown command", b'[["LD_sumary"]]', b"Error: actions[0]: 'LD_sumary' is no command; did you mean 'LD_summary'?\n" + MARKER),
+    ("an unknown command", b'[["LD_sumary"]]', b"Error: actions[0]: 'LD_sumary' is not a command; did you mean 'LD_summary'?\n" + MARKER),
     (
         "a path outside of the root",
         b'[["LD_register_csv_source", ["a", "/etc/passwd"]]]',
@@ -118,7 +118,7 @@ def test_half_a_request_and_a_shutdown_are_answered_at_once(tmp_path: Path) -> N
         client.send(b'[["print", ["half')
         client.sock.shutdown(socket.SHUT_WR)
         told = client.all()
-    assert told.startswith(b"Error: the request is no JSON")
+    assert told.startswith(b"Error: the request is not JSON")
 
 
 def test_a_request_too_large_is_refused(tmp_path: Path) -> None:

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from loadflow.engine.commands import add_command_to_executor
 from loadflow.engine.control.client import ControlError
-from loadflow.engine.execute import execute_action, load_script
-from loadflow.engine.packages import add_package_to_executor, allow_packages
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.execute import execute_action, load_script
+from loadflow.engine.session.own_commands import add_command_to_executor
+from loadflow.engine.session.packages import add_package_to_executor, allow_packages
+from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import CommandError, ScriptError
 from tests.control.serving import client_of, serving
 
@@ -102,9 +102,9 @@ def test_a_package_is_denied_unless_allowed_and_not_imported(packages: None, mon
 
 @pytest.mark.parametrize("name", ["", "shop demo", "shop-demo", ".shop_demo", "shop_demo.", "shop_demo..inner", "shöp", "1shop", "os;x", 3])
 def test_what_is_no_dotted_name_is_refused(session: Session, name: Any) -> None:
-    with pytest.raises(CommandError, match="is no name of a package"):
+    with pytest.raises(CommandError, match="is not a name of a package"):
         add_package_to_executor(name)
-    with pytest.raises(CommandError, match="is no name of a package"):
+    with pytest.raises(CommandError, match="is not a name of a package"):
         allow_packages(name)
 
 

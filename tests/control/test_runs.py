@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from loadflow.engine.command import Command
 from loadflow.engine.control.client import ControlError
 from loadflow.engine.control.limits import Limits
-from loadflow.engine.execute import execute_action
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.script.command import Command
+from loadflow.engine.session.execute import execute_action
+from loadflow.engine.session.session import Session, use_session
 from tests.control.serving import LIMIT_S, RawClient, client_of, gate_session, load, serving
 from tests.targets.fixture import Target
 

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
 from loadflow.engine.control.client import ControlClient, ControlError
 from tests.cli.running import loadflow, start
 from tests.control.serving import LIMIT_S, load
+from tests.control.web_serving import plan
 from tests.targets.fixture import Target
 
 TOKEN = "the-servers-own-token"
@@ -66,7 +69,34 @@ def test_a_client_can_end_it(tmp_path: Path) -> None:
     assert process.returncode == 0
 
 
+def test_over_http_it_answers_a_plan_in_lines_and_ends_cleanly_by_a_signal(tmp_path: Path, target: Target) -> None:
+    (tmp_path / "token").write_text(f"{TOKEN}\n")
+    process = start(tmp_path, "serve", "--http", "--port", "0", "--token-file", "token")
+    try:
+        port = port_of(process)
+        request = Request(
+            f"http://127.0.0.1:{port}/run",
+            json.dumps(plan(target.url, duration_secs=60)).encode(),
+            {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"},
+        )
+        with urlopen(request, timeout=LIMIT_S) as answer:
+            while json.loads(answer.readline())["requests_total"] == 0:
+                pass
+            process.send_signal(signal.SIGTERM)
+            *_, end = [json.loads(line) for line in answer.read().splitlines()]
+        assert (end["phase"], end["verdict"]["verdict"]) == ("done", "interrupted")
+        stdout, stderr = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, stderr
+    assert TOKEN not in stdout + stderr
+    assert "Traceback" not in stderr
+
+
 WRONG = [
+    ("two protocols", ["--http", "--legacy"], "--http is a protocol of its own"),
+    ("HTTP for everybody without a token", ["--http", "--host", "0.0.0.0"], "LOADFLOW_SOCKET_TOKEN"),
     ("a host for everybody without a token", ["--host", "0.0.0.0"], "LOADFLOW_SOCKET_TOKEN"),
     ("a certificate without its key", ["--tls-cert", "cert.pem"], "keyfile: is missing"),
     ("a token file that is gone", ["--token-file", "gone"], "can't be read"),

@@ -31,9 +31,9 @@ def deploy(on: Stage, document: dict[str, Any]) -> None:
     python(on, "-m", "prefect", "--no-prompt", "deploy", "--all")
 
 
-def python(on: Stage, *arguments: str) -> str:
-    """What a Python process prints, in the stage's folder, on its server; it has to end well."""
+def python(on: Stage, *arguments: str, folder: Path | None = None) -> str:
+    """What a Python process prints, in `folder` or the stage's, on its server; it has to end well."""
     command = [sys.executable, *arguments]
-    done = subprocess.run(command, cwd=on.folder, env=on.env, capture_output=True, text=True, timeout=240, check=False)
+    done = subprocess.run(command, cwd=folder or on.folder, env=on.env, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout

@@ -16,7 +16,7 @@ from tests.ends.processes import PrefectServer, stage, wait_for
 from tests.targets.fixture import Target
 from tests.targets.shop import access_rows, running_shop
 
-pytestmark = [pytest.mark.processes, pytest.mark.prefect, pytest.mark.timeout(400)]
+pytestmark = [pytest.mark.processes, pytest.mark.prefect]
 COMPOSITION = TOP / "examples" / "composition"
 RUN_WITHIN_S = 120.0
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from loadflow.engine.verdict import VerdictKind
+from loadflow.engine.base.verdict import VerdictKind
 from tests.ends.processes import Stage
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
@@ -63,8 +63,8 @@ ENDS = [
         VerdictKind.ERROR,
         "did not end in time",
         1,
-        {"test_time": 3, "drain_time": 0.5},
-        within_s=25.0,
+        {"test_time": 8, "drain_time": 0.5},
+        within_s=30.0,
     ),
     End(
         "the task's timeout passes",

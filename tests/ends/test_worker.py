@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from loadflow.engine.verdict import VerdictKind
+from loadflow.engine.base.verdict import VerdictKind
 from tests.ends.processes import Stage
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
@@ -62,3 +62,21 @@ def test_a_run_whose_worker_was_killed_goes_on_and_can_still_be_cancelled(on_sta
     on_stage.server.set_state(run_id, "CANCELLING")
     check_end(on_stage, ended_ns)
     on_stage.state("Cancelled", run_id=run_id)
+
+
+def test_a_run_whose_worker_was_killed_keeps_its_verdict_its_artifacts_and_its_later_actions(on_stage: Stage) -> None:
+    """Its log lines go into a pipe that nobody reads any more."""
+    deployment = on_stage.server.deployment(on_stage.name)
+    script = [on_stage.script(test_time=8)[0], ["LD_generate_summary_report", {"report_name": "after"}]]
+    parameters = {"script": script, "label": on_stage.name, "report_dir": str(on_stage.folder)}
+    run_id = on_stage.server.start_run(deployment, parameters)
+    worker = on_stage.start_worker(on_stage.name)
+    on_stage.wait_for_load(20)
+    os.kill(worker.pid, signal.SIGKILL)
+    worker.wait()
+    state = on_stage.state("Completed", "Failed", "Error", "Crashed", run_id=run_id, within_s=120)
+    assert state["name"] == "Completed", state
+    assert on_stage.run().summary().verdict.kind is VerdictKind.PASSED
+    assert list(on_stage.folder.glob("after*"))
+    kinds = {one["type"] for one in on_stage.server.ask("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run_id]}}})}
+    assert {"markdown", "progress"} <= kinds

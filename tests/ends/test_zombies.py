@@ -12,9 +12,9 @@ import pytest
 
 from tests.ends.processes import Stage
 
-pytestmark = [pytest.mark.processes, pytest.mark.prefect]
+pytestmark = [pytest.mark.processes, pytest.mark.prefect, pytest.mark.timeout(600)]
 
-CRASHED_WITHIN_S = 90.0  # 45 s of silence, and what a busy machine adds
+CRASHED_WITHIN_S = 170.0  # 95 s of silence, and what a busy machine adds
 
 
 def test_a_run_that_is_gone_without_a_word_is_crashed_and_the_next_one_starts(on_stage: Stage) -> None:
@@ -41,7 +41,7 @@ def test_a_run_that_is_gone_without_a_word_is_crashed_and_the_next_one_starts(on
     stage.no_engine(within_s=5)
     assert max(stage.arrivals_ns()) < killed_ns + 5e9
     crashed = stage.state("Crashed", run_id=run_id, within_s=CRASHED_WITHIN_S)
-    assert "nothing was heard of the run" in crashed["message"]
+    assert "no heartbeat of the run for 95 s" in crashed["message"]
     before = len(stage.arrivals_ns())
     next_id = stage.server.start_run(deployment, {"script": stage.script(test_time=1), "label": "second", "exclusive": False})
     stage.start_worker(stage.name)

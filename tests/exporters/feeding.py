@@ -16,7 +16,8 @@ from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
-from loadflow.engine.session import Observer, Session, use_session
+from loadflow.engine.session.observer import Observer
+from loadflow.engine.session.session import Session, use_session
 from tests.builders import STARTED_UNIX_S, facts
 
 __all__ = ["GET_A", "Feed", "a_run", "series_totals", "session"]

@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +18,7 @@ from threading import Thread
 from typing import Any
 
 from tests.services import need
+from tests.waiting import wait_for
 
 __all__ = ["Answering", "InfluxDB1", "Prometheus", "Pushgateway", "Service", "VictoriaMetrics", "fetch", "free_port", "wait_until"]
 
@@ -33,12 +33,7 @@ def free_port() -> int:
 
 def wait_until(true: Callable[[], Any], what: str, timeout_s: float = 60.0) -> Any:
     """The first value of `true` that counts as true."""
-    until = time.monotonic() + timeout_s
-    while time.monotonic() < until:
-        if value := true():
-            return value
-        time.sleep(0.02)
-    raise AssertionError(f"waited {timeout_s:.0f} s in vain: {what}")
+    return wait_for(what, lambda: true() or None, timeout_s, every_s=0.02)
 
 
 def fetch(url: str, body: bytes | None = None, **headers: str) -> bytes:
@@ -221,6 +216,8 @@ class Answering:
                 self.send_header("Content-Length", str(len(text)))
                 self.end_headers()
                 self.wfile.write(text.encode())
+
+            do_PUT = do_POST
 
             def log_message(self, *_: Any) -> None: ...
 

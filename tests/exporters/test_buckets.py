@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadflow.engine.exporters.buckets import LATENCY_BOUNDS_MS, below, exponential, middles_ns
+from loadflow.engine.exporters.shared.buckets import LATENCY_BOUNDS_MS, below, exponential, middles_ns
 from loadflow.engine.records.histogram import Histogram, bucket_middle_ns
 
 TIMES_NS = st.lists(st.one_of(st.integers(0, 10**4), st.integers(10**4, 10**9), st.integers(10**9, 10**13)), max_size=200)

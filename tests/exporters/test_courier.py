@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from loadflow.engine.exporters.courier import Courier, Delivery
-from loadflow.engine.exporters.trouble import Refused, Unreachable
+from loadflow.engine.exporters.shared.courier import Courier, Delivery
+from loadflow.engine.exporters.shared.trouble import Refused, Unreachable
 from tests.exporters.servers import wait_until
 
 

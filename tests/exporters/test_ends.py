@@ -11,14 +11,15 @@ from typing import Any
 
 import pytest
 
-from loadflow.engine.commands import add_command_to_executor
-from loadflow.engine.execute import execute_action
-from loadflow.engine.exporting import start_influxdb_sink, start_prometheus_exporter, stop_influxdb_sink
+from loadflow.engine.exporters.influxdb.command import start_influxdb_sink, stop_influxdb_sink
+from loadflow.engine.exporters.prometheus.command import start_prometheus_exporter
+from loadflow.engine.forked.watchdog import with_watchdog
 from loadflow.engine.load.start import start_test
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
-from loadflow.engine.reliability.watchdog import with_watchdog
-from loadflow.engine.session import Observer
+from loadflow.engine.session.execute import execute_action
+from loadflow.engine.session.observer import Observer
+from loadflow.engine.session.own_commands import add_command_to_executor
 from loadflow.errors import Interrupted, RunError
 from tests.exporters.feeding import session
 from tests.exporters.otlp_peers import GrpcPeer

@@ -10,11 +10,11 @@ from typing import Any
 
 import pytest
 
-from loadflow.engine.execute import load_script
-from loadflow.engine.exporting import start_influxdb_sink, stop_influxdb_sink
+from loadflow.engine.exporters.influxdb.command import start_influxdb_sink, stop_influxdb_sink
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import SeriesName
-from loadflow.engine.session import Session
+from loadflow.engine.session.execute import load_script
+from loadflow.engine.session.session import Session
 from loadflow.errors import CommandError, ScriptError
 from tests.builders import STARTED_UNIX_S
 from tests.exporters.feeding import GET_A, Feed, a_run, session
@@ -220,9 +220,9 @@ def test_the_old_form_posts_plain_text_and_the_user_of_the_url(tmp_path: Path) -
 
 
 MISTAKES = [
-    ({"transport": "tcp"}, r"transport: 'tcp' is no transport"),
+    ({"transport": "tcp"}, r"transport: 'tcp' is not a transport"),
     ({"transport": "http"}, "url: is missing; such as"),
-    ({"transport": "http", "url": "ftp://a/b"}, "url: is no http:// or https:// URL"),
+    ({"transport": "http", "url": "ftp://a/b"}, "url: is not an http:// or https:// URL"),
     ({"transport": "http", "url": "http://a"}, "url: names no path to write to"),
     ({"transport": "http", "url": "http://a/api/v2/write?bucket=b", "bucket": "b"}, "url: is the server's own address"),
     ({"transport": "http", "url": "http://a/write?db=${env.NO_SUCH_DATABASE}"}, r"url: \$\{env.NO_SUCH_DATABASE\}"),
@@ -241,5 +241,5 @@ def test_a_mistake_is_told_before_anything_is_sent(arguments: dict[str, Any], me
 
 
 def test_a_script_with_an_unknown_transport_is_refused_before_it_runs() -> None:
-    with pytest.raises(ScriptError, match=r"actions\[0\].transport: 'upd' is no transport; did you mean 'udp'"):
+    with pytest.raises(ScriptError, match=r"actions\[0\].transport: 'upd' is not a transport; did you mean 'udp'"):
         load_script([["LD_start_influxdb_sink", {"transport": "upd"}]], session=Session())

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadflow.engine.exporters.influx_writers import DATAGRAM_BYTES, datagrams
-from loadflow.engine.exporters.line import line
+from loadflow.engine.exporters.influxdb.line import line
+from loadflow.engine.exporters.shared.lines import DATAGRAM_BYTES, datagrams
 
 LINES = [
     ("a plain one", {"name": "/a"}, {"n": 1}, r"m,name=/a n=1i 5000000"),

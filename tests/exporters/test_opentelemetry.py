@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import trustme
 
-from loadflow.engine.exporting import start_opentelemetry_exporter, stop_opentelemetry_exporter
-from loadflow.engine.guard import Guard
+from loadflow.engine.exporters.otlp.command import start_opentelemetry_exporter, stop_opentelemetry_exporter
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import SeriesName
-from loadflow.engine.session import Session
+from loadflow.engine.session.guard import Guard
+from loadflow.engine.session.session import Session
 from loadflow.errors import CommandError
 from tests.exporters.feeding import GET_A, Feed, a_run, session
 from tests.exporters.otlp_peers import GrpcPeer, HttpPeer
@@ -202,8 +202,8 @@ def test_headers_of_the_environment_go_along_but_not_for_a_script_that_may_not_r
 
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
-    ({"endpoint": "127.0.0.1:4317"}, "endpoint: is no http:// or https:// URL"),
-    ({"protocol": "udp"}, "protocol: 'udp' is no protocol"),
+    ({"endpoint": "127.0.0.1:4317"}, "endpoint: is not an http:// or https:// URL"),
+    ({"protocol": "udp"}, "protocol: 'udp' is not a protocol"),
     ({"ca_file": "/no/such.pem"}, "ca_file: '/no/such.pem' can't be read: No such file"),
     ({"protocol": "http", "endpoint": "https://a", "ca_file": "/no/such.pem"}, "ca_file: '/no/such.pem' can't be read: No such file"),
     ({"cert_file": "own.pem"}, "key_file: is missing"),

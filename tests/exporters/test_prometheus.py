@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadflow.engine.commands import add_command_to_executor
-from loadflow.engine.execute import execute_action
-from loadflow.engine.exporters.native import asks_for_protobuf
-from loadflow.engine.exporters.prometheus import PrometheusExporter
-from loadflow.engine.exporters.scraping import last_scrape_wait_s
-from loadflow.engine.exporting import start_prometheus_exporter, stop_prometheus_exporter
+from loadflow.engine.exporters.prometheus.command import start_prometheus_exporter, stop_prometheus_exporter
+from loadflow.engine.exporters.prometheus.native import asks_for_protobuf
+from loadflow.engine.exporters.prometheus.prometheus import PrometheusExporter
+from loadflow.engine.exporters.prometheus.scraping import last_scrape_wait_s
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import SeriesName
+from loadflow.engine.session.execute import execute_action
+from loadflow.engine.session.own_commands import add_command_to_executor
 from loadflow.errors import CommandError, RunError
 from tests.exporters.feeding import GET_A, Feed, a_run, session
 from tests.exporters.servers import Prometheus, fetch, free_port, wait_until
@@ -110,7 +110,7 @@ def test_a_real_prometheus_gives_the_right_rate_and_p95_and_gets_the_last_second
                 wait_until(lambda: exporter.scrapes > before, "a scrape")
 
             def agrees() -> bool:
-                """Held against the samples that Prometheus took, at its own times: a late scrape is no wrong rate."""
+                """Held against the samples that Prometheus took, at its own times: a late scrape is not a wrong rate."""
                 next_second()
                 every = prometheus.query("sum(loaddensity_requests_total)")
                 if not every:

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from loadflow.engine.exporters.remote_write import snappy_block
-from loadflow.engine.exporting import start_prometheus_exporter, stop_prometheus_exporter
+from loadflow.engine.exporters.prometheus.command import start_prometheus_exporter, stop_prometheus_exporter
+from loadflow.engine.exporters.prometheus.remote_write import snappy_block
 from loadflow.engine.records.names import SeriesName
 from loadflow.errors import CommandError
 from tests.exporters.feeding import GET_A, Feed, a_run, session
@@ -118,5 +118,5 @@ def unpacked(block: bytes) -> bytes:
 @pytest.mark.parametrize("name", ["push_gateway", "remote_write"])
 def test_what_is_no_url_is_a_mistake(name: str) -> None:
     for value in ("127.0.0.1:9091", "http://[::1", "http://a:port/"):
-        with session(), pytest.raises(CommandError, match=f"{name}: is no http:// or https:// URL"):
+        with session(), pytest.raises(CommandError, match=f"{name}: is not an http:// or https:// URL"):
             start_prometheus_exporter(0, **{name: value})  # type: ignore[arg-type]

@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
-from loadflow.engine.exporting import start_opentelemetry_exporter, stop_opentelemetry_exporter
+from loadflow.engine.exporters.otlp.command import start_opentelemetry_exporter, stop_opentelemetry_exporter
+from loadflow.engine.forked.watchdog import with_watchdog
+from loadflow.engine.generator.tracing import Sampler
 from loadflow.engine.load.start import start_test
-from loadflow.engine.load.tracing import Sampler
 from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.records.run import Run
-from loadflow.engine.reliability.watchdog import with_watchdog
-from loadflow.engine.session import Session
+from loadflow.engine.session.session import Session
 from loadflow.errors import CommandError
-from tests.cluster.machines import TOKEN, workers
 from tests.ends.processes import free_port
 from tests.exporters.feeding import session
 from tests.exporters.otlp_peers import GrpcPeer, HttpPeer, Received
+from tests.fleet.machines import TOKEN, agents
 from tests.load.harness import USERS, detail, get, post
 from tests.targets.fixture import Target
 
@@ -185,7 +185,7 @@ def test_a_redirect_is_a_part_of_its_hit_and_a_retry_is_none(user: str, target: 
     with GrpcPeer() as peer, traced(peer, tmp_path):
         run_load(target, steps, user, user_count=1, iterations=1)
         stop_opentelemetry_exporter()
-    assert [span.name for span in peer.spans] == ["GET /set-cookie", "GET redirected", *["POST /status/503"] * 3]
+    assert [span.name for span in peer.spans] == ["GET /set-cookie?c=basket%3D7", "GET redirected", *["POST /status/503"] * 3]
     assert [attributes(span)["loadflow.retry"] for span in peer.spans] == [False, False, False, True, True]
     sent = sent_ids(target)
     assert len(sent) == len(target.records()) == 7
@@ -204,11 +204,11 @@ def test_spans_of_a_load_under_a_watchdog_arrive(target: Target, tmp_path: Path)
     assert len(peer.spans) == 60
 
 
-def test_spans_of_workers_travel_by_the_master(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spans_of_agents_travel_by_the_server(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target.reset()
     monkeypatch.setenv("LOADFLOW_WORKER_TOKEN", TOKEN)
     port = free_port()
-    with GrpcPeer() as peer, traced(peer, tmp_path), workers(tmp_path, port, 2) as commands:
+    with GrpcPeer() as peer, traced(peer, tmp_path), agents(tmp_path, port, 2) as commands:
         given = {"runner_mode": "master", "master_bind_host": "127.0.0.1", "master_bind_port": port, "expected_workers": 2}
         run_load(target, [get("/ok")], **given, worker_startup_timeout=60)
         assert [one.wait() for one in commands] == [0, 0]
@@ -237,7 +237,7 @@ def test_a_sampler_draws_its_share_and_no_more_than_its_limit(rate: float, limit
 
 
 MISTAKES: list[tuple[dict[str, Any], str]] = [
-    ({"trace_sample_rate": 1.5}, "trace_sample_rate: 1.5 is no share"),
+    ({"trace_sample_rate": 1.5}, "trace_sample_rate: 1.5 is not a share"),
     ({"traces_endpoint": "http://127.0.0.1:1"}, "traces_endpoint: is of no use where no hit is traced"),
     (
         {"trace_sample_rate": 1.0, "protocol": "http", "endpoint": "http://127.0.0.1:1/mine"},

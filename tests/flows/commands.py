@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.command import Command, Policy
+from loadflow.engine.base.verdict import VerdictKind
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
-from loadflow.engine.session import Session, current_session
-from loadflow.engine.verdict import VerdictKind
+from loadflow.engine.script.command import Command, Policy
+from loadflow.engine.session.session import Session, current_session
 from tests.builders import build_run, facts, make_rows
 
 BUSY = Health(users=5, cpu=1.0, lag_ms=500.0)
@@ -36,7 +36,7 @@ def load(kind: str = "passed", label: str = "smoke") -> dict[str, Any]:
     """A run with the verdict `kind`, told to the session's observers."""
     session = current_session()
     run_id, folder = Run.new_folder(session.runs_dir, label)
-    run = synthetic_run(folder, VerdictKind(kind), id=run_id, label=label)
+    run = synthetic_run(folder, VerdictKind(kind), id=run_id, label=label, flow_run_ids=tuple(session.flow_run_ids))
     session.keep(run)
     for observer in session.observers:
         observer.run_started(run)

@@ -19,22 +19,31 @@ from prefect.settings import (
     PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
 )
-from prefect.testing.utilities import prefect_test_harness
 
+from tests.prefect_database import with_tables
+from tests.waiting import Patience
+
+START_S = 600  # of a server: seconds on a quiet machine, minutes on a very busy one
 ROWS_WITHIN_S = 20.0  # task runs reach the server's database by way of its event queue
 
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    from prefect.testing import utilities  # the whole server: seconds, for the processes only that need it
+
+    home = tmp_path_factory.mktemp("prefect")
     settings: dict[Any, Any] = {
-        PREFECT_HOME: tmp_path_factory.mktemp("prefect"),
+        PREFECT_HOME: home,
         PREFECT_LOGGING_TO_API_ENABLED: False,
         PREFECT_SERVER_ANALYTICS_ENABLED: False,
-        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: 90,
+        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: START_S,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # its thread takes a second to join, for each flow
     }
-    with temporary_settings(settings), prefect_test_harness(server_startup_timeout=90):
-        yield
+    with temporary_settings(settings), pytest.MonkeyPatch.context() as patch:
+        # the folder of its database, with the name that it gives the file
+        patch.setattr(utilities, "mkdtemp", lambda: str(with_tables(home / "database", "prefect-test.db")))
+        with utilities.prefect_test_harness(server_startup_timeout=START_S):
+            yield
 
 
 @pytest.fixture(autouse=True)
@@ -50,14 +59,14 @@ def task_runs(prefect_server: None) -> Callable[[Any, int], list[TaskRun]]:
     """`task_runs(flow_run_id, n)`: its task runs in the order they started, once there are n."""
 
     def read(flow_run_id: Any, count: int) -> list[TaskRun]:
-        until = time.monotonic() + ROWS_WITHIN_S
+        patience = Patience(ROWS_WITHIN_S)
         with get_client(sync_client=True) as client:
             while True:
                 found = client.read_task_runs(flow_run_filter=FlowRunFilter(id=FlowRunFilterId(any_=[flow_run_id])))
                 ended = [run for run in found if run.state is not None and run.state.is_final()]
                 if len(ended) >= count:
                     return sorted(found, key=lambda run: (run.start_time is None, run.start_time, run.name))
-                if time.monotonic() > until:
+                if patience.is_over():
                     raise AssertionError(f"{len(found)} of {count} task runs after {ROWS_WITHIN_S} s")
                 time.sleep(0.1)
 

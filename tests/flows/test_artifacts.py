@@ -16,16 +16,18 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
+from loadflow.engine.base.verdict import VerdictKind
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import SeriesTotals, Totals
-from loadflow.engine.verdict import VerdictKind
+from loadflow.engine.script.command import Command, Policy
 from loadflow.flows import artifacts, compile_script
-from loadflow.flows.artifacts import artifact_key, markdown, report_link, table
+from loadflow.flows.artifacts import artifact_key, live_link, markdown, report_link, table
 from loadflow.flows.progress import Progress
 from tests.builders import Failure, build_run, facts, make_rows
 from tests.flows.commands import session_with, synthetic_run
@@ -36,10 +38,10 @@ def run(tmp_path: Path) -> Run:
     return synthetic_run(tmp_path / "run", VerdictKind.FAILED)
 
 
-def big_run(folder: Path) -> Run:
+def big_run(folder: Path, *, hits: int = 9_000, seconds: int = 600) -> Run:
     names = [("GET", f"|`<b>/{number}/{'long' * 60}") for number in range(900)]
     failures = [Failure(Outcome.STATUS, f"status 503 {'x' * 400} {number}", 503) for number in range(60)]
-    rows = make_rows(30_000, seconds=600, series=900, failure_rate=0.5, failures=60)
+    rows = make_rows(hits, seconds=seconds, series=900, failure_rate=0.5, failures=60)
     return build_run(folder, rows, names=names, failures=failures, run_facts=facts(folder=str(folder), label="x" * 500))
 
 
@@ -74,7 +76,7 @@ def test_a_run_of_thousands_of_names_and_errors_stays_small(tmp_path: Path) -> N
 
 
 def test_texts_of_a_target_can_not_break_a_table_or_add_markup(tmp_path: Path) -> None:
-    run = big_run(tmp_path / "run")
+    run = big_run(tmp_path / "run", hits=900, seconds=3)
     row = next(line for line in markdown(run, run.summary()).splitlines() if line.startswith("| GET"))
     assert len(re.findall(r"(?<!\\)\|", row)) == 9
     assert not re.search(r"(?<!\\)[<`]", row)
@@ -121,6 +123,13 @@ def test_the_report_link_opens_below_the_base_url_or_else_as_a_file(run: Run, mo
     assert report_link(run) == f"https://reports.test/load/{run.facts.id}/report.html"
 
 
+def test_a_live_page_is_linked_where_reports_are_served_and_not_where_they_are_uploaded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert live_link(run, uploaded=False) == "", "nobody serves"
+    monkeypatch.setenv(artifacts.REPORTS_URL_VARIABLE, "https://reports.test/load/")
+    assert live_link(run, uploaded=False) == report_link(run)
+    assert live_link(run, uploaded=True) == "", "the address is a bucket's"
+
+
 def stored(flow_run_id: Any) -> dict[str, Any]:
     with get_client(sync_client=True) as client:
         found = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id])))
@@ -143,13 +152,9 @@ def test_all_artifacts_are_written_however_the_run_ended_and_tell_it(kind: str, 
     found = stored(state.state_details.flow_run_id)
     assert {key: artifact.type for key, artifact in found.items()} == {
         "loadflow-smoke": "markdown",
-        "loadflow-smoke-names": "table",
-        "loadflow-smoke-report": "markdown",  # that is how Prefect keeps a link
         "loadflow-smoke-progress": "progress",
     }
-    for key in ("loadflow-smoke", "loadflow-smoke-names", "loadflow-smoke-report"):
-        assert found[key].description.startswith(told)
-    assert len(json.loads(found["loadflow-smoke-names"].data)) == 3
+    assert found["loadflow-smoke"].description.startswith(told)
     assert found["loadflow-smoke-progress"].data == 100.0
 
 
@@ -158,8 +163,22 @@ def test_all_artifacts_are_written_however_the_run_ended_and_tell_it(kind: str, 
 def test_from_the_second_like_run_on_there_is_a_trend(tmp_path: Path) -> None:
     flow = compile_script([["load", {"label": "Smoke"}]], session=session_with(runs_dir=tmp_path))
     found = [stored(flow(return_state=True).state_details.flow_run_id) for _ in range(2)]
-    assert ["loadflow-smoke-trend" in one for one in found] == [False, True]
-    assert found[1]["loadflow-smoke-trend"].data.startswith("# The last 2 runs")
+    assert ["## The last 2 runs" in one["loadflow-smoke"].data for one in found] == [False, True]
+
+
+@pytest.mark.prefect
+@pytest.mark.usefixtures("prefect_server")
+def test_names_that_are_too_many_for_the_page_have_a_table(tmp_path: Path) -> None:
+    def many() -> None:
+        run = big_run(tmp_path / "run")
+        artifacts.publish(run, run.summary())
+
+    state: Any = compile_script([["many"]], session=session_with(Command("many", many, "", Policy())))(return_state=True)
+    found = stored(state.state_details.flow_run_id)
+    (key,) = [key for key in found if key.endswith("-names")]
+    rows = json.loads(found[key].data)
+    assert len(rows) == 900
+    assert list(rows[0])[:4] == ["name", "requests", "failed", "p95_ms"], "what a narrow page shows"
 
 
 @pytest.mark.prefect
@@ -192,6 +211,17 @@ def test_progress_tells_of_the_seconds_since_it_was_last_asked() -> None:
     percent, text = progress.take()
     assert percent == pytest.approx(30.0)
     assert text == "0:03 of 0:10 · 7 users · 30.0/s · p95 10.0 ms · 80 requests · 10 failed (12.5 %)"
+
+
+def test_progress_of_a_pace_says_what_was_made_of_what_was_asked_for() -> None:
+    progress = Progress()
+    paced = snapshot(0, 10)
+    paced.delta.passes.merge(Passes(due=20, started=15, dropped=5))
+    progress.add(paced)
+    assert (
+        progress.take()[1]
+        == "0:01 of 0:10 · 7 users · 20.0/s · 15.0 of 20.0 passes/s · p95 10.0 ms · 20 requests · 0 failed (0 %) · 5 dropped"
+    )
 
 
 def test_progress_of_load_without_an_end_stays_at_nought_and_that_of_a_long_one_at_a_hundred() -> None:

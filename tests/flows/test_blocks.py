@@ -10,6 +10,8 @@ from prefect.blocks.core import Block
 from prefect.client.orchestration import get_client
 from prefect.testing.standard_test_suites import BlockStandardTestSuite
 
+from loadflow.engine.reports.links import REPORTS_URL_VARIABLE
+from loadflow.engine.reports.logo import logo_url
 from loadflow.flows.blocks import LoadflowStore, LoadTarget
 
 BLOCKS = [LoadTarget, LoadflowStore]
@@ -22,8 +24,8 @@ class TestByPrefectsRules(BlockStandardTestSuite):
         raise NotImplementedError("the class's parametrization gives it")
 
     def test_has_a_valid_image(self, block: type[Block]) -> None:
-        """Prefect's own test fetches the logo from the internet; ours have none, and the UI shows its own sign."""
-        assert block._logo_url is None
+        """Prefect's own test fetches the logo from the internet; ours is where reports are served: see tests/cli/test_reports_serve.py."""
+        assert block._logo_url == logo_url()
 
 
 @pytest.mark.parametrize("block", BLOCKS)
@@ -42,9 +44,26 @@ def test_registering_the_module_puts_forms_with_a_text_for_each_field_on_the_ser
         for block in BLOCKS:
             kind = client.read_block_type_by_slug(block.get_block_type_slug())
             assert kind.description
-            assert "prefect.md" in str(kind.documentation_url)
+            assert "targets.md" in str(kind.documentation_url)
             schema = client.read_block_schema_by_checksum(block._calculate_schema_checksum())
             assert all(field["description"] and field["title"] for field in schema.fields["properties"].values())
+
+
+def test_the_server_is_told_that_the_logo_is_beside_the_reports(prefect_server: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(REPORTS_URL_VARIABLE, "http://reports.test:8090/load/")
+    assert logo_url() == "http://reports.test:8090/load/logo.png"
+    for block in BLOCKS:
+        monkeypatch.setattr(block, "_logo_url", logo_url())
+        block.register_type_and_schema()
+    with get_client(sync_client=True) as client:
+        kinds = [client.read_block_type_by_slug(block.get_block_type_slug()) for block in BLOCKS]
+    assert [str(kind.logo_url) for kind in kinds] == ["http://reports.test:8090/load/logo.png"] * 2
+
+
+@pytest.mark.parametrize("base", ["", "file:///srv/reports", "reports.test", "http://["])
+def test_without_a_place_on_the_web_there_is_no_logo(base: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(REPORTS_URL_VARIABLE, base)
+    assert logo_url() is None
 
 
 def test_the_password_of_a_store_is_shown_to_nobody_who_did_not_ask_for_secrets(prefect_server: None) -> None:

@@ -13,12 +13,14 @@ import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 
-from loadflow.engine.command import Command, Policy
-from loadflow.engine.commands import add_command_to_executor
+from loadflow.engine.script.command import Command, Policy
 from loadflow.engine.script.document import parse_script
-from loadflow.engine.session import Session, current_session, use_session
+from loadflow.engine.session.execute import load_script
+from loadflow.engine.session.own_commands import add_command_to_executor
+from loadflow.engine.session.session import Session, current_session, use_session
 from loadflow.errors import EngineError, Interrupted, ScriptError
 from loadflow.flows import NotPassed, compile_script, results_of
+from loadflow.flows.compile import run_compiled
 from tests.flows.commands import session_with
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
@@ -66,7 +68,28 @@ def test_a_script_with_mistakes_is_refused_when_it_is_compiled() -> None:
 
 def test_braces_in_a_label_stand_in_the_run_name_as_they_are(task_runs: Callable[..., Any]) -> None:
     state = compile_script([["load", {"label": "a {b} ${x}"}]], session=session_with())(return_state=True)
-    assert [run.name for run in task_runs(state.state_details.flow_run_id, 1)] == ["01 load a {b} ${x}"]
+    assert [run.name for run in task_runs(state.state_details.flow_run_id, 1)] == ["01 load: a {b} ${x}"]
+
+
+@pytest.mark.parametrize(("kind", "name"), [("passed", "Completed"), ("failed", "Failed"), ("inconclusive", "Inconclusive")])
+def test_the_task_of_a_load_says_its_verdict_and_later_actions_run(task_runs: Callable[..., Any], kind: str, name: str) -> None:
+    """Red at once on the flow run's page; a task that is retried would be twice the load."""
+    document = [["load", {"kind": kind, "label": "checkout"}, {"retries": 3}], ["len", ["four"]]]
+    state = compile_script(document, session=session_with())(return_state=True)
+    load, after = task_runs(state.state_details.flow_run_id, 2)
+    assert (load.name, load.state.name, load.run_count) == ("01 load: checkout", name, 1)
+    assert load.state.message.startswith(kind)
+    assert ("× status 503 on" in load.state.message) is (kind == "failed")
+    assert (after.name, after.state.name) == ("02 len", "Completed")
+    results = results_of(state)
+    assert results.ok
+    assert results.results[0].value["verdict"]["verdict"] == kind
+    assert state.message.startswith(kind)
+
+
+def test_a_load_without_a_label_is_named_after_its_script(task_runs: Callable[..., Any]) -> None:
+    state = compile_script([["load", {"label": ""}]], session=session_with(name="nightly"))(return_state=True)
+    assert [run.name for run in task_runs(state.state_details.flow_run_id, 1)] == ["01 load: nightly"]
 
 
 def test_only_what_loads_has_tags(task_runs: Callable[..., Any]) -> None:
@@ -214,3 +237,23 @@ def test_two_flows_at_once_in_one_process_do_not_see_each_other() -> None:
     for thread in threads:
         thread.join()
     assert seen == {"a": ("a", ["a"]), "b": ("b", ["b"])}
+
+
+def test_results_do_not_hang_on_the_state_that_the_api_gives_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the API answered late, Prefect's final state of a flow was read back from it, and held no data."""
+    from prefect import Flow
+    from prefect.states import Completed
+
+    known = Flow.__call__
+
+    def read_back(self: Any, *args: Any, return_state: bool = False, **options: Any) -> Any:
+        state = known(self, *args, return_state=return_state, **options)
+        return Completed(data=None) if return_state and self.name != "outer" else state
+
+    monkeypatch.setattr(Flow, "__call__", read_back)
+    script = load_script([["len", ["four"]]], name="from the command line")
+    assert list(run_compiled(script, Session()).values()) == [4]
+    inner = [["len", ["four"]], ["len", ["five!"]]]
+    results = results_of(compile_script([["LD_execute_action", [inner]]], name="outer")(return_state=True))
+    (nested,) = results.values()
+    assert list(nested.values()) == [4, 5]

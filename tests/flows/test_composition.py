@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -21,9 +21,14 @@ COMPOSITION = Path(__file__).resolve().parents[2] / "examples" / "composition"
 
 
 @pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def examples(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     monkeypatch.syspath_prepend(str(COMPOSITION))
-    return importlib.import_module("data_job")
+    return importlib.import_module
+
+
+@pytest.fixture
+def example(examples: Callable[[str], ModuleType]) -> ModuleType:
+    return examples("data_job")
 
 
 def table(key: str) -> list[dict[str, Any]]:
@@ -75,3 +80,26 @@ def test_a_load_that_did_not_pass_is_compared_too_and_its_verdict_is_the_jobs(
     missing = Counter(row["path"] for row in access_rows(log))["/nothing"]
     assert missing > 0
     assert state.message.startswith(f"failed: {missing} of ")
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_matrix_is_one_load_after_the_other_and_a_row_for_each(examples: Callable[[str], ModuleType], tmp_path: Path) -> None:
+    log = tmp_path / "access.csv"
+    with running_shop(log) as base:
+        state: Any = examples("matrix").matrix(base, 1, [1, 3], return_state=True)
+    assert state.is_completed(), state
+    assert [(row["users"], row["verdict"]) for row in table("matrix")] == [(1, "passed"), (3, "passed")]
+    assert len(access_rows(log)) > 0
+
+
+@pytest.mark.usefixtures("prefect_server")
+def test_a_release_stays_when_its_load_passes_and_is_taken_back_when_it_does_not(
+    examples: Callable[[str], ModuleType], tmp_path: Path
+) -> None:
+    current = tmp_path / "current.txt"
+    release = examples("rollback").release
+    with running_shop(tmp_path / "access.csv") as base:
+        good: Any = release(base, current, "r1", 1, return_state=True)
+        assert (good.is_completed(), current.read_text()) == (True, "r1"), good
+        bad: Any = release(base, current, "r2", 1, "/nothing", return_state=True)
+    assert (bad.name, bad.message.startswith("failed: "), current.read_text()) == ("Failed", True, "r1")

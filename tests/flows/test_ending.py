@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import StateType
 
-from loadflow.engine.command import Command, Policy
-from loadflow.engine.verdict import VerdictKind
+from loadflow.engine.base.verdict import VerdictKind
+from loadflow.engine.script.command import Command, Policy
 from loadflow.errors import Interrupted
-from loadflow.flows import NotPassed, compile_script, results_of
-from tests.flows.commands import session_with
+from loadflow.flows import NotPassed, compile_script, load_of, loads_of, results_of, same_verdict
+from tests.flows.commands import load, session_with
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
@@ -54,6 +55,48 @@ def test_load_that_was_stopped_cancels_its_task_and_the_flow_and_no_action_follo
     assert followed == []
     with pytest.raises(Interrupted, match="Ctrl-C"):
         results_of(state)
+
+
+def stopped_load() -> None:
+    """As LD_start_test is stopped: the run is there, and its end raises."""
+    load("interrupted")
+    raise Interrupted("the load was stopped: Ctrl-C")
+
+
+@pytest.mark.parametrize("nested", [False, True])
+def test_what_was_sent_before_an_interrupt_is_given(nested: bool) -> None:
+    session = session_with(Command("stopped", stopped_load, "", Policy(), loads=True))
+    script: list[Any] = [["load"], ["stopped"], ["load"]]
+    flow = compile_script([["LD_execute_action", [script]]] if nested else script, session=session)
+    with pytest.raises(Interrupted, match="Ctrl-C") as caught:
+        flow()
+    results = caught.value.results
+    assert results is not None
+    assert results.verdict.kind is VerdictKind.INTERRUPTED
+    assert [load.verdict for load in results.loads] == [VerdictKind.PASSED, VerdictKind.INTERRUPTED]
+    assert results.loads[1].overall.count == 300
+    assert results.loads[1].report_url
+    assert pickle.loads(pickle.dumps(caught.value)).results.loads == results.loads
+
+
+def test_the_load_of_an_interrupted_flow_is_a_result_and_its_state_can_be_returned() -> None:
+    session = session_with(Command("stopped", stopped_load, "", Policy(), loads=True))
+    state: Any = compile_script([["stopped"]], session=session)(return_state=True)
+    assert load_of(state).verdict is VerdictKind.INTERRUPTED
+    assert loads_of(state) == [load_of(state)]
+    assert (same_verdict(load_of(state)).type, same_verdict(load_of(state)).name) == (StateType.CANCELLED, "Interrupted")
+
+
+def test_a_flow_that_was_interrupted_before_it_sent_anything_has_no_load() -> None:
+    def stopped() -> None:
+        raise Interrupted("nothing was sent")
+
+    state: Any = compile_script([["stopped"]], session=session_with(Command("stopped", stopped, "", Policy())))(return_state=True)
+    for ask in (load_of, loads_of):
+        with pytest.raises(Interrupted, match="nothing was sent") as caught:
+            ask(state)
+        assert caught.value.results is not None
+        assert caught.value.results.verdict.kind is VerdictKind.INTERRUPTED
 
 
 def test_a_secret_that_an_error_repeats_is_in_no_state_and_no_log(caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ import pytest
 from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from tests.targets.fixture import Target
+from tests.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -44,7 +45,7 @@ for name in ("gevent", "locust", "geventhttpclient"):
 
 def run(code: str, *arguments: str, env: dict[str, str]) -> None:
     whole = {**os.environ, "PYTHONPATH": str(ROOT), "PREFECT_LOGGING_TO_API_ENABLED": "false", **env}
-    done = subprocess.run([sys.executable, "-c", code, *arguments], env=whole, capture_output=True, text=True, timeout=120)
+    done = subprocess.run([sys.executable, "-c", code, *arguments], env=whole, capture_output=True, text=True, timeout=HANG_S)
     assert done.returncode == 0, done.stderr
 
 

@@ -7,11 +7,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from prefect import flow
 from prefect.blocks.system import Secret
+from prefect.client.orchestration import get_client
 from prefect.concurrency.sync import concurrency
+from prefect.runtime import flow_run
+from prefect.states import Scheduled
 
 from loadflow.flows import run_script
 from loadflow.flows.blocks import LoadflowStore, LoadTarget
@@ -76,7 +80,7 @@ def test_a_target_that_another_load_holds_is_not_loaded_a_second_time(target: Ta
     url = f"{target.url}/ok?held"
     with target_lease()(target.url):
         state = run_script(script=script(url), return_state=True)
-    assert state.is_failed()
+    assert (state.type.value, state.name) == ("CANCELLED", "Skipped")
     assert "another load is on this target" in str(state.message)
     assert not [record for record in target.records("/ok") if record.target.endswith("?held")]
     assert run_script(script=script(url), return_state=True).is_completed()
@@ -93,6 +97,26 @@ def test_a_run_that_starts_too_late_skips_itself(target: Target, monkeypatch: py
     assert "after its time" in str(state.message)
     assert not [record for record in target.records("/ok") if record.target.endswith("?late")]
     assert run_script(script=script(f"{target.url}/ok?late"), max_delay=3 * 3600, exclusive=False, return_state=True).is_completed()
+
+
+def test_a_retry_of_the_next_morning_is_not_late(target: Target) -> None:
+    """It counts from when the run was scheduled last; a wait for its deployment's slot moves nothing."""
+    day = timedelta(days=1)
+    night, now = datetime.now(UTC) - day, datetime.now(UTC)
+
+    def late(*states: tuple[str, datetime]) -> Any:
+        def run() -> Any:
+            with get_client(sync_client=True) as client:
+                for name, at in states:
+                    asked = Scheduled(name=name, scheduled_time=at)
+                    client.set_flow_run_state(UUID(flow_run.id), asked, force=True)
+            return importlib.import_module("loadflow.flows.run_script")._late_s()
+
+        return flow(run, name="late")()
+
+    assert late(("Scheduled", night)) == pytest.approx(day.total_seconds(), abs=60)
+    assert late(("Scheduled", night), ("AwaitingRetry", now)) < 60
+    assert late(("Scheduled", night), ("AwaitingConcurrencySlot", now)) == pytest.approx(day.total_seconds(), abs=60)
 
 
 def test_the_names_of_leases() -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from loadflow.engine.records.run import Run
+from loadflow.engine.reports.links import REPORTS_URL_VARIABLE
 from loadflow.flows.trend import MOST_RUNS, trend_page
 from tests.builders import STARTED_UNIX_S, build_run, facts, make_rows
 from tests.cli.test_compare import slower
@@ -20,7 +21,7 @@ from tests.cli.test_compare import slower
 def a_run(root: Path, number: int, *, factor: float = 1.0, hits: int = 3_000, **about: Any) -> Run:
     run_id = f"20260901-12{number:02}00-shop-{number:08}"
     known = facts(id=run_id, folder=str(root / run_id), started_unix_s=STARTED_UNIX_S + number * 60, **about)
-    return build_run(root / run_id, slower(make_rows(hits, failure_rate=0.0), factor), run_facts=known)
+    return build_run(root / run_id, slower(make_rows(hits, failure_rate=0.0, steady=True), factor), run_facts=known)
 
 
 def rows_of(page: str) -> list[str]:
@@ -38,14 +39,24 @@ def test_the_page_has_the_like_runs_up_to_this_one_with_what_is_worse_marked(tmp
     a_run(tmp_path, 1, label="other")
     (tmp_path / "20260901-120130-torn").mkdir()
     (tmp_path / "20260901-120130-torn" / "run.json").write_text("{", encoding="utf-8")
-    slow = a_run(tmp_path, 2, factor=2)
+    slow = a_run(tmp_path, 2, factor=2, revision="1.4.1|" + "c" * 50)
     a_run(tmp_path, 3)
     page = trend_page(slow)
-    assert page.startswith("# The last 2 runs\n\nAgainst the run before: ▲ **worse**: p50 +")
+    assert page.startswith("## The last 2 runs\n\nAgainst the run before: ▲ **worse**: p50 +")
     newest, oldest = rows_of(page)
+    assert [row.split(" | ")[1] for row in (newest, oldest)] == [f"1.4.1\\|{'c' * 33}…", "–"]
     assert "▲ **worse** p50 +" in newest
     assert newest.count("**") >= 8  # figures that are worse are bold too
     assert oldest.endswith("| – |")
+
+
+def test_rows_lead_to_their_reports_and_flow_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, latest = a_run(tmp_path, 0, flow_run_url="https://prefect.test/runs/flow-run/1"), a_run(tmp_path, 1)
+    assert "](https://reports" not in "".join(rows_of(trend_page(latest))), "a file of this machine opens nowhere else"
+    monkeypatch.setenv(REPORTS_URL_VARIABLE, "https://reports.test/load/")
+    newest, oldest = [line for line in trend_page(latest).splitlines() if line.startswith("| [20")]
+    assert f"](https://reports.test/load/{latest.facts.id}/report.html) | – | passed |" in newest
+    assert f"](https://reports.test/load/{first.facts.id}/report.html) | – | [passed](https://prefect.test/runs/flow-run/1) |" in oldest
 
 
 def drawing(page: str) -> list[ET.Element]:

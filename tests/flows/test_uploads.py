@@ -22,6 +22,7 @@ from prefect.filesystems import LocalFileSystem, RemoteFileSystem
 from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
 from loadflow import Run
+from loadflow.engine.reports.logo import LOGO, logo
 from loadflow.errors import ScriptError
 from loadflow.flows import observer, run_script
 from loadflow.flows.artifacts import REPORTS_URL_VARIABLE
@@ -79,7 +80,7 @@ def contents(run: Run) -> dict[str, bytes]:
 
 
 def link_of(state: State[Any]) -> str:
-    return str(stored(state.state_details.flow_run_id)["loadflow-smoke-report"].data)
+    return str(stored(state.state_details.flow_run_id)["loadflow-smoke"].data)
 
 
 def test_a_folder_gets_report_and_summary_and_the_link_stays_with_the_file_of_the_run(tmp_path: Path, target: Target, name: str) -> None:
@@ -94,6 +95,7 @@ def test_a_file_system_of_fsspec_gets_report_and_summary(target: Target, name: s
     RemoteFileSystem(basepath=f"memory://{name}").save(name)
     _, run = run_with(f"remote-file-system/{name}", target)
     memory = fsspec.filesystem("memory")
+    assert memory.cat(f"/{name}/{LOGO}") == logo()
     assert {file: memory.cat(f"/{name}/{run.facts.id}/{file}") for file in FILES} == contents(run)
 
 
@@ -137,7 +139,6 @@ def test_an_upload_that_fails_is_a_warning_and_costs_neither_verdict_nor_artifac
     found = stored(state.state_details.flow_run_id)
     told = f"The report was not uploaded: {block}: "
     assert told in found["loadflow-smoke"].data
-    assert told in found["loadflow-smoke-report"].description
     assert (run.folder / "report.html").resolve().as_uri() in link_of(state)  # not an address where nothing is
 
 

@@ -8,14 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.load.native_fit import is_built
+import numpy as np
+import pytest
+
+from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.load.start import start_test
 from loadflow.engine.records.hitlog import Rows
-from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
-from loadflow.engine.session import Observer, Session, use_session
-from loadflow.errors import RunError
+from loadflow.engine.session.observer import Observer
+from loadflow.engine.session.session import Session, use_session
+from loadflow.errors import EngineError, RunError
 from tests.services import need
 
 Step = dict[str, Any]
@@ -82,8 +86,8 @@ class Outcomes:
     @property
     def hits(self) -> list[Hit]:
         found = []
-        for shard, rows in self.run.iter_hits():
-            names = self.run.names(shard)
+        names = self.run.names()
+        for _, rows in self.run.iter_hits():
             for row in rows:
                 error = names.errors[int(row["error"])].text if row["error"] else ""
                 name = names.series[int(row["series"])].name
@@ -111,9 +115,42 @@ def load(folder: Path, steps: Any, *, user: str | None = None, **arguments: Any)
     with use_session(Session(runs_dir=folder / "runs", observers=[watch])) as session:
         summary: dict[str, Any] = {}
         error = None
-        given = {"user_count": 1, "spawn_rate": 1000, "test_time": 60, "iterations": 1, **arguments}
+        plain = {} if "rate" in arguments else {"user_count": 1, "spawn_rate": 1000, "test_time": 60, "iterations": 1}
+        given = {**plain, **arguments}
         try:
             summary = start_test(detail(user or DEFAULT), tasks=steps, **given)
         except RunError as raised:
             error = raised
-        return Outcomes(session.runs[-1], summary, error, watch.snapshots)
+        done = Outcomes(session.runs[-1], summary, error, watch.snapshots)
+        if not isinstance(error, EngineError):
+            balance(done)
+        return done
+
+
+def balance(done: Outcomes) -> None:
+    """What must hold of every run that was not lost: its numbers follow from its hits, and from each other."""
+    summary = done.run.summary().to_json()
+    totals, time_s = summary["totals"], summary["duration_s"]
+    assert totals["requests"] == totals["successes"] + totals["failures"] + totals["replaced"] == len(done.rows)
+    assert totals["requests"] == pytest.approx(totals["rate_per_s"] * time_s)
+    for one in summary["per_name"].values():
+        assert one["count"] == pytest.approx(one["rate_per_s"] * time_s)
+        assert one["failure_rate"] == pytest.approx(one["failures"] / (one["count"] - one["replaced"]) if one["count"] else 0)
+    assert sum(one["failures"] for one in summary["per_name"].values()) == totals["failures"]
+    for threshold in summary["thresholds"]:
+        if threshold["scope"] == "" and threshold["expression"].split()[0] in ("failure_rate", "failures", "requests"):
+            assert threshold["observed"] == totals[threshold["expression"].split()[0]]
+        if threshold["scope"] == "" and threshold["expression"].startswith("rate"):
+            assert threshold["observed"] == totals["rate_per_s"]
+    folded, told = ({name: one.to_json() for name, one in totals.series.items()} for totals in (done.run.fold(), done.run.totals()))
+    assert folded == told
+    whole = done.run.totals()
+    assert sum(error.final for error in whole.errors.values()) == whole.overall().final_failures
+    first = int(np.count_nonzero(done.rows["flags"] & HitFlag.FIRST))
+    assert first <= whole.passes.started, "more passes in the rows than in the books"
+    passes = summary["passes"]
+    assert passes["due"] == passes["started"] + passes["dropped"] + passes["lost"]
+    assert passes["started"] == passes["made"] + passes["cut_off"]
+    if summary["rate"] is not None:
+        assert summary["rate"]["achieved_per_s"] * time_s == pytest.approx(passes["started"])
+        assert sum(snapshot.delta.passes.due for snapshot in done.snapshots) == passes["due"]

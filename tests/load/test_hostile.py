@@ -19,6 +19,7 @@ from tests.targets.fixture import Target
 
 OK = b"HTTP/1.1 200 OK\r\n"
 MOVED = b"HTTP/1.1 302 F\r\nContent-Length: 0\r\nLocation: %s\r\n\r\n"
+PACKED = gzip.compress(b"hi there")
 TWO = OK + b"Content-Length: 2\r\n\r\nhi"
 LOOKS = [{"type": "not_contains", "value": "never there"}]  # makes the body be decoded
 
@@ -56,9 +57,9 @@ ANSWERS = [
     Answer("two lengths", raw(OK + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\nhix"), Outcome.PROTOCOL, 0),
     Answer("a length and chunks", raw(OK + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"), Outcome.PROTOCOL, 0),
     Answer("a length below 0", raw(OK + b"Content-Length: -2\r\n\r\nhi"), Outcome.PROTOCOL, 0),
-    Answer("a length that is no number", raw(OK + b"Content-Length: abc\r\n\r\nhi"), Outcome.PROTOCOL, 0),
+    Answer("a length that is not a number", raw(OK + b"Content-Length: abc\r\n\r\nhi"), Outcome.PROTOCOL, 0),
     Answer("a length beyond all bounds", raw(OK + b"Content-Length: 99999999999999999999999\r\n\r\nhi"), Outcome.PROTOCOL, 0),
-    Answer("a chunk length that is no number", raw(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhi\r\n"), Outcome.PROTOCOL, 0),
+    Answer("a chunk length that is not a number", raw(OK + b"Transfer-Encoding: chunked\r\n\r\nzz\r\nhi\r\n"), Outcome.PROTOCOL, 0),
     Answer(
         "closed within a chunk",
         raw(OK + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhi", then="cut"),
@@ -73,7 +74,22 @@ ANSWERS = [
     Answer("closed after the status line", raw(b"HTTP/1.1 200 OK\r\n", then="cut"), Outcome.CLOSED, 0),
     Answer("a header line without a colon", raw(body(b"no colon here")), Outcome.PROTOCOL, 0),
     Answer("a NUL in a header", raw(body(b"X-A: a\x00b")), Outcome.PROTOCOL, 0),
-    Answer("a folded header", raw(body(b"X-A: a\r\n b")), Outcome.PROTOCOL, 0),
+    Answer("a folded header", raw(body(b"X-A: a\r\n b")), Outcome.OK),
+    Answer("a fold that belongs to no field", raw(body(b" b")), Outcome.PROTOCOL, 0),
+    Answer("the same length twice", raw(OK + b"Content-Length: 2\r\nContent-Length: 2\r\n\r\nhi"), Outcome.OK),
+    Answer("the same length twice, in a list", raw(OK + b"Content-Length: 2, 2\r\n\r\nhi"), Outcome.OK),
+    Answer("an empty line before the answer", raw(b"\r\n" + TWO), Outcome.OK),
+    Answer("blanks behind the size of a chunk", raw(OK + b"Transfer-Encoding: chunked\r\n\r\n2  \r\nhi\r\n0\r\n\r\n"), Outcome.OK),
+    Answer("chunks within chunks", raw(OK + b"Transfer-Encoding: chunked, chunked\r\n\r\n0\r\n\r\n"), Outcome.PROTOCOL, 0),
+    Answer("a name that is not a coding", raw(body(b"Content-Encoding: utf-8")), Outcome.OK),
+    *(
+        Answer(f"{name}, then chunked", raw(OK + fields + b"\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (len(PACKED), PACKED)), Outcome.OK)
+        for name, fields in (
+            ("gzip in the same field", b"Transfer-Encoding: gzip, chunked"),
+            ("gzip in a field of its own", b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked"),
+        )
+    ),
+    Answer("another coding of the transfer", raw(OK + b"Transfer-Encoding: br, chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"), Outcome.PROTOCOL),
     Answer("lines that end with LF alone", raw(TWO.replace(b"\r\n", b"\n")), Outcome.PROTOCOL, 0),
     Answer("150 header fields", raw(body(b"\r\n".join(b"X-%d: 1" % n for n in range(150)))), Outcome.OK),
     Answer("a header of 70,000 bytes", "/headers-huge", Outcome.OK),
@@ -84,16 +100,16 @@ ANSWERS = [
         Answer(f"charset {name}", raw(body(b"Content-Type: text/plain; charset=" + name.encode(), text)), Outcome.OK)
         for name, text in (("idna", b"\xffi"), ("undefined", b"\xffi"), ("hex", b"zz"), ("utf-7", b"+2AA-"), ("unicode_escape", b"\\ud800"))
     ),
-    Answer("gzip that is none", raw(body(b"Content-Encoding: gzip")), Outcome.PROTOCOL, 200, "the body is no valid gzip"),
+    Answer("gzip that is none", raw(body(b"Content-Encoding: gzip")), Outcome.PROTOCOL, 200, "the body is not valid gzip"),
     Answer("gzip that ends early", raw(body(b"Content-Encoding: gzip", gzip.compress(b"hi" * 99)[:20])), Outcome.CLOSED),
     Answer("a coding that nobody asked for", raw(body(b"Content-Encoding: br")), Outcome.PROTOCOL),
     Answer("a body of exactly the limit", "/bytes/200000", Outcome.OK),
     Answer("a body over the limit", "/bytes/200001", Outcome.TOO_LARGE),
     Answer("a gzip bomb", "/gzip-bomb/100000000", Outcome.TOO_LARGE),
-    Answer("a redirect to what is no URL", raw(MOVED % b"http://[::1/"), Outcome.REDIRECT, 302),
+    Answer("a redirect to what is not a URL", raw(MOVED % b"http://[::1/"), Outcome.REDIRECT, 302),
     Answer("a redirect to another scheme", raw(MOVED % b"ftp://x/"), Outcome.REDIRECT, 302),
     Answer(
-        "a redirect to what is no host",
+        "a redirect to what is not a host",
         raw(MOVED % (b"http://" + b"a" * 80 + b".invalid/")),
         Outcome.REDIRECT,
         302,
@@ -202,7 +218,7 @@ def test_what_a_target_sets_without_end_is_kept_within_bounds(user: str, target:
     fields = [["c", f"n{number}=1; Path=/"] for number in range(500)]
     done = load(tmp_path, [get("/set-cookie", params=fields), get("/echo")], user=user, host=target.url)
     assert done.outcome("/echo") is Outcome.OK
-    assert len((target.records("/echo")[0].header("Cookie") or "").split("; ")) == 300
+    assert len((target.records("/echo")[0].header("Cookie") or "").split("; ")) == 180
 
 
 @pytest.mark.parametrize("user", USERS)
@@ -232,12 +248,12 @@ def test_values_of_the_wrong_kind_are_failures_and_nothing_is_sent(user: str, ta
     [
         ("a CA file that is not there", {"verify": "/nowhere.pem"}, r"tasks\[0\]: the file /nowhere.pem is not there"),
         ("a client certificate that is none", {"cert": __file__}, r"tasks\[0\]: .*test_hostile.py can't be used"),
-        ("a header with a line break", {"headers": {"X": "a\nb"}}, r"tasks\[0\]: the header 'X' holds a line break"),
+        ("a header with a line break", {"headers": {"X": "a\nb"}}, r'tasks\[0\]: the header "X" holds a line break'),
         ("half a character", {"data": "\ud800"}, r"tasks\[0\]: a value holds a character that can't be sent"),
         ("a rate that is a word", {"throttle": {"rps": "${var.word}"}}, r"tasks\[0\]\.throttle\.rps"),
         ("retries that are a word", {"retry": {"transient": "${var.word}"}}, r"tasks\[0\]\.retry\.transient"),
         ("a status that is a word", {"assertions": [{"type": "status_code", "value": "${var.word}"}]}, r"tasks\[0\]\.assertions"),
-        ("a host that is none", {"request_url": "http://a..b/"}, r"is no URL"),
+        ("a host that is none", {"request_url": "http://a..b/"}, r"is not a URL"),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value else "",
 )

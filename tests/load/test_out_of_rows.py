@@ -50,7 +50,7 @@ def test_each_user_fails_once_and_the_load_ends_with_the_last_of_them(user: str,
 def test_at_a_rate_it_is_the_same(user: str, target: Target, tmp_path: Path) -> None:
     target.reset()
     rate = {"mode": "constant", "rps": 200, "duration": 300}
-    given = {"user_count": 3, "spawn_rate": 10, "test_time": 60, "iterations": None}  # the defaults of a load at a rate
+    given = {"user_count": 3, "test_time": 60}
     done = load(tmp_path, [ROW], user=user, csv_sources=source(tmp_path, 20), host=target.url, max_failure_rate=1, rate=rate, **given)
     assert target.counts() == {"/echo": 20}
     assert last(done) == Counter({Outcome.TEMPLATE: 3})
@@ -62,7 +62,8 @@ def test_a_retry_is_of_no_use_and_a_failed_think_time_counts_too(user: str, targ
     target.reset()
     given = {"user_count": 1, "csv_sources": source(tmp_path, 2), "host": target.url, **FOREVER}
     tried = load(tmp_path / "a", [{**ROW, "retry": {"permanent": 5, "base_delay": 0.01}}], user=user, **given)
-    assert [(hit.outcome, hit.flags) for hit in tried.hits] == [(Outcome.OK, 0), (Outcome.OK, 0), (Outcome.TEMPLATE, HitFlag.LAST)]
+    flags = [HitFlag.FIRST, HitFlag.FIRST, HitFlag.FIRST | HitFlag.LAST]  # each is a pass of its own, and nothing was tried again
+    assert [(hit.outcome, hit.flags) for hit in tried.hits] == list(zip([Outcome.OK, Outcome.OK, Outcome.TEMPLATE], flags, strict=True))
     thinking = load(tmp_path / "b", [get("/ok", think_time="${csv.rows.n}")], user=user, **given)
     assert last(thinking) == {Outcome.TEMPLATE: 1}
     assert thinking.error_text("/ok").startswith("think_time: ${csv.rows}: csv source 'rows' ran out after 2 rows")

@@ -15,11 +15,11 @@ from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
-from loadflow.engine.session import Observer, Session, use_session
+from loadflow.engine.session.observer import Observer
+from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import CommandError, Interrupted
 from tests.load import harness
-from tests.load.harness import Outcomes, get
-from tests.load.harness import load as load_users
+from tests.load.harness import Outcomes, get, load
 from tests.targets.fixture import Target
 from tests.targets.frozen import frozen_for_a_second
 
@@ -28,12 +28,6 @@ from tests.targets.frozen import frozen_for_a_second
 def made_by(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever makes the load keeps the pace."""
     monkeypatch.setattr(harness, "DEFAULT", request.param)
-
-
-def load(folder: Path, steps: Any, **arguments: Any) -> Outcomes:
-    """At a rate; users and their start as the rate has them."""
-    plain = {"user_count": 50, "spawn_rate": 10, "iterations": None}  # the defaults of start_test
-    return load_users(folder, steps, **{**plain, **arguments})
 
 
 def pace_of(done: Outcomes) -> Pace:
@@ -140,7 +134,7 @@ def test_a_target_that_holds_its_answers_fills_the_users_and_the_rest_is_dropped
     assert (passes.due, passes.started, passes.dropped) == (100, 4, 96)
     assert sum(snapshot.delta.passes.dropped for snapshot in done.snapshots) <= 96
     assert done.summary["verdict"]["verdict"] == "inconclusive"
-    assert "4 of 100 passes" in done.summary["verdict"]["reasons"][0]
+    assert "4 of 100 due passes sent" in done.summary["verdict"]["reasons"][0]
     assert done.run.fold().passes == passes
 
 
@@ -200,7 +194,7 @@ def test_a_freeze_shows_at_a_rate_and_closed_loop_users_hide_it(tmp_path: Path) 
     with frozen_for_a_second() as url:
         paced = load(tmp_path / "paced", [get("/")], host=url, rate=50, test_time=4, max_in_flight=10, max_failure_rate=1)
     with frozen_for_a_second() as url:
-        closed = load(tmp_path / "closed", [get("/")], host=url, user_count=2, spawn_rate=1000, test_time=4)
+        closed = load(tmp_path / "closed", [get("/")], host=url, user_count=2, iterations=None, test_time=4)
     response, service = paced.summary["latency_overall"], paced.summary["latency_service"]
     assert response["count"] == 200
     assert response["p90_ms"] > 500

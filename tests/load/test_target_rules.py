@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import socket
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from loadflow.engine.fleet.package import fenced
 from loadflow.engine.load.start import start_test
-from loadflow.engine.plan.target import TargetRules, host_of, is_allowed
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.target import HostLists, TargetRules, host_of, is_allowed, is_loopback_host
+from loadflow.engine.protocols.grpc.target import addresses_of
+from loadflow.engine.protocols.running.fence import Fence
+from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.hitlog import read_header
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import CommandError
 from tests.load.harness import USERS, get, load, raw
 from tests.targets.fixture import Target
@@ -34,6 +41,7 @@ ALLOWED = [
     ("loopback in the form of version 6", "::ffff:127.0.0.1", [], True),
     ("loopback by its name", "localhost", [], True),
     ("a name that begins like it", "localhost.example", [], False),
+    ("a name below it, which only its resolver knows", "any.localhost", [], False),
 ]
 
 
@@ -124,3 +132,119 @@ def test_a_secret_of_the_environment_arrives_and_stands_nowhere_in_the_run(targe
     files = [path for path in run.run.folder.rglob("*") if path.is_file()]
     assert files
     assert [path.name for path in files if b"s3cr3t-of-the-shop" in path.read_bytes()] == []
+
+
+class Names:
+    """A resolver whose names have another address each time they are asked for, as in DNS rebinding."""
+
+    def __init__(self, *answers: list[str]) -> None:
+        self._answers = list(answers)
+        self.asked = 0
+
+    def _next(self) -> list[str]:
+        self.asked += 1
+        if not self._answers:
+            raise OSError("nobody knows this name")
+        return self._answers.pop(0)
+
+    def getaddrinfo(self, host: str, port: Any, *rest: Any, **options: Any) -> list[Any]:
+        return [(2, 1, 6, "", (address, port)) for address in self._next()]
+
+    def gethostbyname(self, host: str) -> str:
+        return self._next()[0]
+
+    def gethostbyname_ex(self, host: str) -> tuple[str, list[str], list[str]]:
+        return host, [], self._next()
+
+
+ANSWERS: list[tuple[str, str, list[list[str]], bool]] = [
+    ("a name that is this machine's", "shop.internal", [["127.0.0.1"], ["192.0.2.1"]], True),
+    ("one that is not only this machine's", "shop.internal", [["127.0.0.1", "192.0.2.1"], ["127.0.0.1"]], False),
+    ("one that is this machine's a moment later", "shop.internal", [["192.0.2.1"], ["127.0.0.1"]], False),
+    ("one that has no address", "shop.internal", [[]], False),
+    ("one that nobody knows", "shop.internal", [], False),
+    ("one below localhost that is", "any.localhost", [["::1"]], True),
+    ("one below localhost that is not", "any.localhost", [["192.0.2.1"]], False),
+    ("localhost that is", "localhost", [["127.0.0.1"]], True),
+    ("localhost that is not", "localhost", [["192.0.2.1"]], False),
+    ("localhost that is not only that", "localhost", [["::1", "192.0.2.1"]], False),
+    ("one that is allowed, wherever it is", "a.example", [["192.0.2.1"]], True),
+]
+
+
+@pytest.mark.parametrize("way", ["getaddrinfo", "gethostbyname", "gethostbyname_ex"])
+@pytest.mark.parametrize(("sentence", "host", "answers", "passes"), ANSWERS, ids=[row[0] for row in ANSWERS])
+def test_a_name_is_asked_for_once_and_its_answer_is_what_is_used(
+    sentence: str, host: str, answers: list[list[str]], passes: bool, way: str
+) -> None:
+    if way == "gethostbyname" and any(len(one) != 1 for one in answers[:1]):
+        return  # it gives one address
+    names = Names(*answers)
+    fence = Fence((("*.example",),), names)
+    ask = getattr(fence, way)
+    if passes:
+        found = ask(host, 80) if way == "getaddrinfo" else ask(host)
+        assert answers[0][0] in str(found)
+    else:
+        with pytest.raises(HitFailure, match=f"{host} may not be loaded here") as caught:
+            ask(host, 80) if way == "getaddrinfo" else ask(host)
+        assert caught.value.outcome is Outcome.FORBIDDEN
+    assert names.asked == 1
+
+
+def test_the_native_core_is_asked_about_the_addresses_that_it_connects_to() -> None:
+    fence = Fence((("a.example",),))
+    assert fence.refusal("shop.internal", ["127.0.0.1", "::1"]) is None
+    assert fence.refusal("a.example", ["192.0.2.1"]) is None
+    for addresses in (["192.0.2.1"], ["127.0.0.1", "192.0.2.1"], []):
+        assert "may not be loaded here; allowed: a.example" in str(fence.refusal("any.localhost", addresses))
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_name_below_localhost_is_loaded_where_it_is_this_machine(target: Target, tmp_path: Path, monkeypatch: Any, user: str) -> None:
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo("any.localhost", target.port)}
+    except OSError:
+        found = set()
+    monkeypatch.setenv("LOADFLOW_ALLOWED_HOSTS", "")
+    run = load(tmp_path, [get(f"http://any.localhost:{target.port}/ok", name="x")], user=user)
+    here = bool(found) and all(is_loopback_host(address) for address in found)
+    assert (run.outcome("x") is Outcome.FORBIDDEN) is not here
+
+
+def test_grpc_is_given_addresses_and_not_the_name() -> None:
+    names = Names(["127.0.0.1", "127.0.0.2"], ["192.0.2.1"])
+    assert addresses_of("shop.internal:50051", Fence(((),), names).getaddrinfo) == "ipv4:127.0.0.1:50051,127.0.0.2:50051"
+    with pytest.raises(HitFailure, match="may not be loaded"):
+        addresses_of("shop.internal:50051", Fence(((),), names).getaddrinfo)
+    assert addresses_of("[::1]:7", Fence(((),), Names(["::1"])).getaddrinfo) == "ipv6:[::1]:7"
+
+
+@pytest.mark.parametrize(
+    ("of_master", "env", "lists"),
+    [
+        ((), {}, ()),
+        ((), {"LOADFLOW_ALLOWED_HOSTS": ""}, ((),)),
+        ((("*.example",),), {"LOADFLOW_ALLOWED_HOSTS": "shop.example"}, (("*.example",), ("shop.example",))),
+    ],
+)
+def test_an_agent_adds_the_list_of_its_own_machine(of_master: HostLists, env: dict[str, str], lists: HostLists) -> None:
+    plan = SimplePlan(of_master)
+    assert fenced(cast(Plan, plan), env).allowed_hosts == lists
+
+
+@dataclass(frozen=True)
+class SimplePlan:
+    allowed_hosts: HostLists
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_no_credentials_follow_a_redirect_to_another_host(target: Target, tmp_path: Path, user: str) -> None:
+    target.reset()
+    there = f"http://localhost:{target.port}/ok?there"
+    away = raw(f"HTTP/1.1 302 Found\r\nLocation: {there}\r\nContent-Length: 0\r\n\r\n".encode())
+    secrets = {"Authorization": "Bearer abcd", "Proxy-Authorization": "Basic abcd", "Cookie": "sid=abcd", "X-Kept": "yes"}
+    load(tmp_path, [get(f"http://127.0.0.1:{target.port}{away}", headers=secrets)], user=user)
+    (record,) = [one for one in target.records("/ok") if one.target.endswith("?there")]
+    assert record.header("x-kept") == "yes"
+    assert [name for name, _ in record.headers if name.lower() in ("authorization", "proxy-authorization", "cookie")] == []

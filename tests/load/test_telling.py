@@ -13,7 +13,8 @@ from loadflow.engine.records.health import Health
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import Totals
-from loadflow.engine.session import Observer, Session, use_session
+from loadflow.engine.session.observer import Observer
+from loadflow.engine.session.session import Session, use_session
 from tests.load.harness import Seconds, get
 from tests.targets.fixture import Target
 

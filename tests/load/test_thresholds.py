@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from loadflow.engine.execute import execute_action
+from loadflow.engine.base.verdict import VerdictKind
+from loadflow.engine.load_test.threshold import SlaRule, thresholds_of
 from loadflow.engine.records.run import Run
-from loadflow.engine.session import Session, use_session
-from loadflow.engine.verdict import VerdictKind
+from loadflow.engine.session.execute import execute_action
+from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import CommandError, ScriptError
 from tests.load.harness import get, load
 from tests.targets.fixture import Target
@@ -74,8 +76,8 @@ def test_what_the_load_will_not_have_is_refused_before_it(sentence: str, thresho
 
 
 WRITTEN: list[tuple[str, Any, str]] = [
-    ("no threshold", "p95 is good", "thresholds[0]: 'p95 is good' is no threshold"),
-    ("an unknown key", {"expr": "p95 < 5", "nane": "x"}, "thresholds[0].nane: 'nane' is no key of a threshold; did you mean 'name'?"),
+    ("no threshold", "p95 is good", "thresholds[0]: 'p95 is good' is not a threshold"),
+    ("an unknown key", {"expr": "p95 < 5", "nane": "x"}, "thresholds[0].nane: 'nane' is not a key of a threshold; did you mean 'name'?"),
     ("window and phase", {"expr": "p95 < 5", "phase": 1, "window": [1, 2]}, "thresholds[0].phase: can't be combined with window"),
     ("a window that ends first", {"expr": "p95 < 5", "window": [2, 1]}, "thresholds[0].window[1]: must be later"),
     ("an abort that would come at once", {"expr": "count > 5", "abort_on_fail": True}, "thresholds[0].abort_on_fail: can't be asked"),
@@ -93,7 +95,7 @@ def test_what_is_written_wrong_is_a_mistake_of_the_script(sentence: str, thresho
 def test_the_sla_commands_judge_after_the_load(target: Target, tmp_path: Path) -> None:
     test: dict[str, Any] = {"user_detail_dict": {"user": "fast_http_user"}, "user_count": 1, "iterations": 10}
     test["tasks"] = [get(f"{target.url}/ok")]
-    old = {"metric": "latency_p95", "operator": "lt", "value": 60_000}
+    old = {"type": "latency_p95", "op": "lt", "value": 60_000}
     script = [
         ["LD_start_test", test],
         ["LD_evaluate_sla", {"rules": ["count >= 10", old, "p50 < 0 ms"]}],
@@ -112,6 +114,34 @@ def test_the_sla_commands_judge_after_the_load(target: Target, tmp_path: Path) -
     assert results.verdict.kind is VerdictKind.FAILED
 
 
+RULES: list[tuple[str, Any, str]] = [
+    ("LoadDensity's words", {"type": "latency_p95", "op": "lt", "value": 500}, "p95 < 500"),
+    ("ours", {"metric": "failure_rate", "operator": "<=", "value": 0.05}, "failure_rate <= 0.05"),
+    ("one of each", {"type": "requests", "operator": "gte", "value": 1234567}, "requests >= 1234567"),
+    ("a mean", {"type": "latency_mean", "op": "lte", "value": 1e-7, "name": "/a"}, "mean <= 1e-07"),
+]
+
+
+@pytest.mark.parametrize(("sentence", "rule", "expression"), RULES, ids=[row[0] for row in RULES])
+def test_a_rule_is_an_expression_in_other_words(sentence: str, rule: Any, expression: str) -> None:
+    (threshold,) = thresholds_of([SlaRule.model_validate(rule)])
+    assert (threshold.expression, threshold.name) == (expression, rule.get("name"))
+
+
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ({"type": "latency_p95", "metric": "p95", "op": "lt", "value": 1}, "rules[0].type: says the same as 'metric'; keep one of them"),
+        ({"type": "latency_p95", "value": 1}, "rules[0].op: is missing"),
+        ({"type": "latency_p95", "op": "less", "value": 1}, "rules[0].op: 'less' is not an operator"),
+        ({"type": "latency_max95", "op": "lt", "value": 1}, "rules[0].type: 'max95' is not a metric"),
+    ],
+)
+def test_a_rule_that_is_written_wrong_is_a_mistake(rule: Any, said: str) -> None:
+    with pytest.raises(ScriptError, match=re.escape(said)):
+        execute_action([["LD_assert_sla", {"rules": [rule]}]])
+
+
 def test_too_few_samples_make_the_script_inconclusive(target: Target, tmp_path: Path) -> None:
     test: dict[str, Any] = {"user_detail_dict": {"user": "fast_http_user"}, "user_count": 1, "iterations": 3}
     test["tasks"] = [get(f"{target.url}/ok")]
@@ -122,6 +152,6 @@ def test_too_few_samples_make_the_script_inconclusive(target: Target, tmp_path: 
 
 @pytest.mark.parametrize("command", ["LD_assert_sla", "LD_evaluate_sla"])
 def test_without_a_run_there_is_nothing_to_judge(command: str, tmp_path: Path) -> None:
-    with use_session(Session(runs_dir=tmp_path)):
-        results = execute_action([[command, {"rules": ["p95 < 5"]}]])
-    assert "there is no run to judge" in str(results.results[0].error)
+    no_run = pytest.raises(ScriptError, match="there is no run to judge; LD_start_test comes first")
+    with use_session(Session(runs_dir=tmp_path)), no_run:
+        execute_action([[command, {"rules": ["p95 < 5"]}]])

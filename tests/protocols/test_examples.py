@@ -15,6 +15,7 @@ import pytest
 from loadflow import CommandError, Form, MessageStep, UserType, add_user_type
 from tests.load.harness import load
 from tests.protocols.peers import running_loop
+from tests.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -38,7 +39,7 @@ def test_the_example_speaks_its_protocol(tmp_path: Path) -> None:
         port = loop.tcp(serve)
         command = [sys.executable, str(ROOT / "examples" / "own_user.py"), f"127.0.0.1:{port}"]
         env = {**os.environ, "PYTHONPATH": str(ROOT)}
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=100, check=False)
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr
     assert "'requests': 150" in done.stdout, done.stdout
     assert "'failures': 0" in done.stdout, done.stdout

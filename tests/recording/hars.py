@@ -26,10 +26,12 @@ def entry(
     answer_headers: Any = None,
     **more: Any,
 ) -> dict[str, Any]:
-    """`more` are further keys of the entry; `post` replaces its postData."""
+    """`more` are further keys of the entry; `post` replaces its postData, `size` is its bodySize."""
     request: dict[str, Any] = {"method": method, "url": url, "headers": named(headers), "cookies": [], "queryString": []}
     if body is not None:
         request["postData"] = {"mimeType": mime, "text": body}
+    if "size" in more:
+        request["bodySize"] = more.pop("size")
     if "post" in more:
         request["postData"] = more.pop("post")
     content = {"mimeType": answer_mime, **({"text": answer} if answer is not None else {})}

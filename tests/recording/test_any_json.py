@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadflow.engine.commands import TABLE
-from loadflow.engine.load.http_request import HttpStep
+from loadflow.engine.commands.ld_har_to_action_json import har_to_action_json
+from loadflow.engine.commands.ld_har_to_tasks import har_to_tasks
+from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.plan.plan import Plan
-from loadflow.engine.recordings import har_to_action_json, har_to_tasks
+from loadflow.engine.protocols.http.request import HttpStep
 from loadflow.engine.resolve.template import compile_value
 from loadflow.engine.script.document import parse_script
-from loadflow.engine.script.model import StartTest
+from loadflow.engine.session.table import TABLE
 from loadflow.errors import ScriptError
 from tests.recording.hars import har
 
@@ -119,7 +120,7 @@ def compiled(document: dict[str, Any]) -> None:
         HttpStep(step, plan, lambda value: compile_value(value, arguments.variables, {}))
 
 
-@settings(max_examples=150)
+@settings(max_examples=75)
 @given(st.lists(ENTRY, max_size=5), st.sampled_from(["lift", "keep"]))
 def test_entries_of_any_form_give_a_valid_script_or_an_error_of_ours(entries: list[Any], secrets: str) -> None:
     before = copy.deepcopy(entries)

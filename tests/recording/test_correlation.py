@@ -1,3 +1,4 @@
+# ruff: noqa: E501  # a row stays on one line
 """What a response returned and a later request sent: tied, not tied, or reported as out of reach."""
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loadflow.engine.pattern import compile_pattern
+from loadflow.engine.base.pattern import compile_pattern
 from tests.recording.hars import converted, entry
 
 H = "http://shop.example"
@@ -26,9 +27,15 @@ def page(text: str) -> dict[str, Any]:
     return get("/first", answer=f"<html>{text}</html>", answer_mime="text/html")
 
 
+def script(text: str) -> dict[str, Any]:
+    return get("/first", answer=text, answer_mime="text/javascript")
+
+
 def sends(value: Any) -> dict[str, Any]:
     return entry(f"{H}/second", "POST", body=json.dumps(value), mime="application/json")
 
+
+FRESH = "0c9d3a77b1e24f65"
 
 TIED: list[tuple[str, list[dict[str, Any]], dict[str, str], Any]] = [
     (
@@ -133,8 +140,40 @@ def test_is_tied(sentence: str, entries: list[dict[str, Any]], extract: dict[str
     assert done.report.lifted == []
 
 
+# what a response had, what it has in the next run with another value, and how it is said
+PARTS: list[tuple[str, dict[str, Any], str]] = [
+    ("a script", script("var key = '@'"), "key: from GET /first: key in the body's text"),
+    ("a script of a page", page("<script>window.cfg = {csrfToken: \"@\"}</script>"), "csrf_token: from GET /first: csrfToken in the body's text"),
+    ("JSON in a script", page('<script>init({"a":"no","nonce" : "@"})</script>'), "nonce: from GET /first: nonce in the body's text"),
+    ("an argument", script("login('@', 1)"), "login: from GET /first: login in the body's text"),
+    ("JSON in an attribute", page('<div data-a="{&quot;id1&quot;:&quot;@&quot;}">'), "id1: from GET /first: id1 in the body's text"),
+    ("JSON in a JSON text", answers({"a": json.dumps({"b": "@"})}), "b: from GET /first: b in the body's text"),
+    ("a parameter in a JSON text", answers({"url": "/a?y=1&x=@"}), "x: from GET /first: x in the body's text"),
+    ("a key with a dot", answers({"a.b": "@"}), "a_b: from GET /first: a.b in the body's text"),
+    ("a parameter of Location", get("/first", status=302, answer_headers={"Location": "https://b/?s=1&code=@&t=2"}),
+     "code: from GET /first: code in header Location"),
+    ("a part of Location's path", get("/first", status=201, answer_headers={"Location": "/x/@/y"}), "f: from GET /first: part of header Location"),
+    ("a parameter of Link", get("/first", answer_headers={"Link": '<https://b/?cursor=@>; rel="next"'}), "cursor: from GET /first: cursor in header Link"),
+    ("a parameter of a link behind another id", page('<a href="/s/a1B2c3D4e5?a=1&amp;key=@&amp;b">'), "key: from GET /first: HTML link key"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("sentence", "shape", "said"), PARTS, ids=[row[0] for row in PARTS])
+def test_a_part_of_a_text_is_taken_by_a_pattern_that_finds_the_next_one(sentence: str, shape: dict[str, Any], said: str) -> None:
+    def with_value(value: str) -> dict[str, Any]:
+        made: dict[str, Any] = json.loads(json.dumps(shape).replace("@", value))
+        return made
+
+    done = converted(with_value(ID), entry(f"{H}/x", "POST", body=f"f={ID}", mime="application/x-www-form-urlencoded"))
+    assert ID not in json.dumps(done.tasks)
+    [extract] = done.tasks[0]["extract"]
+    answer = with_value(FRESH)["response"]
+    text = answer["headers"][0]["value"] if extract["from"] == "header" else answer["content"]["text"]
+    assert compile_pattern(extract["pattern"]).find(text, 1) == FRESH
+    assert [str(one) for one in done.report.correlated] == [f"{said}, to POST /x: form f"]
+
+
 # a page, and the page of the next run: what its pattern takes there
-FRESH = "0c9d3a77b1e24f65"
 PAGES: list[tuple[str, str, str]] = [
     ("a hidden input", '<input type="hidden" name="csrf" value="@">', "csrf: from GET /first: HTML field csrf"),
     ("the value before the name", "<INPUT value='@' name=csrf>", "csrf: from GET /first: HTML field csrf"),
@@ -178,20 +217,20 @@ LOOSE: list[tuple[str, dict[str, Any], str]] = [
     ("a field without a name", page(f'<input value="{ID}">'), "HTML field "),
     ("the second field of one name", page(f'<input name="a" value="x"><input name="a" value="{ID}">'), "HTML field a"),
     ("a link behind another id", page(f'<a href="/s/a1B2c3D4e5/{ID}">'), "HTML link"),
-    ("a script", get("/first", answer=f"var key = '{ID}'", answer_mime="text/javascript"), "text of the body"),
-    ("a part of a JSON text", answers({"url": f"/a?x={ID}"}), "text of the body"),
-    ("a key with a dot", answers({"a.b": ID}), "JSON a.b"),
-    ("a part of Location", get("/first", status=201, answer_headers={"Location": f"/x/{ID}/y"}), "part of header Location"),
+    ("a text without a name before it", get("/first", answer=f"{ID} is it", answer_mime="text/plain"), "text of the body"),
+    ("a script with another value under the name", script(f"key = 'x'; key = '{ID}'"), "text of the body"),
+    ("an encoded part of Location", get("/first", status=201, answer_headers={"Location": "/x/a%2FB2c3D4e5/y"}), "part of header Location"),
 ]
 
 
 @pytest.mark.parametrize(("sentence", "first", "source"), LOOSE, ids=[row[0] for row in LOOSE])
 def test_what_no_step_can_extract_is_reported(sentence: str, first: dict[str, Any], source: str) -> None:
-    done = converted(first, get(f"/z/{ID}"))
+    sent = "a/B2c3D4e5" if "encoded" in sentence else ID
+    done = converted(first, sends({"x": sent}))
     assert [str(one) for one in done.report.not_correlated] == [
-        f"GET /z/{{id}}: path: found in GET /first: {source}, where a step can't extract it"
+        f"POST /second: JSON x: found in GET /first: {source}, where a step can't extract it"
     ]
-    assert done.tasks[1]["request_url"] == f"{H}/z/{ID}"
+    assert done.tasks[1]["json"] == {"x": sent}
 
 
 def test_what_nobody_returned_is_reported_without_its_value() -> None:
@@ -252,3 +291,19 @@ def test_every_request_is_sent_exactly_once(sentence: str, entries: list[dict[st
     tasks = converted(*entries).tasks
     assert len(tasks) == 2
     assert tasks[0]["allow_redirects"] is False
+
+
+def test_the_code_of_a_redirect_is_taken_from_its_location() -> None:
+    """OAuth: the redirect is asked alone, because what it returned is needed later; the target's URL comes from it too."""
+    back = f"{H}/cb?code={ID}&state=st4te-8f7e6d5c4b3a2910"
+    done = converted(
+        get("/authorize?state=st4te-8f7e6d5c4b3a2910", status=302, answer_headers={"Location": back}),
+        entry(back),
+        entry(f"{H}/token", "POST", body=f"grant_type=authorization_code&code={ID}", mime="application/x-www-form-urlencoded"),
+    )
+    authorize, callback, token = done.tasks
+    assert authorize["allow_redirects"] is False
+    assert {"var": "code", "from": "header", "name": "Location", "pattern": "[?&;#]code=([^&;#<>]+)"} in authorize["extract"]
+    assert callback["request_url"] == "${var.location}"
+    assert token["data"] == {"grant_type": "authorization_code", "code": "${var.code}"}
+    assert ID not in json.dumps(done.tasks)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from loadflow.engine.commands import TABLE
+from loadflow.engine.commands.ld_har_to_action_json import har_to_action_json
+from loadflow.engine.commands.ld_load_har import load_har
 from loadflow.engine.recording.convert import Options, convert
-from loadflow.engine.recordings import har_to_action_json, load_har
 from loadflow.engine.script.document import parse_script
+from loadflow.engine.session.table import TABLE
 from tests.recording.hars import FIXTURES
 
 REPORTS = {
@@ -43,7 +44,7 @@ secrets to give before it runs (1):
     "charles": """\
 2 steps from 3 entries
 left out, because no step can play it (1):
-  entry 2: PROPFIND https://bank.example/dav 'PROPFIND' is no method of a step
+  entry 2: PROPFIND https://bank.example/dav 'PROPFIND' is not a method of a step
 secrets to give before it runs (3):
   ${env.RECORDED_AUTHORIZATION}: POST /transfer: header Authorization
   ${env.RECORDED_COOKIE_JSESSIONID}: POST /transfer: cookie JSESSIONID

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from loadflow.engine.recordings import har_to_action_json
+from loadflow.engine.commands.ld_har_to_action_json import har_to_action_json
 from loadflow.engine.records.outcome import Outcome
 from tests.recording.hars import har
 from tests.recording.test_round_trip import Recorder, play

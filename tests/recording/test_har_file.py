@@ -9,8 +9,10 @@ from typing import Any
 
 import pytest
 
+from loadflow.engine.commands.ld_har_to_action_json import har_to_action_json
+from loadflow.engine.commands.ld_har_to_tasks import har_to_tasks
+from loadflow.engine.commands.ld_load_har import load_har
 from loadflow.engine.recording.har_file import entries_of
-from loadflow.engine.recordings import har_to_action_json, har_to_tasks, load_har
 from loadflow.errors import CommandError
 from tests.recording.hars import converted, entry, har
 
@@ -39,16 +41,16 @@ def test_a_stream_gives_what_reading_at_once_gives_also_half_surrogates(tmp_path
 
 
 WRONG = [
-    ("[]", r"is no object but list; a HAR is a JSON object"),
+    ("[]", r"is not an object but list; a HAR is a JSON object"),
     ("{}", r"log: is missing; a HAR is"),
-    ('{"log": 1}', r"log: is no object"),
+    ('{"log": 1}', r"log: is not an object"),
     ('{"log": {}}', r"log.entries: is missing"),
-    ('{"log": {"entries": {}}}', r"log.entries: is no list"),
-    ('{"log": {"entries": [{}, {]}}', r"line 1 column 27: is no JSON: expecting property name"),
-    ('{"log": {"entries": [\n{}', r"line 2 column 3: is no JSON: "),
-    ("", r"line 1 column 1: is no JSON: "),
-    ("hello", r"line 1 column 1: is no JSON: "),
-    ("[" * 100_000, r"nested too deeply|is no JSON"),
+    ('{"log": {"entries": {}}}', r"log.entries: is not a list"),
+    ('{"log": {"entries": [{}, {]}}', r"line 1 column 27: is not JSON: expecting property name"),
+    ('{"log": {"entries": [\n{}', r"line 2 column 3: is not JSON: "),
+    ("", r"line 1 column 1: is not JSON: "),
+    ("hello", r"line 1 column 1: is not JSON: "),
+    ("[" * 100_000, r"nested deeper than|is not JSON"),
 ]
 
 
@@ -72,7 +74,7 @@ def test_a_file_that_is_not_there_or_no_text(tmp_path: Path) -> None:
             read(str(tmp_path / "a.har"))
         with pytest.raises(CommandError, match="can't be read"):
             read(str(tmp_path))
-        with pytest.raises(CommandError, match="is no text in utf-8: byte 9 is wrong"):
+        with pytest.raises(CommandError, match="is not text in utf-8: byte 9 is wrong"):
             read(str(tmp_path / "b.har"))
 
 
@@ -80,7 +82,7 @@ def test_a_fault_far_into_a_large_file_is_named_by_its_line(tmp_path: Path, monk
     monkeypatch.setattr("loadflow.engine.recording.har_file.EXACT_PLACE_BYTES", 0)
     path = tmp_path / "a.har"
     path.write_text('{"log": {"entries": [\n{},\n{},\n}]}}', encoding="utf-8")
-    with pytest.raises(CommandError, match=r"after line \d: is no JSON"):
+    with pytest.raises(CommandError, match=r"after line \d: is not JSON"):
         list(entries_of(path))
 
 
@@ -118,10 +120,10 @@ def test_the_document_has_the_known_form() -> None:
 REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"har": har()}, "nothing in the recording can be played; the recording has no entries"),
     ({"har": har(entry("ws://x/"))}, "nothing in the recording can be played; is a websocket"),
-    ({"har": har(entry("http://x/")), "exclude": ["x"]}, "1 entries were sorted out"),
-    ({"har": har(entry("http://x/")), "user": "fast_htp_user"}, r"user_detail_dict.user: 'fast_htp_user' is no user type; did you mean"),
+    ({"har": har(entry("http://x/")), "exclude": ["x"]}, "include and exclude left out 1 entry"),
+    ({"har": har(entry("http://x/")), "user": "fast_htp_user"}, r"user_detail_dict.user: 'fast_htp_user' is not a user type; did you mean"),
     ({"har": har(entry("http://x/")), "user_count": 0}, "user_count: must be at least 1"),
-    ({"har": 5}, "int is no HAR"),
+    ({"har": 5}, "int is not a HAR"),
 ]
 
 

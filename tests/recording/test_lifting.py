@@ -1,3 +1,4 @@
+# a row stays on one line
 """Nothing secret is left in what a conversion writes, by default."""
 
 from __future__ import annotations
@@ -7,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from loadflow.engine.redact import Redactor
+from loadflow.engine.base.redact import Redactor
 from tests.recording.hars import converted, entry
 
 H = "http://shop.example"
@@ -36,6 +37,56 @@ SECRETS: list[tuple[str, dict[str, Any], str, dict[str, Any]]] = [
     ("a key in a query", get(f"?key={S}&b=1"), S, {"request_url": f"{H}/a?key=${{env.RECORDED_KEY_SECRET}}&b=1"}),
     ("a signature", get(f"?X-Amz-Signature={S}"), S, {"request_url": f"{H}/a?X-Amz-Signature=${{env.RECORDED_X_AMZ_SIGNATURE_SECRET}}"}),
     ("a session in a path", entry(f"{H}/a;jsessionid={S}"), S, {"request_url": f"{H}/a;jsessionid=${{env.RECORDED_JSESSIONID_SECRET}}"}),
+    (
+        "an OAuth code",
+        post(f"grant_type=authorization_code&code={S}", FORM),
+        S,
+        {"data": {"grant_type": "authorization_code", "code": "${env.RECORDED_CODE_SECRET}"}},
+    ),
+    ("an OAuth code in a query", get(f"?code={S}"), S, {"request_url": f"{H}/a?code=${{env.RECORDED_CODE_SECRET}}"}),
+    ("a proof key", post(f"code_verifier={S}", FORM), S, {"data": {"code_verifier": "${env.RECORDED_CODE_VERIFIER_SECRET}"}}),
+    (
+        "an assertion",
+        post(json.dumps({"assertion": S}), "application/json"),
+        S,
+        {"json": {"assertion": "${env.RECORDED_ASSERTION_SECRET}"}},
+    ),
+    (
+        "an assertion of SAML",
+        post(f"SAMLResponse={S}&RelayState=x", FORM),
+        S,
+        {"data": {"SAMLResponse": "${env.RECORDED_SAMLRESPONSE_SECRET}", "RelayState": "x"}},
+    ),
+    (
+        "a key of Azure",
+        get(headers={"Ocp-Apim-Subscription-Key": S}),
+        S,
+        {"headers": {"Ocp-Apim-Subscription-Key": "${env.RECORDED_OCP_APIM_SUBSCRIPTION_KEY_SECRET}"}},
+    ),
+    (
+        "a key of a function",
+        get(headers={"x-functions-key": S}),
+        S,
+        {"headers": {"x-functions-key": "${env.RECORDED_X_FUNCTIONS_KEY_SECRET}"}},
+    ),
+    (
+        "a password in a script",
+        post(f"login({{user: 'ann', password: '{S}'}})", "text/javascript"),
+        S,
+        {"data": "login({user: 'ann', password: '${env.RECORDED_PASSWORD}'})"},
+    ),
+    (
+        "a password behind &amp;",
+        post(f'<a href="/x?u=ann&amp;password={S}&amp;b=1">', "text/html"),
+        S,
+        {"data": '<a href="/x?u=ann&amp;password=${env.RECORDED_PASSWORD}&amp;b=1">'},
+    ),
+    (
+        "a password in a text of JSON",
+        post(json.dumps({"q": f"u=ann&password={S}"}), "application/json"),
+        S,
+        {"json": {"q": "u=ann&password=${env.RECORDED_PASSWORD}"}},
+    ),
     ("a password in a form", post(f"u=ann&password={S}", FORM), S, {"data": {"u": "ann", "password": "${env.RECORDED_PASSWORD}"}}),
     (
         "a password in JSON",
@@ -97,6 +148,7 @@ def test_a_secret_is_kept_when_asked(sentence: str, recorded: dict[str, Any], se
 NO_SECRETS: list[tuple[str, dict[str, Any]]] = [
     ("counts of tokens", post('{"max_tokens": 4096, "token_type": "x"}', "application/json")),
     ("names that only sound alike", post("monkey=banana&design=flat&author=ann", FORM)),
+    ("short codes", post('{"code": "EUR", "country_code": "DE-BY-0123456", "status_code": "abcdefgh12"}', "application/json")),
     ("flags and nothing", post('{"password": null, "session": true, "token": ""}', "application/json")),
 ]
 
@@ -134,3 +186,17 @@ def test_cookies_that_a_response_set_are_left_to_the_jar() -> None:
 def test_reports_show_no_query_and_no_user() -> None:
     done = converted(entry(f"wss://u:{S}@shop.example/{S}?token={S}"), entry(f"data:text/plain,{S}"))
     assert S not in "\n".join(done.report.lines())
+
+
+FORMS_OF_ONE = {
+    "in a URL": "a%2Fb%3Cs3cr3t%3E9",
+    "in a URL, lower case": "a%2fb%3cs3cr3t%3e9",
+    "in HTML": "a/b&lt;s3cr3t&gt;9",
+    "in JSON": "a\\/b<s3cr3t>9",
+}
+
+
+@pytest.mark.parametrize("form", FORMS_OF_ONE.values(), ids=FORMS_OF_ONE)
+def test_a_secret_is_found_in_every_form_that_a_text_gives_it(form: str) -> None:
+    done = converted(get(headers={"X-Api-Key": "a/b<s3cr3t>9", "X-Note": f"for {form}."}))
+    assert done.tasks[0]["headers"]["X-Note"] == "for ${env.RECORDED_X_API_KEY}."

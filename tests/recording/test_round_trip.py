@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from loadflow.engine.recordings import har_to_action_json
+from loadflow.engine.commands.ld_har_to_action_json import har_to_action_json
 from loadflow.engine.records.outcome import Outcome
 from tests.load.harness import USERS, load
 from tests.recording.hars import har

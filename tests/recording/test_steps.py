@@ -68,12 +68,82 @@ STEPS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("JSON of a vendor is json", post('{"a":1}', "application/vnd.api+json; charset=utf-8"), {"json": {"a": 1}}),
     ("broken JSON is text", post('{"a":', "application/json"), {"data": '{"a":', "json": GONE}),
-    ("JSON null is text, because null is no key", post("null", "application/json"), {"data": "null"}),
+    ("JSON null is text, because null is not a key", post("null", "application/json"), {"data": "null"}),
     ("JSON with a name twice is text", post('{"a":1,"a":2}', "application/json"), {"data": '{"a":1,"a":2}'}),
     ("JSON with a number no float holds is text", post('{"a":0.12345678901234567890}', "application/json"), {"json": GONE}),
     ("JSON nested too deeply for a script is text", post("[" * 60 + "]" * 60, "application/json"), {"json": GONE}),
     ("JSON with a placeholder in a name is text", post('{"${a}":1}', "application/json"), {"data": '{"${var.dollar_sign}{a}":1}'}),
     ("a form is an object", post("a=1&b=x+y%C3%A4", FORM), {"data": {"a": "1", "b": "x yä"}}),
+    (
+        "fields that were listed as they were sent are not encoded again",
+        entry(U, "POST", size=28, post={"mimeType": FORM, "params": [{"name": "address", "value": "Street%20Address%201"}]}),
+        {"data": "address=Street%20Address%201"},
+    ),
+    (
+        "and are an object where that is sent alike",
+        entry(U, "POST", size=14, post={"mimeType": FORM, "params": [{"name": "a", "value": "x+y%C3%A4"}, {"name": "b", "value": ""}]}),
+        {"data": {"a": "x yä", "b": ""}},
+    ),
+    (
+        "a listed percent sign that was sent as %25 stays one",
+        entry(U, "POST", size=9, post={"mimeType": FORM, "params": [{"name": "a", "value": "10%25"}]}),
+        {"data": {"a": "10%25"}},
+    ),
+    (
+        "listed fields without a size are taken as they read",
+        entry(U, "POST", post={"mimeType": FORM, "params": [{"name": "a", "value": "10% off"}]}),
+        {"data": {"a": "10% off"}},
+    ),
+    (
+        "a file that is listed as a data URL is its bytes",
+        entry(
+            U,
+            "POST",
+            post={
+                "mimeType": "multipart/form-data",
+                "params": [
+                    {"name": "file", "fileName": "a.png", "contentType": "image/png", "value": "data:image/png;base64,iVBORw0KGgo="}
+                ],
+            },
+        ),
+        {"files": [{"field": "file", "filename": "a.png", "content_type": "image/png", "content_base64": "iVBORw0KGgo="}]},
+    ),
+    (
+        "a data URL without Base64",
+        entry(
+            U,
+            "POST",
+            post={
+                "mimeType": "multipart/form-data",
+                "params": [{"name": "f", "fileName": "a.txt", "value": "data:text/plain;charset=utf-8,a%20b"}],
+            },
+        ),
+        {"files": [{"field": "f", "filename": "a.txt", "content": "a b"}]},
+    ),
+    (
+        "a text file that holds a data URL of something else stays text",
+        entry(
+            U,
+            "POST",
+            post={
+                "mimeType": "multipart/form-data",
+                "params": [{"name": "f", "fileName": "a.css", "contentType": "text/css", "value": "data:image/png;base64,iVBORw0KGgo="}],
+            },
+        ),
+        {"files": [{"field": "f", "filename": "a.css", "content_type": "text/css", "content": "data:image/png;base64,iVBORw0KGgo="}]},
+    ),
+    (
+        "a field that holds a data URL stays text",
+        entry(
+            U,
+            "POST",
+            post={
+                "mimeType": "multipart/form-data",
+                "params": [{"name": "f", "value": "data:text/plain,a"}, {"name": "g", "fileName": "x", "value": "y"}],
+            },
+        ),
+        {"data": {"f": "data:text/plain,a"}},
+    ),
     ("a field that is there twice makes pairs", post("a=1&b=&a=2", FORM), {"data": [["a", "1"], ["b", ""], ["a", "2"]]}),
     ("a form that is none is text", post("just text", FORM), {"data": "just text"}),
     ("a form in another charset is text", post("a=%E4", FORM), {"data": "a=%E4"}),
@@ -159,7 +229,7 @@ LEFT_OUT: list[tuple[dict[str, Any], str]] = [
     (entry("http://"), "its URL can't be asked"),
     (entry("http://shop.example:99999/"), "its URL can't be asked"),
     (entry("shop.example:443", "CONNECT"), "CONNECT opens a tunnel; the requests inside are entries of their own"),
-    (entry(U, "PROPFIND"), "'PROPFIND' is no method of a step"),
+    (entry(U, "PROPFIND"), "'PROPFIND' is not a method of a step"),
     (entry(U, _fromCache="memory"), "was answered by the browser's cache; nothing was sent"),
     (
         entry(U, status=307, answer_headers={"Non-Authoritative-Reason": "HSTS"}),
@@ -186,7 +256,7 @@ FILTERS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("all without a filter", {}, ["a.js", "b", "c?x=1"]),
     ("include keeps what it is found in", {"include": ["b$", "x="]}, ["b", "c?x=1"]),
     ("exclude comes after include", {"include": ["shop"], "exclude": [r"\.js"]}, ["b", "c?x=1"]),
-    ("an empty list is no filter", {"include": [], "exclude": []}, ["a.js", "b", "c?x=1"]),
+    ("an empty list is not a filter", {"include": [], "exclude": []}, ["a.js", "b", "c?x=1"]),
 ]
 
 
@@ -198,12 +268,12 @@ def test_urls_are_filtered_whole(sentence: str, filters: dict[str, Any], kept: l
 
 
 WRONG: list[tuple[dict[str, Any], str]] = [
-    ({"include": ["("]}, r"include\[0\]: '\(' is no regular expression: "),
-    ({"exclude": ["a", "["]}, r"exclude\[1\]: '\[' is no regular expression: "),
-    ({"think_time": "recrded"}, r'think_time: \'recrded\' is no think time; write "recorded"'),
-    ({"think_time": {"scal": 1}}, r"think_time.scal: is no key of a think time; did you mean 'scale'\?"),
+    ({"include": ["("]}, r"include\[0\]: '\(' is not a pattern that RE2 takes: "),
+    ({"exclude": ["a", "["]}, r"exclude\[1\]: '\[' is not a pattern that RE2 takes: "),
+    ({"think_time": "recrded"}, r'think_time: \'recrded\' is not a think time; write "recorded"'),
+    ({"think_time": {"scal": 1}}, r"think_time.scal: is not a key of a think time; did you mean 'scale'\?"),
     ({"think_time": {"spread": 2}}, "think_time.spread: must be a number from 0 on to 1"),
-    ({"secrets": "leave"}, "secrets: 'leave' is no choice"),
+    ({"secrets": "leave"}, "secrets: 'leave' is not a choice"),
 ]
 
 
@@ -226,3 +296,26 @@ def test_steps_are_in_the_order_in_which_they_began() -> None:
     late, early = "2024-05-06T09:00:02Z", "2024-05-06T11:00:01.5+02:00"
     done = converted(entry(f"{U}/2", startedDateTime=late), entry(f"{U}/1", startedDateTime=early))
     assert [task["request_url"] for task in done.tasks] == [f"{U}/1", f"{U}/2"]
+
+
+def test_an_entry_without_a_date_keeps_its_place_and_costs_nobody_else_anything() -> None:
+    """The others are still sorted, correlated and paused."""
+    at = "2024-05-06T09:00:0{}Z".format
+    value = "5b8aa5b2d2c872e8321cf373"
+    done = converted(
+        entry(f"{U}/3?x={value}", startedDateTime=at(9)),
+        entry(f"{U}/4"),
+        entry(f"{U}/1", startedDateTime=at(1), answer=f'{{"x": "{value}"}}'),
+        entry(f"{U}/2", startedDateTime="yesterday"),
+        think_time={"scale": 1, "spread": 0},
+    )
+    urls = [f"{U}/1", f"{U}/4", f"{U}/3?x=${{var.x}}", f"{U}/2"]
+    assert [task["request_url"] for task in done.tasks] == urls
+    assert [task.get("think_time") for task in done.tasks] == [None, {"min": 7.99, "max": 7.99}, None, None]
+    assert done.tasks[0]["extract"] == [{"var": "x", "from": "json_path", "path": "x"}]
+
+
+def test_what_has_no_date_at_the_start_stays_first() -> None:
+    late, early = "2024-05-06T09:00:02Z", "2024-05-06T09:00:01Z"
+    done = converted(entry(f"{U}/0"), entry(f"{U}/2", startedDateTime=late), entry(f"{U}/1", startedDateTime=early))
+    assert [task["request_url"] for task in done.tasks] == [f"{U}/0", f"{U}/1", f"{U}/2"]

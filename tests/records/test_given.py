@@ -21,7 +21,7 @@ def test_counts_times_errors_and_verdict() -> None:
     assert (one.method, one.name, one.count, one.failures, one.received_bytes) == ("GET", "a", 3, 1, 20)
     assert (one.latency.min_ms, one.latency.max_ms, one.failed.max_ms) == (5.0, 20.0, 20.0)
     assert [(error.kind, error.message, error.count) for error in summary.errors] == [("status", "busy", 1)]
-    assert str(summary.verdict) == "failed: 1 of 3 hits failed (33.33%); none may"
+    assert str(summary.verdict) == "failed: 1 of 3 hits failed (33.33%); max_failure_rate allows none"
     assert (summary.duration_s, summary.overall.rate_per_s) == (0.0, 0.0)
 
 
@@ -56,7 +56,7 @@ def test_kind_and_name_of_a_failure(record: dict[str, Any], kind: str, name: str
 
 @pytest.mark.parametrize("value", [None, "fast", float("nan"), float("inf"), -1, 1e300, [5]])
 def test_a_record_without_a_time_is_pointed_at(value: Any) -> None:
-    with pytest.raises(CommandError, match=r"failures\[1\].response_time_ms: .* is no time; give milliseconds, 0 or more"):
+    with pytest.raises(CommandError, match=r"failures\[1\].response_time_ms: .* is not a time; give milliseconds, 0 or more"):
         summary_of_records([GOOD], [BAD, {**BAD, "response_time_ms": value}])
 
 

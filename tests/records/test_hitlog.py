@@ -75,9 +75,9 @@ def test_a_log_that_grows_while_it_is_read_never_gives_shifted_rows(tmp_path: Pa
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is no hit log"),
-        (b"LFHITS", "is no hit log"),
-        (b"PNG\r\n" * 40, "is no hit log"),
+        (b"", "is not a hit log"),
+        (b"LFHITS", "is not a hit log"),
+        (b"PNG\r\n" * 40, "is not a hit log"),
         (struct.pack("<8sIIIIqq24x", b"LFHITS\r\n", 2, 48, 0, 0, 0, 0), "version 2; this loadflow reads up to 1, so update it"),
         (struct.pack("<8sIIIIqq24x", b"LFHITS\r\n", 1, 56, 0, 0, 0, 0), "so update it"),
     ],

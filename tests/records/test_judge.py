@@ -5,14 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from loadflow.engine.calibration.value import Ceiling, Jitter
+from loadflow.engine.base.verdict import EXIT_CODES, Verdict, VerdictKind, worst
+from loadflow.engine.machine.calibration import Ceiling, Jitter
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.judge import EndReason, RunEnd, asked_too_much, ceiling_warnings, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
-from loadflow.engine.verdict import EXIT_CODES, Verdict, VerdictKind, worst
 
 A = SeriesName("GET", "/a")
 DONE = RunEnd(EndReason.COMPLETED, "", 30.0, 30.0)
@@ -30,29 +30,54 @@ def counted(good: int, bad: int, *, passes: Passes | None = None, superseded: in
 
 TABLE = [
     ("all hits succeeded", counted(1000, 0), DONE, CALM, 0.0, "passed", ""),
-    ("one failure where none may", counted(999, 1), DONE, CALM, 0.0, "failed", "1 of 1,000 hits failed (0.10%); none may"),
+    (
+        "one failure where none may",
+        counted(999, 1),
+        DONE,
+        CALM,
+        0.0,
+        "failed",
+        "1 of 1,000 hits failed (0.10%); max_failure_rate allows none",
+    ),
     ("as many failures as may", counted(990, 10), DONE, CALM, 0.01, "passed", ""),
-    ("one failure more than may", counted(989, 11), DONE, CALM, 0.01, "failed", "11 of 1,000 hits failed (1.10%); 1.00% may"),
+    (
+        "one failure more than may",
+        counted(989, 11),
+        DONE,
+        CALM,
+        0.01,
+        "failed",
+        "11 of 1,000 hits failed (1.10%); max_failure_rate allows 1.00%",
+    ),
     ("a retry made it good", counted(1000, 1, superseded=1, superseded_failed=1), DONE, CALM, 0.0, "passed", ""),
     ("the retry failed too", counted(999, 2, superseded=1, superseded_failed=1), DONE, CALM, 0.0, "failed", "1 of 1,000 hits"),
     ("nothing was sent", Totals(), DONE, CALM, 0.0, "inconclusive", "no hit was recorded"),
     ("the generator was the limit", counted(1000, 0), DONE, BUSY, 0.0, "inconclusive", "generator-limited"),
-    ("busy but prompt is no limit", counted(1000, 0), DONE, BUSY_BUT_PROMPT, 0.0, "passed", ""),
+    ("busy but prompt is not a limit", counted(1000, 0), DONE, BUSY_BUT_PROMPT, 0.0, "passed", ""),
     ("failures weigh more than a busy generator", counted(0, 10), DONE, BUSY, 0.0, "failed", "10 of 10"),
-    ("the rate was reached, within 1 %", counted(990, 0, passes=Passes(1000, 990, 10)), DONE, CALM, 0.0, "passed", ""),
+    ("the rate was reached, within 1 %", counted(990, 0, passes=Passes(1000, 990, 10, 990)), DONE, CALM, 0.0, "passed", ""),
     (
         "the rate was missed by more",
-        counted(989, 0, passes=Passes(1000, 989, 11)),
+        counted(989, 0, passes=Passes(1000, 989, 11, 989)),
         DONE,
         CALM,
         0.0,
         "inconclusive",
-        "below the rate: 989 of 1,000 passes that were due could start (98.90%; at least 99.00% must)",
+        "below the rate: 989 of 1,000 due passes sent (98.90%; at least 99.00% are required)",
     ),
     ("failures weigh more than a missed rate", counted(9, 1, passes=Passes(1000, 10, 990)), DONE, CALM, 0.0, "failed", "1 of 10"),
     ("every pass was dropped", Totals(passes=Passes(10, 0, 10)), DONE, CALM, 0.0, "inconclusive", "below the rate: 0 of 10"),
-    ("both doubts are told", counted(1, 0, passes=Passes(9, 1, 8)), DONE, BUSY, 0.0, "inconclusive", "processes` generator-limited"),
-    ("no health is no doubt", counted(10, 0), DONE, [], 0.0, "passed", ""),
+    ("both doubts are told", counted(1, 0, passes=Passes(9, 1, 8, 1)), DONE, BUSY, 0.0, "inconclusive", "processes` generator-limited"),
+    (
+        "books that do not balance",
+        counted(1000, 0, passes=Passes(1000, 1000, 0, 990, 9)),
+        DONE,
+        CALM,
+        0.0,
+        "inconclusive",
+        "the numbers of passes do not add up (1,000 due, 1,000 started, 0 dropped, 990 made, 9 cut off, 0 lost)",
+    ),
+    ("no health is not a doubt", counted(10, 0), DONE, [], 0.0, "passed", ""),
     (
         "ended early on request",
         counted(10, 0),
@@ -88,7 +113,7 @@ def test_verdict(totals: Totals, end: RunEnd, health: list[Health], allowed: flo
 
 
 def test_the_tolerance_of_a_rate_is_the_scripts() -> None:
-    totals = counted(900, 0, passes=Passes(1000, 900, 100))
+    totals = counted(900, 0, passes=Passes(1000, 900, 100, 900))
     assert judge(totals, DONE, CALM, max_failure_rate=0, rate_tolerance=0.1).kind == "passed"
     assert judge(totals, DONE, CALM, max_failure_rate=0, rate_tolerance=0.09).kind == "inconclusive"
 
@@ -107,6 +132,12 @@ def test_the_worst_verdict_counts_with_every_reason_of_its_kind_once() -> None:
     assert worst([]) == Verdict(VerdictKind.PASSED)
 
 
+def lasting(seconds: float) -> Totals:
+    totals = counted(1000, 0)
+    totals.duration_s = seconds
+    return totals
+
+
 def unfinished(outcome: Outcome) -> Totals:
     totals = counted(1000, 3)
     totals.errors[A, ErrorText(outcome, "x")] = ErrorCount(3, 1.0, 2.0)
@@ -116,6 +147,8 @@ def unfinished(outcome: Outcome) -> Totals:
 WARNINGS = [
     ("nothing to doubt", counted(1000, 0), CALM, []),
     ("few hits", counted(99, 0), CALM, ["few-hits"]),
+    ("a load too short for a rate", lasting(0.9), CALM, ["short-load"]),
+    ("one that is just long enough", lasting(1.0), CALM, []),
     ("no hits at all is the verdict's matter", Totals(), CALM, []),
     ("a busy generator", counted(1000, 0), BUSY_BUT_PROMPT, ["generator-busy"]),
     ("hits in flight at the end", unfinished(Outcome.UNFINISHED), CALM, ["unfinished"]),
@@ -123,7 +156,9 @@ WARNINGS = [
     ("retries", counted(1000, 0, retries=2), CALM, ["retries"]),
     ("a hit in a hundred was late", counted(1000, 0, late=10), CALM, []),
     ("more were late", counted(1000, 0, late=11), CALM, ["late"]),
-    ("passes were dropped", counted(1000, 0, passes=Passes(1001, 1000, 1)), CALM, ["dropped"]),
+    ("passes were dropped", counted(1000, 0, passes=Passes(1001, 1000, 1, 1000)), CALM, ["dropped"]),
+    ("passes were cut off", counted(1000, 0, passes=Passes(1000, 1000, 0, 899, 101)), CALM, ["cut-off"]),
+    ("passes were lost", counted(1000, 0, passes=Passes(1001, 1000, 0, 1000, 0, 1)), CALM, ["lost-passes"]),
     ("too many names", Totals({SeriesName("", "(other)"): counted(1000, 0).series[A]}), CALM, ["names-capped"]),
 ]
 
@@ -146,7 +181,7 @@ def ceiling(hits_per_s: float = 1000.0, *, late: Jitter = QUIET, lag_limit_ms: f
 def at(hits_per_s: int, *, late: int = 0) -> Totals:
     """Ten seconds of so many hits."""
     totals = counted(10 * hits_per_s, 0, late=late)
-    totals.first_start_ns, totals.last_end_ns = 0, 10 * 10**9
+    totals.duration_s = 10.0
     return totals
 
 
@@ -156,7 +191,7 @@ BUSY_AND_SLUGGISH = [Health(users=5, cpu=0.95, lag_ms=21.0)] * 30
 CALIBRATED = [
     ("without a calibration 21 ms are no lag", at(900), BUSY_AND_SLUGGISH, None, ""),
     ("the calibrated limit of the lag is stricter", at(100), BUSY_AND_SLUGGISH, ceiling(), "21 ms late (limit 20 ms by the calibration of"),
-    ("a lag alone is no limit", at(100), SLUGGISH, ceiling(), ""),
+    ("a lag alone is not a limit", at(100), SLUGGISH, ceiling(), ""),
     ("a throttled generator is at its limit without a busy core", at(900), SLUGGISH, ceiling(), "it made 90% of the hits per second"),
     ("below nine tenths it is not", at(899), SLUGGISH, ceiling(), ""),
     ("at the ceiling, but prompt", at(1000), CALM, ceiling(), ""),
@@ -196,13 +231,13 @@ def test_a_rate_that_is_too_high_is_told_with_its_numbers_and_the_way_out() -> N
     warning = asked_too_much(ceiling(20_000.0, at_least=True, asked_per_s=30_000.0))
     assert warning is not None
     assert warning.message == (
-        "Up to 30,000 hits/s are asked for, 150% of what this machine can make with so many processes and threads "
+        "The rate asks for up to 30,000 hits/s, 150% of what this machine can make with this number of processes and threads "
         "(at least 20,000/s by the calibration of 2026-11-21)."
     )
     assert warning.advice.startswith("Use more threads or processes")
 
 
-@pytest.mark.parametrize(("late", "said"), [(QUIET, "not its timers"), (NOISY, "use a quieter machine")])
+@pytest.mark.parametrize(("late", "said"), [(QUIET, "the timers are not the reason"), (NOISY, "use a quieter machine")])
 def test_lateness_is_held_against_the_machines_own(late: Jitter, said: str) -> None:
     (warning,) = ceiling_warnings(ceiling(late=late), at(100, late=11))
     assert said in warning.advice

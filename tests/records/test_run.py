@@ -1,16 +1,21 @@
 """Run folders: whole, cut off at any point, and taken together."""
 
+import contextlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
+from loadflow.engine.base.files import write_atomically
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
-from loadflow.engine.records.run import Run, summary_of, write_atomically
+from loadflow.engine.records.run import Run
+from loadflow.engine.records.summing import summary_of
 from loadflow.errors import RunError
 from tests.builders import STATUS_503, Failure, build_run, facts, make_rows
 
@@ -35,10 +40,10 @@ def test_an_older_loadflow_reads_the_facts_it_knows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (None, "is no run folder"),
-        ("{", "is no run folder"),
-        ("[]", "is no run folder"),
-        ('{"format": "other", "version": 1}', "is no run folder"),
+        (None, "is not a run folder"),
+        ("{", "is not a run folder"),
+        ("[]", "is not a run folder"),
+        ('{"format": "other", "version": 1}', "is not a run folder"),
         ('{"format": "loadflow-run", "version": 2}', "newer loadflow"),
     ],
     ids=["no file", "torn", "a list", "another format", "a newer version"],
@@ -50,9 +55,67 @@ def test_a_folder_without_a_run_of_ours_is_refused(tmp_path: Path, content: str 
         Run.open(tmp_path)
 
 
+DAMAGES = [
+    (["facts"], None, r"run.json.facts is null, but must be an object"),
+    (["facts", "users"], "many", r"run.json.facts.users is a string, but must be a whole number"),
+    (["facts", "users"], True, r"run.json.facts.users is true or false, but must be a whole number"),
+    (["facts", "planned_s"], [], r"run.json.facts.planned_s is a list, but must be a number"),
+    (["facts", "flow_run_ids"], [1], r"run.json.facts.flow_run_ids\[0\] is a whole number, but must be a string"),
+    (["facts", "plan"], [], r"run.json.facts.plan is a list, but must be an object"),
+    (["shards"], 0, r"run.json.shards must be from 1 to"),
+    (["shards"], 10**12, r"run.json.shards must be from 1 to"),
+    (["max_failure_rate"], "none", r"run.json.max_failure_rate is a string"),
+    (["thresholds"], [{}], r"run.json.thresholds\[0\].expression is missing"),
+    (["thresholds"], [{"expression": "fast"}], "'fast' is not a threshold"),
+    (["thresholds"], [{"expression": "p95 < 5", "window": [1]}], r"run.json.thresholds\[0\].window has 1 value, but must have 2"),
+]
+
+
+@pytest.mark.parametrize(("place", "value", "said"), DAMAGES)
+def test_a_damaged_run_names_what_is_wrong_in_it(tmp_path: Path, place: list[str], value: Any, said: str) -> None:
+    Run.create(tmp_path, facts(), shards=1, max_failure_rate=0.0)
+    data = json.loads((tmp_path / "run.json").read_text())
+    holder = data
+    for key in place[:-1]:
+        holder = holder[key]
+    holder[place[-1]] = value
+    (tmp_path / "run.json").write_text(json.dumps(data))
+    with pytest.raises(RunError, match=said):
+        Run.open(tmp_path)
+
+
+WRONG = [None, True, -1, 1e300, "", "x", [], [[]], {}, {"": None}]
+
+
+@pytest.mark.parametrize("name", ["run.json", "end.json"])
+def test_no_value_of_a_file_that_was_edited_is_an_error_of_ours(tmp_path: Path, name: str) -> None:
+    build_run(tmp_path, make_rows(20))
+    text = (tmp_path / name).read_text()
+    for place in places(json.loads(text)):
+        for value in WRONG if place[:2] != ["facts", "plan"] else []:
+            data = json.loads(text)
+            holder = data
+            for key in place[:-1]:
+                holder = holder[key]
+            holder[place[-1]] = value
+            (tmp_path / name).write_text(json.dumps(data))
+            with contextlib.suppress(RunError):
+                Run.open(tmp_path).end()
+    (tmp_path / name).write_text(text)
+    Run.open(tmp_path).summary()
+
+
+def places(value: Any) -> Iterator[list[Any]]:
+    """The paths of all values that stand in `value`; of a list, the first."""
+    pairs = value.items() if isinstance(value, dict) else list(enumerate(value))[:1] if isinstance(value, list) else ()
+    for key, inner in pairs:
+        yield [key]
+        yield from ([key, *rest] for rest in places(inner))
+
+
 def test_a_finished_run_keeps_its_counts_end_and_summary(tmp_path: Path) -> None:
     run = build_run(tmp_path, make_rows(2000), end=RunEnd(EndReason.STOPPED, "Ctrl-C", 30.0, 12.0))
-    assert run.totals().to_json() == run.fold().to_json()
+    assert run.totals().to_json() == {**run.fold().to_json(), "duration_s": 12.0}
     assert run.end() == RunEnd(EndReason.STOPPED, "Ctrl-C", 30.0, 12.0)
     assert json.loads((tmp_path / "summary.json").read_text()) == run.summary().to_json()
     assert sum(row.succeeded.count + row.failed.count for row in run.seconds()) == 2000

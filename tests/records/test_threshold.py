@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from loadflow.engine.base.typed import typed
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.judge import EndReason, RunEnd, judge
 from loadflow.engine.records.names import SeriesName
@@ -35,7 +37,7 @@ KNOWN = Totals(
         A: series([10.0] * 90, [20.0] * 10, received_bytes=5_000_000, late=25),
         B: series([100.0] * 98, [1.0] * 4, superseded=2, superseded_failed=2, retries=2),
     },
-    passes=Passes(210, 200, 10),
+    passes=Passes(210, 200, 10, 200),
 )
 
 WRITTEN = [
@@ -56,15 +58,15 @@ def test_how_a_threshold_is_written(text: str, expected: tuple[str, str, float])
 
 
 REFUSED = [
-    ("p95", "is no threshold", "write METRIC < NUMBER"),
-    ("p95 == 5", "is no threshold", "write METRIC < NUMBER"),
-    ("p101 < 5", "'p101' is no metric", "metrics: p50"),
-    ("latency < 5", "'latency' is no metric", "metrics: p50"),
-    ("p95 < 5 kB", "'kB' is no unit of p95", "units: ms, s"),
-    ("count < 5 ms", "'ms' is no unit of count", "units: none"),
-    ("service.count < 5", "only times are told apart", "write count"),
+    ("p95", "is not a threshold", "write METRIC < NUMBER"),
+    ("p95 == 5", "is not a threshold", "write METRIC < NUMBER"),
+    ("p101 < 5", "'p101' is not a metric", "metrics: p50"),
+    ("latency < 5", "'latency' is not a metric", "metrics: p50"),
+    ("p95 < 5 kB", "'kB' is not a unit of p95", "units: ms, s"),
+    ("count < 5 ms", "'ms' is not a unit of count", "units: none"),
+    ("service.count < 5", "only times can be prefixed", "write count"),
     ("p95 < -1", "is below 0", "0 or more"),
-    ("p95 < 1.2.3", "'1.2.3' is no number", "write it like"),
+    ("p95 < 1.2.3", "'1.2.3' is not a number", "write it like"),
 ]
 
 
@@ -80,13 +82,13 @@ DECIDED = [
     ("a percentile of all", Threshold("p50 < 15"), FAILED, 20.0),
     ("of one name", Threshold("p50 < 15", "/a"), PASSED, 10.0),
     ("of a method and a name", Threshold("p50 < 15", "POST /b"), FAILED, 100.0),
-    ("of names by a wildcard", Threshold("count > 0", "/*"), PASSED, 200.0),
+    ("of names by a wildcard", Threshold("count > 0", "/*"), PASSED, 202.0),
     ("of a name that had no hit", Threshold("p95 < 500", "/c"), INCONCLUSIVE, None),
     ("a count of a name that had no hit", Threshold("count > 0", "/c"), FAILED, 0.0),
     ("few failures of a name that had no hit", Threshold("failures < 5", "/c"), INCONCLUSIVE, 0.0),
     ("the share of failures", Threshold("failure_rate <= 10%", "/a"), PASSED, 0.1),
     ("attempts that a retry replaced are not counted", Threshold("failure_rate < 2.5%", "/b"), PASSED, 0.02),
-    ("hits per second", Threshold("rate > 20"), FAILED, 20.0),
+    ("hits per second, retries included", Threshold("rate > 20.3"), FAILED, 20.2),
     ("bytes", Threshold("received_bytes < 4 MB"), FAILED, 5e6),
     ("what was late", Threshold("late_rate < 30%", "/a"), PASSED, 0.25),
     ("what was dropped", Threshold("dropped < 5"), FAILED, 10.0),
@@ -164,6 +166,6 @@ def test_only_the_seconds_of_its_window_count() -> None:
 
 def test_it_goes_through_json_and_its_error_through_pickle() -> None:
     threshold = Threshold("p95 < 50", "/a", (1.0, 2.0), 10, True, 3.0)
-    assert Threshold.from_json(threshold.to_json()) == threshold
+    assert typed(Threshold, json.loads(json.dumps(threshold.to_json())), "threshold") == threshold
     error = pickle.loads(pickle.dumps(ThresholdsNotMet(["a", "b"], False)))
     assert (error.breaches, error.failed, str(error)) == (("a", "b"), False, "a; b")

@@ -173,7 +173,7 @@ def test_it_trips_with_budget_window_rate_and_samples_in_the_reason() -> None:
     assert made.tripped() == ""
     made.until(0, 1e9)
     assert made.tripped() == (
-        "the failure budget was used up 0.8 s after the start: 1 of 4 hits in its first 0.8 s failed (25%); 5% may, over 30 s"
+        "the failure budget was used up 0.8 s after the start: 1 of 4 hits in its first 0.8 s failed (25%); the budget allows 5% in 30 s"
     )
     assert budget.tripped
 

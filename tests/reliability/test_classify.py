@@ -23,9 +23,10 @@ import requests
 import urllib3
 
 from loadflow import classify_error
-from loadflow.engine.load.retry import failure_class
+from loadflow.engine.generator.retry import failure_class
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.reliability.classify import TRANSIENT_STATUS, status_class
+from tests.waiting import HANG_S
 
 
 class OwnTimeout(TimeoutError):
@@ -185,5 +186,5 @@ def test_no_library_is_imported_for_it() -> None:
     code = "import sys; from loadflow import classify_error; classify_error(ValueError()); print({*sys.argv[1:]} & {*sys.modules})"
     names = ["requests", "urllib3", "httpx", "grpc", "aiohttp", "ssl", "gevent", "prefect"]
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run([sys.executable, "-c", code, *names], cwd=root, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, *names], cwd=root, capture_output=True, text=True, check=True, timeout=HANG_S)
     assert done.stdout.strip() == "set()"

@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadflow import NetworkConditioner
-from loadflow.engine.load.http_request import HttpStep
-from loadflow.engine.load.network import Network, is_conditioned
-from loadflow.engine.load.protocol import HitFailure
+from loadflow.engine.generator.network import Network, is_conditioned
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.plan.shape import Stage
+from loadflow.engine.protocols.http.request import HttpStep
+from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.scope import Scope

@@ -64,7 +64,7 @@ def test_from_json_the_load_ends_within_a_second_as_failed(user: str, processes:
     assert results.verdict.kind == "failed"
     (reason,) = results.verdict.reasons
     assert reason.startswith("the failure budget was used up ")
-    assert reason.endswith("failed (100%); 20% may, over 10 s")
+    assert reason.endswith("failed (100%); the budget allows 20% in 10 s")
     (run,) = session.runs
     end = run.end()
     assert (end.reason, end.message) == (EndReason.BUDGET, reason)
@@ -100,7 +100,7 @@ def test_failures_within_the_budget_are_judged_by_the_end_as_ever(target: Target
     install_failure_budget(threshold=0.9, min_samples=1)
     steps = [{"method": "get", "request_url": f"{target.url}{path}"} for path in ("/ok", "/status/500")]
     summary = start_test(**asked(target, "", iterations=20, user_count=1) | {"tasks": steps})
-    assert summary["verdict"]["reasons"] == ["20 of 40 hits failed (50.00%); none may"]
+    assert summary["verdict"]["reasons"] == ["20 of 40 hits failed (50.00%); max_failure_rate allows none"]
 
 
 def test_the_callback_is_called_once_and_the_load_ends(target: Target) -> None:
@@ -149,7 +149,7 @@ def test_another_sessions_budget_and_network_change_nothing(target: Target, tmp_
     install_network_conditioner(loss_rate=1.0)
     with use_session(Session(runs_dir=tmp_path / "other")):
         summary = start_test(**asked(target, "/status/500", iterations=5))
-    assert summary["verdict"]["reasons"] == ["20 of 20 hits failed (100.00%); none may"]
+    assert summary["verdict"]["reasons"] == ["20 of 20 hits failed (100.00%); max_failure_rate allows none"]
     assert target.counts() == {"/status/500": 20}
 
 
@@ -185,7 +185,7 @@ def test_without_a_retry_what_is_lost_has_failed(target: Target, session: Sessio
     summary = start_test(**asked(target, "/ok", iterations=5))
     assert target.counts() == {}
     assert {Outcome(outcome) for outcome in session.runs[0].hits()["outcome"]} == {Outcome.DROPPED}
-    assert summary["verdict"]["reasons"] == ["20 of 20 hits failed (100.00%); none may"]
+    assert summary["verdict"]["reasons"] == ["20 of 20 hits failed (100.00%); max_failure_rate allows none"]
 
 
 def test_what_is_lost_uses_up_a_failure_budget(target: Target) -> None:

@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadflow import AdaptiveRetryPolicy, RetryDecision, classify_error, run_with_retry
-from loadflow.engine.load.retry import RetryRule
+from loadflow.engine.generator.retry import RetryRule
 from loadflow.engine.reliability.backoff import Backoff
 
 positive = st.floats(0, 1e6)

@@ -11,13 +11,13 @@ from rich.console import Console
 
 from loadflow.cli.closing import print_summary
 from loadflow.cli.progress import Progress
+from loadflow.engine.base.figures import latency_text
 from loadflow.engine.plan.pace import Pace, Segment
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.totals import Totals
-from loadflow.engine.reports.figures import latency_text
 from loadflow.engine.reports.html import write_html_report
 from loadflow.engine.reports.junit import write_junit_report
 from loadflow.flows.artifacts import markdown, table
@@ -30,7 +30,7 @@ def paced(tmp_path: Path) -> Run:
     """30 seconds at 40 passes a second, of which one in ten was dropped."""
     pace = Pace((Segment(30.0, 40.0, 40.0),), max_in_flight=25)
     rows = make_rows(1080, seconds=30, arrival_rate=True, failure_rate=0.0)
-    return build_run(tmp_path / "run", rows, passes=Passes(40, 36, 4), run_facts=facts(plan={"pace": pace.to_json()}))
+    return build_run(tmp_path / "run", rows, passes=Passes(40, 36, 4, 30, 6), run_facts=facts(plan={"pace": pace.to_json()}))
 
 
 def test_the_summary_compares_asked_and_achieved(paced: Run) -> None:
@@ -40,6 +40,9 @@ def test_the_summary_compares_asked_and_achieved(paced: Run) -> None:
         "due": 40 * seconds,
         "started": 36 * seconds,
         "dropped": 4 * seconds,
+        "made": 30 * seconds,
+        "cut_off": 6 * seconds,
+        "lost": 0,
         "achieved": 0.9,
         "asked_per_s": 40 * seconds / 30,
         "achieved_per_s": 36 * seconds / 30,

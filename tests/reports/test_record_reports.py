@@ -18,7 +18,7 @@ from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.names import printable
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
-from loadflow.engine.reports.csv_report import write_csv_report
+from loadflow.engine.reports.csv_report import quoted, write_csv_report
 from loadflow.engine.reports.hit_fields import CSV_KEYS, FAILURE_KEYS, SUCCESS_KEYS
 from loadflow.engine.reports.json_report import write_json_report
 from loadflow.engine.reports.junit import write_junit_report
@@ -167,9 +167,10 @@ def test_any_text_in_any_field_reads_back(
 
     read = csv_rows(run, folder=folder)
     assert [(row["Method"], row["name"], row["error"], row["run"]) for row in read] == [
-        (method, name, "", label),
-        (method, name, error, label),
+        (in_csv(method), in_csv(name), "", in_csv(label)),
+        (in_csv(method), in_csv(name), in_csv(error), in_csv(label)),
     ]
+    assert not [cell for row in read for cell in row.values() if cell[:1] in BEGINS and cell and not is_number(cell)]
     success, failure = json_pair(run, folder=folder)
     assert success["Success_Test1"]["name"] == name
     assert (failure["Failure_Test1"]["error"], failure["Failure_Test1"]["Method"]) == (error, method)
@@ -181,6 +182,38 @@ def test_any_text_in_any_field_reads_back(
         root = junit_document([run], folder, per_request=per_request)
         assert root[0].get("name") == (in_xml(label) or "load test")
         assert root.findall(".//testcase")[-1].get("name").startswith(in_xml(name))
+
+
+BEGINS = "=+-@\t\r\n＝＋－＠"
+
+
+def in_csv(text: str) -> str:
+    """A spreadsheet must not take it for a formula."""
+    return f"'{text}" if text[:1] in tuple(BEGINS) and not is_number(text) else text
+
+
+def is_number(text: str) -> bool:
+    return re.fullmatch(r"[+-][0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?", text) is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "cell"),
+    [
+        ("=1+1", "'=1+1"),
+        ("@SUM(A1)", "'@SUM(A1)"),
+        ("+1-2", "'+1-2"),
+        ("-cmd", "'-cmd"),
+        ("\t=1", '"\'\t=1"'),
+        ("\r=1", '"\'\r=1"'),
+        ("a;=1", '"a;=1"'),
+        ("-5", "-5"),
+        ("+5.25e-3", "+5.25e-3"),
+        ("GET", "GET"),
+        ("", ""),
+    ],
+)
+def test_a_cell_begins_no_formula_and_a_number_stays_one(text: str, cell: str) -> None:
+    assert quoted(text) == cell
 
 
 def in_xml(text: str) -> str:

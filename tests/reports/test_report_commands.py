@@ -9,10 +9,10 @@ from xml.etree import ElementTree
 import pytest
 
 import loadflow
-from loadflow.engine.commands import TABLE
-from loadflow.engine.execute import execute_action
 from loadflow.engine.reports import record_files
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.execute import execute_action
+from loadflow.engine.session.session import Session, use_session
+from loadflow.engine.session.table import TABLE
 from loadflow.errors import CommandError, RunError
 from tests.builders import build_run, make_rows
 from tests.reports.hit_runs import tiny_run
@@ -95,7 +95,7 @@ def test_records_are_returned_as_values(session: Session) -> None:
 @pytest.mark.parametrize("name", ["LD_generate_json", "LD_generate_xml"])
 def test_more_records_than_memory_should_hold_are_refused(session: Session, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setattr(record_files, "MOST_IN_MEMORY", 2)
-    with pytest.raises(CommandError, match=rf"{name}: 3 hits are too many to return \(limit 2\); use {name}_report"):
+    with pytest.raises(CommandError, match=rf"{name}: 3 hits are too many to return \(at most 2\); use {name}_report"):
         value_of(name)
 
 

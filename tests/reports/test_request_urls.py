@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from loadflow.engine.records.names import SeriesName
-from loadflow.engine.reports.request_urls import RequestUrls
+from loadflow.engine.resolve.request_urls import RequestUrls
 
 HOST = "http://shop.test"
 

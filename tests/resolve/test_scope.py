@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadflow.engine.resolve.data import CsvSource, Data, Mode, Table
+from loadflow.engine.plan.csv_source import CsvSource, Mode
+from loadflow.engine.resolve.data import Data, Table
 from loadflow.engine.resolve.fake import faker_methods
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
@@ -65,7 +66,11 @@ def test_once_run_out_is_a_missing_value_for_every_later_step_and_says_after_how
         user.csv("r", "n")
     for _ in range(2):
         user.begin_step()
-        with pytest.raises(MissingValue, match=r"\$\{csv\.r\}: csv source 'r' ran out after 10 rows; give it more rows, or mode 'cycle'"):
+        with pytest.raises(
+            MissingValue,
+            match=r"\$\{csv\.r\}: csv source 'r' ran out after 10 rows; add rows to "
+            r"the file, or use mode 'cycle'",
+        ):
             user.csv("r", "n")
 
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadflow.engine.resolve.data import CsvSource, Data, Table
+from loadflow.engine.plan.csv_source import CsvSource
+from loadflow.engine.resolve.data import Data, Table
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import compile_value, text_of
@@ -123,7 +124,7 @@ MISSING = [
     ("a column", "${csv.users.nope}", "${csv.users.nope}: csv source 'users' has no column 'nope'; it has name, a.b"),
     ("a faker method", "${faker.nope}", "${faker.nope}: Faker has no method 'nope'; see"),
     ("a faker method that needs arguments", "${faker.enum}", "${faker.enum}: Faker's enum can't be used here: "),
-    ("what is no faker method but an attribute", "${faker.seed}", "${faker.seed}: Faker has no method 'seed'"),
+    ("what is not a faker method but an attribute", "${faker.seed}", "${faker.seed}: Faker has no method 'seed'"),
     ("a private attribute", "${faker.__class__}", "${faker.__class__}: Faker has no method '__class__'"),
 ]
 
@@ -198,6 +199,7 @@ def test_folding_at_compile_time_changes_no_result(template: Any) -> None:
     assert results[0] == results[1]
 
 
+@pytest.mark.processes
 def test_resolving_imports_no_orchestrator_no_engine_and_no_faker() -> None:
     modules = "template, scope, data, variables, static"
     code = f"import sys; from loadflow.engine.resolve import {modules}; print(*sorted(sys.modules))"

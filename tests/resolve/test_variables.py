@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from loadflow.engine.resolve.data import CsvSource
+from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.resolve.template import compile_value
-from loadflow.engine.resolve.variables import Variables, name_trouble
+from loadflow.engine.resolve.variables import Variables
+from loadflow.engine.script.placeholders import name_trouble
 from loadflow.errors import CommandError
 
 BAD_NAMES: list[tuple[str, Any]] = [
@@ -63,7 +64,7 @@ def test_a_copy_knows_nothing_of_what_comes_later(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("n\n1\n")
     variables = Variables()
     variables.register("x", [1])
-    variables.register_source(CsvSource("a", str(tmp_path / "a.csv")))
+    variables.register_sources([CsvSource("a", str(tmp_path / "a.csv"))])
     plan = variables.copy()
     variables.clear()
     assert (variables.values, variables.sources, variables.columns) == ({}, (), {})
@@ -75,11 +76,11 @@ def test_a_source_is_checked_when_it_is_registered_and_replaces_its_namesake(tmp
     good.write_text("n\n1\n")
     other.write_text("m,o\n1,2\n")
     variables = Variables()
-    variables.register_source(CsvSource("a", str(good)))
+    variables.register_sources([CsvSource("a", str(good))])
     with pytest.raises(CommandError, match=r"bad\.csv: no such file"):
         variables.register_sources([CsvSource("a", str(other)), CsvSource("b", str(bad))])
     assert variables.columns == {"a": ("n",)}
-    variables.register_source(CsvSource("a", str(other), "once"))
+    variables.register_sources([CsvSource("a", str(other), "once")])
     assert variables.columns == {"a": ("m", "o")}
     assert variables.sources == (CsvSource("a", str(other), "once"),)
 
@@ -88,4 +89,4 @@ def test_a_source_is_checked_when_it_is_registered_and_replaces_its_namesake(tmp
 def test_a_sources_name_must_fit_its_placeholder(tmp_path: Path, name: str) -> None:
     (tmp_path / "a.csv").write_text("n\n1\n")
     with pytest.raises(CommandError, match="csv source name"):
-        Variables().register_source(CsvSource(name, str(tmp_path / "a.csv")))
+        Variables().register_sources([CsvSource(name, str(tmp_path / "a.csv"))])

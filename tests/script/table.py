@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadflow.engine.command import Command
+from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.script.builtin_functions import BUILTINS
-from loadflow.engine.script.model import StartTest
+from loadflow.engine.script.command import Command
 
 
 def start_test(
@@ -39,7 +39,7 @@ COMMANDS: dict[str, Command] = {
     **{
         command.name: command
         for command in (
-            Command("LD_start_test", start_test, "Run a load test", arguments=StartTest, loads=True),
+            Command("LD_start_test", start_test, "Run a load test", model=StartTest, loads=True),
             Command("LD_execute_action", execute_action, "Run actions", nested="actions"),
             Command("LD_execute_files", execute_files, "Run files", nested="files"),
             Command("LD_register_variable", register_variable, "Set a variable"),

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadflow.engine.command import Command, Policy
+from loadflow.engine.load_test.user_types import known_user_types
+from loadflow.engine.script.command import Command, Policy
 from loadflow.engine.script.document import ActionPolicy, parse_script, read_script
-from loadflow.engine.script.user_types import known_user_types
 from loadflow.errors import ScriptError
 from tests.script.table import COMMANDS, load_test
 
@@ -60,8 +60,8 @@ WRONG: list[tuple[str, Any, list[str]]] = [
         "another key at the top",
         {"load_densty": [], "x": 1},
         [
-            "load_densty: 'load_densty' is no key of a script; did you mean 'load_density'?",
-            "x: 'x' is no key of a script; allowed: load_density, $schema, description",
+            "load_densty: 'load_densty' is not a key of a script; did you mean 'load_density'?",
+            "x: 'x' is not a key of a script; allowed: load_density, $schema, description, variables",
             "load_density: is missing; it holds the list of actions",
         ],
     ),
@@ -72,26 +72,26 @@ WRONG: list[tuple[str, Any, list[str]]] = [
     ("a fourth element", [["print", [], {}, 1]], [f"actions[0]: an action has 1 to 3 elements, not 4; {FORMS}"]),
     ("a name that is none", [[1]], [f"actions[0]: an action starts with the name of a command, not with a number; {FORMS}"]),
     ("a text as arguments", [["print", "abc"]], [f"actions[0]: arguments are an object, a list or null, not text; {FORMS}"]),
-    ("an unknown command", [["LD_register_varable", ["a", 1]]], ["actions[0]: 'LD_register_varable' is no command; "
+    ("an unknown command", [["LD_register_varable", ["a", 1]]], ["actions[0]: 'LD_register_varable' is not a command; "
                                                               "did you mean 'LD_register_variable'?"]),
     (
         "an unknown policy key and wrong values",
         [["LD_clear_resolver", None, {"retrys": 1, "retries": -1, "on_error": "go", "timeout_seconds": 0}]],
         [
-            "actions[0].policy.retrys: 'retrys' is no key of a policy; did you mean 'retries'?",
+            "actions[0].policy.retrys: 'retrys' is not a key of a policy; did you mean 'retries'?",
             "actions[0].policy.retries: must be at least 0, not -1",
-            "actions[0].policy.on_error: 'go' is no on_error; allowed: stop, continue",
+            "actions[0].policy.on_error: 'go' is not an on_error; allowed: stop, continue",
             "actions[0].policy.timeout_seconds: must be more than 0, not 0",
         ],
     ),
-    ("a policy that is no object", [["LD_clear_resolver", None, 5]], ["actions[0].policy: must be an object, not 5"]),
+    ("a policy that is not an object", [["LD_clear_resolver", None, 5]], ["actions[0].policy: must be an object, not 5"]),
     ("missing arguments", [["LD_register_variable", {"name": "a"}]], ["actions[0].value: is missing"]),
     ("missing positional arguments", [["LD_register_variable", ["a"]]], ["actions[0].value: is missing"]),
     ("no arguments", [["LD_register_variables"]], ["actions[0].variables: is missing"]),
     (
         "an unknown argument",
         [["LD_register_variable", {"nme": "a", "value": 1, "name": "b"}]],
-        ["actions[0].nme: 'nme' is no argument of LD_register_variable; did you mean 'name'?"],
+        ["actions[0].nme: 'nme' is not an argument of LD_register_variable; did you mean 'name'?"],
     ),
     (
         "too many arguments",
@@ -109,15 +109,15 @@ WRONG: list[tuple[str, Any, list[str]]] = [
         ],
     ),
     ("a callable from JSON", [["sorted", {"items": [1], "key": "len"}]],
-     ["actions[0].key: 'key' is no argument of sorted; allowed: items, reverse"]),
+     ["actions[0].key: 'key' is not an argument of sorted; allowed: items, reverse"]),
     ("files that are no texts", [["LD_execute_files", [["a", 5]]]], ["actions[0].arguments[0][1]: must be text, not 5"]),
     ("no files", [["LD_execute_files", {"execute_files_list": []}]], ["actions[0].execute_files_list: must not be empty"]),
     (
         "nested mistakes, by name and by position",
         {"load_density": [["LD_execute_action", {"action_list": {"load_density": [["lenn"]]}}], ["LD_execute_action", [[["lenn"]]]]]},
         [
-            "load_density[0].action_list.load_density[0]: 'lenn' is no command; did you mean 'len'?",
-            "load_density[1].arguments[0][0]: 'lenn' is no command; did you mean 'len'?",
+            "load_density[0].action_list.load_density[0]: 'lenn' is not a command; did you mean 'len'?",
+            "load_density[1].arguments[0][0]: 'lenn' is not a command; did you mean 'len'?",
         ],
     ),
     (
@@ -130,10 +130,10 @@ WRONG: list[tuple[str, Any, list[str]]] = [
         ],
     ),
     ("a load test by position without tasks", [["LD_start_test", [{"user": "x"}]]], [
-        f"actions[0].arguments[0].user: 'x' is no user type; allowed: {', '.join(one.name for one in known_user_types())}",
+        f"actions[0].arguments[0].user: 'x' is not a user type; allowed: {', '.join(one.name for one in known_user_types())}",
         "actions[0].tasks: is missing",
     ]),
-    ("a value that is no JSON", [["print", [{1, 2}]]], ["[0][1][0]: set is no JSON value; "
+    ("a value that is not JSON", [["print", [{1, 2}]]], ["[0][1][0]: set is not a JSON value; "
                                                       "use text, numbers, true, false, null, lists and objects"]),
 ]  # fmt: skip
 
@@ -150,7 +150,7 @@ def test_the_example_of_the_design_reads_as_promised() -> None:
         "assertions": [{"type": "header", "name": "a", "value": "b"}, {"type": "status", "value": 200}],
     }
     document = {"load_density": [["print"], ["print"], load_test(tasks=[step])]}
-    assert mistakes(document) == ["load_density[2].tasks[0].assertions[1].type: 'status' is no assertion; did you mean 'status_code'?"]
+    assert mistakes(document) == ["load_density[2].tasks[0].assertions[1].type: 'status' is not an assertion; did you mean 'status_code'?"]
 
 
 def test_all_mistakes_of_all_actions_are_reported_at_once_in_order() -> None:
@@ -181,7 +181,7 @@ def nested(levels: int) -> list[Any]:
 def test_sixteen_scripts_inside_each_other_are_allowed_and_seventeen_are_not() -> None:
     parse_script(nested(15), commands=COMMANDS)
     (text,) = mistakes(nested(16))
-    assert text == "actions[0]" + ".action_list[0]" * 15 + ".action_list: more than 16 scripts inside each other; flatten them"
+    assert text == "actions[0]" + ".action_list[0]" * 15 + ".action_list: scripts are nested more than 16 levels deep; flatten them"
 
 
 def test_deep_json_is_a_mistake_and_no_recursion_error(tmp_path: Path) -> None:
@@ -204,9 +204,9 @@ TEXTS = [
     ("a key twice", b'{"load_density": [["print"]],\n "load_density": []}',
      "line 2 column 2: the key 'load_density' is there twice in one object; keep one"),
     ("a key twice in two spellings", b'[["own", {"a": 1, "\\u0061": "a:{"}]]', "line 1 column 19: the key 'a' is there twice in one object; keep one"),
-    ("no number", b"[NaN]", "NaN is no JSON value; write a number or null"),
+    ("no number", b"[NaN]", "NaN is not a JSON value; write a number or null"),
     ("too many digits", b"[" + b"9" * 5000 + b"]", "a number has too many digits; write a smaller one"),
-    ("no UTF-8", b'["\xff"]', "is no UTF-8 text: byte 2 is wrong; save the file as UTF-8"),
+    ("no UTF-8", b'["\xff"]', "is not UTF-8 text: byte 2 is wrong; save the file as UTF-8"),
     ("nothing", b"", "line 1 column 1: expecting value; correct the JSON text here"),
 ]  # fmt: skip
 

@@ -26,16 +26,16 @@ REFUSED = [
     ("nothing inside", "${ }", "a placeholder with nothing in it", "write a name, as in ${var.name}"),
     ("never closed", "a${b", "'${' is never closed", "end the placeholder with '}'"),
     ("nested", "${a${b}", "a placeholder can't hold another one, or is not closed before the next", "close it with '}'"),
-    ("an unknown prefix", "${vars.a}", "'vars' is no placeholder prefix", "did you mean 'var'?"),
-    ("a far prefix", "${q.a}", "'q' is no placeholder prefix", "known: var, secret, session, env, csv, faker"),
+    ("an unknown prefix", "${vars.a}", "'vars' is not a placeholder prefix", "did you mean 'var'?"),
+    ("a far prefix", "${q.a}", "'q' is not a placeholder prefix", "known: var, secret, session, env, csv, faker"),
     ("no name", "${env.}", "nothing follows 'env.'", "write ${env.name}"),
     ("no column", "${csv.users}", "a csv placeholder needs a source and a column", "write ${csv.source.column}"),
-    ("an unknown function", "${uid()}", "'uid' is no placeholder function", "did you mean 'uuid'?"),
+    ("an unknown function", "${uid()}", "'uid' is not a placeholder function", "did you mean 'uuid'?"),
     ("too few numbers", "${randint(1)}", "randint() takes two whole numbers, not 1 argument(s)", "write ${randint(1,6)}"),
     ("too many arguments", "${now(1)}", "now() takes nothing, not 1 argument(s)", "write ${now()}"),
     ("no number", "${randint(1,x)}", "randint() takes whole numbers, not 'x'", "write ${randint(1,6)}"),
     ("an empty range", "${randint(5,1)}", "randint(5,1) has no number in it", "the smaller bound comes first"),
-    ("parentheses out of place", "${a)b(}", "'a)b(' is no function call", "functions: uuid(), now(), randint(a,b)"),
+    ("parentheses out of place", "${a)b(}", "'a)b(' is not a function call", "functions: uuid(), now(), randint(a,b)"),
 ]
 
 

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from loadflow import execute_action, fetch_run_records, iter_run_records, list_runs, persist_records
-from loadflow.engine.redact import Redactor
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.base.redact import Redactor
+from loadflow.engine.session.session import Session, use_session
 from loadflow.engine.store import migrate, schema
 from loadflow.engine.store.connect import reading, writing
 from loadflow.engine.store.place import Place, place_of
@@ -76,8 +76,8 @@ def test_metadata_that_is_no_json_object_is_refused(tmp_path: Path, metadata: An
     ("wrong", "said"),
     [
         ({"outcome": "failed"}, "outcome: 'failed' is none; one of success, failure, status, "),
-        ({"since": "yesterday"}, "since: 'yesterday' is no time; give"),
-        ({"until": True}, "until: True is no time"),
+        ({"since": "yesterday"}, "since: 'yesterday' is not a time; give"),
+        ({"until": True}, "until: true is not a time"),
         ({"limit": -1}, "limit: -1 is below 0"),
         ({"offset": -5}, "offset: -5 is below 0"),
         ({"limit": -1, "offset": -1}, "2 mistakes"),
@@ -109,8 +109,8 @@ def test_a_generator_that_is_closed_lets_go_of_the_database(session: Session, tm
         ("postgresql://a:hunter22@b/c", None, "is not the path of a file"),
         (None, "sqlite://", "names no file"),
         (None, "sqlite:///:memory:", "names no file"),
-        (None, "mysql://a:hunter22@b/c", "mysql is no database that loadflow can use"),
-        (None, "postgresql+asyncpg://a:hunter22@b/c", "asyncpg is no database"),
+        (None, "mysql://a:hunter22@b/c", "mysql is not a database that loadflow can use"),
+        (None, "postgresql+asyncpg://a:hunter22@b/c", "asyncpg is not a database"),
         (None, "hunter22", "can't be read as a database URL"),
         (None, "postgresql://a:hunter22@b:port/c", "can't be read as a database URL"),
     ],

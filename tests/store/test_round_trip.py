@@ -14,13 +14,14 @@ from hypothesis import strategies as st
 from sqlalchemy import text
 
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows
+from loadflow.engine.records.ids import Ids
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.records.totals import Totals
 from loadflow.engine.store.connect import reading, writing
 from loadflow.engine.store.filters import filters_of
-from loadflow.engine.store.hits import Ids, ordered_hits
+from loadflow.engine.store.hits import ordered_hits
 from loadflow.engine.store.place import Place, place_of
 from loadflow.engine.store.read import records, stored_runs, stored_seconds, stored_summary, stored_totals
 from loadflow.engine.store.write import persist
@@ -264,7 +265,7 @@ def test_hits_are_put_in_order_whatever_the_processes_logged(
             rows[[position, position + 1]] = rows[[position + 1, position]]
         logs.append(rows)
     run = run_of_processes(tmp_path_factory.mktemp("runs") / "run", logs, [[("GET", "/")]] * len(logs))
-    chunks = list(ordered_hits(run, Ids(Totals()), chunk_rows))
+    chunks = list(ordered_hits(run, Ids(), chunk_rows))
     found = np.concatenate(chunks) if chunks else np.zeros(0, dtype=HIT_DTYPE)
     everything = np.concatenate(logs)
     assert found["end_ns"].tolist() == sorted(everything["end_ns"].tolist())

@@ -17,13 +17,14 @@ from pathlib import Path
 import pytest
 from sqlalchemy import text
 
-from loadflow.engine.command import Command, Policy
-from loadflow.engine.commands import TABLE
-from loadflow.engine.execute import call_with_retries
 from loadflow.engine.records.hitlog import Rows
+from loadflow.engine.records.ids import Ids
 from loadflow.engine.records.run import Run
+from loadflow.engine.script.command import Command, Policy
 from loadflow.engine.script.document import parse_script
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.execute import call_with_retries
+from loadflow.engine.session.session import Session, use_session
+from loadflow.engine.session.table import TABLE
 from loadflow.engine.store import connect, hits, write
 from loadflow.engine.store.place import Place, place_of
 from loadflow.engine.store.read import stored_runs
@@ -88,7 +89,7 @@ def test_writers_at_the_same_time_agree(place: Place, tmp_path: Path) -> None:
 def test_all_runs_of_a_call_are_stored_or_none(place: Place, run: Run, tmp_path: Path) -> None:
     torn = build_run(tmp_path / "torn", run_facts=facts(id="torn"))
     torn.hits_path(0).write_bytes(b"x" * 200)
-    with pytest.raises(RunError, match="is no hit log"):
+    with pytest.raises(RunError, match="is not a hit log"):
         persist(place, [run, torn])
     assert counts(place) == [0] * 5
     assert persist(place, [run])
@@ -97,7 +98,7 @@ def test_all_runs_of_a_call_are_stored_or_none(place: Place, run: Run, tmp_path:
 def test_a_writer_that_is_interrupted_takes_everything_back(place: Place, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     """As a task's timeout or Ctrl-C would, in the middle of the hits."""
 
-    def interrupted(one: Run, ids: hits.Ids) -> Iterator[Rows]:
+    def interrupted(one: Run, ids: Ids) -> Iterator[Rows]:
         yield next(hits.ordered_hits(one, ids))
         raise WatchdogTimeout("LD_persist_records took longer than 600 s")
 
@@ -256,7 +257,7 @@ def test_foreign_keys_are_checked_and_writers_do_not_block_readers(on_sqlite: Pl
     ("content", "said"),
     [
         (b"", "holds no stored runs"),
-        (b"this is no database at all" * 100, "is no SQLite database; give another path"),
+        (b"this is not a database at all" * 100, "is not an SQLite database; give another path"),
     ],
     ids=["empty", "text"],
 )
@@ -292,7 +293,7 @@ def test_a_server_that_is_killed_in_the_middle_has_nothing_of_the_run(
     persist(place, [run])
     big = build_run(tmp_path / "big", make_rows(200_000), run_facts=facts(id="big"))
 
-    def killing(one: Run, ids: hits.Ids) -> Iterator[Rows]:
+    def killing(one: Run, ids: Ids) -> Iterator[Rows]:
         for number, rows in enumerate(hits.ordered_hits(one, ids)):
             if number == 2:
                 postgresql.kill()

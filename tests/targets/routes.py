@@ -69,7 +69,7 @@ class Routes:
         self.flaky.clear()
 
     def answer(self, request: Request) -> Answer:
-        """The answer to any request; 404 for what is no route or no sensible number."""
+        """The answer to any request; 404 for what is not a route or no sensible number."""
         if request.path == "/ok":  # the hot one
             return self._ok(request)
         name, _, argument = request.path[1:].partition("/")
@@ -172,7 +172,7 @@ class Routes:
         return Answer([(0.0, b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nonly these")], "cut")
 
     def _garbage(self, request: Request) -> Answer:
-        return Answer([(0.0, b"\x00\x01 this is no HTTP \xff\r\n\r\n")], "cut")
+        return Answer([(0.0, b"\x00\x01 this is not an HTTP \xff\r\n\r\n")], "cut")
 
     def _slow_body(self, request: Request, total_ms: int) -> Answer:
         body = _json({"ok": True, "slow_ms": total_ms})

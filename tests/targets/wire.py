@@ -15,7 +15,7 @@ _CHUNK_SIZE = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n]*)?")
 
 
 class Malformed(Exception):
-    """What came is no HTTP/1.1 request; the connection can't go on."""
+    """What came is not a HTTP/1.1 request; the connection can't go on."""
 
 
 @dataclass(slots=True)

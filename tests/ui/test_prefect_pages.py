@@ -8,36 +8,18 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Locator, Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.ends.deploying import deploy, project_file
+from tests.ends.deploying import deploy, project_file, python
 from tests.ends.processes import PrefectServer, Stage, free_port, stage, wait_for
-from tests.services import need
 from tests.targets.fixture import Target
+from tests.ui.site import Site
 
-pytestmark = [pytest.mark.processes, pytest.mark.prefect, pytest.mark.timeout(400)]
-
-SIZE = {"width": 1280, "height": 860}
-PATIENCE_MS = 60_000  # a busy machine may be slow; nothing here waits longer than it has to
-
-
-@pytest.fixture
-def page() -> Iterator[Page]:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    need(program, "Chromium is not installed (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        page = browser.new_page(viewport=SIZE, color_scheme="light")
-        page.set_default_timeout(PATIENCE_MS)
-        expect.set_options(timeout=PATIENCE_MS)
-        yield page
-        browser.close()
+pytestmark = [pytest.mark.processes, pytest.mark.prefect]
 
 
 @pytest.fixture(scope="module")
@@ -71,9 +53,9 @@ def test_a_person_runs_a_load_test_from_the_form_and_reads_its_story(page: Page,
     site.choose_run("Custom run")
     page.get_by_role("textbox", name="label (Optional)").fill("checkout")
     expect(page.get_by_text("A script file on the machine that runs the flow")).to_be_visible()
-    write(page, page.locator(".cm-content").first, '{"page": "from-the-form"}')
+    site.write(page.locator(".cm-content").first, '{"page": "from-the-form"}')
     site.picture("form")
-    page.get_by_role("button", name="Submit").click()
+    site.submit()
     site.open_new_run()
 
     expect(site.state("Running")).to_be_visible()
@@ -87,7 +69,7 @@ def test_a_person_runs_a_load_test_from_the_form_and_reads_its_story(page: Page,
     site.open(run_page)
     expect(site.state("Completed")).to_be_visible()
     site.open_tab("Artifacts")
-    expect(page.get_by_role("heading", name="loadflow-checkout-names")).to_be_visible()
+    expect(page.get_by_role("heading", name="loadflow-checkout", exact=True).first).to_be_visible()
     site.picture("artifacts")
 
     site.open_artifact("loadflow-checkout")
@@ -98,18 +80,13 @@ def test_a_person_runs_a_load_test_from_the_form_and_reads_its_story(page: Page,
     assert page.get_by_role("main").locator('img[src^="data:image/svg+xml"]').count() >= 1
     site.picture("story", whole=True)
 
-    with page.context.expect_page() as opened:
-        page.get_by_role("link", name="HTML report").first.click(modifiers=["Control"])
-    report = opened.value
-    report.wait_for_load_state()
+    report = site.open_in_new_tab(page.get_by_role("link", name="HTML report").first)
     assert report.url.startswith(on.settings["LOADFLOW_REPORTS_URL"]), report.url
     expect(report.get_by_text("passed", exact=False).first).to_be_visible()
     expect(report.get_by_text("the page").first).to_be_visible()
     Site(report, on).picture("report")
     report.close()
 
-    site.open_artifact("loadflow-checkout-names")
-    expect(page.get_by_text("the page").first).to_be_visible()
     assert [record for record in on.target.records("/ok") if record.target.endswith("?from-the-form")]
 
 
@@ -122,9 +99,7 @@ def test_a_person_cancels_a_run(page: Page, on: Stage) -> None:
     on.wait_for_load()
     expect(site.state("Running")).to_be_visible()
 
-    page.get_by_role("main").get_by_role("button", name="Open menu").click()
-    page.get_by_role("menuitem", name="Cancel").click()
-    page.get_by_role("alertdialog").get_by_role("button", name="Cancel Flow Run").click()
+    site.cancel()
     expect(site.state("Cancelled")).to_be_visible()
     on.no_engine(within_s=60)
     silent_from = len(on.arrivals_ns())
@@ -134,66 +109,33 @@ def test_a_person_cancels_a_run(page: Page, on: Stage) -> None:
     assert len(on.arrivals_ns()) == silent_from
 
 
+def test_a_person_fills_the_form_that_a_script_was_deployed_with(page: Page, on: Stage) -> None:
+    test = on.script(test_time=1, host="${var.base}", user_count="${var.users}")[0]
+    test[1]["tasks"] = [{"name": "the page", "method": "get", "request_url": "/ok?${var.goods}"}]
+    variables = {
+        "base": {"description": "Where the shop answers, e.g. https://shop.test.example"},
+        "users": {"default": 2, "min": 1, "max": 5, "description": "How many buy at the same time"},
+        "goods": {"default": "books", "choices": ["books", "records"], "description": "What they buy"},
+        "strict": {"default": False, "description": "Whether a slow answer is a failure"},
+    }
+    document = {"description": "Some users buy.", "variables": variables, "load_density": [test]}
+    (on.folder / "buy.json").write_text(json.dumps(document))
+    python(on, "-m", "loadflow", "deploy", "buy.json", "--work-pool", on.name, "--from", "embedded")
+    site = Site(page, on)
+    site.open_deployment("buy")
+    site.choose_run("Custom run")
+    expect(page.get_by_text("Where the shop answers, e.g. https://shop.test.example.")).to_be_visible()
+    expect(page.get_by_text("${secret.NAME}").first).to_be_visible()
+    site.picture("deployed-form", whole=True)
+
+    site.submit_in_vain("base")
+    site.picture("deployed-form-refused")
+    page.get_by_label("base").fill(on.target.url)
+    site.submit()
+    site.open_new_run()
+    expect(site.state("Completed")).to_be_visible()
+    assert [record for record in on.target.records("/ok") if record.target.endswith("?books")]
+
+
 def write_script(on: Stage, script: list[Any]) -> None:
     (on.folder / "script.json").write_text(json.dumps(script))
-
-
-def write(page: Page, editor: Locator, text: str) -> None:
-    """Into an editor of code, in place of what is there."""
-    editor.click()
-    page.keyboard.press("Control+A")
-    page.keyboard.insert_text(text)
-    expect(editor).to_have_text(text)
-
-
-class Site:
-    """Where a person clicks, by what is written there."""
-
-    def __init__(self, page: Page, on: Stage) -> None:
-        self._page = page
-        self._on = on
-        self._base = on.server.url.removesuffix("/api") + "/v2"
-        self._known: set[str] = set()
-
-    def open(self, url: str) -> None:
-        self._page.goto(url)
-
-    def open_deployment(self, name: str) -> None:
-        self.open(f"{self._base}/deployments")
-        self._page.get_by_role("link", name=name).first.click()
-
-    def choose_run(self, kind: str) -> None:
-        self._known = self._runs()
-        self._page.get_by_role("button", name="Run", exact=True).click()
-        self._page.get_by_role("menuitem", name=kind).click()
-
-    def open_new_run(self) -> None:
-        """From the page of the deployment, which lists it as soon as there is one."""
-        (new,) = wait_for("a flow run", lambda: self._runs() - self._known or None, 60)
-        self._page.locator(f'main a[href*="/runs/flow-run/{new}"]').first.click()
-
-    def _runs(self) -> set[str]:
-        return {run["id"] for run in self._on.server.ask("POST", "/flow_runs/filter", {})}
-
-    def open_tab(self, name: str) -> None:
-        self._page.get_by_role("tab", name=name).click()
-
-    def open_artifact(self, key: str) -> None:
-        """The newest of a key: its page lists the versions, each opens by its id."""
-        self.open(f"{self._base}/artifacts/key/{key}")
-        self._page.locator('main a[href*="/artifacts/artifact/"]').first.click()
-
-    def told(self, key: str) -> str:
-        """The words of the newest artifact of a key; none yet: empty."""
-        found = self._on.server.ask("POST", "/artifacts/latest/filter", {"artifacts": {"key": {"any_": [key]}}})
-        return str(found[0]["description"]) if found else ""
-
-    def state(self, name: str) -> Locator:
-        return self._page.get_by_role("main").get_by_text(name, exact=True).first
-
-    def picture(self, name: str, *, whole: bool = False) -> None:
-        self._page.wait_for_load_state("networkidle")
-        path = self._on.folder / f"{name}.png"
-        self._page.screenshot(path=path, full_page=whole, animations="disabled")
-        if folder := os.environ.get("LOADFLOW_SCREENSHOTS"):
-            shutil.copy(path, Path(folder) / path.name)

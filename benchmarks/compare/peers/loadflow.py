@@ -7,12 +7,12 @@ from typing import Any
 
 import loadflow
 from benchmarks.compare.peer import Load, Missing, Peer, Said, Unreadable
-from loadflow.engine.load.native_fit import is_built
+from loadflow.engine.generator.native.fit import is_built
 
 LOAD = """
 import json, sys
 from loadflow.engine.load.start import start_test
-from loadflow.engine.session import Session, use_session
+from loadflow.engine.session.session import Session, use_session
 given = json.loads(sys.argv[1])
 with use_session(Session(runs_dir=given.pop("folder"))):
     summary = start_test(given.pop("user"), **given)

@@ -12,14 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from loadflow.engine.calibration.machine import this_machine, version_of
 from loadflow.engine.calibration.target import NullTarget
-from loadflow.engine.calibration.value import Calibration, EngineCeiling, Jitter, limit_of
-from loadflow.engine.load.native_fit import is_built
+from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.load.start import start_test
+from loadflow.engine.machine.calibration import Calibration, EngineCeiling, Jitter, limit_of
+from loadflow.engine.machine.facts import this_machine, version_of
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import SecondRow
-from loadflow.engine.session import Observer, Session, use_session
+from loadflow.engine.session.observer import Observer
+from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import RunError
 
 __all__ = ["calibrate", "jitter_of"]

@@ -8,7 +8,7 @@ from types import TracebackType
 
 import psutil
 
-from loadflow.engine.load.launch import child_environment
+from loadflow.engine.process.launch import child_environment
 from loadflow.errors import RunError
 
 __all__ = ["NullTarget"]
@@ -38,7 +38,7 @@ class NullTarget:
         port, _, self.kind = self._process.stdout.readline().strip().partition(" ")
         if not port:
             _, said = self._process.communicate(timeout=END_S)
-            last = (said.strip().splitlines() or ["without a word"])[-1]
+            last = (said.strip().splitlines() or ["no message"])[-1]
             raise RunError(f"the target of the calibration can't be started: {last}; `loadflow doctor` says whether loopback works")
         self.url = f"http://127.0.0.1:{port}"
         return self

@@ -7,9 +7,10 @@ import os
 import socket
 import ssl
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from loadflow.engine.guard import is_loopback
+from loadflow.engine.base.pem import unusable_pem
+from loadflow.engine.base.regular_file import read_given, refuse_special
+from loadflow.engine.session.guard import is_loopback
 from loadflow.errors import CommandError, Mistake, RunError
 
 __all__ = ["TOKEN_VARIABLES", "Address", "addresses_of", "find_token", "refuse_open_network", "same_token", "tls_context"]
@@ -30,7 +31,7 @@ def find_token(token: str | None, token_file: str | os.PathLike[str] | None, env
         return _not_empty(token, "token", "give a longer one, or leave it out")
     if token_file is not None:
         try:
-            text = Path(token_file).read_text(encoding="utf-8-sig")
+            text = read_given(token_file).decode("utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise CommandError(
                 [Mistake("token_file", f"{token_file} can't be read: {error}", "check the path and its permissions")]
@@ -83,8 +84,10 @@ def tls_context(certfile: str | os.PathLike[str] | None, keyfile: str | os.PathL
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
+        for path in (certfile, keyfile):
+            refuse_special(path)
         context.load_cert_chain(certfile, keyfile, password="")  # a key with a password is an error, not a question
     except (OSError, ValueError) as error:  # SSLError is an OSError
-        what = f"no TLS with {certfile} and {keyfile}: {error}"
+        what = f"no TLS with {certfile} and {keyfile}: {unusable_pem([certfile, keyfile]) or error}"
         raise CommandError([Mistake("certfile", what, "give PEM files of a certificate and its key, without a password")]) from None
     return context

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.control.frames import FrameDecoder, encode_frame
 from loadflow.errors import LoadflowError, Mistake, RunError
 
@@ -143,7 +144,7 @@ class ControlClient:
             if not data:
                 raise RunError("the control plane closed the connection; connect again, and see its log")
             self._frames += self._decoder.feed(data)
-        message: dict[str, Any] = json.loads(self._frames.pop(0))
+        message: dict[str, Any] = read_json(self._frames.pop(0))
         return message
 
 

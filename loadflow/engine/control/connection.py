@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import math
 import selectors
+from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +41,8 @@ class Connection:
         self.authorised = False
         self.owed = 0
         self.follows: dict[str, Follow] = {}
+        self.waiting: deque[bytes] = deque()  # requests that came and are not answered yet
+        self.reading = False  # one of them is being read aside
         self._frames = FrameDecoder()
         self._text = LegacyDecoder()
         self._asked = False  # unframed: the one request has come
@@ -58,7 +62,8 @@ class Connection:
 
     @property
     def reads(self) -> bool:
-        return self._linger_s is not None or not (self._ended or self.closing or len(self.peer.out) > FULL_BYTES)
+        busy = self._ended or self.closing or self.waiting or self.reading or len(self.peer.out) > FULL_BYTES
+        return self._linger_s is not None or not busy
 
     def receive(self, now_s: float) -> list[bytes]:
         """The requests that came. Raises Gone when the client is."""
@@ -147,7 +152,7 @@ class Connection:
                         del self.follows[run]
                     break
                 for snapshot in snapshots:
-                    self.send(event_frame("snapshot", follow.id, run, snapshot))
+                    self.send(event_frame("snapshot", follow.id, run, json.loads(snapshot)))
 
     def flush(self, now_s: float) -> None:
         """Send what can be sent; move on to the end when the end is due. Raises Gone."""
@@ -156,7 +161,7 @@ class Connection:
         if self.peer.out:
             took = self.peer.flush()
             self._stuck_s = None if not self.peer.out else now_s if took or self._stuck_s is None else self._stuck_s
-        if self._ended and not self.owed and not self.follows:
+        if self._ended and not self.owed and not self.follows and not self.waiting:
             self.closing = True
         if self.closing and not self.peer.out and self._linger_s is None:
             self._linger_s = now_s

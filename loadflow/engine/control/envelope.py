@@ -13,13 +13,29 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from loadflow.engine.base.json_reading import JsonBoundError, read_json
 from loadflow.engine.control.frames import encode_frame
 from loadflow.engine.script.mistakes import kind_of, shorten, suggest
 from loadflow.errors import Mistake
 
-__all__ = ["OPERATIONS", "ErrorKind", "Refused", "Request", "encode", "error_frame", "event_frame", "parse", "result_frame"]
+__all__ = [
+    "MOST_MISTAKES",
+    "OPERATIONS",
+    "ErrorKind",
+    "Refused",
+    "Request",
+    "encode",
+    "encode_json",
+    "error_frame",
+    "error_json",
+    "event_frame",
+    "parse",
+    "result_frame",
+]
 
 MAX_ID_CHARACTERS = 200
+MAX_TEXT_CHARACTERS = 1_000  # of a label, a reason, a run's name
+MOST_MISTAKES = 100  # that one answer lists
 
 
 class ErrorKind(StrEnum):
@@ -79,11 +95,11 @@ def read(body: bytes) -> Request:
     """
     try:
         text = body.decode("utf-8")
-        data = json.loads(text)
+        data = read_json(text)
     except UnicodeDecodeError:
         raise Refused(ErrorKind.BAD_REQUEST, "the frame holds no UTF-8 text") from None
-    except RecursionError:
-        raise Refused(ErrorKind.BAD_REQUEST, "the JSON is nested too deeply") from None
+    except JsonBoundError as error:
+        raise Refused(ErrorKind.BAD_REQUEST, f"{error}") from None
     except ValueError as error:
         raise Refused(ErrorKind.BAD_REQUEST, f"the frame holds no JSON: {error}") from None
     if not isinstance(data, dict):
@@ -97,7 +113,7 @@ def read(body: bytes) -> Request:
 def check(request: Request) -> None:
     """Raises Refused with every mistake in the request's own keys; the script is not looked into."""
     if request.op not in OPERATIONS:
-        what = f"{shorten(request.op)} is no operation" if request.op else "op is missing"
+        what = f"{shorten(request.op)} is not an operation" if request.op else "op is missing"
         raise Refused(ErrorKind.BAD_REQUEST, what, [Mistake("op", what, suggest(request.op, OPERATIONS, "operations"))])
     takes = {name.rstrip("!"): types for name, types in OPERATIONS[request.op].items()}
     mistakes = []
@@ -108,6 +124,10 @@ def check(request: Request) -> None:
         elif not isinstance(value, takes[name]):
             wanted = " or ".join(_WORDS[one] for one in takes[name])
             mistakes.append(Mistake(name, f"must be {wanted}, not {kind_of(value)}"))
+        elif isinstance(value, str) and len(value) > MAX_TEXT_CHARACTERS:
+            mistakes.append(Mistake(name, f"has more than {MAX_TEXT_CHARACTERS} characters", "write fewer"))
+        if len(mistakes) >= MOST_MISTAKES:
+            break
     for name in OPERATIONS[request.op]:
         if name.endswith("!") and name[:-1] not in request.fields:
             mistakes.append(Mistake(name[:-1], "is missing", f"{request.op} needs it"))
@@ -124,24 +144,26 @@ def parse(body: bytes) -> Request:
 
 def encode(message: Mapping[str, Any]) -> bytes:
     """Raises FrameError when it does not fit into a frame."""
-    # half a surrogate pair (from a target's answer) is no UTF-8; as \\uXXXX every reader takes it
-    return encode_frame(json.dumps(message, separators=(",", ":"), default=str).encode("ascii"))
+    return encode_frame(encode_json(message))
+
+
+def encode_json(value: Any) -> bytes:
+    # half a surrogate pair (from a target's answer) is not UTF-8; as \\uXXXX every reader takes it
+    return json.dumps(value, separators=(",", ":"), default=str).encode("ascii")
 
 
 def result_frame(request: Request, result: Any) -> bytes:
     return encode({"ok": True, "op": request.op, "id": request.id, "result": result})
 
 
+def error_json(refused: Refused) -> dict[str, Any]:
+    """Kind, message and mistakes, of bounded size."""
+    mistakes = [{"place": mistake.place, "message": mistake.message, "hint": mistake.hint} for mistake in refused.mistakes[:MOST_MISTAKES]]
+    return {"kind": str(refused.kind), "message": refused.message[:4_000], "mistakes": mistakes}
+
+
 def error_frame(refused: Refused, request: Request | None = None) -> bytes:
-    mistakes = [{"place": mistake.place, "message": mistake.message, "hint": mistake.hint} for mistake in refused.mistakes[:100]]
-    return encode(
-        {
-            "ok": False,
-            "op": request.op if request else "",
-            "id": request.id if request else None,
-            "error": {"kind": str(refused.kind), "message": refused.message[:4_000], "mistakes": mistakes},
-        }
-    )
+    return encode({"ok": False, "op": request.op if request else "", "id": request.id if request else None, "error": error_json(refused)})
 
 
 def event_frame(event: str, request_id: Any, run: str, data: Any) -> bytes:

@@ -1,4 +1,4 @@
-"""Frames: four bytes of length, big-endian, then so many bytes, 1 to 1,048,576. Knows no socket."""
+"""Frames: a length of four bytes, big-endian, then that many bytes, 1 to 1,048,576. Uses no socket."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class FrameDecoder:
     """Takes bytes as they come and gives whole frames.
 
     `broken` says why nothing further can be read, "" while it can: after a length of 0 or above the limit, which is noticed
-    as soon as it is there, nobody knows where the next frame starts.
+    as soon as it is there, because the start of the next frame is unknown.
 
     >>> decoder = FrameDecoder()
     >>> decoder.feed(encode_frame(b"one") + b"\\x00\\x00")

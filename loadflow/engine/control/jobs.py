@@ -1,4 +1,4 @@
-"""All scripts that a server runs or has run: so many at once, so many results kept."""
+"""All scripts that a server runs or has run, with limits on running scripts and kept results."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ import time
 from collections.abc import Callable
 from typing import Any
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.redact import Redactor
 from loadflow.engine.control.envelope import ErrorKind, Refused
 from loadflow.engine.control.job import Job, JobState
 from loadflow.engine.control.limits import Limits
-from loadflow.engine.redact import Redactor
-from loadflow.engine.session import Session
+from loadflow.engine.control.snapshots import snapshot_json
+from loadflow.engine.records.run import Run
+from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.session.session import Session
 from loadflow.errors import ScriptError
 
 __all__ = ["Jobs"]
@@ -34,13 +38,14 @@ class Jobs:
         label: str,
         *,
         keep_values: bool = False,
+        tell: Callable[[Run, Snapshot], dict[str, Any]] = snapshot_json,
         on_checked: Callable[[Job, ScriptError | None], None],
         on_change: Callable[[Job], None],
     ) -> Job:
         """Check and run a script on a thread of its own; raises Refused when too many run already."""
 
         def checked(job: Job, error: ScriptError | None) -> None:
-            if error is not None:  # it never ran, so nobody will ask for it
+            if error is not None:  # it never ran, so no client will ask for it
                 with self._lock:
                     self._jobs.pop(job.id, None)
             on_checked(job, error)
@@ -50,8 +55,9 @@ class Jobs:
             document,
             text,
             Redactor(values=self._secrets),
-            kept_snapshots=self._limits.kept_snapshots,
+            limits=self._limits,
             keep_values=keep_values,
+            tell=tell,
             on_checked=checked,
             on_change=on_change,
         )
@@ -59,14 +65,20 @@ class Jobs:
             running = sum(one.state is not JobState.ENDED for one in self._jobs.values())
             if running >= self._limits.runs_at_once:
                 raise Refused(
-                    ErrorKind.BUSY, f"{running} scripts run already, which is as many as this server runs at once; try again later"
+                    ErrorKind.BUSY, f"this server runs at most {counted(self._limits.runs_at_once, 'script')} at once; try again later"
                 )
-            ended = [one.id for one in self._jobs.values() if one.state is JobState.ENDED]
-            for old in ended[: max(0, len(ended) - self._limits.kept_results + 1)]:
-                del self._jobs[old]
+            self._forget()
             self._jobs[job.id] = job
         job.thread.start()
         return job
+
+    def _forget(self) -> None:
+        """Drop the oldest results that are too many, or too large together; the newest stays whatever its size."""
+        kept, size = 0, 0
+        for job in reversed([one for one in self._jobs.values() if one.state is JobState.ENDED]):
+            kept, size = kept + 1, size + job.result_bytes
+            if kept >= self._limits.kept_results or (kept > 1 and size > self._limits.kept_result_bytes):
+                del self._jobs[job.id]
 
     def get(self, run: str) -> Job:
         with self._lock:

@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.control.frames import MAX_FRAME_BYTES
 
 __all__ = ["MARKER", "QUITTING", "LegacyDecoder", "LegacyError", "LegacyRequest", "error_answer", "line_of", "parse", "records_answer"]
@@ -112,18 +113,16 @@ def parse(data: bytes) -> LegacyRequest:
         return LegacyRequest(quit=True)
     try:
         text = data.decode("utf-8-sig")
-        document = json.loads(text)
+        document = read_json(text)
     except UnicodeDecodeError:
-        raise LegacyError("the request is no UTF-8 text") from None
-    except RecursionError:
-        raise LegacyError("the request is nested too deeply") from None
+        raise LegacyError("the request is not UTF-8 text") from None
     except ValueError as error:
-        raise LegacyError(f"the request is no JSON: {error}") from None
+        raise LegacyError(f"the request is not JSON: {error}") from None
     if not isinstance(document, dict) or not any(key in document for key in ENVELOPE_KEYS):
         return LegacyRequest(script=document, text=text)
     unknown = [key for key in document if key not in ENVELOPE_KEYS]
     if unknown:
-        raise LegacyError(f"{unknown[0][:60]!r} is no key of an envelope; allowed: {', '.join(ENVELOPE_KEYS)}")
+        raise LegacyError(f"{unknown[0][:60]!r} is not a key of an envelope; allowed: {', '.join(ENVELOPE_KEYS)}")
     token = document.get("token")
     if "op" in document:
         if document["op"] != "quit":

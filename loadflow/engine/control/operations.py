@@ -45,11 +45,20 @@ class Operations:
 
     # -- framed
 
-    def answer(self, connection: Connection, body: bytes) -> None:
-        """Answer one frame, now or when the answer is there."""
-        request: Request | None = None
+    @staticmethod
+    def read(body: bytes) -> Request | Refused:
+        """The request in a frame, or why it can't be read; on any thread."""
         try:
-            request = envelope.read(body)
+            return envelope.read(body)
+        except Refused as refused:
+            return refused
+
+    def answer(self, connection: Connection, request: Request | Refused) -> None:
+        """Answer one frame that was read, now or when the answer is there."""
+        if isinstance(request, Refused):
+            self._refuse(connection, request, None)
+            return
+        try:
             self._authorise(connection, request.token)
             envelope.check(request)
             log.info("%s asks for %s", connection.peer.address, request.op)
@@ -84,7 +93,8 @@ class Operations:
             self._may_follow(connection)
 
         def checked(job: Job, error: ScriptError | None) -> None:
-            self._post(lambda: self._started(connection, request, job, error, follow=follow))
+            mistakes = job.told(error)  # on the job's thread: the others must not wait for it
+            self._post(lambda: self._started(connection, request, job, mistakes, follow=follow))
 
         connection.owed += 1
         try:
@@ -99,11 +109,10 @@ class Operations:
             connection.owed -= 1
             raise
 
-    def _started(self, connection: Connection, request: Request, job: Job, error: ScriptError | None, *, follow: bool) -> None:
+    def _started(self, connection: Connection, request: Request, job: Job, mistakes: list[Mistake], *, follow: bool) -> None:
         connection.owed -= 1
         connection.rest(time.monotonic())
-        if error is not None:
-            mistakes = [_masked(job, mistake) for mistake in error.mistakes]
+        if mistakes:
             self._refuse(connection, Refused(ErrorKind.SCRIPT, f"the script can't be run as written: {mistakes[0]}", mistakes), request)
             return
         log.info("%s started run %s", connection.peer.address, job.id)
@@ -148,12 +157,17 @@ class Operations:
 
     # -- unframed
 
-    def answer_legacy(self, connection: Connection, body: bytes) -> None:
-        """Answer the one request of a connection, and close it."""
+    @staticmethod
+    def read_legacy(body: bytes) -> legacy.LegacyRequest | legacy.LegacyError:
         try:
-            request = legacy.parse(body)
+            return legacy.parse(body)
         except legacy.LegacyError as error:
-            self._end_legacy(connection, legacy.error_answer(str(error)))
+            return error
+
+    def answer_legacy(self, connection: Connection, request: legacy.LegacyRequest | legacy.LegacyError) -> None:
+        """Answer the one request of a connection, and close it."""
+        if isinstance(request, legacy.LegacyError):
+            self._end_legacy(connection, legacy.error_answer(str(request)))
             return
         try:
             self._authorise(connection, request.token)
@@ -174,8 +188,8 @@ class Operations:
 
         def checked(job: Job, error: ScriptError | None) -> None:
             if error is not None:
-                text = ScriptError([_masked(job, mistake) for mistake in error.mistakes])
-                self._post(lambda: self._answered(connection, legacy.error_answer(str(text))))
+                answer = legacy.error_answer(str(ScriptError(job.told(error))))
+                self._post(lambda: self._answered(connection, answer))
 
         def changed(job: Job) -> None:
             if job.state is JobState.ENDED:
@@ -198,7 +212,3 @@ class Operations:
     def _end_legacy(self, connection: Connection, answer: bytes) -> None:
         connection.send(answer)
         connection.close_after_output()
-
-
-def _masked(job: Job, mistake: Mistake) -> Mistake:
-    return Mistake(job.mask(mistake.place), job.mask(mistake.message), job.mask(mistake.hint))

@@ -25,7 +25,7 @@ class Peer:
         with contextlib.suppress(OSError):
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # the handshake is done by the loop, step by step, so that a client which dawdles holds up nobody
+        # the handshake is done by the loop, step by step, so that a slow client delays no other client
         self.sock = tls.wrap_socket(sock, server_side=True, do_handshake_on_connect=False) if tls else sock
         self.address = address
         self.is_open = True
@@ -69,8 +69,8 @@ class Peer:
         took = False
         while self.out:
             try:
-                with memoryview(self.out) as view:
-                    sent = self.sock.send(view[:WRITE_BYTES])
+                with memoryview(self.out) as view, view[:WRITE_BYTES] as piece:  # neither may outlive the sending: `out` shrinks
+                    sent = self.sock.send(piece)
             except (BlockingIOError, InterruptedError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 break
             except (OSError, ValueError) as error:

@@ -11,45 +11,34 @@ import contextlib
 import errno
 import logging
 import math
-import os
 import selectors
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Self, Unpack
 
-from loadflow.engine.control.access import addresses_of, find_token, refuse_open_network, tls_context
 from loadflow.engine.control.connection import Connection
 from loadflow.engine.control.envelope import ErrorKind, Refused, error_frame
-from loadflow.engine.control.jobs import Jobs
+from loadflow.engine.control.hosted_server import HostedServer, ServerSettings
 from loadflow.engine.control.legacy import error_answer
 from loadflow.engine.control.limits import Limits
 from loadflow.engine.control.listening import listen
 from loadflow.engine.control.operations import Operations
 from loadflow.engine.control.peer import Gone, Peer
-from loadflow.engine.guard import Guard
-from loadflow.engine.session import Session, current_session
+from loadflow.engine.control.reading import LARGE_BYTES, Reader
+from loadflow.engine.machine.memory import few_arenas
 
-__all__ = ["DENIED_COMMANDS", "ControlServer"]
+__all__ = ["ControlServer"]
 
 log = logging.getLogger("loadflow.control")
 
-DENIED_COMMANDS = frozenset({"LD_add_package_to_executor", "LD_start_socket_server"})  # unless allowed by name
 NO_FILES_LEFT = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 NO_FILES_PAUSE_S = 0.5
 
 
-class ControlServer:
-    """Listens from `start` to `close`; as a context manager, inside of the block.
-
-    `port` 0 takes a free one; `host` and `port` then say where it listens. `token`, else the first line of `token_file`, else
-    LOADFLOW_SOCKET_TOKEN, is what clients have to send; without any, `host` must be this machine's own. `root` (None: the
-    working directory) is the folder that scripts of clients read and write files in; relative paths still count from the
-    working directory. `allow_env` are the variables that `${env.NAME}` may name. Clients may call the table of commands but for
-    `DENIED_COMMANDS`; `allow_commands` adds those, or own commands of the host's session, by name. `allow_packages` is what
-    LD_add_package_to_executor may load, where that is allowed.
+class ControlServer(HostedServer):
+    """`port` 0 takes a free one; `host` and `port` then say where it listens. For the settings see `ServerSettings`.
 
     Raises CommandError for settings that don't go together, RunError when it can't listen.
 
@@ -58,37 +47,13 @@ class ControlServer:
     'localhost'
     """
 
-    def __init__(
-        self,
-        host: str = "localhost",
-        port: int = 9940,
-        *,
-        framed: bool = True,
-        token: str | None = None,
-        token_file: str | os.PathLike[str] | None = None,
-        certfile: str | os.PathLike[str] | None = None,
-        keyfile: str | os.PathLike[str] | None = None,
-        root: str | os.PathLike[str] | None = None,
-        allow_env: Iterable[str] = (),
-        allow_commands: Iterable[str] = (),
-        allow_packages: Iterable[str] = (),
-        limits: Limits | None = None,
-        session: Session | None = None,
-    ) -> None:
-        self.host = host
-        self.port = port
+    def __init__(self, host: str = "localhost", port: int = 9940, *, framed: bool = True, **settings: Unpack[ServerSettings]) -> None:
+        super().__init__(host, port, settings, Limits())
         self.framed = framed
-        self._limits = limits or Limits()
-        self._token = find_token(token, token_file, os.environ)
-        self._tls = tls_context(certfile, keyfile)
-        self._host_session = session or current_session()
-        self._root = Path(root or ".").resolve()
-        self._packages = tuple(allow_packages)
-        allowed = set(allow_commands)
-        self._own_commands = {name: one for name, one in self._host_session.own_commands.items() if name in allowed}
-        self._guard = Guard(self._root, frozenset(allow_env), DENIED_COMMANDS - allowed)
-        self._jobs = Jobs(self._new_session, self._limits, [self._token] if self._token else [])
         self._operations = Operations(self._jobs, self._limits, self._token, post=self._post, quit=self._begin_quit)
+        self._reader = Reader()
+        self._read = self._operations.read if framed else self._operations.read_legacy
+        self._answer_one: Callable[[Connection, Any], None] = self._operations.answer if framed else self._operations.answer_legacy
         self._listeners: list[socket.socket] = []
         self._connections: set[Connection] = set()
         self._posted: collections.deque[Callable[[], None]] = collections.deque()
@@ -96,26 +61,12 @@ class ControlServer:
         self._thread: threading.Thread | None = None
         self._quit_until_s: float | None = None
         self._paused_until_s: float | None = None
-        self._done = threading.Event()
-
-    @property
-    def tls(self) -> bool:
-        return self._tls is not None
-
-    @property
-    def has_token(self) -> bool:
-        return self._token is not None
-
-    @property
-    def root(self) -> Path:
-        return self._root
 
     # -- from any thread
 
-    def start(self) -> ControlServer:
-        """Listen, and return; the serving is done on a thread of its own."""
-        addresses = addresses_of(self.host, self.port)
-        refuse_open_network(addresses, self._token)
+    def start(self) -> Self:
+        few_arenas()
+        addresses = self.addresses()
         self._listeners, self.port = listen(addresses)
         self._selector = selectors.DefaultSelector()
         self._bell, self._wake = socket.socketpair()
@@ -129,25 +80,13 @@ class ControlServer:
         return self
 
     def quit(self, *, wait: bool = False) -> None:
-        """Begin the end: accept nobody any more, and ask running scripts to end, or `wait` for them however long they take."""
         self._post(lambda: self._begin_quit(wait))
 
-    def wait(self, timeout_s: float | None = None) -> bool:
-        """Whether the server was over within `timeout_s`; None: wait for as long as it takes."""
-        return self._done.wait(timeout_s)
-
     def close(self) -> None:
-        """`quit`, and wait for the end, which is bounded: see `Limits.quit_s`."""
         if self._thread is None or self._thread is threading.current_thread():
             return
         self.quit()
         self._thread.join(self._limits.quit_s + self._limits.write_s + 5)
-
-    def __enter__(self) -> ControlServer:
-        return self.start()
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def handle(self) -> dict[str, Any]:
         """Where it listens, as JSON."""
@@ -156,20 +95,8 @@ class ControlServer:
     def _post(self, function: Callable[[], None]) -> None:
         self._posted.append(function)
         if self._wake is not None:
-            with contextlib.suppress(OSError):  # the bell is full, or nobody listens to it any more
+            with contextlib.suppress(OSError):  # the bell's pipe is full, or closed at the other end
                 self._wake.send(b"!")
-
-    def _new_session(self, label: str) -> Session:
-        host = self._host_session
-        return Session(
-            name="control",
-            label=label,
-            runs_dir=host.runs_dir,
-            report_dir=self._root,
-            own_commands=self._own_commands,
-            allowed_packages=self._packages,
-            guard=self._guard,
-        )
 
     # -- the thread
 
@@ -185,6 +112,7 @@ class ControlServer:
                 connection.peer.close()
             self._connections.clear()
             self._unlisten()
+            self._reader.close()
             self._selector.close()
             self._bell.close()
             if self._wake is not None:
@@ -214,12 +142,39 @@ class ControlServer:
         if not connection.peer.shaken and not connection.peer.handshake():
             return
         if mask & selectors.EVENT_READ:
-            answer = self._operations.answer if self.framed else self._operations.answer_legacy
-            for body in connection.receive(now_s):
-                if connection.closing:  # refused: what was sent along with it is not looked at
-                    break
-                answer(connection, body)
+            connection.waiting.extend(connection.receive(now_s))
+            self._answer(connection)
+
+    def _answer(self, connection: Connection) -> None:
+        """Answer what waits, in order; what is large is read aside first, and the rest waits for it."""
+        while connection.waiting and not connection.reading:
+            if connection.closing:  # refused: what was sent along with it is not looked at
+                connection.waiting.clear()
+                break
+            body = connection.waiting.popleft()
+            if len(body) > LARGE_BYTES:
+                self._read_aside(connection, body)
+            else:
+                self._answer_one(connection, self._read(body))
+        if not connection.reading:
             connection.settle()
+
+    def _read_aside(self, connection: Connection, body: bytes) -> None:
+        connection.reading = True
+        connection.owed += 1
+
+        def read() -> None:
+            request = self._read(body)
+            self._post(lambda: self._guarded(connection, self._was_read, request))
+
+        self._reader.do(read)
+
+    def _was_read(self, connection: Connection, request: Any) -> None:
+        connection.reading = False
+        connection.owed -= 1
+        if connection in self._connections:  # else the client is gone
+            self._answer_one(connection, request)
+            self._answer(connection)
 
     def _tend(self, now_s: float) -> None:
         """What every connection needs after each turn: news, output, the end of its patience, and what to wait for next."""
@@ -257,7 +212,7 @@ class ControlServer:
         except Gone as gone:
             log.info("%s: %s", connection.peer.address, gone)
             self._forget(connection)
-        except Exception:  # one client's trouble must not become everybody's
+        except Exception:  # one client's error must not affect other clients
             log.exception("%s: closed because of an error of ours", connection.peer.address)
             self._forget(connection)
 
@@ -301,7 +256,7 @@ class ControlServer:
             if error.errno not in NO_FILES_LEFT:
                 raise
             log.warning("can't accept a connection now: %s", error)
-            for one in self._listeners:  # or it would be told again and again that somebody waits
+            for one in self._listeners:  # else the selector would report the waiting client again and again
                 self._selector.unregister(one)
             self._paused_until_s = now_s + NO_FILES_PAUSE_S
             return
@@ -341,7 +296,7 @@ class ControlServer:
             self._jobs.stop_all("the server was asked to shut down")
 
     def _is_over(self) -> bool:
-        """Once asked to quit: when all runs have ended and everybody has been told, or when the time is up."""
+        """Once asked to quit: when all runs have ended and all clients have their replies, or when the time is up."""
         if self._quit_until_s is None:
             return False
         if time.monotonic() >= self._quit_until_s:

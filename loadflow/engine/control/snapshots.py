@@ -6,13 +6,13 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from loadflow.engine.base.redact import Redactor
+from loadflow.engine.base.verdict import Verdict, VerdictKind
 from loadflow.engine.control.frames import MAX_FRAME_BYTES
-from loadflow.engine.execute import ActionResult, Results
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
-from loadflow.engine.redact import Redactor
-from loadflow.engine.verdict import Verdict, VerdictKind
+from loadflow.engine.session.execute import ActionResult, Results
 
 __all__ = ["action_json", "legacy_values", "result_json", "snapshot_json", "verdict_json"]
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
+
+from pydantic import Field
 
 from loadflow.engine.control.server import ControlServer
-from loadflow.engine.session import current_session
+from loadflow.engine.session.session import current_session
 
 __all__ = ["start_socket_server"]
 
 
 def start_socket_server(
     host: str = "localhost",
-    port: int = 9940,
+    port: Annotated[int, Field(ge=0, le=65_535)] = 9940,
     framed: bool = False,
     token: str | None = None,
     certfile: str | None = None,
@@ -24,6 +26,10 @@ def start_socket_server(
     `loadflow serve` is a server of its own. Clients' scripts have sessions of their own, and the working directory for files.
     """
     session = current_session()
-    server = ControlServer(host, port, framed=framed, token=token, certfile=certfile, keyfile=keyfile, session=session).start()
+    server = ControlServer(host, port, framed=framed, token=token, certfile=certfile, keyfile=keyfile, session=session)
+    if session.rehearsing:
+        server.addresses()
+        return server.handle()
+    server.start()
     session.at_end(server.close)
     return server.handle()

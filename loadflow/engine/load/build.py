@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
-from loadflow.engine.cluster.package import refuse_unshippable
-from loadflow.engine.load.checks import compile_checks
-from loadflow.engine.load.clustering import cluster_of
-from loadflow.engine.load.native_fit import EngineName
+from loadflow.engine.base.named import load_named
+from loadflow.engine.fleet.keys import Token
+from loadflow.engine.fleet.package import refuse_unshippable
+from loadflow.engine.generator.native.fit import EngineName
+from loadflow.engine.load.clustering import cluster_of, master_of
 from loadflow.engine.load.pacing import pace_of, users_of
-from loadflow.engine.load.protocol import HitFailure, PreparedStep
-from loadflow.engine.load.rules import hosted, refuse_hosts, secrets_in, with_headers
+from loadflow.engine.load.rules import hosted, refuse_hosts, with_headers
 from loadflow.engine.load.threshold_rules import limits_failures, thresholds_for
-from loadflow.engine.plan.cluster import Cluster
+from loadflow.engine.load_test.model import StartTest
+from loadflow.engine.load_test.user_types import user_type_of
+from loadflow.engine.plan.cluster import Cluster, Workers
+from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
 from loadflow.engine.plan.target import TargetRules
+from loadflow.engine.protocols.http.known_parts import refuse_known
+from loadflow.engine.protocols.http.user import FAST_HTTP_USER, HTTP_USER
+from loadflow.engine.protocols.model.step import Retry, Throttle
+from loadflow.engine.protocols.model.user_type import UserType
+from loadflow.engine.protocols.running.checks import compile_checks
+from loadflow.engine.protocols.running.seam import HitFailure, PreparedStep
+from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.threshold import Threshold
-from loadflow.engine.resolve.data import CsvSource, load_rows
+from loadflow.engine.resolve.data import columns_of
+from loadflow.engine.resolve.secret_values import secrets_in
 from loadflow.engine.resolve.static import missing_in, tokens_in
 from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
 from loadflow.engine.resolve.variables import Variables
 from loadflow.engine.script.mistakes import faults_of, mistakes_of
-from loadflow.engine.script.model import StartTest
 from loadflow.engine.script.part import Part
-from loadflow.engine.script.step import Retry, Throttle
-from loadflow.engine.script.user_type import UserType, load_named
-from loadflow.engine.script.user_types import user_type_of
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["Asked", "build_plan", "worker_of"]
 
 ROOT = "LD_start_test"
+REVISION = "revision"  # the variable that names the target's build where no key does
 PER_HIT = ("tasks",)  # resolved by the engine, hit by hit; everything else is resolved now
 
 # Adds what a step needs to the material of the plan, unless it is there; raises HitFailure for what can't be found.
 Gather = Callable[[Mapping[str, Any], Plan, Compiler, dict[str, str]], None]
+
+# a step of the others may be measured under further names, such as the time to its first message
+ONE_NAME_A_STEP = (FAST_HTTP_USER, HTTP_USER)
 
 LIMITS: Mapping[str, type[Part]] = {"throttle": Throttle, "retry": Retry}
 
@@ -52,23 +63,25 @@ class Asked:
     plan: Plan
     target: str  # whom it asks, as far as that is known now
     label: str
+    revision: str  # the target's build or commit, as the script says it
     processes: int
     threads: int
     engine: EngineName
     max_failure_rate: float
     rate_tolerance: float
     thresholds: tuple[Threshold, ...] = ()
-    cluster: Cluster | None = None  # with a master
+    cluster: Cluster | None = None  # None: this machine makes the load, without agents
+    allow_gap: bool = False  # whether the load of an agent that was lost may be missing
+    names: tuple[SeriesName, ...] | None = None  # of all hits; None: not all are known
 
 
 def worker_of(
     arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str], rules: TargetRules, secret: Callable[[str], str]
-) -> tuple[Cluster, int]:
-    """Which master to work for, and with how many processes. Everything else that was written is the master's to say."""
+) -> tuple[str, int, Token, int]:
+    """Host and port of the master to work for, their token, and how many processes do. Everything else that was written is the master's to
+    say."""
     test, _ = _validated(hosted(arguments, rules), registered, env, rules, secret)
-    cluster = cluster_of(test, ROOT)
-    assert cluster is not None
-    return cluster, test.processes
+    return *master_of(test, ROOT), test.processes
 
 
 def build_plan(
@@ -77,15 +90,19 @@ def build_plan(
     env: Mapping[str, str],
     rules: TargetRules,
     secret: Callable[[str], str],
+    *,
+    ask: bool = True,
+    workers: Workers | None = None,
 ) -> Asked:
     """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found.
 
-    `rules` are those of whoever runs the script; `secret` gives the value of `${secret.NAME}`, or raises LookupError.
+    `rules` come from outside the script; `secret` gives the value of `${secret.NAME}`, or raises LookupError. `ask` False:
+    what only a server could tell is left out. `workers`: who makes the load, unless the script says it.
     """
     arguments = hosted(arguments, rules)
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
     test, variables = _validated(arguments, registered, env, rules, secret)
-    sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed) for one in test.csv_sources}
+    sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed, one.delimiter) for one in test.csv_sources}
     pace = pace_of(test, ROOT, test_time_given="test_time" in arguments, cap_per_s=rules.max_rate_per_s)
     user_type = user_type_of(test.user_detail_dict.user)
     assert user_type is not None
@@ -115,29 +132,36 @@ def build_plan(
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
         allowed_hosts=rules.host_lists(),
         max_rate_per_s=rules.max_rate_per_s,
+        revision_header=test.revision_header,
     )
     compiler = _compiler(plan, env)
-    plan = _with_material(plan, user_type, compiler)
-    prepared = _compile_once(plan, user_type, compiler)
+    plan, unknown = _with_material(plan, user_type, compiler, ask=ask)
+    prepared = _compile_once(plan, user_type, compiler, unknown)
     places = [step.place for step in prepared]
     refuse_hosts(places, plan.allowed_hosts)
-    thresholds = thresholds_for(test, plan, prepared)
+    thresholds = thresholds_for(test, plan, prepared, all_prepared=not unknown)
     # a script that says itself how many may fail does not mean the default besides
     own_limit = "max_failure_rate" not in test.model_fields_set and any(map(limits_failures, thresholds))
-    cluster = cluster_of(test, ROOT)
+    cluster = cluster_of(test, workers, ROOT)
     if cluster is not None:
+        if plan.web_ui is not None:
+            hint = "leave web_ui_dict out; --live shows the load of all agents"
+            raise CommandError([Mistake(f"{ROOT}.web_ui_dict", "the web UI shows one process only, and agents make this load", hint)])
         refuse_unshippable(plan, ROOT)
     return Asked(
         plan=plan,
         target=", ".join(dict.fromkeys(map(_origin, places))),
         label=test.label or "",
-        processes=test.processes if cluster is None else cluster.expected,
+        revision=test.revision or str(variables.get(REVISION) or ""),
+        processes=test.processes,
         threads=test.threads,
         engine=test.user_detail_dict.engine,
         max_failure_rate=1.0 if own_limit else test.max_failure_rate,
         rate_tolerance=test.rate_tolerance,
         thresholds=thresholds,
         cluster=cluster,
+        allow_gap=test.allow_gap,
+        names=_names(prepared) if user_type in ONE_NAME_A_STEP and not unknown else None,
     )
 
 
@@ -147,7 +171,7 @@ def _validated(
     """The arguments as their model, and all variables."""
     secrets = secrets_in([dict(registered.values), dict(arguments), dict(rules.headers)], secret)
     known = {**secrets, **_settled(registered.values, secrets, env, "registered variables")}
-    own = _settled(dict(arguments.get("variables") or {}), known, env, f"{ROOT}.variables")
+    own = _settled({**(arguments.get("variables") or {}), **_own_given(arguments, registered)}, known, env, f"{ROOT}.variables")
     variables = {**known, **own}
     settled = {
         key: value if key in PER_HIT else own if key == "variables" else _settled_value(value, variables, env, f"{ROOT}.{key}")
@@ -160,6 +184,11 @@ def _validated(
         faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
         raise CommandError(mistakes_of(faults, settled, ROOT)) from None
     return test, variables
+
+
+def _own_given(arguments: Mapping[str, Any], registered: Variables) -> dict[str, Any]:
+    """The test's own variables that were given another value from outside the script."""
+    return {name: value for name, value in registered.given.items() if name in (arguments.get("variables") or {})}
 
 
 def _origin(place: str) -> str:
@@ -223,7 +252,7 @@ def _columns(sources: Collection[CsvSource]) -> dict[str, tuple[str, ...]]:
     columns: dict[str, tuple[str, ...]] = {}
     for source in sources:
         try:
-            columns[source.name] = load_rows(source).columns
+            columns[source.name] = columns_of(source)
         except CommandError as error:
             mistakes.extend(error.mistakes)
     if mistakes:
@@ -259,31 +288,38 @@ def _compiler(plan: Plan, env: Mapping[str, str]) -> Compiler:
     return compiler
 
 
-def _with_material(plan: Plan, user_type: UserType, compiler: Compiler) -> Plan:
-    """The plan with what its user type looks up for its steps, here and once, so that no engine has to."""
+def _with_material(plan: Plan, user_type: UserType, compiler: Compiler, *, ask: bool) -> tuple[Plan, frozenset[int]]:
+    """The plan with what its user type looks up for its steps, here and once, so that no engine has to; and the positions of the
+    steps that lack it, because only a server could tell and is not to be asked."""
     if not user_type.gather:
-        return plan
+        return plan, frozenset()
     gather: Gather = load_named(user_type.gather)
     material: dict[str, str] = {}
     mistakes = []
+    unknown: set[int] = set()
     for position, step in enumerate(plan.steps):
+        if not ask and user_type.asks(step):
+            unknown.add(position)
+            continue
         try:
             gather(step, plan, compiler, material)
         except HitFailure as failure:
             mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", str(failure)))
     if mistakes:
         raise CommandError(mistakes)
-    return replace(plan, material=material)
+    return replace(plan, material=material), frozenset(unknown)
 
 
-def _compile_once(plan: Plan, user_type: UserType, compiler: Compiler) -> list[PreparedStep]:
+def _compile_once(plan: Plan, user_type: UserType, compiler: Compiler, unknown: Collection[int]) -> list[PreparedStep]:
     """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
     prepare = load_named(user_type.prepare)
     prepared = []
     mistakes = []
     for position, step in enumerate(plan.steps):
         try:
-            prepared.append(prepare(step, plan, compiler))
+            refuse_known(step, compiler)
+            if position not in unknown:
+                prepared.append(prepare(step, plan, compiler))
         except HitFailure as failure:
             mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", str(failure)))
         try:
@@ -293,6 +329,11 @@ def _compile_once(plan: Plan, user_type: UserType, compiler: Compiler) -> list[P
     if mistakes:
         raise CommandError(mistakes)
     return prepared
+
+
+def _names(prepared: Sequence[PreparedStep]) -> tuple[SeriesName, ...] | None:
+    names = [SeriesName(step.method, step.name) for step in prepared if step.name is not None]
+    return tuple(names) if len(names) == len(prepared) else None
 
 
 def _stages(test: Any) -> tuple[Stage, ...]:
@@ -321,7 +362,7 @@ def _stages(test: Any) -> tuple[Stage, ...]:
 
 
 def _duration_s(test: Any, test_time_given: bool) -> float | None:
-    """The end of the shape or of test_time, whichever is first; a test_time that nobody wrote does not cut a shape."""
+    """The end of the shape or of test_time, whichever is first. The default test_time does not cut a shape."""
     if test.load_shape is None:
         return _seconds(test.test_time)
     length = total_s(_stages(test))

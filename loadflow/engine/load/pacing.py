@@ -5,14 +5,14 @@ from __future__ import annotations
 import secrets
 from typing import Any
 
+from loadflow.engine.load_test.rate import Profile, Ramp, Spiked, Staged, Steady, Steps, Traced
 from loadflow.engine.plan import profile
 from loadflow.engine.plan.pace import Pace, Segment, cut, peak_per_s
-from loadflow.engine.script.rate import Profile, Ramp, Spiked, Staged, Steady, Steps, Traced
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["pace_of", "users_of"]
 
-# Passes at once, where nobody says how many: those of a fifth of a second, within bounds. As LoadPilot has it.
+# Default of max_in_flight: the passes of a fifth of a second, within bounds, as in LoadPilot.
 IN_FLIGHT_S = 0.2
 IN_FLIGHT = (50, 2_000)
 

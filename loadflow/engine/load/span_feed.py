@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 
+from loadflow.engine.load_test.user_types import user_type_of
 from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.spans import SpanReader
-from loadflow.engine.script.user_types import user_type_of
-from loadflow.engine.session import Observer, Session
+from loadflow.engine.session.observer import Observer
+from loadflow.engine.session.session import Session
 
 __all__ = ["SpanFeed", "trace_rule"]
 
@@ -31,8 +32,14 @@ class SpanFeed:
 
     def __init__(self, run: Run, shards: int, observers: Sequence[Observer]) -> None:
         self._run = run
+        self._traced = shards > 0
         self._readers = [SpanReader(run.spans_path(shard)) for shard in range(shards)]
         self._observers = observers
+
+    def open(self, shard: int) -> None:
+        """There is one more log."""
+        if self._traced:
+            self._readers.append(SpanReader(self._run.spans_path(shard)))
 
     def take(self) -> None:
         """What was written since the last call."""

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Any
 
-from loadflow.engine.load.protocol import PreparedStep
+from loadflow.engine.load_test.threshold import thresholds_of
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.running.seam import PreparedStep
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.threshold import Threshold, is_named, parse_expression
 from loadflow.engine.resolve.variables import suggestion
-from loadflow.engine.script.threshold import thresholds_of
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["limits_failures", "thresholds_for"]
@@ -19,11 +19,11 @@ __all__ = ["limits_failures", "thresholds_for"]
 PLACE = "LD_start_test.thresholds"
 
 
-def thresholds_for(test: Any, plan: Plan, prepared: Sequence[PreparedStep]) -> tuple[Threshold, ...]:
-    """Raises CommandError for names and phases that the load will not have."""
+def thresholds_for(test: Any, plan: Plan, prepared: Sequence[PreparedStep], *, all_prepared: bool = True) -> tuple[Threshold, ...]:
+    """Raises CommandError for names and phases that the load will not have. `all_prepared`: whether these are all of its steps."""
     phases = _phases(plan)
     names = [SeriesName(step.method, step.name) for step in prepared if step.name is not None]
-    all_known = len(names) == len(prepared)
+    all_known = all_prepared and len(names) == len(prepared)
     found = []
     mistakes = []
     for position, part in enumerate(test.thresholds):

@@ -1,31 +1,41 @@
-"""How a load is shared between machines, as values: what `runner_mode` and the keys beside it ask for."""
+"""How a load is shared between machines, as values: what `runner_mode` and the keys beside it, or `--workers` and `--nats-url`, ask for."""
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
 
-__all__ = ["MASTER_PORT", "Cluster"]
+__all__ = ["LOST_S", "MASTER_PORT", "STARTUP_S", "Cluster", "Workers"]
 
 MASTER_PORT = 5557  # Locust's
+STARTUP_S = 60.0
+LOST_S = 6.0
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """`host` and `port`: where the master listens, or where a worker finds it. Times in seconds.
+    """`url`: of a NATS server that others run, with a file of `credentials`, if need be; None: the load starts one of its own, which
+    listens on `host` and `port` (0: a free one), and lets those in who have the `token` ("": a new one, for the agents it starts itself).
 
-    `expected`: the worker processes that share the load, which begins when all are there, or after `startup_s`, if `degraded`.
+    `expected`: the shares of the load, of which each agent makes one or more; it begins when all have an agent, or after `startup_s`, if
+    `degraded`. `children`: agents that are started on this machine. Times in seconds.
     """
 
-    mode: Literal["master", "worker"]
-    host: str
-    port: int
-    token: str
     expected: int
-    startup_s: float
-    beat_s: float
-    lost_s: float
-    degraded: bool
+    url: str | None = None
+    credentials: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 0
+    token: str = ""
+    children: int = 0
+    startup_s: float = STARTUP_S
+    lost_s: float = LOST_S
+    degraded: bool = False
 
-    def rules(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if key not in ("mode", "host", "port", "token")}
+
+@dataclass(frozen=True, slots=True)
+class Workers:
+    """What was asked for from outside the script, for each of its loads: so many agents, here or at a NATS server."""
+
+    count: int
+    url: str | None = None
+    credentials: str | None = None

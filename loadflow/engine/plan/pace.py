@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from typing import Any, Literal
@@ -54,10 +54,16 @@ class Pace:
     seed: int | None = None
     max_in_flight: int = 1  # passes at once; a hit that is due then waits, and is late
     max_lateness_s: float | None = None  # a hit that could not start for so long is dropped; None: it waits until the end of the load
+    from_s: int = 0  # times count from this second on, and what was due before it is left out
 
     @property
     def duration_s(self) -> float:
-        return float(sum((exactly(segment.duration_s) for segment in self.segments), Fraction(0)))
+        whole = sum((exactly(segment.duration_s) for segment in self.segments), Fraction(0))
+        return float(max(whole - self.from_s, Fraction(0)))
+
+    def later(self, from_s: int) -> Pace:
+        """The same hits with the same numbers, of which only those are made that are due after `from_s` more seconds."""
+        return replace(self, from_s=self.from_s + from_s)
 
     @property
     def hits(self) -> int:
@@ -78,6 +84,13 @@ class Pace:
 
     def arrivals(self, index: int = 0, count: int = 1) -> Iterator[int]:
         """The due times of the hits that process `index` of `count` makes, in nanoseconds, never falling."""
+        times = self._all_arrivals(index, count)
+        if not self.from_s:
+            return times
+        from_ns = self.from_s * NS
+        return (time_ns - from_ns for time_ns in times if time_ns > from_ns)
+
+    def _all_arrivals(self, index: int, count: int) -> Iterator[int]:
         inverse = _Inverse(self.segments)
         if self.spacing == "even":
             return inverse.walk(range((index + 1) * UNIT, (inverse.hits + 1) * UNIT, count * UNIT))
@@ -109,6 +122,7 @@ class Pace:
             "seed": self.seed,
             "max_in_flight": self.max_in_flight,
             "max_lateness_s": self.max_lateness_s,
+            **({"from_s": self.from_s} if self.from_s else {}),
         }
 
     @classmethod

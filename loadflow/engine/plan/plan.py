@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
+from loadflow.engine.plan.conditioner import NetworkConditioner
+from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.plan.pace import Pace, peak_per_s
-from loadflow.engine.plan.shape import Stage
+from loadflow.engine.plan.shape import Stage, stages_after
 from loadflow.engine.plan.target import HostLists
 from loadflow.engine.plan.traces import TraceRule
-from loadflow.engine.reliability.conditioner import NetworkConditioner
-from loadflow.engine.resolve.data import CsvSource
 
 __all__ = ["Plan", "Shard", "share"]
 
@@ -48,6 +48,7 @@ class Plan:
     material: Mapping[str, str] = field(default_factory=dict)  # what the user type looked up before the load, under keys of its own
     traces: TraceRule | None = None  # None: no hit is traced
     http_version: int | None = None  # 2: by ALPN with TLS, by prior knowledge without; None: HTTP/1.1, or another protocol
+    revision_header: str | None = None  # the field of answers that says the target's build
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
 
     @property
@@ -88,6 +89,16 @@ class Plan:
                 "traces": TraceRule(**data["traces"]) if data.get("traces") else None,
             }
         )
+
+    def later(self, from_s: int) -> Plan:
+        """What is left of this plan when `from_s` seconds of it are over: its own times count from there.
+
+        Users come at once, as many as there would be by then; those of `iterations` make all of theirs. Which steps the weights pick begins
+        anew.
+        """
+        pace = self.pace.later(from_s) if self.pace else None
+        duration_s = None if self.duration_s is None else max(0.0, self.duration_s - from_s)
+        return replace(self, stages=stages_after(self.stages, from_s), duration_s=duration_s, pace=pace)
 
     def for_shard(self, shard: Shard) -> Plan:
         """This plan with one process's share of users, spawn rate, throttles and passes at once; the shares add up to the whole.

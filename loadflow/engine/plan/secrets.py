@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from loadflow.engine.base.redact import Redactor
 from loadflow.engine.plan.plan import Plan
-from loadflow.engine.redact import Redactor
 
 __all__ = ["redactor_of"]
 

@@ -1,4 +1,4 @@
-"""What whoever runs scripts says about the system they may load: where it is, which hosts are allowed, how fast."""
+"""Settings from outside the script about the system under load: its address, the allowed hosts, the highest rate."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ __all__ = [
     "host_of",
     "is_allowed",
     "is_loopback_host",
+    "is_this_machine_by_name",
     "refusing",
+    "refusing_answer",
 ]
 
 HOSTS_VARIABLE = "LOADFLOW_ALLOWED_HOSTS"  # patterns, separated by commas
@@ -44,7 +46,7 @@ class TargetRules:
         return tuple(one for one in (self.allowed_hosts, by_environment) if one is not None)
 
     def export_lists(self, env: Mapping[str, str] = os.environ) -> HostLists:
-        """Where exporters may send: LOADFLOW_ALLOWED_EXPORT_HOSTS alone says it, because what watches a load is no target; where that
+        """Where exporters may send: LOADFLOW_ALLOWED_EXPORT_HOSTS alone says it, because what watches a load is not a target; where that
         is not set, what may be loaded may be exported to. Without lists any host may."""
         own = allowed_by_environment(env, EXPORT_HOSTS_VARIABLE)
         return self.host_lists(env) if own is None else (own,)
@@ -53,6 +55,18 @@ class TargetRules:
 def refusing(host: str, lists: HostLists) -> tuple[str, ...] | None:
     """The first list that does not have `host`; None where all have it."""
     return next((one for one in lists if not is_allowed(host, one)), None)
+
+
+def refusing_answer(host: str, addresses: Sequence[str], lists: HostLists) -> tuple[str, ...] | None:
+    """The first list that keeps from connecting to what `host` resolved to; None where none does: each has the name itself, or
+    all of the answer is this machine. `localhost` is a name like any other here: what its resolver answers counts. No addresses: it
+    has none, and the name alone is asked about."""
+    if not addresses:
+        return refusing(host, lists)
+    if all(is_loopback_host(address) for address in addresses):
+        return None
+    name = host.strip("[]").rstrip(".").lower()
+    return next((one for one in lists if not _is_named(name, one)), None)
 
 
 def allowed_by_environment(env: Mapping[str, str] = os.environ, variable: str = HOSTS_VARIABLE) -> tuple[str, ...] | None:
@@ -70,8 +84,11 @@ def is_allowed(host: str, patterns: Sequence[str]) -> bool:
     [True, True, True, False]
     """
     host = host.strip("[]").rstrip(".").lower()
-    if is_loopback_host(host):
-        return True
+    return is_loopback_host(host) or _is_named(host, patterns)
+
+
+def _is_named(host: str, patterns: Sequence[str]) -> bool:
+    """Whether a pattern has `host`, which is in lower case."""
     address = _address(host)
     for pattern in patterns:
         network = _network(pattern.strip("[]"))
@@ -84,11 +101,17 @@ def is_allowed(host: str, patterns: Sequence[str]) -> bool:
 
 
 def is_loopback_host(host: str) -> bool:
+    """Of an address, or of the name `localhost`, which only a connection can hold to its answer."""
     address = _address(host)
     if address is None:
-        return host == "localhost" or host.endswith(".localhost")  # RFC 6761 section 6.3
+        return host == "localhost"
     mapped = getattr(address, "ipv4_mapped", None)
     return (mapped or address).is_loopback
+
+
+def is_this_machine_by_name(host: str) -> bool:
+    """Whether a name should be this machine's (RFC 6761 section 6.3), which only its resolver can say."""
+    return f".{host.rstrip('.').lower()}".endswith(".localhost")
 
 
 def host_of(place: str) -> str | None:

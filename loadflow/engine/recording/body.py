@@ -5,17 +5,21 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.recording.exchange import PostData
 from loadflow.engine.recording.multipart import boundary_of, fields_and_files, parts_of, parts_of_params
 
 __all__ = ["StepBody", "body_of"]
 
+_ENCODED = re.compile(r"(?:[^\s%]|%[0-9A-Fa-f]{2})*", re.ASCII)
 FORM = "application/x-www-form-urlencoded"
 DEEPEST_JSON = 40  # a script may be 64 levels deep (script.json_text.MAX_NESTING), a step's body begins at the seventh
 
@@ -30,14 +34,14 @@ class StepBody:
 
 
 def body_of(post: PostData | None) -> StepBody:
-    """What a step says to send this body; an empty one is no body."""
+    """What a step says to send this body; an empty one is not a body."""
     if post is None:
         return StepBody()
     kind = post.mime.split(";", 1)[0].strip().lower()
     if kind == "multipart/form-data":
         return _multipart(post)
     if not post.text:
-        return StepBody({"data": _form_fields([[_param(one, "name"), _param(one, "value")] for one in post.params])})
+        return StepBody({"data": _listed_form(post)})
     body, note = _bytes_of(post)
     try:
         text = body.decode()
@@ -92,8 +96,19 @@ def _bytes_of(post: PostData) -> tuple[bytes, str]:
         if len(single) == post.size:
             return single, ""
         if "\ufffd" in post.text:
-            return body, f"its body of {post.size:,} bytes was not recorded whole"
+            return body, f"its body of {counted(post.size, 'byte')} was not recorded completely"
     return body, ""
+
+
+def _listed_form(post: PostData) -> dict[str, str] | list[list[str]] | str:
+    """The fields that an exporter listed: as they were before they were encoded, or (the body's size tells) encoded already."""
+    pairs = [[_param(one, "name"), _param(one, "value")] for one in post.params]
+    encoded = "&".join(f"{name}={value}" for name, value in pairs)
+    if _ENCODED.fullmatch(encoded) and "%" in encoded and post.size == len(encoded):
+        fields = _form(encoded)
+        # byte for byte what was sent, where the engine would write a blank as "+"
+        return fields if fields is not None and urlencode(parse_qsl(encoded, keep_blank_values=True)) == encoded else encoded
+    return _form_fields(pairs)
 
 
 def _form(text: str) -> dict[str, str] | list[list[str]] | None:
@@ -127,7 +142,7 @@ class _NotTheSameError(ValueError):
 def _json(text: str) -> Any:
     """The value; None where writing it again would change it (names there twice, numbers beyond a float) or a step can't hold it."""
     try:
-        value = json.loads(text, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
+        value = read_json(text, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
         written = json.dumps(value, ensure_ascii=False)
         written.encode()
     except (ValueError, RecursionError):

@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from loadflow.engine.protocols.http.step import HttpStep
 from loadflow.engine.recording.cookies import unset_cookies
 from loadflow.engine.recording.correlation import Correlation, Use, correlate, uses_of
 from loadflow.engine.recording.dynamic import is_strong, looks_like_secret
@@ -27,7 +28,6 @@ from loadflow.engine.recording.playable import UrlFilter, why_unplayable
 from loadflow.engine.recording.report import Correlated, LeftOut, Lifted, Loose, RecordingReport
 from loadflow.engine.recording.step import draft_of, main_origin_of, status_assertions
 from loadflow.engine.recording.think_time import ThinkRule, think_rule, think_times
-from loadflow.engine.script.http_step import HttpStep
 from loadflow.engine.script.json_text import json_faults
 from loadflow.engine.script.mistakes import faults_of, suggest
 from loadflow.errors import CommandError, Mistake
@@ -72,7 +72,7 @@ class Options:
         secrets: str = "lift",
     ) -> Options:
         if secrets not in ("lift", "keep"):
-            raise CommandError([Mistake("secrets", f"{str(secrets)[:40]!r} is no choice", suggest(str(secrets), ("lift", "keep")))])
+            raise CommandError([Mistake("secrets", f"{str(secrets)[:40]!r} is not a choice", suggest(str(secrets), ("lift", "keep")))])
         return cls(UrlFilter(include, exclude), think_rule(think_time), secrets == "lift")
 
 
@@ -86,7 +86,7 @@ class Conversion:
 
 
 def convert(har: Har, options: Options) -> Conversion:
-    """The steps of a recording and a report. Raises CommandError for what is no HAR, and for nothing in one."""
+    """The steps of a recording and a report. Raises CommandError if it is not a HAR, or has no entries."""
     report = RecordingReport()
     exchanges = _playable(har, options.keeps, report)
     origin = main_origin_of(exchanges)
@@ -108,7 +108,7 @@ def convert(har: Har, options: Options) -> Conversion:
 
 
 def _playable(har: Har, keeps: UrlFilter, report: RecordingReport) -> list[Exchange]:
-    """In the order in which they began, where all say when that was; else as they stand."""
+    """In the order in which they began; those that don't say when that was keep their place."""
     exchanges = []
     for index, entry in enumerate(entries_of(har)):
         report.entries += 1
@@ -121,9 +121,8 @@ def _playable(har: Har, keeps: UrlFilter, report: RecordingReport) -> list[Excha
             )
         else:
             exchanges.append(exchange)
-    if all(exchange.started_s is not None for exchange in exchanges):
-        exchanges.sort(key=lambda exchange: exchange.started_s or 0.0)
-    return exchanges
+    dated = iter(sorted((one for one in exchanges if one.started_s is not None), key=lambda one: one.started_s or 0.0))
+    return [one if one.started_s is None else next(dated) for one in exchanges]
 
 
 def _found(har: Har, exchanges: Sequence[Exchange], wanted: set[str], report: RecordingReport) -> dict[str, list[Found]]:
@@ -250,7 +249,7 @@ class _Writing:
 
 
 def _is_token(value: str, place: Place) -> bool:
-    return place.kind != "referer" and looks_like_secret(value)
+    return place.kind != "referer" and looks_like_secret(value, place.name)
 
 
 def _trouble(step: dict[str, Any]) -> str:

@@ -6,10 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.recording.convert import Conversion
 from loadflow.engine.script.document import ROOT_KEY
 from loadflow.engine.script.mistakes import faults_of, mistakes_of
-from loadflow.engine.script.model import StartTest
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["action_document"]
@@ -23,7 +24,7 @@ def action_document(conversion: Conversion, user: str, user_count: int, spawn_ra
     if not conversion.tasks:
         reasons = "; ".join(dict.fromkeys(one.reason for one in conversion.report.left_out[:20])) or "the recording has no entries"
         if conversion.report.excluded:
-            reasons = f"{conversion.report.excluded} entries were sorted out by include and exclude"
+            reasons = f"include and exclude left out {counted(conversion.report.excluded, 'entry')}"
         raise CommandError([Mistake("har", "nothing in the recording can be played", reasons)])
     arguments: dict[str, Any] = {
         "user_detail_dict": {"user": user},

@@ -1,4 +1,4 @@
-"""Which values look as if somebody had drawn or counted them, and which names stand before secrets.
+"""Which values look random or counted, and which names mark secrets.
 
 The rule, kept simple so that a report can be understood:
 
@@ -15,7 +15,7 @@ import math
 import re
 from collections import Counter
 
-from loadflow.engine.redact import Redactor
+from loadflow.engine.base.redact import Redactor
 
 __all__ = [
     "has_strong_part",
@@ -73,6 +73,14 @@ _CREDENTIAL_WORDS = frozenset(
 _SECRET_WORDS = _CREDENTIAL_WORDS - {"nonce"}
 _COUNTS = re.compile(r"tokens$|token_?types?$", re.IGNORECASE)  # max_tokens, token_type
 _ID = re.compile(r"(^|[_.\-\[])(id|ids|uuid|guid|key|no|nr|number)$|[a-z](Id|ID|Ids|Uuid|Guid|Key|Number)$")
+# OAuth 2 and OpenID Connect (RFC 6749, 7521, 7636), SAML: what is worth as much as a password
+_SECRET_EXACTLY = frozenset({"key", "codeverifier", "assertion", "clientassertion", "samlresponse", "samlrequest", "samlart", "wresult"})
+_SECRET_KEY = re.compile(
+    r"(account|admin|app|application|auth|client|encryption|functions|host|license|master|service|shared|signing|storage|subscription|system)"
+    r"[-_]?key$",
+    re.IGNORECASE,
+)
+LEAST_CODE = 8  # characters; what is shorter under the name `code` is a country, a currency or an error
 _REDACTOR = Redactor()
 
 
@@ -115,9 +123,9 @@ def looks_like_id(text: str) -> bool:
     return (text.isascii() and text.isdigit() and len(text) >= 5) or is_strong(text)
 
 
-def looks_like_secret(value: str) -> bool:
-    """Whether a value is a credential wherever it stands (a JSON Web Token, RFC 7519)."""
-    return _JWT.search(value) is not None
+def looks_like_secret(value: str, name: str = "") -> bool:
+    """Whether a value is a credential: a JSON Web Token (RFC 7519) wherever it stands, under the name `code` anything but a short word."""
+    return _JWT.search(value) is not None or (_squeezed(name) in ("code", "authcode", "authorizationcode") and len(value) >= LEAST_CODE)
 
 
 def is_secret_name(name: str) -> bool:
@@ -128,7 +136,12 @@ def is_secret_name(name: str) -> bool:
     """
     if _COUNTS.search(name):
         return False
-    return _REDACTOR.is_secret(name) or name.lower() == "key" or not _SECRET_WORDS.isdisjoint(_words(name))
+    return (
+        _REDACTOR.is_secret(name)
+        or _squeezed(name) in _SECRET_EXACTLY
+        or _SECRET_KEY.search(name) is not None
+        or not _SECRET_WORDS.isdisjoint(_words(name))
+    )
 
 
 def holds_secrets(name: str) -> bool:
@@ -138,11 +151,15 @@ def holds_secrets(name: str) -> bool:
 
 def is_credential_name(name: str) -> bool:
     """Whether servers hand out values under this name."""
-    return is_secret_name(name) or not _CREDENTIAL_WORDS.isdisjoint(_words(name))
+    return is_secret_name(name) or _squeezed(name) == "code" or not _CREDENTIAL_WORDS.isdisjoint(_words(name))
 
 
 def is_id_name(name: str) -> bool:
     return _ID.search(name) is not None
+
+
+def _squeezed(name: str) -> str:
+    return re.sub(r"[-_ ]", "", name).lower()
 
 
 def _words(name: str) -> set[str]:

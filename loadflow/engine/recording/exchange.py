@@ -73,7 +73,7 @@ class Exchange:
 
     @property
     def location(self) -> str:
-        """Where a redirect leads; "" for what is none."""
+        """Where a redirect leads; "" if it is not a redirect."""
         return (self.response_header("location") or self.redirect_url) if self.status in (301, 302, 303, 307, 308) else ""
 
 
@@ -108,7 +108,7 @@ def exchange_of(entry: Any, index: int) -> Exchange:
 
 
 def content_of(entry: Any, most: int) -> Content | None:
-    """The response body of `entry` as text; None where there is none, or it is no text or longer than `most` characters."""
+    """The response body of `entry` as text; None where there is none, or it is not text or longer than `most` characters."""
     content = _object(_object(_object(entry).get("response")).get("content"))
     text = content.get("text")
     if not isinstance(text, str) or not text or len(text) > most * 4 // 3:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Collection, Iterator
 from typing import Any
 from urllib.parse import unquote, unquote_plus
 
+from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.recording.dynamic import is_strong
 from loadflow.engine.recording.exchange import Content, Exchange
 from loadflow.engine.recording.found_in_html import found_in_html
-from loadflow.engine.recording.found_value import Found
+from loadflow.engine.recording.found_in_text import found_in_text
+from loadflow.engine.recording.found_value import Found, tried
 
 __all__ = ["found_in_body", "found_in_headers"]
 
@@ -31,7 +33,9 @@ PLAIN_HEADERS = frozenset(
     ]
 )
 
-_TOKEN = re.compile(r"[\w.~+%-]{6,}", re.ASCII)
+_PART = re.compile(r"[^/?&=;#<>]+")
+_NAMED = re.compile(r"[?&;#]([\w.~-]{1,64})=$", re.ASCII)
+_SEGMENT = re.compile(r"/([\w.~-]{1,64})/$", re.ASCII)
 _SCALARS = re.compile(r'\s*[\[{"]')
 
 
@@ -53,10 +57,24 @@ def found_in_headers(exchange: Exchange, position: int, wanted: Collection[str])
             continue
         if value in wanted and names.count(lower) == 1:
             yield value, Found(position, "header", name, {"from": "header", "name": name})
-        if lower in ("location", "content-location", "link"):
-            for part in re.split(r"[/?&=;#<>]", value):
-                if (form := unquote_plus(part)) in wanted and form != value:
-                    yield form, Found(position, "header", name)
+        if lower in ("location", "content-location", "link", "refresh"):
+            for part in _PART.finditer(value):
+                if (form := unquote_plus(part[0])) in wanted and form != value:
+                    can_be_read = form == part[0] and names.count(lower) == 1
+                    yield form, _in_header(position, name, value, part) if can_be_read else Found(position, "header", "", inside=name)
+
+
+def _in_header(position: int, header: str, value: str, part: re.Match[str]) -> Found:
+    """A part after `name=` is identified by the name, any other part by the part of the path before it."""
+    before, after = value[: part.start()], value[part.end() :]
+    name = _NAMED.search(before)
+    if name is not None:
+        pattern = f"[?&;#]{re.escape(name[1])}=([^&;#<>]+)"
+    else:
+        segment = _SEGMENT.search(before)
+        pattern = f"{re.escape(segment[0])}([^/?&=;#<>]+){re.escape(after[:1])}" if segment and not is_strong(segment[1]) else ""
+    key = name[1] if name else ""
+    return Found(position, "header", key, tried({"from": "header", "name": header, "pattern": pattern}, value, part[0]), inside=header)
 
 
 def found_in_body(content: Content, position: int, wanted: Collection[str]) -> Iterator[tuple[str, Found]]:
@@ -65,19 +83,20 @@ def found_in_body(content: Content, position: int, wanted: Collection[str]) -> I
     missing = set(wanted)
     if "html" not in content.mime and _SCALARS.match(text):
         try:
-            value = json.loads(text)
-        except (ValueError, RecursionError):
+            value = read_json(text)
+        except ValueError:
             value = None
-        for leaf, found in _leaves(value, position, wanted):
-            missing.discard(leaf)
-            yield leaf, found
+        for leaf, one in _leaves(value, position, wanted):
+            if one.extract is not None:
+                missing.discard(leaf)
+            yield leaf, one
     elif "html" in content.mime or text.lstrip()[:1] == "<":
         for leaf, one in found_in_html(text, position, wanted):
-            missing.discard(leaf)
+            if one.extract is not None:
+                missing.discard(leaf)
             yield leaf, one
     if missing:
-        for token in missing.intersection(_TOKEN.findall(text)):
-            yield token, Found(position, "text", "")
+        yield from found_in_text(text, position, missing)
 
 
 def _leaves(value: Any, position: int, wanted: Collection[str]) -> Iterator[tuple[str, Found]]:

@@ -9,11 +9,10 @@ from __future__ import annotations
 import html
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 
-from loadflow.engine.pattern import compile_pattern
 from loadflow.engine.recording.dynamic import is_strong
-from loadflow.engine.recording.found_value import Found
+from loadflow.engine.recording.found_value import Found, tried
 
 __all__ = ["found_in_html"]
 
@@ -75,18 +74,15 @@ def _link(link: re.Match[str], part: re.Match[str], text: str, position: int) ->
     url = link[4]
     before = url[: part.start()]
     name = re.split(r"[?&;]", before[:-1])[-1] if before.endswith("=") else ""
-    if not re.search(r"[A-Za-z]", before) or any(map(is_strong, _PART.findall(before))):
+    changes = any(map(is_strong, _PART.findall(before)))
+    if not re.search(r"[A-Za-z]", before) or (changes and not name):
         return Found(position, "link", name)
+    if changes:  # the parameter alone tells
+        pattern = f"[?&;]{re.escape(name)}=([^\"'/?&=;#<>]+)"
+        return Found(position, "link", name, _extract(pattern, text, part[0]))
     pattern = f"{link[2]}={link[3]}{re.escape(before)}([^{link[3]}/?&=;#<>]+){re.escape(url[part.end() : part.end() + 1])}"
     return Found(position, "link", name, _extract(pattern, text, part[0]))
 
 
-def _extract(pattern: str, text: str, value: str) -> dict[str, str] | None:
-    """How a step takes it, if the pattern's first match in the recorded text is the value."""
-    if not pattern or "${" in pattern:
-        return None
-    try:
-        found = compile_pattern(pattern).find(text, 1)
-    except ValueError:  # e.g. too long
-        return None
-    return {"from": "regex", "pattern": pattern} if found == value else None
+def _extract(pattern: str, text: str, value: str) -> Mapping[str, str] | None:
+    return tried({"from": "regex", "pattern": pattern}, text, value)

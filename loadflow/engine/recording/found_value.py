@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Found"]
+from loadflow.engine.base.pattern import compile_pattern
+
+__all__ = ["Found", "tried"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,7 @@ class Found:
     name: str
     extract: Mapping[str, str] | None = None
     is_number: bool = False
+    inside: str = ""  # the header that the value is only a part of
 
     def __str__(self) -> str:
         match self.kind:
@@ -25,10 +28,26 @@ class Found:
                 return f"json_path {self.extract['path']}" if self.extract else f"JSON {self.name}"
             case "cookie":
                 return f"Set-Cookie {self.name}"
+            case "header" if self.inside:
+                return f"{self.name} in header {self.inside}" if self.name else f"part of header {self.inside}"
             case "header":
-                return f"header {self.name}" if self.extract else f"part of header {self.name}"
+                return f"header {self.name}"
             case "html":
                 return f"HTML field {self.name}"
             case "link":
                 return f"HTML link {self.name}".rstrip()
+            case "text" if self.name:
+                return f"{self.name} in the body's text"
         return "text of the body"
+
+
+def tried(extract: Mapping[str, str], text: str, value: str) -> Mapping[str, str] | None:
+    """`extract`, if the first match of its pattern in the recorded text is the value; None for any other, and for no pattern."""
+    pattern = extract["pattern"]
+    if not pattern or "${" in pattern:
+        return None
+    try:
+        found = compile_pattern(pattern).find(text, 1)
+    except ValueError:  # e.g. too long
+        return None
+    return extract if found == value else None

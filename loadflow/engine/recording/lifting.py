@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
 from collections.abc import Callable, Mapping
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
+from loadflow.engine.base.redact import Redactor
 from loadflow.engine.recording.dynamic import is_strong
 from loadflow.engine.recording.places import Place
-from loadflow.engine.redact import Redactor
 from loadflow.engine.script.placeholders import pieces
 
 __all__ = ["Lifter", "swept"]
@@ -64,7 +66,7 @@ def swept(step: dict[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
 
     Only values that can't be ordinary words are looked for, also percent-encoded; what is in files is left as it was recorded.
     """
-    forms = {form: placeholder for value, placeholder in secrets.items() if _can_be_told(value) for form in (value, quote(value, safe=""))}
+    forms = {form: placeholder for value, placeholder in secrets.items() if _can_be_told(value) for form in _forms(value)}
     if not forms:
         return step
     alternatives = "|".join(re.escape(form) for form in sorted(forms, key=len, reverse=True))
@@ -78,6 +80,22 @@ def swept(step: dict[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
     made = {key: value if key in _APART else _mapped(value, clean) for key, value in step.items()}
     made["name"] = pattern.sub("{secret}", step["name"])
     return made
+
+
+def _forms(value: str) -> set[str]:
+    """How a secret may stand in a text: as it is, in a URL, in JSON, in HTML."""
+    return {
+        value,
+        quote(value, safe=""),
+        quote(value),
+        quote_plus(value),
+        re.sub("%..", lambda found: found[0].lower(), quote(value, safe="")),
+        json.dumps(value)[1:-1],
+        json.dumps(value, ensure_ascii=False)[1:-1],
+        value.replace("/", "\\/"),
+        html.escape(value),
+        html.escape(value, quote=False),
+    }
 
 
 def _can_be_told(value: str) -> bool:

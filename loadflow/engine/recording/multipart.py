@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
 from typing import Any
+from urllib.parse import unquote_to_bytes
 
 __all__ = ["FormPart", "boundary_of", "fields_and_files", "parts_of", "parts_of_params"]
+
+_DATA_URL = re.compile(r"data:(?P<kind>[^,;]{0,127})(?:;[^,;]{1,127}=[^,;]{0,127})*(?P<base64>;base64)?,", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +52,29 @@ def parts_of_params(params: Iterable[Mapping[str, Any]]) -> list[FormPart]:
     parts = []
     for param in params:
         name, value, filename, kind = (param.get(key) for key in ("name", "value", "fileName", "contentType"))
-        content = value.encode("utf-8", "surrogateescape" if _is_bytes(value) else "replace") if isinstance(value, str) else b""
+        content = _content_of(value, filename, kind) if isinstance(value, str) else b""
         if isinstance(name, str):
             parts.append(
                 FormPart(_clean(name), content, filename if isinstance(filename, str) else None, kind if isinstance(kind, str) else "")
             )
     return parts
+
+
+def _content_of(value: str, filename: object, kind: object) -> bytes:
+    """A file's bytes: the text, or what a data URL (RFC 2397) of the file's own type says, as some exporters write them."""
+    data_url = _DATA_URL.match(value) if isinstance(filename, str) else None
+    own = _media_type(kind) if isinstance(kind, str) else ""
+    if data_url is not None and own in ("", _media_type(data_url["kind"] or "text/plain")):
+        try:
+            raw = unquote_to_bytes(value[data_url.end() :])
+            return base64.b64decode(raw, validate=True) if data_url["base64"] else raw
+        except (binascii.Error, ValueError):
+            pass
+    return value.encode("utf-8", "surrogateescape" if _is_bytes(value) else "replace")
+
+
+def _media_type(text: str) -> str:
+    return text.partition(";")[0].strip().lower()
 
 
 def fields_and_files(parts: Iterable[FormPart]) -> tuple[list[list[str]], list[dict[str, str]]] | None:

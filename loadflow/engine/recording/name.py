@@ -48,7 +48,7 @@ def with_id(name: str, segment: str) -> str:
 
 
 def short_url(url: str) -> str:
-    """A URL for a report: without user, query and ids; of what is no HTTP only the beginning.
+    """A URL for a report: without user, query and ids; for URLs other than HTTP only the beginning.
 
     >>> short_url("https://u:p@a.example/reset/8f14e45fceea167a5a36dedd4bea2543?token=x"), short_url("data:text/plain;base64,c2VjcmV0")
     ('https://a.example/reset/{id}', 'data:…')

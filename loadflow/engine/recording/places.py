@@ -14,6 +14,7 @@ __all__ = ["DOLLAR", "Kind", "Place", "Visit", "literal", "visit_values"]
 
 Kind = Literal["url", "target", "path", "query", "header", "cookie", "form", "json", "text", "auth", "referer"]
 
+DEEPEST_QUOTES = 3
 DOLLAR = "dollar_sign"  # `${` can't be written in a step, so its first character comes from a variable
 
 _TOKEN = r"(?P<token>[\w.~+/=%-]{6,4096})"
@@ -152,7 +153,11 @@ def _field(name: str, value: str, visit: Visit) -> str:
     replaced = visit(value, _place("form", name))
     if replaced is not None:
         return replaced
-    return _text(value, visit) if value.lstrip()[:1] in ("{", "[", "<") else value
+    return _text(value, visit) if _holds_values(value) else value
+
+
+def _holds_values(text: str) -> bool:
+    return text.lstrip()[:1] in ("{", "[", "<") or "=" in text
 
 
 def _json(value: Any, place: Place, visit: Visit) -> Any:
@@ -161,7 +166,8 @@ def _json(value: Any, place: Place, visit: Visit) -> Any:
     if isinstance(value, list):
         return [_json(item, place, visit) for item in value]
     if isinstance(value, str):
-        return _or_same(visit(value, place), value)
+        replaced = visit(value, place)
+        return replaced if replaced is not None else _text(value, visit) if _holds_values(value) else value
     if isinstance(value, int) and not isinstance(value, bool):
         replaced = visit(str(value), Place("json", place.name, place.is_secret, True))
         return value if replaced is None else replaced
@@ -173,14 +179,19 @@ def _place_inside(place: Place, key: str, value: Any) -> Place:
     return Place("json", key, place.is_secret or named)
 
 
-def _text(text: str, visit: Visit) -> str:
-    """Values in a text of any form, found by what stands before them: `name: value`, `name=value`, `<name>value</name>`."""
+def _text(text: str, visit: Visit, depth: int = 0) -> str:
+    """Values in a text of any form, found by what stands before them: `name: value`, `name=value`, `<name>value</name>`.
+
+    What stands in quotes is looked into as well: `href="/a?token=b"`.
+    """
 
     def replace(match: re.Match[str]) -> str:
         name = match["name"] or match["tag"] or ""
         group = next(key for key in ("quoted", "single", "bare", "inner", "token") if match[key] is not None)
         value = match[group]
         replaced = visit(value, _place("text", name)) if value and not value.startswith("${") else None
+        if replaced is None and group in ("quoted", "single") and depth < DEEPEST_QUOTES and _holds_values(value):
+            replaced = _text(value, visit, depth + 1)
         if replaced is None:
             return match[0]
         start = match.start(group) - match.start()

@@ -6,8 +6,10 @@ import re
 from collections.abc import Sequence
 from urllib.parse import urlsplit
 
+from loadflow.engine.base.pattern import Pattern, compile_pattern
+from loadflow.engine.protocols.http.step import METHODS
 from loadflow.engine.recording.exchange import Exchange
-from loadflow.engine.script.http_step import METHODS
+from loadflow.engine.script.mistakes import shorten
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["UrlFilter", "why_unplayable"]
@@ -36,9 +38,9 @@ class UrlFilter:
         self._exclude = _compiled("exclude", exclude)
 
     def __call__(self, url: str) -> bool:
-        if self._include and not any(pattern.search(url) for pattern in self._include):
+        if self._include and not any(pattern.is_in(url) for pattern in self._include):
             return False
-        return not any(pattern.search(url) for pattern in self._exclude)
+        return not any(pattern.is_in(url) for pattern in self._exclude)
 
 
 def why_unplayable(exchange: Exchange) -> str:
@@ -60,7 +62,7 @@ def why_unplayable(exchange: Exchange) -> str:
     if not _is_url(exchange.url):
         return "its URL can't be asked"
     if exchange.method not in METHODS:
-        return f"{exchange.method!r} is no method of a step" if re.fullmatch(r"[A-Z-]{1,20}", exchange.method) else "its method is none"
+        return f"{exchange.method!r} is not a method of a step" if re.fullmatch(r"[A-Z-]{1,20}", exchange.method) else "its method is none"
     if exchange.is_cached:
         return "was answered by the browser's cache; nothing was sent"
     if exchange.status == 307 and exchange.response_header("non-authoritative-reason"):
@@ -77,19 +79,19 @@ def _is_url(url: str) -> bool:
         if not host.isascii():
             host.encode("idna")
         return bool(host) and (parts.port is None or parts.port > 0) and not re.search(r"[\s\x00-\x1f\x7f$]", parts.netloc)
-    except ValueError:  # a port that is no number, half an IPv6 address, a host that has no ASCII form
+    except ValueError:  # a port that is not a number, half an IPv6 address, a host that has no ASCII form
         return False
 
 
-def _compiled(key: str, patterns: Sequence[str] | str | None) -> list[re.Pattern[str]]:
+def _compiled(key: str, patterns: Sequence[str] | str | None) -> list[Pattern]:
     found, mistakes = [], []
     for index, pattern in enumerate([patterns] if isinstance(patterns, str) else patterns or ()):
         try:
-            found.append(re.compile(pattern))
-        except re.error as error:
-            mistakes.append(
-                Mistake(f"{key}[{index}]", f"{pattern!r} is no regular expression: {error}", "escape signs that are meant as text")
-            )
+            if not isinstance(pattern, str):
+                raise TypeError
+            found.append(compile_pattern(pattern))
+        except ValueError as error:
+            mistakes.append(Mistake(f"{key}[{index}]", f"{shorten(pattern)} {error}", "escape signs that are meant as text"))
         except TypeError:
             mistakes.append(Mistake(f"{key}[{index}]", "must be text", "write a regular expression"))
     if mistakes:

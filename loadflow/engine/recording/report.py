@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from loadflow.engine.base.counted import counted
+
 __all__ = ["Correlated", "LeftOut", "Lifted", "Loose", "RecordingReport"]
 
 
@@ -76,11 +78,11 @@ class RecordingReport:
 
     def lines(self, most: int | None = None) -> Iterator[str]:
         """The report as text, at most `most` lines a section; None: all."""
-        yield f"{_count(self.steps, 'step')} from {_count(self.entries, 'entry', 'entries')}"
+        yield f"{counted(self.steps, 'step')} from {counted(self.entries, 'entry')}"
         if self.followed:
-            yield f"{_count(self.followed, 'redirect')} followed by the step before"
+            yield f"{counted(self.followed, 'redirect')} followed by the step before"
         if self.excluded:
-            yield f"{_count(self.excluded, 'entry', 'entries')} not asked for (include, exclude)"
+            yield f"{counted(self.excluded, 'entry')} left out by include and exclude"
         for title, section in (
             ("left out, because no step can play it", self.left_out),
             ("correlated", self.correlated),
@@ -93,7 +95,3 @@ class RecordingReport:
                 yield from (f"  {one}" for one in section[:most])
                 if most is not None and len(section) > most:
                     yield f"  and {len(section) - most} more"
-
-
-def _count(number: int, one: str, many: str = "") -> str:
-    return f"{number:,} {one if number == 1 else many or one + 's'}"

@@ -1,4 +1,4 @@
-"""The pauses of whoever recorded, as think times: from the end of a page's last request to the start of the next page's first."""
+"""The recorded pauses, as think times: from the end of a page's last request to the start of the next page's first."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def think_rule(asked: str | Mapping[str, Any] | None) -> ThinkRule | None:
         return ThinkRule()
     if not isinstance(asked, Mapping):
         what = repr(asked[:40]) if isinstance(asked, str) else kind_of(asked)
-        raise CommandError([Mistake("think_time", f"{what} is no think time", 'write "recorded", "none" or {"scale": 0.5}')])
+        raise CommandError([Mistake("think_time", f"{what} is not a think time", 'write "recorded", "none" or {"scale": 0.5}')])
     mistakes = []
     for key, value in asked.items():
         if key not in ThinkRule.__slots__:
-            mistakes.append(Mistake(f"think_time.{key}", "is no key of a think time", suggest(str(key), ThinkRule.__slots__)))
+            mistakes.append(Mistake(f"think_time.{key}", "is not a key of a think time", suggest(str(key), ThinkRule.__slots__)))
         elif isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e6 or (key == "spread" and value > 1):
             mistakes.append(Mistake(f"think_time.{key}", "must be a number from 0 on" + (" to 1" if key == "spread" else "")))
     if mistakes:
@@ -53,31 +53,38 @@ def think_rule(asked: str | Mapping[str, Any] | None) -> ThinkRule | None:
 
 def think_times(exchanges: Sequence[Exchange], chains: Sequence[Sequence[int]], rule: ThinkRule | None) -> dict[int, dict[str, float]]:
     """By the index of a step: what it waits after it was sent. Nothing where the recording has no times."""
-    starts = [exchange.started_s for exchange in exchanges]
-    if rule is None or rule.scale == 0 or any(start is None for start in starts):
+    if rule is None or rule.scale == 0 or all(exchange.started_s is None for exchange in exchanges):
         return {}
-    pages = _pages(exchanges)
+    starts = _started(exchanges)
+    pages = _pages(exchanges, starts)
     found = {}
     ended_s = 0.0
     for index, chain in enumerate(chains):
-        head = exchanges[chain[0]]
-        assert head.started_s is not None  # seen above
         if index and pages[chain[0]] != pages[chains[index - 1][0]]:
-            pause_s = min((head.started_s - ended_s) * rule.scale, rule.cap)
+            pause_s = min((starts[chain[0]] - ended_s) * rule.scale, rule.cap)
             if pause_s >= LEAST_S:
                 found[index - 1] = {"min": round(pause_s * (1 - rule.spread), 3), "max": round(pause_s * (1 + rule.spread), 3)}
-        ended_s = max(ended_s, *((exchanges[position].started_s or 0.0) + exchanges[position].took_s for position in chain))
+        ended_s = max(ended_s, *(starts[position] + exchanges[position].took_s for position in chain))
     return found
 
 
-def _pages(exchanges: Sequence[Exchange]) -> list[str | int]:
+def _started(exchanges: Sequence[Exchange]) -> list[float]:
+    """When each began, in Unix time: one that does not say is taken to have begun with the one before it, the first ones with the next."""
+    last_s = next((exchange.started_s for exchange in exchanges if exchange.started_s is not None), 0.0)
+    starts = []
+    for exchange in exchanges:
+        last_s = last_s if exchange.started_s is None else exchange.started_s
+        starts.append(last_s)
+    return starts
+
+
+def _pages(exchanges: Sequence[Exchange], starts: Sequence[float]) -> list[str | int]:
     """Which page each exchange belongs to: as recorded, or by silence."""
     if all(exchange.page for exchange in exchanges):
         return [exchange.page for exchange in exchanges]
     pages: list[str | int] = []
     number, ended_s = 0, None
-    for exchange in exchanges:
-        start_s = exchange.started_s or 0.0
+    for exchange, start_s in zip(exchanges, starts, strict=True):
         if ended_s is not None and start_s - ended_s >= NEW_PAGE_S:
             number += 1
         pages.append(number)

@@ -1,40 +1,34 @@
 """Whether one run was better or worse than another: every metric with an interval for its change, never two point values alone.
 
-The interval is a bootstrap's: each run's hits are drawn again, with replacement, and the metrics taken anew; the middle share
-(`confidence`) of the differences is the interval (Efron & Tibshirani, An Introduction to the Bootstrap, chapter 13). Nothing
-is drawn hit by hit. The r-th smallest of n draws lies at the share Beta(r, n + 1 - r) of the values that there are, exactly,
-so one number gives a drawn percentile, however many hits and buckets. A drawn mean has the first three moments of the
-means that drawing would give, which are known.
+The interval is a moving-block bootstrap's (records/blocks.py): each run's seconds are drawn again in blocks that are longer than one
+second depends on another, and the metrics taken anew; the middle share (`confidence`) of the differences is the interval. Hits
+are not drawn: behind a queue one slow answer delays the next, and hits taken as independent call an unchanged target changed.
+A percentile q goes the way round its share: when a drawn sample has the share d more above it, the sample's own percentile is the one
+at q + d of the run (Woodruff, Journal of the American Statistical Association 47, 1952). A failure rate is drawn from a Beta
+distribution, of as many hits as would waver so much if they were independent.
 
-worse: the whole interval lies on the bad side of zero, and the change is beyond the margin; better: on the good side.
-same: the whole interval lies within the margin. unclear: everything else, and always where there are too few hits.
+worse: the whole interval lies on the bad side of zero, and the change is beyond the margin; better: on the good side. Of many
+comparisons some intervals miss zero by chance, so each must be so far off that any of them would be in 1 - `confidence` of all pairs of
+unchanged runs only (Bonferroni's correction, on the spread of the draws).
+same: the whole interval lies within the margin. unclear: everything else, and always where there are too few hits or seconds.
 margin: the larger one of the absolute limit and the relative limit's share of the better one of the two values.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from loadflow.engine.records.histogram import bucket_middle_ns
 from loadflow.engine.records.names import SeriesName
-from loadflow.engine.records.totals import SeriesTotals, Totals
+from loadflow.engine.records.sample import METRICS, Counted, Sample, too_few
+from loadflow.engine.records.seconds import ALL
 
-__all__ = ["METRICS", "Change", "ChangeKind", "Comparison", "Counted", "Limits", "NameChanges", "compare"]
+__all__ = ["Change", "ChangeKind", "Comparison", "Limits", "NameChanges", "compare"]
 
-Floats = npt.NDArray[np.float64]
-NS_PER_MS = 1e6
-PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-METRICS = (*PERCENTILES, "mean", "failure_rate", "rate")
-BEYOND = 10  # hits that must lie beyond a percentile: with fewer a bootstrap says too much
-LEAST_HITS = 20  # for percentiles and the mean
-LEAST_SKEW = 1e-4  # below, a gamma distribution is a normal one, and its shape too large to draw from
 SEED = 20_261_121  # fixed, so that the same two runs always give the same answer
 
 
@@ -64,24 +58,19 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Counted:
-    """What of a run is compared. `duration_s` is the time of its load, which a store keeps apart from the counts."""
-
-    totals: Totals
-    duration_s: float
-
-
-@dataclass(frozen=True, slots=True)
 class Change:
-    """Milliseconds, a share of 1 (failure_rate), hits per second (rate). `relative` is None where the baseline is 0."""
+    """Milliseconds, a share of 1 (failure_rate), hits per second (rate). `relative` is None where the baseline is 0.
+
+    `low` and `high` are None where nothing is known of how much the runs waver by themselves: `why` says why not.
+    """
 
     metric: str
     baseline: float
     current: float
     absolute: float
     relative: float | None
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     verdict: ChangeKind
     why: str = ""  # why it is unclear
 
@@ -140,126 +129,72 @@ class Comparison:
 def compare(baseline: Counted, current: Counted, limits: Limits | None = None, *, names: bool = True) -> Comparison:
     """Every metric of `current` against `baseline`, over all hits and, unless `names` is False, per name.
 
-    The cost depends on the number of names, not on the number of hits.
+    The cost depends on the number of names and seconds, not on the number of hits.
     """
     limits = limits or Limits()
     ours, theirs = baseline.totals.series, current.totals.series
     both = [name for name in ours if name in theirs] if names else []
+    # a run's draws must not depend on which side it stands: swapping the runs turns every interval around, exactly
+    keys = [_key(one) for one in (baseline, current)]
+    before, after = (
+        Sample(one, both, np.random.default_rng((SEED, number)), confidence=limits.confidence, draws=limits.resamples)
+        for one, number in ((baseline, int(keys[1] < keys[0])), (current, int(keys[1] >= keys[0])))
+    )
+    # all hits and the one name that there is are one and the same
+    off = NormalDist().inv_cdf(1 - (1 - limits.confidence) / 2 / (len(METRICS) * (len(both) + 1 if len(both) > 1 else 1)))
     return Comparison(
         limits,
-        _changes(SeriesName("", ""), baseline.totals.overall(), current.totals.overall(), baseline, current, limits),
-        tuple(_changes(name, ours[name], theirs[name], baseline, current, limits) for name in both),
+        _changes(ALL, before, after, limits, off),
+        tuple(_changes(name, before, after, limits, off) for name in both),
         tuple(name for name in ours if name not in theirs),
         tuple(name for name in theirs if name not in ours),
     )
 
 
-def _changes(
-    name: SeriesName, before: SeriesTotals, after: SeriesTotals, baseline: Counted, current: Counted, limits: Limits
-) -> NameChanges:
-    ours, theirs = _Sample(before, baseline.duration_s), _Sample(after, current.duration_s)
+def _key(run: Counted) -> tuple[Any, ...]:
+    """Something to order runs by; equal ones have no order."""
+    times = run.totals.overall().response()
+    buckets, counts = times.buckets()
+    return (times.count, times.sum_ns, times.max_ns, run.totals.failures, run.duration_s, counts.tobytes(), buckets.tobytes())
+
+
+def _changes(name: SeriesName, before: Sample, after: Sample, limits: Limits, off: float) -> NameChanges:
+    ours, theirs = before.series[name], after.series[name]
     changes: tuple[Change, ...] = ()
     if ours.hits and theirs.hits:
-        # a run's draws must not depend on which side it stands: swapping the runs turns every interval around, exactly
-        generators = [np.random.default_rng((SEED, number)) for number in (0, 1)]
-        if theirs.key < ours.key:
-            generators.reverse()
-        changes = tuple(_change(metric, ours, theirs, generators, limits) for metric in METRICS)
-    return NameChanges(name.method, name.name, before.hits, after.hits, changes)
+        changes = tuple(_change(name, metric, before, after, limits, off) for metric in METRICS)
+    return NameChanges(name.method, name.name, ours.all_hits, theirs.all_hits, changes)
 
 
-def _change(metric: str, ours: _Sample, theirs: _Sample, generators: Sequence[np.random.Generator], limits: Limits) -> Change:
-    before, after = ours.value(metric), theirs.value(metric)
-    drawn = theirs.drawn(metric, generators[1], limits.resamples) - ours.drawn(metric, generators[0], limits.resamples)
-    tail = (1 - limits.confidence) / 2
-    low, high = (float(bound) for bound in np.quantile(drawn, (tail, 1 - tail)))
-    few = min(ours.hits, theirs.hits)
-    needed = _needed(metric)
-    if few < needed:
-        verdict, why = ChangeKind.UNCLEAR, f"{few} hits, and {metric} needs {needed}"
-    else:
-        verdict, why = _judged(metric, before, after, low, high, limits)
-    relative = (after - before) / before if before else None
-    return Change(metric, before, after, after - before, relative, low, high, verdict, why)
+def _change(name: SeriesName, metric: str, before: Sample, after: Sample, limits: Limits, off: float) -> Change:
+    """`off`: how many times the spread of the draws a change must be to be none of chance."""
+    ours, theirs = before.series[name], after.series[name]
+    old, new = ours.value(metric), theirs.value(metric)
+    relative = (new - old) / old if old else None
+    why = next(filter(None, (too_few(metric, min(ours.hits, theirs.hits)), before.why_not(name), after.why_not(name))), "")
+    low = high = None
+    verdict = ChangeKind.UNCLEAR
+    if not (before.why_not(name) or after.why_not(name)):
+        drawn = after.drawn(name, metric, before) - before.drawn(name, metric, after)
+        tail = (1 - limits.confidence) / 2
+        low, high = (float(bound) for bound in np.quantile(drawn, (tail, 1 - tail)))
+        if not why:
+            verdict, why = _judged(metric, old, new, low, high, limits, by_chance=abs(float(drawn.mean())) < off * float(drawn.std()))
+    return Change(metric, old, new, new - old, relative, low, high, verdict, why)
 
 
-def _needed(metric: str) -> int:
-    if metric in PERCENTILES:
-        return max(LEAST_HITS, round(BEYOND / (1 - PERCENTILES[metric])))
-    return LEAST_HITS if metric == "mean" else 1
-
-
-def _judged(metric: str, before: float, after: float, low: float, high: float, limits: Limits) -> tuple[ChangeKind, str]:
+def _judged(
+    metric: str, before: float, after: float, low: float, high: float, limits: Limits, *, by_chance: bool
+) -> tuple[ChangeKind, str]:
     best = max(before, after) if metric == "rate" else min(before, after)
     margin = limits.margin(metric, best)
     change = after - before
     if abs(change) > margin and (low > 0 or high < 0) and (low > 0) == (change > 0):
+        if by_chance:
+            return ChangeKind.UNCLEAR, "in this many comparisons one may differ this much by chance"
         return (ChangeKind.BETTER if (change > 0) == (metric == "rate") else ChangeKind.WORSE), ""
     if -margin <= low and high <= margin:
         return ChangeKind.SAME, ""
     if abs(change) > margin:
         return ChangeKind.UNCLEAR, "the interval reaches over zero"
     return ChangeKind.UNCLEAR, "the interval reaches beyond the limits"
-
-
-class _Sample:
-    """The hits of one name in one run, and how each metric comes out when they are drawn again."""
-
-    def __init__(self, totals: SeriesTotals, duration_s: float) -> None:
-        self._times = totals.response()
-        self._duration_s = duration_s
-        self.hits = self._times.count
-        # attempts that another one followed neither fail nor succeed, as for thresholds
-        self._decisive = totals.hits - totals.superseded
-        self._failed = totals.failures - totals.superseded_failed
-        buckets, self._counts = self._times.buckets()
-        self._ends = np.cumsum(self._counts)
-        middles = np.array([bucket_middle_ns(int(bucket)) for bucket in buckets], dtype=np.float64)
-        self._values = np.clip(middles, self._times.min_ns, self._times.max_ns)
-        self.key = (self.hits, self._times.sum_ns, self._times.max_ns, self._failed, duration_s, self._counts.tobytes(), buckets.tobytes())
-
-    def value(self, metric: str) -> float:
-        match metric:
-            case "mean":
-                return self._times.mean_ns / NS_PER_MS
-            case "failure_rate":
-                return self._failed / self._decisive if self._decisive else 0.0
-            case "rate":
-                return self.hits / self._duration_s if self._duration_s > 0 else 0.0
-            case _:
-                return self._times.quantile_ns(PERCENTILES[metric]) / NS_PER_MS
-
-    def drawn(self, metric: str, generator: np.random.Generator, times: int) -> Floats:
-        """The metric of `times` samples as large as this one."""
-        match metric:
-            case "mean":
-                return self._drawn_means(generator, times)
-            case "failure_rate":
-                # Jeffreys' prior: no failure among few hits is no proof that none can be
-                return generator.beta(self._failed + 0.5, self._decisive - self._failed + 0.5, times)
-            case "rate":
-                # as if hits came independently; users that wait for one another's answers vary less
-                return generator.poisson(self.hits, times) / self._duration_s if self._duration_s > 0 else np.zeros(times)
-            case _:
-                return self._drawn_percentiles(PERCENTILES[metric], generator, times)
-
-    def _drawn_percentiles(self, q: float, generator: np.random.Generator, times: int) -> Floats:
-        rank = min(self.hits, max(1, math.ceil(q * self.hits)))
-        shares = generator.beta(rank, self.hits + 1 - rank, times)
-        positions = np.searchsorted(self._ends, np.ceil(shares * self.hits))
-        drawn: Floats = self._values[np.minimum(positions, len(self._values) - 1)] / NS_PER_MS
-        return drawn
-
-    def _drawn_means(self, generator: np.random.Generator, times: int) -> Floats:
-        """By the first three moments that means of drawn samples have: a gamma distribution, shifted (Pearson's type III)."""
-        spread = self._values - float(self._values @ self._counts) / self.hits
-        variance = float(spread**2 @ self._counts) / self.hits
-        third = float(spread**3 @ self._counts) / self.hits
-        skew = third / variance**1.5 / math.sqrt(self.hits) if variance > 0 else 0.0
-        if abs(skew) < LEAST_SKEW:
-            drawn = generator.standard_normal(times)
-        else:
-            shape = 4 / skew**2
-            drawn = math.copysign(1, skew) * (generator.gamma(shape, size=times) - shape) / math.sqrt(shape)
-        means: Floats = (self._times.mean_ns + math.sqrt(variance / self.hits) * drawn) / NS_PER_MS
-        return means

@@ -15,13 +15,16 @@ from loadflow.engine.records.summary import RunFacts
 __all__ = ["fingerprint", "traits", "unlike"]
 
 # what a plan holds besides its meaning; a key that a later release adds counts until it is named here
-BESIDES = frozenset({"variables", "seed", "redact", "env_names", "web_ui", "material", "flush_s", "allowed_hosts", "speaker"})
+BESIDES = frozenset(
+    {"variables", "seed", "redact", "env_names", "web_ui", "material", "flush_s", "allowed_hosts", "speaker"} | {"revision_header"}
+)
 MACHINE = ("host", "cores", "processes")  # of the environment; processes: how many made the load
 
 
 def traits(facts: RunFacts) -> dict[str, Any]:
     """What must be equal, by name. What is not set counts as absent, so that runs of older releases stay comparable."""
-    plan = {f"plan.{key}": value for key, value in facts.plan.items() if key not in BESIDES and value not in (None, [], {}, ())}
+    meant = {key: _without_seed(value) if key == "pace" else value for key, value in facts.plan.items() if key not in BESIDES}
+    plan = {f"plan.{key}": value for key, value in meant.items() if value not in (None, [], {}, ())}
     machine = {key: facts.environment[key] for key in MACHINE if key in facts.environment}
     return {"protocol": facts.protocol, "engine": facts.engine, **plan, **machine}
 
@@ -39,6 +42,11 @@ def unlike(baseline: RunFacts, current: RunFacts) -> list[str]:
         for key in dict.fromkeys([*ours, *theirs])
         if _canonical(ours.get(key)) != _canonical(theirs.get(key))
     ]
+
+
+def _without_seed(pace: Any) -> Any:
+    """A pace of random gaps draws a seed of its own where none is written; by it two runs of one script would never be alike."""
+    return {key: value for key, value in pace.items() if key != "seed"} if isinstance(pace, Mapping) else pace
 
 
 def _short(values: Mapping[str, Any], key: str, characters: int = 120) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.hitlog import Rows
-from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
+from loadflow.engine.records.names import LOST, NameTable, SeriesName, text_lost
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
 
@@ -43,7 +43,7 @@ def fold_rows(rows: Rows, names: NameTable, *, paced: bool = False) -> dict[int,
     for start, stop in zip([0, *borders.tolist()], [*borders.tolist(), len(rows)], strict=True):
         code = int(sorted_group[start])
         second = first_second + code // 2 // series_span
-        name = names.series.get(code // 2 % series_span, SeriesName("", "(name lost)"))
+        name = names.series.get(code // 2 % series_span, LOST)
         totals = result.setdefault(second, Totals())
         part = sorted_rows[start:stop]
         _count(totals.series.setdefault(name, SeriesTotals()), part, failed=bool(code % 2), paced=paced)
@@ -81,9 +81,10 @@ def _count_errors(totals: Totals, name: SeriesName, part: Rows, names: NameTable
     codes, counts = np.unique(of_row, return_counts=True)
     for code, count in zip(codes.tolist(), counts.tolist(), strict=True):
         ends = part["end_ns"][of_row == code]
+        superseded = int(np.count_nonzero(part["flags"][of_row == code] & HitFlag.SUPERSEDED))
         number, outcome = divmod(code, 256)
-        text = names.errors.get(number) or ErrorText(Outcome(outcome), "(text lost)")
-        error = ErrorCount(count, int(ends.min()) / SECOND_NS, int(ends.max()) / SECOND_NS)
+        text = names.errors.get(number) or text_lost(outcome)
+        error = ErrorCount(count, int(ends.min()) / SECOND_NS, int(ends.max()) / SECOND_NS, superseded)
         key = (name, text)
         if key in totals.errors:
             totals.errors[key].merge(error)

@@ -14,7 +14,9 @@ class Health:
     """The generator in one second, over all of its processes.
 
     `cpu` is the busiest process's share of one core (1.0: all of it); `lag_ms` the longest that any process's event loop let
-    a due timer wait; `rss_bytes` and the counts are sums over the processes.
+    a due timer wait, also where it was stopped and said nothing; `rss_bytes` and the counts are sums over the processes.
+    Shares of 1, of what the processes share with others: `quota_used` of the CPU quota of their control group, 0.0 where there is
+    none; `throttled` of its periods, in which it was stopped because the quota was used up; `stolen` of the machine's CPU, by its host.
     """
 
     users: int = 0
@@ -23,6 +25,15 @@ class Health:
     lag_ms: float = 0.0
     rss_bytes: int = 0
     open_files: int = 0
+    quota_used: float = 0.0
+    throttled: float = 0.0
+    stolen: float = 0.0
+    users_peak: int = 0  # the most at once within the second; of several processes the sum of what each had at most, maybe not at once
+
+    @property
+    def busy(self) -> float:
+        """The CPU that was used, as a share of what could be: of a core, or of the quota."""
+        return max(self.cpu, self.quota_used)
 
     @classmethod
     def merged(cls, parts: Iterable[Health]) -> Health:
@@ -36,6 +47,10 @@ class Health:
             lag_ms=max(part.lag_ms for part in parts),
             rss_bytes=sum(part.rss_bytes for part in parts),
             open_files=sum(part.open_files for part in parts),
+            quota_used=max(part.quota_used for part in parts),
+            throttled=max(part.throttled for part in parts),
+            stolen=max(part.stolen for part in parts),
+            users_peak=sum(part.users_peak for part in parts),
         )
 
     @classmethod

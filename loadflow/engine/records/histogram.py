@@ -8,13 +8,13 @@ The scheme is that of HdrHistogram (Gil Tene) with the sub-bucket count fixed. M
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["Histogram", "bucket_middle_ns", "buckets_of"]
+__all__ = ["Histogram", "bucket_middle_ns", "buckets_of", "middles_ns"]
 
 SUB_BITS = 9
 SUB_BUCKETS = 1 << SUB_BITS  # buckets for each power of two
@@ -36,6 +36,13 @@ def bucket_middle_ns(bucket: int) -> float:
     shift = max(0, (bucket >> SUB_BITS) - 1)
     low = (bucket - (shift << SUB_BITS)) << shift
     return low + ((1 << shift) - 1) / 2
+
+
+def middles_ns(buckets: Int64s) -> npt.NDArray[np.float64]:
+    """`bucket_middle_ns` of each, in one go."""
+    shift = np.maximum(0, (buckets >> SUB_BITS) - 1)
+    middles: npt.NDArray[np.float64] = ((buckets - (shift << SUB_BITS)) << shift) + ((1 << shift) - 1) / 2
+    return middles
 
 
 class Histogram:
@@ -83,7 +90,7 @@ class Histogram:
 
     def buckets(self) -> tuple[Int64s, Int64s]:
         """The buckets in use, ascending, and the count of each."""
-        used = np.flatnonzero(self._counts)
+        used = self._counts.nonzero()[0]
         return used + self._first, self._counts[used]
 
     def quantile_ns(self, q: float) -> float:
@@ -91,13 +98,24 @@ class Histogram:
 
         One definition for every report: the ⌈q·n⌉-th smallest, as the middle of its bucket, never outside [min, max].
         """
+        return self.quantiles_ns((q,))[0]
+
+    def quantiles_ns(self, qs: Sequence[float]) -> list[float]:
+        """`quantile_ns` of each: the counts are added up once for all of them."""
         if self.count == 0:
-            return 0.0
-        rank = min(self.count, max(1, math.ceil(q * self.count)))
-        if rank == self.count:
-            return float(self.max_ns)
-        position = int(np.searchsorted(np.cumsum(self._counts), rank))
-        return float(min(max(bucket_middle_ns(self._first + position), self.min_ns), self.max_ns))
+            return [0.0] * len(qs)
+        summed = np.cumsum(self._counts)
+        found = []
+        for q in qs:
+            rank = min(self.count, max(1, math.ceil(q * self.count)))
+            middle = bucket_middle_ns(self._first + int(summed.searchsorted(rank)))
+            found.append(float(self.max_ns if rank == self.count else min(max(middle, self.min_ns), self.max_ns)))
+        return found
+
+    def above(self, value_ns: float) -> int:
+        """How many values are in buckets above that of `value_ns`."""
+        last = int(buckets_of(np.array([int(value_ns)]))[0]) - self._first
+        return int(self._counts[max(0, last + 1) :].sum())
 
     @property
     def mean_ns(self) -> float:

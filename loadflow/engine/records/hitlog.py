@@ -10,12 +10,16 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from loadflow.engine.base.private import FILE_MODE
+from loadflow.engine.base.regular_file import open_regular
 from loadflow.errors import RunError
 
 __all__ = ["HIT_DTYPE", "HitLogHeader", "HitLogWriter", "Rows", "iter_rows", "read_header", "read_rows", "row_count"]
@@ -57,14 +61,17 @@ class HitLogHeader:
 
 
 class HitLogWriter:
-    """Appends rows through a buffer; what `flush` returned for is in the file."""
+    """Appends rows through a buffer; what `flush` returned for is in the file. `lock`: where another thread may flush."""
 
-    def __init__(self, path: Path, *, shard: int, origin_unix_ns: int, origin_monotonic_ns: int) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+    def __init__(
+        self, path: Path, *, shard: int, origin_unix_ns: int, origin_monotonic_ns: int, lock: AbstractContextManager[Any] | None = None
+    ) -> None:
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, FILE_MODE)
         os.write(self._fd, HEADER.pack(MAGIC, VERSION, ROW.size, shard, 0, origin_unix_ns, origin_monotonic_ns))
         self._buffer = bytearray(ROW.size * ROWS_PER_WRITE)
         self._used = 0
         self.rows = 0
+        self._lock: AbstractContextManager[Any] = nullcontext() if lock is None else lock
 
     def append(
         self,
@@ -80,22 +87,27 @@ class HitLogWriter:
         outcome: int,
         flags: int,
     ) -> None:
-        if self._used + 48 > len(self._buffer):  # only after a flush that failed: it would have to fail again to lose this row
-            self.flush()
         if sent_bytes > MAX_U4:
             sent_bytes = MAX_U4
         if received_bytes > MAX_U4:
             received_bytes = MAX_U4
-        ROW.pack_into(
-            self._buffer, self._used, due_ns, start_ns, end_ns, series, user, error, sent_bytes, received_bytes, status, outcome, flags
-        )
-        self._used += 48
-        self.rows += 1
-        if self._used + 48 > len(self._buffer):
-            self.flush()
+        with self._lock:
+            if self._used + 48 > len(self._buffer):  # only after a flush that failed: it would have to fail again to lose this row
+                self._flush()
+            ROW.pack_into(
+                self._buffer, self._used, due_ns, start_ns, end_ns, series, user, error, sent_bytes, received_bytes, status, outcome, flags
+            )
+            self._used += 48
+            self.rows += 1
+            if self._used + 48 > len(self._buffer):
+                self._flush()
 
     def flush(self) -> None:
         """Raises OSError when the disk is full; what is not in the file then stays in the buffer, once."""
+        with self._lock:
+            self._flush()
+
+    def _flush(self) -> None:
         done = 0
         try:
             with memoryview(self._buffer) as view:
@@ -113,11 +125,11 @@ class HitLogWriter:
 
 
 def read_header(path: Path) -> HitLogHeader:
-    """Raises RunError when the file is no hit log or one of a newer release."""
-    with path.open("rb") as file:
+    """Raises RunError when the file is not a hit log or one of a newer release."""
+    with open_regular(path, "rb") as file:
         raw = file.read(HEADER.size)
     if len(raw) < HEADER.size or raw[:8] != MAGIC:
-        raise RunError(f"{path} is no hit log; give a run folder that loadflow wrote")
+        raise RunError(f"{path} is not a hit log; give a run folder that loadflow wrote")
     _, version, row_size, shard, _, unix_ns, monotonic_ns = HEADER.unpack(raw)
     if version > VERSION or row_size != ROW.size:
         raise RunError(f"{path} is a hit log of version {version}; this loadflow reads up to {VERSION}, so update it")
@@ -145,7 +157,7 @@ def read_rows(path: Path, first: int = 0, count: int | None = None) -> Rows:
 def iter_rows(path: Path, chunk_rows: int = 262_144) -> Iterator[Rows]:
     """All rows in chunks, each loaded into memory of its own: the way to read a long log in bounded memory."""
     read_header(path)
-    with path.open("rb") as file:
+    with open_regular(path, "rb") as file:
         file.seek(HEADER.size)
         while True:
             raw = file.read(chunk_rows * ROW.size)

@@ -1,26 +1,33 @@
 """The side table of a hit log: what the ids in its rows stand for.
 
 A file of JSON lines, appended while the load runs, each line written before the first row that uses its id:
-`{"series": 3, "method": "GET", "name": "/items"}` and `{"error": 7, "outcome": 4, "text": "…"}`.
+`{"series": 3, "method": "GET", "name": "/items"}` and `{"error": 7, "outcome": 4, "text": "…"}`; and, as the load ends, what became of
+each step: `{"step": 0, "ran": 12, "skipped": 3}`, and of the network conditioner, `{"conditioned": 5}`; and what answers said of the
+target's build, `{"revision": "1.4.2"}`, which `records/revisions.py` reads.
 Both kinds have a cap, with one "other" entry behind it, so that neither memory nor reports grow with the target's wit.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
+from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.regular_file import open_regular
 from loadflow.engine.records.outcome import Outcome
 
-__all__ = ["ErrorText", "NameTable", "NameWriter", "SeriesName", "printable"]
+__all__ = ["LOST", "MOST_REVISIONS", "REVISION_LINE", "ErrorText", "NameTable", "NameWriter", "SeriesName", "printable", "text_lost"]
 
 SERIES_CAP = 1_000
 ERROR_CAP = 1_000
 TEXT_CAP = 500  # characters of one error text
 NAME_CAP = 300  # characters of one series name
 OTHER = "(other)"
+MOST_REVISIONS = 10  # that a run keeps; an engine process writes one more, so that the run knows of more
+REVISION_LINE = b'{"revision": '  # how such a line begins
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,6 +47,14 @@ class ErrorText:
     text: str
 
 
+LOST = SeriesName("", "(name lost)")  # of hits whose side table was cut off
+
+
+def text_lost(outcome: int) -> ErrorText:
+    """Of failures whose side table was cut off."""
+    return ErrorText(Outcome(outcome), "(text lost)")
+
+
 class NameWriter:
     """Gives out ids and writes each new one to the side table at once."""
 
@@ -47,6 +62,8 @@ class NameWriter:
         self._file: IO[str] = path.open("x", encoding="utf-8", buffering=1)
         self._series: dict[tuple[str, str], int] = {}
         self._errors: dict[tuple[int, str], int] = {}
+        self._written: list[SeriesName] = []
+        self._texts: list[str] = [""]
 
     def series(self, method: str, name: str) -> int:
         known = self._series.get((method, name))
@@ -66,8 +83,22 @@ class NameWriter:
             return self.error(outcome, OTHER)
         number = len(self._errors) + 1
         self._errors[outcome, text] = number
+        self._texts.append(text)
         self._write({"error": number, "outcome": int(outcome), "text": text})
         return number
+
+    def written(self, series: int, error: int) -> tuple[SeriesName, str]:
+        """Name and text of two ids, as they stand in the side table."""
+        return self._written[series], self._texts[error]
+
+    def steps(self, counts: Sequence[tuple[int, int]], conditioned: int) -> None:
+        """Of each step its attempts, and how often its conditions said no; and the hits that the network conditioner was asked to treat."""
+        for step, (ran, skipped) in enumerate(counts):
+            self._write({"step": step, "ran": ran, "skipped": skipped})
+        self._write({"conditioned": conditioned})
+
+    def revision(self, text: str) -> None:
+        self._write({"revision": printable(text)})
 
     def close(self) -> None:
         self._file.close()
@@ -75,7 +106,9 @@ class NameWriter:
     def _write_series(self, method: str, name: str) -> int:
         number = len(self._series)
         self._series[method, name] = number
-        self._write({"series": number, "method": printable(method[:NAME_CAP]), "name": printable(name[:NAME_CAP])})
+        written = SeriesName(printable(method[:NAME_CAP]), printable(name[:NAME_CAP]))
+        self._written.append(written)
+        self._write({"series": number, "method": written.method, "name": written.name})
         return number
 
     def _write(self, entry: dict[str, object]) -> None:
@@ -89,25 +122,31 @@ def printable(text: str) -> str:
 
 @dataclass
 class NameTable:
-    """The read side: follows a side table that is still being written."""
+    """The read side: follows a side table that is still being written; `path` None: there is none to follow."""
 
-    path: Path
+    path: Path | None
     series: dict[int, SeriesName] = field(default_factory=dict)
     errors: dict[int, ErrorText] = field(default_factory=dict)
+    steps: dict[int, tuple[int, int]] = field(default_factory=dict)  # attempts, and skips by a condition; empty until the load's end
+    conditioned: int = 0
     _offset: int = 0
 
     def refresh(self) -> None:
         """Read what was appended since the last call; a line cut off in the middle waits for the next."""
-        if not self.path.exists():
+        if self.path is None or not self.path.exists():
             return
-        with self.path.open("rb") as file:
+        with open_regular(self.path, "rb") as file:
             file.seek(self._offset)
             new = file.read()
         whole = new.rfind(b"\n") + 1
         self._offset += whole
         for line in new[:whole].splitlines():
-            entry = json.loads(line)
+            entry = read_json(line)
             if "series" in entry:
                 self.series[entry["series"]] = SeriesName(entry["method"], entry["name"])
-            else:
+            elif "step" in entry:
+                self.steps[entry["step"]] = (entry["ran"], entry["skipped"])
+            elif "conditioned" in entry:
+                self.conditioned = entry["conditioned"]
+            elif "error" in entry:
                 self.errors[entry["error"]] = ErrorText(Outcome(entry["outcome"]), entry["text"])

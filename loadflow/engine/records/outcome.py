@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum, IntFlag
 
-__all__ = ["HitFlag", "Outcome"]
+__all__ = ["HitFlag", "Outcome", "flag_words"]
 
 
 class Outcome(IntEnum):
@@ -42,7 +42,16 @@ class HitFlag(IntFlag):
     """Marks of a hit; one byte in the log."""
 
     RETRY = 1  # a second or later attempt of a step
-    SUPERSEDED = 2  # another attempt followed, or would have but for the load's end: this one does not decide the verdict
+    SUPERSEDED = 2  # another attempt is to follow; where one did (see attempts.py), this one does not decide the verdict
     DRAINED = 4  # ended after the load's own end, within the drain
     LATE = 8  # started later than it was due (arrival rates)
     LAST = 16  # its user stopped after it, because a source with mode "once" had no row left for it
+    FIRST = 32  # the first attempt of its pass, so these are the passes that were started; kept for the books, and not shown
+
+
+def flag_words(flags: int) -> str:
+    """
+    >>> flag_words(HitFlag.RETRY | HitFlag.LATE | HitFlag.FIRST), flag_words(0)
+    ('retry late', '')
+    """
+    return " ".join((flag.name or "").lower() for flag in HitFlag if flags & flag & ~HitFlag.FIRST)

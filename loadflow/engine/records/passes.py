@@ -1,110 +1,186 @@
-"""What came of the passes that a pace asked for: the numbers by which asked and achieved are compared."""
+"""Counts of passes by outcome, by which the asked and the achieved load are compared.
+
+Every pass that was due ends in exactly one way. It was *dropped*: nothing of it was sent, because no user was free in time, or because its
+user still waited (in a throttle, a think time) when the load ended. Or it was *started*, with its first request, and then *made* all its
+steps or was *cut off* before the last. Or it is *lost* with the process that had it. So `due = started + dropped + lost` and
+`started = made + cut_off` in every run; where they are not equal, the run's numbers are not to be trusted.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-__all__ = ["PassCount", "Passes", "RateSummary"]
+__all__ = ["PassCount", "Passes", "RateSummary", "closed_passes", "lost_passes"]
 
 
 @dataclass(slots=True)
 class Passes:
-    """In a second, or in all. At the end of a run each pass that was due has either started or was dropped; until then one may
-    also be waiting for a free user. All 0 where users, not a rate, decide."""
+    """In a second, or in all; sums since the start where an engine tells them. While a load runs, some are under way: due, and in no other
+    count, or started and not yet made."""
 
     due: int = 0
     started: int = 0
     dropped: int = 0
+    made: int = 0
+    cut_off: int = 0
+    lost: int = 0
 
     @property
     def achieved(self) -> float:
-        """The share of those due that started; 1.0 where none was due."""
+        """The share of those due that were started; 1.0 where none was due."""
         return self.started / self.due if self.due else 1.0
 
+    @property
+    def balanced(self) -> bool:
+        """Whether each pass is in exactly one place; to be asked of a load that is over."""
+        return self.due == self.started + self.dropped + self.lost and self.started == self.made + self.cut_off
+
     def merge(self, other: Passes) -> None:
-        self.due += other.due
-        self.started += other.started
-        self.dropped += other.dropped
+        for name in NAMES:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def beyond(self, other: Passes) -> Passes:
+        """What these sums have more than earlier ones."""
+        return Passes(*(getattr(self, name) - getattr(other, name) for name in NAMES))
+
+    @classmethod
+    def merged(cls, parts: Iterable[Passes]) -> Passes:
+        total = cls()
+        for part in parts:
+            total.merge(part)
+        return total
 
     def to_json(self) -> dict[str, int]:
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: dict[str, Any] | None) -> Passes:
-        return cls(**data) if data else cls()
+        """Older releases did not tell how a pass ended that had started."""
+        return cls(**{"made": data.get("started", 0), **data}) if data else cls()
+
+
+NAMES = tuple(field.name for field in fields(Passes))
 
 
 @dataclass(frozen=True, slots=True)
 class RateSummary:
-    """Asked and achieved. `asked_per_s` and `achieved_per_s` are averages over the time of the load."""
+    """Asked and achieved. `asked_per_s` and `achieved_per_s` are averages over the time of the load; `achieved` is a share of 1."""
 
     due: int
     started: int
     dropped: int
+    made: int
+    cut_off: int
+    lost: int
     achieved: float
     asked_per_s: float
     achieved_per_s: float
 
     @classmethod
-    def of(cls, passes: Passes, paced_s: float) -> RateSummary | None:
-        """None where no rate was asked for. `paced_s`: how long the rate ran."""
-        if passes == Passes():
-            return None
+    def of(cls, passes: Passes, paced_s: float) -> RateSummary:
+        """`paced_s`: how long the rate ran."""
         asked, achieved = (count / paced_s if paced_s > 0 else 0.0 for count in (passes.due, passes.started))
-        return cls(passes.due, passes.started, passes.dropped, passes.achieved, asked, achieved)
+        return cls(**passes.to_json(), achieved=passes.achieved, asked_per_s=asked, achieved_per_s=achieved)
+
+
+def closed_passes(told: Iterable[Passes], asked: int | None, lost: int = 0) -> Passes:
+    """The books of users in a closed loop, from what their processes told. Without a number of passes that was `asked` for, one is due when
+    it starts; with one, those that were never started are dropped, but for up to `lost`, which processes took with them that were lost."""
+    total = Passes.merged(told)
+    due = max(asked or 0, total.started)
+    lost = min(lost, due - total.started)
+    return Passes(due, total.started, due - total.started - lost, total.made, total.started - total.made, lost)
+
+
+def lost_passes(told: Passes, begun: int) -> Passes:
+    """Of a process that was lost: what it `told` last, and that it had `begun` so many passes by its rows, which are written more often.
+
+    A pass whose first row was not written is lost, also where it was told that it had begun.
+
+    >>> lost_passes(Passes(9, 9, 0, 8), begun=12)
+    Passes(due=12, started=12, dropped=0, made=8, cut_off=4, lost=0)
+    """
+    started = max(begun, told.made + told.cut_off)  # passes of which every condition said no are made without a row
+    return Passes(max(told.due, started + told.dropped), started, told.dropped, told.made, started - told.made)
 
 
 class PassCount:
-    """Passes second by second: how many were due the pace knows, what came of them the processes say.
+    """Passes of a pace second by second: the pace gives the number of due passes, the processes report their outcomes.
 
-    `due_by` gives the number that is due by a time in nanoseconds (`Pace.count`). Each process tells its own sums since the start,
-    so the differences add up to exactly the last ones, whatever came in between.
+    `due_by` gives the number that is due by a time in nanoseconds (`Pace.count`), of which every `shards`-th belongs to the same process.
+    Each process tells its own sums since the start, so the differences add up to exactly the last ones, whatever came in between.
     """
 
     def __init__(self, due_by: Callable[[float], int], shards: int) -> None:
         self._due_by = due_by
         self._shards = shards
-        self._told: dict[int, dict[int, tuple[int, int]]] = {}
-        self._last: dict[int, tuple[int, int]] = {}
-        self._done: dict[int, tuple[int, int]] = {}
+        self._told: dict[int, dict[int, Passes]] = {}
+        self._last: dict[int, Passes] = {}
+        self._done: dict[int, Passes] = {}
+        self._unknown: set[int] = set()
         self._ran_s: dict[int, float] = {}
         self._given = Passes()
+        self._share = {shard: shard for shard in range(shards)}
 
-    def told(self, shard: int, second: int, started: int, dropped: int, ran_s: float | None) -> None:
+    def open(self, log: int, share: int) -> None:
+        """What a lost process left of a share is made by another, which tells its own sums under this number."""
+        self._share[log] = share
+
+    def told(self, shard: int, second: int, passes: Passes, ran_s: float | None) -> None:
         """What process `shard` said at the end of `second`; `ran_s`: when its load ended, if it did."""
-        self._told.setdefault(second, {})[shard] = (started, dropped)
+        self._told.setdefault(second, {})[shard] = passes
         if ran_s is not None:
             self._ran_s[shard] = ran_s
 
-    def done(self, shard: int, started: int, dropped: int, ran_s: float) -> None:
-        self._done[shard] = (started, dropped)
+    def done(self, shard: int, passes: Passes, ran_s: float, *, lost: bool = False) -> None:
+        """The process's last report. `lost`: the process was lost, so the outcome of its other passes is not known."""
+        self._done[shard] = passes
         self._ran_s[shard] = ran_s
+        if lost:
+            self._unknown.add(shard)
 
     def second(self, second: int) -> Passes:
         """Of `second`; asked for each, in order."""
         self._last |= self._told.pop(second, {})
-        return self._beyond(self._due_by(min(second + 1, self._ended_s()) * 1e9), *self._sums())
+        return self._more(self._sums(self._due_by(min(second + 1, self._ended_s()) * 1e9)))
 
-    def rest(self) -> Passes:
-        """What no second has yet, when all is told: passes that were due and had to wait until the end were dropped."""
+    def rest(self, begun: Mapping[int, int]) -> Passes:
+        """The passes that no second contains, after the last report. `begun`: passes that each process began, by its rows; 0 if missing."""
         self._last |= self._done
-        started, dropped = self._sums()
-        if len(self._done) < self._shards:  # a process was lost, and nobody knows what became of its passes
-            return self._beyond(self._given.due, started, dropped)
-        due = self._due_by(self._ended_s() * 1e9)
-        return self._beyond(due, started, due - started)
+        for shard in self._lost():
+            self._last[shard] = lost_passes(self._last.get(shard, Passes()), begun.get(shard, 0))
+        ended_s = self._ended_s()
+        due = self._given.due if ended_s == math.inf else self._due_by(round(ended_s * 1e9))
+        total = self._sums(due)
+        lost = self._lost()
+        for one in range(self._shards):
+            logs = [log for log, share in self._share.items() if share == one]
+            passes = Passes.merged(self._last.get(log, Passes()) for log in logs)
+            share = (due + self._shards - 1 - one) // self._shards
+            if lost.intersection(logs):
+                total.lost += max(0, share - passes.started - passes.dropped)
+            elif self._ran_s[one] < ended_s:  # passes that became due for it after its own end, while other processes went on
+                total.dropped += max(0, share - passes.due)
+        return self._more(total)
 
-    def _sums(self) -> tuple[int, int]:
-        return sum(started for started, _ in self._last.values()), sum(dropped for _, dropped in self._last.values())
+    def _lost(self) -> set[int]:
+        return self._unknown | (set(self._share) - set(self._done))
+
+    def _sums(self, due: int) -> Passes:
+        """What was told last. How a pass ended the seconds tell as it is known; what it was due for, the pace."""
+        total = Passes.merged(self._last.values())
+        total.due = due
+        return total
 
     def _ended_s(self) -> float:
         """When the last process ended its load; never, as long as one goes on."""
-        return max(self._ran_s.values()) if len(self._ran_s) == self._shards else math.inf
+        known = {shard: ran_s for shard, ran_s in self._ran_s.items() if shard not in self._unknown} or self._ran_s
+        return max(known.values()) if self._ran_s.keys() == self._share.keys() else math.inf
 
-    def _beyond(self, due: int, started: int, dropped: int) -> Passes:
+    def _more(self, total: Passes) -> Passes:
         """What these sums add to what was given away already."""
-        given, self._given = self._given, Passes(due, started, dropped)
-        return Passes(due - given.due, started - given.started, dropped - given.dropped)
+        given, self._given = self._given, total
+        return total.beyond(given)

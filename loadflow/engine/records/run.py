@@ -1,13 +1,15 @@
 """A run is a folder: what was planned, every hit, every second, the summary; readable up to the last second at any time.
 
 run.json            facts and plan (redacted), written before the load starts
-hits-<shard>.bin    the hit log of one engine process          names-<shard>.ndjson  what its ids stand for
+hits-<shard>.bin    the hit log of one engine process          names-<shard>.ndjson  what its ids stand for, and builds of the target
 samples-<shard>.ndjson  the first few failures of each kind    engine-<shard>.log    what the engine said
 spans-<shard>.ndjson  the sampled hits, where hits are traced
-snapshots.ndjson    one line per second
+snapshots.ndjson    one line per second           standing.ndjson  when a loop of the generator stood, and at what
 end.json            how it ended; missing: it was cut off
-workers.json        with a master: who made the load, and how it went
+workers.json        with agents: who made the load, and how it went
+said-<shard>-<epoch>.ndjson  with agents: what the engine told, as it came
 totals.json         the counts with their histograms           summary.json          `Summary.to_json`
+running.lock        held by the process that makes the load, as long as it does
 """
 
 from __future__ import annotations
@@ -18,33 +20,65 @@ import os
 import re
 import uuid
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from loadflow.engine.calibration.value import Ceiling
+from loadflow.engine.base.disk import told_disk
+from loadflow.engine.base.files import write_atomically
+from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.private import FOLDER_MODE, opener
+from loadflow.engine.base.regular_file import open_regular, read_regular
+from loadflow.engine.base.typed import typed
+from loadflow.engine.base.verdict import Verdict
+from loadflow.engine.machine.calibration import Ceiling
 from loadflow.engine.plan.pace import Pace
+from loadflow.engine.records import runs_dir as usual
+from loadflow.engine.records.attempts import final_rows, iter_final_rows
 from loadflow.engine.records.fold import fold_rows
+from loadflow.engine.records.frame import Frame, frame_of
+from loadflow.engine.records.generator import LAG_LIMIT_MS
+from loadflow.engine.records.going_on import is_held
 from loadflow.engine.records.health import Health
-from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows, row_count
-from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, ceiling_warnings, judge, warnings_of
+from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, row_count
+from loadflow.engine.records.ids import ShardIds
+from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, judge
+from loadflow.engine.records.kept_seconds import seconds_of_threshold
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.reached import Shortfall, shortfalls
+from loadflow.engine.records.revisions import noted_revisions, with_revisions
 from loadflow.engine.records.snapshot import SecondRow, Snapshot
-from loadflow.engine.records.summary import RunFacts, Summary, summarise
-from loadflow.engine.records.threshold import Threshold, ThresholdResult, decide
-from loadflow.engine.records.totals import Totals
+from loadflow.engine.records.summary import RunFacts, Summary, users_peak_of
+from loadflow.engine.records.summing import summary_of
+from loadflow.engine.records.sure import decide_surely
+from loadflow.engine.records.threshold import Threshold, ThresholdResult, decide, parse_expression
+from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.records.workers import WorkerRecord, degradation, read_workers
-from loadflow.engine.verdict import Verdict, VerdictKind, worst
 from loadflow.errors import RunError
 
-__all__ = ["Run", "SnapshotLog", "summary_of", "write_atomically"]
+__all__ = ["Run", "SnapshotLog"]
 
 RUN_VERSION = 1
+MOST_SHARDS = 65_536
 Sample = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """What run.json holds."""
+
+    facts: RunFacts
+    shards: int
+    max_failure_rate: float
+    rate_tolerance: float = RATE_TOLERANCE
+    lag_limit_ms: float = LAG_LIMIT_MS
+    thresholds: tuple[Threshold, ...] = ()
+    allow_gap: bool = False
 
 
 class Run:
@@ -62,14 +96,19 @@ class Run:
         shards: int,
         max_failure_rate: float,
         rate_tolerance: float = RATE_TOLERANCE,
+        lag_limit_ms: float = LAG_LIMIT_MS,
         thresholds: Sequence[Threshold] = (),
+        allow_gap: bool = False,
     ) -> None:
         self.folder = folder
         self.facts = facts
         self.shards = shards
         self.max_failure_rate = max_failure_rate
         self.rate_tolerance = rate_tolerance
+        self.lag_limit_ms = lag_limit_ms
         self.thresholds = tuple(thresholds)
+        self.allow_gap = allow_gap
+        self._ids = ShardIds([NameTable(self.names_path(shard)) for shard in range(shards)]) if shards > 1 else None
         self._totals: Totals | None = None
         self._results: tuple[ThresholdResult, ...] | None = None
 
@@ -83,7 +122,7 @@ class Run:
         run_id = "-".join(part for part in (stamp, words, uuid.uuid4().hex[:8]) if part)
         folder = root / run_id
         try:
-            folder.mkdir(parents=True)
+            folder.mkdir(FOLDER_MODE, parents=True)
         except OSError as error:
             raise RunError(
                 f"the run folder {folder} can't be made ({error.strerror}); set LOADFLOW_RUNS_DIR to a folder that can be written"
@@ -99,51 +138,95 @@ class Run:
         shards: int,
         max_failure_rate: float,
         rate_tolerance: float = RATE_TOLERANCE,
+        lag_limit_ms: float = LAG_LIMIT_MS,
         thresholds: Sequence[Threshold] = (),
+        allow_gap: bool = False,
     ) -> Run:
-        run = cls(folder, facts, shards=shards, max_failure_rate=max_failure_rate, rate_tolerance=rate_tolerance, thresholds=thresholds)
-        write_atomically(
-            folder / "run.json",
-            json.dumps(
-                {
-                    "format": "loadflow-run",
-                    "version": RUN_VERSION,
-                    "shards": shards,
-                    "max_failure_rate": max_failure_rate,
-                    "rate_tolerance": rate_tolerance,
-                    "thresholds": [one.to_json() for one in thresholds],
-                    "facts": asdict(facts),
-                },
-                indent=2,
-                ensure_ascii=False,
-            ),
-        )
+        limits = {"max_failure_rate": max_failure_rate, "rate_tolerance": rate_tolerance, "lag_limit_ms": lag_limit_ms}
+        run = cls(folder, facts, shards=shards, thresholds=thresholds, allow_gap=allow_gap, **limits)
+        data = {
+            "format": "loadflow-run",
+            "version": RUN_VERSION,
+            "shards": shards,
+            "max_failure_rate": max_failure_rate,
+            "rate_tolerance": rate_tolerance,
+            "lag_limit_ms": lag_limit_ms,
+            "thresholds": [one.to_json() for one in thresholds],
+            **({"allow_gap": True} if allow_gap else {}),
+            "facts": asdict(facts),
+        }
+        with told_disk(folder):
+            write_atomically(folder / "run.json", json.dumps(data, indent=2, ensure_ascii=False))
         return run
+
+    def add_log(self) -> None:
+        """One more hit log, of what another process left of its share."""
+        self.shards += 1
+        self._ids = ShardIds([NameTable(self.names_path(shard)) for shard in range(self.shards)])
+        path = self.folder / "run.json"
+        with told_disk(self.folder):
+            write_atomically(path, json.dumps({**read_json(read_regular(path)), "shards": self.shards}, indent=2, ensure_ascii=False))
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
         """Raises RunError when the folder holds no run, or one of a newer release."""
         path = Path(folder)
         try:
-            data = json.loads((path / "run.json").read_text(encoding="utf-8"))
+            data = read_json(read_regular(path / "run.json"))
         except (OSError, ValueError) as error:
-            raise RunError(f"{path} is no run folder ({error}); runs stand below LOADFLOW_RUNS_DIR or ./loadflow-runs") from error
+            raise RunError(f"{path} is not a run folder ({error}); runs stand below LOADFLOW_RUNS_DIR or ./loadflow-runs") from error
         if not isinstance(data, dict) or data.get("format") != "loadflow-run":
             raise RunError(
-                f"{path} is no run folder (its run.json is something else); runs stand below LOADFLOW_RUNS_DIR or ./loadflow-runs"
+                f"{path} is not a run folder (its run.json is something else); runs stand below LOADFLOW_RUNS_DIR or ./loadflow-runs"
             )
-        if data["version"] > RUN_VERSION:
-            raise RunError(f"{path} was written by a newer loadflow (version {data.get('version')}); update this one")
-        names = {field.name for field in fields(RunFacts)}
-        facts = RunFacts(**{key: value for key, value in data["facts"].items() if key in names})
-        return cls(
+        if isinstance(data.get("version"), int) and data["version"] > RUN_VERSION:
+            raise RunError(f"{path} was written by a newer loadflow (version {data['version']}); update this one")
+        try:
+            kept = typed(_Kept, data, "run.json")
+            if not 1 <= kept.shards <= MOST_SHARDS:
+                raise ValueError(f"run.json.shards must be from 1 to {MOST_SHARDS:,}")
+            for threshold in kept.thresholds:
+                parse_expression(threshold.expression)
+            if kept.facts.calibration:
+                typed(Ceiling, kept.facts.calibration, "run.json.facts.calibration")
+        except ValueError as error:
+            raise RunError(f"{path} is damaged ({error}); restore its run.json from a copy, or remove the folder") from error
+        run = cls(
             path,
-            facts,
-            shards=data["shards"],
-            max_failure_rate=data["max_failure_rate"],
-            rate_tolerance=data.get("rate_tolerance", RATE_TOLERANCE),
-            thresholds=[Threshold.from_json(one) for one in data.get("thresholds", ())],
+            kept.facts,
+            shards=kept.shards,
+            max_failure_rate=kept.max_failure_rate,
+            rate_tolerance=kept.rate_tolerance,
+            lag_limit_ms=kept.lag_limit_ms,
+            thresholds=kept.thresholds,
+            allow_gap=kept.allow_gap,
         )
+        run._take_revisions()
+        return run
+
+    @classmethod
+    def of_flow_run(cls, flow_run_id: str | uuid.UUID, runs_dir: str | os.PathLike[str] | None = None) -> list[Run]:
+        """The runs that a flow run or its subflows made, in the order they started; `runs_dir` None: where runs are put here.
+
+        Raises RunError when there is none below `runs_dir`.
+        """
+        root, wanted = Path(runs_dir or usual.runs_dir()), str(flow_run_id)
+        found = []
+        for path in root.glob("*/run.json"):
+            if wanted.encode() in read_regular(path):  # most are of another: not worth reading as JSON
+                found.append(cls.open(path.parent))
+        runs = sorted((run for run in found if wanted in run.facts.flow_run_ids), key=lambda run: (run.facts.started_unix_s, run.facts.id))
+        if not runs:
+            raise RunError(
+                f"there is no run of the flow run {wanted} below {root}; give the folder that its runs_dir or LOADFLOW_RUNS_DIR named, "
+                "on a disk that this machine sees; a flow run that sent nothing has none"
+            )
+        return runs
+
+    def _take_revisions(self) -> None:
+        """What the target's answers have said of its build so far becomes a fact of the run."""
+        if self.facts.plan.get("revision_header") and not self.facts.revisions:
+            self.facts = with_revisions(self.facts, noted_revisions(map(self.names_path, range(self.shards))))
 
     # -- where things are
 
@@ -163,46 +246,91 @@ class Run:
     def workers_path(self) -> Path:
         return self.folder / "workers.json"
 
+    @property
+    def standing_path(self) -> Path:
+        return self.folder / "standing.ndjson"
+
     def log_path(self, shard: int) -> Path:
         return self.folder / f"engine-{shard}.log"
 
     # -- reading
 
+    @property
+    def held(self) -> bool:
+        """Whether the process that makes it lives and is not done with it."""
+        return is_held(self.folder)
+
+    @property
+    def running(self) -> bool:
+        """Whether its load goes on: a living process makes it, and has not stored how it ended."""
+        return self.held and not (self.folder / "end.json").exists()
+
     def hits(self) -> Rows:
         """All hits, shape `(n,)`, dtype HIT_DTYPE; mapped from disk with one shard, joined in memory with several.
 
-        `series` and `error` are ids of the shard's side table: see `names(shard)`.
+        `names()` says what `series` and `error` stand for.
         """
-        parts = [read_rows(self.hits_path(shard)) for shard in self._shards_with_hits()]
+        parts = [
+            self._renumbered(shard, final_rows(self.hits_path(shard), retries=self.plans_retries)) for shard in self._shards_with_hits()
+        ]
         if not parts:
             return np.zeros(0, dtype=HIT_DTYPE)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def iter_hits(self, chunk_rows: int = 262_144) -> Iterator[tuple[int, Rows]]:
-        """(shard, rows) in bounded memory, each shard's hits in the order they ended."""
+        """(shard, rows) in bounded memory, each shard's hits in the order they ended; `names()` says what their ids stand for."""
         for shard in self._shards_with_hits():
-            for rows in iter_rows(self.hits_path(shard), chunk_rows):
-                yield shard, rows
+            for rows in self.iter_shard(shard, chunk_rows):
+                yield shard, self._renumbered(shard, rows)
+
+    def iter_shard(self, shard: int, chunk_rows: int = 262_144) -> Iterator[Rows]:
+        """The hits of one shard, their ids those of `shard_names`; attempts are unmarked whose retry never came (see `attempts`)."""
+        return iter_final_rows(self.hits_path(shard), chunk_rows, retries=self.plans_retries)
+
+    def frame(self, kind: Frame | None = None) -> Any:
+        """All hits as a data frame, one row each: of "pandas", "polars" or "arrow"; None: of the first of them that is installed.
+
+        Times are seconds since the run's start (`due_s`, `start_s`, `end_s`), or UTC (`started_at`); latencies are milliseconds, from
+        when a hit was due (`response_ms`) or from sending (`service_ms`). All hits are in memory then, at about 150 bytes each;
+        `iter_hits` is for more. Raises RunError where the library is not installed.
+
+        >>> Run.open(load.folder).frame("pandas").groupby("name").response_ms.median()  # doctest: +SKIP
+        """
+        return frame_of(self, kind)
+
+    @property
+    def plans_retries(self) -> bool:
+        """True if it is not known."""
+        steps = self.facts.plan.get("steps")
+        return not isinstance(steps, list | tuple) or any(step.get("retry") is not None for step in steps)
 
     def _shards_with_hits(self) -> list[int]:
         """Without those whose log was cut off before its header was whole."""
         return [shard for shard in range(self.shards) if self.hits_path(shard).exists() and row_count(self.hits_path(shard)) > 0]
 
-    def names(self, shard: int = 0) -> NameTable:
+    def names(self) -> NameTable:
+        """What the ids in `hits()` and `iter_hits()` stand for, over all shards."""
+        return self._ids.table() if self._ids is not None else self.shard_names(0)
+
+    def shard_names(self, shard: int) -> NameTable:
+        """What the ids in the log of one shard stand for: those that `iter_shard` gives."""
         table = NameTable(self.names_path(shard))
         table.refresh()
         return table
+
+    def _renumbered(self, shard: int, rows: Rows) -> Rows:
+        return self._ids.renumber(shard, rows) if self._ids is not None else rows
 
     def seconds(self) -> Iterator[SecondRow]:
         """Every second that was folded, in order. A run that was cut off lacks its last ones: `fold` has them."""
         path = self.folder / "snapshots.ndjson"
         if path.exists():
             for line in _whole_lines(path):
-                yield SecondRow.from_json(json.loads(line))
+                yield SecondRow.from_json(read_json(line))
 
     def health(self) -> list[Health]:
         path = self.folder / "snapshots.ndjson"
-        return [Health.from_json(json.loads(line)["health"]) for line in _whole_lines(path)] if path.exists() else []
+        return [Health.from_json(read_json(line)["health"]) for line in _whole_lines(path)] if path.exists() else []
 
     @property
     def pace(self) -> Pace | None:
@@ -214,7 +342,7 @@ class Run:
     def ceiling(self) -> Ceiling | None:
         """What the machine could make of it, by its calibration at the time of the run."""
         data = self.facts.calibration
-        return Ceiling.from_json(data) if data else None
+        return typed(Ceiling, data, "run.json.facts.calibration") if data else None
 
     def samples(self) -> dict[tuple[SeriesName, ErrorText], list[Sample]]:
         found: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
@@ -223,7 +351,7 @@ class Run:
             if not path.exists():
                 continue
             for line in _whole_lines(path):
-                entry = json.loads(line)
+                entry = read_json(line)
                 key = (SeriesName(entry["method"], entry["name"]), ErrorText(Outcome(entry["outcome"]), entry["error"]))
                 found.setdefault(key, []).append(entry["sample"])
         return found
@@ -232,35 +360,53 @@ class Run:
         """Who made the load, and how many hits of each are here; () for a run without workers of its own."""
         there = set(self._shards_with_hits())
         return tuple(
-            replace(worker, hits=row_count(self.hits_path(worker.shard)) if worker.shard in there else 0)
+            replace(worker, hits=sum(row_count(self.hits_path(log)) for log in worker.logs if log in there))
             for worker in read_workers(self.workers_path)
         )
 
     def end(self) -> RunEnd:
         try:
-            data = json.loads((self.folder / "end.json").read_text(encoding="utf-8"))
+            return typed(RunEnd, read_json(read_regular(self.folder / "end.json")), "end.json")
         except (OSError, ValueError):
             last = self.totals().last_end_ns or 0
-            return RunEnd(EndReason.UNKNOWN, "the run was cut off", self.facts.planned_s, last / 1e9)
-        return RunEnd(EndReason(data["reason"]), data["message"], data["planned_s"], data["ran_s"])
+            words = "the run is still going on" if self.running else "the run was cut off"
+            return RunEnd(EndReason.UNKNOWN, words, self.facts.planned_s, last / 1e9)
 
     def totals(self) -> Totals:
         """The counts: as they were stored at the end, or folded anew from the hit log when there was no end."""
         if self._totals is None:
             try:
-                self._totals = Totals.from_json(json.loads((self.folder / "totals.json").read_text(encoding="utf-8")))
-            except (OSError, ValueError):
+                self._totals = Totals.from_json(read_json(read_regular(self.folder / "totals.json")))
+            except (OSError, ValueError, TypeError, KeyError, AttributeError):  # missing, torn, or of another shape
                 self._totals = self.fold()
+            self._totals.duration_s = self.load_s
         return self._totals
+
+    def totals_so_far(self) -> Totals:
+        """What the stored seconds hold, all names together; no hit is looked at. For a run that is going on."""
+        totals, all_names = Totals(), SeriesTotals()
+        for row in self.seconds():
+            all_names.succeeded.merge(row.succeeded)
+            all_names.failed.merge(row.failed)
+            totals.passes.merge(row.passes)
+            totals.duration_s = row.second + 1.0
+        totals.series[SeriesName("", "all")] = all_names
+        return totals
+
+    @property
+    def load_s(self) -> float:
+        """The time of the load, over which its rates are: until it was ended, without the drain; for a pace, at most the pace's own."""
+        ran_s = self.end().ran_s
+        return ran_s if self.pace is None else min(ran_s, self.pace.duration_s)
 
     def fold(self, from_s: float = 0.0, to_s: float = math.inf) -> Totals:
         """Count every hit in the log again, or those that ended in a window: seconds since the run's start."""
         totals = Totals()
-        tables = {shard: self.names(shard) for shard in range(self.shards)}
-        for shard, rows in self.iter_hits():
+        names = self.names()
+        for _, rows in self.iter_hits():
             if from_s > 0 or to_s < math.inf:
                 rows = rows[(rows["end_ns"] >= from_s * 1e9) & (rows["end_ns"] < to_s * 1e9)]
-            for second in fold_rows(rows, tables[shard], paced=self.pace is not None).values():
+            for second in fold_rows(rows, names, paced=self.pace is not None).values():
                 totals.merge(second)
         for row in self.seconds():  # which passes were due and dropped is in no row of a hit
             if from_s <= row.second < to_s:
@@ -275,24 +421,38 @@ class Run:
 
     def decide(self, threshold: Threshold) -> ThresholdResult:
         """Any threshold, held against this run; one with a window has its hits counted anew."""
-        if threshold.window is None:
-            return decide(threshold, self.totals(), self.totals().duration_s)
-        from_s, to_s = threshold.window
-        to_s = max(from_s, min(to_s, self.end().ran_s))
-        return decide(threshold, self.fold(from_s, to_s), to_s - from_s)
+        from_s, to_s = threshold.window or (0.0, math.inf)
+        # hits of the drain belong to a window that reaches to the load's end; they take none of its time
+        totals = self.fold(from_s, math.inf if to_s >= self.load_s else to_s) if threshold.window else self.totals()
+        duration_s = max(0.0, min(to_s, self.load_s) - from_s)
+        if threshold.sure is None:
+            return decide(threshold, totals, duration_s)
+        return decide_surely(threshold, totals, duration_s, partial(seconds_of_threshold, self, threshold, from_s, duration_s))
 
     def verdict(self, health: Sequence[Health]) -> Verdict:
-        """`health` is `self.health()`, which whoever asks has read already."""
+        """`health` is `self.health()`, which the caller has already read."""
         return judge(
             self.totals(),
             self.end(),
             health,
             max_failure_rate=self.max_failure_rate,
             rate_tolerance=self.rate_tolerance,
+            lag_limit_ms=self.lag_limit_ms,
             thresholds=self.threshold_results(),
-            degraded=degradation(self.workers()),
+            degraded="" if self.allow_gap else degradation(self.workers()),
             ceiling=self.ceiling,
+            unreached=[one.doubt for one in self.shortfalls(health) if one.doubt],
+            paced=self.pace is not None,
         )
+
+    def shortfalls(self, health: Sequence[Health]) -> list[Shortfall]:
+        """What was asked for and not reached, of a load that ran its time; [] for one that was ended early."""
+        if self.end().reason is not EndReason.COMPLETED:
+            return []
+        names = self.names()
+        wanted = len(self.facts.plan.get("steps") or ())
+        counts = [names.steps[step] for step in range(wanted)] if len(names.steps) == wanted else None
+        return shortfalls(self.facts.plan, users_peak_of(health), counts, names.conditioned)
 
     def summary(self) -> Summary:
         return summary_of([self])
@@ -302,8 +462,10 @@ class Run:
     def finish(self, totals: Totals, end: RunEnd) -> Summary:
         """Store how it ended and what was counted; idempotent."""
         self._totals, self._results = totals, None
-        write_atomically(self.folder / "totals.json", json.dumps(totals.to_json(), separators=(",", ":")))
+        self._take_revisions()
         write_atomically(self.folder / "end.json", json.dumps(asdict(end)))
+        totals.duration_s = self.load_s
+        write_atomically(self.folder / "totals.json", json.dumps(totals.to_json(), separators=(",", ":")))
         summary = self.summary()
         write_atomically(self.folder / "summary.json", json.dumps(summary.to_json(), indent=2, ensure_ascii=False))
         return summary
@@ -313,59 +475,22 @@ class SnapshotLog:
     """Appends one line per second to a run's `snapshots.ndjson`."""
 
     def __init__(self, run: Run) -> None:
-        self._file = (run.folder / "snapshots.ndjson").open("a", encoding="utf-8", buffering=1)
+        self._folder = run.folder
+        with told_disk(run.folder):
+            self._file = open(run.folder / "snapshots.ndjson", "a", encoding="utf-8", buffering=1, opener=opener)  # noqa: SIM115  open as long as the run
 
     def append(self, snapshot: Snapshot) -> None:
-        self._file.write(json.dumps(snapshot.row().to_json(), separators=(",", ":")) + "\n")
+        with told_disk(self._folder):
+            self._file.write(json.dumps(snapshot.row().to_json(), separators=(",", ":")) + "\n")
 
     def close(self) -> None:
-        self._file.close()
-
-
-def summary_of(runs: Sequence[Run]) -> Summary:
-    """One summary over all `runs`: counts merged, the worst verdict, every run's warnings."""
-    totals = Totals.merged(run.totals() for run in runs)
-    of_ceilings = [warning for run in runs for warning in ceiling_warnings(run.ceiling, run.totals())]
-    samples: dict[tuple[SeriesName, ErrorText], list[Sample]] = {}
-    health: list[Health] = []
-    verdicts = []
-    workers: list[WorkerRecord] = []
-    for run in runs:
-        own_health = run.health()
-        health.extend(own_health)
-        workers.extend(run.workers())
-        verdicts.append(run.verdict(own_health))
-        for key, entries in run.samples().items():
-            samples.setdefault(key, []).extend(entries)
-    return summarise(
-        totals,
-        duration_s=sum(run.totals().duration_s for run in runs),
-        runs=[run.facts for run in runs],
-        verdict=worst(verdicts) if runs else Verdict(VerdictKind.INCONCLUSIVE, ("no test was run, so there is nothing to judge",)),
-        warnings=list(dict.fromkeys([*warnings_of(totals, health), *of_ceilings])),
-        health=health,
-        samples=samples,
-        workers=workers,
-        thresholds=[result for run in runs for result in run.threshold_results()],
-        paced_s=sum(min(run.end().ran_s, run.pace.duration_s) for run in runs if run.pace is not None),
-    )
+        with told_disk(self._folder):
+            self._file.close()
 
 
 def _whole_lines(path: Path) -> Iterator[bytes]:
     """Lines that were written to their end. As bytes: a cut may fall inside a character, and text may hold U+2028."""
-    with path.open("rb") as file:
+    with open_regular(path, "rb") as file:
         for line in file:
             if line.endswith(b"\n"):
                 yield line
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a temporary file beside `path`, then rename; folders are made. A reader sees the old file or the whole new one."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        # a lone surrogate (from a path, a label) can't be UTF-8; losing one character beats losing the file
-        temporary.write_text(text, encoding="utf-8", errors="replace")
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -12,6 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.regular_file import open_regular
 from loadflow.engine.records.outcome import Outcome
 
 __all__ = ["HitSpan", "SpanBatch", "SpanReader", "SpanWriter"]
@@ -84,13 +86,13 @@ class SpanReader:
         batch = SpanBatch()
         if not self._path.exists():
             return batch
-        with self._path.open("rb") as file:
+        with open_regular(self._path, "rb") as file:
             file.seek(self._offset)
             new = file.read(BLOCK_BYTES)
         whole = new.rfind(b"\n") + 1
         self._offset += whole
         for line in new[:whole].split(b"\n")[:-1]:
-            entry = json.loads(line)
+            entry = read_json(line)
             if "over_cap" in entry:
                 batch.over_cap += entry["over_cap"]
             else:

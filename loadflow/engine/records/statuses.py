@@ -6,7 +6,9 @@ WebSocket's close codes (to 4,999). 0 is none, which gRPC's OK could not be told
 
 from __future__ import annotations
 
-__all__ = ["GRPC_STATUSES", "grpc_code", "grpc_status", "status_number", "status_text", "status_value"]
+from loadflow.engine.base.values import number_of
+
+__all__ = ["GRPC_STATUSES", "grpc_code", "grpc_status", "is_status", "status_number", "status_text", "status_value"]
 
 # by code: https://github.com/grpc/grpc/blob/master/doc/statuscodes.md
 GRPC_STATUSES = (
@@ -19,7 +21,7 @@ _NUMBERS = {name: _GRPC + code for code, name in enumerate(GRPC_STATUSES)}
 
 
 def grpc_status(code: int) -> int:
-    """How the log keeps a gRPC status. What is no status of gRPC is UNKNOWN, as its clients have it."""
+    """How the log keeps a gRPC status. What is not a status of gRPC is UNKNOWN, as its clients have it."""
     return _GRPC + (code if 0 <= code < len(GRPC_STATUSES) else 2)
 
 
@@ -39,6 +41,18 @@ def status_number(value: object) -> int:
         return named
     number = int(value) if isinstance(value, float) and value.is_integer() else int(str(value))
     return grpc_status(number) if 0 <= number < len(GRPC_STATUSES) else number
+
+
+def is_status(value: object, status: int) -> bool:
+    """Whether the log's `status` is what a hit's own `value` says: its number, text of that, or a name of gRPC.
+
+    >>> [is_status(value, 200) for value in (200, 200.0, " 200 ", "200.0", True, "OK")]
+    [True, True, True, True, False, False]
+    """
+    code = grpc_code(status)
+    if code is not None and isinstance(value, str) and value.strip().upper() == GRPC_STATUSES[code]:
+        return True
+    return number_of(value) == (status if code is None else code)
 
 
 def status_text(status: int) -> str:

@@ -7,21 +7,22 @@ LoadDensity's readers know and add to them; latencies are milliseconds, from whe
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from loadflow.engine.base.verdict import Verdict, VerdictKind
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.judge import Warning_
 from loadflow.engine.records.names import ErrorText, SeriesName
-from loadflow.engine.records.passes import RateSummary
+from loadflow.engine.records.passes import Passes, RateSummary
 from loadflow.engine.records.threshold import ThresholdResult
 from loadflow.engine.records.totals import SeriesTotals, Totals
+from loadflow.engine.records.trust import Trust
 from loadflow.engine.records.workers import WorkerRecord
-from loadflow.engine.verdict import Verdict, VerdictKind
 
-__all__ = ["SUMMARY_VERSION", "ErrorSummary", "Latency", "RunFacts", "SeriesSummary", "Summary", "summarise"]
+__all__ = ["SUMMARY_VERSION", "ErrorSummary", "Latency", "RunFacts", "SeriesSummary", "Summary", "summarise", "users_peak_of"]
 
 SUMMARY_VERSION = 1
 NS_PER_MS = 1e6
@@ -43,7 +44,7 @@ class Latency:
 
     @classmethod
     def of(cls, histogram: Histogram) -> Latency:
-        p50, p90, p95, p99, p999 = (histogram.quantile_ns(q) / NS_PER_MS for q in (0.5, 0.9, 0.95, 0.99, 0.999))
+        p50, p90, p95, p99, p999 = (value_ns / NS_PER_MS for value_ns in histogram.quantiles_ns((0.5, 0.9, 0.95, 0.99, 0.999)))
         return cls(
             histogram.count,
             histogram.min_ns / NS_PER_MS,
@@ -63,21 +64,28 @@ class SeriesSummary:
 
     method: str
     name: str
-    count: int
-    failures: int
+    count: int  # every hit, retries included
+    failures: int  # of the hits that decide
+    replaced: int  # failed attempts that a retry followed
     retries: int
     late: int
     rate_per_s: float  # over the whole time of the load
     sent_bytes: int
     received_bytes: int
-    latency: Latency  # successes and failures
+    latency: Latency  # of every hit
     succeeded: Latency
     failed: Latency
     service: Latency | None  # None with users in a closed loop: there it is the same as `latency`
 
     @property
+    def decided(self) -> int:
+        """The hits that decide: `count` without those that were replaced."""
+        return self.count - self.replaced
+
+    @property
     def failure_rate(self) -> float:
-        return self.failures / self.count if self.count else 0.0
+        """A share, 0 to 1, of the hits that decide."""
+        return self.failures / self.decided if self.decided else 0.0
 
     @classmethod
     def of(cls, name: SeriesName, totals: SeriesTotals, duration_s: float) -> SeriesSummary:
@@ -85,7 +93,8 @@ class SeriesSummary:
             method=name.method,
             name=name.name,
             count=totals.hits,
-            failures=totals.failures,
+            failures=totals.final_failures,
+            replaced=totals.superseded,
             retries=totals.retries,
             late=totals.late,
             rate_per_s=totals.hits / duration_s if duration_s > 0 else 0.0,
@@ -102,6 +111,7 @@ class SeriesSummary:
             "method": self.method,
             **asdict(self.latency),
             "failures": self.failures,
+            "replaced": self.replaced,
             "failure_rate": self.failure_rate,
             "retries": self.retries,
             "late": self.late,
@@ -134,7 +144,11 @@ class RunFacts:
 
     `target` is the host or hosts asked; `plan` is the plan as JSON (`Plan.to_json`); `environment` names versions and machine.
     `why_not_native` says why the native core did not make the load; "" where it did, or where Locust was asked for.
+    `revision` is the target's build or commit, as given by the script or the command line, else as its answers said: `revisions` are the
+    values that they said, sorted; `more_revisions`: there were more than are kept.
     `calibration` is the machine's as it holds for this run (`Ceiling.to_json`); None where it was not calibrated for such a load.
+    `flow_run_ids` are those of the flow runs that ran the script, the outermost first, () without Prefect; `flow_run_url` is the page of
+    the outermost, "" where there is none.
     """
 
     id: str
@@ -150,12 +164,18 @@ class RunFacts:
     plan: Mapping[str, Any] = field(default_factory=dict)
     environment: Mapping[str, Any] = field(default_factory=dict)
     why_not_native: str = ""
+    revision: str = ""
+    revisions: tuple[str, ...] = ()
+    more_revisions: bool = False
+    flow_run_ids: tuple[str, ...] = ()
+    flow_run_url: str = ""
     calibration: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """`duration_s` is the time of the load: from the first start of a hit to the last end of one, added up over the runs."""
+    """`duration_s` is the time of the load, over which every rate is: until it was ended, without the drain, and for a pace at most the
+    pace's own time; added up over the runs."""
 
     runs: tuple[RunFacts, ...]
     verdict: Verdict
@@ -168,8 +188,10 @@ class Summary:
     cpu_peak: float
     lag_peak_ms: float
     rate: RateSummary | None = None  # None where users, not a rate, decide
+    passes: Passes = field(default_factory=Passes)
     thresholds: tuple[ThresholdResult, ...] = ()
     workers: tuple[WorkerRecord, ...] = ()  # with a master: who made the load
+    trust: Trust | None = None  # how far the numbers can be trusted; None for several runs, and for one that has no end
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -181,12 +203,13 @@ class Summary:
                 "reasons": list(self.verdict.reasons),
                 "exit_code": self.verdict.exit_code,
             },
-            "runs": [asdict(run) for run in self.runs],
+            "runs": [{**asdict(run), "flow_run_ids": list(run.flow_run_ids), "revisions": list(run.revisions)} for run in self.runs],
             "duration_s": self.duration_s,
             "totals": {
                 "requests": self.overall.count,
-                "successes": self.overall.count - self.overall.failures,
+                "successes": self.overall.decided - self.overall.failures,
                 "failures": self.overall.failures,
+                "replaced": self.overall.replaced,
                 "failure_rate": self.overall.failure_rate,
                 "retries": self.overall.retries,
                 "late": self.overall.late,
@@ -195,6 +218,7 @@ class Summary:
                 "received_bytes": self.overall.received_bytes,
                 "users_peak": self.users_peak,
             },
+            "passes": self.passes.to_json(),
             "rate": asdict(self.rate) if self.rate else None,
             "latency_overall": asdict(self.overall.latency),
             "latency_succeeded": asdict(self.overall.succeeded),
@@ -206,7 +230,11 @@ class Summary:
             "warnings": [asdict(warning) for warning in self.warnings],
             "generator": {"cpu_peak": self.cpu_peak, "lag_peak_ms": self.lag_peak_ms},
             "workers": [asdict(worker) for worker in self.workers],
+            "precision": self.trust.to_json(self._keys_of_names()) if self.trust else None,
         }
+
+    def _keys_of_names(self) -> dict[SeriesName, str]:
+        return {SeriesName(one.method, one.name): key for key, one in zip(self._keys(), self.series, strict=True)}
 
     def _keys(self) -> list[str]:
         """A key for each series: its name, with the method before it where several share the name, and never one key twice."""
@@ -223,6 +251,11 @@ class Summary:
         return keys
 
 
+def users_peak_of(health: Iterable[Health]) -> int:
+    """The most users at once; of several engine processes an upper bound, see `Health`. Older releases looked once a second."""
+    return max((max(one.users, one.users_peak) for one in health), default=0)
+
+
 def summarise(
     totals: Totals,
     *,
@@ -233,12 +266,13 @@ def summarise(
     health: Sequence[Health],
     samples: Mapping[tuple[SeriesName, ErrorText], Sequence[Mapping[str, Any]]],
     thresholds: Sequence[ThresholdResult] = (),
-    paced_s: float = 0.0,
+    rate: RateSummary | None = None,
     workers: Sequence[WorkerRecord] = (),
+    trust: Trust | None = None,
 ) -> Summary:
     """Fold counts into the numbers that people read. Series come in the order of first use, errors by count, falling.
 
-    `paced_s`: how long a rate said when passes are due, over all runs that have one.
+    `rate`: of the runs in which a rate said when passes are due.
     """
     errors = [
         ErrorSummary(
@@ -261,10 +295,12 @@ def summarise(
         series=tuple(SeriesSummary.of(name, one, duration_s) for name, one in totals.series.items()),
         errors=tuple(sorted(errors, key=lambda error: -error.count)),
         warnings=tuple(warnings),
-        users_peak=max((one.users for one in health), default=0),
+        users_peak=users_peak_of(health),
         cpu_peak=max((one.cpu for one in health), default=0.0),
         lag_peak_ms=max((one.lag_ms for one in health), default=0.0),
-        rate=RateSummary.of(totals.passes, paced_s),
+        rate=rate,
+        passes=replace(totals.passes),
         thresholds=tuple(thresholds),
         workers=tuple(workers),
+        trust=trust,
     )

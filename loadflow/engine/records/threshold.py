@@ -6,10 +6,10 @@ An expression is METRIC OPERATOR NUMBER [UNIT]:
     count requests failures retries late     numbers of hits
     dropped                                  passes of a rate that were not made; over all names only
     failure_rate late_rate                   shares of the hits, 0 to 1 or %
-    rate                                     hits per second
+    rate                                     hits per second, over the time of the load or of the window
     received_bytes sent_bytes                B, kB, MB
 
-Attempts that a retry replaced count neither as hits nor as failures, as in the verdict.
+`failures` and `failure_rate` are of the hits that decide, as in the verdict: attempts that a retry replaced are left out.
 """
 
 from __future__ import annotations
@@ -20,13 +20,29 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from loadflow.engine.records.histogram import Histogram
+from loadflow.engine.base.counted import counted
 from loadflow.engine.records.names import SeriesName
-from loadflow.engine.records.totals import SeriesTotals, Totals
 
-__all__ = ["METRICS", "Expression", "Threshold", "ThresholdResult", "ThresholdState", "decide", "parse_expression"]
+if TYPE_CHECKING:  # they bring numpy; expressions are parsed without it
+    from loadflow.engine.records.histogram import Histogram
+    from loadflow.engine.records.totals import SeriesTotals, Totals
+
+__all__ = [
+    "HIGHEST_LIMIT",
+    "METRICS",
+    "WITH_INTERVAL",
+    "Expression",
+    "Threshold",
+    "ThresholdResult",
+    "ThresholdState",
+    "decide",
+    "is_named",
+    "parse_expression",
+    "selected",
+    "worst_state",
+]
 
 OPERATORS: Mapping[str, Callable[[float, float], bool]] = {"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge}
 UNITS: Mapping[str, Mapping[str, float]] = {
@@ -36,6 +52,9 @@ UNITS: Mapping[str, Mapping[str, float]] = {
     "rate": {"": 1.0, "/s": 1.0},
     "bytes": {"": 1.0, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9},
 }
+HIGHEST_LIMIT = 1_000_000_000_000_000  # as it is written: nothing that is measured comes near
+SHORTEST_RATE_S = 1.0  # a rate over less time than that says nothing: one hit in 5 ms is no 200/s
+LARGER_BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
 TIMES = ("median", "mean", "avg", "min", "max")
 METRICS: Mapping[str, str] = {
     "count": "count",
@@ -53,6 +72,7 @@ METRICS: Mapping[str, str] = {
 }
 _EXPRESSION = re.compile(r"\s*(?P<metric>[\w.]+)\s*(?P<operator><=|>=|<|>)\s*(?P<number>[-+\d.eE_]+)\s*(?P<unit>%|/s|[A-Za-z]*)\s*")
 _PERCENTILE = re.compile(r"p(\d{1,2}(?:\.\d{1,3})?|100)")
+WITH_INTERVAL = ("mean", "avg", "failure_rate", "rate")  # and every percentile below 100
 # metrics that are nothing to judge while there is no hit; `count` and its kin are measured by their absence too
 _COUNTED = ("count", "requests", "rate", "dropped")
 
@@ -72,6 +92,17 @@ class Expression:
         return "time" if _PERCENTILE.fullmatch(self.metric) else METRICS[self.metric]
 
     @property
+    def q(self) -> float | None:
+        """The share of the hits below a percentile, 0 to 1; None if the metric is not a percentile."""
+        percentile = _PERCENTILE.fullmatch(self.metric)
+        return 0.5 if self.metric == "median" else float(percentile[1]) / 100 if percentile else None
+
+    @property
+    def has_interval(self) -> bool:
+        """Whether it can be said how far the observed value may be from the true one."""
+        return (self.q is not None and self.q < 1) or self.metric in WITH_INTERVAL
+
+    @property
     def is_upper(self) -> bool:
         """Whether the value has to stay below the limit."""
         return self.operator.startswith("<")
@@ -85,24 +116,26 @@ def parse_expression(text: str) -> Expression:
     """
     match = _EXPRESSION.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text[:60]!r} is no threshold", "write METRIC < NUMBER, such as p95 < 500 or failure_rate <= 1%")
+        raise ValueError(f"{text[:60]!r} is not a threshold", "write METRIC < NUMBER, such as p95 < 500 or failure_rate <= 1%")
     written = match["metric"]
     service = written.startswith("service.")
     metric = written.removeprefix("service.").removeprefix("response.")
     percentile = _PERCENTILE.fullmatch(metric)
     kind = "time" if percentile else METRICS.get(metric)
     if kind is None:
-        raise ValueError(f"{written!r} is no metric", f"metrics: p50 … p99.9, {', '.join(METRICS)}")
+        raise ValueError(f"{written!r} is not a metric", f"metrics: p50 … p99.9, {', '.join(METRICS)}")
     if kind != "time" and "." in written:
-        raise ValueError(f"{written!r}: only times are told apart by service and response", f"write {metric}")
+        raise ValueError(f"{written!r}: only times can be prefixed with service or response", f"write {metric}")
     try:
         number = float(match["number"])
     except ValueError:
-        raise ValueError(f"{match['number']!r} is no number", "write it like 500 or 0.01") from None
+        raise ValueError(f"{match['number']!r} is not a number", "write it like 500 or 0.01") from None
     if match["unit"] not in UNITS[kind]:
-        raise ValueError(f"{match['unit']!r} is no unit of {written}", f"units: {', '.join(filter(None, UNITS[kind])) or 'none'}")
+        raise ValueError(f"{match['unit']!r} is not a unit of {written}", f"units: {', '.join(filter(None, UNITS[kind])) or 'none'}")
     if number < 0:
         raise ValueError(f"{number:g} is below 0, and {written} never is", "write a limit of 0 or more")
+    if not number <= HIGHEST_LIMIT:
+        raise ValueError(f"{match['number']} is out of range", f"write a limit of at most {HIGHEST_LIMIT:,}")
     return Expression(" ".join(text.split()), metric, service, match["operator"], number * UNITS[kind][match["unit"]])
 
 
@@ -119,13 +152,10 @@ class Threshold:
     min_samples: int = 1
     abort_on_fail: bool = False
     abort_delay_s: float = 10.0
+    sure: float | None = None  # with this probability the true value must be on the limit's right side; None: the observed one decides
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Threshold:
-        return cls(**{**data, "window": tuple(data["window"]) if data["window"] else None})
 
     @property
     def scope(self) -> str:
@@ -151,32 +181,55 @@ class ThresholdResult:
     limit: float
     observed: float | None
     samples: int
-    unit: str
+    unit: str  # of both: "ms", "B", "/s", "share" (of 1), or "" for a number of hits
+    note: str = ""  # why nothing can be said, where that is not the number of samples
+    low: float | None = None  # of a threshold with `sure`: the true value lies between these two
+    high: float | None = None
 
     @property
     def text(self) -> str:
         """One sentence."""
         what = f"{self.expression}{' ' + self.scope if self.scope else ''}"
         if self.state is ThresholdState.INCONCLUSIVE:
-            return f"{what}: too few samples to say ({self.samples:,})"
-        return f"{what}: observed {self.observed_text} ({self.samples:,} samples)"
+            return f"{what}: {self.note or f'too few samples to say ({self.samples:,})'}"
+        return f"{what}: observed {self.observed_text} ({counted(self.samples, 'sample')})"
 
     @property
     def observed_text(self) -> str:
         if self.observed is None:
             return "–"
-        if self.unit == "%":
-            return f"{self.observed:.3%}"
-        return f"{self.observed:,.0f}" if self.unit == "" else f"{self.observed:,.4g} {self.unit}"
+        between = "" if self.low is None or self.high is None else f" [{_text_of(self.low, self.unit)}, {_text_of(self.high, self.unit)}]"
+        return f"{_text_of(self.observed, self.unit)}{between}"
+
+    @property
+    def limit_text(self) -> str:
+        """In the unit that people write: a share as percent, bytes as kB, MB or GB."""
+        return _text_of(self.limit, self.unit)
+
+
+def _text_of(value: float, unit: str) -> str:
+    match unit:
+        case "share" | "%":  # "%" in runs of older releases, with the same value
+            return f"{value * 100:,.6g} %"
+        case "B":
+            size, name = next(((size, name) for name, size in LARGER_BYTES if value >= size), (1.0, "B"))
+            return f"{value / size:,.10g} {name}" if value % size == 0 else f"{value / size:,.4g} {name}"
+        case "":
+            return f"{value:,.10g}"
+    return f"{value:,.4g} {unit}" if value < 1000 else f"{value:,.0f} {unit}"
 
 
 def decide(threshold: Threshold, totals: Totals, duration_s: float) -> ThresholdResult:
-    """`totals` are those of the threshold's window, `duration_s` how long that was."""
+    """`totals` are those of the threshold's window, `duration_s` how much of the load's time that was."""
     expression = parse_expression(threshold.expression)
-    series = _selected(threshold.name, totals)
-    samples = series.hits - series.superseded
-    observed = _observed(expression, series, samples, totals, duration_s)
-    unit = {"time": "ms", "share": "%", "rate": "/s", "bytes": "B", "count": ""}[expression.kind]
+    series = selected(threshold.name, totals)
+    samples = series.final_hits
+    observed = _observed(expression, series, totals, duration_s)
+    unit = {"time": "ms", "share": "share", "rate": "/s", "bytes": "B", "count": ""}[expression.kind]
+    if expression.kind == "rate" and duration_s < SHORTEST_RATE_S:
+        note = f"{duration_s:.3g} s is too short to measure a rate (at least {SHORTEST_RATE_S:g} s)"
+        inconclusive = ThresholdState.INCONCLUSIVE
+        return ThresholdResult(expression.text, threshold.scope, inconclusive, expression.limit, observed, samples, unit, note)
     holds = observed is not None and OPERATORS[expression.operator](observed, expression.limit)
     if samples >= max(1, threshold.min_samples):
         state = ThresholdState.PASSED if holds else ThresholdState.FAILED
@@ -187,9 +240,12 @@ def decide(threshold: Threshold, totals: Totals, duration_s: float) -> Threshold
     return ThresholdResult(expression.text, threshold.scope, state, expression.limit, observed, samples, unit)
 
 
-def _selected(name: str | None, totals: Totals) -> SeriesTotals:
+def selected(name: str | None, totals: Totals) -> SeriesTotals:
+    """The counts that a threshold's `name` means, all together."""
     if name is None:
         return totals.overall()
+    from loadflow.engine.records.totals import SeriesTotals
+
     merged = SeriesTotals()
     for known, one in totals.series.items():
         if is_named(known, name):
@@ -203,19 +259,18 @@ def is_named(series: SeriesName, name: str) -> bool:
     return name in texts or any(fnmatch.fnmatchcase(text, name) for text in texts)
 
 
-def _observed(expression: Expression, series: SeriesTotals, samples: int, totals: Totals, duration_s: float) -> float | None:
-    failures = series.failures - series.superseded_failed
+def _observed(expression: Expression, series: SeriesTotals, totals: Totals, duration_s: float) -> float | None:
     match expression.metric:
         case "count" | "requests":
-            return samples
+            return series.hits
         case "failures":
-            return failures
+            return series.final_failures
         case "failure_rate":
-            return failures / samples if samples else None
+            return series.failure_rate if series.final_hits else None
         case "late_rate":
             return series.late / series.hits if series.hits else None
         case "rate":
-            return samples / duration_s if duration_s > 0 else 0.0
+            return series.hits / duration_s if duration_s > 0 else 0.0
         case "dropped":
             return totals.passes.dropped
         case "retries" | "late" | "received_bytes" | "sent_bytes":

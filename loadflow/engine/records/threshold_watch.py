@@ -24,7 +24,8 @@ class ThresholdWatch:
             if not from_s <= snapshot.second < to_s:
                 continue
             totals.merge(snapshot.delta)
-            ran_s = snapshot.second + 1 - from_s
+            ended_s = float(snapshot.second + 1)  # a load that has ended is in its drain, which is none of its time
+            ran_s = min(ended_s, ended_s if snapshot.planned_s is None else snapshot.planned_s) - from_s
             if self.breach or ran_s < threshold.abort_delay_s:
                 continue
             result = decide(threshold, totals, ran_s)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from loadflow.engine.records.histogram import Histogram
@@ -27,7 +27,7 @@ class SeriesTotals:
     failed: Histogram = field(default_factory=Histogram)
     service: Histogram = field(default_factory=Histogram)
     retries: int = 0  # attempts after the first
-    superseded: int = 0  # attempts that another one followed
+    superseded: int = 0  # attempts that another one followed; in one second, or while a load runs: that one is to follow
     superseded_failed: int = 0
     drained: int = 0  # ended within the drain, after the load's own end
     late: int = 0
@@ -41,7 +41,22 @@ class SeriesTotals:
 
     @property
     def failures(self) -> int:
+        """Failed attempts, also those that a retry replaced."""
         return self.failed.count
+
+    @property
+    def final_hits(self) -> int:
+        """The hits that decide: without attempts that a retry replaced."""
+        return self.hits - self.superseded
+
+    @property
+    def final_failures(self) -> int:
+        return self.failures - self.superseded_failed
+
+    @property
+    def failure_rate(self) -> float:
+        """The one there is: failures per hit, of those that decide; 0.0 where there is none."""
+        return self.final_failures / self.final_hits if self.final_hits > 0 else 0.0
 
     def merge(self, other: SeriesTotals) -> None:
         self.succeeded.merge(other.succeeded)
@@ -74,9 +89,16 @@ class ErrorCount:
     count: int
     first_s: float  # seconds from the run's start to the end of the first such hit
     last_s: float
+    superseded: int = 0  # of them, as in SeriesTotals
+
+    @property
+    def final(self) -> int:
+        """Those that decide: without attempts that a retry replaced."""
+        return self.count - self.superseded
 
     def merge(self, other: ErrorCount) -> None:
         self.count += other.count
+        self.superseded += other.superseded
         self.first_s = min(self.first_s, other.first_s)
         self.last_s = max(self.last_s, other.last_s)
 
@@ -85,7 +107,8 @@ class ErrorCount:
 class Totals:
     """All counts of a run, a second, or several runs.
 
-    `first_start_ns` and `last_end_ns` are nanoseconds since the run's start; both None while nothing was counted.
+    `first_start_ns` and `last_end_ns` are nanoseconds since the run's start; both None while nothing was counted. `duration_s` is the time
+    of the load, over which rates are: whoever knows it sets it (`Run.totals`), a second's counts have none, and several runs' add up.
     """
 
     series: dict[SeriesName, SeriesTotals] = field(default_factory=dict)
@@ -93,6 +116,7 @@ class Totals:
     first_start_ns: int | None = None
     last_end_ns: int | None = None
     passes: Passes = field(default_factory=Passes)
+    duration_s: float = 0.0
 
     @property
     def hits(self) -> int:
@@ -101,13 +125,6 @@ class Totals:
     @property
     def failures(self) -> int:
         return sum(totals.failures for totals in self.series.values())
-
-    @property
-    def duration_s(self) -> float:
-        """From the first start of a hit to the last end of one; 0.0 while nothing was counted."""
-        if self.first_start_ns is None or self.last_end_ns is None:
-            return 0.0
-        return (self.last_end_ns - self.first_start_ns) / 1e9
 
     def overall(self) -> SeriesTotals:
         total = SeriesTotals()
@@ -127,8 +144,9 @@ class Totals:
             if key in self.errors:
                 self.errors[key].merge(error)
             else:
-                self.errors[key] = ErrorCount(error.count, error.first_s, error.last_s)
+                self.errors[key] = replace(error)
         self.passes.merge(other.passes)
+        self.duration_s += other.duration_s
         if other.first_start_ns is not None and other.last_end_ns is not None:
             self.span(other.first_start_ns, other.last_end_ns)
 
@@ -149,6 +167,7 @@ class Totals:
                     "outcome": int(error.outcome),
                     "text": error.text,
                     "count": count.count,
+                    "superseded": count.superseded,
                     "first_s": count.first_s,
                     "last_s": count.last_s,
                 }
@@ -157,6 +176,7 @@ class Totals:
             "first_start_ns": self.first_start_ns,
             "last_end_ns": self.last_end_ns,
             "passes": self.passes.to_json(),
+            "duration_s": self.duration_s,
         }
 
     @classmethod
@@ -165,11 +185,12 @@ class Totals:
             series={SeriesName(one["method"], one["name"]): SeriesTotals.from_json(one) for one in data["series"]},
             errors={
                 (SeriesName(one["method"], one["name"]), ErrorText(Outcome(one["outcome"]), one["text"])): ErrorCount(
-                    one["count"], one["first_s"], one["last_s"]
+                    one["count"], one["first_s"], one["last_s"], one.get("superseded", 0)
                 )
                 for one in data["errors"]
             },
             first_start_ns=data["first_start_ns"],
             last_end_ns=data["last_end_ns"],
             passes=Passes.from_json(data.get("passes")),
+            duration_s=data.get("duration_s", 0.0),
         )

@@ -1,4 +1,4 @@
-"""Who made the load of a run with a master: one record per worker, in `workers.json` of the run's folder."""
+"""Who made the load of a run with agents: one record for each share that an agent had, in `workers.json` of the run's folder."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+
+from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.regular_file import read_regular
 
 __all__ = ["WorkerRecord", "WorkerState", "degradation", "read_workers", "workers_text"]
 
@@ -36,7 +39,15 @@ class WorkerRecord:
     recorded_s: float = 0.0
     clock_error_ms: float = 0.0
     message: str = ""
-    hits: int = 0  # that arrived; counted in the log by who reads it
+    hits: int = 0  # that arrived; counted in the logs by who reads them
+    loops: int = 1  # its logs are those from `shard` on
+    from_s: int = 0  # when it took over what another had left
+    share: int = 0  # which part of the load
+    epoch: int = 1  # the how many-th time that it was given away
+
+    @property
+    def logs(self) -> range:
+        return range(self.shard, self.shard + self.loops)
 
     @property
     def name(self) -> str:
@@ -51,7 +62,7 @@ def read_workers(path: Path) -> tuple[WorkerRecord, ...]:
     """() for a run without workers of its own."""
     if not path.exists():
         return ()
-    entries: list[dict[str, Any]] = json.loads(path.read_text(encoding="utf-8"))
+    entries: list[dict[str, Any]] = read_json(read_regular(path))
     known = {field.name for field in fields(WorkerRecord)}
     records = (WorkerRecord(**{key: value for key, value in entry.items() if key in known}) for entry in entries)
     return tuple(replace(record, state=WorkerState(record.state)) for record in records)
@@ -66,12 +77,20 @@ def degradation(workers: Sequence[WorkerRecord]) -> str:
                 why = f" ({worker.message})" if worker.message else ""
                 reasons.append(
                     f"worker {worker.name} was lost {worker.ended_s or 0:.1f} s after the start{why}; "
-                    f"its hits from {worker.recorded_s:.1f} s on may be missing"
+                    f"its hits from {worker.recorded_s:.1f} s on may be missing{_taken_over(worker, workers)}"
                 )
             case WorkerState.LEFT:
-                reasons.append(f"worker {worker.name} left {worker.ended_s or 0:.1f} s after the start")
+                reasons.append(f"worker {worker.name} left {worker.ended_s or 0:.1f} s after the start{_taken_over(worker, workers)}")
             case WorkerState.ABSENT:
-                reasons.append(f"worker {worker.name} never came")
+                reasons.append(f"worker {worker.name} never came{_taken_over(worker, workers)}")
             case _:
                 pass
     return f"degraded: {'; '.join(reasons)}" if reasons else ""
+
+
+def _taken_over(worker: WorkerRecord, workers: Sequence[WorkerRecord]) -> str:
+    later = [one for one in workers if one.share == worker.share and one.from_s > worker.from_s]
+    if not later:
+        return ""
+    first = min(later, key=lambda one: one.from_s)
+    return f"; {first.name} went on with its share from {first.from_s} s on"

@@ -27,7 +27,7 @@ class Backoff:
         [0.1, 0.2, 0.4, 5.0]
         """
         try:
-            grown_s = self.base_s * self.factor ** (retry - 1)
+            grown_s = self.base_s * float(self.factor) ** (retry - 1)
         except OverflowError:
             grown_s = self.max_s if self.base_s else 0.0
         return min(self.max_s, grown_s) * (1 - min(1.0, self.jitter) * draw)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 import threading
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
-__all__ = ["FailureBudget"]
+__all__ = ["FailureBudget", "InstalledBudget"]
 
 SLOTS = 120
 
@@ -112,3 +114,11 @@ class FailureBudget:
             self._failures -= self._slot_failures[place]
             self._slot_samples[place] = self._slot_failures[place] = 0
         self._last = slot
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledBudget:
+    """A budget as a session has it installed. `on_trip` is called once per load that the budget ends."""
+
+    budget: FailureBudget
+    on_trip: Callable[[], object] | None = None

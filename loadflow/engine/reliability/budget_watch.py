@@ -3,44 +3,43 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.records.attempts import OpenAttempts
 from loadflow.engine.records.hitlog import Rows
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.reliability.budget import FailureBudget
 
-__all__ = ["FLUSH_S", "BudgetWatch", "InstalledBudget"]
+__all__ = ["FLUSH_S", "BudgetWatch"]
 
 FLUSH_S = 0.2  # how often the engines give rows away while a budget is installed: it must stop a load within a second
 BIN_NS = 10_000_000  # hits that ended in the same hundredth of a second are counted together
-
-
-@dataclass(frozen=True, slots=True)
-class InstalledBudget:
-    """A budget as a session has it installed. `on_trip` is called once per load that the budget ends."""
-
-    budget: FailureBudget
-    on_trip: Callable[[], object] | None = None
 
 
 class BudgetWatch:
     """Counts hits in the order they ended, whichever process told of them first, and says when the budget is breached.
 
     A moment is counted once every process has told of all its hits up to it; else one process's failures would be judged
-    without the successes of another. Attempts that a retry replaced do not count, as in the verdict. A new watch makes its
-    budget whole again.
+    without the successes of another. Attempts that a retry replaced do not count, as in the verdict; those whose retry never came do,
+    once their process is done. A new watch makes its budget whole again.
     """
 
     def __init__(self, budget: FailureBudget, shards: Sequence[int]) -> None:
         self._budget = budget
         self._until_ns: dict[int, float] = dict.fromkeys(shards, 0)
         self._pending: dict[int, list[int]] = {}
+        self._attempts = {shard: OpenAttempts() for shard in shards}
         self._origin_s = 0.0
         self.breach = ""
         budget.reset()
+
+    def open(self, shard: int) -> None:
+        """One more process goes on with what a lost one has left."""
+        self._until_ns[shard] = 0
+        self._attempts[shard] = OpenAttempts()
 
     def start(self, origin_ns: int) -> None:
         """The load starts now, at `origin_ns` on the monotonic clock."""
@@ -48,6 +47,10 @@ class BudgetWatch:
 
     def rows(self, shard: int, rows: Rows) -> None:
         """Take rows; they count from the next `until` on."""
+        self._attempts[shard].take(rows)
+        self._count(rows)
+
+    def _count(self, rows: Rows) -> None:
         rows = rows[(rows["flags"] & HitFlag.SUPERSEDED) == 0]
         bins = rows["end_ns"] // BIN_NS
         for failed in (False, True):
@@ -59,6 +62,9 @@ class BudgetWatch:
 
     def until(self, shard: int, until_ns: float) -> None:
         """The process has told of all hits that ended before `until_ns` (inf: of all there will be)."""
+        if until_ns == math.inf:
+            self._count(self._attempts[shard].rows())
+            self._attempts[shard] = OpenAttempts()
         self._until_ns[shard] = max(self._until_ns[shard], until_ns)
         complete = min(self._until_ns.values())
         for one in sorted(one for one in self._pending if (one + 1) * BIN_NS <= complete):
@@ -80,6 +86,6 @@ def _words(budget: FailureBudget, samples: int, failures: int, at_s: float) -> s
     window = f"the last {budget.window_seconds:g} s" if at_s > budget.window_seconds else f"its first {at_s:.1f} s"
     rate = math.floor(failures / samples * 1e4) / 1e2
     return (
-        f"the failure budget was used up {at_s:.1f} s after the start: {failures:,} of {samples:,} hits in {window} failed "
-        f"({rate:g}%); {budget.threshold * 100:g}% may, over {budget.window_seconds:g} s"
+        f"the failure budget was used up {at_s:.1f} s after the start: {failures:,} of {counted(samples, 'hit')} in {window} failed "
+        f"({rate:g}%); the budget allows {budget.threshold * 100:g}% in {budget.window_seconds:g} s"
     )

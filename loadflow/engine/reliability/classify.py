@@ -1,7 +1,7 @@
 """Whether trying again could help, told from an exception: by the hierarchy of its class, its errno, its status, its cause.
 
 Classes are known by module and qualified name and looked up along the method resolution order, so that subclasses count as
-their bases and no library is imported for it. A class of somebody else that merely has the same name is not known.
+their bases and no library is imported for it. Another class with the same name is not recognized.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def classify_error(exception: BaseException) -> FailureClass:
     """Transient: the way to the peer, or its load. Flaky: the answer was wrong. Permanent: asking again changes nothing.
 
     An exception of an unknown class is judged by the one it was raised from (`raise … from …`); a group by its worst member.
-    What is no Exception (Ctrl-C, a cancel, an exit) is permanent.
+    What is not an Exception (Ctrl-C, a cancel, an exit) is permanent.
 
     >>> classify_error(BrokenPipeError()), classify_error(AssertionError("not 7")), classify_error(KeyError("id"))
     ('transient', 'flaky', 'permanent')

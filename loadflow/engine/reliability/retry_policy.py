@@ -89,7 +89,7 @@ class AdaptiveRetryPolicy:
     def decide(self, error: BaseException, attempt: int) -> RetryDecision:
         """Whether to try again after attempt number `attempt` (from 1, all classes together) ended with `error`.
 
-        A yes uses up one retry of the error's class. What is no Exception (Ctrl-C, an exit, a cancel) is never retried.
+        A yes uses up one retry of the error's class. What is not an Exception (Ctrl-C, an exit, a cancel) is never retried.
         """
         classification = self.classifier(error)
         used = self._counts.used
@@ -120,7 +120,7 @@ class _Counts(threading.local):
 def run_with_retry(fn: Callable[[], T], policy: AdaptiveRetryPolicy | None = None, sleeper: Callable[[float], object] = time.sleep) -> T:
     """Call `fn` until it returns, or the policy (None: one with the defaults) says no: then its last error is raised.
 
-    Each call has whole budgets of its own, whoever shares the policy. What is no Exception passes through at once.
+    Each call has its own full budgets, even if calls share the policy. A BaseException that is not an Exception is raised at once.
 
     >>> answers = iter([ConnectionResetError(), "pong"])
     >>> def ping():

@@ -33,7 +33,7 @@ class Budget:
         self.left_bytes = size_bytes
 
     def take(self, text: str, characters: int) -> str | None:
-        """The text, clipped to so many characters; None when what is left does not suffice."""
+        """The text, clipped to `most` characters; None if the remaining space is too small."""
         clipped = clip(text, characters)
         size = len(str(escape(clipped)).encode("utf-8", "replace"))
         if size > self.left_bytes:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
-from loadflow.engine.reports.figures import clock_text
+from loadflow.engine.base.figures import clock_text
 
-__all__ = ["Layer", "Plot", "Scale", "linear_scale", "log_scale", "over_time", "svg", "time_ticks"]
+__all__ = ["Layer", "Line", "Plot", "Scale", "linear_scale", "log_scale", "over_time", "svg", "time_ticks"]
 
 TIME_STEPS_S = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10_800, 21_600, 43_200, 86_400)
 
@@ -60,6 +60,15 @@ class Layer:
     step: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A limit: level at `value`, over the whole time or within (from, to) seconds."""
+
+    value: float
+    label: str
+    window_s: tuple[float, float] | None = None
+
+
 def linear_scale(highest: float, text: Callable[[float], str], *, ticks: int = 4, whole: bool = False) -> Scale:
     """From 0 to a round number at or above `highest`; `whole` for what can't be a fraction."""
     highest = highest if highest > 0 else 1.0
@@ -99,8 +108,9 @@ def over_time(
     *,
     y_title: str,
     marks: Sequence[tuple[float, str]],
+    lines: Sequence[Line] = (),
 ) -> Markup:
-    """What goes inside the `<svg>`; `edges_s` are each bin's start and end, `marks` upright lines with a label."""
+    """What goes inside the `<svg>`; `edges_s` are each bin's start and end, `marks` upright lines with a label, `lines` level ones."""
     end_s = edges_s[-1][1]
     spans = [(plot.x(start / end_s), plot.x(end / end_s)) for start, end in edges_s]
     x_scale = Scale(lambda value: value / end_s, time_ticks(end_s))
@@ -114,6 +124,11 @@ def over_time(
             base = tops
         else:
             parts.extend(_line(plot, spans, layer, scale))
+    for line in lines:
+        start, end = line.window_s or (0.0, end_s)
+        left, right, y = plot.x(min(start, end_s) / end_s), plot.x(min(end, end_s) / end_s), plot.y(min(scale.share(line.value), 1.0))
+        parts.append(Markup('<line class="limit" x1="{0}" x2="{1}" y1="{2}" y2="{2}"/>').format(left, right, y))
+        parts.append(Markup('<text class="limit-label" text-anchor="end" x="{}" y="{}">{}</text>').format(right - 4, y - 4, line.label))
     for moment, label in marks:
         x = plot.x(moment / end_s)
         parts.append(Markup('<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>').format(x, plot.top, plot.bottom_y))

@@ -15,7 +15,9 @@ from loadflow.engine.reports.writing import report_files
 
 __all__ = ["write_csv_report"]
 
-MUST_QUOTE = re.compile(r'[",\r\n]')
+MUST_QUOTE = re.compile(r'[",;\t\r\n]')  # a semicolon or a tab begins another cell where a spreadsheet separates by it
+# What a spreadsheet takes for the begin of a formula (OWASP, CSV Injection), full-width signs too; a number is none
+FORMULA = re.compile(r"[=+\-@\t\r\n\uff1d\uff0b\uff0d\uff20](?!(?<=[+-])[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?\Z)")
 
 
 def write_csv_report(runs: Sequence[Run], path: Path) -> Path:
@@ -41,8 +43,11 @@ def write_csv_report(runs: Sequence[Run], path: Path) -> Path:
 
 
 def quoted(text: str) -> str:
+    """A cell's text; an apostrophe before what would be a formula, which spreadsheets show as text then.
+
+    >>> print(quoted('a "b", c'), quoted("plain"), quoted("=1+1"), quoted("-5.5"))
+    "a ""b"", c" plain '=1+1 -5.5
     """
-    >>> print(quoted('a "b", c'), quoted("plain"))
-    "a ""b"", c" plain
-    """
+    if FORMULA.match(text):
+        text = f"'{text}"
     return '"' + text.replace('"', '""') + '"' if MUST_QUOTE.search(text) else text

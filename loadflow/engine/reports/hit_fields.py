@@ -13,10 +13,10 @@ from datetime import UTC, datetime
 import numpy as np
 import numpy.typing as npt
 
-from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.outcome import Outcome, flag_words
 from loadflow.engine.records.statuses import grpc_status, status_text
 from loadflow.engine.reports.pieces import Constant, Integers, Label, Labels, Number, Piece
-from loadflow.engine.reports.run_hits import Hits, RunHits, flag_words
+from loadflow.engine.reports.run_hits import Hits, RunHits
 
 __all__ = ["CSV_KEYS", "FAILURE_KEYS", "NUMBERS", "SUCCESS_KEYS", "HitFields"]
 
@@ -46,7 +46,7 @@ class HitFields:
         self._run = Constant(escape(run.run.facts.id))
 
     def pieces(self, key: str, hits: Hits) -> Sequence[Piece]:
-        """What stands under `key`; nothing for what is not kept per hit."""
+        """The values of `key`; empty for values that are not kept per hit."""
         rows = hits.rows
         match key:
             case "outcome":

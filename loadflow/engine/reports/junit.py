@@ -97,7 +97,7 @@ def _rate_properties(summary: Summary) -> dict[str, str]:
     rate, service = summary.rate, summary.overall.service
     if rate is None or service is None:
         return {}
-    counts = {"passes_due": rate.due, "passes_started": rate.started, "passes_dropped": rate.dropped, "late": summary.overall.late}
+    counts = {f"passes_{name}": count for name, count in summary.passes.to_json().items()} | {"late": summary.overall.late}
     times = {f"service_{name}_ms": f"{getattr(service, f'{name}_ms'):.3f}" for name in ("p50", "p99", "max")}
     return {**{name: str(count) for name, count in counts.items()}, **times}
 

@@ -12,6 +12,8 @@ from typing import Literal
 
 import numpy as np
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.verdict import Verdict, VerdictKind
 from loadflow.engine.records.judge import deciding, too_many_failed
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import HitFlag
@@ -24,7 +26,6 @@ from loadflow.engine.reports.junit_xml import Case, Counts, Problem
 from loadflow.engine.reports.pieces import Constant, Label, Labels, Number, Piece
 from loadflow.engine.reports.run_hits import Hits, RunHits
 from loadflow.engine.reports.xml_text import xml_attribute, xml_text
-from loadflow.engine.verdict import Verdict, VerdictKind
 
 __all__ = ["HitCases", "name_cases", "threshold_cases", "verdict_case"]
 
@@ -59,7 +60,7 @@ def threshold_cases(summary: Summary) -> list[Case]:
         element: Literal["failure", "error"] = "failure" if one.state is ThresholdState.FAILED else "error"
         problem = None if one.state is ThresholdState.PASSED else Problem(element, f"threshold {one.state}", clip(one.text, 1_000))
         name = f"{one.expression} {one.scope}".strip()
-        figures = f"limit: {one.limit:g} {one.unit}\nobserved: {one.observed_text}\nsamples: {one.samples:,}"
+        figures = f"limit: {one.limit_text}\nobserved: {one.observed_text}\nsamples: {one.samples:,}"
         cases.append(Case(f"{GROUP}.thresholds", name, 0.0, problem, figures))
     return cases
 
@@ -98,7 +99,7 @@ def _errors_text(errors: list[ErrorSummary]) -> str:
     """How often each kind of failure came, and the first sample there is."""
     lines = [f"{error.count:,} × {error.kind}: {error.message}" for error in errors[:MOST_ERRORS]]
     if len(errors) > MOST_ERRORS:
-        lines.append(f"and {len(errors) - MOST_ERRORS:,} more kinds of failure")
+        lines.append(f"and {counted(len(errors) - MOST_ERRORS, 'more kind of failure', 'more kinds of failure')}")
     sampled = next((error for error in errors if error.samples), None)
     if sampled is not None:
         values, blocks = sample_parts(sampled.samples[0])
@@ -112,7 +113,7 @@ def _figures(one: SeriesSummary, totals: SeriesTotals) -> str:
     latency = one.latency
     times = {"min": latency.min_ms, "mean": latency.mean_ms, "p50": latency.p50_ms, "p90": latency.p90_ms}
     times |= {"p95": latency.p95_ms, "p99": latency.p99_ms, "p99.9": latency.p999_ms, "max": latency.max_ms}
-    retried = f"; {one.count - hits:,} more attempts were retried" if one.count != hits else ""
+    retried = f"; {counted(one.count - hits, 'more attempt was', 'more attempts were')} retried" if one.count != hits else ""
     lines = [f"hits: {hits:,}, {failures:,} failed{retried}", f"rate: {one.rate_per_s:.3f}/s"]
     lines.append("response time, ms: " + ", ".join(f"{name} {value:.3f}" for name, value in times.items()))
     return "\n".join(lines)
@@ -146,7 +147,7 @@ class HitCases:
 
     def _pieces(self, hits: Hits, done: int) -> list[Piece]:
         numbers = np.arange(done + 1, done + len(hits) + 1)
-        time_us = (hits.rows["end_ns"] - hits.rows["due_ns"] + 500) // 1000
+        time_ms = (hits.rows["end_ns"] - hits.rows["due_ns"] + 500_000) // 1_000_000
         retried = hits.failed & (hits.rows["flags"] & HitFlag.SUPERSEDED != 0)
         tails = np.where(hits.failed, 1 + hits.error + retried * len(self._hits.errors), 0)
         return [
@@ -157,7 +158,7 @@ class HitCases:
             Constant(" #"),
             Number(numbers),
             Constant('" time="'),
-            Number(time_us, 6),
+            Number(time_ms, 3),
             Constant('"'),
             Label(self._tails, tails),
         ]

@@ -64,9 +64,14 @@ class Suite:
     properties: Mapping[str, str] = field(default_factory=dict)
 
 
+def time_text(seconds: float) -> str:
+    """Seconds with the three decimals that the schema of Jenkins' xUnit plug-in allows at most."""
+    return f"{seconds:.3f}"
+
+
 def suites_head(name: str, time_s: float, counts: Counts) -> str:
     # without `skipped`: schemas in use know it on a testsuite only
-    attributes = {"name": name, "tests": counts.tests, "failures": counts.failures, "errors": counts.errors, "time": f"{time_s:.6f}"}
+    attributes = {"name": name, "tests": counts.tests, "failures": counts.failures, "errors": counts.errors, "time": time_text(time_s)}
     return f'<?xml version="1.0" encoding="utf-8"?>\n<testsuites{_attributes(attributes)}>\n'
 
 
@@ -79,7 +84,7 @@ def suite_head(suite: Suite) -> str:
         "failures": counts.failures,
         "errors": counts.errors,
         "skipped": counts.skipped,
-        "time": f"{suite.time_s:.6f}",
+        "time": time_text(suite.time_s),
         "timestamp": datetime.fromtimestamp(suite.started_unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S"),
         "hostname": suite.hostname,
     }
@@ -88,7 +93,7 @@ def suite_head(suite: Suite) -> str:
 
 
 def case_xml(case: Case) -> str:
-    attributes = {"classname": case.group, "name": case.name, "time": f"{case.time_s:.6f}"}
+    attributes = {"classname": case.group, "name": case.name, "time": time_text(case.time_s)}
     inside = (_problem(case.problem) if case.problem else "") + (
         f"\t\t\t<system-out>{xml_text(case.output)}</system-out>\n" if case.output else ""
     )

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.figures import count_text, latency_text, percent_text, rate_text, size_text, span_text, utc_text
+from loadflow.engine.base.verdict import VerdictKind
 from loadflow.engine.plan.pace import Pace
+from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.passes import RateSummary
 from loadflow.engine.records.summary import ErrorSummary, Latency, RunFacts, SeriesSummary, Summary
 from loadflow.engine.reports.bounds import SAMPLE_CHARACTERS, Budget, clip, sample_parts
-from loadflow.engine.reports.figures import count_text, latency_text, percent_text, rate_text, size_text, span_text, utc_text
-from loadflow.engine.verdict import VerdictKind
 
 __all__ = [
     "Banner",
@@ -26,7 +28,9 @@ __all__ = [
     "load_words",
     "name_rows",
     "run_facts",
+    "running_banner",
     "threshold_rows",
+    "top_failure",
 ]
 
 MOST_NAMES = 1_000
@@ -66,11 +70,12 @@ class Banner:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`sort` is the number the column is sorted by; None: sorted by the text."""
+    """`sort` is the number the column is sorted by; None: sorted by the text. `curve`: the number of a name's curves on the page."""
 
     text: str
     sort: float | int | None = None
     css: str = ""
+    curve: int | None = None
 
 
 def banner_of(summary: Summary) -> Banner:
@@ -80,19 +85,31 @@ def banner_of(summary: Summary) -> Banner:
         failures = (
             "none failed" if summary.overall.failures == 0 else f"{count_text(summary.overall.failures)} failed, which the script allows"
         )
-        reasons = [f"{count_text(summary.overall.count)} requests in {span_text(summary.duration_s)}; {failures}."]
+        reasons = [f"{counted(summary.overall.count, 'request')} in {span_text(summary.duration_s)}; {failures}."]
     return Banner(str(summary.verdict.kind), sign, heading, reasons[:MOST_REASONS], max(0, len(reasons) - MOST_REASONS))
 
 
+def running_banner() -> Banner:
+    return Banner("running", "●", "Running", (), 0)
+
+
 def line_of(summary: Summary) -> str:
-    """The whole run on one line: the first reason of a verdict that is not passed, the main figures of one that is."""
+    """The whole run on one line: the main figures when it passed, else the first reason with the most frequent failure."""
     if summary.verdict.kind is not VerdictKind.PASSED:
-        return str(summary.verdict)
+        return "; ".join(filter(None, (str(summary.verdict), top_failure(summary))))
     overall = summary.overall
     return (
-        f"passed: {count_text(overall.count)} requests in {span_text(summary.duration_s)} ({rate_text(overall.rate_per_s)}/s), "
+        f"passed: {counted(overall.count, 'request')} in {span_text(summary.duration_s)} ({rate_text(overall.rate_per_s)}/s), "
         f"p95 {latency_text(overall.latency.p95_ms)}, {count_text(overall.failures)} failed"
     )
+
+
+def top_failure(summary: Summary) -> str:
+    """The most frequent failure, as in "20 × status 404 on GET /x"; "" when nothing failed."""
+    if not summary.errors:
+        return ""
+    top = summary.errors[0]
+    return f"{count_text(top.count)} × {clip(top.message or top.kind, SHORT)} on {top.method} {clip(top.name, SHORT)}"
 
 
 def threshold_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:
@@ -114,16 +131,16 @@ def threshold_rows(summary: Summary) -> list[tuple[str, str, str, str, str]]:
 def load_words(summary: Summary) -> tuple[str, str]:
     """Which kind of load it was, and what latency therefore means."""
     service = summary.overall.service
-    if service is None:
+    if service is None and summary.rate is None:
         return (
             _loop_words(summary),
-            "Response time = service time, from sending a request to the end of its answer. Each user waits for its answer before "
-            "it goes on, so a slow target is asked less often: waiting that the target caused is not visible in these latencies.",
+            "Response time = service time, from sending a request to the end of its answer. Each user waits for an answer before "
+            "it sends the next request, so a slow target gets fewer requests: these latencies do not include the waiting that this causes.",
         )
     return (
         _rate_words(summary),
-        "Response time runs from the moment a request was due, so waiting that the target caused is part of it. "
-        f"Service time, from sending, stands beside it (p99 {latency_text(service.p99_ms)}).",
+        "Response time counts from the moment a request was due, so it includes waiting that the target caused."
+        + (f" Service time counts from sending (p99 {latency_text(service.p99_ms)})." if service else ""),
     )
 
 
@@ -144,7 +161,7 @@ def _loop_words(summary: Summary) -> str:
         return "Users in a closed loop"
     run = summary.runs[0]
     shape, spawn = run.plan.get("load_shape"), run.plan.get("spawn_rate")
-    words = f"{count_text(run.users)} {'user' if run.users == 1 else 'users'} in a closed loop"
+    words = f"{counted(run.users, 'user')} in a closed loop"
     if isinstance(shape, str) and shape:
         return f"{words}, load shape {clip(shape, SHORT)}"
     return f"{words}, started at {spawn:g} per second" if isinstance(spawn, int | float) and 0 < spawn < run.users else words
@@ -157,37 +174,40 @@ def run_facts(summary: Summary) -> tuple[list[list[tuple[str, str]]], int]:
     return found, max(0, len(summary.runs) - MOST_RUNS)
 
 
-def key_figures(summary: Summary) -> list[tuple[str, str, str]]:
-    """(label, figure, small print)."""
+def key_figures(summary: Summary, in_flight: int | None = None, *, sizes: bool = True) -> list[tuple[str, str, str]]:
+    """(label, figure, small print). `in_flight`: the most requests at once, where that is known. `sizes` False: bytes are not."""
     overall, latency, service = summary.overall, summary.overall.latency, summary.overall.service
     rate = rate_text(overall.rate_per_s)
     asked = summary.rate
     figures = [
         *([("Of asked", percent_text(asked.achieved), _achieved_words(asked))] if asked else []),
         ("Requests", count_text(overall.count), f"in {span_text(summary.duration_s)}"),
-        ("Achieved rate", f"{rate}/s", "on average"),
-        ("Failed", percent_text(overall.failure_rate), f"{count_text(overall.failures)} of {count_text(overall.count)}"),
+        ("Rate", f"{rate}/s", "requests per second of the load's time"),
+        ("Failed", percent_text(overall.failure_rate), f"{count_text(overall.failures)} of {count_text(overall.decided)}"),
         ("Median", latency_text(latency.p50_ms), "p50 response time"),
         ("p95", latency_text(latency.p95_ms), "95 % were faster"),
         ("p99", latency_text(latency.p99_ms), f"from sending: {latency_text(service.p99_ms)}" if service else "99 % were faster"),
         ("Slowest", latency_text(latency.max_ms), f"mean {latency_text(latency.mean_ms)}"),
-        ("Users", count_text(summary.users_peak), "at the peak"),
-        ("Received", size_text(overall.received_bytes), f"sent {size_text(overall.sent_bytes)}"),
+        *([] if asked else [("Users", count_text(summary.users_peak), "the most at the same time")]),
+        *([("In flight", count_text(in_flight), "the most requests at the same time")] if asked and in_flight is not None else []),
+        *([("Received", size_text(overall.received_bytes), f"sent {size_text(overall.sent_bytes)}")] if sizes else []),
     ]
     if overall.retries:
-        figures.append(("Retries", count_text(overall.retries), "attempts after the first"))
+        figures.append(("Retries", count_text(overall.retries), "attempts after a failed attempt"))
     if overall.late:
         figures.append(("Late", count_text(overall.late), "sent after they were due"))
     if asked and asked.dropped:
-        figures.append(("Dropped", count_text(asked.dropped), "no user was free in time"))
+        figures.append(("Dropped", count_text(asked.dropped), "passes from which nothing was sent"))
+    if summary.passes.cut_off:
+        figures.append(("Cut off", count_text(summary.passes.cut_off), "passes that ended before their last step"))
     return figures
 
 
 def _achieved_words(asked: RateSummary) -> str:
-    return f"{count_text(asked.started)} of {count_text(asked.due)} passes"
+    return f"{count_text(asked.started)} of {counted(asked.due, 'pass')}"
 
 
-def name_rows(summary: Summary) -> tuple[list[str], list[list[Cell]], list[Cell], int]:
+def name_rows(summary: Summary, curves: Mapping[SeriesName, int]) -> tuple[list[str], list[list[Cell]], list[Cell], int]:
     """(column heads, rows, the row of all, names left out); the busiest names when there are too many."""
     retries, late, service = summary.overall.retries > 0, summary.overall.late > 0, summary.overall.service is not None
     heads = ["Method", "Name", "Requests", "Failed", "Failed %", "Rate /s", "Min", "Mean", "p50", "p90", "p95", "p99", "p99.9", "Max"]
@@ -195,8 +215,13 @@ def name_rows(summary: Summary) -> tuple[list[str], list[list[Cell]], list[Cell]
     heads += ["Received", "Sent", *(["Retries"] if retries else []), *(["Late"] if late else [])]
     names = Budget(NAMES_BYTES)
     shown = _busiest(summary, MOST_NAMES)
-    rows = [_row(one, names, retries=retries, late=late, service=service) for one in shown]
-    return heads, rows, _row(summary.overall, Budget(SHORT), retries=retries, late=late, service=service), len(summary.series) - len(shown)
+    rows = [_row(one, names, curves.get(SeriesName(one.method, one.name)), retries=retries, late=late, service=service) for one in shown]
+    return (
+        heads,
+        rows,
+        _row(summary.overall, Budget(SHORT), None, retries=retries, late=late, service=service),
+        len(summary.series) - len(shown),
+    )
 
 
 def apart_rows(summary: Summary) -> tuple[list[tuple[str, str, list[tuple[str, Latency]]]], int]:
@@ -258,16 +283,17 @@ def _facts_of(run: RunFacts, kind: str, alone: Summary | None) -> list[tuple[str
         ("Label", run.label),
         ("Target", run.target),
         ("Kind of load", kind),
-        ("Users", count_text(run.users)),
+        ("At most in flight" if run.plan.get("pace") else "Users", count_text(run.users)),
         ("Duration", f"{span_text(alone.duration_s)} of load, planned: {planned}" if alone else f"planned: {planned}"),
         ("Protocol and engine", " · ".join(part for part in (run.protocol, run.engine) if part)),
         ("Started", utc_text(run.started_unix_s)),
+        ("Build", run.revision),
         ("Run", run.id),
     ]
     return [(term, clip(text, LONG) or "–") for term, text in pairs]
 
 
-def _row(one: SeriesSummary, names: Budget, *, retries: bool, late: bool, service: bool) -> list[Cell]:
+def _row(one: SeriesSummary, names: Budget, curve: int | None, *, retries: bool, late: bool, service: bool) -> list[Cell]:
     latency = one.latency
     times = (
         latency.min_ms,
@@ -282,7 +308,7 @@ def _row(one: SeriesSummary, names: Budget, *, retries: bool, late: bool, servic
     name = names.take(one.name, LONG)
     return [
         Cell(clip(one.method, SHORT // 2)),
-        Cell(clip(one.name, SHORT) if name is None else name, css="name"),
+        Cell(clip(one.name, SHORT) if name is None else name, css="name", curve=curve),
         Cell(count_text(one.count), one.count),
         Cell(count_text(one.failures), one.failures, "bad" if one.failures else ""),
         Cell(percent_text(one.failure_rate), round(one.failure_rate, 7), "bad" if one.failures else ""),
@@ -318,7 +344,7 @@ def _group(error: ErrorSummary, summary: Summary, texts: Budget, samples: Budget
         "message": clip(error.message, SHORT) if message is None else message,
         "name": clip(f"{error.method} {error.name}".strip(), SHORT) if name is None else name,
         "count": count_text(error.count),
-        "share": percent_text(error.count / summary.overall.failures) if summary.overall.failures else "",
+        "share": percent_text(error.count / summary.overall.failed.count) if summary.overall.failed.count else "",
         "first": span_text(error.first_s),
         "last": span_text(error.last_s),
         "samples": shown,

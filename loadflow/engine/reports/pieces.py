@@ -73,7 +73,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """`values` divided by 10 ** `decimals`, with so many decimals; nothing where `blank` (None: nowhere)."""
+    """`values` divided by 10 ** `decimals`, written with `decimals` decimals; nothing where `blank` (None: nowhere)."""
 
     values: Integers
     decimals: int = 0
@@ -149,7 +149,7 @@ def _joined(pieces: Sequence[Piece]) -> list[Piece]:
 
 
 def _digits(values: Integers, digits: int) -> Matrix:
-    """The last so many decimal digits of each value (0 or more), as ASCII, shape `(n, digits)`."""
+    """The last `digits` decimal digits of each value (0 or more), as ASCII, shape `(n, digits)`."""
     groups = -(-digits // 4)
     text = np.empty((len(values), groups), dtype=np.uint32)
     for group in range(groups - 1, 0, -1):

@@ -10,6 +10,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from loadflow.engine.base.counted import counted
 from loadflow.engine.records.run import Run
 from loadflow.engine.reports.hit_fields import FAILURE_KEYS, SUCCESS_KEYS, HitFields
 from loadflow.engine.reports.pieces import Constant, Number, Piece, render
@@ -50,7 +51,7 @@ def record_texts(runs: Sequence[Run], form: RecordFormat, command: str) -> tuple
     ordered = chronological(runs)
     hits = sum(len(rows) for run in ordered for _, rows in run.iter_hits())
     if hits > MOST_IN_MEMORY:
-        message = f"{hits:,} hits are too many to return (limit {MOST_IN_MEMORY:,})"
+        message = f"{counted(hits, 'hit')} are too many to return (at most {MOST_IN_MEMORY:,})"
         raise CommandError([Mistake(command, message, f"use {command}_report, which writes files of any length")])
     successes, failures = BytesIO(), BytesIO()
     _write(ordered, form, successes, failures)

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from loadflow.engine.records.hitlog import Rows, iter_rows, read_header, row_count
+from loadflow.engine.records.hitlog import Rows, read_header, row_count
 from loadflow.engine.records.in_order import in_order
-from loadflow.engine.records.names import ErrorText, NameTable, SeriesName, printable
-from loadflow.engine.records.outcome import HitFlag, Outcome
+from loadflow.engine.records.names import LOST, ErrorText, NameTable, SeriesName, printable, text_lost
+from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
 from loadflow.engine.reports.pieces import Integers
-from loadflow.engine.reports.request_urls import RequestUrls
+from loadflow.engine.resolve.request_urls import RequestUrls
 from loadflow.errors import RunError
 
-__all__ = ["Hits", "RunHits", "chronological", "flag_words"]
+__all__ = ["Hits", "RunHits", "chronological"]
 
 CHUNK_ROWS = 8_192  # larger ones are slower: their columns fall out of the processor's cache
-NAME_LOST, TEXT_LOST = "(name lost)", "(text lost)"  # the side table was cut off
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +53,13 @@ class RunHits:
         self.series: list[SeriesName] = []
         self.errors: list[ErrorText] = [ErrorText(Outcome.OK, "")]
         self._shards = [shard for shard in range(run.shards) if run.hits_path(shard).exists() and row_count(run.hits_path(shard)) > 0]
-        self._tables = [self._add(run.names(shard)) for shard in self._shards]
+        self._tables = [self._add(run.shard_names(shard)) for shard in self._shards]
         self._origins_us = np.array([read_header(run.hits_path(shard)).origin_unix_ns // 1000 for shard in self._shards], dtype=np.int64)
         urls = RequestUrls(run.facts.plan)
         self.urls = [printable(urls.url(name)) for name in self.series]
 
     def __iter__(self) -> Iterator[Hits]:
-        logs = [iter_rows(self.run.hits_path(shard), CHUNK_ROWS) for shard in self._shards]
+        logs = [self.run.iter_shard(shard, CHUNK_ROWS) for shard in self._shards]
         for shards, rows in in_order(logs, CHUNK_ROWS):
             # more than a chunk comes when logs are far apart, and at the end
             for start in range(0, len(rows), CHUNK_ROWS):
@@ -70,10 +69,9 @@ class RunHits:
         """Append a shard's names: where its series and errors start, and how many ids each has before the one for lost ones."""
         first_series, first_error = len(self.series), len(self.errors)
         series, errors = max(table.series, default=-1) + 1, max(table.errors, default=0)
-        lost = SeriesName("", NAME_LOST)
-        self.series += [_clean(table.series.get(number, lost)) for number in range(series)] + [lost]
-        text_lost = ErrorText(Outcome.ENGINE, TEXT_LOST)
-        self.errors += [table.errors.get(number + 1, text_lost) for number in range(errors)] + [text_lost]
+        self.series += [_clean(table.series.get(number, LOST)) for number in range(series)] + [LOST]
+        lost = text_lost(Outcome.ENGINE)
+        self.errors += [table.errors.get(number + 1, lost) for number in range(errors)] + [lost]
         return first_series, series, first_error, errors
 
     def _known(self, shards: Integers, rows: Rows) -> Hits:
@@ -95,14 +93,6 @@ def chronological(runs: Sequence[Run]) -> list[Run]:
     if not runs:
         raise RunError("there is no run to report on; run a test first, or give at least one run folder")
     return sorted(runs, key=lambda run: run.facts.started_unix_s)
-
-
-def flag_words(flags: int) -> str:
-    """
-    >>> flag_words(HitFlag.RETRY | HitFlag.LATE), flag_words(0)
-    ('retry late', '')
-    """
-    return " ".join((flag.name or "").lower() for flag in HitFlag if flags & flag)
 
 
 def _clean(name: SeriesName) -> SeriesName:

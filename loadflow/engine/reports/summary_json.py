@@ -8,7 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from loadflow.engine.records.run import Run, summary_of, write_atomically
+from loadflow.engine.base.files import write_atomically
+from loadflow.engine.records.run import Run
+from loadflow.engine.records.summing import summary_of
 from loadflow.errors import RunError
 
 __all__ = ["summary_schema", "write_summary_report"]

@@ -21,11 +21,12 @@ MAX_BINS = 240  # about as many points as a chart of a page's width can show
 
 @dataclass(slots=True)
 class Bin:
-    """What ended within `width_s` seconds. `users` is the most seen in it, None where no second said so."""
+    """What ended within `width_s` seconds. `users` and `in_flight` are the most seen in it, None where no second said so."""
 
     succeeded: Histogram = field(default_factory=Histogram)
     failed: Histogram = field(default_factory=Histogram)
     users: int | None = None
+    in_flight: int | None = None
     passes: Passes = field(default_factory=Passes)
 
     @property
@@ -33,15 +34,15 @@ class Bin:
         return self.succeeded.count + self.failed.count
 
     def response(self) -> Histogram:
-        """Successes and failures together, as everywhere in the summary."""
-        return Histogram.merged((self.succeeded, self.failed))
+        """Successes and failures together, as everywhere in the summary; to be read only."""
+        return Histogram.merged((self.succeeded, self.failed)) if self.failed.count else self.succeeded
 
     def merge(self, other: Bin) -> None:
         self.succeeded.merge(other.succeeded)
         self.failed.merge(other.failed)
         self.passes.merge(other.passes)
-        if other.users is not None:
-            self.users = other.users if self.users is None else max(self.users, other.users)
+        self.users = max((known for known in (self.users, other.users) if known is not None), default=None)
+        self.in_flight = max((known for known in (self.in_flight, other.in_flight) if known is not None), default=None)
 
 
 class Timeline:
@@ -69,7 +70,9 @@ class Timeline:
         self.end_s = max(self.end_s, second + 1)
         while second // self.width_s >= MAX_BINS:
             self._double()
-        one = Bin(row.succeeded, row.failed, row.health.users if users else None, row.passes)
+        one = Bin(row.succeeded, row.failed, passes=row.passes)
+        if users:
+            one.users, one.in_flight = row.health.users, row.health.in_flight
         self._bins.setdefault(second // self.width_s, Bin()).merge(one)
 
     def bins(self) -> list[Bin]:
@@ -133,6 +136,6 @@ def _with_run(timeline: Timeline, run: Run) -> Timeline:
 
 
 def _logged_seconds(run: Run) -> Iterator[tuple[int, Totals]]:
-    tables = {shard: run.names(shard) for shard in range(run.shards)}
-    for shard, rows in run.iter_hits():
-        yield from fold_rows(rows, tables[shard]).items()
+    names = run.names()
+    for _, rows in run.iter_hits():
+        yield from fold_rows(rows, names).items()

@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from loadflow.engine.base.private import opener
 from loadflow.errors import RunError
 
 __all__ = ["report_files"]
@@ -26,7 +27,7 @@ def report_files(paths: Sequence[Path]) -> Iterator[list[BinaryIO]]:
             for path in paths:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 draft = path.with_name(f".{uuid.uuid4().hex}.tmp")
-                files.append(stack.enter_context(draft.open("xb")))
+                files.append(stack.enter_context(open(draft, "xb", opener=opener)))
                 drafts.append(draft)
             yield files
         for path, draft in zip(paths, drafts, strict=True):

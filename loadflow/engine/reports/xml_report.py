@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from loadflow.engine.base.counted import counted
 from loadflow.engine.records.run import Run
 from loadflow.engine.reports.pieces import Constant, Piece
 from loadflow.engine.reports.record_files import RecordFormat, record_texts, write_record_files
@@ -34,7 +35,7 @@ def xml_records(runs: Sequence[Run]) -> tuple[str, str]:
 
 
 def _head(runs: Sequence[Run]) -> str:
-    about = "; ".join(f"run {run.facts.id}: {run.totals().hits} hits, {run.summary().verdict}" for run in runs)
+    about = "; ".join(f"run {run.facts.id}: {counted(run.totals().hits, 'hit')}, {run.summary().verdict}" for run in runs)
     return f'<?xml version="1.0" encoding="utf-8"?>\n<!-- {xml_comment(about)} -->\n<xml_data>'
 
 

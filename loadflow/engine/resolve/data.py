@@ -1,51 +1,78 @@
 """CSV files as rows, and the rule by which rows are handed out.
 
-`load_rows` reads and checks a file; `Rows` hands its rows out to one engine process; `Data` is all sources of that process.
+`load_rows` reads and checks a file, `read_table` the same into a store of one's own, `columns_of` the same without keeping its rows;
+`Rows` hands its rows out to one engine process; `Data` is all sources of that process.
 """
 
 from __future__ import annotations
 
 import csv
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import Literal
+from typing import Any, Protocol, TypeVar
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.regular_file import open_regular
+from loadflow.engine.plan.csv_source import CsvSource, Mode
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["CsvSource", "Data", "Mode", "Row", "Rows", "Table", "load_rows"]
+__all__ = ["Data", "Row", "Rows", "Store", "Table", "columns_of", "load_rows", "looks_separated", "read_table"]
 
-Mode = Literal["cycle", "once", "random"]
 Row = tuple[str, ...]
 
 # Enough to see the pattern of a broken export without burying the reader in a million equal lines.
 _MISTAKES_SHOWN = 20
+LONGEST_CELL = 16 * 2**20  # characters
+MOST_COLUMNS = 10_000
+MOST_KNOWN = 100_000  # different rows that are looked for again; equal ones are held once
 
 
-@dataclass(frozen=True, slots=True)
-class CsvSource:
-    """A named CSV file and how its rows are handed out.
+class Store(Protocol):
+    """Takes the rows of a file, one by one."""
 
-    `cycle` starts over at the end, `once` gives every row to one step only, `random` draws with replacement.
-    `seed` is for `random`; None takes the plan's seed, and real randomness where the plan has none.
-    """
+    def add(self, cells: list[str], /) -> None: ...
+    def __len__(self) -> int: ...
 
-    name: str
-    file_path: str
-    mode: Mode = "cycle"
-    seed: int | None = None
+
+StoreT = TypeVar("StoreT", bound=Store)
+
+
+class _Tuples:
+    def __init__(self, width: int) -> None:
+        self.rows: list[Row] = []
+        self._known: dict[Row, Row] = {}
+
+    def add(self, cells: list[str]) -> None:
+        row, known = tuple(cells), self._known
+        # millions of short rows are mostly the same few
+        self.rows.append(known.setdefault(row, row) if len(known) < MOST_KNOWN else known.get(row, row))
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+class _Counted:
+    def __init__(self, width: int) -> None:
+        self._count = 0
+
+    def add(self, cells: list[str]) -> None:
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A checked file: at least one row, and every row as long as `columns`."""
+    """A checked file: at least one row, and every row as long as `columns`. `rows` is another store than a list where the core has them."""
 
     columns: tuple[str, ...]
-    rows: list[Row]
+    rows: Any
     index: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -53,21 +80,33 @@ class Table:
 
 
 def load_rows(source: CsvSource) -> Table:
-    """The file of `source`, whole: UTF-8 (a byte order mark is dropped), comma-separated, its first line the column names.
+    """The file of `source`, whole: UTF-8 (a byte order mark is dropped), its first line the column names.
 
     Lines with nothing in them don't count as rows. Cells stay text, to the last blank; only column names are stripped.
     Raises `CommandError` naming file and line where the file can't be read or isn't such a table.
     """
+    columns, store = read_table(source, _Tuples)
+    return Table(columns, store.rows)
+
+
+def columns_of(source: CsvSource) -> tuple[str, ...]:
+    """The same of a file whose rows nobody needs yet: read and checked whole, and none of them kept."""
+    return read_table(source, _Counted)[0]
+
+
+def read_table(source: CsvSource, make: Callable[[int], StoreT]) -> tuple[tuple[str, ...], StoreT]:
+    """The same into what `make` makes for so many columns."""
     try:
-        with Path(source.file_path).open(encoding="utf-8-sig", newline="") as lines:
+        with open_regular(source.file_path, encoding="utf-8-sig", newline="") as lines:
             # strict: an unclosed quote would otherwise swallow the rest of the file as one cell.
-            reader = csv.reader(lines, strict=True)
+            csv.field_size_limit(LONGEST_CELL)  # of the whole process; Python's own is 131,072
+            reader = csv.reader(lines, strict=True, delimiter=source.delimiter)
             try:
-                return _table(source, _numbered(reader))
+                return _table(source, _numbered(reader), make)
             except csv.Error as error:
                 raise _refused(
                     source,
-                    f"is no valid CSV: {error}",
+                    f"is not valid CSV: {error}",
                     'put cells with commas, quotes or line ends in "…" and double the quotes inside',
                     reader.line_num,
                 ) from None
@@ -86,38 +125,65 @@ def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
             yield reader.line_num, cells  # type: ignore[attr-defined]  # csv's reader has no public type of its own
 
 
-def _table(source: CsvSource, lines: Iterator[tuple[int, list[str]]]) -> Table:
+def _table(source: CsvSource, lines: Iterator[tuple[int, list[str]]], make: Callable[[int], StoreT]) -> tuple[tuple[str, ...], StoreT]:
     header = next(lines, None)
     if header is None:
         raise _refused(source, "is empty", "write the column names in the first line and one row in each line after it")
     columns = _columns(source, *header)
     width = len(columns)
-    rows: list[Row] = []
+    sign = source.delimiter
+    store = make(width)
     mistakes: list[Mistake] = []
     for number, cells in lines:
         if len(cells) == width:
-            rows.append(tuple(cells))
+            try:
+                store.add(cells)
+            except ValueError as error:
+                raise _refused(source, str(error), "use a smaller file", number) from None
         elif len(mistakes) < _MISTAKES_SHOWN:
-            fix = "quote cells that contain a comma" if len(cells) > width else "write an empty cell as nothing between two commas"
-            mistakes.append(_mistake(source, f"{len(cells)} cells where the header names {width} columns", fix, number))
+            fix = f"quote cells that contain {sign!r}" if len(cells) > width else f"write an empty cell as nothing between two {sign!r}"
+            fix = looks_separated(columns, source.delimiter) or fix
+            mistakes.append(_mistake(source, f"{counted(len(cells), 'cell')}, but the header has {counted(width, 'column')}", fix, number))
     if mistakes:
         raise CommandError(mistakes)
-    if not rows:
+    if len(store) == 0:
         raise _refused(source, "has column names but no rows", "add at least one row")
-    return Table(columns, rows)
+    return columns, store
 
 
 def _columns(source: CsvSource, number: int, cells: list[str]) -> tuple[str, ...]:
     columns = tuple(cell.strip() for cell in cells)
+    if len(columns) > MOST_COLUMNS:
+        raise _refused(
+            source, f"has {counted(len(columns), 'column')}, more than {MOST_COLUMNS:,}", "keep those that the steps use", number
+        )
     mistakes = []
+    seen: set[str] = set()
     for position, column in enumerate(columns):
         if not column:
             mistakes.append(_mistake(source, f"column {position + 1} has no name", "name every column in the header", number))
-        elif column in columns[:position]:
-            mistakes.append(_mistake(source, f"column {column!r} is there twice", "give each column a name of its own", number))
+        elif column in seen:
+            mistakes.append(_mistake(source, f"column {column[:60]!r} is there twice", "give each column a name of its own", number))
+        seen.add(column)
+        if len(mistakes) >= _MISTAKES_SHOWN:
+            break
     if mistakes:
         raise CommandError(mistakes)
     return columns
+
+
+def looks_separated(columns: Collection[str], delimiter: str = ",") -> str:
+    """The way out where a file has one column that holds the separators of others; "" where it does not look like that.
+
+    >>> looks_separated(["user;pw"])
+    'the file looks separated by ";": give the source "delimiter": ";"'
+    """
+    if len(columns) != 1:
+        return ""
+    (only,) = columns
+    sign = next((sign for sign in (";", "\t", "|", ",") if sign in only and sign != delimiter), None)
+    shown = "\\t" if sign == "\t" else sign
+    return "" if sign is None else f'the file looks separated by "{shown}": give the source "delimiter": "{shown}"'
 
 
 def _mistake(source: CsvSource, message: str, hint: str, line: int | None = None) -> Mistake:
@@ -131,7 +197,7 @@ def _refused(source: CsvSource, message: str, hint: str, line: int | None = None
 
 def _undecodable_line(file_path: str) -> int | None:
     """The decoder's own offset counts from its last chunk, so the line is looked for again, only once it is needed."""
-    with Path(file_path).open("rb") as lines:
+    with open_regular(file_path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 line.decode("utf-8")
@@ -165,30 +231,32 @@ class Rows:
         self.take = takes[source.mode]
 
     @property
-    def rows(self) -> list[Row]:
-        """Every row of the table, whoever they are for."""
+    def rows(self) -> Any:
+        """Every row of the table, for all engine processes, as `Table` has them."""
         return self._rows
 
     def _next_of_cycle(self) -> Row:
-        position = self._position % len(self._rows)
+        rows: list[Row] = self._rows
+        position = self._position % len(rows)
         self._position = position + self._shards
-        return self._rows[position]
+        return rows[position]
 
     def _next_of_once(self) -> Row:
+        rows: list[Row] = self._rows
         position = self._position
-        if position >= len(self._rows):
+        if position >= len(rows):
             raise MissingValue(f"${{csv.{self._name}}}", self._ran_out())
         self._position = position + self._shards
-        return self._rows[position]
+        return rows[position]
 
     def _any(self) -> Row:
-        rows = self._rows
+        rows: list[Row] = self._rows
         return rows[int(self._random.random() * len(rows))]
 
     def _ran_out(self) -> str:
         had = len(range(self._shard, len(self._rows), self._shards))
         share = f" (the share of engine process {self._shard + 1} of {self._shards})" if self._shards > 1 else ""
-        return f"csv source {self._name!r} ran out after {had} rows{share}; give it more rows, or mode 'cycle'"
+        return f"csv source {self._name!r} ran out after {counted(had, 'row')}{share}; add rows to the file, or use mode 'cycle'"
 
 
 class Data:
@@ -216,13 +284,21 @@ class Data:
         self._now_text = ""
 
     @classmethod
-    def load(cls, sources: Iterable[CsvSource], *, shard: int = 0, shards: int = 1, seed: int | None = None) -> Data:
-        """Reads every file. Raises `CommandError` with the mistakes of all files together."""
+    def load(
+        cls,
+        sources: Iterable[CsvSource],
+        *,
+        shard: int = 0,
+        shards: int = 1,
+        seed: int | None = None,
+        read: Callable[[CsvSource], Table] = load_rows,
+    ) -> Data:
+        """Reads every file, by `read`. Raises `CommandError` with the mistakes of all files together."""
         loaded: list[tuple[CsvSource, Table]] = []
         mistakes: list[Mistake] = []
         for source in sources:
             try:
-                loaded.append((source, load_rows(source)))
+                loaded.append((source, read(source)))
             except CommandError as error:
                 mistakes.extend(error.mistakes)
         if mistakes:

@@ -7,6 +7,8 @@ from functools import cache
 from random import Random
 from typing import Any
 
+from loadflow.engine.base.extras import is_there, way_to_install
+
 __all__ = ["UnusableFaker", "fake", "faker_methods", "trouble_with"]
 
 
@@ -17,7 +19,10 @@ class UnusableFaker(Exception):
 @cache
 def _generator() -> Any:
     # Takes some 100 ms, which scripts without ${faker.…} don't pay.
-    from faker import Factory
+    try:
+        from faker import Factory
+    except ImportError:
+        raise UnusableFaker(f"the package faker is not installed; {way_to_install('faker')}") from None
 
     return Factory.create()
 
@@ -42,7 +47,9 @@ def _method(name: str) -> Callable[[], Any]:
 
 @cache
 def faker_methods() -> frozenset[str]:
-    """Every name that may stand after `faker.`."""
+    """Every name that may stand after `faker.`; none where the package is not installed."""
+    if not is_there("faker"):
+        return frozenset()
     return frozenset(name for name, value in vars(_generator()).items() if callable(value) and not name.startswith("_"))
 
 

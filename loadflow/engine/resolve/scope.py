@@ -1,4 +1,4 @@
-"""One virtual user's values: what its placeholders see, and nobody else's."""
+"""One virtual user's values, which only its own placeholders can read."""
 
 from __future__ import annotations
 

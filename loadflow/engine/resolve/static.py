@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from loadflow.engine.base.extras import way_to_install
+from loadflow.engine.resolve.data import looks_separated
 from loadflow.engine.resolve.fake import faker_methods, trouble_with
 from loadflow.engine.resolve.variables import suggestion
 from loadflow.engine.script.placeholders import Token, scan, texts
@@ -62,11 +64,13 @@ def _trouble(
             return f"no csv source {name!r}", suggestion(name, sources) or "register it, or add it to csv_sources"
         case "csv" if token.parts[1] not in sources[name]:
             column = token.parts[1]
-            return f"csv source {name!r} has no column {column!r}", suggestion(
-                column, sources[name]
-            ) or f"it has {', '.join(sources[name])}"
+            known = f"it has {', '.join(list(sources[name])[:20])}"
+            way_out = looks_separated(sources[name]) or suggestion(column, sources[name]) or known
+            return f"csv source {name!r} has no column {column!r}", way_out
         case "faker" if trouble := trouble_with(name):
-            return trouble, suggestion(name, faker_methods()) or "see faker.readthedocs.io for the methods there are"
+            if not (methods := faker_methods()):
+                return trouble, way_to_install("faker")
+            return trouble, suggestion(name, methods) or "see faker.readthedocs.io for the methods there are"
         case "bad":
             return token.problem, token.hint
     return "", ""

@@ -6,10 +6,10 @@ one object shared by all renderings of all users, never copied. So what a render
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from loadflow.engine.base.values import text_of
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.script.placeholders import Token, has_placeholder, pieces, whole
@@ -18,9 +18,6 @@ from loadflow.errors import Mistake, ScriptError
 __all__ = ["Compiled", "Compiler", "compile_value", "known_text", "text_of"]
 
 Render = Callable[[Scope], Any]
-
-# One encoder for all: json.dumps makes a new one for every call that has options, which costs three times the encoding of a float.
-_as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
 class Compiled:
@@ -48,7 +45,7 @@ def compile_value(value: Any, constants: Mapping[str, Any], env: Mapping[str, st
 
     `constants` are the variables that no step changes; they and `env` are filled in now. What they hold is not looked through
     for further placeholders. A string that is one placeholder takes the type of its value; in longer strings values stand as
-    `text_of` writes them. Raises `ScriptError` for text that is no placeholder or stands in a key.
+    `text_of` writes them. Raises `ScriptError` if text is not a placeholder or is in a key.
 
     >>> from loadflow.engine.resolve.data import Data
     >>> compiled = compile_value({"id": "${id}", "url": "${host}/${id}", "n": [1]}, {"host": "http://x"})
@@ -56,19 +53,6 @@ def compile_value(value: Any, constants: Mapping[str, Any], env: Mapping[str, st
     {'id': 5, 'url': 'http://x/5', 'n': [1]}
     """
     return _compile(value, _Known(constants, env or {}))
-
-
-def text_of(value: Any) -> str:
-    """How a value stands inside a longer string: text as it is, all else as JSON, compact.
-
-    >>> [text_of(value) for value in ("a", 5, True, None, [1, "b"])]
-    ['a', '5', 'true', 'null', '[1,"b"]']
-    """
-    if isinstance(value, str):
-        return value
-    if type(value) is int:
-        return str(value)
-    return _as_json(value)
 
 
 def known_text(text: str, compiler: Compiler) -> str:
@@ -228,7 +212,7 @@ def _variable(token: Token) -> Render:
             return scope.variables[name]
         except KeyError:
             raise MissingValue(
-                token.text, f"this user has no variable {name!r} now; register it, or let an earlier step extract it"
+                token.text, f"this user has no variable '{name}' now; register it, or let an earlier step extract it"
             ) from None
 
     return variable
@@ -241,7 +225,7 @@ def _session(token: Token) -> Render:
         try:
             return scope.session[name]
         except KeyError:
-            reason = f"this user has no session value {name!r} now; let an earlier step extract it with scope 'session'"
+            reason = f"this user has no session value '{name}' now; let an earlier step extract it with scope 'session'"
             raise MissingValue(token.text, reason) from None
 
     return session

@@ -3,33 +3,18 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import deepcopy
 from typing import Any
 
-from loadflow.engine.resolve.data import CsvSource, load_rows
+from loadflow.engine.plan.csv_source import CsvSource
+from loadflow.engine.resolve.data import columns_of
+from loadflow.engine.script.placeholders import name_trouble
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Variables", "name_trouble", "suggestion"]
-
-
-def name_trouble(name: object) -> str:
-    """Why `name` could never be written in a placeholder; "" if it can.
-
-    >>> name_trouble("user.id")
-    ''
-    >>> name_trouble("a}b")
-    "'a}b' holds '}', which would end the placeholder"
-    """
-    if not isinstance(name, str):
-        return f"a name is text, not {type(name).__name__}"
-    if not name.strip():
-        return "a name can't be empty"
-    if name != name.strip():
-        return f"{name!r} begins or ends with a blank, which placeholders drop"
-    if "}" in name:
-        return f"{name!r} holds '}}', which would end the placeholder"
-    return ""
+__all__ = ["Variables", "suggestion"]
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
@@ -41,7 +26,8 @@ def suggestion(name: str, known: Iterable[str]) -> str:
 class Variables:
     """What `${var.…}` and `${csv.…}` will mean in the next test of this session.
 
-    Values are copied in and out, so nobody who keeps a registered dict can change a plan by changing the dict.
+    `given` are set from outside the script (such as --var): the script can't change or forget them.
+    Values are copied in and out, so a caller that keeps a registered dict can't change a plan by changing the dict.
 
     >>> variables = Variables()
     >>> variables.register("host", "http://localhost")
@@ -49,8 +35,11 @@ class Variables:
     {'host': 'http://localhost'}
     """
 
-    def __init__(self) -> None:
-        self._values: dict[str, Any] = {}
+    def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+        _check_names(given or {}, "variables")
+        _check_values(given or {})
+        self._given: dict[str, Any] = deepcopy(dict(given or {}))
+        self._values: dict[str, Any] = dict(self._given)
         self._sources: dict[str, CsvSource] = {}
         self._columns: dict[str, tuple[str, ...]] = {}
 
@@ -58,6 +47,11 @@ class Variables:
     def values(self) -> dict[str, Any]:
         """A copy of every variable."""
         return deepcopy(self._values)
+
+    @property
+    def given(self) -> dict[str, Any]:
+        """A copy of those that stay."""
+        return deepcopy(self._given)
 
     @property
     def sources(self) -> tuple[CsvSource, ...]:
@@ -72,22 +66,38 @@ class Variables:
     def register(self, name: str, value: Any) -> None:
         """Sets one variable; a value there before is replaced. Raises `CommandError` for a name no placeholder can hold."""
         _check_names([name], "name")
-        self._values[name] = deepcopy(value)
+        self._set({name: value})
 
     def register_many(self, variables: Mapping[str, Any]) -> None:
         """Sets all of them, or none if one of the names can't be used."""
         _check_names(variables, "variables")
-        self._values.update(deepcopy(dict(variables)))
+        self._set(variables)
 
-    def register_source(self, source: CsvSource) -> None:
-        """Reads and checks the file now, so that a mistake shows here; the engine reads it again when a test starts.
+    def _set(self, variables: Mapping[str, Any]) -> None:
+        _check_values(variables)
+        self._values.update(deepcopy({name: value for name, value in variables.items() if name not in self._given}))
 
-        A source of the same name is replaced. Raises `CommandError`; what was registered before is then unchanged.
-        """
-        self.register_sources([source])
+    @contextmanager
+    def declared(self, defaults: Mapping[str, Any]) -> Iterator[None]:
+        """Inside of the block, those of `defaults` that were not given have their default."""
+        added = [name for name in defaults if name not in self._given]
+        hidden = {name: self._values[name] for name in added if name in self._values}
+        for name in added:
+            self._given[name] = self._values[name] = deepcopy(defaults[name])
+        try:
+            yield
+        finally:
+            for name in added:
+                self._given.pop(name, None)
+                self._values.pop(name, None)
+            self._values.update(hidden)
 
     def register_sources(self, sources: Iterable[CsvSource]) -> None:
-        """Registers all of them, or none if one can't be read; the error has the mistakes of all."""
+        """Reads and checks the files now, so that a mistake shows here; the engine reads them again when a test starts.
+
+        Registers all of them, or none if one can't be read. A source of the same name is replaced. Raises `CommandError` with the
+        mistakes of all; what was registered before is then unchanged.
+        """
         read: list[tuple[CsvSource, tuple[str, ...]]] = []
         mistakes: list[Mistake] = []
         for source in sources:
@@ -96,7 +106,7 @@ class Variables:
                 mistakes.append(Mistake("csv source name", trouble, "give another name"))
                 continue
             try:
-                read.append((source, load_rows(source).columns))
+                read.append((source, columns_of(source)))
             except CommandError as error:
                 mistakes.extend(error.mistakes)
         if mistakes:
@@ -106,14 +116,14 @@ class Variables:
             self._columns[source.name] = columns
 
     def clear(self) -> None:
-        """Forgets all variables and sources; tests that have started keep their copies."""
-        self._values.clear()
+        """Forgets all variables and sources but those given; tests that have started keep their copies."""
+        self._values = dict(self._given)
         self._sources.clear()
         self._columns.clear()
 
     def copy(self) -> Variables:
         """An independent copy, for a plan: later registrations don't reach it."""
-        other = Variables()
+        other = Variables(self._given)
         other._values = self.values
         other._sources = dict(self._sources)
         other._columns = dict(self._columns)
@@ -131,3 +141,21 @@ def _check_names(names: Iterable[object], place: str) -> None:
     mistakes = [Mistake(place, trouble, "give another name") for name in names if (trouble := name_trouble(name))]
     if mistakes:
         raise CommandError(mistakes)
+
+
+def _check_values(variables: Mapping[str, Any]) -> None:
+    mistakes = [
+        Mistake(name, "holds an infinite number or NaN, which JSON has not", "give a finite number, or text")
+        for name, value in variables.items()
+        if not _is_finite(value)
+    ]
+    if mistakes:
+        raise CommandError(mistakes)
+
+
+def _is_finite(value: Any) -> bool:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    if isinstance(value, dict):
+        return all(map(_is_finite, value.values()))
+    return all(map(_is_finite, value)) if isinstance(value, list | tuple) else True

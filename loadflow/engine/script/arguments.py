@@ -1,6 +1,6 @@
 """Whether a command can take the arguments of an action: bound to names, then checked by a model.
 
-A command without a model of its own gets one from its function's signature.
+A command without a model of its own gets one from its function's signature; bounds and patterns stand there in `Annotated`.
 """
 
 from __future__ import annotations
@@ -14,13 +14,16 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Union, cast
 
-from pydantic import ConfigDict, Field, ValidationError, create_model
+from annotated_types import BaseMetadata
+from pydantic import AfterValidator, ConfigDict, Field, ValidationError, create_model
+from pydantic.fields import FieldInfo
 
-from loadflow.engine.command import Command
+from loadflow.engine.base.counted import noun_for
+from loadflow.engine.script.command import Command
 from loadflow.engine.script.mistakes import Fault, Loc, faults_of
 from loadflow.engine.script.part import A_FLAG, A_LIST, A_NUMBER, AN_OBJECT, BY_KIND, TEXT, Choice, Flag, Int, Number, Part, Text
 
-__all__ = ["FILES", "NESTED", "Arguments", "Signature", "bind", "signature_of"]
+__all__ = ["FILES", "NESTED", "Arguments", "Signature", "bind", "named", "signature_of"]
 
 NESTED = "action_list"  # the argument of a command with nested == "actions" that holds a document
 FILES = "execute_files_list"  # the argument of a command with nested == "files" that holds paths
@@ -64,6 +67,13 @@ def bind(command: Command, payload: dict[str, Any] | list[Any] | None) -> Argume
         for fault in _check(command, signature, values)
     ]
     return Arguments(values, locs, found)
+
+
+def named(command: Command, payload: object) -> dict[str, Any]:
+    """What of an unchecked payload stands under a name, whichever way it was written."""
+    if isinstance(payload, list):
+        return dict(zip(signature_of(command).positional, payload, strict=False))
+    return payload if isinstance(payload, dict) else {}
 
 
 @lru_cache(maxsize=1024)
@@ -123,7 +133,7 @@ def _check(command: Command, signature: Signature, values: dict[str, Any]) -> li
         keys = [each.alias or name for name, each in model.model_fields.items()]
         faults = faults_of(error, keys=keys, noun=command.name)
         return [
-            replace(fault, message=fault.message.replace(" is no key of ", " is no argument of ")) if len(fault.loc) == 1 else fault
+            replace(fault, message=fault.message.replace(" is not a key of ", " is not an argument of ")) if len(fault.loc) == 1 else fault
             for fault in faults
         ]
     return []
@@ -132,7 +142,7 @@ def _check(command: Command, signature: Signature, values: dict[str, Any]) -> li
 def _too_many(command: Command, signature: Signature, payload: list[Any]) -> list[Fault]:
     if signature.most is None or len(payload) <= signature.most:
         return []
-    takes = f"takes {signature.most or 'no'} argument{'' if signature.most == 1 else 's'}, not {len(payload)}"
+    takes = f"takes {signature.most or 'no'} {noun_for(signature.most or 0, 'argument')}, not {len(payload)}"
     hint = f"they are {', '.join(signature.positional)}" if signature.positional else "remove them"
     if command.nested == "actions" and isinstance(payload[0], list | str):
         hint = "put the actions into a list of their own: [[…], […]] is one argument for each action"
@@ -161,7 +171,9 @@ def _kind(annotation: Any) -> tuple[Any, Any]:
         return _SIMPLE[annotation]
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is Annotated:
-        return _kind(inner[0])
+        wanted, tag = _kind(inner[0])
+        bounds = tuple(one for one in inner[1:] if isinstance(one, FieldInfo | BaseMetadata | AfterValidator))
+        return (Annotated[(wanted, *bounds)] if tag in (A_NUMBER, TEXT) and bounds else wanted), tag
     if origin in (list, tuple, set, frozenset, Sequence):
         return (list[_json_type(inner[0])] if origin in (list, Sequence) else list[Any]), A_LIST  # type: ignore[misc]
     if origin in (dict, Mapping):

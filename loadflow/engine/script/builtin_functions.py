@@ -12,7 +12,9 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from loadflow.engine.command import Command
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.visible import visible
+from loadflow.engine.script.command import Command
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["BLOCKED", "BUILTINS", "is_blocked"]
@@ -31,8 +33,8 @@ BLOCKED = frozenset(
 )
 # fmt: on
 
-_MOST_ITEMS = 1_000_000
-_MOST_BITS = 100_000  # of a power: 30,000 digits
+_MOST_ITEMS = 100_000
+_MOST_BITS = 3_300  # of a power: 993 digits; no reader of ours takes more than 1,000
 _WIDEST = 1_000  # digits or columns
 
 
@@ -51,7 +53,8 @@ def _too_much(message: str, hint: str) -> CommandError:
 
 
 def _print(*values: object, sep: str = " ", end: str = "\n") -> None:
-    builtins.print(*values, sep=sep, end=end)
+    *shown, sep, end = (visible(str(value), lines=True) for value in (*values, sep, end))
+    builtins.print(*shown, sep=sep, end=end)
 
 
 def _len(value: Items) -> int:
@@ -87,7 +90,7 @@ def _abs(number: int | float) -> int | float:
 
 def _round(number: int | float, digits: int | None = None) -> int | float:
     if digits is not None and abs(digits) > _WIDEST:
-        raise _too_much(f"round() to {digits} digits is out of reach", f"use -{_WIDEST} to {_WIDEST}")
+        raise _too_much(f"round() can't round to {counted(digits, 'digit')}", f"use -{_WIDEST} to {_WIDEST}")
     return round(number, digits)
 
 
@@ -100,7 +103,7 @@ def _pow(base: int | float, exponent: int | float, modulus: int | None = None) -
         raise _too_much("pow() would make a number that is too long", f"stay below {_MOST_BITS:,} bits")
     power = pow(base, exponent) if modulus is None else builtins.pow(base, exponent, modulus)  # type: ignore[arg-type]
     if isinstance(power, complex):
-        raise _too_much("pow() of a negative number to a fraction is no real number", "use a whole exponent")
+        raise _too_much("pow() of a negative number to a fraction is not a real number", "use a whole exponent")
     return power
 
 

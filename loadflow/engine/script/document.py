@@ -2,20 +2,24 @@
 
 A document is a non-empty list of actions, or an object that holds it under `load_density`. An action is `[name]`,
 `[name, arguments]` or `[name, arguments, policy]`; arguments are an object (by name), a list (by position) or null.
+The object may also declare, under `variables`, the variables that can be given from outside the script.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, ValidationError
 
-from loadflow.engine.command import Command, Policy
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.regular_file import read_given, read_regular
 from loadflow.engine.script.arguments import NESTED, bind
 from loadflow.engine.script.builtin_functions import BUILTINS, is_blocked
+from loadflow.engine.script.command import Command, Policy
+from loadflow.engine.script.declared import DECLARED_KEY, Declaration, declarations
 from loadflow.engine.script.json_text import json_faults, load_json
 from loadflow.engine.script.mistakes import Fault, Loc, faults_of, kind_of, mistakes_of, place_of, shorten, suggest
 from loadflow.engine.script.part import Choice, Int, Part, Positive, Seconds
@@ -26,6 +30,7 @@ __all__ = ["BARE_ROOT", "ROOT_KEY", "Action", "ActionPolicy", "PolicyElement", "
 ROOT_KEY = "load_density"
 BARE_ROOT = "actions"
 _SIDE_KEYS = ("$schema", "description")
+MOST_FAULTS = 1_000  # more than anyone reads
 _FORMS = 'write ["name"], ["name", {…}], ["name", […]] or ["name", arguments, {policy}]'
 
 
@@ -66,26 +71,30 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """A checked script. `source` is its file, or ""; `root` is what its places start with."""
+    """A checked script. `source` is its file, or ""; `root` is what its places start with; `variables` are those it declares."""
 
     actions: tuple[Action, ...]
     name: str
     source: str
     root: str
+    variables: Mapping[str, Declaration] = field(default_factory=dict)
 
 
-def read_script(path: str | Path) -> Any:
-    """The document in the file at `path` (UTF-8, with or without a byte order mark); raises ScriptError, with line and column."""
+def read_script(path: str | Path, *, from_terminal: bool = False) -> Any:
+    """The document in the file at `path` (UTF-8, with or without a byte order mark); raises ScriptError, with line and column.
+
+    `from_terminal`: a person named it on the command line, so it may be a pipe, such as /dev/stdin or `<(…)`, which can be read once.
+    """
     source = str(path)
     try:
-        text = Path(path).read_bytes().decode("utf-8-sig")
+        text = (read_given if from_terminal else read_regular)(path).decode("utf-8-sig")
     except FileNotFoundError:
         raise ScriptError([Mistake("", "there is no such file", "check the path")], source) from None
     except OSError as error:
         mistake = Mistake("", f"can't be read: {error.strerror or error}", "check the path and its permissions")
         raise ScriptError([mistake], source) from None
     except UnicodeDecodeError as error:
-        raise ScriptError([Mistake("", f"is no UTF-8 text: byte {error.start} is wrong", "save the file as UTF-8")], source) from None
+        raise ScriptError([Mistake("", f"is not UTF-8 text: byte {error.start} is wrong", "save the file as UTF-8")], source) from None
     document, mistakes = load_json(text)
     if mistakes:
         raise ScriptError(mistakes, source)
@@ -99,50 +108,51 @@ def parse_script(
     source: str = "",
     name: str = "",
     max_depth: int = 16,
-    also: Callable[[Script], list[Mistake]] | None = None,
+    also: Callable[[Script, list[Mistake]], list[Mistake]] | None = None,
 ) -> Script:
     """The script that `document` is; raises one ScriptError with every mistake in it.
 
     `commands` is all that it may call. `max_depth` is how many scripts may be inside each other, this one included. `also`
-    is asked for further mistakes, given whatever has the shape of an action, so that all are reported together.
+    is asked for further mistakes, given whatever has the shape of an action and the mistakes so far, so that all are reported together.
 
     >>> from loadflow.engine.script.builtin_functions import BUILTINS
     >>> parse_script([["print", ["hello"]]], commands=BUILTINS).actions[0].place
     'actions[0]'
     >>> parse_script([["prnt"]], commands=BUILTINS)
     Traceback (most recent call last):
-    loadflow.errors.ScriptError: actions[0]: 'prnt' is no command; did you mean 'print'?
+    loadflow.errors.ScriptError: actions[0]: 'prnt' is not a command; did you mean 'print'?
     """
     faults = json_faults(document)
     if faults:
         raise ScriptError(mistakes_of(faults, None, ""), source)
     root = ROOT_KEY if isinstance(document, dict) else BARE_ROOT
-    actions, outer = _unwrap(document)
-    mistakes = mistakes_of(outer, document, "")
+    actions, outer = _unwrap(document, top=True)
+    declared, undeclarable = declarations(document)
+    mistakes = mistakes_of([*outer, *undeclarable], document, "")
     if isinstance(actions, list):
         mistakes += mistakes_of(_Checker(commands, max_depth).actions(actions, (), 1), actions, root)
     readable = [
         (index, entry) for index, entry in enumerate(actions or ()) if isinstance(entry, list) and entry and isinstance(entry[0], str)
     ]
     made = tuple(_action(entry, place_of(root, (index,)), with_policy=not mistakes) for index, entry in readable)
-    script = Script(made, name or (Path(source).stem if source else "script"), source, root)
+    script = Script(made, name or (Path(source).stem if source else "script"), source, root, declared)
     if also is not None:
         known = {mistake.place for mistake in mistakes}
-        mistakes += [mistake for mistake in also(script) if mistake.place not in known]
+        mistakes += [mistake for mistake in also(script, mistakes) if mistake.place not in known]
     if mistakes:
         raise ScriptError(mistakes, source)
     return script
 
 
-def _unwrap(document: object) -> tuple[list[Any] | None, list[Fault]]:
+def _unwrap(document: object, *, top: bool = False) -> tuple[list[Any] | None, list[Fault]]:
     """The list of actions in `document`, None if there is none, and what is wrong around it."""
     if isinstance(document, list):
         return document, [] if document else [Fault((), "the script has no actions", 'write at least one, such as ["LD_summary"]')]
     if not isinstance(document, dict):
         what = f"a script is a list of actions or an object with the key {ROOT_KEY!r}, not {kind_of(document)}"
         return None, [Fault((), what, 'write {"load_density": [["LD_start_test", {…}]]}')]
-    allowed = (ROOT_KEY, *_SIDE_KEYS)
-    found = [Fault((key,), f"{shorten(key)} is no key of a script", suggest(key, allowed)) for key in document if key not in allowed]
+    allowed = (ROOT_KEY, *_SIDE_KEYS, *((DECLARED_KEY,) if top else ()))
+    found = [Fault((key,), f"{shorten(key)} is not a key of a script", suggest(key, allowed)) for key in document if key not in allowed]
     for key in _SIDE_KEYS:
         if key in document and not isinstance(document[key], str):
             found.append(Fault((key,), f"must be text, not {kind_of(document[key])}"))
@@ -169,7 +179,13 @@ class _Checker:
 
     def actions(self, actions: list[Any], loc: Loc, depth: int) -> list[Fault]:
         """The faults of every action; `loc` is the way to the list, `depth` how many scripts are open."""
-        return [fault for index, entry in enumerate(actions) for fault in self.action(entry, (*loc, index), depth)]
+        found: list[Fault] = []
+        for index, entry in enumerate(actions):
+            found += self.action(entry, (*loc, index), depth)
+            if len(found) >= MOST_FAULTS:
+                found.append(Fault((*loc, index), "and no further action was looked at", "correct these mistakes first"))
+                break
+        return found
 
     def action(self, entry: object, loc: Loc, depth: int) -> list[Fault]:
         if not isinstance(entry, list):
@@ -198,7 +214,7 @@ class _Checker:
             return [Fault(loc, why, "use a command instead")]
         if name not in self.commands:
             names = sorted(self.commands, key=BUILTINS.__contains__)  # the LD_* commands first
-            return [Fault(loc, f"{shorten(name)} is no command", suggest(name, names, "commands"))]
+            return [Fault(loc, f"{shorten(name)} is not a command", suggest(name, names, "commands"))]
         return []
 
     def arguments(self, command: Command, payload: dict[str, Any] | list[Any] | None, loc: Loc, depth: int) -> list[Fault]:
@@ -209,7 +225,7 @@ class _Checker:
         inner_loc = (*loc, *bound.locs[NESTED])
         document = bound.values[NESTED]
         if depth >= self.max_depth:
-            return [*found, Fault(inner_loc, f"more than {self.max_depth} scripts inside each other", "flatten them")]
+            return [*found, Fault(inner_loc, f"scripts are nested more than {counted(self.max_depth, 'level')} deep", "flatten them")]
         actions, outer = _unwrap(document)
         found += [Fault((*inner_loc, *fault.loc), fault.message, fault.hint) for fault in outer]
         if actions is not None:

@@ -9,6 +9,7 @@ import json
 import re
 from typing import Any, NoReturn
 
+from loadflow.engine.base.json_reading import JsonDepthError, read_json
 from loadflow.engine.script.mistakes import Fault, shorten
 from loadflow.errors import Mistake
 
@@ -33,16 +34,16 @@ def load_json(text: str) -> tuple[Any, list[Mistake]]:
     line 1 column 6: expecting ':' delimiter; correct the JSON text here
     """
     try:
-        value = json.loads(text, parse_constant=_no_constant)
+        value = read_json(text, parse_constant=_no_constant)
     except json.JSONDecodeError as error:
         message = error.msg[:1].lower() + error.msg[1:]
         return None, [Mistake(f"line {error.lineno} column {error.colno}", message, "correct the JSON text here")]
     except _ConstantError as error:
-        return None, [Mistake("", f"{error} is no JSON value", "write a number or null")]
-    except ValueError:
-        return None, [Mistake("", "a number has too many digits", "write a smaller one")]
-    except RecursionError:
+        return None, [Mistake("", f"{error} is not a JSON value", "write a number or null")]
+    except JsonDepthError:
         return None, [Mistake("", f"the JSON is nested deeper than {MAX_NESTING} levels", "flatten it")]
+    except ValueError:  # of more than MOST_DIGITS
+        return None, [Mistake("", "a number has too many digits", "write a smaller one")]
     return value, _repeated_keys(text)
 
 
@@ -56,14 +57,14 @@ def json_faults(document: object) -> list[Fault]:
         if isinstance(value, dict):
             strange = [key for key in value if not isinstance(key, str) or not _is_unicode(key)]
             if strange:
-                return [Fault(loc, f"the key {shorten(ascii(strange[0]))} is no text", "JSON keys are text")]
+                return [Fault(loc, f"the key {shorten(ascii(strange[0]))} is not text", "JSON keys are text")]
             pending.extend(reversed([((*loc, key), entry) for key, entry in value.items()]))
         elif isinstance(value, list):
             pending.extend(reversed([((*loc, index), entry) for index, entry in enumerate(value)]))
         elif isinstance(value, str) and not _is_unicode(value):
-            return [Fault(loc, "holds half of a surrogate pair, which is no character", "write the character itself")]
+            return [Fault(loc, "holds half of a surrogate pair, which is not a character", "write the character itself")]
         elif value is not None and not isinstance(value, str | int | float):
-            return [Fault(loc, f"{type(value).__name__} is no JSON value", "use text, numbers, true, false, null, lists and objects")]
+            return [Fault(loc, f"{type(value).__name__} is not a JSON value", "use text, numbers, true, false, null, lists and objects")]
         elif isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
             return [Fault(loc, "must be a finite number", "JSON has no infinity and no NaN")]
     return []

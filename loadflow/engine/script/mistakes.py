@@ -17,13 +17,15 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.values import shown
 from loadflow.errors import Mistake
 
-__all__ = ["TAG", "Fault", "Loc", "bundle", "faults_of", "kind_of", "mistakes_of", "place_of", "shorten", "suggest", "wrong"]
+__all__ = ["TAG", "Fault", "Loc", "bundle", "faults_of", "is_in", "kind_of", "mistakes_of", "place_of", "shorten", "suggest", "wrong"]
 
 Loc = tuple[int | str, ...]
 
-# Tags of discriminated unions start with this, so that they can be told from keys and left out of places.
+# Tags of discriminated unions start with this, so that they can be distinguished from keys and left out of places.
 TAG = "⟨is⟩"
 
 _PLAIN_KEY = re.compile(r"[A-Za-z_$][A-Za-z0-9_$-]*")
@@ -64,7 +66,7 @@ def faults_of(error: ValidationError, *, keys: Collection[str] = (), noun: str =
         loc = tuple(part for part in way if not _is_tag(part))
         if detail["type"] == "extra_forbidden":  # the last part is a key, whatever it looks like
             loc = (*loc, last)
-            found.append(Fault(loc, f"{shorten(loc[-1])} is no key of {noun}", suggest(str(loc[-1]), keys)))
+            found.append(Fault(loc, f"{shorten(loc[-1])} is not a key of {noun}", suggest(str(loc[-1]), keys)))
         else:
             loc = loc if _is_tag(last) else (*loc, last)
             message, hint = _words(detail["type"], detail.get("ctx", {}), detail["input"], detail["msg"])
@@ -76,6 +78,15 @@ def mistakes_of(faults: Iterable[Fault], document: object, root: str) -> list[Mi
     """Mistakes in the order of `document`, their places starting at `root`."""
     ordered = sorted(faults, key=lambda fault: _position(fault.loc, document))
     return [Mistake(place_of(root, fault.loc), fault.message, fault.hint) for fault in ordered]
+
+
+def is_in(place: str, outer: str) -> bool:
+    """Whether `place` is `outer` or something in it.
+
+    >>> is_in("actions[1].tasks", "actions[1]"), is_in("actions[10]", "actions[1]"), is_in("names", "name")
+    (True, False, False)
+    """
+    return place.startswith(outer) and place[len(outer) :][:1] in ("", ".", "[")
 
 
 def place_of(root: str, loc: Sequence[int | str]) -> str:
@@ -111,9 +122,10 @@ def suggest(word: str, allowed: Collection[str], label: str = "allowed") -> str:
 
 
 def shorten(value: object) -> str:
-    """A word the author wrote, quoted and cut to a bearable length."""
-    text = value if isinstance(value, str) else str(value)
-    return repr(text if len(text) <= _LONGEST_WORD else text[: _LONGEST_WORD - 1] + "…")
+    """A word the author wrote, quoted and cut to a bearable length; any other value as JSON."""
+    if not isinstance(value, str):
+        return shown(value)
+    return repr(value if len(value) <= _LONGEST_WORD else value[: _LONGEST_WORD - 1] + "…")
 
 
 def kind_of(value: object) -> str:
@@ -170,9 +182,11 @@ def _words(kind: str, context: dict[str, Any], value: object, fallback: str) -> 
         return f"must be {_either(wanted)}, not {_shown(value)}", ""
     if kind in ("too_short", "string_too_short"):
         least = context["min_length"]
-        return ("must not be empty" if least == 1 else f"must have at least {least} items, not {context.get('actual_length')}"), ""
+        return (
+            "must not be empty" if least == 1 else f"must have at least {counted(least, 'item')}, not {context.get('actual_length')}"
+        ), ""
     if kind in ("too_long", "string_too_long"):
-        return f"must have at most {context['max_length']} items", ""
+        return f"must have at most {counted(context['max_length'], 'item')}", ""
     if kind == "literal_error":
         return f"must be {context['expected']}", ""
     return fallback[:1].lower() + fallback[1:], ""

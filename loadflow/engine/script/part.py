@@ -1,7 +1,7 @@
 """The base of every model of the script, and the value types they share.
 
 A `Part` reports everything wrong with it at once, its own cross-checks included, and knows its keys by name, so that an unknown one
-comes with advice. Unions are told apart by what a value is before anything is validated, so a mistake is reported once.
+comes with advice. The member of a union is chosen by the type of a value before anything is validated, so a mistake is reported once.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, core_schema
 
+from loadflow.engine.base.counted import a
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, shorten, suggest, wrong
 from loadflow.engine.script.placeholders import whole
 
@@ -36,6 +37,8 @@ __all__ = [
     "A_LIST",
     "A_NUMBER",
     "BY_KIND",
+    "HIGHEST",
+    "LONGEST_S",
     "NULL",
     "TEXT",
     "Choice",
@@ -47,6 +50,7 @@ __all__ = [
     "Positive",
     "Seconds",
     "Settled",
+    "Share",
     "Templated",
     "Text",
 ]
@@ -55,11 +59,14 @@ T = TypeVar("T")
 
 Text = Annotated[str, Strict()]
 Name = Annotated[str, Strict(), Field(min_length=1)]
-Int = Annotated[int, Strict()]
+LONGEST_S = 31_622_400  # 366 days: no load, wait or timeout is longer
+HIGHEST = 1_000_000_000  # of whatever is counted, and of rates
+Int = Annotated[int, Strict(), Field(ge=-(2**63), le=2**63 - 1)]
 Flag = Annotated[bool, Strict()]
 Number = Annotated[float, Strict(), Field(allow_inf_nan=False)]
-Seconds = Annotated[float, Strict(), Field(ge=0, allow_inf_nan=False)]
-Positive = Annotated[float, Strict(), Field(gt=0, allow_inf_nan=False)]
+Seconds = Annotated[float, Strict(), Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
+Positive = Annotated[float, Strict(), Field(gt=0, le=LONGEST_S, allow_inf_nan=False)]
+Share = Annotated[float, Strict(), Field(ge=0, le=1, allow_inf_nan=False)]
 
 # One JSON kind each; the words are what an author reads when a value is of none of the kinds allowed.
 TEXT = Tag(f"{TAG}text")
@@ -105,13 +112,12 @@ class Part(BaseModel):
 class Choice:
     """A word from a list, for `Annotated[str, Choice(…)]`; another word is answered with the nearest of them.
 
-    `any_case` reads GET, Get and get alike and gives the word as the list has it. `later` are words that a later version takes.
+    `any_case` reads GET, Get and get alike and gives the word as the list has it.
     """
 
     what: str
     words: tuple[str, ...]
     any_case: bool = False
-    later: tuple[str, ...] = ()
 
     def read(self, value: object) -> str:
         """The word meant; raises for any other."""
@@ -121,9 +127,7 @@ class Choice:
         word = known.get(value.lower() if self.any_case else value)
         if word is not None:
             return word
-        if value in self.later:
-            raise wrong(f"{value!r} is not available yet in this version", f"use {' or '.join(map(repr, self.words))}")
-        raise wrong(f"{shorten(value)} is no {self.what}", suggest(value, self.words))
+        raise wrong(f"{shorten(value)} is not {a(self.what)}", suggest(value, self.words))
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)

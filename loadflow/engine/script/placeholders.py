@@ -6,7 +6,7 @@ and a placeholder). Its inside is trimmed. Prefix and function names are read in
     ${var.NAME}  ${NAME}      a variable; NAME after `var.` may hold dots, bare it may not
     ${session.NAME}           a value this virtual user extracted
     ${env.NAME}               an environment variable
-    ${secret.NAME}            a secret of whoever runs the script; to all below it is the variable `secret.NAME`
+    ${secret.NAME}            a secret from outside the script; for lower layers it is the variable `secret.NAME`
     ${csv.SOURCE.COLUMN}      a column of the step's row; SOURCE ends at the first dot, COLUMN may hold dots
     ${faker.METHOD}           a made-up value
     ${uuid()} ${now()} ${randint(a,b)}
@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["FUNCTIONS", "PREFIXES", "SECRET", "Kind", "Token", "has_placeholder", "pieces", "scan", "texts", "whole"]
+__all__ = ["FUNCTIONS", "PREFIXES", "SECRET", "Kind", "Token", "has_placeholder", "name_trouble", "pieces", "scan", "texts", "whole"]
 
 Kind = Literal["var", "session", "env", "csv", "faker", "call", "bad"]
 
@@ -132,7 +132,7 @@ def _dotted(text: str, start: int, end: int, inside: str) -> Token:
     prefix, _, name = (part.strip() for part in inside.partition("."))
     kind = PREFIXES.get(prefix.lower())
     if kind is None:
-        return _bad(text, start, end, f"{prefix!r} is no placeholder prefix", _suggest(prefix, PREFIXES))
+        return _bad(text, start, end, f"{prefix!r} is not a placeholder prefix", _suggest(prefix, PREFIXES))
     if kind == "csv":
         source, _, column = (part.strip() for part in name.partition("."))
         if not source or not column:
@@ -146,11 +146,11 @@ def _dotted(text: str, start: int, end: int, inside: str) -> Token:
 def _call(text: str, start: int, end: int, inside: str) -> Token:
     match = _CALL.fullmatch(inside)
     if match is None:
-        return _bad(text, start, end, f"{inside!r} is no function call", "functions: uuid(), now(), randint(a,b)")
+        return _bad(text, start, end, f"{inside!r} is not a function call", "functions: uuid(), now(), randint(a,b)")
     name = match[1].lower()
     arguments = tuple(part.strip() for part in match[2].split(",")) if match[2].strip() else ()
     if name not in FUNCTIONS:
-        return _bad(text, start, end, f"{match[1]!r} is no placeholder function", _suggest(name, FUNCTIONS))
+        return _bad(text, start, end, f"{match[1]!r} is not a placeholder function", _suggest(name, FUNCTIONS))
     if len(arguments) != FUNCTIONS[name]:
         wanted = "two whole numbers" if FUNCTIONS[name] else "nothing"
         return _bad(text, start, end, f"{name}() takes {wanted}, not {len(arguments)} argument(s)", _usage(name))
@@ -174,3 +174,22 @@ def _suggest(name: str, known: dict[str, Kind] | dict[str, int]) -> str:
 
 def _bad(text: str, start: int, end: int, problem: str, hint: str) -> Token:
     return Token("bad", (), text[start:end], start, end, problem, hint)
+
+
+def name_trouble(name: object) -> str:
+    """Why `name` could never be written in a placeholder; "" if it can.
+
+    >>> name_trouble("user.id")
+    ''
+    >>> name_trouble("a}b")
+    "'a}b' holds '}', which would end the placeholder"
+    """
+    if not isinstance(name, str):
+        return f"a name is text, not {type(name).__name__}"
+    if not name.strip():
+        return "a name can't be empty"
+    if name != name.strip():
+        return f"{name!r} begins or ends with a blank, which placeholders drop"
+    if "}" in name:
+        return f"{name!r} holds '}}', which would end the placeholder"
+    return ""

@@ -11,34 +11,26 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from enum import Enum
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from sqlalchemy import Connection, Engine, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.pool import NullPool
 
+from loadflow.engine.base.private import FILE_MODE
+from loadflow.engine.base.regular_file import refuse_special
+from loadflow.engine.store.kind import LEGACY_TABLE, Kind, kind_of
 from loadflow.engine.store.place import Place
-from loadflow.engine.store.schema import REVISION, VERSION_TABLE
 from loadflow.engine.store.trouble import guarded
 from loadflow.errors import CommandError, Mistake, RunError
 
-__all__ = ["LEGACY_TABLE", "Kind", "kind_of", "reading", "writing"]
+__all__ = ["reading", "writing"]
 
 BUSY_S = 10.0  # how long to wait for another writer; more is the retries' business
 CONNECT_S = 10
 PAGE_BYTES = 16_384  # of a new file; a tenth less work than SQLite's 4,096 when a million hits are stored
-LEGACY_TABLE = "load_density_runs"
-
-
-class Kind(Enum):
-    """What a database holds."""
-
-    NOTHING = "nothing of ours"
-    RUNS = "loadflow's tables"
-    LEGACY = "LoadDensity's tables"
 
 
 @contextmanager
@@ -83,19 +75,6 @@ def reading(place: Place) -> Iterator[Connection]:
             engine.dispose()
 
 
-def kind_of(connection: Connection, place: Place) -> Kind:
-    """What the database holds. Raises CommandError when a newer loadflow made it."""
-    names = inspect(connection)
-    if names.has_table(VERSION_TABLE):
-        found = connection.execute(text(f"SELECT version_num FROM {VERSION_TABLE} ORDER BY version_num DESC")).scalar()
-        if found is not None and found > REVISION:
-            message = f"{place} was made by a newer loadflow (schema {found}; this one knows up to {REVISION})"
-            raise CommandError([Mistake("", message, "update this loadflow")])
-        if found is not None:
-            return Kind.RUNS
-    return Kind.LEGACY if names.has_table(LEGACY_TABLE) else Kind.NOTHING
-
-
 def _writing_engine(place: Place) -> Engine:
     if place.path is None:
         return _postgresql(place)
@@ -105,7 +84,12 @@ def _writing_engine(place: Place) -> Engine:
     except OSError as error:
         raise RunError(f"the folder of {place} can't be made ({error.strerror}); check the path and its permissions") from error
 
+    if not path.exists():  # an empty file is an empty database, and SQLite gives its other files this one's mode
+        with suppress(OSError):  # which SQLite says better
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, FILE_MODE))
+
     def connect() -> sqlite3.Connection:
+        refuse_special(path)
         connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
         try:
             connection.execute(f"PRAGMA page_size = {PAGE_BYTES}")
@@ -137,7 +121,7 @@ def _reading_engine(place: Place) -> Engine:
 def _read_uri(path: Path) -> str:
     """Of a database in WAL mode, a reader has to be able to write beside it, and tidies up only when it may write itself.
 
-    Where that is not allowed, and nobody is writing (there is no WAL), the file alone is the whole database.
+    Where that is not allowed, and no process is writing (there is no WAL), the file alone is the whole database.
     """
     uri = f"file:{quote(os.fspath(path.absolute()))}"
     if os.access(path, os.W_OK) and os.access(path.parent, os.W_OK):

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.script.mistakes import shorten
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["Filters", "filters_of"]
@@ -52,7 +53,7 @@ def filters_of(
     """
     mistakes: list[Mistake] = []
     if outcome is not None and outcome not in OUTCOMES:
-        mistakes.append(Mistake("outcome", f"{outcome!r} is none", f"one of {', '.join(OUTCOMES)}"))
+        mistakes.append(Mistake("outcome", f"{shorten(outcome)} is none", f"one of {', '.join(OUTCOMES)}"))
     for place, number in (("limit", limit), ("offset", offset)):
         if number is not None and number < 0:
             mistakes.append(Mistake(place, f"{number} is below 0", "leave limit out for all hits"))
@@ -77,7 +78,7 @@ def _moment(place: str, value: Any, mistakes: list[Mistake]) -> Moment | None:
                 return _utc(datetime.fromisoformat(value))
             except ValueError:
                 pass
-    mistakes.append(Mistake(place, f"{value!r} is no time", 'give "2026-11-21T04:28:00Z", or seconds since the load began'))
+    mistakes.append(Mistake(place, f"{shorten(value)} is not a time", 'give "2026-11-21T04:28:00Z", or seconds since the load began'))
     return None
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 
 import numpy as np
 from sqlalchemy import Connection
 
-from loadflow.engine.records.hitlog import Rows, iter_rows, row_count
+from loadflow.engine.records.hitlog import Rows, row_count
+from loadflow.engine.records.ids import Ids
 from loadflow.engine.records.in_order import in_order
-from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
-from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.names import NameTable
 from loadflow.engine.records.run import Run
-from loadflow.engine.records.totals import Totals
 from loadflow.engine.store.schema import HIT_COLUMNS, hits
 
-__all__ = ["Ids", "ordered_hits", "store_hits"]
+__all__ = ["ordered_hits", "store_hits"]
 
 CHUNK_ROWS = 65_536
 ROWS_PER_STATEMENT = 64  # by 13 columns: within the 999 variables that every SQLite allows; half the cost of 64 statements
@@ -26,53 +23,16 @@ COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)  # https://www.postgresql.org/docs/
 COPY_END = b"\xff\xff"
 
 
-class Ids:
-    """One numbering of names and error texts for all processes of a run; each process's log has its own."""
-
-    def __init__(self, totals: Totals) -> None:
-        self.series: dict[SeriesName, int] = {}
-        self.errors: dict[ErrorText, int] = {}
-        for name in totals.series:
-            self._series_id(name)
-        for _, error in totals.errors:
-            self._error_id(error)
-
-    def table(self) -> NameTable:
-        """As the side table of a log that has these ids; there is no file to follow."""
-        return NameTable(
-            Path(os.devnull), {number: name for name, number in self.series.items()}, {number: text for text, number in self.errors.items()}
-        )
-
-    def renumber(self, rows: Rows, names: NameTable) -> Rows:
-        """A copy of a process's rows with the run's ids. Ids that its side table lost become "(name lost)" and "(text lost)"."""
-        result = rows.copy()
-        for number in np.unique(rows["series"]).tolist():
-            result["series"][rows["series"] == number] = self._series_id(names.series.get(number, SeriesName("", "(name lost)")))
-        failed = np.flatnonzero(rows["outcome"] != Outcome.OK)
-        codes = rows["error"][failed].astype(np.int64) * 256 + rows["outcome"][failed]
-        for code in np.unique(codes).tolist():
-            number, outcome = divmod(code, 256)
-            text = names.errors.get(number) or ErrorText(Outcome(outcome), "(text lost)")
-            result["error"][failed[codes == code]] = self._error_id(text)
-        return result
-
-    def _series_id(self, name: SeriesName) -> int:
-        return self.series.setdefault(name, len(self.series))
-
-    def _error_id(self, error: ErrorText) -> int:
-        return self.errors.setdefault(error, len(self.errors) + 1)
-
-
 def ordered_hits(run: Run, ids: Ids, chunk_rows: int = CHUNK_ROWS) -> Iterator[Rows]:
     """All hits of all processes, by their end, in bounded memory."""
     shards = [shard for shard in range(run.shards) if run.hits_path(shard).exists() and row_count(run.hits_path(shard)) > 0]
-    logs = [_renumbered(run.hits_path(shard), run.names(shard), ids, chunk_rows) for shard in shards]
+    logs = [_renumbered(run.iter_shard(shard, chunk_rows), run.shard_names(shard), ids) for shard in shards]
     for _, rows in in_order(logs, chunk_rows):
         yield rows
 
 
-def _renumbered(path: Path, names: NameTable, ids: Ids, chunk_rows: int) -> Iterator[Rows]:
-    for rows in iter_rows(path, chunk_rows):
+def _renumbered(chunks: Iterable[Rows], names: NameTable, ids: Ids) -> Iterator[Rows]:
+    for rows in chunks:
         yield ids.renumber(rows, names)
 
 

@@ -9,7 +9,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from loadflow.engine.store.connect import Kind, kind_of
+from loadflow.engine.store.kind import Kind, kind_of
 from loadflow.engine.store.place import Place
 from loadflow.engine.store.schema import REVISION, VERSION_TABLE
 from loadflow.errors import CommandError, Mistake

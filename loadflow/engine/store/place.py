@@ -60,7 +60,7 @@ def place_of(database_path: str | os.PathLike[str] | None, url: str | None) -> P
         return Place(parsed, Path(str(parsed.database)))
     if parsed.drivername in POSTGRESQL:
         return Place(parsed.set(drivername="postgresql+psycopg"), None)
-    raise _mistake("url", f"{parsed.drivername} is no database that loadflow can use", FORMS)
+    raise _mistake("url", f"{parsed.drivername} is not a database that loadflow can use", FORMS)
 
 
 def _mistake(place: str, message: str, hint: str) -> CommandError:

@@ -15,14 +15,14 @@ from sqlalchemy import Connection, Row, Select, select
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import ErrorText, SeriesName
-from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.outcome import Outcome, flag_words
 from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.statuses import status_text
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
-from loadflow.engine.reports.run_hits import flag_words
 from loadflow.engine.store import legacy
-from loadflow.engine.store.connect import Kind, kind_of, reading
+from loadflow.engine.store.connect import reading
 from loadflow.engine.store.filters import Filters
+from loadflow.engine.store.kind import Kind, kind_of
 from loadflow.engine.store.place import Place
 from loadflow.engine.store.schema import errors, hits, runs, seconds, series
 from loadflow.errors import CommandError, Mistake
@@ -50,7 +50,8 @@ def stored_runs(place: Place, limit: int = 20) -> list[dict[str, Any]]:
             {
                 **{name: row[name] for name in PLAIN},
                 **{name: row[name].isoformat() for name in TIMES},
-                "failure_rate": row["failures"] / row["requests"] if row["requests"] else 0.0,
+                # each retry replaced one attempt, and what was replaced decides nothing
+                "failure_rate": row["failures"] / decided if (decided := row["requests"] - row["retries"]) > 0 else 0.0,
                 "metadata_json": json.dumps(row["metadata"], ensure_ascii=False),
             }
             for row in found

@@ -61,7 +61,7 @@ def _mapped(place: Place, error: BaseException) -> LoadflowError:
         # 0: raised by the Python module itself
         code = getattr(error, "sqlite_errorcode", 0) & 0xFF
         if code == sqlite3.SQLITE_NOTADB:
-            return CommandError([Mistake("", f"{place} is no SQLite database", "give another path")])
+            return CommandError([Mistake("", f"{place} is not an SQLite database", "give another path")])
         what, advice = SQLITE.get(code, ("failed", "persist again; if it goes on, check the file with `PRAGMA integrity_check`"))
     else:
         state = getattr(error, "sqlstate", None) or ""

@@ -19,15 +19,16 @@ from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.hitlog import read_header
+from loadflow.engine.records.ids import Ids
 from loadflow.engine.records.names import printable
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.summary import NS_PER_MS, Latency
 from loadflow.engine.records.totals import SeriesTotals, Totals
-from loadflow.engine.reports.request_urls import RequestUrls
+from loadflow.engine.resolve.request_urls import RequestUrls
 from loadflow.engine.store import schema
 from loadflow.engine.store.connect import writing
-from loadflow.engine.store.hits import Ids, ordered_hits, store_hits
+from loadflow.engine.store.hits import ordered_hits, store_hits
 from loadflow.engine.store.place import Place
 
 __all__ = ["persist"]
@@ -110,7 +111,7 @@ def _run_row(run: Run, label: str | None, metadata: Mapping[str, Any] | None) ->
 def _store_parts(connection: Connection, run_id: int, run: Run) -> None:
     """Everything below the run's own row. The hits first: they may use names that the totals do not have."""
     totals = run.totals()
-    ids = Ids(totals)
+    ids = Ids(totals.series, [error for _, error in totals.errors])
     stored = store_hits(connection, run_id, ordered_hits(run, ids))
     connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(stored_hits=stored))
     _insert_all(connection, insert(schema.series), _series_rows(run, run_id, totals, ids))
@@ -143,7 +144,7 @@ def _series_rows(run: Run, run_id: int, totals: Totals, ids: Ids) -> Iterator[di
             "name": _text(name.name),
             "test_url": _text(urls.url(name)),
             "requests": one.hits,
-            "failures": one.failures,
+            "failures": one.final_failures,
             "rate_per_s": one.hits / duration_s if duration_s > 0 else 0.0,
             **_milliseconds(Latency.of(one.response())),
             "totals": one.to_json(),
@@ -170,7 +171,7 @@ def _second_row(run_id: int, one: SecondRow) -> dict[str, Any]:
         "second": one.second,
         "hits": both.count,
         "failures": one.failed.count,
-        **asdict(one.health),
+        **{name: value for name, value in asdict(one.health).items() if name in schema.seconds.c},
         **{f"p{q}_ms": both.quantile_ns(q / 100) / NS_PER_MS for q in (50, 95, 99)},
         "histograms": {"succeeded": one.succeeded.to_json(), "failed": one.failed.to_json()},
     }
@@ -194,7 +195,7 @@ def _merged(rows: Iterable[SecondRow]) -> Iterator[SecondRow]:
 
 def _logged_seconds(run: Run, ids: Ids) -> Iterator[SecondRow]:
     health = {row.second: row.health for row in run.seconds()}
-    table = ids.table()
+    table = ids.table
     for rows in ordered_hits(run, ids):
         for second, totals in sorted(fold_rows(rows, table).items()):
             overall = totals.overall()

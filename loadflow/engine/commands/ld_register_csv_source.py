@@ -1,0 +1,38 @@
+"""LD_register_csv_source: use a CSV file for ${csv.NAME.COLUMN}."""
+
+from __future__ import annotations
+
+from loadflow.engine.commands.ld_register_csv_sources import register_csv_sources
+from loadflow.engine.script.command import QUICK, Command
+
+__all__ = ["COMMAND", "register_csv_source"]
+
+
+def register_csv_source(
+    name: str,
+    file_path: str,
+    cycle: bool | None = None,
+    mode: str | None = None,
+    seed: int | None = None,
+    delimiter: str | None = None,
+) -> None:
+    """Bind a CSV file with a header row to `${csv.name.column}`.
+
+    `mode`: cycle (default; from the start again at the end), once (a step that needs a row after the last one fails) or
+    random (seeded by `seed`). `cycle=False` is the older way to say once. `delimiter`: what separates the cells (default: a comma).
+    """
+    optional = {"cycle": cycle, "mode": mode, "seed": seed, "delimiter": delimiter}
+    register_csv_sources([{"name": name, "file_path": file_path, **{key: value for key, value in optional.items() if value is not None}}])
+
+
+COMMAND = Command(
+    "LD_register_csv_source",
+    register_csv_source,
+    "Use a CSV file for ${csv.NAME.COLUMN}.",
+    QUICK,
+    dry=True,
+    sets=True,
+    group="values",
+    returns="null",
+    example={"name": "users", "file_path": "users.csv", "mode": "once"},
+)

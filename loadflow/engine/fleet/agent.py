@@ -1,0 +1,234 @@
+"""An agent: takes shards of loads from a NATS server, makes each with an engine of its own, and delivers what was recorded."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import tempfile
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from loadflow.engine.fleet.access import Access
+from loadflow.engine.fleet.connection import Link, connect
+from loadflow.engine.fleet.lease import Lease, Served
+from loadflow.engine.fleet.package import rate_cap
+from loadflow.engine.fleet.probes import Probes
+from loadflow.engine.fleet.subjects import AGENTS, PROTOCOL, QUEUE, WHO, shard_of
+from loadflow.engine.generator.native.fit import is_built
+from loadflow.engine.machine.facts import version_of
+from loadflow.engine.machine.kept import calibration_path, read_calibration
+from loadflow.engine.plan.target import allowed_by_environment
+
+__all__ = ["Agent", "AgentFacts", "facts_of_this_machine", "run_agent"]
+
+LOG = logging.getLogger("loadflow.fleet")
+FETCH_S = 2.0
+LOOK_S = 0.1
+NOTHING_S = 0.5  # between two questions for a shard, where there is no queue yet
+
+
+@dataclass(frozen=True, slots=True)
+class AgentFacts:
+    """What an agent says of itself. `slots`: shards at a time; `ceilings`: hits per second of all cores, by engine, as calibrated."""
+
+    id: str
+    host: str
+    version: str
+    protocol: int
+    cores: int
+    slots: int
+    native: bool
+    ceilings: dict[str, int]
+    allowed_hosts: list[str] | None
+    max_rate_per_s: float | None
+
+
+def facts_of_this_machine(slots: int | None) -> AgentFacts:
+    """`slots` None: one for each core. Raises CommandError for a rate cap that is none."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    host = socket.gethostname()
+    allowed = allowed_by_environment(os.environ)
+    calibration = read_calibration(calibration_path(os.environ))
+    ceilings = {name: round(one.hits_per_s * cores) for name, one in calibration.engines.items()} if calibration is not None else {}
+    return AgentFacts(
+        id=f"{host}-{uuid.uuid4().hex[:8]}".replace(".", "-"),
+        host=host,
+        version=version_of("loadflow"),
+        protocol=PROTOCOL,
+        cores=cores,
+        slots=slots or cores,
+        native=is_built(),
+        ceilings=ceilings,
+        allowed_hosts=None if allowed is None else list(allowed),
+        max_rate_per_s=rate_cap(os.environ),
+    )
+
+
+def run_agent(
+    access: Access,
+    *,
+    slots: int | None,
+    once: bool,
+    say: Callable[[str], None],
+    stop: Callable[[], str],
+    probe_dir: Path | None = None,
+) -> list[Served]:
+    """Serve run after run until `stop` says why not; `once`: one run. Returns what was served of it. `probe_dir`: see `Probes`.
+
+    Raises RunError when the server refuses, and CommandError for settings of this machine that are wrong.
+    """
+    return asyncio.run(Agent(access, slots=slots, once=once, say=say, stop=stop, probes=Probes(probe_dir)).serve())
+
+
+class Agent:
+    """`say` tells people what happens. Everything is in one loop of asyncio, which an engine's pipe wakes up as well."""
+
+    def __init__(
+        self,
+        access: Access,
+        *,
+        slots: int | None,
+        once: bool,
+        say: Callable[[str], None],
+        stop: Callable[[], str],
+        probes: Probes | None = None,
+    ) -> None:
+        self.facts = facts_of_this_machine(slots)
+        self._access = access
+        self._once = once
+        self._say = say
+        self._stop = stop
+        self._probes = probes or Probes(None)
+        self._leases: dict[tuple[str, int, int], Lease] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._served: list[Served] = []
+        self._failed: BaseException | None = None
+        self._run = ""  # with `once`: the run that is served
+
+    async def serve(self) -> list[Served]:
+        connecting = asyncio.create_task(connect(self._access, f"loadflow agent {self.facts.id}", patient=True, say=self._say))
+        while not connecting.done():
+            self._probes.tell(ready=False)
+            if self._stop():
+                connecting.cancel()
+                return []
+            await asyncio.wait([connecting], timeout=LOOK_S)
+        link = connecting.result()
+        folder = Path(tempfile.mkdtemp(prefix="loadflow-agent-"))
+        try:
+            await self._serve(link, folder)
+        finally:
+            await link.close()
+            with contextlib.suppress(OSError):
+                folder.rmdir()  # unless there are hits in it that nobody else has
+        return self._served
+
+    async def _serve(self, link: Link, folder: Path) -> None:
+        await self._register(link)
+        queue = await link.stream.pull_subscribe_bind(consumer=AGENTS, stream=QUEUE)
+        self._say(f"{self.facts.id}: waiting for work at {self._access.place}, {self.facts.slots} at a time")
+        fetching: asyncio.Task[Any] | None = None
+        while not (why := self._stop()) and not self._is_over():
+            self._probes.tell(ready=link.is_up)
+            if fetching is None and self._has_room():
+                fetching = asyncio.create_task(self._fetch(queue))
+            if fetching is None:
+                await asyncio.sleep(LOOK_S)
+                continue
+            await asyncio.wait([fetching], timeout=LOOK_S)
+            if fetching.done():
+                for message in fetching.result():
+                    await self._take(link, message, folder)
+                fetching = None
+        self._probes.tell(ready=False)
+        if fetching is not None:
+            # the server may have given a shard for it already
+            with contextlib.suppress(asyncio.TimeoutError):
+                for message in await asyncio.wait_for(asyncio.shield(fetching), 0.2 if why else FETCH_S + 1):
+                    await message.nak()
+        if why:
+            for lease in self._leases.values():
+                lease.stop(f"the agent was asked to end: {why}")
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        if self._failed is not None:
+            raise self._failed
+
+    def _is_over(self) -> bool:
+        return bool(self._once and self._served and not self._leases) or self._failed is not None
+
+    def _has_room(self) -> bool:
+        """A free slot; or a run of which it makes a part has lost another agent, and nobody is free."""
+        if self._once and self._served:
+            return False
+        making = [lease for lease in self._leases.values() if lease.is_making]
+        return len(making) < self.facts.slots or any(lease.open_shards for lease in making)
+
+    async def _fetch(self, queue: Any) -> list[Any]:
+        import nats.errors
+        import nats.js.errors
+
+        try:
+            messages: list[Any] = await queue.fetch(1, timeout=FETCH_S)
+        except (TimeoutError, nats.errors.TimeoutError):
+            return []
+        except (nats.errors.Error, OSError) as error:  # no run has been there yet, or the server is away
+            LOG.debug("no shard: %s", error)
+            await asyncio.sleep(NOTHING_S)
+            return []
+        return messages
+
+    async def _take(self, link: Link, message: Any, folder: Path) -> None:
+        found = shard_of(message.subject)
+        if found is None or (self._run and found[0] != self._run):
+            await message.nak(delay=NOTHING_S)
+            return
+        if self._once:
+            self._run = found[0]
+        epoch = message.metadata.num_delivered
+        key = (*found, epoch)
+        lease = Lease(link, message, self.facts, *found, epoch, folder / f"{found[0]}-{found[1]}-{epoch}", self._say)
+        self._leases[key] = lease
+        task = asyncio.create_task(self._make(key, lease))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _make(self, key: tuple[str, int, int], lease: Lease) -> None:
+        try:
+            served = await lease.run()
+            if served is not None:
+                self._served.append(served)
+            elif not self._served and len(self._leases) == 1:
+                self._run = ""  # another run may be the one
+        except Exception as error:
+            LOG.exception("shard %d of the run %s failed", lease.number, lease.run_id)
+            self._say(f"{self.facts.id}: shard {lease.number} of the run {lease.run_id} failed here: {error}")
+        finally:
+            del self._leases[key]
+
+    async def _register(self, link: Link) -> None:
+        """As a service that `nats micro ls` shows, and that answers who it is."""
+
+        async def who(message: Any) -> None:
+            shards = [f"{lease.run_id}/{lease.number}" for lease in self._leases.values() if lease.is_making]
+            await link.answer(message, {**asdict(self.facts), "shards": shards, "unix_ns": time.time_ns()})
+
+        await link.listen(WHO, who)
+        from nats.micro import add_service
+
+        version = ".".join(([*self.facts.version.split("+")[0].split("."), "0", "0"])[:3])
+        with contextlib.suppress(ValueError):  # a version of a development tree may be no semantic one
+            await add_service(
+                link.client,
+                name="loadflow-agent",
+                version=version,
+                description="makes shards of loads",
+                metadata={"id": self.facts.id, "host": self.facts.host, "cores": str(self.facts.cores), "native": str(self.facts.native)},
+            )

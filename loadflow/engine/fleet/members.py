@@ -1,0 +1,122 @@
+"""Who makes which shard, as the coordinator knows it: values, and decisions about them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from loadflow.engine.base.counted import counted
+from loadflow.engine.fleet.shipping import Incoming
+from loadflow.engine.records.health import Health
+from loadflow.engine.records.passes import Passes
+from loadflow.engine.records.workers import WorkerRecord, WorkerState
+
+__all__ = ["Member", "Rules", "Share", "names_of", "too_few"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """Seconds. `degraded`: go on with fewer shards than there are, if one at least has an agent."""
+
+    startup_s: float
+    lost_s: float
+    degraded: bool
+
+
+class Held(StrEnum):
+    """How a shard stands."""
+
+    OPEN = "open"  # nobody makes it
+    MADE = "made"  # an agent makes it
+    OVER = "over"  # made, or given up
+
+
+@dataclass(slots=True)
+class Member:
+    """One agent's time with a shard: an epoch. `logs`: the numbers of its loops' logs in the run folder, whose places are in `ready` and
+    `done`."""
+
+    agent: str
+    host: str
+    number: int
+    epoch: int
+    logs: tuple[int, ...]
+    incoming: Incoming
+    heard_s: float
+    further_s: float
+    asked_s: float
+    from_s: int = 0
+    state: WorkerState = WorkerState.JOINED
+    phase: str = "loading"
+    ready: set[int] = field(default_factory=set)
+    done: set[int] = field(default_factory=set)
+    left: bool = False
+    armed_ns: int = 0
+    way_s: float = 0.0
+    clock_error_s: float = 0.0
+    recorded_s: float = 0.0
+    ended_s: float | None = None
+    message: str = ""
+    health: dict[int, Health] = field(default_factory=dict)
+    passes: dict[int, Passes] = field(default_factory=dict)
+    waiting: list[str] = field(default_factory=list)  # what was said of rows that are not here yet
+
+    @property
+    def is_live(self) -> bool:
+        return self.state in (WorkerState.JOINED, WorkerState.RUNNING)
+
+    @property
+    def is_ready(self) -> bool:
+        return len(self.ready) == len(self.logs)
+
+    def silence(self, now_s: float, rules: Rules) -> str:
+        """Why it is taken for lost; "" while it is there. What delivers nothing at the end, though it speaks, is lost too."""
+        if now_s - self.heard_s > rules.lost_s:
+            return f"nothing was heard of it for {now_s - self.heard_s:.1f} s"
+        if self.phase == "delivering" and now_s - self.further_s > rules.lost_s:
+            return f"it delivered nothing for {now_s - self.further_s:.1f} s"
+        return ""
+
+    def record(self) -> WorkerRecord:
+        return WorkerRecord(
+            self.logs[0],
+            self.agent,
+            self.host,
+            self.state,
+            None if self.ended_s is None else round(self.ended_s, 3),
+            round(self.recorded_s, 3),
+            round(self.clock_error_s * 1e3, 3),
+            self.message,
+            loops=len(self.logs),
+            from_s=self.from_s,
+            share=self.number,
+            epoch=self.epoch,
+        )
+
+
+@dataclass(slots=True)
+class Share:
+    """A shard: one engine process's part of the load, of which an agent makes all or the rest. `epoch`: the last that was given away."""
+
+    number: int
+    logs: tuple[int, ...]
+    held: Held = Held.OPEN
+    epoch: int = 0
+    member: Member | None = None
+    since_s: float = 0.0  # when it became open
+
+
+def names_of(members: Iterable[Member]) -> str:
+    return ", ".join(f"{member.agent} on {member.host}" for member in members) or "none"
+
+
+def too_few(there: list[Member], expected: int, rules: Rules) -> str:
+    """Why the load can't begin with those who are there; "" when it can."""
+    if len(there) >= (1 if rules.degraded else expected):
+        return ""
+    return (
+        f"{len(there)} of {counted(expected, 'share')} had an agent within {rules.startup_s:g} s ({names_of(there)}); "
+        "start more with `loadflow agent`, or raise worker_startup_timeout"
+        + ("" if rules.degraded or not there else ", or set worker_startup_policy to degraded")
+    )

@@ -1,0 +1,34 @@
+"""What is left of a shard whose agent was lost: an engine process's entry of a job again, whose times count from where it goes on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from loadflow.engine.plan.plan import Plan
+
+__all__ = ["rest_of"]
+
+
+def rest_of(entry: dict[str, Any], plan: Plan, from_s: int, started: Sequence[int]) -> dict[str, Any] | None:
+    """`entry` from `from_s` seconds on; `started`: passes that were begun of it, by loop. None: nothing is left.
+
+    Users of a closed loop with so many passes each make those that are left, shared out evenly; what does not divide is not made again,
+    and counts as lost.
+    """
+    if plan.duration_s is not None and from_s >= plan.duration_s:
+        return None
+    whole = entry["job"]
+    loops = whole.get("jobs", [whole])
+    later = []
+    for loop, begun in zip(loops, started, strict=True):
+        own = Plan.from_json(loop["plan"]).later(from_s)
+        if own.iterations is not None:
+            left = own.iterations - math.ceil(begun / max(1, own.users))
+            if left < 1 and own.users:
+                return None
+            own = replace(own, iterations=max(1, left))
+        later.append({**loop, "plan": own.to_json()})
+    return {**entry, "job": {"jobs": later} if "jobs" in whole else later[0]}

@@ -1,0 +1,246 @@
+"""The virtual user as Locust runs it: passes over the steps until it is stopped."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import gevent
+import gevent.event
+from gevent import GreenletExit
+from locust import User
+from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
+
+from loadflow.engine.generator.locust.arrivals import Arrivals, Turn
+from loadflow.engine.generator.locust.recorder import Recorder, UserWatch
+from loadflow.engine.generator.locust.step import Pauser, Step
+from loadflow.engine.plan.plan import Plan, Shard
+from loadflow.engine.protocols.running.seam import Client, UserContext, UserProtocol
+from loadflow.engine.records.passes import Passes
+from loadflow.engine.resolve.data import Data
+from loadflow.engine.resolve.scope import Scope
+
+__all__ = ["Crew", "user_class"]
+
+# a pass in which nothing was sent (every condition said no, every template lacked a value) must not spin
+IDLE_PASS_S = 0.01
+AWAITED_POLL_S = 0.01
+
+
+class Crew:
+    """What all users of a process share: the compiled plan, the order of weighted picks, the data, the recorder.
+
+    With `arrivals` users wait for passes that are due, and `picks` has been given to it; without, each begins when it is ready.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        protocol: UserProtocol,
+        steps: Sequence[Step],
+        picks: Iterator[int] | None,
+        data: Data,
+        recorder: Recorder,
+        arrivals: Arrivals | None,
+        shard: Shard,
+        passes: Passes,
+    ) -> None:
+        self.plan = plan
+        self.protocol = protocol
+        self.steps = steps
+        self.picks = picks
+        self.data = data
+        self.recorder = recorder
+        self.arrivals = arrivals
+        self.passes = passes
+        self.on_fatal: Callable[[BaseException], None] = lambda error: None
+        self.on_done: Callable[[int], None] = lambda finished: None
+        self._shard = shard
+        self._users = 0
+        self._done = 0
+        self._alive = 0
+        self._peak = 0
+
+    def comes(self) -> None:
+        self._alive += 1
+        self._peak = max(self._peak, self._alive)
+
+    def goes(self) -> None:
+        self._alive -= 1
+
+    def users_peak(self) -> int:
+        """The most users at once since this was asked last."""
+        peak, self._peak = self._peak, self._alive
+        return peak
+
+    def number(self) -> int:
+        """The next user's number; none is given twice, in any process of the run."""
+        self._users += 1
+        return (self._users - 1) * self._shard.count + self._shard.index
+
+    def done(self) -> None:
+        """A user has made all of its passes, or as many as there were rows for."""
+        self._done += 1
+        self.on_done(self._done)
+
+
+def _never(user: Any) -> None:
+    """Stands for the steps in Locust's eyes."""
+
+
+def user_class(crew: Crew) -> type[User]:
+    """A Locust user class that runs this crew's plan. Locust starts and stops its users; the loop is ours."""
+
+    class PlanUser(User, Pauser):  # type: ignore[misc]  # locust is not typed for subclassing
+        host = crew.plan.host or ""
+        tasks: ClassVar[list[Any]] = [_never]  # locust warns about users without tasks; `run` below does not use them
+
+        def __init__(self, environment: Any) -> None:
+            super().__init__(environment)
+            self._stopping = gevent.event.Event()
+            self._forced = False
+            self._turn: Turn | None = None
+            self._steps_left: int | None = None  # of the pass that is under way; None: there is none
+            self._begun = False
+
+        def run(self) -> None:
+            if self._stopping.is_set():
+                return
+            self._state = LOCUST_STATE_RUNNING
+            crew.comes()
+            try:
+                self._work()
+            finally:
+                crew.goes()
+
+        def _work(self) -> None:
+            number = crew.number()
+            scope = Scope(crew.plan.variables, crew.data, user=number)
+            watch = UserWatch(crew.recorder, number)
+            client = crew.protocol.new_client(UserContext(crew.plan, number, watch))
+            try:
+                try:
+                    if crew.arrivals is None:
+                        self._passes(client, scope, number)
+                    else:
+                        self._turns(client, scope, number, crew.arrivals)
+                except GreenletExit:
+                    if self._forced:
+                        raise
+                while watch.awaited > 0:  # answers in flight, each with a timeout; the end of the drain cuts this short
+                    gevent.sleep(AWAITED_POLL_S)
+            except GreenletExit:
+                return
+            except Exception as error:  # noqa: BLE001  not of a hit, so of the engine: a full disk, or a mistake of ours
+                crew.on_fatal(error)
+            finally:
+                client.close()
+
+        def pause(self, seconds: float) -> None:
+            """Nothing is in flight now, so a stop may end the user here."""
+            if self._stopping.wait(seconds):
+                raise GreenletExit
+
+        def stop(self, force: bool = False) -> bool:
+            """Locust kills a waiting user; one whose wait ends in that moment has just sent a request, and it would be lost."""
+            if force:
+                self._forced = True
+                return bool(super().stop(force=True))
+            self._state = LOCUST_STATE_STOPPING
+            self.stopping = True
+            self._stopping.set()
+            if self._turn is not None and not self._turn.ready():
+                self._turn.set(None)
+            return False
+
+        def attempt_begins(self) -> bool:
+            if self._begun:
+                return False
+            self._begun = True
+            crew.passes.started += 1
+            return True
+
+        def step_made(self) -> None:
+            if self._steps_left is not None:
+                self._steps_left -= 1
+                if self._steps_left == 0:
+                    self._settle()
+
+        def _book(self, steps: int) -> None:
+            """A pass begins for the books; exactly one `_settle` ends it."""
+            self._steps_left, self._begun = steps, False
+
+        def _settle(self) -> None:
+            """The pass, if there is one, has made all its steps; or was cut off; or was dropped, if no request had begun."""
+            left, self._steps_left = self._steps_left, None
+            if left == 0:
+                crew.passes.started += not self._begun  # every condition said no: all was done that there was to do
+                crew.passes.made += 1
+            elif left is not None and self._begun:
+                crew.passes.cut_off += 1
+            elif left is not None:
+                crew.passes.dropped += 1
+
+        def _passes(self, client: Client, scope: Scope, number: int) -> None:
+            steps, picks, recorder = crew.steps, crew.picks, crew.recorder
+            low, high = crew.plan.wait_s
+            for _ in itertools.count() if crew.plan.iterations is None else range(crew.plan.iterations):
+                sent = False
+                if self._state != LOCUST_STATE_RUNNING:
+                    return  # before the pick: one that is taken and not used would be missing from its step's share
+                chosen = (steps[next(picks)],) if picks is not None else steps
+                self._book(len(chosen))
+                try:
+                    for step in chosen:
+                        if self._state != LOCUST_STATE_RUNNING:
+                            return
+                        sent = step.run(client, scope, number, recorder, self) or sent
+                        if scope.out_of_rows:
+                            break
+                finally:
+                    self._settle()
+                if scope.out_of_rows:
+                    self._finish()
+                    return
+                if high > 0:
+                    self.pause(scope.rng.uniform(low, high))
+                elif not sent:
+                    self.pause(IDLE_PASS_S)
+            self._finish()
+
+        def _finish(self) -> None:
+            """Nothing is left to do. Stays until the end: locust would start another user in the place of one that is gone."""
+            crew.done()
+            self._stopping.wait()
+
+        def _turns(self, client: Client, scope: Scope, number: int, arrivals: Arrivals) -> None:
+            """A pass that was given to this user is made, also when the load ends in that moment: it was counted as started."""
+            while self._state == LOCUST_STATE_RUNNING:
+                self._turn = turn = Turn()
+                arrivals.wait(turn)
+                given = turn.get()
+                if given is None:
+                    return
+                due_ns, position = given
+                chosen = crew.steps if position < 0 else (crew.steps[position],)
+                self._book(len(chosen))
+                try:
+                    for step in chosen:
+                        if due_ns is None and self._state != LOCUST_STATE_RUNNING:
+                            return
+                        if step.run(client, scope, number, crew.recorder, self, due_ns):
+                            due_ns = None  # the first request of a pass is due with it, the others when the one before is done
+                        if scope.out_of_rows:
+                            break
+                finally:
+                    self._settle()
+                    arrivals.passed()
+                if scope.out_of_rows:
+                    self._finish()
+                    return
+
+        def context(self) -> dict[str, Any]:
+            return {}
+
+    return PlanUser

@@ -1,0 +1,187 @@
+"""What the native core asks of Python: names and failures of a new kind, and the rare things that are written here already."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin
+
+from loadflow.engine.base.values import shown
+from loadflow.engine.generator.native.plan import NativePlan
+from loadflow.engine.generator.native.request import assembled
+from loadflow.engine.generator.notes import Notes
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.http.reply import HttpReply
+from loadflow.engine.protocols.http.request import authorization_of, place_of
+from loadflow.engine.protocols.running.fence import Fence
+from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.records.outcome import Outcome
+
+if TYPE_CHECKING:  # imported where hits are traced: few loads have that, and none should start later for it
+    from loadflow.engine.generator.tracing import SpanNotes
+
+__all__ = ["Calls"]
+
+HALF = "\U0010fffe"  # what the core writes for half a surrogate pair
+FIELDS_OF_THE_CONNECTION = frozenset({"host", "content-length"})  # shown by the other HTTP users only where the script has them
+
+Sent = tuple[str, bytes, bytes]  # URL, head, body
+Got = tuple[int, bytes, Sequence[tuple[bytes, bytes]], bytes]  # status, reason, header fields, body
+
+
+class Calls:
+    """One core's questions. What is raised here is the failure of a hit where the core asks for a hit, else the end of the load."""
+
+    def __init__(self, compiled: NativePlan, notes: Notes, plan: Plan, spans: SpanNotes | None = None) -> None:
+        self._plan = compiled
+        self._spans = spans
+        self._notes = notes
+        self._max_body_bytes = plan.max_body_bytes
+        self._fence = Fence(plan.allowed_hosts)
+        self.series = notes.series
+
+    def failed(
+        self,
+        *,
+        series: int,
+        user: int,
+        end_ns: int,
+        outcome: int,
+        text: str,
+        secrets: Sequence[str],
+        request: Sent | None,
+        reply: Got | None,
+    ) -> tuple[int, bool]:
+        """The id of the failure's text, and whether the next failure of this kind is asked for too."""
+
+        def sample() -> dict[str, Any]:
+            return {
+                **({"request": _request_sample(request)} if request is not None else {}),
+                **({"response": self._reply_sample(reply)} if reply is not None else {}),
+                "error": text,
+            }
+
+        held = [json.loads(_with_halves(secret)) for secret in secrets]
+        error = self._notes.error(series, user, end_ns, Outcome(outcome), text, sample, held)
+        return error, self._notes.wants_more(series, error)
+
+    def span(
+        self,
+        *,
+        trace: tuple[str, str, str, int, str],
+        step: int,
+        name: str,
+        user: int,
+        due_ns: int,
+        start_ns: int,
+        end_ns: int,
+        status: int,
+        flags: int,
+        failure: tuple[int, str] | None,
+        secrets: Sequence[str],
+        over_cap: int,
+    ) -> None:
+        """A traced hit has ended."""
+        from loadflow.engine.generator.tracing import Trace
+
+        assert self._spans is not None
+        self.over_cap(over_cap)
+        held = [json.loads(_with_halves(secret)) for secret in secrets]
+        failed = (Outcome(failure[0]), failure[1]) if failure is not None else None
+        method = self._plan.steps[step].method
+        self._spans.ended(Trace(*trace), method, name, user, due_ns, start_ns, end_ns, status, flags, failed, held)
+
+    def revision(self, value: bytes) -> None:
+        self._notes.revision(value.decode("latin-1"))
+
+    def over_cap(self, count: int) -> None:
+        assert self._spans is not None
+        self._spans.over_cap(count)
+
+    def step_name(self, step: int) -> str:
+        """What a person calls a step: its method and, where it is the same for every hit, its name."""
+        one = self._plan.steps[step]
+        return f"{one.method} {one.name or '(a name with placeholders)'}"
+
+    def refused(self, host: str, addresses: Sequence[str]) -> str | None:
+        """Why this host, which resolved to `addresses`, may not be loaded; None where it may."""
+        return self._fence.refusal(host, addresses)
+
+    def place(self, url: str) -> tuple[bool, str, int, str, str]:
+        """Whether it is https, host, port, target, and the authorization that the URL holds. Raises HitFailure."""
+        scheme, host, port, target = place_of(url, None, Outcome.TEMPLATE)
+        return scheme == "https", host, port, target, authorization_of(None, url)
+
+    def join(self, base: str, reference: bytes) -> str:
+        try:
+            text = reference.decode()
+        except UnicodeDecodeError:
+            text = reference.decode("latin-1")
+        try:
+            return urljoin(base, text)
+        except ValueError as error:
+            raise HitFailure(Outcome.REDIRECT, f"a redirect to {shown(text[:100])}, which is not a URL: {error}") from None
+
+    def assemble(self, step: int, values: str) -> str:
+        """The request of a step of a rare shape, as JSON. Raises HitFailure."""
+        given = json.loads(_with_halves(values))
+        url = given.pop("request_url")
+        made = assembled(self._plan.steps[step].made_of(given, url), self._plan.tls)
+        return json.dumps({**made, "tls": self._plan.tls.to_json()[made["place"]["tls"]]})
+
+    def json(self, body: bytes, content_type: bytes) -> str | None:
+        """A body as JSON that every reader takes, None where it is none."""
+        try:
+            data = self._reply(200, b"", [(b"content-type", content_type)], body).json()
+            return json.dumps(_tame(data), ensure_ascii=True)
+        except (ValueError, RecursionError, HitFailure):
+            return None
+
+    def text(self, body: bytes, content_type: bytes) -> str:
+        text = self._reply(200, b"", [(b"content-type", content_type)], body).text()
+        return text.encode("utf-8", "replace").decode()
+
+    def _reply(self, status: int, reason: bytes, fields: Sequence[tuple[bytes, bytes]], body: bytes) -> HttpReply:
+        return HttpReply(
+            status,
+            reason.decode("latin-1"),
+            _Fields(fields),
+            body,
+            url="",
+            sent_bytes=0,
+            received_bytes=0,
+            max_body_bytes=self._max_body_bytes,
+        )
+
+    def _reply_sample(self, reply: Got) -> dict[str, Any]:
+        return self._reply(*reply).sample()
+
+
+class _Fields:
+    def __init__(self, fields: Sequence[tuple[bytes, bytes]]) -> None:
+        self._fields = [(name.decode("latin-1"), value.decode("latin-1")) for name, value in fields]
+
+    def items(self) -> Sequence[tuple[str, str]]:
+        return self._fields
+
+
+def _request_sample(request: Sent) -> dict[str, Any]:
+    url, head, body = request
+    line, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
+    pairs = [field.partition(": ")[::2] for field in lines]
+    headers = {name: value for name, value in pairs if name.lower() not in FIELDS_OF_THE_CONNECTION}
+    return {"method": line.partition(" ")[0], "url": url, "headers": headers, "body": body.decode("utf-8", "backslashreplace")}
+
+
+def _with_halves(text: str) -> str:
+    return text.replace(HALF, "\\ud800")
+
+
+def _tame(data: Any) -> Any:
+    """Without what only Python takes for JSON: NaN and the infinities as their words."""
+    if isinstance(data, float) and (data != data or data in (float("inf"), float("-inf"))):
+        return json.dumps(data)
+    if isinstance(data, dict):
+        return dict(zip(data, map(_tame, data.values()), strict=True))  # a comprehension would take two of Python's levels for one
+    return list(map(_tame, data)) if isinstance(data, list) else data

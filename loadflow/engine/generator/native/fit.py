@@ -1,0 +1,112 @@
+"""Which features of a plan the native core does not take; then Locust makes the load, and the run says why."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import MISSING, fields
+from pathlib import Path
+from typing import Any, Literal
+
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.http.request import PARTS
+from loadflow.errors import CommandError, Mistake
+
+__all__ = ["Choice", "EngineName", "choose", "features_that_do_not_fit", "is_built"]
+
+EngineName = Literal["auto", "native", "locust"]
+Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why it is not the native core
+
+# what the core is given of a plan, or needs nothing of; a field that is not here and is used does not fit
+PLAN_FIELDS = frozenset(
+    {"protocol", "speaker", "mode", "steps", "stages", "duration_s", "variables", "sources", "host", "iterations", "wait_s", "drain_s"}
+    | {"seed", "max_body_bytes", "redact", "env_names", "network", "traces", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
+    | {"http_version", "revision_header"}
+)
+USERS = frozenset({"fast_http_user", "http_user"})
+STEP_KEYS = frozenset(
+    {"name", "weight", "run_if", "skip_if", "think_time", "throttle", "retry", "assertions", "extract", "method", "request_url", *PARTS}
+)
+ASSERTIONS = frozenset({"status_code", "contains", "not_contains", "regex", "not_regex", "json_path", "header", "response_time"})
+FINDERS = frozenset({"json_path", "header", "status_code", "regex", "cookie", "body"})
+HOW_TO_BUILD = "install Rust and then loadflow again with LOADFLOW_NATIVE=1, which says what fails"
+
+
+def is_built() -> bool:
+    """Whether the core was built when loadflow was installed."""
+    return importlib.util.find_spec("loadflow._native") is not None
+
+
+def choose(plan: Plan, wanted: EngineName) -> Choice:
+    """Who makes the load. Raises CommandError where the core is asked for, or needed, and can't do it."""
+    needed = plan.http_version == 2
+    if wanted == "locust" and not needed:
+        return "locust", ""
+    missing = list(features_that_do_not_fit(plan))
+    if not missing and is_built():
+        return "native", ""
+    why = f"the native core does not take {', '.join(missing)}" if missing else "the native core is not built"
+    if needed:
+        hint = "leave http_version out, or what does not fit" if missing else HOW_TO_BUILD
+        raise CommandError([Mistake("LD_start_test.user_detail_dict.http_version", f"{why}, and Locust sends no HTTP/2", hint)])
+    if wanted == "native":
+        hint = 'leave "engine" out, or write "locust"' if missing else HOW_TO_BUILD
+        raise CommandError([Mistake("LD_start_test.user_detail_dict.engine", why, hint)])
+    return "locust", why
+
+
+def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
+    """In the words of a script, each once; none: the core makes this load."""
+    if plan.protocol not in USERS:
+        yield f"user {plan.protocol!r}"
+        return
+    for one in fields(plan):
+        default = one.default_factory() if one.default_factory is not MISSING else one.default
+        if one.name not in PLAN_FIELDS and getattr(plan, one.name) != default:
+            yield one.name
+    if _holds_halves(plan.steps) or _holds_halves(plan.variables):
+        yield "text with half a surrogate pair"
+    found: dict[str, None] = {}
+    for step in plan.steps:
+        found.update(dict.fromkeys(_of_step(step)))
+    yield from found
+
+
+def _of_step(step: Mapping[str, Any]) -> Iterator[str]:
+    for key in step.keys() - STEP_KEYS:
+        yield f"step key {key!r}"
+    cert = step.get("cert")
+    pem = cert[-1] if isinstance(cert, list | tuple) else cert
+    if isinstance(pem, str) and "${" not in pem and is_built() and (trouble := _key_trouble(pem)) is not None:
+        yield f"the client key {pem} ({trouble})"
+    for entry in step.get("assertions") or ():
+        if entry["type"] not in ASSERTIONS:
+            yield f"assertion {entry['type']!r}"
+    for entry in step.get("extract") or ():
+        if (entry.get("from") or "json_path") not in FINDERS:
+            yield f"extract from {entry['from']!r}"
+    for entry in (*(step.get("assertions") or ()), *(step.get("extract") or ())):
+        pattern = entry.get("pattern")
+        if pattern is not None and is_built() and (what := _not_taken_of(pattern)) is not None:
+            yield f"{what} in pattern {pattern!r}"
+
+
+def _not_taken_of(pattern: str) -> str | None:
+    from loadflow import _native
+
+    return _native.not_taken_of(pattern)
+
+
+def _key_trouble(path: str) -> str | None:
+    from loadflow import _native
+
+    return _native.key_trouble(path) if Path(path).is_file() else None  # a missing one is said elsewhere
+
+
+def _holds_halves(data: Any) -> bool:
+    try:
+        json.dumps(data, ensure_ascii=False, default=str).encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,274 @@
+"""A plan as the native core takes it: everything compiled that can be known before the load."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from loadflow.engine.base.json_path import parts_of
+from loadflow.engine.base.redact import Redactor
+from loadflow.engine.base.values import text_of
+from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, static_value
+from loadflow.engine.generator.native.request import TlsTable, request_of
+from loadflow.engine.generator.network import is_conditioned
+from loadflow.engine.generator.retry import RetryRule
+from loadflow.engine.generator.throttle import Throttle, throttles_of
+from loadflow.engine.plan.constants import constants_of
+from loadflow.engine.plan.csv_source import CsvSource
+from loadflow.engine.plan.pace import LATE_NS, Pace
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.http.request import HttpStep
+from loadflow.engine.protocols.running.checks import group_of, not_as_wanted, nothing_matches, secret_entries
+from loadflow.engine.reliability.classify import TRANSIENT_STATUS
+from loadflow.engine.resolve.data import Data, Table, load_rows
+from loadflow.engine.resolve.static import tokens_in
+from loadflow.engine.resolve.template import Compiled, compile_value
+
+__all__ = ["NativePlan", "compile_plan"]
+
+
+class NativePlan:
+    """`json` and `tables` are what the core is made of; `steps` and `tls` make the rare requests that Python has to make."""
+
+    def __init__(self, text: bytes, tables: list[Any], steps: Sequence[HttpStep], tls: TlsTable) -> None:
+        self.json = text
+        self.tables = tables
+        self.steps = steps
+        self.tls = tls
+
+
+def compile_plan(
+    plan: Plan, shard: int, shards: int, env: Mapping[str, str], read: Callable[[CsvSource], Table] | None = None
+) -> NativePlan:
+    """`plan` is the shard's own share. Raises CommandError where a CSV file can't be read any more.
+
+    `read` gives the tables of CSV sources, with rows that the core takes as `tables`; without it the rows stand in `json`.
+    """
+    data = Data.load(plan.sources, shard=shard, shards=shards, seed=plan.seed, read=read or load_rows)
+    tables = [data.sources[source.name].rows for source in plan.sources] if read is not None else []
+    constants = constants_of(plan)
+    nodes = Nodes(constants, env, data, plan.variables)
+    tls = TlsTable()
+
+    def compiler(value: Any) -> Compiled:
+        return compile_value(value, constants, env)
+
+    prepared = [HttpStep(config, plan, compiler) for config in plan.steps]
+    conditioner = plan.network
+
+    def conditioned(config: Mapping[str, Any], step: HttpStep) -> str:
+        if conditioner is None or not is_conditioned(conditioner, config, step, compiler):
+            return "no"
+        return "yes" if step.name is not None else "ask"
+
+    throttles = throttles_of(plan.steps)
+    cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
+    used = list(dict.fromkeys(one for one in (*throttles, cap) if one is not None))
+    secrets = _Secrets(plan, nodes)
+    steps: list[dict[str, Any]] = []
+    for config, step, throttle in zip(plan.steps, prepared, throttles, strict=True):
+        steps.append(
+            {
+                "method": step.method,
+                "name": step.name,
+                "name_node": nodes.of(config["name"]) if step.name is None else None,
+                "run_if": _condition(config.get("run_if"), nodes),
+                "skip_if": _condition(config.get("skip_if"), nodes),
+                "throttles": [used.index(one) for one in (throttle, cap) if one is not None],
+                "conditioned": conditioned(config, step),
+                "own_status": any(entry["type"] == "status_code" for entry in config.get("assertions") or ()),
+                "checks": [_check(entry, nodes) for entry in config.get("assertions") or ()],
+                "extracts": [_extract(entry, nodes) for entry in config.get("extract") or ()],
+                "retry": _retry(config.get("retry")),
+                "think": _think(config.get("think_time"), nodes),
+                "request": request_of(config, step, plan.host, nodes, tls),
+            }
+        )
+    # a user's secrets lie in variables that any step writes, so their places are known only now
+    for made, config in zip(steps, plan.steps, strict=True):
+        made["secrets"] = secrets.of(config)
+    seeded = plan.seed is not None
+    network = (
+        None
+        if conditioner is None
+        else {
+            "latency_ms": conditioner.latency_ms,
+            "jitter_ms": conditioner.jitter_ms,
+            "loss_rate": conditioner.loss_rate,
+            "name_filter": conditioner.name_filter,
+            "seed": f"network {plan.seed} {shard}" if seeded else None,
+        }
+    )
+    whole = {
+        "shard": shard,
+        "shards": shards,
+        "steps": steps,
+        "weights": [config.get("weight", 1) for config in plan.steps] if plan.mode == "weighted" else None,
+        # the passes of a pace are shared out among the loops, so their picks are one order for all of these
+        "pick_seed": f"picks {plan.seed}" if plan.pace else f"picks {plan.seed} {shard}",
+        "pace": _pace(plan.pace),
+        "stages": [{"duration_s": stage.duration_s, "users": stage.users, "spawn_rate": stage.spawn_rate} for stage in plan.stages],
+        "duration_s": plan.duration_s,
+        "iterations": plan.iterations,
+        "ends_with_users": plan.ends_with_users,
+        "wait_s": plan.wait_s,
+        "drain_s": plan.drain_s,
+        "user_seed": f"user {plan.seed} {shard}" if seeded else None,
+        "network": network,
+        "traces": {"sample_rate": plan.traces.sample_rate, "per_s": plan.traces.per_s} if plan.traces is not None else None,
+        "variables": nodes.initial(),
+        "session_places": len(nodes.session),
+        "sources": _sources(plan, data, shard, in_json=read is None),
+        "pools": nodes.pools,
+        "max_body_bytes": plan.max_body_bytes,
+        "http2": plan.http_version == 2,
+        "flush_s": plan.flush_s,
+        "tls": tls.to_json(),
+        "throttles": [{"rate_per_s": 1e9 / one.interval_ns, "burst": one.burst} for one in used],
+        "fenced": bool(plan.allowed_hosts),
+        "transient_status": sorted(TRANSIENT_STATUS),
+        "revision_header": plan.revision_header,
+    }
+    return NativePlan(json.dumps(whole).encode(), tables, prepared, tls)
+
+
+def _pace(pace: Pace | None) -> dict[str, Any] | None:
+    """The core gets the due times of passes while it runs."""
+    if pace is None:
+        return None
+    return {
+        "max_in_flight": pace.max_in_flight,
+        "max_lateness_s": pace.max_lateness_s,
+        "duration_s": pace.duration_s,
+        "late_ns": LATE_NS,
+    }
+
+
+def _sources(plan: Plan, data: Data, shard: int, *, in_json: bool) -> list[dict[str, Any]]:
+    """The rows as Python reads them, where they stand `in_json`, and the text that the core draws from."""
+    seeds = {source.name: source.seed if source.seed is not None else plan.seed for source in plan.sources}
+    return [
+        {
+            "name": source.name,
+            "rows": data.sources[source.name].rows if in_json else [],
+            "mode": source.mode,
+            "seed": None if (seed := seeds[source.name]) is None else f"csv {seed} {source.name} {shard}",
+        }
+        for source in plan.sources
+    ]
+
+
+def _condition(expression: Any, nodes: Nodes) -> dict[str, Any] | None:
+    """None for an absent one (null)."""
+    if expression is None:
+        return None
+    if not isinstance(expression, Mapping):
+        return {"truthy": nodes.of(expression)}
+    ((operator, operand),) = expression.items()
+    match str(operator).lower():
+        case "equals":
+            return {"equals": [nodes.of(one) for one in operand]}
+        case "not_equals":
+            return {"not": {"equals": [nodes.of(one) for one in operand]}}
+        case "in":
+            return {"in": [nodes.of(one) for one in operand]}
+        case "truthy":
+            return {"truthy": nodes.of(operand)}
+        case "not":
+            inner = _condition(operand, nodes)
+            return {"and": []} if inner is None else {"not": inner}
+        case word:  # and, or
+            return {word: [part for one in operand if (part := _condition(one, nodes)) is not None]}
+
+
+def _check(entry: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
+    match entry["type"]:
+        case "status_code":
+            return _status(nodes.of(entry["value"]))
+        case "contains" | "not_contains":
+            return {"contains": {"text": _text(nodes.of(entry["value"])), "wanted": entry["type"] == "contains"}}
+        case "regex" | "not_regex":
+            wanted = entry["type"] == "regex"
+            return {"pattern": {"pattern": entry["pattern"], "wanted": wanted, "fails": not_as_wanted(entry)}}
+        case "json_path":
+            return {"json": {"path": entry["path"], "cut": parts_of(entry["path"]), "value": nodes.of(entry.get("value"))}}
+        case "header":
+            return {"header": {"name": entry["name"], "value": _text(nodes.of(entry["value"]))}}
+        case _:  # response_time
+            return {"time": nodes.of(entry["max_ms"])}
+
+
+def _status(node: Node) -> dict[str, Any]:
+    if not is_static(node):
+        return {"statusis": node}
+    value = static_value(node)
+    allowed = sorted({int(one) for one in value} if isinstance(value, list) else {int(value)})
+    return {"status": (allowed, " or ".join(map(str, allowed)))}
+
+
+def _text(node: Node) -> Node:
+    """A static value as the text it is compared as."""
+    return {"static": text_of(static_value(node))} if is_static(node) else node
+
+
+def _extract(entry: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
+    session = entry.get("scope") == "session"
+    place = nodes.session_value(entry["var"]) if session else nodes.variable(entry["var"])
+    return {"var": entry["var"], "place": place, "session": session, "find": _finder(entry)}
+
+
+def _finder(entry: Mapping[str, Any]) -> dict[str, Any] | str:
+    match entry.get("from") or "json_path":
+        case "json_path":
+            return {"json": {"path": entry["path"], "cut": parts_of(entry["path"])}}
+        case "header":
+            if entry.get("pattern") is None:
+                return {"header": entry["name"]}
+            taken = {"pattern": entry["pattern"], "group": group_of(entry), "fails": nothing_matches(entry)}
+            return {"field": {"name": entry["name"], **taken}}
+        case "regex" | "not_regex":
+            return {"pattern": {"pattern": entry["pattern"], "group": group_of(entry), "fails": nothing_matches(entry)}}
+        case "cookie":
+            return {"cookie": entry["name"]}
+        case "body":
+            return "body"
+        case _:
+            return "status"
+
+
+def _retry(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    rule = RetryRule.of(config)
+    budgets = {"transient": rule.transient, "flaky": rule.flaky, "permanent": rule.permanent}
+    delays = {"base_s": rule.backoff.base_s, "max_s": rule.backoff.max_s, "factor": rule.backoff.factor, "jitter": rule.backoff.jitter}
+    return {**{name: min(count, 2**32 - 1) for name, count in budgets.items()}, **delays}
+
+
+def _think(config: Any, nodes: Nodes) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    if isinstance(config, Mapping):
+        return {"low": nodes.of(config["min"]), "high": nodes.of(config["max"])}
+    return {"low": nodes.of(config), "high": None}
+
+
+class _Secrets:
+    """Where a user's secrets lie when a hit of one step fails; what the plan itself holds is known to the redactor."""
+
+    def __init__(self, plan: Plan, nodes: Nodes) -> None:
+        self._nodes = nodes
+        self._is_secret = Redactor(plan.redact).is_secret
+        self._written = {entry["var"] for step in plan.steps for entry in step.get("extract") or () if self._is_secret(entry["var"])}
+
+    def of(self, config: Mapping[str, Any]) -> dict[str, Any]:
+        tokens = [token for token in tokens_in(dict(config)) if token.kind == "csv" and self._is_secret(token.parts[1])]
+        cells = {cell for token in tokens if (cell := self._nodes.cell(*token.parts)) is not None}
+        found = secret_entries(config.get("assertions") or (), config.get("extract") or (), self._is_secret)
+        return {
+            "variables": sorted(place for name, place in self._nodes.variables.items() if name in self._written),
+            "session": sorted(place for name, place in self._nodes.session.items() if name in self._written),
+            "cells": sorted(cells),
+            "finders": [_finder(entry) for entry in found],
+        }

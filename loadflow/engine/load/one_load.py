@@ -1,0 +1,335 @@
+"""A load of LD_start_test from its run folder to its summary: the parent's side, once the plan stands.
+
+Protocol with the engines, by way of the supervisor: each says `ready`; `go` starts all at one time; a `tick` every second;
+`done`, or an exit code that says otherwise. However it ends (also by an exception in this process: Ctrl-C, a task's
+timeout, a cancelled flow), no engine outlives this call, and the run folder tells what happened.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import platform
+import signal
+import sys
+import time
+from asyncio import CancelledError
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from loadflow.engine.base.disk import refuse_gone, told_disk
+from loadflow.engine.base.private import opener
+from loadflow.engine.load.build import Asked
+from loadflow.engine.load.follow import Follower
+from loadflow.engine.load.span_feed import SpanFeed, trace_rule
+from loadflow.engine.load.telling import Telling
+from loadflow.engine.machine.facts import version_of
+from loadflow.engine.machine.kept import ceiling_of_run
+from loadflow.engine.plan.cluster import Cluster
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.secrets import redactor_of
+from loadflow.engine.process.launch import Crew, Engine, describe_exit, local_job
+from loadflow.engine.process.messages import Done, Failed, Flush, Message, Note, Opened, Ready, Stood, SupervisorEnd, Tick
+from loadflow.engine.process.states import State, after_exit, moved
+from loadflow.engine.records.generator import lag_limit_of
+from loadflow.engine.records.going_on import going_on
+from loadflow.engine.records.judge import EndReason, RunEnd
+from loadflow.engine.records.run import Run, SnapshotLog
+from loadflow.engine.records.standing import Standing, note_standing
+from loadflow.engine.records.summary import RunFacts
+from loadflow.engine.records.threshold_watch import ThresholdWatch
+from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
+from loadflow.engine.reports.html import write_html_report
+from loadflow.engine.session.session import Session
+from loadflow.errors import EngineError, Interrupted, RunError
+
+if TYPE_CHECKING:
+    from loadflow.engine.fleet.fleet import Fleet
+
+__all__ = ["make_load"]
+
+LOG = logging.getLogger("loadflow.fleet")
+POLL_S = 0.25
+START_LIMIT_S = 60.0  # for importing, compiling and saying `ready`
+
+
+def make_load(session: Session, asked: Asked, engine: Literal["native", "locust"], why_not_native: str) -> dict[str, Any]:
+    """Make the load that `asked` is; returns its summary, and `run_dir`. Raises as `start_test` says."""
+    traces = trace_rule(session, asked.plan.protocol)
+    plan = replace(asked.plan, network=session.network, traces=traces, flush_s=FLUSH_S if session.budget else None)
+    processes = asked.processes * (asked.cluster.expected if asked.cluster is not None else 1)
+    # a loop of Locust needs a process of its own
+    crew = Crew(engine, processes, asked.threads) if engine == "native" else Crew(engine, processes * asked.threads)
+    label = asked.label or session.label
+    with session.lease(asked.target):
+        run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
+        with going_on(folder):
+            run = _new_run(session, run_id, folder, label, plan, asked, crew, why_not_native)
+            session.keep(run)
+            if why_not_native:
+                with told_disk(run.folder), open(run.log_path(0), "w", encoding="utf-8", opener=opener) as log:
+                    log.write(f"Locust makes this load: {why_not_native}\n")
+            return _Load(session, run, plan, crew, asked.cluster).run()
+
+
+class _Load:
+    """One run, from its folder to its summary."""
+
+    def __init__(self, session: Session, run: Run, plan: Plan, crew: Crew, cluster: Cluster | None) -> None:
+        self._observers = tuple(session.observers)
+        self._record = run
+        self._plan = plan
+        self._crew = crew
+        shards = crew.shards
+        self._start_limit_s = START_LIMIT_S if cluster is None else START_LIMIT_S + 2 * cluster.startup_s
+        self._cluster = cluster
+        self._environment = session.environment
+        self._job = local_job(run, plan, crew)
+        self._follower = Follower(run, shards, plan.duration_s, plan.pace)
+        self._installed = session.budget
+        self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
+        if self._budget is not None:
+            self._follower.on_rows = self._budget.rows
+        self._thresholds = ThresholdWatch(run.thresholds)
+        self._snapshots = SnapshotLog(run)
+        self._masked = redactor_of(plan, session.environment).text
+        self._telling = Telling(
+            [self._snapshots.append, self._thresholds.add, *(partial(observer.snapshot, run) for observer in self._observers)]
+        )
+        self._spans = SpanFeed(run, shards if plan.traces is not None else 0, self._observers)
+        self._states = dict.fromkeys(range(shards), State.WAITING)
+        self._done: dict[int, Done] = {}
+        self._failed = ""
+        self._exit: SupervisorEnd | None = None
+        self._origin_ns: int | None = None
+        self._stop_reason = ""
+        self._trip = ""
+        self._breach = ""
+
+    def run(self) -> dict[str, Any]:
+        for observer in self._observers:
+            observer.run_started(self._record)
+        error: BaseException | None = None
+        try:
+            with told_disk(self._record.folder), self._start() as engine:
+                self._follow(engine)
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            summary = self._finish(error)
+        end = self._record.end()
+        if end.reason in (EndReason.ENGINE_LOST, EndReason.DEADLINE):
+            raise EngineError(f"{end.message}; what was recorded until then is in {self._record.folder}", self._follower.hits)
+        if end.reason is EndReason.STOPPED:
+            raise Interrupted(f"the load was stopped: {self._stop_reason or end.message}; results so far are in {self._record.folder}")
+        return {**summary, "run_dir": str(self._record.folder)}
+
+    def _start(self) -> Engine | Fleet:
+        """What makes the load, on this machine or on any number of them."""
+        if self._cluster is None:
+            return Engine(self._job)
+        # a load of this machine needs no NATS
+        from loadflow.engine.fleet.fleet import Fleet
+
+        return Fleet(self._job, self._plan, self._record, self._cluster, self._environment)
+
+    def _follow(self, engine: Engine | Fleet) -> None:
+        started = time.monotonic()
+        while self._exit is None:
+            for message in engine.messages(POLL_S):
+                self._take(message, engine)
+            refuse_gone(self._record.folder)
+            self._spans.take()
+            if self._origin_ns is None and time.monotonic() - started > self._start_limit_s:
+                raise RunError(f"the engine was not ready within {self._start_limit_s:.0f} s; see {self._record.log_path(0)}")
+            self._hold_to_budget(engine)
+            if self._thresholds.breach and not self._breach:
+                self._breach = self._thresholds.breach
+                engine.stop()
+            if not self._stop_reason:
+                self._stop_reason = next((reason for observer in self._observers if (reason := observer.stop_requested())), "")
+                if self._stop_reason:
+                    engine.stop()
+
+    def _hold_to_budget(self, engine: Engine | Fleet) -> None:
+        if self._budget is None or self._trip or not (reason := self._budget.tripped()):
+            return
+        self._trip = reason
+        engine.stop()
+        if self._installed is not None and self._installed.on_trip is not None:
+            self._installed.on_trip()
+
+    def _take(self, message: Message, engine: Engine | Fleet) -> None:
+        match message:
+            case Ready():
+                self._moved(message.shard, "ready")
+                if all(state is State.READY for state in self._states.values()):
+                    self._origin_ns, unix_ns = engine.go()
+                    for shard in self._states:
+                        self._moved(shard, "go")
+                    self._follower.origin_unix_s = unix_ns / 1e9
+                    if self._budget is not None:
+                        self._budget.start(self._origin_ns)
+            case Stood():
+                note_standing(
+                    self._record.standing_path, Standing(message.shard, message.since_s, message.stood_s, self._masked(message.doing))
+                )
+            case Flush():
+                self._follower.flush(message)
+                self._told(message.shard, message.until_ns)
+            case Tick():
+                if message.ran_s is not None:
+                    self._moved(message.shard, "over")
+                self._telling.tell(self._follower.tick(message))
+                self._told(message.shard, message.until_s * 1e9)
+            case Done():
+                self._done[message.shard] = message
+                self._moved(message.shard, "over", "drained", "done", "stop")
+                self._telling.tell(self._follower.done(message))
+                self._told(message.shard, math.inf)
+            case Failed():
+                self._failed = self._failed or message.text
+                self._moved(message.shard, "lost")
+            case Note():
+                LOG.info("%s", message.text)
+            case Opened():
+                self._record.add_log()
+                self._follower.open(message)
+                self._spans.open(message.shard)
+                self._states[message.shard] = State.GOING
+                if self._budget is not None:
+                    self._budget.open(message.shard)
+            case SupervisorEnd():
+                self._exit = message
+
+    def _moved(self, shard: int, *events: str) -> None:
+        self._states[shard] = moved(self._states[shard], *events)
+
+    def _told(self, shard: int, until_ns: float) -> None:
+        if self._budget is not None:
+            self._budget.until(shard, until_ns)
+
+    def _finish(self, error: BaseException | None) -> dict[str, Any]:
+        """Fold what is left, tell the observers of it, store end, totals, summary and report.
+
+        A disk that is full, or a folder that is gone, costs what can't be written; the observers hear of the end all the same.
+        """
+        trouble: RunError | None = None
+        try:
+            with told_disk(self._record.folder):
+                self._store(error)
+        except RunError as raised:
+            trouble = raised
+        summary = self._record.summary()
+        for observer in self._observers:
+            observer.run_ended(self._record, summary)
+        if trouble is not None and not isinstance(error, RunError):  # which says it already
+            raise trouble
+        return summary.to_json()
+
+    def _store(self, error: BaseException | None) -> None:
+        try:
+            refuse_gone(self._record.folder)
+            self._telling.tell(self._follower.end())
+            self._spans.take()
+        finally:
+            self._snapshots.close()
+        totals = self._follower.totals
+        if self._plan.pace is None:
+            totals.passes = self._follower.closed_passes(self._plan.users, self._plan.iterations)
+        self._record.finish(totals, self._end(error))
+        write_html_report([self._record], self._record.folder / "report.html")
+
+    def _end(self, error: BaseException | None) -> RunEnd:
+        ran_s = max((done.ran_s for done in self._done.values()), default=(self._follower.totals.last_end_ns or 0) / 1e9)
+        reason, message = self._how(error)
+        return RunEnd(reason, message, self._plan.duration_s, ran_s)
+
+    def _how(self, error: BaseException | None) -> tuple[EndReason, str]:
+        if self._trip:
+            return EndReason.BUDGET, self._trip
+        if self._breach and error is None and not self._failed:
+            return EndReason.THRESHOLD, f"ended early by a threshold: {self._breach}"
+        if isinstance(error, TimeoutError | CancelledError):  # ours, or a task's timeout_seconds: Prefect raises the latter inside
+            return EndReason.DEADLINE, str(error) or "the command's timeout_seconds passed"
+        if self._failed:
+            return EndReason.ENGINE_LOST, f"the engine failed: {self._failed}"
+        if isinstance(error, Exception):  # what ends a run on request (Ctrl-C, signals, cancels) is none
+            return EndReason.ENGINE_LOST, str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
+        if error is not None:
+            return EndReason.STOPPED, _words(error)
+        assert self._exit is not None
+        bad = [(process, code) for process, code in enumerate(self._exit.exit_codes) if after_exit(code) is State.LOST]
+        if self._exit.reason == "deadline":
+            return EndReason.DEADLINE, "the engine did not end in time and was ended by its supervisor"
+        if self._exit.reason == "stopped" or self._stop_reason:
+            return EndReason.STOPPED, self._stop_reason or "a stop was asked for"
+        if bad:
+            process, code = bad[0]
+            return EndReason.ENGINE_LOST, f"the engine process {process} {describe_exit(code)}; see {self._record.log_path(process)}"
+        early = next((done.stopped for done in self._done.values() if done.stopped), "")
+        if early:
+            return EndReason.STOPPED, early
+        if any(state is not State.DONE for state in self._states.values()):
+            return EndReason.ENGINE_LOST, "the engine ended without a message"
+        return EndReason.COMPLETED, ""
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "interrupted from the keyboard"
+    number = getattr(error, "signal", None)  # an orchestrator's exception for a signal that it caught
+    if isinstance(number, int) and number in set(signal.Signals):
+        return f"a stop by {signal.Signals(number).name}"
+    return str(error) or type(error).__name__
+
+
+def _new_run(session: Session, run_id: str, folder: Path, label: str, plan: Plan, asked: Asked, crew: Crew, why_not_native: str) -> Run:
+    redactor = redactor_of(plan, session.environment)
+    # of the machines of agents this one knows nothing
+    ceiling = None if asked.cluster else ceiling_of_run(crew.engine, plan.protocol, crew.shards, plan.asked_per_s)
+    facts = RunFacts(
+        id=run_id,
+        label=redactor.text(label),
+        script=session.name,
+        folder=str(folder),
+        protocol=plan.protocol,
+        engine=crew.engine,
+        why_not_native=why_not_native,
+        calibration=ceiling.to_json() if ceiling else None,
+        target=redactor.text(asked.target),
+        revision=redactor.text(asked.revision),
+        flow_run_ids=tuple(session.flow_run_ids),
+        flow_run_url=session.flow_run_url,
+        users=plan.users,
+        planned_s=plan.duration_s,
+        started_unix_s=time.time(),
+        plan=redactor.value(replace(plan, material={}).to_json()),
+        environment={**_environment(), "processes": str(crew.shards)},
+    )
+    return Run.create(
+        folder,
+        facts,
+        shards=crew.shards,
+        max_failure_rate=asked.max_failure_rate,
+        thresholds=asked.thresholds,
+        rate_tolerance=asked.rate_tolerance,
+        lag_limit_ms=lag_limit_of(os.environ),
+        allow_gap=asked.allow_gap,
+    )
+
+
+def _environment() -> dict[str, str]:
+    versions = {name: version_of(name) for name in ("loadflow", "locust", "gevent", "prefect")}
+    return {
+        **versions,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "host": platform.node(),
+        "cores": str(os.cpu_count()),
+        "command": Path(sys.argv[0]).name,
+    }

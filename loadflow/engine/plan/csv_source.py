@@ -1,0 +1,25 @@
+"""A CSV file as a plan names it: where it is, and how its rows are dealt out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["CsvSource", "Mode"]
+
+Mode = Literal["cycle", "once", "random"]
+
+
+@dataclass(frozen=True, slots=True)
+class CsvSource:
+    """A named CSV file and how its rows are handed out.
+
+    `cycle` starts over at the end, `once` gives every row to one step only, `random` draws with replacement.
+    `seed` is for `random`; None takes the plan's seed, and real randomness where the plan has none.
+    """
+
+    name: str
+    file_path: str
+    mode: Mode = "cycle"
+    seed: int | None = None
+    delimiter: str = ","

@@ -1,0 +1,214 @@
+"""`fast_http_user`: HTTP/1.1 on gevent sockets with geventhttpclient's parser, one kept connection per user and origin.
+
+A request is the prepared bytes of its step, with at most a Cookie field added; nothing is sent twice behind the script's
+back. A connection that the server closed while it was idle is found out before the next request is written.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Sequence
+from typing import Any
+
+from geventhttpclient.response import HTTPParseError, HTTPProtocolViolationError, HTTPResponse
+
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.http.answer_reader import MAX_HEAD_BYTES, AnswerReader, phrase_of
+from loadflow.engine.protocols.http.cookies import Cookies
+from loadflow.engine.protocols.http.redirects import follow
+from loadflow.engine.protocols.http.reply import HttpReply, reply_of, status_failure
+from loadflow.engine.protocols.http.request import HttpRequest, HttpStep, field_bytes
+from loadflow.engine.protocols.running.connecting import SOCKET_ERRORS, open_connection, stirs
+from loadflow.engine.protocols.running.endless import refuse_endless
+from loadflow.engine.protocols.running.seam import HitFailure, Traffic, UserProtocol
+from loadflow.engine.protocols.running.turns import Turns
+from loadflow.engine.records.outcome import Outcome
+
+__all__ = ["FAST_HTTP", "FastHttpClient"]
+
+BLOCK_BYTES = 65_536
+
+
+class _Parser(HTTPResponse):  # type: ignore[misc]  # geventhttpclient is compiled
+    """Collects a body up to a limit."""
+
+    def __init__(self, method: str, max_body_bytes: int) -> None:
+        super().__init__(method)
+        self.body = bytearray()
+        self.too_large = False
+        self.has_more = False  # bytes after the answer that belong to no request
+        self.has_interim = False  # an answer that is not the final one came before it
+        self._left = max_body_bytes
+
+    def _on_message_begin(self) -> None:
+        if self.message_complete and self._is_final:
+            self.has_more = True
+            raise HTTPProtocolViolationError("more than one answer")
+        super()._on_message_begin()
+
+    def _on_message_complete(self) -> None:
+        self._is_final = self.get_code() >= 200
+        self.has_interim |= not self._is_final
+        super()._on_message_complete()
+
+    def _on_body(self, part: bytes) -> None:
+        self._left -= len(part)
+        if self._left < 0:
+            self.too_large = True
+        else:
+            self.body += part
+
+
+class _Connection:
+    """`is_dead`: whether the peer closed it, or said something unasked, since its last answer: nothing is due then."""
+
+    __slots__ = ("is_dead", "socket")
+
+    def __init__(self, socket: Any) -> None:
+        self.socket = socket
+        self.is_dead = stirs(socket)
+
+
+class FastHttpClient:
+    """One virtual user's connections and cookies."""
+
+    def __init__(self, plan: Plan) -> None:
+        self.traffic = Traffic()
+        self._max_body_bytes = plan.max_body_bytes
+        self._connections: dict[tuple[Any, ...], _Connection] = {}
+        self._cookies = Cookies()
+
+    def perform(self, request: HttpRequest) -> HttpReply:
+        """Raises HitFailure; socket errors pass through for the protocol's table."""
+        return follow(request, self.traffic, self._exchange)
+
+    def close(self) -> None:
+        for connection in self._connections.values():
+            connection.socket.close()
+        self._connections.clear()
+
+    def _exchange(self, request: HttpRequest) -> HttpReply:
+        """One request, one answer. After any failure its connection is closed: it is not known to be between two messages."""
+        key = _key(request)
+        connection = self._connections.get(key)
+        if connection is None or connection.is_dead():
+            if connection is not None:
+                connection.socket.close()
+                del self._connections[key]
+            connection = self._connections[key] = self._connect(request)
+        try:
+            reply, keep = self._ask(connection, request)
+        except BaseException:
+            connection.socket.close()
+            del self._connections[key]
+            raise
+        if not keep:
+            connection.socket.close()
+            del self._connections[key]
+        return reply
+
+    def _ask(self, connection: _Connection, request: HttpRequest) -> tuple[HttpReply, bool]:
+        """The answer, and whether the connection can be used again."""
+        cookies = self._cookies.header_for(request)
+        head = request.head + b"Cookie: " + field_bytes(cookies) + b"\r\n\r\n" if cookies else request.head + b"\r\n"
+        data = head + request.body if request.body else head
+        self._send(connection, data)
+        parser = self._receive(connection, request)
+        if isinstance(parser, AnswerReader):
+            self._cookies.store(request, parser.fields)
+            return reply_of(parser, request, self._max_body_bytes), parser.keeps and not request.closes
+        fields = parser.info()
+        if "set-cookie" in fields:
+            self._cookies.store(request, fields.items())
+        reply = HttpReply(
+            parser.get_code(),
+            phrase_of(parser.status_message or ""),
+            fields,
+            parser.body,
+            url=request.url,
+            sent_bytes=0,
+            received_bytes=0,
+            max_body_bytes=self._max_body_bytes,
+        )
+        if parser.too_large:
+            raise HitFailure(Outcome.TOO_LARGE, f"the body is over max_body_bytes ({self._max_body_bytes:,})", reply)
+        return reply, not request.closes and not parser.should_close()
+
+    def _send(self, connection: _Connection, data: bytes) -> None:
+        left = memoryview(data)
+        try:
+            while left:
+                count = connection.socket.send(left)
+                self.traffic.sent_bytes += count
+                left = left[count:]
+        except OSError as error:
+            # the server may have answered early and closed: its answer says more than our broken pipe
+            if error.errno not in (errno.EPIPE, errno.ECONNRESET):
+                raise
+
+    def _receive(self, connection: _Connection, request: HttpRequest) -> _Parser | AnswerReader:
+        """Read until the message is complete."""
+        parser = _Parser(request.method, self._max_body_bytes)
+        turns = Turns()
+        received = 0
+        blocks: list[bytes] = []
+        while True:
+            blocks.append(block := connection.socket.recv(BLOCK_BYTES))
+            self.traffic.received_bytes += len(block)
+            if len(blocks) == 1 and block[:1] in (b"\r", b"\n"):
+                return self._read_again(connection, request, blocks)  # the parser would skip lines that have no end as ours
+            try:
+                parser.feed(block)
+            except HTTPParseError:
+                # the end of the stream is no error of the protocol where the body has no other end; here it had
+                if not parser.has_more:
+                    return self._read_again(connection, request, blocks)
+            if not block or parser.has_interim:
+                return self._read_again(connection, request, blocks)
+            if parser.message_complete:
+                codings = parser.get("transfer-encoding")
+                if codings is not None and (codings != "chunked" or blocks[0].startswith(b"HTTP/1.0")):
+                    return self._read_again(connection, request, blocks)  # the parser looks at no other coding
+                return parser
+            if parser.too_large:
+                return parser
+            if not parser.headers_complete and received > MAX_HEAD_BYTES:
+                raise HitFailure(Outcome.PROTOCOL, f"over {MAX_HEAD_BYTES:,} bytes of header fields")
+            received += len(block)
+            refuse_endless(received, len(parser.body))
+            turns.taken()
+
+    def _read_again(self, connection: _Connection, request: HttpRequest, blocks: Sequence[bytes]) -> AnswerReader:
+        """By the reader that says what is right and wrong, where the parser found a fault in what came so far."""
+        reader = AnswerReader(request.method, self._max_body_bytes)
+        for block in blocks:
+            if reader.feed(block):
+                return reader
+        turns = Turns()
+        block = blocks[-1]
+        while block:
+            block = connection.socket.recv(BLOCK_BYTES)
+            self.traffic.received_bytes += len(block)
+            if reader.feed(block):
+                return reader
+            turns.taken()
+        reader.ended()
+        return reader
+
+    def _connect(self, request: HttpRequest) -> _Connection:
+        tls = (request.verify, request.cert) if request.scheme == "https" else None
+        return _Connection(open_connection(request.host, request.port, request.connect_timeout_s, tls))
+
+
+def _key(request: HttpRequest) -> tuple[Any, ...]:
+    return request.scheme, request.host, request.port, request.verify, request.cert
+
+
+FAST_HTTP = UserProtocol(
+    user="fast_http_user",
+    prepare=HttpStep,
+    new_client=lambda user: FastHttpClient(user.plan),
+    errors=((HTTPParseError, Outcome.PROTOCOL), *SOCKET_ERRORS),
+    fails=status_failure,
+    traffic=lambda client: client.traffic,
+)

@@ -1,0 +1,193 @@
+"""A step that sends one HTTP request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, Any, ClassVar
+
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+)
+from pydantic.config import JsonDict
+
+from loadflow.engine.protocols.model.step import StepBase
+from loadflow.engine.protocols.model.values import Base64, CertAndKey, Pair, Scalar, WrittenNumber
+from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
+from loadflow.engine.script.part import (
+    A_FLAG,
+    A_LIST,
+    A_NUMBER,
+    AN_OBJECT,
+    BY_KIND,
+    NULL,
+    TEXT,
+    Choice,
+    Flag,
+    Name,
+    Part,
+    Positive,
+    Templated,
+    Text,
+)
+
+__all__ = ["METHODS", "HttpStep", "MappedHttpStep", "Method"]
+
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+Method = Annotated[str, Choice("HTTP method", METHODS, any_case=True)]
+
+
+Scalars = Annotated[
+    Annotated[Text, TEXT]
+    | Annotated[WrittenNumber, A_NUMBER]
+    | Annotated[Flag, A_FLAG]
+    | Annotated[None, NULL]
+    | Annotated[list[Scalar], A_LIST],
+    BY_KIND,
+]
+Fields = Annotated[Annotated[dict[str, Scalars], AN_OBJECT] | Annotated[list[Pair], A_LIST], BY_KIND]
+Body = Annotated[
+    Annotated[dict[str, Scalars], AN_OBJECT] | Annotated[list[Pair], A_LIST] | Annotated[Text, TEXT],
+    BY_KIND,
+]
+
+
+ConnectRead = Annotated[list[Templated[Positive] | None], Field(min_length=2, max_length=2)]
+
+
+class Upload(Part):
+    """One file of a multipart form: its bytes come from a path, from text, or from base64."""
+
+    noun: ClassVar[str] = "a file"
+    path: Name | None = None
+    content: Text | None = None
+    content_base64: Text | None = None
+    filename: Name | None = None
+    content_type: Name | None = None
+
+    @classmethod
+    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+        given = [key for key in ("path", "content", "content_base64") if raw.get(key) is not None]
+        if len(given) != 1:
+            yield Fault((), f"a file has exactly one of path, content, content_base64, not {' and '.join(given) or 'none'}")
+
+
+class NamedUpload(Upload):
+    """A file of a list, which says its form field itself, so that one field can hold several files."""
+
+    field: Name
+
+
+OneFile = Annotated[Annotated[Name, TEXT] | Annotated[Upload, AN_OBJECT], BY_KIND]
+Files = Annotated[Annotated[dict[str, OneFile], AN_OBJECT] | Annotated[list[NamedUpload], A_LIST], BY_KIND]
+
+
+class BasicAuth(Part):
+    """RFC 7617."""
+
+    noun: ClassVar[str] = "basic auth"
+    type: Annotated[str, Choice("auth type", ("basic",), any_case=True)]
+    username: Text
+    password: Text
+
+
+class BearerAuth(Part):
+    """RFC 6750."""
+
+    noun: ClassVar[str] = "bearer auth"
+    type: Annotated[str, Choice("auth type", ("bearer",), any_case=True)]
+    token: Name
+
+
+_AUTH_TYPE = Choice("auth type", ("basic", "bearer"), any_case=True)
+
+
+def _known_auth(value: object) -> object:
+    if not isinstance(value, dict):
+        raise wrong(f"must be an object, not {kind_of(value)}", 'for example {"type": "bearer", "token": "${env.TOKEN}"}')
+    if "type" not in value:
+        raise wrong("is missing", "allowed: basic, bearer", "type")
+    try:
+        _AUTH_TYPE.read(value["type"])
+    except ValidationError as error:
+        raise bundle(Fault(("type", *fault.loc), fault.message, fault.hint) for fault in faults_of(error)) from None
+    return value
+
+
+def _auth_tag(value: Any) -> str:
+    return TAG + str(value.get("type") if isinstance(value, dict) else getattr(value, "type", "")).lower()
+
+
+Auth = Annotated[
+    Annotated[BasicAuth, Tag(f"{TAG}basic")] | Annotated[BearerAuth, Tag(f"{TAG}bearer")],
+    Discriminator(_auth_tag),
+    BeforeValidator(_known_auth),
+]
+
+
+_SYNONYMS = (("url", "request_url"), ("client_cert", "cert"))  # the second is the one we use
+
+# A request has one body; only `data` and `files` go together.
+_ONE_BODY = (("json", "data"), ("json", "files"), *(("data_base64", key) for key in ("json", "data", "files")))
+
+
+def _given(*keys: str) -> JsonDict:
+    """The schema of an object in which all `keys` are there and not null."""
+    return {"required": [*keys], "properties": {key: {"not": {"type": "null"}} for key in keys}}
+
+
+class MappedHttpStep(StepBase):
+    """A step whose method may come from the key that holds it, as in `{"get": {…}}`."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "anyOf": [_given("request_url"), _given("url")],
+            "not": {"anyOf": [_given(*pair) for pair in (*_SYNONYMS, *_ONE_BODY)]},
+        }
+    )
+
+    method: Method | None = None
+    request_url: Name | None = None
+    url: Name | None = None
+    params: Fields | None = None
+    headers: dict[str, Scalar] | None = None
+    cookies: dict[str, Scalar] | None = None
+    json_body: Any = Field(None, alias="json")
+    data: Body | None = None
+    data_base64: Base64 | None = None
+    files: Files | None = None
+    auth: Auth | None = None
+    timeout: Templated[Annotated[Annotated[Positive, A_NUMBER] | Annotated[ConnectRead, A_LIST], BY_KIND]] | None = None
+    verify: Annotated[Annotated[Flag, A_FLAG] | Annotated[Name, TEXT], BY_KIND] | None = None
+    cert: Annotated[Annotated[Name, TEXT] | Annotated[CertAndKey, A_LIST], BY_KIND] | None = None
+    client_cert: Annotated[Annotated[Name, TEXT] | Annotated[CertAndKey, A_LIST], BY_KIND] | None = None
+    allow_redirects: Templated[Flag] | None = None
+
+    @classmethod
+    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+        given = {key for key, value in raw.items() if value is not None}
+        if not given & {"request_url", "url"}:
+            yield Fault(("request_url",), "is missing", "every HTTP step needs the URL it asks for")
+        for key, other in _SYNONYMS:
+            if {key, other} <= given:
+                yield Fault((key,), f"says the same as {other!r}", "keep one of them")
+        for one, other in _ONE_BODY:
+            if {one, other} <= given:
+                yield Fault((other,), f"can't be sent together with {one!r}: a request has one body", "keep one of them")
+        if "files" in given and isinstance(raw.get("data"), str):
+            yield Fault(("data",), "must be fields, not text, when files are sent too", "write an object or a list of pairs")
+
+    def plain(self) -> dict[str, Any]:
+        """As `StepBase.plain`, with `request_url` and `cert` for their other spellings."""
+        renamed = dict(_SYNONYMS)
+        return {renamed.get(key, key): value for key, value in super().plain().items()}
+
+
+class HttpStep(MappedHttpStep):
+    """A step that names its method."""
+
+    method: Method

@@ -1,0 +1,65 @@
+"""What a user type is to a script: the form of its steps, what `host` must look like, and who compiles and sends them.
+
+The code that sends is named, not imported: only the engine process may load it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from loadflow.engine.protocols.model.step import StepBase
+from loadflow.engine.script.mistakes import Fault
+
+__all__ = ["Form", "UserType"]
+
+# what is wrong with a host, and the way out
+HostTrouble = tuple[str, str]
+
+
+def _no_faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
+    return ()
+
+
+def _any_host(host: str) -> HostTrouble | None:
+    return None
+
+
+def _never(step: Mapping[str, Any]) -> bool:
+    return False
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How steps are written: `step` is the model of one in a list. `mapped` is that of one in a map, from which `methods` they have."""
+
+    step: type[StepBase]
+    methods: tuple[str, ...] = ()
+    mapped: type[StepBase] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserType:
+    """One value of `user_detail_dict.user`.
+
+    `prepare` names the class that compiles a step (`PreparedStep`, made with step, plan and compiler); it is also imported by the
+    process that checks the script, so its module may not import gevent. `protocol` names a `UserProtocol`, for the engine process
+    alone. Both are written "package.module:NAME". `host` says what is wrong with a `host` without placeholders, and `faults` what is
+    wrong with a step as it is written, given whether the test has a host: both before anything is sent. `gather`, where a step needs
+    more than the script says (the interface of a server), names what looks it up before the load; see `Gather` in load/build.py.
+    `asks`: whether a step's look-up asks a server; a check leaves such steps to the start of the load.
+    `has_fields`: its answers have header fields, of which one may say the target's build.
+    `traced`: its requests can carry a `traceparent`; they are `Traceable` then, see generator/tracing.py.
+    """
+
+    name: str
+    form: Form
+    prepare: str
+    protocol: str
+    host: Callable[[str], HostTrouble | None] = _any_host
+    faults: Callable[[Mapping[str, Any], bool], Iterable[Fault]] = _no_faults
+    gather: str = ""
+    asks: Callable[[Mapping[str, Any]], bool] = _never
+    traced: bool = False
+    has_fields: bool = False

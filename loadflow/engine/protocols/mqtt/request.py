@@ -1,0 +1,268 @@
+"""An MQTT step, compiled, and the request it gives per hit."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from loadflow.engine.base.json_path import MISSING, value_at
+from loadflow.engine.base.values import shown
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.mqtt.words import BROKER, CONNECTION_KEYS, broker_trouble, topic_trouble
+from loadflow.engine.protocols.running.filling import filled, flag, payload_text, peer_files, seconds
+from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.resolve.scope import Scope
+from loadflow.engine.resolve.template import Compiler, known_text, text_of
+
+__all__ = ["Broker", "Link", "Message", "MqttRequest", "MqttStep", "Tracked", "Trust"]
+
+DEFAULT_BROKER = "127.0.0.1:1883"
+DEFAULT_TIMEOUT_S = 5.0
+PORT, TLS_PORT = 1883, 8883
+PARTS = ("topic", "payload", "payload_hex", "payload_base64", "qos", "retain", "properties", "expect", "timeout", *CONNECTION_KEYS)
+
+
+@dataclass(frozen=True, slots=True)
+class Broker:
+    """Whom to connect to. `tls` is asked for by the scheme mqtts."""
+
+    host: str  # without brackets
+    port: int
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """TLS: what `load_files` takes."""
+
+    verify: bool | str
+    cert: str | tuple[str, str] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    topic: str
+    payload: bytes
+    qos: int
+    retain: bool
+    properties: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """How a connection is opened. `client_id` "" and `username` None: not said."""
+
+    version: str
+    trust: Trust | None
+    username: str | None
+    password: str | None
+    client_id: str
+    keepalive_s: int
+    clean_start: bool
+    session_expiry_s: int | None
+    will: Message | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tracked:
+    """How the delivery of one message is measured. `token` None: loadflow makes one, and the message carries it in a property."""
+
+    path: str
+    token: str | None
+    timeout_s: float
+    subscribers: int
+    required: bool
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class MqttRequest:
+    """What one hit does. `link` None: it says nothing about the connection, so that of an earlier step stands."""
+
+    method: str
+    broker: Broker
+    link: Link | None
+    timeout_s: float
+    topics: Sequence[str]
+    message: Message | None
+    tracked: Tracked | None
+    qos: int
+    properties: Mapping[str, Any]
+    no_local: bool
+    retain_as_published: bool
+    retain_handling: int
+    expect: str | None
+    abrupt: bool
+
+
+class MqttStep:
+    """A compiled step. `name` is None where it has placeholders that differ per hit; without one, topics stand as they are written."""
+
+    method = "MQTT"
+
+    def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
+        self._config = config
+        self._kind: str = config["method"]
+        self._broker = compiler(config.get("broker") or plan.host or DEFAULT_BROKER)
+        self._parts = {key: compiler(config[key]) for key in PARTS if config.get(key) is not None}
+        self._linked = self._kind == "connect" or any(key in self._parts for key in CONNECTION_KEYS)
+        self._name = compiler(config["name"]) if config.get("name") is not None else None
+        topic = config.get("topic") or ""
+        self._topic_name = ",".join(known_text(one, compiler) for one in (topic if isinstance(topic, list) else [topic]))
+        default_name = f"{self._kind}:{self._topic_name}"
+        self.name: str | None = default_name if self._name is None else text_of(self._name.value) if self._name.is_static else None
+        self.place = known_text(config.get("broker") or plan.host or DEFAULT_BROKER, compiler)
+        self._refuse_old_version(plan)
+        self._fixed: MqttRequest | None = None
+        if self._broker.is_static and all(part.is_static for part in self._parts.values()):
+            # no placeholder anywhere, so what is wrong with it is wrong with every hit: raised before the load starts
+            self._fixed = self._build(None)
+
+    def render(self, scope: Scope) -> MqttRequest:
+        return self._fixed if self._fixed is not None else self._build(scope)
+
+    def render_name(self, scope: Scope) -> str:
+        return self.name if self.name is not None else text_of(filled(self._name, scope))
+
+    def sample(self, request: MqttRequest) -> dict[str, Any]:
+        shown: dict[str, Any] = {"method": request.method, "broker": f"{request.broker.host}:{request.broker.port}"}
+        if request.topics:
+            shown["topic"] = ", ".join(request.topics)
+        if request.link is not None:
+            shown |= {"client_id": request.link.client_id, "username": request.link.username, "password": request.link.password}
+        if request.message is not None:
+            shown |= {"qos": request.message.qos, "body": request.message.payload.decode("utf-8", "backslashreplace")}
+        return shown
+
+    def _refuse_old_version(self, plan: Plan) -> None:
+        """What only MQTT 5 has, where no step of the plan asks for MQTT 5."""
+        delivery = self._config.get("delivery")
+        new = [key for key in ("properties", "session_expiry", "no_local", "retain_as_published", "retain_handling") if key in self._config]
+        if (self._config.get("will") or {}).get("properties"):
+            new.append("will.properties")
+        if delivery is not None and not delivery.get("path"):
+            new.append("delivery without path")
+        version = self._config.get("version")
+        if new and version != "5" and (version or not any(step.get("version") == "5" for step in plan.steps)):
+            raise HitFailure(Outcome.TEMPLATE, f'{new[0]} needs MQTT 5: write "version": "5" into the step that connects')
+
+    def _build(self, scope: Scope | None) -> MqttRequest:
+        try:
+            return self._assemble({key: filled(part, scope) for key, part in self._parts.items()}, filled(self._broker, scope))
+        except UnicodeError as error:
+            raise HitFailure(Outcome.TEMPLATE, f"a value holds a character that can't be sent: {error}") from None
+        except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind
+            raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no request: {error}") from None
+
+    def _assemble(self, values: Mapping[str, Any], broker: Any) -> MqttRequest:
+        config = self._config
+        place = _broker(text_of(broker))
+        topic = values.get("topic")
+        topics = tuple(text_of(one) for one in (topic if isinstance(topic, list) else [] if topic is None else [topic]))
+        for one in topics:
+            if trouble := topic_trouble(one, self._kind) or ("is empty" if not one else ""):
+                raise HitFailure(Outcome.TEMPLATE, f"the topic {one[:100]!r} {trouble}")
+        message = _message(values, topics[0]) if self._kind == "publish" else None
+        return MqttRequest(
+            method=self._kind,
+            broker=place,
+            link=_link(values, place) if self._linked else None,
+            timeout_s=seconds(values.get("timeout"), DEFAULT_TIMEOUT_S),
+            topics=topics,
+            message=message,
+            tracked=self._tracked(message) if message is not None and config.get("delivery") is not None else None,
+            qos=_qos(values),
+            properties=values.get("properties") or {},
+            no_local=bool(config.get("no_local")),
+            retain_as_published=bool(config.get("retain_as_published")),
+            retain_handling=config.get("retain_handling") or 0,
+            expect=text_of(values["expect"]) if "expect" in values else None,
+            abrupt=bool(config.get("abrupt")),
+        )
+
+    def _tracked(self, message: Message) -> Tracked:
+        delivery = self._config["delivery"]
+        path = delivery.get("path") or ""
+        token = None
+        if path:
+            try:
+                found = value_at(json.loads(message.payload), path)
+            except ValueError:
+                found = MISSING
+            if found is MISSING:
+                raise HitFailure(Outcome.TEMPLATE, f"delivery: the payload is not JSON with something at the path {path}")
+            token = text_of(found)
+        return Tracked(
+            path,
+            token,
+            float(delivery.get("timeout", 10.0)),
+            delivery.get("subscribers", 1),
+            bool(delivery.get("required")),
+            f"deliver:{self._topic_name}",
+        )
+
+
+def _broker(written: str) -> Broker:
+    found = BROKER.fullmatch(written)
+    trouble = broker_trouble(written)
+    if trouble is not None or found is None:
+        raise HitFailure(Outcome.TEMPLATE, f"{written[:100]!r} {'; '.join(trouble or ('is not a broker', 'write host:port'))}")
+    tls = (found[1] or "").lower() == "mqtts"
+    return Broker(found[2].strip("[]"), int(found[3]) if found[3] else 0, tls)
+
+
+def _link(values: Mapping[str, Any], broker: Broker) -> Link:
+    username, password = values.get("username"), values.get("password")
+    will = values.get("will")
+    expiry = values.get("session_expiry")
+    link = Link(
+        version=str(values.get("version", "3.1.1")),
+        trust=_trust(values.get("tls"), broker),
+        username=None if username is None else text_of(username),
+        password=None if password is None else text_of(password),
+        client_id=text_of(values.get("client_id", "")),
+        keepalive_s=_whole(values.get("keepalive", 60), "keepalive", 65_535),
+        clean_start=flag(values.get("clean_start", True)),
+        session_expiry_s=None if expiry is None else _whole(expiry, "session_expiry", 2**32 - 1),
+        will=_message(will, text_of(will["topic"])) if will is not None else None,
+    )
+    if link.password is not None and link.username is None and link.version != "5":
+        raise HitFailure(Outcome.TEMPLATE, "a password without a username came with MQTT 5")
+    if link.trust is None and broker.tls:
+        raise HitFailure(Outcome.TEMPLATE, "the scheme mqtts asks for TLS, and tls says false")
+    if not link.clean_start and not link.client_id:
+        raise HitFailure(Outcome.TEMPLATE, "clean_start false needs a client_id: it names the session that goes on")
+    return link
+
+
+def _trust(tls: Any, broker: Broker) -> Trust | None:
+    if tls is False or (tls is None and not broker.tls):
+        return None
+    return Trust(*peer_files(tls if isinstance(tls, Mapping) else {}))
+
+
+def _message(values: Mapping[str, Any], topic: str) -> Message:
+    return Message(topic, _payload(values), _qos(values), flag(values.get("retain", False)), values.get("properties") or {})
+
+
+def _payload(values: Mapping[str, Any]) -> bytes:
+    if "payload_hex" in values:
+        return bytes.fromhex(text_of(values["payload_hex"]))
+    if "payload_base64" in values:
+        return base64.b64decode(text_of(values["payload_base64"]), validate=True)
+    return payload_text(values.get("payload", "")).encode()
+
+
+def _qos(values: Mapping[str, Any]) -> int:
+    return _whole(values.get("qos", 0), "qos", 2)
+
+
+def _whole(value: Any, what: str, most: int) -> int:
+    number = int(value)
+    if not 0 <= number <= most:
+        raise HitFailure(Outcome.TEMPLATE, f"{what} {shown(value)} is not a whole number from 0 to {most:,}")
+    return number

@@ -1,0 +1,44 @@
+"""The certificate files a script names, put into a TLS context; looked at before the load starts, so that a wrong path is a mistake."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from loadflow.engine.base.pem import unusable_pem
+from loadflow.engine.base.regular_file import refuse_special
+
+__all__ = ["load_files", "trouble_with"]
+
+
+@lru_cache(maxsize=256)
+def trouble_with(verify: bool | str, cert: str | tuple[str, str] | None) -> str:
+    """Why the files can't be used, and the way out; "" if they can. Looked at once for each pair."""
+    if not isinstance(verify, str) and cert is None:
+        return ""
+    shown = [one for one in (verify, *(cert if isinstance(cert, tuple) else (cert,))) if isinstance(one, str)]
+    for path in shown:
+        if not Path(path).exists():
+            return f"the file {path} is not there; name PEM files that can be read"
+    if trouble := unusable_pem(shown):
+        return trouble
+    import ssl
+
+    try:
+        load_files(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), verify, cert)
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        return f"{' and '.join(shown)} can't be used: {getattr(error, 'reason', None) or error}; name PEM files that can be read"
+    return ""
+
+
+def load_files(context: Any, verify: bool | str, cert: str | tuple[str, str] | None) -> None:
+    """Trust a CA file or folder, show a client certificate. Raises OSError or ValueError."""
+    for path in (verify, *((cert,) if isinstance(cert, str) else cert or ())):
+        if isinstance(path, str):
+            refuse_special(path)
+    if isinstance(verify, str):
+        context.load_verify_locations(**{"capath" if Path(verify).is_dir() else "cafile": verify})
+    if cert is not None:
+        # without a password OpenSSL would ask the terminal, or the pipe that stands in its place
+        context.load_cert_chain(*((cert,) if isinstance(cert, str) else cert), password=lambda: "")

@@ -1,0 +1,61 @@
+"""One summary of runs on disk: what was counted, how it is judged, and how far it can be trusted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from loadflow.engine.base.verdict import Verdict, VerdictKind, worst
+from loadflow.engine.records.health import Health
+from loadflow.engine.records.judge import Warning_, ceiling_warnings, warnings_of
+from loadflow.engine.records.names import ErrorText, SeriesName
+from loadflow.engine.records.passes import Passes, RateSummary
+from loadflow.engine.records.revisions import revision_warnings
+from loadflow.engine.records.standing import read_standings, standing_warnings
+from loadflow.engine.records.summary import Summary, summarise
+from loadflow.engine.records.totals import Totals
+from loadflow.engine.records.trust import Trust, trust_of, trust_warnings
+from loadflow.engine.records.workers import WorkerRecord
+
+if TYPE_CHECKING:
+    from loadflow.engine.records.run import Run
+
+__all__ = ["summary_of"]
+
+
+def summary_of(runs: Sequence[Run]) -> Summary:
+    """One summary over all `runs`: counts merged, the worst verdict, every run's warnings."""
+    totals = Totals.merged(run.totals() for run in runs)
+    of_ceilings = [warning for run in runs for warning in ceiling_warnings(run.ceiling, run.totals())]
+    standing = [warning for run in runs for warning in standing_warnings(read_standings(run.standing_path))]
+    revisions = [warning for run in runs for warning in revision_warnings(run.facts)]
+    samples: dict[tuple[SeriesName, ErrorText], list[dict[str, Any]]] = {}
+    health: list[Health] = []
+    verdicts = []
+    unreached: list[Warning_] = []
+    paced = [run for run in runs if run.pace is not None]
+    workers: list[WorkerRecord] = []
+    trust: Trust | None = None
+    for run in runs:
+        own_health = run.health()
+        trust = trust_of(run, own_health) if len(runs) == 1 else None
+        health.extend(own_health)
+        workers.extend(run.workers())
+        verdicts.append(run.verdict(own_health))
+        unreached += [one.warning for one in run.shortfalls(own_health)]
+        for key, entries in run.samples().items():
+            samples.setdefault(key, []).extend(entries)
+    doubts = trust_warnings(trust, totals.overall().response().quantile_ns(0.99) / 1e6)
+    return summarise(
+        totals,
+        duration_s=totals.duration_s,
+        runs=[run.facts for run in runs],
+        verdict=worst(verdicts) if runs else Verdict(VerdictKind.INCONCLUSIVE, ("no test was run, so there is nothing to judge",)),
+        warnings=list(dict.fromkeys([*warnings_of(totals, health), *of_ceilings, *unreached, *standing, *revisions, *doubts])),
+        health=health,
+        samples=samples,
+        workers=workers,
+        trust=trust,
+        thresholds=[result for run in runs for result in run.threshold_results()],
+        rate=RateSummary.of(Passes.merged(run.totals().passes for run in paced), sum(run.load_s for run in paced)) if paced else None,
+    )

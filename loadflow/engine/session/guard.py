@@ -1,0 +1,264 @@
+"""What the scripts of a session may reach. Who runs their own script may reach everything; a client of the control plane may not.
+
+Asked by `load_script` for every script, so also for nested ones and for files of actions: whatever runs in the session has
+passed it. It looks at what is written, so under a root a path can't hold a placeholder.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from loadflow.engine.script.arguments import FILES, NESTED, signature_of
+from loadflow.engine.script.command import Command
+from loadflow.engine.script.document import ROOT_KEY, Script
+from loadflow.engine.script.mistakes import Loc, place_of, shorten
+from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan
+from loadflow.errors import CommandError, Mistake
+
+__all__ = ["REPORT_NAMES", "Guard", "is_loopback", "is_path_argument"]
+
+# names of files that are written below the session's report folder, by argument
+REPORT_NAMES = frozenset({"html_name", "json_file_name", "xml_file_name", "csv_name", "report_name", "base_name"})
+# `har` is a path, or the recording itself; `baseline` and `current` are a run's folder, or a run's name
+_PATHS = frozenset({"certfile", "keyfile", "cert", "client_cert", "har", "baseline", "current", FILES})
+_PATH_ENDINGS = ("path", "paths", "file", "files", "dir", "folder")
+_STEP_PATHS = ("cert", "client_cert", "verify", "proto", "import_paths")
+_STEP_CODE = ("stub_path", "request_path")
+
+
+def is_path_argument(name: str) -> bool:
+    """Whether an argument of this name holds a path, or a list of them, relative to the working directory."""
+    return name in _PATHS or name.rsplit("_", 1)[-1] in _PATH_ENDINGS
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """The limits of one session.
+
+    `root`: the folder that all files are read and written in; None: any. `env`: the variables that `${env.NAME}` may name;
+    None: all. `denied`: commands that may not be called. `most_users` and `most_threads` (of all processes) are what one load
+    may ask for; None: any number.
+    """
+
+    root: Path | None = None
+    env: frozenset[str] | None = None
+    denied: frozenset[str] = frozenset()
+    most_users: int | None = None
+    most_threads: int | None = None
+
+    def environment(self, env: Mapping[str, str]) -> Mapping[str, str]:
+        """What scripts may see of `env`."""
+        return env if self.env is None else {name: value for name, value in env.items() if name in self.env}
+
+    def allows_command(self, name: str) -> bool:
+        return name not in self.denied
+
+    def mistakes(self, script: Script, commands: Mapping[str, Command], report_dir: Path) -> list[Mistake]:
+        """Everything in `script` that is out of reach, in the order of the document."""
+        if self == Guard():
+            return []
+        walk = _Walk(self, commands, report_dir)
+        for action in script.actions:
+            walk.action(action.name, action.arguments, action.place)
+        return walk.found
+
+    def refuse_load(self, users: int, threads: int) -> None:
+        """Raises CommandError for a load that is larger than this session may make."""
+        mistakes = [
+            Mistake(what, f"{asked:,} are more than the {most:,} that this server lets one load have", "ask for fewer")
+            for what, asked, most in (("users", users, self.most_users), ("processes × threads", threads, self.most_threads))
+            if most is not None and asked > most
+        ]
+        if mistakes:
+            raise CommandError(mistakes)
+
+    def path_trouble(self, path: str, base: Path) -> tuple[str, str]:
+        """Why the file at `path`, relative to `base`, can't be used, and the way out; two empty texts when it can."""
+        if self.root is None:
+            return "", ""
+        if has_placeholder(path):
+            return "a path can't hold a placeholder here", "write the path itself: it is checked before anything runs"
+        root = self.root.resolve()
+        try:
+            inside = (base / path).resolve().is_relative_to(root)
+        except (OSError, RuntimeError, ValueError):  # a loop of links, a NUL
+            return f"{shorten(path)} is not a path that can be followed", ""
+        return (
+            ("", "")
+            if inside
+            else (f"{shorten(path)} is outside of the folder that this server opens to scripts", "use a file inside of it")
+        )
+
+
+@dataclass(slots=True)
+class _Walk:
+    guard: Guard
+    commands: Mapping[str, Command]
+    report_dir: Path
+    found: list[Mistake]
+
+    def __init__(self, guard: Guard, commands: Mapping[str, Command], report_dir: Path) -> None:
+        self.guard, self.commands, self.report_dir, self.found = guard, commands, report_dir, []
+
+    def action(self, name: str, payload: object, place: str) -> None:
+        if not self.guard.allows_command(name):
+            self.found.append(Mistake(place, f"{name} is not open to scripts here", "who runs the server can allow it"))
+            return
+        if name == "LD_start_test":
+            self.load({argument: value for argument, value, _ in self.arguments(name, payload, place)}, place)
+        for argument, value, at in self.arguments(name, payload, place):
+            if argument == NESTED:
+                self.nested(value, at)
+                continue
+            self.texts(value, at)
+            if argument in REPORT_NAMES:
+                self.path(value, at, self.report_dir)
+            elif argument == "tasks":
+                self.steps(value, at)
+            elif argument in ("sources", "csv_sources"):
+                self.entries(value, at, "file_path")
+            elif argument == "web_ui_dict":
+                self.web_ui(value, at)
+            elif argument == "master_bind_host":
+                self.master(value, at)
+            elif argument == "addr":
+                self.listens(value, at, "an exporter")
+            elif argument == "url" and not (name in self.commands and argument in self.commands[name].servers):
+                self.database_url(value, at)
+            elif is_path_argument(argument):
+                self.paths(value, at)
+
+    def load(self, arguments: Mapping[str, Any], place: str) -> None:
+        """What is written as numbers; the rest is seen when the load is about to start."""
+        processes, threads, users = (_count(arguments.get(key)) for key in ("processes", "threads", "user_count"))
+        try:
+            self.guard.refuse_load(users, processes * threads)
+        except CommandError as error:
+            self.found += [Mistake(place, f"{one.place}: {one.message}", one.hint) for one in error.mistakes]
+
+    def arguments(self, name: str, payload: object, place: str) -> Iterator[tuple[str, Any, str]]:
+        """(argument, value, place), whichever way they were written."""
+        if isinstance(payload, dict):
+            yield from ((key, value, place_of(place, (key,))) for key, value in payload.items())
+        elif isinstance(payload, list) and name in self.commands:
+            names = signature_of(self.commands[name]).positional
+            for index, value in enumerate(payload):  # some take more than they name
+                yield names[index] if index < len(names) else "", value, place_of(place, ("arguments", index))
+
+    def nested(self, document: object, place: str) -> None:
+        if isinstance(document, dict):
+            document, place = document.get(ROOT_KEY), place_of(place, (ROOT_KEY,))
+        for index, entry in enumerate(document if isinstance(document, list) else ()):
+            if isinstance(entry, list) and entry and isinstance(entry[0], str):
+                self.action(entry[0], entry[1] if len(entry) > 1 else None, place_of(place, (index,)))
+
+    def texts(self, value: object, place: str) -> None:
+        """Every `${env.NAME}` and `${secret.NAME}` that may not be read."""
+        if self.guard.env is None:
+            return
+        known = {mistake.place for mistake in self.found}
+        for loc, text in _texts(value):
+            for token in scan(text):
+                what = self.closed(token)
+                if what and (at := place_of(place, loc)) not in known:
+                    self.found.append(Mistake(at, f"{what} is not open to scripts here", "who runs the server can allow it"))
+
+    def closed(self, token: Token) -> str:
+        """What `token` asks for, when clients may not have it; "" when they may."""
+        name = token.parts[0] if token.parts else ""
+        if token.kind == "var" and name.startswith(SECRET):
+            return f"the secret {shorten(name.removeprefix(SECRET))}"
+        return f"the environment variable {shorten(name)}" if token.kind == "env" and name not in (self.guard.env or ()) else ""
+
+    def path(self, value: object, place: str, base: Path) -> None:
+        if isinstance(value, str):
+            message, hint = self.guard.path_trouble(value, base)
+            if message:
+                self.found.append(Mistake(place, message, hint))
+
+    def paths(self, value: object, place: str) -> None:
+        """A path or a list of paths."""
+        for index, one in enumerate(value if isinstance(value, list) else ()):
+            self.path(one, place_of(place, (index,)), Path.cwd())
+        self.path(value, place, Path.cwd())
+
+    def entries(self, value: object, place: str, key: str) -> None:
+        """The path under `key` of every object in a list."""
+        for index, entry in enumerate(value if isinstance(value, list) else ()):
+            if isinstance(entry, dict):
+                self.path(entry.get(key), place_of(place, (index, key)), Path.cwd())
+
+    def steps(self, tasks: object, place: str) -> None:
+        if isinstance(tasks, dict) and ("mode" in tasks or "tasks" in tasks):
+            tasks, place = tasks.get("tasks"), place_of(place, ("tasks",))
+        for loc, step in _entries(tasks):
+            if not isinstance(step, dict):
+                continue
+            at = place_of(place, (loc,))
+            for key in _STEP_PATHS:
+                # `verify` is true, false, their texts, or the path of a certificate
+                if key != "verify" or str(step.get(key)).lower() not in ("true", "false"):
+                    self.paths(step.get(key), place_of(at, (key,)))
+            for key in _STEP_CODE:
+                self.code(step.get(key), place_of(at, (key,)))
+            for field, upload in _entries(step.get("files")):
+                where = place_of(at, ("files", field))
+                self.path(upload.get("path") if isinstance(upload, dict) else upload, where, Path.cwd())
+
+    def code(self, value: object, place: str) -> None:
+        """Importing a module runs it, so under a root a step names none."""
+        if self.guard.root is not None and value is not None:
+            self.found.append(
+                Mistake(place, "generated code is not open to scripts here", "use proto, a file inside of the folder, or reflection")
+            )
+
+    def database_url(self, value: object, place: str) -> None:
+        """A URL may name any file or server, so under a root there is none."""
+        if self.guard.root is not None and value is not None:
+            message = "a database URL is not open to scripts here"
+            self.found.append(Mistake(place, message, "use database_path, a file inside of the folder"))
+
+    def web_ui(self, value: object, place: str) -> None:
+        self.listens(value.get("host") if isinstance(value, dict) else None, place_of(place, ("host",)), "the web UI")
+
+    def listens(self, host: object, place: str, what: str) -> None:
+        """None: the default, which is this machine."""
+        if self.guard.root is not None and host is not None and not is_loopback(str(host)):
+            self.found.append(Mistake(place, f"{what} has no password, so here it listens on this machine only", "use 127.0.0.1"))
+
+    def master(self, value: object, place: str) -> None:
+        """Where the token is the host's own, a script must not open the master to the network with it."""
+        if self.guard.root is not None and value is not None and not is_loopback(str(value)):
+            self.found.append(Mistake(place, "a master that scripts start here listens on this machine only", "use 127.0.0.1"))
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 1
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens on `host`: a name or an address as it is written, not looked up."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _entries(value: object) -> Iterable[tuple[int | str, Any]]:
+    if isinstance(value, dict):
+        return value.items()
+    return enumerate(value) if isinstance(value, list) else ()
+
+
+def _texts(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
+    """Every text in `value`, keys too, with its way; the nesting is bounded by the parser."""
+    if isinstance(value, str):
+        yield loc, value
+    for key, entry in _entries(value):
+        if isinstance(key, str):
+            yield (*loc, key), key
+        yield from _texts(entry, (*loc, key))

@@ -1,0 +1,16 @@
+//! HTTP/1.1 and HTTP/2: connections, requests, answers, and what is checked in them.
+
+pub mod answer;
+pub mod checks;
+pub mod chunks;
+pub mod conn;
+pub mod cookies;
+pub mod http2;
+pub mod lines;
+pub mod place;
+pub mod reading;
+pub mod redirect;
+pub mod request;
+pub mod tls;
+pub mod turn;
+pub mod work;

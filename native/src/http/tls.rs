@@ -1,0 +1,188 @@
+//! Whom TLS trusts and what it shows: rustls, set up from PEM texts.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+
+use crate::plan::Tls;
+
+pub const HTTP_2: &[u8] = b"h2";
+
+/// `http2`: nothing else is offered (ALPN, RFC 7301).
+pub fn config_of(plan: &Tls, http2: bool) -> Result<Arc<ClientConfig>, String> {
+    let provider = Arc::new(ring::default_provider());
+    let builder =
+        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+    let signing = provider.clone();
+    let builder = if plan.verify {
+        let mut roots = RootCertStore::empty();
+        let mut named = Vec::new();
+        for path in &plan.authorities {
+            for text in texts(Path::new(path))? {
+                named.extend(CertificateDer::pem_slice_iter(&text).flatten());
+            }
+        }
+        // a bundle may hold certificates that this library can't use; the others count
+        roots.add_parsable_certificates(named.iter().cloned());
+        let usual = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|error| error.to_string())?;
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Named { usual, named }))
+    } else {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(Anyone))
+    };
+    let mut config = match &plan.certificate {
+        None => builder.with_no_client_auth(),
+        Some((chain, key)) => {
+            let (chain, key) = (read(Path::new(chain))?, read(Path::new(key))?);
+            let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
+            builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown(chain, &key, &signing)?)))
+        }
+    };
+    // every connection of a user costs the target a whole handshake, as it does with the Python users
+    config.resumption = Resumption::disabled();
+    if http2 {
+        config.alpn_protocols.push(HTTP_2.to_vec());
+    }
+    Ok(Arc::new(config))
+}
+
+/// A client's certificate with its key. The two are not compared here, which was done before the load: for that the certificate
+/// would have to be of X.509 version 3.
+fn shown(chain: Vec<CertificateDer<'static>>, key: &[u8], provider: &CryptoProvider) -> Result<CertifiedKey, String> {
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| error.to_string())?;
+    let signer = provider.key_provider.load_private_key(key).map_err(|error| error.to_string())?;
+    Ok(CertifiedKey::new(chain, signer))
+}
+
+/// Why this library can't use a key that OpenSSL can (of RSA with 1,024 bits, of P-521); None: it can.
+pub fn key_trouble(path: &Path) -> Option<String> {
+    let usable = read(path).and_then(|key| shown(Vec::new(), &key, &ring::default_provider()));
+    usable.err()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, String> {
+    std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// The file, or every file of the folder.
+fn texts(path: &Path) -> Result<Vec<Vec<u8>>, String> {
+    if !path.is_dir() {
+        return Ok(vec![read(path)?]);
+    }
+    let entries = std::fs::read_dir(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(entries.flatten().filter_map(|entry| read(&entry.path()).ok()).collect())
+}
+
+pub fn connection(config: &Arc<ClientConfig>, host: &str) -> Result<Box<ClientConnection>, String> {
+    let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
+    ClientConnection::new(config.clone(), name).map(Box::new).map_err(|error| error.to_string())
+}
+
+/// As webpki, but a server may show the very certificate that was named as trusted, also where that is its own authority: what
+/// `openssl req -x509` makes, and every other client takes.
+#[derive(Debug)]
+struct Named {
+    usual: Arc<WebPkiServerVerifier>,
+    named: Vec<CertificateDer<'static>>,
+}
+
+impl ServerCertVerifier for Named {
+    fn verify_server_cert(
+        &self,
+        end: &CertificateDer<'_>,
+        between: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        match self.usual.verify_server_cert(end, between, name, ocsp, now) {
+            // what it says of authorities comes after it has looked at the dates
+            Err(Error::InvalidCertificate(CertificateError::Other(_) | CertificateError::UnknownIssuer)) if self.named.contains(end) => {
+                verify_server_name(&ParsedCertificate::try_from(end)?, name)?;
+                Ok(ServerCertVerified::assertion())
+            }
+            found => found,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.usual.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.usual.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.usual.supported_verify_schemes()
+    }
+}
+
+/// `"verify": false`: any peer will do, so it need not prove that the key is its own either. This library could not check the
+/// signatures of every key that OpenSSL's users take (RSA with 1,024 bits, P-521).
+#[derive(Debug)]
+struct Anyone;
+
+impl ServerCertVerifier for Anyone {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![
+            SignatureScheme::ECDSA_NISTP256_SHA256,
+            SignatureScheme::ECDSA_NISTP384_SHA384,
+            SignatureScheme::ECDSA_NISTP521_SHA512,
+            SignatureScheme::ED25519,
+            SignatureScheme::ED448,
+            SignatureScheme::RSA_PSS_SHA256,
+            SignatureScheme::RSA_PSS_SHA384,
+            SignatureScheme::RSA_PSS_SHA512,
+            SignatureScheme::RSA_PKCS1_SHA256,
+            SignatureScheme::RSA_PKCS1_SHA384,
+            SignatureScheme::RSA_PKCS1_SHA512,
+        ]
+    }
+}

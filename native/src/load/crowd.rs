@@ -1,0 +1,133 @@
+//! Users come and go.
+
+use crate::http::cookies::Jar;
+use crate::http::request::Outgoing;
+use crate::load::engine::Loop;
+use crate::load::user::{Hit, Next, User};
+use crate::os::random::Rng;
+use crate::plan::outcome::{Failure, Outcome};
+use crate::values::node::Scope;
+
+impl Loop<'_> {
+    pub fn set_users(&mut self, users: &mut Vec<User>, wanted: u32) {
+        while self.alive < wanted && !self.draining {
+            self.start_user(users);
+        }
+        let mut at = users.len();
+        while self.alive > wanted && at > 0 {
+            at -= 1;
+            let user = &mut users[at];
+            if user.stopping || user.next == Next::Gone {
+                continue;
+            }
+            user.stopping = true;
+            self.alive -= 1;
+            if (user.is_paused && user.is_free) || matches!(user.next, Next::Finished | Next::Turn) {
+                user.is_paused = false;
+                user.next = Next::Gone;
+                user.conns.clear();
+                self.settle(user, false);
+            }
+        }
+    }
+
+    fn start_user(&mut self, users: &mut Vec<User>) {
+        let number = self.started * self.plan.shards as u32 + self.plan.shard as u32;
+        self.started += 1;
+        self.alive += 1;
+        self.users_peak = self.users_peak.max(self.alive);
+        let seed = self.plan.user_seed.as_ref().map(|seed| format!("{seed} {number}"));
+        let scope = Scope {
+            variables: self.plan.variables.iter().map(|value| value.first().cloned()).collect(),
+            session: vec![None; self.plan.session_places],
+            rows: vec![None; self.data.source_count()],
+            out_of_rows: false,
+            rng: Rng::new(seed),
+        };
+        let mut user = User {
+            number,
+            scope,
+            jar: Jar::default(),
+            conns: Vec::new(),
+            next_serial: 0,
+            next: Next::Pass,
+            pauses: 0,
+            is_paused: false,
+            is_free: true,
+            step: 0,
+            passes: 0,
+            has_sent: false,
+            has_pass: false,
+            is_booked: false,
+            has_begun: false,
+            stopping: false,
+            hit: Hit::default(),
+            own: Outgoing::default(),
+            uses_own: false,
+            watched_ns: None,
+            network_rng: None,
+        };
+        // the place of one who is gone, if there is one; timers and events of his must not reach the new one
+        let some_are_gone = users.len() >= self.alive as usize;
+        let free = some_are_gone.then(|| users.iter().rposition(|old| old.next == Next::Gone && old.watched_ns.is_none())).flatten();
+        let id = match free {
+            Some(at) => {
+                (user.pauses, user.next_serial) = (users[at].pauses, users[at].next_serial);
+                users[at] = user;
+                at
+            }
+            None => {
+                users.push(user);
+                users.len() - 1
+            }
+        };
+        self.ready.push_back(id as u32);
+    }
+
+    /// At the end of the drain: what is in flight stays unfinished.
+    pub fn give_up(&mut self, users: &mut [User]) {
+        let now_ns = self.now_ns();
+        for (id, user) in users.iter_mut().enumerate() {
+            if user.hit.in_flight {
+                user.hit.flags &= !crate::plan::outcome::SUPERSEDED;
+                user.count_all();
+                let failure = Failure::new(Outcome::Unfinished, "not answered before the end of the load");
+                self.end_hit(user, id as u32, Err(failure), None, now_ns);
+            }
+            user.conns.clear();
+            self.settle(user, false);
+        }
+    }
+
+    /// A pass begins for the books; exactly one `settle` ends it.
+    pub fn book(&mut self, user: &mut User) {
+        (user.is_booked, user.has_begun) = (true, false);
+        if self.arrivals.is_none() {
+            self.passes.due += 1;
+        }
+    }
+
+    /// An attempt of the user's step begins.
+    pub fn count_attempt(&mut self, user: &mut User) {
+        self.steps[user.step].0 += 1;
+        if !std::mem::replace(&mut user.has_begun, true) {
+            self.passes.started += 1;
+            user.hit.flags |= crate::plan::outcome::FIRST;
+        }
+    }
+
+    /// The user's pass, if he has one, has `made` all its steps; or was cut off; or was dropped, if no request had begun.
+    pub fn settle(&mut self, user: &mut User, made: bool) {
+        if !std::mem::take(&mut user.is_booked) {
+            return;
+        }
+        match (made, user.has_begun) {
+            (true, begun) => {
+                self.passes.started += u64::from(!begun); // every condition said no: all was done that there was to do
+                self.passes.made += 1;
+            }
+            (false, true) => self.passes.cut_off += 1,
+            (false, false) => self.passes.dropped += 1,
+        }
+    }
+}

@@ -1,0 +1,365 @@
+//! The event loop of one core: users, timers, sockets, the log. Nothing in it is shared with another core.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, Sender};
+
+use rustls::ClientConfig;
+
+use crate::http::conn::Phase;
+use crate::http::request::{Outgoing, Scratch};
+use crate::load::arrivals::{Arrivals, Passes};
+use crate::load::hitlog::HitLog;
+use crate::load::limits::Throttle;
+use crate::load::picks::Picks;
+use crate::load::revisions::Revisions;
+use crate::load::traces::Sampler;
+use crate::load::user::{Next, User};
+use crate::load::watch::{Doing, Watch};
+use crate::os::dns::Resolver;
+use crate::os::random::Rng;
+use crate::os::socket::{ENDED, Poller, READABLE, Ready, Waker, monotonic_ns};
+use crate::os::timers::{Due, Timers};
+use crate::plan::host::{Fatal, Host, Kind};
+use crate::plan::{Place, Plan, RequestPlan, Tls};
+use crate::values::data::Data;
+
+const BLOCK_BYTES: usize = 65_536;
+const WAKER: u64 = u64::MAX;
+
+/// What is reported while the load runs. All hits that ended before the time are among the rows in the file.
+#[derive(Debug, PartialEq)]
+pub enum Event {
+    Tick {
+        second: i64,
+        state: State,
+    },
+    Flush {
+        until_ns: i64,
+        rows: u64,
+    },
+    /// The loop does not come back to its clock: since when (since the run's start), for how long so far, at which step, and what it does.
+    Stood {
+        since_ns: i64,
+        stood_ns: i64,
+        step: usize,
+        doing: &'static str,
+    },
+}
+
+/// Where the load stands. `ran_ns`: how long it ran, once it has ended and only the drain is left.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct State {
+    pub rows: u64,
+    pub users: u32,
+    /// The most at once since the last time this was asked.
+    pub users_peak: u32,
+    pub in_flight: u32,
+    /// The longest that anything due had to wait for the loop, since the last time this was asked.
+    pub lag_ns: i64,
+    pub passes: Passes,
+    pub ran_ns: Option<i64>,
+}
+
+/// How the load ended: users and hits in flight are those at its end, before the drain.
+#[derive(Debug, PartialEq)]
+pub struct Done {
+    /// A stop was asked for.
+    pub stopped: bool,
+    pub state: State,
+    /// Of each step: attempts, and how often its conditions said no.
+    pub steps: Vec<(u64, u64)>,
+    /// Hits that the network conditioner was asked to treat.
+    pub conditioned: u64,
+}
+
+/// Ends a load early, from any thread.
+pub struct Stop {
+    asked: AtomicBool,
+    waker: Arc<Waker>,
+}
+
+impl Stop {
+    pub fn new() -> std::io::Result<Self> {
+        Ok(Stop { asked: AtomicBool::new(false), waker: Arc::new(Waker::new()?) })
+    }
+
+    pub fn ask(&self) {
+        self.asked.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    pub fn is_asked(&self) -> bool {
+        self.asked.load(Ordering::Acquire)
+    }
+}
+
+pub struct Loop<'p> {
+    pub plan: &'p Plan,
+    pub host: &'p mut dyn Host,
+    pub log: &'p mut HitLog,
+    pub origin_ns: i64,
+    pub timers: Timers,
+    pub poller: Poller,
+    pub resolver: Resolver,
+    pub data: Data<'p>,
+    pub picks: Option<Picks>,
+    pub arrivals: Option<Arrivals>,
+    pub sampler: Option<Sampler<'p>>,
+    pub revisions: Option<Revisions<'p>>,
+    pub throttles: Vec<Throttle>,
+    /// Read when the first connection needs one: most loads need none.
+    pub tls: Vec<(Tls, Option<Arc<ClientConfig>>)>,
+    pub origins: Vec<Place>,
+    pub origin_ids: HashMap<Place, usize>,
+    /// Of hosts that were asked for: why they may not be loaded, or None.
+    /// By host and its addresses.
+    pub refused: HashMap<(String, Vec<String>), Option<String>>,
+    /// The requests of steps that are the same for every hit.
+    pub fixed: Vec<Option<Outgoing>>,
+    /// Places of steps whose requests always go to one.
+    pub step_origins: Vec<Option<usize>>,
+    pub step_series: Vec<Option<u32>>,
+    pub series: HashMap<String, u32>,
+    pub kinds: HashMap<(u32, u8, String), Kind>,
+    pub block: Box<[u8]>,
+    pub scratch: Scratch,
+    /// Users who go on in this round: after a failure, others come first.
+    pub ready: VecDeque<u32>,
+    /// Connections whose peers had more than is read in one go, by user and serial.
+    pub unread: VecDeque<(u32, u32)>,
+    pub doing: Arc<Doing>,
+    pub in_flight: u32,
+    pub draining: bool,
+    pub finished: u32,
+    pub fatal: Option<Fatal>,
+    pub lag_ns: i64,
+    /// Users that were ever started, and those that are at work.
+    pub started: u32,
+    pub alive: u32,
+    pub users_peak: u32,
+    pub passes: Passes,
+    pub steps: Vec<(u64, u64)>,
+    pub conditioned: u64,
+}
+
+/// What the parent gives and is given while the load runs.
+pub struct Lines<'a> {
+    pub stop: &'a Stop,
+    pub events: &'a Sender<Event>,
+    /// When passes are due, in ascending order; closed after the last.
+    pub due: Receiver<Vec<i64>>,
+}
+
+/// Runs the whole load; every hit is in the log when it returns.
+pub fn run(plan: &Plan, host: &mut dyn Host, log: &mut HitLog, origin_ns: i64, lines: Lines) -> Result<Done, Fatal> {
+    let Lines { stop, events, due } = lines;
+    let mut core = Loop::new(plan, host, log, origin_ns, stop, due)?;
+    let watch = Watch::start(core.doing.clone(), core.log.shared(), origin_ns, events.clone())?;
+    let mut users: Vec<User> = Vec::new();
+    let done = core.load(&mut users, stop, events);
+    drop(watch);
+    core.log.flush()?;
+    if let Some(over_cap) = core.sampler.as_ref().map(|sampler| sampler.over_cap).filter(|count| *count > 0) {
+        core.host.over_cap(over_cap)?;
+    }
+    done
+}
+
+impl<'p> Loop<'p> {
+    fn new(
+        plan: &'p Plan,
+        host: &'p mut dyn Host,
+        log: &'p mut HitLog,
+        origin_ns: i64,
+        stop: &Stop,
+        due: Receiver<Vec<i64>>,
+    ) -> Result<Self, Fatal> {
+        let poller = Poller::new()?;
+        poller.add(stop.waker.fd(), WAKER)?;
+        let rng = Rng::new(Some(plan.pick_seed.clone()));
+        let mut picks = plan.weights.as_ref().and_then(|weights| Picks::new(weights, rng));
+        let arrivals = plan.pace.as_ref().map(|pace| Arrivals::new(pace, due, picks.take(), plan.shard, plan.shards));
+        let mut core = Loop {
+            plan,
+            host,
+            log,
+            origin_ns,
+            timers: Timers::default(),
+            poller,
+            resolver: Resolver::new(stop.waker.clone()),
+            data: Data::new(&plan.sources, &plan.pools, plan.shard, plan.shards),
+            picks,
+            arrivals,
+            sampler: plan.traces.as_ref().map(Sampler::new),
+            revisions: plan.revision_header.as_deref().map(Revisions::new),
+            throttles: plan.throttles.iter().map(Throttle::new).collect(),
+            tls: plan.tls.iter().map(|plan| (plan.clone(), None)).collect(),
+            origins: Vec::new(),
+            origin_ids: HashMap::new(),
+            refused: HashMap::new(),
+            fixed: Vec::new(),
+            step_origins: Vec::new(),
+            step_series: vec![None; plan.steps.len()],
+            series: HashMap::new(),
+            kinds: HashMap::new(),
+            block: vec![0; BLOCK_BYTES].into(),
+            scratch: Scratch::default(),
+            ready: VecDeque::new(),
+            unread: VecDeque::new(),
+            doing: Arc::default(),
+            in_flight: 0,
+            draining: false,
+            finished: 0,
+            fatal: None,
+            lag_ns: 0,
+            started: 0,
+            alive: 0,
+            users_peak: 0,
+            passes: Passes::default(),
+            steps: vec![(0, 0); plan.steps.len()],
+            conditioned: 0,
+        };
+        for step in &plan.steps {
+            let (fixed, origin) = match &step.request {
+                RequestPlan::Fixed(made) => {
+                    let mut out = Outgoing::default();
+                    out.take(made, &made.cookies);
+                    out.origin = core.origin(&made.place);
+                    let origin = out.origin;
+                    (Some(out), Some(origin))
+                }
+                RequestPlan::Parts(parts) => (None, parts.place.as_ref().map(|place| core.origin(place))),
+                RequestPlan::Python(_) => (None, None),
+            };
+            core.fixed.push(fixed);
+            core.step_origins.push(origin);
+        }
+        Ok(core)
+    }
+
+    pub fn now_ns(&self) -> i64 {
+        monotonic_ns() - self.origin_ns
+    }
+
+    pub fn origin(&mut self, place: &Place) -> usize {
+        if let Some(id) = self.origin_ids.get(place) {
+            return *id;
+        }
+        let id = self.origins.len();
+        self.origins.push(place.clone());
+        self.origin_ids.insert(place.clone(), id);
+        id
+    }
+
+    /// A TLS session to a place, its handshake not begun.
+    pub fn tls_session(&mut self, origin: usize) -> Result<Box<rustls::ClientConnection>, String> {
+        let place = &self.origins[origin];
+        let (plan, known) = &mut self.tls[place.tls];
+        let config = match known {
+            Some(config) => config,
+            none => none.insert(crate::http::tls::config_of(plan, self.plan.http2)?),
+        };
+        crate::http::tls::connection(config, &place.host)
+    }
+
+    pub fn event(&mut self, users: &mut [User], event: Ready, stop: &Stop) {
+        let (token, bits) = (event.u64, event.events);
+        if token == WAKER {
+            stop.waker.clear();
+            for id in self.resolver.take(self.now_ns()) {
+                let user = &mut users[id as usize];
+                // he may have given up meanwhile, and be at work on another request
+                let waits = user.hit.in_flight && user.next == Next::Answer && user.hit.connect_deadline_ns.is_some();
+                if waits && user.conns.iter().all(|conn| conn.phase == Phase::Idle) {
+                    self.go_on(user, id);
+                    self.drive(user, id);
+                }
+            }
+            return;
+        }
+        let (id, serial) = ((token >> 32) as u32, token as u32);
+        self.stirred(users, id, serial, bits);
+    }
+
+    /// Connections that were left with more to read.
+    pub fn read_on(&mut self, users: &mut [User]) {
+        for _ in 0..self.unread.len() {
+            let Some((id, serial)) = self.unread.pop_front() else { return };
+            // meanwhile its answer may have come to its end
+            if users[id as usize].conns.iter().any(|conn| conn.serial == serial && conn.phase != Phase::Idle) {
+                self.stirred(users, id, serial, READABLE);
+            }
+        }
+    }
+
+    /// Something happened on a connection.
+    fn stirred(&mut self, users: &mut [User], id: u32, serial: u32, bits: u32) {
+        let user = &mut users[id as usize];
+        let Some(at) = user.conns.iter().position(|conn| conn.serial == serial) else { return };
+        let conn = &mut user.conns[at];
+        conn.ended |= bits & ENDED != 0;
+        if conn.phase == Phase::Idle && conn.session.is_some() {
+            if !conn.attend(&mut self.block, bits & (READABLE | ENDED) != 0) {
+                user.close(serial);
+            }
+            return;
+        }
+        if conn.phase == Phase::Idle {
+            // closed while nothing was asked, or says something unasked: found out before the next request is written
+            if bits & (READABLE | ENDED) != 0 {
+                user.close(serial);
+            }
+            return;
+        }
+        self.progress(user, id, at, bits & (READABLE | ENDED) != 0);
+        self.drive(user, id);
+    }
+
+    pub fn fire(&mut self, users: &mut [User], due: Due, now_ns: i64) {
+        match due {
+            Due::Pause { user: id, number } => {
+                let user = &mut users[id as usize];
+                if user.is_paused && user.pauses == number {
+                    user.is_paused = false;
+                    self.drive(user, id);
+                }
+            }
+            Due::Timeout { user: id } => {
+                let user = &mut users[id as usize];
+                user.watched_ns = None;
+                if !user.hit.in_flight || user.next != Next::Answer {
+                    return;
+                }
+                if now_ns >= user.when_late_ns() {
+                    self.time_out(user, id, now_ns);
+                    self.drive(user, id);
+                } else {
+                    self.watch(user, id);
+                }
+            }
+        }
+    }
+
+    /// Sees to it that a timer looks at the user's hit when it may be late; one that fires earlier sets the next.
+    pub fn watch(&mut self, user: &mut User, id: u32) {
+        let late_ns = user.when_late_ns();
+        if user.watched_ns.is_none_or(|at| at > late_ns) {
+            user.watched_ns = Some(late_ns);
+            self.timers.add(late_ns, Due::Timeout { user: id });
+        }
+    }
+
+    /// Holds the user up; `is_free`: a stop may end the pause, and with it the user.
+    pub fn pause(&mut self, user: &mut User, id: u32, wait_ns: i64, is_free: bool) {
+        if is_free && user.stopping {
+            user.next = Next::Gone;
+            return;
+        }
+        user.pauses = user.pauses.wrapping_add(1);
+        user.is_paused = true;
+        user.is_free = is_free;
+        self.timers.add(self.now_ns() + wait_ns, Due::Pause { user: id, number: user.pauses });
+    }
+}

@@ -1,0 +1,342 @@
+//! A hit on the network: connect, send, read, follow redirects, judge.
+
+use std::net::SocketAddr;
+
+use rustls::AlertDescription;
+
+use crate::http::answer::{Answer, with_commas};
+use crate::http::checks::{judge, short};
+use crate::http::conn::{Conn, Got, Phase, Trouble, broken, words};
+use crate::http::reading::{Broken, Progress};
+use crate::http::redirect;
+use crate::http::request::Outgoing;
+use crate::http::turn::{Turn, is_endless};
+use crate::load::engine::Loop;
+use crate::load::steps::unix_s;
+use crate::load::user::{Next, User};
+use crate::load::watch::At;
+use crate::plan::outcome::{Failure, Outcome};
+
+/// Of a body that nothing in the step looks at, kept for the samples of failures.
+const SAMPLE_BYTES: usize = 64 * 1024;
+
+/// Answers of the allow-list that are remembered.
+const MOST_REFUSALS: usize = 4_096;
+
+const NO_HTTP_2: &str = "the server did not choose HTTP/2 (h2 by ALPN); leave http_version out for HTTP/1.1";
+
+impl<'p> Loop<'p> {
+    /// Sends the user's request over his connection to its place, or begins to make one.
+    pub fn go_on(&mut self, user: &mut User, id: u32) {
+        let origin = self.request_of(user).origin;
+        if let Some(at) = user.conns.iter().position(|conn| conn.origin == origin && conn.phase == Phase::Idle) {
+            if !user.conns[at].ended {
+                user.hit.connect_deadline_ns = None;
+                self.send(user, at);
+                self.watch(user, id);
+                return self.progress(user, id, at, false);
+            }
+            user.conns.swap_remove(at);
+        }
+        let now_ns = self.now_ns();
+        if user.hit.connect_deadline_ns.is_none() {
+            let limit_ns = (self.request_of(user).limits.connect_s * 1e9) as i64;
+            user.hit.connect_deadline_ns = Some(now_ns + limit_ns);
+            self.watch(user, id);
+        }
+        let place = &self.origins[origin];
+        let Some(found) = self.resolver.look_up(&place.host, place.port, id, now_ns) else { return };
+        // held against the very addresses that are connected to: a name may have others a moment later
+        if let Some(text) = self.refusal(origin, found.as_deref().unwrap_or_default()) {
+            return self.fail(user, id, Failure::new(Outcome::Forbidden, text));
+        }
+        match found {
+            Ok(addresses) => {
+                user.hit.addresses = addresses;
+                user.hit.addresses.reverse(); // taken from the end
+                self.connect(user, id, Failure::new(Outcome::Dns, "the name has no address"));
+            }
+            Err(text) => self.fail(user, id, Failure::new(Outcome::Dns, format!("gaierror: {text}"))),
+        }
+    }
+
+    /// Why a place may not be loaded; asked once for each host and what it resolves to.
+    fn refusal(&mut self, origin: usize, addresses: &[SocketAddr]) -> Option<String> {
+        if !self.plan.fenced {
+            return None;
+        }
+        let key = (self.origins[origin].host.clone(), addresses.iter().map(|address| address.ip().to_string()).collect());
+        if let Some(known) = self.refused.get(&key) {
+            return known.clone();
+        }
+        let answer = self.host.refused(&key.0, &key.1);
+        if self.refused.len() < MOST_REFUSALS {
+            self.refused.insert(key, answer.clone());
+        }
+        answer
+    }
+
+    /// Tries the next address; `last` is how the one before it failed.
+    fn connect(&mut self, user: &mut User, id: u32, mut last: Failure) {
+        let origin = self.request_of(user).origin;
+        while let Some(address) = user.hit.addresses.pop() {
+            let tls = match self.origins[origin].https.then(|| self.tls_session(origin)).transpose() {
+                Ok(tls) => tls,
+                Err(text) => return self.fail(user, id, Failure::new(Outcome::Tls, text)),
+            };
+            user.next_serial = user.next_serial.wrapping_add(1);
+            let serial = user.next_serial;
+            let opened = Conn::open(address, origin, serial, tls, self.plan.http2).and_then(|conn| {
+                self.poller.add(conn.fd(), u64::from(id) << 32 | u64::from(serial))?;
+                Ok(conn)
+            });
+            match opened {
+                Ok(conn) => {
+                    user.conns.push(Box::new(conn));
+                    let at = user.conns.len() - 1;
+                    let bytes = SAMPLE_BYTES;
+                    self.prepare(user, at, bytes);
+                    return;
+                }
+                Err(error) => last = Failure::new(Outcome::Connect, words(&error)),
+            }
+        }
+        self.fail(user, id, last);
+    }
+
+    /// A kept connection gets its next request.
+    fn send(&mut self, user: &mut User, at: usize) {
+        self.prepare(user, at, SAMPLE_BYTES);
+        user.conns[at].phase = Phase::Sending;
+    }
+
+    fn prepare(&mut self, user: &mut User, at: usize, sample_bytes: usize) {
+        let most = self.plan.max_body_bytes;
+        let kept = if self.plan.steps[user.step].reads_body() { most as usize } else { sample_bytes };
+        let is_head = self.request_of(user).is_head;
+        let conn = &mut user.conns[at];
+        (conn.sent, conn.received) = (0, 0);
+        conn.reader.begin(is_head, kept, most);
+        if let Some(session) = &mut conn.session {
+            session.begin();
+        }
+    }
+
+    pub fn request_of<'a>(&'a self, user: &'a User) -> &'a Outgoing {
+        if user.uses_own { &user.own } else { self.fixed[user.step].as_ref().unwrap_or(&user.own) }
+    }
+
+    /// Moves the user's active connection on as far as it goes now. `readable`: the network has something to say.
+    pub fn progress(&mut self, user: &mut User, id: u32, at: usize, readable: bool) {
+        let mut block = std::mem::take(&mut self.block);
+        let serial = user.conns[at].serial;
+        self.doing.step(user.step);
+        self.doing.at(At::Reading);
+        let got = self.advance(user, at, readable, &mut block);
+        self.doing.at(At::Running);
+        match got {
+            Got::Nothing => {}
+            Got::More => self.unread.push_back((id, serial)),
+            Got::Failed(failure) if failure.outcome == Outcome::Connect && user.hit.connect_deadline_ns.is_some() => {
+                user.close(serial);
+                self.connect(user, id, failure);
+            }
+            Got::Failed(failure) => {
+                user.count(at);
+                user.close(serial);
+                self.fail(user, id, failure);
+            }
+            Got::Refused(failure) => {
+                user.count(at);
+                self.fail(user, id, failure);
+            }
+            Got::Unseen(failure) if user.hit.resent => {
+                user.count(at);
+                user.close(serial);
+                self.fail(user, id, failure);
+            }
+            Got::Unseen(_) => {
+                user.count(at);
+                user.close(serial);
+                user.hit.resent = true;
+                self.block = block;
+                return self.go_on(user, id);
+            }
+            Got::Answer | Got::TooLarge => {
+                user.count(at);
+                let conn = user.conns.swap_remove(at);
+                self.answered(user, id, conn, &block, matches!(got, Got::TooLarge));
+            }
+        }
+        self.block = block;
+    }
+
+    fn advance(&mut self, user: &mut User, at: usize, readable: bool, block: &mut [u8]) -> Got {
+        let failed = |failure: Failure| Got::Failed(failure);
+        let User { conns, own, .. } = user;
+        let request = if user.uses_own { &*own } else { self.fixed[user.step].as_ref().unwrap_or(own) };
+        let conn = &mut conns[at];
+        if conn.phase == Phase::Connecting
+            && let Err(error) = conn.connected()
+        {
+            return failed(Failure::new(Outcome::Connect, words(&error)));
+        }
+        if conn.phase == Phase::Handshake {
+            match conn.shake_hands() {
+                Ok(()) if conn.session.is_some() && !conn.chose_http2() => return failed(Failure::new(Outcome::Tls, NO_HTTP_2)),
+                Ok(()) => {}
+                Err(Trouble::Later | Trouble::Busy) => return Got::Nothing,
+                Err(Trouble::Io(error)) => return failed(Failure::new(Outcome::Tls, words(&error))),
+                Err(Trouble::Tls(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol))) => {
+                    return failed(Failure::new(Outcome::Tls, NO_HTTP_2));
+                }
+                Err(trouble) => return failed(broken(trouble)),
+            }
+        }
+        if conn.session.is_some() {
+            user.hit.connect_deadline_ns = None;
+            return conn.converse(request, &self.origins[request.origin], readable, block);
+        }
+        if conn.phase == Phase::Sending {
+            user.hit.connect_deadline_ns = None;
+            match conn.write(&request.bytes) {
+                Ok(()) => {}
+                Err(Trouble::Later) => return Got::Nothing,
+                // the server may have answered early and closed: its answer says more than our broken pipe
+                Err(Trouble::Io(error)) if matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => {}
+                Err(trouble) => return failed(broken(trouble)),
+            }
+            conn.phase = Phase::Receiving;
+            if !readable && conn.short_read_is_all() {
+                return Got::Nothing;
+            }
+        }
+        if conn.phase != Phase::Receiving {
+            return Got::Nothing;
+        }
+        let mut turn = Turn::default();
+        loop {
+            if turn.is_over() {
+                return Got::More;
+            }
+            let count = match conn.read(block) {
+                Ok(count) => count,
+                Err(Trouble::Later) => return Got::Nothing,
+                Err(Trouble::Busy) => return Got::More,
+                Err(trouble) => return failed(broken(trouble)),
+            };
+            conn.received += count as u64;
+            let progress = if count == 0 { conn.reader.ended() } else { conn.reader.feed(&block[..count]) };
+            match progress {
+                Ok(Progress::Whole) => {
+                    conn.ended |= count == 0;
+                    return Got::Answer;
+                }
+                Ok(Progress::More) if is_endless(conn.received, conn.reader.body_bytes()) => {
+                    return failed(Failure::new(Outcome::Protocol, "over 1,048,576 bytes beside the body, and no end"));
+                }
+                Ok(Progress::More) if count < block.len() && conn.short_read_is_all() => return Got::Nothing,
+                Ok(Progress::More) => {}
+                Err(Broken::Protocol(text)) => return failed(Failure::new(Outcome::Protocol, text)),
+                Err(Broken::Closed(what)) => {
+                    return failed(Failure::new(Outcome::Closed, format!("the connection was closed before {what}")));
+                }
+                Err(Broken::TooLarge) => return Got::TooLarge,
+            }
+        }
+    }
+
+    /// A whole answer: cookies, then where it leads, or what is held of it.
+    fn answered(&mut self, user: &mut User, id: u32, mut conn: Box<Conn>, block: &[u8], too_large: bool) {
+        let end_ns = self.now_ns();
+        let max_body_bytes = self.plan.max_body_bytes;
+        let request = self.request_of(user);
+        let follow = request.limits.follow;
+        let keep = conn.reader.keep && !conn.ended && !too_large && (!request.closes || conn.session.is_some());
+        conn.phase = Phase::Idle;
+        let mut answer = Answer::new(&conn.reader, block, max_body_bytes);
+        self.doing.at(At::Cookies);
+        for (name, value) in answer.fields() {
+            if name.len() == 10 && name.eq_ignore_ascii_case(b"set-cookie") {
+                self.keep_cookie(user, value);
+            }
+        }
+        if too_large {
+            let text = format!("the body is over max_body_bytes ({})", with_commas(max_body_bytes));
+            return self.end_hit(user, id, Err(Failure::new(Outcome::TooLarge, text)), Some(&mut answer), end_ns);
+        }
+        if follow && redirect::is_redirect(answer.status()) {
+            let location = answer.header("location").unwrap_or_default().into_owned();
+            if !location.is_empty() {
+                match self.redirected(user, answer.status(), &location) {
+                    Ok(()) => {
+                        if keep {
+                            user.conns.push(conn);
+                        }
+                        user.next = Next::Again;
+                        return;
+                    }
+                    Err(failure) => {
+                        self.end_hit(user, id, Err(failure), Some(&mut answer), end_ns);
+                        if keep {
+                            user.conns.push(conn);
+                        }
+                        return;
+                    }
+                }
+            }
+        }
+        let time_ms = (end_ns - user.hit.start_ns) as f64 / 1e6;
+        let step = &self.plan.steps[user.step];
+        self.doing.at(At::Judging);
+        let judged = judge(step, &mut answer, &mut user.scope, &mut self.data, self.host, time_ms);
+        self.end_hit(user, id, judged, Some(&mut answer), end_ns);
+        if keep {
+            user.conns.push(conn);
+        }
+    }
+
+    fn keep_cookie(&mut self, user: &mut User, field: &[u8]) {
+        let request = self.request_of(user);
+        let origin = request.origin;
+        let path = request.target().split('?').next().unwrap_or("/").to_owned();
+        user.jar.store(field, &self.origins[origin], &path, unix_s());
+    }
+
+    /// Makes the request that a redirect asks for the user's own.
+    fn redirected(&mut self, user: &mut User, status: u16, location: &[u8]) -> Result<(), Failure> {
+        if user.hit.redirects == redirect::MOST {
+            return Err(Failure::new(Outcome::Redirect, format!("more than {} redirects", redirect::MOST)));
+        }
+        user.hit.redirects += 1;
+        let request = self.request_of(user).clone();
+        let from = self.origins[request.origin].clone();
+        let (to, target) = redirect::resolve(&from, &request, location, self.host)?;
+        let made = redirect::follow(&request, &from, status, &to, &target);
+        user.own.take(&made, "");
+        user.own.origin = self.origin(&made.place);
+        user.uses_own = true;
+        self.add_cookies(user, &made.body);
+        Ok(())
+    }
+
+    pub fn fail(&mut self, user: &mut User, id: u32, failure: Failure) {
+        let end_ns = self.now_ns();
+        self.end_hit(user, id, Err(failure), None, end_ns);
+    }
+
+    pub fn time_out(&mut self, user: &mut User, id: u32, now_ns: i64) {
+        let limits = self.request_of(user).limits;
+        let handshake = user.conns.iter().any(|conn| conn.phase == Phase::Handshake);
+        let text = match user.hit.connect_deadline_ns {
+            Some(_) if now_ns >= user.hit.deadline_ns => format!("no whole answer within {} s", short(limits.total_s)),
+            Some(_) if handshake => format!("no TLS session within {} s", short(limits.connect_s)),
+            Some(_) => format!("not connected within {} s", short(limits.connect_s)),
+            None => format!("no whole answer within {} s", short(limits.total_s)),
+        };
+        user.count_all();
+        user.conns.retain(|conn| conn.phase == Phase::Idle);
+        debug_assert_eq!(user.next, Next::Answer);
+        self.fail(user, id, Failure::new(Outcome::Timeout, text));
+    }
+}

@@ -1,0 +1,17 @@
+//! The load: users, passes, steps, and the records of their hits.
+
+pub mod arrivals;
+pub mod course;
+mod crowd;
+pub mod engine;
+mod exchange;
+pub mod hitlog;
+pub mod limits;
+pub mod picks;
+mod record;
+pub mod revisions;
+pub mod stages;
+mod steps;
+pub mod traces;
+pub mod user;
+pub mod watch;

@@ -1,0 +1,332 @@
+//! One user's way through the steps: conditions, throttle, request, conditioner, pauses. What the network does is in `exchange`.
+
+use crate::http::request::{assemble, values_json};
+use crate::load::arrivals::Turn;
+use crate::load::engine::Loop;
+use crate::load::user::{Next, User};
+use crate::os::random::Rng;
+use crate::plan::outcome::{Failure, Outcome};
+use crate::plan::{Conditioned, Network, RequestPlan, Step};
+use crate::values::node::{Missing, Node};
+use crate::values::value::{number_of, shown};
+
+/// A pass in which nothing was sent (every condition said no, every template lacked a value) must not spin.
+const IDLE_PASS_NS: i64 = 10_000_000;
+/// Passes that are given away without a look at answers, when many are due: starting one that needs a connection takes some 30 µs.
+const PASSES_AT_ONCE: usize = 32;
+
+impl<'p> Loop<'p> {
+    /// Lets a user do what he does next, until he has to wait for something.
+    pub fn drive(&mut self, user: &mut User, id: u32) {
+        while !user.is_paused && self.fatal.is_none() {
+            match user.next {
+                Next::Pass => self.begin_pass(user, id),
+                Next::Step => self.begin_step(user),
+                Next::Throttle => {
+                    let throttles = &self.plan.steps[user.step].throttles;
+                    let Some(throttle) = throttles.get(user.hit.throttled) else {
+                        user.hit.throttled = 0;
+                        user.next = Next::Attempt;
+                        continue;
+                    };
+                    user.hit.throttled += 1;
+                    let now_ns = self.now_ns();
+                    let wait_ns = self.throttles[*throttle].reserve(now_ns);
+                    if wait_ns > 0 {
+                        user.hit.due_ns = user.hit.due_ns.map(|due_ns| due_ns.max(now_ns + wait_ns));
+                        self.pause(user, id, wait_ns, true);
+                    }
+                }
+                Next::Attempt => {
+                    self.attempt(user, id);
+                    if user.next == Next::EndStep || user.next == Next::Throttle {
+                        return self.ready.push_back(id); // nothing was sent: let others run
+                    }
+                }
+                Next::Again => {
+                    user.next = Next::Answer;
+                    self.go_on(user, id);
+                    if user.next != Next::Answer {
+                        return self.ready.push_back(id);
+                    }
+                }
+                Next::Send => {
+                    user.next = Next::Answer;
+                    let now_ns = self.now_ns();
+                    let limits = if user.uses_own { user.own.limits } else { self.fixed_limits(user.step) };
+                    user.hit.deadline_ns = now_ns + (limits.total_s * 1e9) as i64;
+                    user.hit.connect_deadline_ns = None;
+                    user.hit.resent = false;
+                    self.go_on(user, id);
+                    if user.next != Next::Answer {
+                        return self.ready.push_back(id); // a refused connection fails at once: let others run
+                    }
+                }
+                Next::EndStep => self.end_step(user, id),
+                Next::Answer | Next::Finished | Next::Turn => return,
+                Next::Gone => {
+                    user.conns.clear();
+                    self.settle(user, false);
+                    self.left(user);
+                    return;
+                }
+            }
+        }
+    }
+
+    fn begin_pass(&mut self, user: &mut User, id: u32) {
+        if user.stopping {
+            user.next = Next::Gone;
+            return;
+        }
+        if let Some(arrivals) = &mut self.arrivals {
+            user.next = Next::Turn;
+            arrivals.wait(id);
+            return;
+        }
+        if self.plan.iterations.is_some_and(|most| user.passes >= most) {
+            return self.finish(user);
+        }
+        user.has_sent = false;
+        self.book(user);
+        user.step = self.picks.as_mut().map_or(0, |picks| picks.draw());
+        user.next = Next::Step;
+    }
+
+    /// Nothing is left for the user to do.
+    fn finish(&mut self, user: &mut User) {
+        self.settle(user, false);
+        user.next = if user.stopping { Next::Gone } else { Next::Finished };
+        user.conns.clear();
+        self.finished += 1;
+    }
+
+    fn begin_step(&mut self, user: &mut User) {
+        // a pass that was given to this user is made, also when the load ends in that moment: it was counted as started
+        if user.stopping && user.hit.due_ns.is_none() {
+            user.next = Next::Gone;
+            return;
+        }
+        let plan = self.plan;
+        let step = &plan.steps[user.step];
+        user.scope.begin_step();
+        user.hit.think_s = 0.0;
+        user.next = Next::EndStep;
+        let is_skipped = step.run_if.as_ref().is_some_and(|condition| !condition.holds(&mut user.scope, &mut self.data))
+            || step.skip_if.as_ref().is_some_and(|condition| condition.holds(&mut user.scope, &mut self.data));
+        user.scope.out_of_rows = false; // a condition without a value is false, and no failure
+        if is_skipped {
+            self.steps[user.step].1 += 1;
+            return;
+        }
+        user.hit.flags = 0;
+        user.hit.used = [0; 3];
+        if let Some(think) = &step.think {
+            match self.think_s(user, &think.low, think.high.as_ref()) {
+                Ok(seconds) => user.hit.think_s = seconds,
+                Err(text) => {
+                    let now_ns = self.now_ns();
+                    self.count_attempt(user);
+                    (user.hit.start_ns, user.hit.asked) = (now_ns, false);
+                    let due_ns = user.hit.due_ns.take();
+                    let failure = Failure::new(Outcome::Template, format!("think_time: {text}"));
+                    self.record(user, step, now_ns, Some(failure), None);
+                    user.hit.due_ns = due_ns;
+                    return;
+                }
+            }
+        }
+        user.next = Next::Throttle;
+    }
+
+    fn think_s(&mut self, user: &mut User, low: &Node, high: Option<&Node>) -> Result<f64, String> {
+        let mut seconds = |node: &Node| {
+            let value = node.value(&mut user.scope, &mut self.data).map_err(|Missing(text)| text)?;
+            let usable = number_of(&value).filter(|number| number.is_finite() && *number >= 0.0);
+            usable.ok_or_else(|| format!("{} is not a number of seconds", shown(&value)))
+        };
+        let least = seconds(low)?;
+        let Some(high) = high else { return Ok(least) };
+        let most = seconds(high)?;
+        Ok(if most > least { user.scope.rng.uniform(least, most) } else { least })
+    }
+
+    /// Makes the request and hands it to the network; or records why there is none.
+    fn attempt(&mut self, user: &mut User, id: u32) {
+        let step = &self.plan.steps[user.step];
+        self.count_attempt(user);
+        (user.hit.sent, user.hit.received, user.hit.redirects) = (0, 0, 0);
+        user.hit.asked = false;
+        user.hit.trace = None;
+        let made = self.make_request(user, step);
+        user.hit.start_ns = self.now_ns();
+        let lost = match made {
+            Ok(()) => {
+                user.hit.asked = true;
+                if self.sampler.is_some() {
+                    self.trace(user);
+                }
+                match (&self.plan.network, step.conditioned) {
+                    (None, _) | (_, Conditioned::No) => Ok(0),
+                    (Some(network), conditioned) => self.condition(user, step, network, conditioned == Conditioned::Ask),
+                }
+            }
+            Err(failure) => Err(failure),
+        };
+        user.hit.in_flight = true;
+        self.in_flight += 1;
+        match lost {
+            Err(failure) => {
+                let start_ns = user.hit.start_ns;
+                self.end_hit(user, id, Err(failure), None, start_ns);
+            }
+            Ok(wait_ns) => {
+                user.next = Next::Send;
+                if wait_ns > 0 {
+                    self.pause(user, id, wait_ns, false);
+                }
+            }
+        }
+    }
+
+    fn make_request(&mut self, user: &mut User, step: &Step) -> Result<(), Failure> {
+        match &step.request {
+            RequestPlan::Fixed(made) => {
+                user.uses_own = !user.jar.is_empty();
+                if user.uses_own {
+                    user.own.take(made, "");
+                    user.own.origin = self.step_origins[user.step].unwrap_or(0);
+                    self.add_cookies(user, &made.body);
+                }
+                Ok(())
+            }
+            RequestPlan::Parts(parts) => {
+                user.uses_own = true;
+                let mut scratch = std::mem::take(&mut self.scratch);
+                let made = assemble(&step.method, parts, &mut user.own, &mut scratch, &mut user.scope, &mut self.data, self.host);
+                let result = made.map(|made| {
+                    user.own.origin = match &made.place {
+                        Some(place) => self.origin(place),
+                        None => self.step_origins[user.step].unwrap_or(0),
+                    };
+                    user.own.head_end = user.own.bytes.len();
+                    self.add_cookies(user, made.body);
+                });
+                self.scratch = scratch;
+                result
+            }
+            RequestPlan::Python(values) => {
+                user.uses_own = true;
+                let template = |text: String| Failure::new(Outcome::Template, text);
+                let values = values_json(values, &mut user.scope, &mut self.data).map_err(|Missing(text)| template(text))?;
+                let made = self.host.assemble(user.step, &values).map_err(template)?;
+                if let Some(tls) = made.tls.as_ref().filter(|_| made.place.tls == self.tls.len()) {
+                    self.tls.push((tls.clone(), None));
+                }
+                user.own.take(&made, "");
+                user.own.origin = self.origin(&made.place);
+                self.add_cookies(user, &made.body);
+                Ok(())
+            }
+        }
+    }
+
+    /// Ends the head of the user's own request with the cookies that go with it.
+    pub fn add_cookies(&mut self, user: &mut User, body: &[u8]) {
+        let User { own, jar, .. } = user;
+        own.bytes.truncate(own.head_end);
+        if jar.is_empty() {
+            let cookies = std::mem::take(&mut own.cookies);
+            own.finish(&cookies, body);
+            own.cookies = cookies;
+            return;
+        }
+        let path = own.target().split('?').next().unwrap_or("/").to_owned();
+        let cookies = jar.header_for(&self.origins[own.origin], &path, &own.cookies, unix_s());
+        own.finish(&cookies, body);
+    }
+
+    /// How long the attempt is under way to the target by the network conditioner; Err: it is lost.
+    fn condition(&mut self, user: &mut User, step: &Step, network: &Network, ask: bool) -> Result<i64, Failure> {
+        if ask && network.name_filter.as_ref().is_some_and(|part| !self.name_of(user, step).contains(part.as_str())) {
+            return Ok(0);
+        }
+        self.conditioned += 1;
+        let seed = network.seed.as_ref().map(|seed| format!("{seed} {}", user.number));
+        let rng = user.network_rng.get_or_insert_with(|| Rng::new(seed));
+        if network.loss_rate > 0.0 && rng.unit() < network.loss_rate {
+            return Err(Failure::new(Outcome::Dropped, "dropped by the network conditioner; nothing was sent"));
+        }
+        let jitter_ms = if network.jitter_ms > 0.0 { rng.uniform(-network.jitter_ms, network.jitter_ms) } else { 0.0 };
+        Ok(((network.latency_ms + jitter_ms).max(0.0) * 1e6).round() as i64)
+    }
+
+    /// Gives a pass of the pace back, if the user has one.
+    fn left(&mut self, user: &mut User) {
+        if let Some(arrivals) = self.arrivals.as_mut().filter(|_| std::mem::take(&mut user.has_pass)) {
+            arrivals.passed();
+        }
+    }
+
+    /// Gives the passes that are due to users who are free; when there is something to do again, or None when all were given.
+    /// `to_the_end`: all that are due, waiting for times that are not there yet; else only some before answers are read again.
+    pub fn serve(&mut self, users: &mut [User], to_the_end: bool) -> Option<i64> {
+        let most = if to_the_end { usize::MAX } else { PASSES_AT_ONCE };
+        for _ in 0..most {
+            let now_ns = self.now_ns();
+            match self.arrivals.as_mut()?.turn(now_ns, to_the_end) {
+                Turn::Later(at_ns) => return Some(at_ns),
+                Turn::End => return None,
+                Turn::Of(id, due_ns, pick) => {
+                    let user = &mut users[id as usize];
+                    (user.hit.due_ns, user.has_pass, user.has_sent) = (Some(due_ns), true, false);
+                    user.step = pick.unwrap_or(0);
+                    user.next = Next::Step;
+                    self.book(user);
+                    self.drive(user, id);
+                }
+            }
+        }
+        Some(self.now_ns())
+    }
+
+    fn fixed_limits(&self, step: usize) -> crate::plan::Limits {
+        self.fixed[step].as_ref().map(|fixed| fixed.limits).unwrap_or_default()
+    }
+
+    fn end_step(&mut self, user: &mut User, id: u32) {
+        let is_last = self.plan.weights.is_some() || user.step + 1 == self.plan.steps.len();
+        if is_last {
+            self.settle(user, true);
+        }
+        let think_s = std::mem::take(&mut user.hit.think_s);
+        if think_s > 0.0 {
+            return self.pause(user, id, (think_s * 1e9) as i64, true); // and comes back here
+        }
+        if user.scope.out_of_rows {
+            self.left(user);
+            return self.finish(user);
+        }
+        if !is_last {
+            user.step += 1;
+            user.next = Next::Step;
+            return;
+        }
+        user.passes += 1;
+        user.next = Next::Pass;
+        if self.arrivals.is_some() {
+            return self.left(user);
+        }
+        let (low, high) = self.plan.wait_s;
+        if high > 0.0 {
+            let wait_s = user.scope.rng.uniform(low, high);
+            self.pause(user, id, (wait_s * 1e9) as i64, true);
+        } else if !user.has_sent {
+            self.pause(user, id, IDLE_PASS_NS, true);
+        }
+    }
+}
+
+pub fn unix_s() -> i64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).map_or(0, |since| since.as_secs() as i64)
+}

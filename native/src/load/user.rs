@@ -1,0 +1,116 @@
+//! One virtual user: where he is in his steps, what he holds, the hit he has under way.
+
+use std::net::SocketAddr;
+
+use crate::http::conn::{Conn, Phase};
+use crate::http::cookies::Jar;
+use crate::http::request::Outgoing;
+use crate::os::random::Rng;
+use crate::plan::host::Trace;
+use crate::values::node::Scope;
+
+/// What he does as soon as nothing holds him up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Next {
+    Pass,
+    /// Waits until a pass is due and given to him.
+    Turn,
+    Step,
+    /// One attempt: first the throttle, then the request is made, then it goes through the conditioner and out.
+    Throttle,
+    Attempt,
+    Send,
+    /// The same hit goes on with another request: a redirect.
+    Again,
+    /// Waits for the network.
+    Answer,
+    EndStep,
+    /// Has made all of his passes, or as many as there were rows for, and stays until the end of the load.
+    Finished,
+    /// Is gone; the place can be given to another.
+    Gone,
+}
+
+#[derive(Debug, Default)]
+pub struct Hit {
+    pub start_ns: i64,
+    /// When it should have started; None: when it starts.
+    pub due_ns: Option<i64>,
+    pub think_s: f64,
+    pub flags: u8,
+    /// How many throttles of the step let it pass.
+    pub throttled: usize,
+    /// Retries made, by class: transient, flaky, permanent.
+    pub used: [u32; 3],
+    pub sent: u64,
+    pub received: u64,
+    pub redirects: u32,
+    pub in_flight: bool,
+    /// Whether it went to another connection because the first did not look at it (HTTP/2).
+    pub resent: bool,
+    /// Has a request been made for it.
+    pub asked: bool,
+    pub deadline_ns: i64,
+    /// While a connection is made: until when it must be there.
+    pub connect_deadline_ns: Option<i64>,
+    pub trace: Option<Box<Trace>>,
+    /// Where a name leads, those not tried yet.
+    pub addresses: Vec<SocketAddr>,
+}
+
+pub struct User {
+    pub number: u32,
+    pub scope: Scope,
+    pub jar: Jar,
+    pub conns: Vec<Box<Conn>>,
+    pub next_serial: u32,
+    pub next: Next,
+    /// Grows with each pause, so that a timer of an earlier one is known as such.
+    pub pauses: u32,
+    pub is_paused: bool,
+    /// A pause that a stop may end; that of the network conditioner may not.
+    pub is_free: bool,
+    pub step: usize,
+    pub passes: u64,
+    pub has_sent: bool,
+    /// He makes a pass that a pace gave him.
+    pub has_pass: bool,
+    /// His pass is under way for the books, and whether one of its requests has begun.
+    pub is_booked: bool,
+    pub has_begun: bool,
+    pub stopping: bool,
+    pub hit: Hit,
+    /// The request of this hit, where it is not its step's prepared one.
+    pub own: Outgoing,
+    pub uses_own: bool,
+    /// When a timer will look at the deadline.
+    pub watched_ns: Option<i64>,
+    pub network_rng: Option<Rng>,
+}
+
+impl User {
+    /// Drops a connection; its socket is closed.
+    pub fn close(&mut self, serial: u32) {
+        self.conns.retain(|conn| conn.serial != serial);
+    }
+
+    /// Adds what a connection sent and received to the hit under way.
+    pub fn count(&mut self, at: usize) {
+        let conn = &self.conns[at];
+        self.hit.sent += conn.session.as_ref().map_or(conn.sent as u64, |session| session.sent);
+        self.hit.received += conn.received;
+    }
+
+    /// Of all connections that are busy with the hit.
+    pub fn count_all(&mut self) {
+        (0..self.conns.len())
+            .filter(|at| self.conns[*at].phase != Phase::Idle)
+            .collect::<Vec<_>>()
+            .into_iter()
+            .for_each(|at| self.count(at));
+    }
+
+    pub fn when_late_ns(&self) -> i64 {
+        self.hit.connect_deadline_ns.map_or(self.hit.deadline_ns, |connect| connect.min(self.hit.deadline_ns))
+    }
+}

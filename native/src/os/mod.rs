@@ -1,0 +1,6 @@
+//! What the system gives: sockets and the event poll, timers, names of hosts, random numbers.
+
+pub mod dns;
+pub mod random;
+pub mod socket;
+pub mod timers;

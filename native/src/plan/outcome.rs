@@ -1,0 +1,70 @@
+//! How a hit ended: the numbers of `loadflow/engine/records/outcome.py`.
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Outcome {
+    Ok = 0,
+    Status = 1,
+    Assertion = 2,
+    Extract = 3,
+    Dns = 4,
+    Connect = 5,
+    Tls = 6,
+    Timeout = 7,
+    Closed = 8,
+    Protocol = 9,
+    Redirect = 10,
+    TooLarge = 11,
+    Template = 12,
+    Dropped = 13,
+    Unfinished = 14,
+    Engine = 15,
+    Forbidden = 16,
+}
+
+impl Outcome {
+    pub const ALL: [Outcome; 17] = [
+        Outcome::Ok,
+        Outcome::Status,
+        Outcome::Assertion,
+        Outcome::Extract,
+        Outcome::Dns,
+        Outcome::Connect,
+        Outcome::Tls,
+        Outcome::Timeout,
+        Outcome::Closed,
+        Outcome::Protocol,
+        Outcome::Redirect,
+        Outcome::TooLarge,
+        Outcome::Template,
+        Outcome::Dropped,
+        Outcome::Unfinished,
+        Outcome::Engine,
+        Outcome::Forbidden,
+    ];
+
+    /// False where the failure came before anything was sent.
+    pub fn sent(self) -> bool {
+        !matches!(self, Outcome::Template | Outcome::Dropped | Outcome::Forbidden)
+    }
+}
+
+pub const RETRY: u8 = 1;
+pub const SUPERSEDED: u8 = 2;
+pub const DRAINED: u8 = 4;
+pub const LATE: u8 = 8;
+pub const LAST: u8 = 16;
+pub const FIRST: u8 = 32;
+
+/// Why a hit failed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failure {
+    pub outcome: Outcome,
+    pub text: String,
+}
+
+impl Failure {
+    pub fn new(outcome: Outcome, text: impl Into<String>) -> Self {
+        Failure { outcome, text: text.into() }
+    }
+}

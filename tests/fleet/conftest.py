@@ -1,0 +1,15 @@
+"""Fixtures of the fleet tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.ends.processes import free_port
+from tests.fleet.machines import TOKEN
+
+
+@pytest.fixture
+def port(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Where the NATS server of a load listens; it holds the token of the tests."""
+    monkeypatch.setenv("LOADFLOW_WORKER_TOKEN", TOKEN)
+    return free_port()

@@ -1,0 +1,47 @@
+"""The shipped hostile target against each engine: every answer has its outcome, no loop stands for long, no memory fills.
+
+The loads are played side by side: what takes long in most of them is to wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import Future
+
+import pytest
+
+from loadflow.engine.generator.native.fit import is_built
+from loadflow.engine.hostile.play import LOADS, MOST_MEMORY_MB, Played, hostile_target, play_all
+from tests.services import need
+
+# Each fault that these answers were made for held the loop for ten seconds or for good; a busy machine holds it for one or two.
+MOST_LAG_MS = 8_000.0
+
+
+@pytest.fixture(scope="module")
+def played() -> Iterator[dict[str, Future[list[Played]]]]:
+    with hostile_target() as target:
+        yield dict(play_all(LOADS, target))
+
+
+@pytest.mark.parametrize("load", LOADS)
+def test_every_hostile_answer_has_its_outcome_and_no_loop_stands_nor_memory_fills(
+    load: str, played: dict[str, Future[list[Played]]]
+) -> None:
+    if LOADS[load].get("engine") == "native":
+        need(is_built(), "the native core is not built")
+    answers = played[load].result()
+    wrong = {one.answer.name: (one.got, one.error) for one in answers if not one.is_right}
+    assert wrong == {}
+    assert [one.answer.name for one in answers if one.lag_ms > MOST_LAG_MS] == []
+    assert [(one.answer.name, one.memory_mb) for one in answers if one.memory_mb > MOST_MEMORY_MB] == []
+    assert any(one.memory_mb > 0 for one in answers)  # it was looked at
+
+
+def test_answers_of_a_load_have_names_of_their_own() -> None:
+    """A hit is found by its name, and a port or a path by the key that is made of it."""
+    from loadflow.engine.hostile import play
+
+    for load in LOADS:
+        keys = [(kind, answer.key) for kind, answer in play._answers(load)]
+        assert len(set(keys)) == len(keys) == len({answer.name for _, answer in play._answers(load)})

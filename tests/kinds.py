@@ -1,0 +1,99 @@
+"""Which tests are quick, which go from end to end: by their folders and fixtures, so that a new test needs no mark to be the right kind.
+
+`e2e`: Prefect, databases, browsers or several machines take part. `processes`: real processes are started; every `e2e` test is one,
+and so is what loads the recording server. What is neither is quick: with LOADFLOW_TEST_QUICK=1 a test that starts a process all the
+same fails, and says so.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent
+E2E = {"ends", "fleet", "flows", "store", "ui"}
+E2E_FILES = {"test_deployments.py", "test_docs.py", "test_install.py", "test_packaging.py", "test_run_flow.py", "test_walk.py"}
+PROCESSES = {"calibration", "cli", "control", "exporters", "hostile", "load", "protocols", "reliability"}
+PROCESS_FILES = {  # of other folders
+    "test_chart.py",
+    "test_checking.py",
+    "test_deployment_files.py",
+    "test_forked_engines.py",
+    "test_forms.py",
+    "test_going_on.py",
+    "test_known_defects.py",
+    "test_leftovers.py",
+    "test_prefect_database.py",
+    "test_private.py",
+    "test_recording_target.py",
+    "test_round_trip.py",
+}
+BY_FOLDER = {"store"}  # whose tests share one server
+BY_FILE = {"ends", "exporters", "ui"}  # folders whose files have servers of their own
+# a second Prefect server for about half of the tests that need one: with one for all, they are the last that run, alone
+SECOND_SERVER = {
+    "test_artifacts",
+    "test_composition",
+    "test_imports",
+    "test_lease",
+    "test_load_result",
+    "test_notebook",
+    "test_secrets_in_logs",
+}
+QUICK = os.environ.get("LOADFLOW_TEST_QUICK") == "1"
+STARTING = {"target", "prefect_server", "server"}  # fixtures
+EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"}
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Folders and files without a quick test are not even imported."""
+    slow = collection_path.name in E2E_FILES | PROCESS_FILES or (collection_path.parent == ROOT and collection_path.name in E2E | PROCESSES)
+    return True if QUICK and slow else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        folder, fixtures = folder_of(item.path), getattr(item, "fixturenames", ())
+        for kind in kinds_of(folder, item.path.name, fixtures):
+            item.add_marker(kind)
+        if group := group_of(folder, item.path.stem, fixtures):
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def folder_of(path: Path) -> str:
+    """The first one below tests/, "" for a file that is in none: what is in `protocols/http` is of the kind of `protocols`."""
+    return path.relative_to(ROOT).parts[0] if ROOT in path.parents and path.parent != ROOT else ""
+
+
+def kinds_of(folder: str, file: str, fixtures: Iterable[str]) -> set[str]:
+    if folder in E2E or file in E2E_FILES or "prefect_server" in fixtures:
+        return {"e2e", "processes"}
+    starts = folder in PROCESSES or file in PROCESS_FILES or STARTING.intersection(fixtures)
+    return {"processes"} if starts else set()
+
+
+def group_of(folder: str, file: str, fixtures: Iterable[str]) -> str:
+    """Tests of one group run one after another in the same process (`--dist loadgroup`), so that a server is started once for them."""
+    if "prefect_server" in fixtures:
+        return "prefect-2" if file in SECOND_SERVER else "prefect"
+    return folder if folder in BY_FOLDER else file if folder in BY_FILE else ""
+
+
+def refuse_processes() -> None:
+    """For good: an audit hook can't be taken away."""
+
+    def refuse(event: str, arguments: Any) -> None:
+        if event in EVENTS and "PYTEST_CURRENT_TEST" in os.environ:
+            raise AssertionError("a quick test starts a process: mark it `processes`, or test what it is about without one")
+
+    sys.addaudithook(refuse)
+
+
+if QUICK:
+    refuse_processes()

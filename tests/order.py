@@ -1,0 +1,95 @@
+"""In which order the workers of xdist take tests and read their files, so that none waits at the end and no file is compiled twice.
+
+Longest first: a group (`tests.kinds`) or test that lasts long and starts last is one worker's, while the others have nothing left to do.
+Seconds are those of `seconds.json`, which `python -m tests.order TIMES` writes anew of what `make test-times` or CI measured; a test that
+is not in there counts as long as others of its kind.
+
+Every worker collects the same tests. Each begins to import their files at another place, so that most of those it comes to later have
+been compiled, their assertions rewritten, by another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent
+FILE = Path(__file__).with_name("seconds.json")
+KNOWN_S = 1.0  # shorter ones are not worth a line
+KINDS_S = {"e2e": 3.0, "processes": 1.0}  # of a test that the file does not name
+QUICK_S = 0.05
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False  # xdist's own: most tests first
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection(session: pytest.Session) -> None:
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or [Path(given).resolve() for given in session.config.args] != [ROOT] or "LOADFLOW_TEST_QUICK" in os.environ:
+        return
+    paths = sorted(ROOT.rglob("test_*.py"))
+    for path in turned(paths, int(worker["workerid"].removeprefix("gw")), worker["workercount"]):
+        with contextlib.suppress(Exception, pytest.skip.Exception):  # collection comes to the same, and reports it
+            importlib.import_module(".".join(path.relative_to(ROOT.parent).with_suffix("").parts))
+
+
+@pytest.hookimpl(trylast=True)  # when groups are known
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if getattr(config.option, "loadgroup", False) and hasattr(config, "workerinput"):
+        known = json.loads(FILE.read_text(encoding="utf-8"))
+        costs = [(_group(item), known.get(name_of(item.nodeid), _usual_s(item))) for item in items]
+        items[:] = [items[at] for at in longest_first(costs)]
+
+
+def turned(paths: Sequence[Path], worker: int, workers: int) -> list[Path]:
+    """All of them, from another place for each worker."""
+    start = len(paths) * worker // workers
+    return [*paths[start:], *paths[:start]]
+
+
+def longest_first(costs: Sequence[tuple[str, float]]) -> list[int]:
+    """The places of tests in the order in which to run them; `costs` are the group of each ("": alone) and its seconds."""
+    sums: dict[str | int, float] = defaultdict(float)
+    for at, (group, seconds) in enumerate(costs):
+        sums[group or at] += seconds
+    return sorted(range(len(costs)), key=lambda at: (-sums[costs[at][0] or at], costs[at][0]))
+
+
+def name_of(nodeid: str) -> str:
+    """Of a test with all its parameters, without the group that xdist appends."""
+    return nodeid.partition("[")[0].partition("@")[0]
+
+
+def known_seconds(lines: Sequence[str]) -> Mapping[str, float]:
+    """The longest of each test's parameters, in tenths, of the lines that `tests.times` wrote."""
+    found: dict[str, float] = defaultdict(float)
+    for line in lines:
+        one = json.loads(line)
+        name = name_of(one["test"])
+        found[name] = max(found[name], round(one["wall_s"], 1))
+    return {name: seconds for name, seconds in sorted(found.items()) if seconds >= KNOWN_S}
+
+
+def _group(item: pytest.Item) -> str:
+    mark = item.get_closest_marker("xdist_group")
+    return str(mark.args[0]) if mark else ""
+
+
+def _usual_s(item: pytest.Item) -> float:
+    return next((seconds for kind, seconds in KINDS_S.items() if item.get_closest_marker(kind)), QUICK_S)
+
+
+if __name__ == "__main__":
+    measured = [line for path in sys.argv[1:] for line in Path(path).read_text(encoding="utf-8").splitlines()]
+    FILE.write_text(json.dumps(known_seconds(measured), indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,85 @@
+"""Keys and certificates of other kinds than today's usual ones: every HTTP user takes what OpenSSL's users take."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from loadflow.engine.generator.native.fit import features_that_do_not_fit, is_built
+from loadflow.engine.records.outcome import Outcome
+from tests.generator.test_native import plan_of
+from tests.load.harness import USERS, get, load
+from tests.protocols.peers import Loop, running_loop
+from tests.services import need
+
+KINDS = {
+    "rsa1024": "-newkey rsa:1024",
+    "p521": "-newkey ec -pkeyopt ec_paramgen_curve:secp521r1",
+    "p256": "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1",
+}
+
+
+def made(folder: Path, name: str, how: str) -> tuple[str, str]:
+    """Certificate and key, signed by itself."""
+    cert, key = str(folder / f"{name}.pem"), str(folder / f"{name}.key")
+    openssl(f"req -x509 -nodes -subj /CN=localhost {how} -keyout {key} -out {cert}")
+    return cert, key
+
+
+def openssl(words: str) -> None:
+    need(shutil.which("openssl"), "openssl is not installed")
+    subprocess.run(["openssl", *words.split()], check=True, capture_output=True)
+
+
+async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while await reader.readuntil(b"\r\n\r\n"):
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+        await writer.drain()
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    with running_loop() as running:
+        yield running
+
+
+def serving(loop: Loop, pair: tuple[str, str], client: str | None = None) -> int:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers("DEFAULT:@SECLEVEL=0")
+    context.load_cert_chain(*pair)
+    if client is not None:
+        context.load_verify_locations(client)
+        context.verify_mode = ssl.CERT_REQUIRED
+    return loop.tcp(answer, tls=context)
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_any_key_of_a_server_will_do_that_nobody_verifies(user: str, loop: Loop, tmp_path: Path) -> None:
+    steps = [get(f"https://127.0.0.1:{serving(loop, made(tmp_path, name, how))}/", name=name, verify=False) for name, how in KINDS.items()]
+    done = load(tmp_path, steps, user=user)
+    assert [(hit.name, hit.outcome, hit.error) for hit in done.hits] == [(name, Outcome.OK, "") for name in KINDS]
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_client_may_show_a_certificate_of_the_first_version(user: str, loop: Loop, tmp_path: Path) -> None:
+    authority, key = made(tmp_path, "ca", "-newkey rsa:2048")
+    openssl(f"req -new -nodes -subj /CN=client -newkey rsa:2048 -keyout {tmp_path}/c.key -out {tmp_path}/c.csr")
+    openssl(f"x509 -req -in {tmp_path}/c.csr -CA {authority} -CAkey {key} -CAcreateserial -days 2 -out {tmp_path}/c.pem")
+    shown = subprocess.run(["openssl", "x509", "-in", f"{tmp_path}/c.pem", "-noout", "-text"], check=True, capture_output=True, text=True)
+    need("Version: 1 " in shown.stdout, "this openssl makes no X.509 version 1")
+    port = serving(loop, made(tmp_path, "server", KINDS["p256"]), client=authority)
+    done = load(tmp_path, [get(f"https://127.0.0.1:{port}/", verify=False, cert=[f"{tmp_path}/c.pem", f"{tmp_path}/c.key"])], user=user)
+    assert [(hit.outcome, hit.error) for hit in done.hits] == [(Outcome.OK, "")]
+
+
+def test_a_key_that_the_core_can_not_use_is_said_before_the_load(tmp_path: Path) -> None:
+    need(is_built(), "the native core is not built")
+    cert, key = made(tmp_path, "p521", KINDS["p521"])
+    (why,) = features_that_do_not_fit(plan_of(get("/", cert=[cert, key])))
+    assert why.startswith(f"the client key {key} (")
