@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import pytest
@@ -50,12 +49,6 @@ def test_every_limit_follows_from_the_five_seconds() -> None:
     assert subjects.SILENT_S + subjects.DRAIN_S == SILENT_S, "without its coordinator an agent's load ends as any other"
     assert subjects.LEASE_S > SILENT_S, "no share is made twice at the same time"
     assert fleet.DELIVERY_GRACE_S > STOP_GRACE_S, "hits on their way need longer than those in flight"
-
-
-@pytest.mark.skipif(not (ROOT / "native" / "src").is_dir(), reason="the sources of the core are not beside the tests")
-def test_the_core_drains_for_as_long_as_the_table_says() -> None:
-    (seconds,) = re.findall(r"const STOP_DRAIN_S: f64 = ([0-9.]+);", (ROOT / "native/src/load/course.rs").read_text(encoding="utf-8"))
-    assert float(seconds) == STOP_DRAIN_S
 
 
 READERS = [

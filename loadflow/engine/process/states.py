@@ -15,7 +15,7 @@ __all__ = ["FINAL", "MOVES", "NOTICED_S", "SILENT_S", "STOP_DRAIN_S", "STOP_GRAC
 SILENT_S = 5.0
 NOTICED_S = 2.0  # of these, until the supervisor or a worker knows of it, and the kernel has ended what was killed
 STOP_GRACE_S = SILENT_S - NOTICED_S  # from then until the engine is killed
-STOP_DRAIN_S = STOP_GRACE_S - 1.0  # of these, for hits in flight; the core has the same: native/src/load/course.rs
+STOP_DRAIN_S = STOP_GRACE_S - 1.0  # of these, for hits in flight
 
 
 class State(Enum):

@@ -15,8 +15,6 @@ const SECOND_NS: i64 = 1_000_000_000;
 pub const ROWS_NS: i64 = 100_000_000;
 /// How often a timer is set only to see how late it fires: a thread that is kept from waking up notices nothing else.
 const PROBE_NS: i64 = 50_000_000;
-/// Of an early end; the supervisor kills a second later.
-const STOP_DRAIN_S: f64 = 2.0;
 
 /// What is due when, apart from what users wait for.
 struct Agenda<'p> {
@@ -118,7 +116,7 @@ impl Loop<'_> {
             arrivals.end(now_ns);
         }
         let done = Done { stopped, state: State { ran_ns: Some(now_ns), ..self.state() }, steps: Vec::new(), conditioned: 0 };
-        let drain_s = if stopped { self.plan.drain_s.min(STOP_DRAIN_S) } else { self.plan.drain_s };
+        let drain_s = if stopped { self.plan.stop_drain_s } else { self.plan.drain_s };
         agenda.drained_ns = Some(now_ns + (drain_s * 1e9) as i64);
         (agenda.ramp_ns, agenda.pass_ns) = (None, None);
         self.draining = true;

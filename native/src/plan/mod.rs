@@ -31,6 +31,8 @@ pub struct Plan {
     pub ends_with_users: bool,
     pub wait_s: (f64, f64),
     pub drain_s: f64,
+    /// The same of an early end; the supervisor kills a second later.
+    pub stop_drain_s: f64,
     /// A user's random numbers come from this text and his number; None: from nowhere.
     pub user_seed: Option<String>,
     pub network: Option<Network>,

@@ -18,6 +18,7 @@ from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.plan.pace import LATE_NS, Pace
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.process.states import STOP_DRAIN_S
 from loadflow.engine.protocols.http.request import HttpStep
 from loadflow.engine.protocols.running.checks import group_of, not_as_wanted, nothing_matches, secret_entries
 from loadflow.engine.reliability.classify import TRANSIENT_STATUS
@@ -114,6 +115,7 @@ def compile_plan(
         "ends_with_users": plan.ends_with_users,
         "wait_s": plan.wait_s,
         "drain_s": plan.drain_s,
+        "stop_drain_s": min(plan.drain_s, STOP_DRAIN_S),
         "user_seed": f"user {plan.seed} {shard}" if seeded else None,
         "network": network,
         "traces": {"sample_rate": plan.traces.sample_rate, "per_s": plan.traces.per_s} if plan.traces is not None else None,
