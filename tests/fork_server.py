@@ -44,7 +44,6 @@ LATER = (
     (
         "loadflow.engine.generator.locust.generate",
         "loadflow.engine.protocols.http.client",
-        "loadflow.engine.protocols.http.classic",
         "loadflow.engine.protocols.websocket.client",
         "loadflow.engine.protocols.mqtt.client",
         "loadflow.engine.protocols.socket.client",

@@ -35,6 +35,7 @@ PROCESS_FILES = {  # of other folders
 }
 BY_FOLDER = {"store"}  # whose tests share one server
 BY_FILE = {"ends", "exporters", "ui"}  # folders whose files have servers of their own
+DEAR_FILES = {"test_packaging", "test_target"}  # what their fixtures make takes long, and is for all tests of the file
 # a second Prefect server for about half of the tests that need one: with one for all, they are the last that run, alone
 SECOND_SERVER = {
     "test_artifacts",
@@ -82,7 +83,7 @@ def group_of(folder: str, file: str, fixtures: Iterable[str]) -> str:
     """Tests of one group run one after another in the same process (`--dist loadgroup`), so that a server is started once for them."""
     if "prefect_server" in fixtures:
         return "prefect-2" if file in SECOND_SERVER else "prefect"
-    return folder if folder in BY_FOLDER else file if folder in BY_FILE else ""
+    return folder if folder in BY_FOLDER else file if folder in BY_FILE or file in DEAR_FILES else ""
 
 
 def refuse_processes() -> None:

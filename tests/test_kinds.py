@@ -8,6 +8,7 @@ from tests.forked_engines import FORKED
 from tests.kinds import (
     BY_FILE,
     BY_FOLDER,
+    DEAR_FILES,
     E2E,
     E2E_FILES,
     PROCESS_FILES,
@@ -32,6 +33,7 @@ from tests.kinds import (
         pytest.param("fleet", "test_wire", [], {"e2e", "processes"}, "", id="several machines"),
         pytest.param("cli", "test_run_flow", [], {"e2e", "processes"}, "", id="one file of a folder"),
         pytest.param("store", "test_trouble", ["place"], {"e2e", "processes"}, "store", id="one database server for a folder"),
+        pytest.param("hostile", "test_target", ["played"], {"processes"}, "test_target", id="one play of the hostile target"),
         pytest.param("ends", "test_worker", ["server"], {"e2e", "processes"}, "test_worker", id="one server for each file"),
     ],
 )
@@ -56,4 +58,4 @@ def test_every_name_that_says_the_kind_of_something_names_what_is_there() -> Non
     folders = E2E | PROCESSES | BY_FOLDER | BY_FILE | FORKED
     assert [name for name in sorted(folders) if not (ROOT / name).is_dir()] == []
     files = {path.name for path in ROOT.rglob("test_*.py")}
-    assert (E2E_FILES | PROCESS_FILES | {f"{stem}.py" for stem in SECOND_SERVER}) - files == set()
+    assert (E2E_FILES | PROCESS_FILES | {f"{stem}.py" for stem in SECOND_SERVER | DEAR_FILES}) - files == set()

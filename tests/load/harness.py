@@ -38,8 +38,8 @@ def raw(*pieces: bytes, then: str = "keep") -> str:
     return "/raw?" + "&".join(f"b64={urlsafe_b64encode(piece).decode()}" for piece in pieces) + f"&then={then}"
 
 
-# every HTTP user there is: the two of Locust, and the native core
-USERS = ("fast_http_user", "http_user", "native")
+# both engines; `http_user` has the client of `fast_http_user` (tests/protocols/http/test_http_name.py loads with it)
+USERS = ("fast_http_user", "native")
 DEFAULT = "fast_http_user"  # replaced by tests that run with several
 
 

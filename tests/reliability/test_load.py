@@ -28,7 +28,7 @@ from loadflow.engine.records.judge import EndReason
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from tests.targets.fixture import Target
 
-USERS = ("fast_http_user", "http_user")
+USERS = ("fast_http_user", "http_user")  # the core, and Locust
 pytestmark = pytest.mark.processes
 
 

@@ -53,7 +53,6 @@ LOADS: dict[str, dict[str, Any]] = {
     "native": {"user": "fast_http_user", "engine": "native"},
     "native, HTTP/2": {"user": "fast_http_user", "engine": "native", "http_version": 2},
     "fast_http_user": {"user": "fast_http_user", "engine": "locust"},
-    "http_user": {"user": "http_user", "engine": "locust"},
     "websocket_user": {"user": "websocket_user"},
     "socket_user": {"user": "socket_user"},
     "mqtt_user": {"user": "mqtt_user"},

@@ -11,7 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadflow.engine.protocols.http.answer_reader import AnswerReader
-from loadflow.engine.protocols.http.client import FastHttpClient
+from loadflow.engine.protocols.http.client import HttpClient
 from loadflow.engine.protocols.http.cookies import Jar
 from loadflow.engine.protocols.http.redirects import redirected
 from loadflow.engine.protocols.http.request import HttpStep
@@ -273,7 +273,7 @@ def by_reader(pieces: list[bytes], method: str) -> Any:
 
 
 def by_parser(pieces: list[bytes], method: str) -> Any:
-    client = FastHttpClient(plan_of({"method": "get", "request_url": "/"}, max_body_bytes=1000))
+    client = HttpClient(plan_of({"method": "get", "request_url": "/"}, max_body_bytes=1000))
     request: Any = SimpleNamespace(method=method)
     connection: Any = SimpleNamespace(socket=Wire(pieces))
     try:

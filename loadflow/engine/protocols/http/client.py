@@ -1,4 +1,4 @@
-"""`fast_http_user`: HTTP/1.1 on gevent sockets with geventhttpclient's parser, one kept connection per user and origin.
+"""`fast_http_user` and `http_user`: HTTP/1.1 on gevent sockets with geventhttpclient's parser, one kept connection per user and origin.
 
 A request is the prepared bytes of its step, with at most a Cookie field added; nothing is sent twice behind the script's
 back. A connection that the server closed while it was idle is found out before the next request is written.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from geventhttpclient.response import HTTPParseError, HTTPProtocolViolationError, HTTPResponse
@@ -24,7 +25,7 @@ from loadflow.engine.protocols.running.seam import HitFailure, Traffic, UserProt
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.records.outcome import Outcome
 
-__all__ = ["FAST_HTTP", "FastHttpClient"]
+__all__ = ["FAST_HTTP", "HTTP", "HttpClient"]
 
 BLOCK_BYTES = 65_536
 
@@ -69,7 +70,7 @@ class _Connection:
         self.is_dead = stirs(socket)
 
 
-class FastHttpClient:
+class HttpClient:
     """One virtual user's connections and cookies."""
 
     def __init__(self, plan: Plan) -> None:
@@ -204,11 +205,12 @@ def _key(request: HttpRequest) -> tuple[Any, ...]:
     return request.scheme, request.host, request.port, request.verify, request.cert
 
 
-FAST_HTTP = UserProtocol(
-    user="fast_http_user",
+HTTP = UserProtocol(
+    user="http_user",
     prepare=HttpStep,
-    new_client=lambda user: FastHttpClient(user.plan),
+    new_client=lambda user: HttpClient(user.plan),
     errors=((HTTPParseError, Outcome.PROTOCOL), *SOCKET_ERRORS),
     fails=status_failure,
     traffic=lambda client: client.traffic,
 )
+FAST_HTTP = replace(HTTP, user="fast_http_user")

@@ -45,5 +45,5 @@ FAST_HTTP_USER = UserType(
     "fast_http_user", _FORM, _PREPARE, "loadflow.engine.protocols.http.client:FAST_HTTP", _host, _faults, traced=True, has_fields=True
 )
 HTTP_USER = UserType(
-    "http_user", _FORM, _PREPARE, "loadflow.engine.protocols.http.classic:HTTP", _host, _faults, traced=True, has_fields=True
+    "http_user", _FORM, _PREPARE, "loadflow.engine.protocols.http.client:HTTP", _host, _faults, traced=True, has_fields=True
 )
