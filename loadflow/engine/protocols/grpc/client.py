@@ -22,6 +22,7 @@ from loadflow.engine.protocols.grpc.reply import GrpcReply, grpc_failure
 from loadflow.engine.protocols.grpc.request import GrpcCall, GrpcRequest
 from loadflow.engine.protocols.grpc.target import Security, addresses_of
 from loadflow.engine.protocols.running.seam import HitFailure, UserContext, UserProtocol
+from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.statuses import grpc_status
@@ -80,22 +81,17 @@ class GrpcClient:
         """Every status is a reply. Raises HitFailure if the answer is too large, or not a message of the method."""
         channel = self._channel(request)
         # the call has its deadline with gRPC's library, which never comes to it where a peer sends bad frames without end
-        timer = gevent.Timeout.start_new(request.timeout_s + SPARE_S)
-        try:
+        with within(request.timeout_s + SPARE_S, lambda: self._given_up(channel, request)):
             reply = self._ask(channel.method(request), request)
-        except gevent.Timeout as fired:
-            if fired is not timer:
-                raise
-            self._let_go(channel)
-            text = f"no whole answer within {request.timeout_s:g} s, nor did gRPC's library end the call"
-            raise HitFailure(Outcome.TIMEOUT, text) from None
-        finally:
-            timer.close()
         channel.answered = channel.answered or reply.status not in (DEADLINE_EXCEEDED, UNAVAILABLE)
         channel.unanswered = channel.unanswered + 1 if reply.status == DEADLINE_EXCEEDED else 0
         if channel.unanswered >= MOST_UNANSWERED:
             self._let_go(channel)
         return reply
+
+    def _given_up(self, channel: _Channel, request: GrpcRequest) -> str:
+        self._let_go(channel)
+        return f"no whole answer within {request.timeout_s:g} s, nor did gRPC's library end the call"
 
     def _ask(self, method: Any, request: GrpcRequest) -> GrpcReply:
         given = iter(request.messages) if request.rpc.client_streams else request.messages[0]

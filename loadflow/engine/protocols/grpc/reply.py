@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from loadflow.engine.protocols.grpc.rpc import Rpc
+from loadflow.engine.protocols.running.reply import ReplyParts, joined
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.statuses import grpc_status, status_text
@@ -63,10 +64,10 @@ def outcome_of_status(status: str, details: str) -> Outcome:
     return next((outcome for name, words, outcome in OUTCOMES if name in ("", status) and words in said), Outcome.STATUS)
 
 
-class GrpcReply:
+class GrpcReply(ReplyParts):
     """`messages` are protobuf's; they are turned into JSON when an assertion or an extract looks at them. Sizes are those of messages."""
 
-    __slots__ = ("_json", "_metadata", "_rpc", "details", "messages", "received_bytes", "sent_bytes", "status")
+    __slots__ = ("_metadata", "_rpc", "details", "messages", "received_bytes", "sent_bytes", "status")
 
     def __init__(
         self,
@@ -86,7 +87,7 @@ class GrpcReply:
         self.received_bytes = received_bytes
         self._rpc = rpc
         self._metadata = metadata
-        self._json: Any = None
+        super().__init__()
 
     @property
     def status_name(self) -> str:
@@ -98,39 +99,30 @@ class GrpcReply:
             return self.details
         return json.dumps(self.json(), ensure_ascii=False, separators=(",", ":"))
 
-    def json(self) -> Any:
+    def parsed(self) -> Any:
         """The message, or the list of them where the server streams.
 
         Raises ValueError where no message came, HitFailure where they hold too many values.
         """
-        if self._json is None:
-            if holds_more(self.messages, MOST_VALUES):
-                raise HitFailure(Outcome.TOO_LARGE, f"the answer holds more than {MOST_VALUES:,} values, too many to be looked at")
-            found = [self._rpc.to_json(message) for message in self.messages]
-            if not self._rpc.server_streams and not found:
-                raise ValueError("no message came")
-            self._json = found if self._rpc.server_streams else found[0]
-        return self._json
-
-    def header(self, name: str) -> str | None:
-        """The value in the metadata before or behind the messages, repeated ones joined by a comma; bytes as Base64."""
-        found = self.header_lines(name)
-        return ", ".join(found) if found else None
+        if holds_more(self.messages, MOST_VALUES):
+            raise HitFailure(Outcome.TOO_LARGE, f"the answer holds more than {MOST_VALUES:,} values, too many to be looked at")
+        found = [self._rpc.to_json(message) for message in self.messages]
+        if not self._rpc.server_streams and not found:
+            raise ValueError("no message came")
+        return found if self._rpc.server_streams else found[0]
 
     def header_lines(self, name: str) -> list[str]:
+        """Values in the metadata before or behind the messages; bytes as Base64."""
         wanted = name.lower()
         return [_text(value) for key, value in self._metadata if key == wanted]
 
     def sample(self) -> dict[str, Any]:
-        headers: dict[str, list[str]] = {}
-        for key, value in self._metadata:
-            headers.setdefault(key, []).append(_text(value))
+        headers = joined((key, _text(value)) for key, value in self._metadata)
         try:
             body = self.text() if self.messages else ""
         except HitFailure as failure:
             body = f"({failure})"
-        joined = {key: ", ".join(values) for key, values in headers.items()}
-        return {"status": self.status_name, "reason": self.details, "headers": joined, "body": body}
+        return {"status": self.status_name, "reason": self.details, "headers": headers, "body": body}
 
 
 def holds_more(messages: Sequence[Any], most: int) -> bool:

@@ -7,12 +7,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from urllib.parse import urljoin
 
-import gevent
-
 from loadflow.engine.base.values import shown
 from loadflow.engine.protocols.http.reply import HttpReply
 from loadflow.engine.protocols.http.request import HttpRequest, head_of, place_of
 from loadflow.engine.protocols.running.seam import HitFailure, Traffic
+from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.records.outcome import Outcome
 
 __all__ = ["follow", "redirected"]
@@ -29,17 +28,10 @@ def follow(request: HttpRequest, traffic: Traffic, exchange: Callable[[HttpReque
     Raises HitFailure when that has passed, past 30 redirects, or to what can't be asked.
     """
     traffic.sent_bytes = traffic.received_bytes = 0
-    timer = gevent.Timeout.start_new(request.timeout_s)
-    try:
+    with within(request.timeout_s, lambda: f"no whole answer within {request.timeout_s:g} s"):
         reply = _follow(request, exchange)
-        reply.sent_bytes, reply.received_bytes = traffic.sent_bytes, traffic.received_bytes
-        return reply
-    except gevent.Timeout as fired:
-        if fired is not timer:
-            raise
-        raise HitFailure(Outcome.TIMEOUT, f"no whole answer within {request.timeout_s:g} s") from None
-    finally:
-        timer.close()
+    reply.sent_bytes, reply.received_bytes = traffic.sent_bytes, traffic.received_bytes
+    return reply
 
 
 def _follow(request: HttpRequest, exchange: Callable[[HttpRequest], HttpReply]) -> HttpReply:

@@ -11,6 +11,7 @@ from loadflow.engine.protocols.http.inflating import inflated
 from loadflow.engine.protocols.http.request import HttpRequest
 from loadflow.engine.protocols.running.charsets import charset_of, text_in
 from loadflow.engine.protocols.running.json_body import read_json
+from loadflow.engine.protocols.running.reply import ReplyParts, joined
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
 
@@ -27,22 +28,20 @@ class HeaderFields(Protocol):
     def items(self) -> Sequence[tuple[str, str]]: ...
 
 
-class HttpReply:
+class HttpReply(ReplyParts):
     """`raw` is the body as it came, still encoded; it is decoded only when an assertion or an extract looks at it.
 
-    `reason` is the phrase of the status line; `redirects` is how many were followed to get here.
+    `reason` is the phrase of the status line.
     """
 
     __slots__ = (
         "_body",
-        "_json",
         "_text",
         "headers",
         "max_body_bytes",
         "raw",
         "reason",
         "received_bytes",
-        "redirects",
         "sent_bytes",
         "status",
         "url",
@@ -70,12 +69,7 @@ class HttpReply:
         self.max_body_bytes = max_body_bytes
         self._body: bytes | None = None
         self._text: str | None = None
-        self._json: Any = None
-
-    def header(self, name: str) -> str | None:
-        """The value of a header field, repeated fields joined by a comma; None when it is not there."""
-        found = self.header_lines(name)
-        return ", ".join(found) if found else None
+        super().__init__()
 
     def header_lines(self, name: str) -> list[str]:
         wanted = name.lower()
@@ -92,24 +86,18 @@ class HttpReply:
             self._text = text_in(charset_of(self.header("content-type") or ""), self.body())
         return self._text
 
-    def json(self) -> Any:
-        if self._json is None:
-            try:
-                self._json = read_json(self.body(), self.max_body_bytes)
-            except UnicodeDecodeError:  # in the charset that its header names
-                self._json = read_json(self.text(), self.max_body_bytes)
-        return self._json
+    def parsed(self) -> Any:
+        try:
+            return read_json(self.body(), self.max_body_bytes)
+        except UnicodeDecodeError:  # in the charset that its header names
+            return read_json(self.text(), self.max_body_bytes)
 
     def sample(self) -> dict[str, Any]:
-        headers: dict[str, list[str]] = {}
-        for name, value in self.headers.items():
-            headers.setdefault(name, []).append(value)
         try:
             body = self.text()
         except HitFailure:
             body = bytes(self.raw[:1000]).decode("utf-8", "backslashreplace")
-        joined = {name: ", ".join(values) for name, values in headers.items()}
-        return {"status": self.status, "reason": self.reason, "headers": joined, "body": body}
+        return {"status": self.status, "reason": self.reason, "headers": joined(self.headers.items()), "body": body}
 
     def _decoded(self) -> bytes:
         lines = self.headers.items()

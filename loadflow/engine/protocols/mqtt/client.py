@@ -21,7 +21,9 @@ from loadflow.engine.protocols.mqtt.delivery import PROPERTY, Deliveries
 from loadflow.engine.protocols.mqtt.request import Broker, Link, MqttRequest, MqttStep, Trust
 from loadflow.engine.protocols.mqtt.wire import Connection
 from loadflow.engine.protocols.running.json_body import read_json
+from loadflow.engine.protocols.running.reply import ReplyParts
 from loadflow.engine.protocols.running.seam import HitFailure, UserContext, UserProtocol, Watch
+from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.template import text_of
 
@@ -69,32 +71,26 @@ def _join(plan: Plan) -> _Shared:
     return shared
 
 
-class MqttReply:
+class MqttReply(ReplyParts):
     """What one step did; `message` is what a receive step got."""
 
-    __slots__ = ("_json", "message", "received_bytes", "sent_bytes", "status")
+    __slots__ = ("message", "received_bytes", "sent_bytes", "status")
 
     def __init__(self, sent_bytes: int = 0, message: paho.MQTTMessage | None = None) -> None:
         self.status = 0
         self.sent_bytes = sent_bytes
         self.message = message
         self.received_bytes = len(message.payload) if message is not None else 0
-        self._json: Any = None
+        super().__init__()
 
     def text(self) -> str:
         return "" if self.message is None else self.message.payload.decode("utf-8", "replace")
 
-    def json(self) -> Any:
-        if self._json is None:
-            self._json = read_json(self.text())
-        return self._json
-
-    def header(self, name: str) -> str | None:
-        """A user property of MQTT 5; its name is case-sensitive there, and here."""
-        found = self.header_lines(name)
-        return ", ".join(found) if found else None
+    def parsed(self) -> Any:
+        return read_json(self.text())
 
     def header_lines(self, name: str) -> list[str]:
+        """A user property of MQTT 5; its name is case-sensitive there, and here."""
         return [value for key, value in _user_properties(self.message) if key == name]
 
     def sample(self) -> dict[str, Any]:
@@ -152,15 +148,8 @@ class MqttClient:
 
     def perform(self, request: MqttRequest) -> MqttReply:
         """Raises HitFailure; socket errors pass through for the protocol's table."""
-        timer = gevent.Timeout.start_new(request.timeout_s)
-        try:
+        with within(request.timeout_s, lambda: f"{WAITS_FOR[request.method]} within {request.timeout_s:g} s"):
             return ACTIONS[request.method](self, request)
-        except gevent.Timeout as fired:
-            if fired is not timer:
-                raise
-            raise HitFailure(Outcome.TIMEOUT, f"{WAITS_FOR[request.method]} within {request.timeout_s:g} s") from None
-        finally:
-            timer.close()
 
     def close(self) -> None:
         for connection in self._connections.values():

@@ -18,7 +18,6 @@ import gevent
 import gevent.socket
 import gevent.ssl
 import paho.mqtt.client as paho
-from certifi import where as ca_bundle
 from gevent.event import AsyncResult
 from paho.mqtt import MQTTException
 from paho.mqtt.enums import CallbackAPIVersion, MQTTErrorCode
@@ -29,8 +28,8 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.protocols.mqtt.request import PORT, TLS_PORT, Broker, Link, Message, MqttRequest, Trust
+from loadflow.engine.protocols.running.connecting import client_context
 from loadflow.engine.protocols.running.seam import HitFailure
-from loadflow.engine.protocols.running.tls_files import load_files
 from loadflow.engine.protocols.running.tls_stream import TlsStream, bounded
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.records.outcome import Outcome
@@ -432,12 +431,7 @@ def _no_delay(client: Any, userdata: Any, socket: Any) -> None:
 
 @lru_cache(maxsize=64)
 def _tls_context(trust: Trust) -> Any:
-    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    if trust.verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    load_files(context, ca_bundle() if trust.verify is True else trust.verify, trust.cert)
-    return bounded(context)
+    return bounded(client_context(trust.verify, trust.cert))
 
 
 logging.getLogger("paho").setLevel(logging.WARNING)

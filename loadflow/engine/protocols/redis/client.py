@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-import gevent
 from redis import exceptions as redis_errors
 from redis.backoff import NoBackoff
 from redis.connection import Connection
@@ -16,6 +15,7 @@ from loadflow.engine.protocols.redis.request import RedisRequest, RedisServer, R
 from loadflow.engine.protocols.running.connecting import SOCKET_ERRORS, open_connection, stirs
 from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure, UserProtocol
+from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.records.outcome import Outcome
 
@@ -102,25 +102,20 @@ class RedisClient:
 
     def perform(self, request: RedisRequest) -> MessageReply:
         """Raises HitFailure, or redis-py's own error. After any failure but an error that the server replied, the connection is closed."""
-        timer = gevent.Timeout.start_new(request.timeout_s)
         connection = self._kept.pop(request.server, None)
         connected = keep = False
         try:
-            if connection is not None and connection.bounded is not None and connection.bounded.stirs():
-                connection.disconnect()  # it was closed meanwhile: nothing comes while nothing is asked
-                connection = None
-            if connection is None:
-                connection = _Connection(request.server, request.timeout_s, self._max_body_bytes)
-                connection.connect()
-            connected = True
-            reply = _exchange(connection, request)
+            with within(request.timeout_s, lambda: f"{'no reply' if connected else 'not connected'} within {request.timeout_s:g} s"):
+                if connection is not None and connection.bounded is not None and connection.bounded.stirs():
+                    connection.disconnect()  # it was closed meanwhile: nothing comes while nothing is asked
+                    connection = None
+                if connection is None:
+                    connection = _Connection(request.server, request.timeout_s, self._max_body_bytes)
+                    connection.connect()
+                connected = True
+                reply = _exchange(connection, request)
             keep = True
-        except gevent.Timeout as fired:
-            if fired is not timer:
-                raise
-            raise HitFailure(Outcome.TIMEOUT, f"{'no reply' if connected else 'not connected'} within {request.timeout_s:g} s") from None
         finally:
-            timer.close()
             if keep and connection is not None:
                 self._kept[request.server] = connection
             elif connection is not None:

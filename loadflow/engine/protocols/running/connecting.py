@@ -14,11 +14,12 @@ from certifi import where as ca_bundle
 from gevent import monkey
 
 from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.protocols.running.tls_files import load_files
 from loadflow.engine.protocols.running.tls_stream import TlsEndless, TlsStream
 from loadflow.engine.records.outcome import Outcome
 
-__all__ = ["SOCKET_ERRORS", "Tls", "open_connection", "stirs"]
+__all__ = ["SOCKET_ERRORS", "Tls", "client_context", "open_connection", "stirs"]
 
 Tls = tuple[bool | str, str | tuple[str, str] | None]  # `verify` and `cert`
 
@@ -40,38 +41,28 @@ SOCKET_ERRORS: Sequence[tuple[type[BaseException], Outcome]] = (
 
 def open_connection(host: str, port: int, limit_s: float, tls: Tls | None) -> Any:
     """A connected socket. Raises HitFailure, or gaierror for an unknown host name. Other timeouts are not caught."""
-    limit = gevent.Timeout.start_new(limit_s)
     plain: Any = None
     try:
-        try:
-            plain = gevent.socket.create_connection((host, port))
-        except gevent.Timeout as fired:
-            if fired is not limit:
+        with within(limit_s, lambda: f"{'not connected' if plain is None else 'no TLS session'} within {limit_s:g} s"):
+            try:
+                plain = gevent.socket.create_connection((host, port))
+            except gevent.socket.gaierror:
                 raise
-            raise HitFailure(Outcome.TIMEOUT, f"not connected within {limit_s:g} s") from None
-        except gevent.socket.gaierror:
-            raise
-        except OSError as error:
-            raise HitFailure(Outcome.CONNECT, f"{type(error).__name__}: {error.strerror or error}") from None
-        plain.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
-        if tls is None:
-            return plain
-        try:
-            return TlsStream(plain, _tls_context(*tls), host)
-        except gevent.Timeout as fired:
-            if fired is not limit:
-                raise
-            raise HitFailure(Outcome.TIMEOUT, f"no TLS session within {limit_s:g} s") from None
-        except TlsEndless as error:
-            raise HitFailure(Outcome.TLS, error.strerror or "") from None
-        except OSError as error:
-            raise HitFailure(Outcome.TLS, f"{type(error).__name__}: {error.strerror or error}") from None
+            except OSError as error:
+                raise HitFailure(Outcome.CONNECT, f"{type(error).__name__}: {error.strerror or error}") from None
+            plain.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+            if tls is None:
+                return plain
+            try:
+                return TlsStream(plain, client_context(*tls), host)
+            except TlsEndless as error:
+                raise HitFailure(Outcome.TLS, error.strerror or "") from None
+            except OSError as error:
+                raise HitFailure(Outcome.TLS, f"{type(error).__name__}: {error.strerror or error}") from None
     except BaseException:
         if plain is not None:
             plain.close()
         raise
-    finally:
-        limit.close()
 
 
 def stirs(socket: Any) -> Callable[[], bool]:
@@ -86,7 +77,8 @@ def stirs(socket: Any) -> Callable[[], bool]:
 
 
 @lru_cache(maxsize=64)
-def _tls_context(verify: bool | str, cert: str | tuple[str, str] | None) -> Any:
+def client_context(verify: bool | str, cert: str | tuple[str, str] | None) -> Any:
+    """For connections as a client. `verify`: True for the machine's authorities, a file of others, or False; `cert`: a client's own."""
     context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if verify is False:
         context.check_hostname = False

@@ -12,6 +12,7 @@ from loadflow.engine.base.counted import counted
 from loadflow.engine.protocols.running.connecting import SOCKET_ERRORS, open_connection, stirs
 from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure, UserProtocol
+from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.protocols.socket.framing import Framing
 from loadflow.engine.protocols.socket.request import SocketRequest, SocketStep
@@ -62,20 +63,15 @@ class SocketClient:
 
     def perform(self, request: SocketRequest) -> MessageReply:
         """Raises HitFailure; socket errors pass through for the protocol's table. After any failure the connection is closed."""
-        timer = gevent.Timeout.start_new(request.timeout_s)
         connection: _Connection | None = None
         keep = False
         try:
-            connection = self._connected(request)
-            reply = self._exchange(connection, request)
+            with within(request.timeout_s, lambda: _too_late(request, connection)):
+                connection = self._connected(request)
+                reply = self._exchange(connection, request)
             keep = request.keep
             return reply
-        except gevent.Timeout as fired:
-            if fired is not timer:
-                raise
-            raise HitFailure(Outcome.TIMEOUT, _too_late(request, connection)) from None
         finally:
-            timer.close()
             if connection is not None and not keep:
                 connection.socket.close()
             elif connection is not None:

@@ -10,6 +10,7 @@ from loadflow.engine.protocols.running.connecting import SOCKET_ERRORS
 from loadflow.engine.protocols.running.correlation import Correlations
 from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure, UserContext, UserProtocol
+from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.protocols.websocket.connection import Message, WebSocketConnection
 from loadflow.engine.protocols.websocket.request import WebSocketRequest, WebSocketStep, WebSocketTarget, key_at, target_of
 from loadflow.engine.records.outcome import Outcome
@@ -35,17 +36,9 @@ class WebSocketClient:
 
     def perform(self, request: WebSocketRequest) -> MessageReply:
         """Raises HitFailure; socket errors pass through for the protocol's table."""
-        timer = gevent.Timeout.start_new(request.timeout_s)
         try:
-            return ACTIONS[request.method](self, request)
-        except gevent.Timeout as fired:
-            if fired is not timer:
-                raise
-            what = LATE["connect" if self._connection is None and request.method != "close" else request.method]
-            if request.method != "recv":
-                # half a frame may be sent, and a late answer would be taken for the next one's
-                self._drop()
-            raise HitFailure(Outcome.TIMEOUT, f"{what} within {request.timeout_s:g} s") from None
+            with within(request.timeout_s, lambda: self._late(request)):
+                return ACTIONS[request.method](self, request)
         except OSError:
             failure = self._connection.failure if self._connection is not None else None
             self._drop()
@@ -53,9 +46,15 @@ class WebSocketClient:
                 raise HitFailure(*failure) from None
             raise
         finally:
-            timer.close()
             if self._connection is not None and self._connection.told:
                 self._drop()
+
+    def _late(self, request: WebSocketRequest) -> str:
+        what = LATE["connect" if self._connection is None and request.method != "close" else request.method]
+        if request.method != "recv":
+            # half a frame may be sent, and a late answer would be taken for the next one's
+            self._drop()
+        return f"{what} within {request.timeout_s:g} s"
 
     def close(self) -> None:
         self._drop(UNFINISHED)
