@@ -242,9 +242,9 @@ def test_shapes_come_with_their_defaults() -> None:
 
 
 def test_once_can_be_written_the_older_way() -> None:
-    assert CsvSource(name="a", file_path="b", cycle=False).order() == "once"
-    assert CsvSource(name="a", file_path="b", cycle=True).order() == "cycle"
-    assert CsvSource(name="a", file_path="b", mode="random").order() == "random"
+    assert CsvSource(name="a", file_path="b", cycle=False).source().mode == "once"
+    assert CsvSource(name="a", file_path="b", cycle=True).source().mode == "cycle"
+    assert CsvSource(name="a", file_path="b", mode="random").source().mode == "random"
 
 
 @pytest.mark.parametrize("changes", [

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.plan.csv_source import CsvSource, Mode
-from loadflow.engine.resolve.data import Data, Rows, Table, columns_of, load_rows, read_table
+from loadflow.engine.resolve.data import Data, Rows, Table, columns_in, columns_of, load_rows, read_table
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.errors import CommandError
 from tests.services import need
@@ -55,6 +55,59 @@ def test_the_core_keeps_the_same_cells(tmp_path: Path, content: bytes, columns: 
     one = source(tmp_path / "users.csv", content)
     assert core_table(one) == (columns, rows)
     assert columns_of(one) == columns
+
+
+LINES = b'{"id": 7, "name": "zo\\u00eb", "tags": ["a", 1.50, null]}\n\n{"name": "bob", "tags": true, "id": "7"}\n'
+LIST = b'[{"id": 7, "name": "zo\xc3\xab", "tags": ["a", 1.5, null]}, {"name": "bob", "tags": true, "id": "7"}]'
+
+
+@pytest.mark.parametrize(("name", "content"), [("a.jsonl", LINES), ("a.NDJSON", LINES), ("a.json", LIST)])
+def test_json_objects_are_rows(tmp_path: Path, name: str, content: bytes) -> None:
+    one = source(tmp_path / name, content)
+    wanted = (("id", "name", "tags"), [("7", "zoë", '["a",1.5,null]'), ("7", "bob", "true")])
+    table = load_rows(one)
+    assert (table.columns, table.rows) == core_table(one) == wanted
+    assert columns_in(one) == columns_of(one) == wanted[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.jsonl", b'{"a": 1}\n{"a": 2\n', ":2: is not valid JSON"),
+        ("a.jsonl", b'{"a": 1}\n\n{"b": 2}\n', ":3: has no 'a', which the first row has"),
+        ("a.jsonl", b'{"a": 1}\n{"a": 1, "b": 2}\n', ":2: has 1 key that the first row has not: 'b'"),
+        ("a.jsonl", b"[1]\n", ":1: is not a JSON object"),
+        ("a.jsonl", b"", " is empty"),
+        ("a.jsonl", b'{"a": ' + b"[" * 600 + b"]" * 600 + b"}", "nested deeper than"),
+        ("a.json", b'{"a": 1}', " is not a list"),
+        ("a.json", b'[{"a": 1}, 2]', " entry 2 is not a JSON object"),
+        ("a.json", b"[]", " is empty"),
+        ("a.json", b'[{"": 1}]', "column 1 has no name"),
+        ("a.jsonl", b'{"a": [1e999]}', ":1: is not valid JSON: 1e999 is not a finite number"),
+        ("a.json", b"[{", " is not valid JSON"),
+        ("a.json", b'[{"a": "\xff"}]', "is not UTF-8"),
+    ],
+)
+def test_json_that_is_no_table_is_refused(tmp_path: Path, name: str, content: bytes, said: str) -> None:
+    with pytest.raises(CommandError) as refused:
+        load_rows(source(tmp_path / name, content))
+    assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf_8", "UTF8"])
+def test_a_file_is_read_in_its_encoding(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "users.csv"
+    path.write_bytes("name\nzoë\n".encode(encoding))
+    assert load_rows(CsvSource("users", str(path), encoding=encoding)).rows == [("zoë",)]
+
+
+def test_bytes_that_are_not_of_the_encoding_are_refused_with_the_way_out(tmp_path: Path) -> None:
+    path = tmp_path / "users.csv"
+    path.write_bytes("name\nzoë\n".encode("latin-1"))
+    with pytest.raises(CommandError, match=r"users.csv:2: is not UTF-8 .*\"encoding\": \"latin-1\""):
+        load_rows(CsvSource("users", str(path)))
+    with pytest.raises(CommandError, match="is not UTF-16"):
+        load_rows(CsvSource("users", str(path), encoding="utf-16"))
 
 
 @given(st.integers(1, 3).flatmap(lambda width: st.lists(st.lists(st.text(st.characters(codec="utf-8")), min_size=width, max_size=width))))

@@ -15,13 +15,15 @@ def register_csv_source(
     mode: str | None = None,
     seed: int | None = None,
     delimiter: str | None = None,
+    encoding: str | None = None,
 ) -> None:
-    """Bind a CSV file with a header row to `${csv.name.column}`.
+    """Bind a file of rows to `${csv.name.column}`: CSV with a header row, JSON lines (.jsonl) or a JSON list of objects (.json).
 
     `mode`: cycle (default; from the start again at the end), once (a step that needs a row after the last one fails) or
     random (seeded by `seed`). `cycle=False` is the older way to say once. `delimiter`: what separates the cells (default: a comma).
+    `encoding`: of the file (default: UTF-8), for example latin-1.
     """
-    optional = {"cycle": cycle, "mode": mode, "seed": seed, "delimiter": delimiter}
+    optional = {"cycle": cycle, "mode": mode, "seed": seed, "delimiter": delimiter, "encoding": encoding}
     register_csv_sources([{"name": name, "file_path": file_path, **{key: value for key, value in optional.items() if value is not None}}])
 
 

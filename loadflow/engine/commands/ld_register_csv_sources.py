@@ -33,7 +33,7 @@ def _checked(sources: Sequence[Mapping[str, Any]]) -> list[CsvSource]:
             faults = faults_of(error, keys=CsvSourceArguments.model_fields, noun=CsvSourceArguments.noun)
             mistakes.extend(mistakes_of(faults, source, f"sources[{position}]"))
         else:
-            found.append(CsvSource(one.name, one.file_path, one.order(), one.seed, one.delimiter))
+            found.append(one.source())
     if mistakes:
         raise CommandError(mistakes)
     return found

@@ -102,7 +102,7 @@ def build_plan(
     arguments = hosted(arguments, rules)
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
     test, variables = _validated(arguments, registered, env, rules, secret)
-    sources |= {one.name: CsvSource(one.name, one.file_path, one.order(), one.seed, one.delimiter) for one in test.csv_sources}
+    sources |= {one.name: one.source() for one in test.csv_sources}
     pace = pace_of(test, ROOT, test_time_given="test_time" in arguments, cap_per_s=rules.max_rate_per_s)
     user_type = user_type_of(test.user_detail_dict.user)
     assert user_type is not None

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.base.extras import way_to_install
-from loadflow.engine.base.regular_file import open_regular
 from loadflow.engine.load_test.model import StartTest
-from loadflow.engine.resolve.data import MOST_COLUMNS, looks_separated
+from loadflow.engine.plan.csv_source import CsvSource
+from loadflow.engine.resolve.data import columns_in, looks_separated
 from loadflow.engine.script.arguments import FILES
 from loadflow.engine.script.builtin_functions import BUILTINS
 from loadflow.engine.script.document import ROOT_KEY, Script
@@ -147,7 +147,7 @@ class Walk:
         known[name] = None
         if not isinstance(path, str) or has_placeholder(path) or (not self.closed and not Path(path).exists()):
             return
-        columns, problem = _header(Path(path), source.get("delimiter"))
+        columns, problem = _header(source)
         if problem:
             self.mistakes.append(Mistake(place, f"{path!r} {problem}", "the path is relative to the working directory"))
         else:
@@ -249,17 +249,16 @@ def _extracts(value: object) -> Iterator[dict[str, Any]]:
         yield from (entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, dict))
 
 
-def _header(path: Path, delimiter: object) -> tuple[tuple[str, ...], str]:
-    """The columns of a CSV file, or what is wrong with it."""
+def _header(source: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+    """The columns of a file of rows, or what is wrong with it."""
+    delimiter, encoding = source.get("delimiter", ","), source.get("encoding", "utf-8")
     try:
-        with open_regular(path, encoding="utf-8-sig", newline="") as file:
-            sign = delimiter if isinstance(delimiter, str) and len(delimiter) == 1 else ","
-            columns = tuple(cell.strip() for cell in next(csv.reader(file, delimiter=sign), ())[:MOST_COLUMNS])
+        columns = columns_in(CsvSource(source["name"], source["file_path"], delimiter=delimiter, encoding=encoding))
     except FileNotFoundError:
         return (), "is not there"
-    except UnicodeDecodeError:
-        return (), "is not UTF-8 text"
-    except (OSError, ValueError, csv.Error) as error:
+    except UnicodeError:
+        return (), f"is not {encoding} text"
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, csv.Error) as error:
         return (), f"can't be read: {error}"
     return columns, "" if columns else "has no header row"
 

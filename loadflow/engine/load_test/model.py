@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
@@ -16,9 +17,11 @@ from loadflow.engine.load_test.scenario import Mode, plain_steps, raw_steps, tas
 from loadflow.engine.load_test.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.load_test.threshold import Thresholds
 from loadflow.engine.load_test.user_types import known_user_types, user_type_of
+from loadflow.engine.plan import csv_source
 from loadflow.engine.plan.cluster import MASTER_PORT
 from loadflow.engine.protocols.model.step import SettledSpan
-from loadflow.engine.script.mistakes import Fault, bundle, faults_of, wrong
+from loadflow.engine.protocols.running.charsets import CHARSETS
+from loadflow.engine.script.mistakes import Fault, bundle, faults_of, shorten, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Share, Text
 from loadflow.engine.script.placeholders import has_placeholder
 
@@ -106,8 +109,18 @@ class WebUi(Part):
     port: Settled[Port] = 8089
 
 
+def _charset(name: str) -> str:
+    try:
+        known = codecs.lookup(name).name.replace("-", "_") in CHARSETS
+    except (LookupError, ValueError):
+        known = False
+    if not known:
+        raise wrong(f"{shorten(name)} is not a text encoding", "write it as Python does: utf-8, utf-16, latin-1, cp1252, shift_jis, …")
+    return name
+
+
 class CsvSource(Part):
-    """A file of rows with a header, for `${csv.NAME.COLUMN}`. `cycle` false is the older way to write mode once."""
+    """A file of rows, CSV with a header or JSON objects, for `${csv.NAME.COLUMN}`. `cycle` false is the older way to write mode once."""
 
     noun: ClassVar[str] = "a csv source"
     name: Name
@@ -116,6 +129,7 @@ class CsvSource(Part):
     cycle: Flag | None = None
     seed: Int | None = None
     delimiter: Annotated[Text, Field(pattern=r'^[^"\r\n]$')] = ","
+    encoding: Annotated[Name, AfterValidator(_charset)] = "utf-8"
 
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
@@ -123,9 +137,10 @@ class CsvSource(Part):
         if isinstance(cycle, bool) and isinstance(mode, str) and (mode == "cycle") is not cycle:
             yield Fault(("cycle",), f"contradicts mode {mode!r}", "keep mode and remove cycle")
 
-    def order(self) -> str:
-        """How rows are handed out: cycle, once or random."""
-        return "once" if self.cycle is False else self.mode
+    def source(self) -> csv_source.CsvSource:
+        """As a plan names it."""
+        mode: Any = "once" if self.cycle is False else self.mode
+        return csv_source.CsvSource(self.name, self.file_path, mode, self.seed, self.delimiter, self.encoding)
 
 
 class StartTest(Part):

@@ -1,4 +1,4 @@
-"""A CSV file as a plan names it: where it is, and how its rows are dealt out."""
+"""A file of rows as a plan names it: where it is, and how its rows are dealt out."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Mode = Literal["cycle", "once", "random"]
 
 @dataclass(frozen=True, slots=True)
 class CsvSource:
-    """A named CSV file and how its rows are handed out.
+    """A named CSV or JSON file and how its rows are handed out.
 
     `cycle` starts over at the end, `once` gives every row to one step only, `random` draws with replacement.
     `seed` is for `random`; None takes the plan's seed, and real randomness where the plan has none.
@@ -23,3 +23,4 @@ class CsvSource:
     mode: Mode = "cycle"
     seed: int | None = None
     delimiter: str = ","
+    encoding: str = "utf-8"

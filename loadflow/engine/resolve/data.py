@@ -1,4 +1,4 @@
-"""CSV files as rows, and the rule by which rows are handed out.
+"""Files of rows, CSV or JSON, and the rule by which rows are handed out.
 
 `load_rows` reads and checks a file, `read_table` the same into a store of one's own, `columns_of` the same without keeping its rows;
 `Rows` hands its rows out to one engine process; `Data` is all sources of that process.
@@ -13,15 +13,16 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol, TypeVar
+from typing import IO, Any, Protocol, TypeVar
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.regular_file import open_regular
 from loadflow.engine.plan.csv_source import CsvSource, Mode
+from loadflow.engine.resolve.json_rows import JsonRowError, is_json, json_rows
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Data", "Row", "Rows", "Store", "Table", "columns_of", "load_rows", "looks_separated", "read_table"]
+__all__ = ["Data", "Row", "Rows", "Store", "Table", "columns_in", "columns_of", "load_rows", "looks_separated", "read_table"]
 
 Row = tuple[str, ...]
 
@@ -80,7 +81,8 @@ class Table:
 
 
 def load_rows(source: CsvSource) -> Table:
-    """The file of `source`, whole: UTF-8 (a byte order mark is dropped), its first line the column names.
+    """The file of `source`, whole: by default UTF-8 (a byte order mark is dropped). The first line of CSV has the column names; see
+    `json_rows` for JSON.
 
     Lines with nothing in them don't count as rows. Cells stay text, to the last blank; only column names are stripped.
     Raises `CommandError` naming file and line where the file can't be read or isn't such a table.
@@ -97,7 +99,9 @@ def columns_of(source: CsvSource) -> tuple[str, ...]:
 def read_table(source: CsvSource, make: Callable[[int], StoreT]) -> tuple[tuple[str, ...], StoreT]:
     """The same into what `make` makes for so many columns."""
     try:
-        with open_regular(source.file_path, encoding="utf-8-sig", newline="") as lines:
+        with _opened(source) as lines:
+            if is_json(source.file_path):
+                return _table(source, json_rows(source.file_path, lines), make)
             # strict: an unclosed quote would otherwise swallow the rest of the file as one cell.
             csv.field_size_limit(LONGEST_CELL)  # of the whole process; Python's own is 131,072
             reader = csv.reader(lines, strict=True, delimiter=source.delimiter)
@@ -110,22 +114,46 @@ def read_table(source: CsvSource, make: Callable[[int], StoreT]) -> tuple[tuple[
                     'put cells with commas, quotes or line ends in "…" and double the quotes inside',
                     reader.line_num,
                 ) from None
+    except JsonRowError as error:
+        raise _refused(source, str(error), error.hint, error.line) from None
     except FileNotFoundError:
         raise _refused(source, "no such file", f"give a path that exists, absolute or relative to {Path.cwd()}") from None
-    except UnicodeDecodeError as error:
-        raise _refused(source, f"is not UTF-8 ({error.reason})", "save the file as UTF-8", _undecodable_line(source.file_path)) from None
+    except UnicodeError as error:
+        reason = error.reason if isinstance(error, UnicodeDecodeError) else str(error)
+        way = 'save the file as UTF-8, or name its encoding in the source: "encoding": "latin-1"'
+        raise _refused(source, f"is not {source.encoding.upper()} ({reason})", way, _undecodable_line(source)) from None
     except OSError as error:
-        raise _refused(source, f"can't be read: {error.strerror or error}", "give a readable CSV file") from None
+        raise _refused(source, f"can't be read: {error.strerror or error}", "give a file that can be read") from None
 
 
-def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+def columns_in(source: CsvSource) -> tuple[str, ...]:
+    """The column names of a file, whose rows are not looked at; () if it has none.
+
+    Raises OSError, UnicodeError, csv.Error or JsonRowError if they can't be read.
+    """
+    with _opened(source) as lines:
+        if is_json(source.file_path):
+            _, first = next(json_rows(source.file_path, lines), (0, []))
+        else:
+            first = next(csv.reader(lines, delimiter=source.delimiter), [])
+    return tuple(cell.strip() for cell in first[:MOST_COLUMNS])
+
+
+def _opened(source: CsvSource) -> IO[str]:
+    encoding = "utf-8-sig" if source.encoding.lower().replace("_", "-") in ("utf-8", "utf8") else source.encoding
+    return open_regular(source.file_path, encoding=encoding, newline="")
+
+
+def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int | None, list[str]]]:
     """The lines that hold something, each with the number of its last line."""
     for cells in reader:
         if cells:
             yield reader.line_num, cells  # type: ignore[attr-defined]  # csv's reader has no public type of its own
 
 
-def _table(source: CsvSource, lines: Iterator[tuple[int, list[str]]], make: Callable[[int], StoreT]) -> tuple[tuple[str, ...], StoreT]:
+def _table(
+    source: CsvSource, lines: Iterator[tuple[int | None, list[str]]], make: Callable[[int], StoreT]
+) -> tuple[tuple[str, ...], StoreT]:
     header = next(lines, None)
     if header is None:
         raise _refused(source, "is empty", "write the column names in the first line and one row in each line after it")
@@ -151,7 +179,7 @@ def _table(source: CsvSource, lines: Iterator[tuple[int, list[str]]], make: Call
     return columns, store
 
 
-def _columns(source: CsvSource, number: int, cells: list[str]) -> tuple[str, ...]:
+def _columns(source: CsvSource, number: int | None, cells: list[str]) -> tuple[str, ...]:
     columns = tuple(cell.strip() for cell in cells)
     if len(columns) > MOST_COLUMNS:
         raise _refused(
@@ -195,9 +223,11 @@ def _refused(source: CsvSource, message: str, hint: str, line: int | None = None
     return CommandError([_mistake(source, message, hint, line)])
 
 
-def _undecodable_line(file_path: str) -> int | None:
+def _undecodable_line(source: CsvSource) -> int | None:
     """The decoder's own offset counts from its last chunk, so the line is looked for again, only once it is needed."""
-    with open_regular(file_path, "rb") as lines:
+    if source.encoding != "utf-8":
+        return None  # in other encodings a line does not end where this looks for it
+    with open_regular(source.file_path, "rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
                 line.decode("utf-8")
