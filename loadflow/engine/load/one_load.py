@@ -30,6 +30,7 @@ from loadflow.engine.machine.facts import version_of
 from loadflow.engine.machine.kept import ceiling_of_run
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.proxies import unused_proxies
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.process.launch import Crew, Engine, describe_exit, local_job
 from loadflow.engine.process.messages import Done, Failed, Flush, Message, Note, Opened, Ready, Stood, SupervisorEnd, Tick
@@ -37,6 +38,7 @@ from loadflow.engine.process.states import State, after_exit, moved
 from loadflow.engine.records.generator import lag_limit_of
 from loadflow.engine.records.going_on import going_on
 from loadflow.engine.records.judge import EndReason, RunEnd
+from loadflow.engine.records.proxies import PROXY_NOT_USED
 from loadflow.engine.records.run import Run, SnapshotLog
 from loadflow.engine.records.standing import Standing, note_standing
 from loadflow.engine.records.summary import RunFacts
@@ -309,7 +311,7 @@ def _new_run(session: Session, run_id: str, folder: Path, label: str, plan: Plan
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
         plan=redactor.value(replace(plan, material={}).to_json()),
-        environment={**_environment(), "processes": str(crew.shards)},
+        environment={**_environment(), **_proxies(asked.target), "processes": str(crew.shards)},
     )
     return Run.create(
         folder,
@@ -321,6 +323,11 @@ def _new_run(session: Session, run_id: str, folder: Path, label: str, plan: Plan
         lag_limit_ms=lag_limit_of(os.environ),
         allow_gap=asked.allow_gap,
     )
+
+
+def _proxies(target: str) -> dict[str, str]:
+    unused = unused_proxies(target.split(", "), os.environ)
+    return {PROXY_NOT_USED: ", ".join(unused)} if unused else {}
 
 
 def _environment() -> dict[str, str]:
