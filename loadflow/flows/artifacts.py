@@ -25,6 +25,7 @@ from loadflow.engine.records.summary import SeriesSummary, Summary
 from loadflow.engine.reports.bounds import clip
 from loadflow.engine.reports.links import REPORTS_URL_VARIABLE
 from loadflow.engine.reports.page import banner_of, key_figures, line_of, run_facts, threshold_rows
+from loadflow.engine.reports.trusting import trust_words
 from loadflow.engine.session.load_result import LoadResult
 from loadflow.flows.pictures import markdown_charts
 from loadflow.flows.safe_text import safe
@@ -37,6 +38,7 @@ MOST_TABLE_ROWS = 2_000
 MOST_ERRORS = 20
 MOST_WARNINGS = 20
 TEXT_CHARACTERS = 200
+SENTENCE_CHARACTERS = 1_000
 MARKDOWN_BYTES = 900_000
 KEY_CHARACTERS = 60
 
@@ -120,6 +122,7 @@ def markdown(run: Run, summary: Summary, not_uploaded: str = "") -> str:
         _names(summary),
         _errors(summary),
         _warnings(summary),
+        _trust(summary),
     )
     charts = markdown_charts(run, summary.overall.latency)
     parts = [f"## Over time\n\n{charts}" if charts else "", trend_page(run)]
@@ -141,6 +144,25 @@ def _thresholds(summary: Summary) -> str:
         [f"{signs[state]} {state}", f"`{_code(text)}`", _safe(where), observed, samples] for state, text, where, observed, samples in rows
     ]
     return _parts("## Thresholds", _grid(["", "Threshold", "Of", "Observed", "Samples"], cells))
+
+
+def _trust(summary: Summary) -> str:
+    """Two sentences for decision makers, a table for engineers."""
+    words = trust_words(summary)
+    if words is None:
+        return ""
+    rows = [
+        [row.metric, row.value, row.between, row.effective, row.detectable]
+        if not row.why
+        else [row.metric, row.value, _safe(row.why), "–", "–"]
+        for row in words.rows
+    ]
+    heads = ["", "Measured", f"With {words.confidence} certainty", "Effective requests", "Change that would be seen"]
+    return _parts(
+        "## How far to trust this",
+        "\n".join(f"- {safe(sentence, SENTENCE_CHARACTERS)}" for sentence in words.sentences),
+        _grid(heads, rows),
+    )
 
 
 def _upload_line(why: str) -> str:

@@ -24,6 +24,7 @@ __all__ = ["BREACHED", "FINISHED", "STARTED", "not_run", "run_finished", "run_st
 BREACHED = "loadflow.threshold.breached"
 STARTED = "loadflow.run.started"
 FINISHED = "loadflow.run.finished"
+INTERVALS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "failure_rate": "failure_rate", "rate_per_s": "rate"}
 
 
 def verdict_event(kind: str) -> str:
@@ -60,6 +61,7 @@ def run_finished(run: Run, summary: Summary) -> None:
         "p95_ms": _finite(latency.p95_ms),
         "p99_ms": _finite(latency.p99_ms),
         "duration_s": _finite(summary.duration_s),
+        **_intervals(summary),
     }
     for event in (FINISHED, verdict_event(kind)):
         _emit(event, run, numbers, verdict=kind)
@@ -67,6 +69,18 @@ def run_finished(run: Run, summary: Summary) -> None:
         if one.state is ThresholdState.FAILED:
             numbers = {"limit": _finite(one.limit), "observed": None if one.observed is None else _finite(one.observed)}
             _emit(BREACHED, run, {"threshold": one.expression, "scope": one.scope, "samples": one.samples, "unit": one.unit, **numbers})
+
+
+def _intervals(summary: Summary) -> dict[str, list[float | None]]:
+    """`p95_ms_interval`: from and to, and so on; nothing where a run was too short to say."""
+    if summary.trust is None:
+        return {}
+    known = summary.trust.precision.overall.intervals
+    return {
+        f"{key}_interval": [_finite(one.low), _finite(one.high)]
+        for key, metric in INTERVALS.items()
+        if (one := known.get(metric)) is not None and one.low is not None and one.high is not None
+    }
 
 
 def _emit(event: str, run: Run, payload: dict[str, Any], verdict: str = "") -> None:

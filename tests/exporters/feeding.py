@@ -72,7 +72,7 @@ class Feed:
         return snapshot
 
     def end(self) -> None:
-        self._observer.run_ended(self._run, None)  # type: ignore[arg-type]  # exporters tell nothing of the summary
+        self._observer.run_ended(self._run, self._run.summary())
 
 
 @contextmanager

@@ -87,6 +87,7 @@ def _engine(engine: str, target: NullTarget, session: Session, seconds: int) -> 
         limited_by=limit_of(cpu, target_cpu),
         late=jitter_of(sent["start_ns"] - sent["due_ns"]),
         lag_ms=max(health.lag_ms for health in paced.health()),
+        floor=jitter_of(sent["end_ns"] - sent["start_ns"]),
     )
 
 

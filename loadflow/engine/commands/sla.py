@@ -68,7 +68,7 @@ def rehearsed(thresholds: Sequence[Threshold]) -> dict[str, Any]:
     mistakes = []
     for position, threshold in enumerate(thresholds):
         name = threshold.name
-        if threshold.window is not None and len(loads) > 1 and known is not None:
+        if (threshold.window is not None or threshold.steady) and len(loads) > 1 and known is not None:
             mistakes.append(_window_of_many(len(loads)))
         if name is not None and known is not None and not any(is_named(one, name) for one in known):
             hint = suggestion(name, [one.name for one in known]) or f"they are {', '.join(dict.fromkeys(one.name for one in known))}"
@@ -80,13 +80,13 @@ def rehearsed(thresholds: Sequence[Threshold]) -> dict[str, Any]:
 
 def _window_of_many(loads: int) -> Mistake:
     hint = "call LD_clear_records between the loads, or write the threshold into the load's own thresholds"
-    return Mistake("rules", f"a window can't be used with {counted(loads, 'load')} together", hint)
+    return Mistake("rules", f"a window or the steady phase can't be used with {counted(loads, 'load')} together", hint)
 
 
 def _decide(threshold: Threshold, runs: Sequence[Run]) -> ThresholdResult:
     if len(runs) == 1:
         return runs[0].decide(threshold)
-    if threshold.window is not None:
+    if threshold.window is not None or threshold.steady:
         raise CommandError([_window_of_many(len(runs))])
     from loadflow.engine.records.totals import Totals
 

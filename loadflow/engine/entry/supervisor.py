@@ -111,6 +111,9 @@ class Supervisor:
                 self.term_at = self.started_s + self.job["deadline_s"]
             for process in self.engines:
                 self._tell(process, line.strip())
+        elif word == "over":
+            for process in self.engines:
+                self._tell(process, word)
         elif word == "beat":
             self.heard_s = time.monotonic()
         elif word == "stop":

@@ -18,6 +18,7 @@ from loadflow.engine.load.pacing import pace_of, users_of
 from loadflow.engine.load.rules import hosted, refuse_hosts, with_headers
 from loadflow.engine.load.threshold_rules import limits_failures, thresholds_for
 from loadflow.engine.load_test.model import StartTest
+from loadflow.engine.load_test.stop_when import rule_of
 from loadflow.engine.load_test.user_types import user_type_of
 from loadflow.engine.plan.cluster import Cluster, Workers
 from loadflow.engine.plan.csv_source import CsvSource
@@ -31,6 +32,7 @@ from loadflow.engine.protocols.model.user_type import UserType
 from loadflow.engine.protocols.running.checks import compile_checks
 from loadflow.engine.protocols.running.seam import HitFailure, PreparedStep
 from loadflow.engine.records.names import SeriesName
+from loadflow.engine.records.stop_rule import StopRule
 from loadflow.engine.records.threshold import Threshold
 from loadflow.engine.resolve.data import columns_of
 from loadflow.engine.resolve.secret_values import secrets_in
@@ -72,6 +74,7 @@ class Asked:
     thresholds: tuple[Threshold, ...] = ()
     cluster: Cluster | None = None  # None: this machine makes the load, without agents
     allow_gap: bool = False  # whether the load of an agent that was lost may be missing
+    stop_when: StopRule | None = None  # how well its numbers must be known for it to end early
     names: tuple[SeriesName, ...] | None = None  # of all hits; None: not all are known
 
 
@@ -103,7 +106,8 @@ def build_plan(
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
     test, variables = _validated(arguments, registered, env, rules, secret)
     sources |= {one.name: one.source() for one in test.csv_sources}
-    pace = pace_of(test, ROOT, test_time_given="test_time" in arguments, cap_per_s=rules.max_rate_per_s)
+    limited = "test_time" in arguments or (test.stop_when is not None and test.stop_when.at_most is not None)
+    pace = pace_of(test, ROOT, test_time_given=limited, cap_per_s=rules.max_rate_per_s)
     user_type = user_type_of(test.user_detail_dict.user)
     assert user_type is not None
     mode, written = test.steps()
@@ -147,6 +151,9 @@ def build_plan(
         if plan.web_ui is not None:
             hint = "leave web_ui_dict out; --live shows the load of all agents"
             raise CommandError([Mistake(f"{ROOT}.web_ui_dict", "the web UI shows one process only, and agents make this load", hint)])
+        if test.stop_when is not None:
+            text = "agents make this load, and only a load of this machine ends by it"
+            raise CommandError([Mistake(f"{ROOT}.stop_when", text, "remove it, and set test_time")])
         refuse_unshippable(plan, ROOT)
     return Asked(
         plan=plan,
@@ -161,6 +168,7 @@ def build_plan(
         thresholds=thresholds,
         cluster=cluster,
         allow_gap=test.allow_gap,
+        stop_when=None if test.stop_when is None else rule_of(test.stop_when),
         names=_names(prepared) if user_type in ONE_NAME_A_STEP and not unknown else None,
     )
 
@@ -339,7 +347,7 @@ def _names(prepared: Sequence[PreparedStep]) -> tuple[SeriesName, ...] | None:
 def _stages(test: Any) -> tuple[Stage, ...]:
     shape: Any = test.shape()
     if shape is None:
-        return (Stage(test.test_time, test.user_count, float(test.spawn_rate)),)
+        return (Stage(test.most_s, test.user_count, float(test.spawn_rate)),)
     if test.load_shape == "spike":
         peak = shape.baseline_users if shape.spike_users is None else shape.spike_users
         return spike(
@@ -364,7 +372,7 @@ def _stages(test: Any) -> tuple[Stage, ...]:
 def _duration_s(test: Any, test_time_given: bool) -> float | None:
     """The end of the shape or of test_time, whichever is first. The default test_time does not cut a shape."""
     if test.load_shape is None:
-        return _seconds(test.test_time)
+        return _seconds(test.most_s)
     length = total_s(_stages(test))
     limits = [limit for limit in (length, _seconds(test.test_time) if test_time_given else None) if limit is not None]
     return min(limits) if limits else None

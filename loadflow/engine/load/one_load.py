@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from asyncio import CancelledError
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -40,7 +41,9 @@ from loadflow.engine.records.going_on import going_on
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.proxies import PROXY_NOT_USED
 from loadflow.engine.records.run import Run, SnapshotLog
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.standing import Standing, note_standing
+from loadflow.engine.records.stop_watch import StopWatch
 from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.records.threshold_watch import ThresholdWatch
 from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
@@ -96,10 +99,16 @@ class _Load:
         if self._budget is not None:
             self._follower.on_rows = self._budget.rows
         self._thresholds = ThresholdWatch(run.thresholds)
+        self._precise = StopWatch(run.stop_when, None if plan.pace else plan.users) if run.stop_when else None
         self._snapshots = SnapshotLog(run)
         self._masked = redactor_of(plan, session.environment).text
         self._telling = Telling(
-            [self._snapshots.append, self._thresholds.add, *(partial(observer.snapshot, run) for observer in self._observers)]
+            [
+                self._snapshots.append,
+                self._thresholds.add,
+                *self._watches(),
+                *(partial(observer.snapshot, run) for observer in self._observers),
+            ]
         )
         self._spans = SpanFeed(run, shards if plan.traces is not None else 0, self._observers)
         self._states = dict.fromkeys(range(shards), State.WAITING)
@@ -110,6 +119,9 @@ class _Load:
         self._stop_reason = ""
         self._trip = ""
         self._breach = ""
+
+    def _watches(self) -> list[Callable[[Snapshot], object]]:
+        return [self._precise.add] if self._precise is not None else []
 
     def run(self) -> dict[str, Any]:
         for observer in self._observers:
@@ -152,6 +164,8 @@ class _Load:
             if self._thresholds.breach and not self._breach:
                 self._breach = self._thresholds.breach
                 engine.stop()
+            if self._precise is not None and self._precise.met and isinstance(engine, Engine):
+                engine.over()
             if not self._stop_reason:
                 self._stop_reason = next((reason for observer in self._observers if (reason := observer.stop_requested())), "")
                 if self._stop_reason:
@@ -278,7 +292,9 @@ class _Load:
             return EndReason.STOPPED, early
         if any(state is not State.DONE for state in self._states.values()):
             return EndReason.ENGINE_LOST, "the engine ended without a message"
-        return EndReason.COMPLETED, ""
+        if self._precise is None:
+            return EndReason.COMPLETED, ""
+        return (EndReason.PRECISE if self._precise.met else EndReason.COMPLETED), self._precise.said
 
 
 def _words(error: BaseException) -> str:
@@ -322,6 +338,7 @@ def _new_run(session: Session, run_id: str, folder: Path, label: str, plan: Plan
         rate_tolerance=asked.rate_tolerance,
         lag_limit_ms=lag_limit_of(os.environ),
         allow_gap=asked.allow_gap,
+        stop_when=asked.stop_when,
     )
 
 

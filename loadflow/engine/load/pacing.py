@@ -25,7 +25,7 @@ def pace_of(test: Any, root: str, *, test_time_given: bool, cap_per_s: float | N
     rate = test.rate
     if rate is None:
         return None
-    length_s = float(test.test_time)
+    length_s = float(test.most_s)
     if isinstance(rate, Profile):
         segments, spacing = _segments(rate, length_s), rate.spacing
         segments = cut(segments, length_s) if test_time_given else segments

@@ -15,6 +15,7 @@ from loadflow.engine.load_test.rate import Rate, rate_faults
 from loadflow.engine.load_test.revision_header import header_faults, header_name
 from loadflow.engine.load_test.scenario import Mode, plain_steps, raw_steps, tasks_model
 from loadflow.engine.load_test.shape import SHAPES, Soak, Spike, Stages
+from loadflow.engine.load_test.stop_when import StopWhen, stop_faults
 from loadflow.engine.load_test.threshold import Thresholds
 from loadflow.engine.load_test.user_types import known_user_types, user_type_of
 from loadflow.engine.plan import csv_source
@@ -171,6 +172,7 @@ class StartTest(Part):
     seed: Settled[Int] | None = None
     max_failure_rate: Settled[Share] = 0.0
     thresholds: Thresholds = Field(default=[])
+    stop_when: StopWhen | None = None
     iterations: Settled[Count] | None = None
     rate: Rate | None = None
     max_in_flight: Settled[Count] | None = None
@@ -199,6 +201,7 @@ class StartTest(Part):
         yield from _step_faults(raw, cls.hosted)
         yield from field_faults(raw)
         yield from header_faults(raw)
+        yield from stop_faults(raw)
         yield from _repeated_sources(raw)
         if raw.get("iterations") is not None and raw.get("load_shape") is not None:
             yield Fault(("iterations",), "can't be combined with load_shape: users of a shape come and go", "remove one of the two")
@@ -207,6 +210,13 @@ class StartTest(Part):
             if raw.get("web_ui_dict") is not None and isinstance(count, int) and count > 1:
                 yield Fault(("web_ui_dict",), f"the web UI shows one process only, and {key} is {count}", "remove one of the two")
         yield from _cluster_faults(raw)
+
+    @property
+    def most_s(self) -> float | None:
+        """How long the load may be, where nothing else says it."""
+        at_most: Any = self.stop_when.at_most if self.stop_when else None
+        own: Any = self.test_time
+        return float(at_most or own) if at_most or own else None
 
     @property
     def target(self) -> str | None:

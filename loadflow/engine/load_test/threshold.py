@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from loadflow.engine.records.threshold import HIGHEST_LIMIT, WITH_INTERVAL, Expression, Threshold, parse_expression
 from loadflow.engine.script.mistakes import Fault, wrong
-from loadflow.engine.script.part import AN_OBJECT, BY_KIND, HIGHEST, TEXT, Choice, Flag, Int, Name, Number, Part, Seconds
+from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, HIGHEST, TEXT, Choice, Flag, Int, Name, Number, Part, Seconds
 from loadflow.engine.script.placeholders import has_placeholder
 
 __all__ = ["SlaRule", "ThresholdPart", "Thresholds", "thresholds_of"]
@@ -31,11 +31,13 @@ def _expression(text: str, info: ValidationInfo) -> str:
 
 ExpressionText = Annotated[Name, AfterValidator(_expression)]
 Window = Annotated[list[Seconds], Field(min_length=2, max_length=2)]
-Phase = Annotated[Int, Field(ge=1, le=100_000)]
+STEADY = "steady"
+Phase = Annotated[Annotated[Annotated[Int, Field(ge=1, le=100_000)], A_NUMBER] | Annotated[Literal["steady"], TEXT], BY_KIND]
 
 
 class ThresholdPart(Part):
-    """An expression, and where it holds: for one name, in a phase of the load shape (1 is the first) or a window of seconds.
+    """An expression, and where it holds: for one name, in a phase of the load shape (1 is the first), in the steady phase, which
+    leaves the ramp and the warm-up out, or in a window of seconds.
 
     With `sure`, such as 0.95, the true value must be on the limit's right side with that probability; where neither side is sure, the
     threshold is inconclusive.
@@ -58,6 +60,8 @@ class ThresholdPart(Part):
             yield Fault(("window", 1), "must be later than the window's start")
         if window is not None and raw.get("phase") is not None:
             yield Fault(("phase",), "can't be combined with window", "keep one of them")
+        if raw.get("phase") == STEADY and raw.get("abort_on_fail") is True:
+            yield Fault(("abort_on_fail",), "can't be combined with phase steady, which is known when the load is over", "keep one of them")
         expression = _parsed(raw.get("expr"))
         if expression is None:
             return
@@ -135,13 +139,14 @@ def thresholds_of(parts: Iterable[str | ThresholdPart | SlaRule], phases: list[t
                     part.abort_on_fail,
                     float(part.abort_delay),
                     None if part.sure is None else float(part.sure),
+                    part.phase == STEADY,
                 )
             )
     return found
 
 
 def _window(part: ThresholdPart, phases: list[tuple[float, float]]) -> tuple[float, float] | None:
-    if part.phase is not None:
+    if isinstance(part.phase, int):
         if part.phase > len(phases):
             raise ValueError(f"phase {part.phase}: the load has {len(phases)}")
         return phases[part.phase - 1]

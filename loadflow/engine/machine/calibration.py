@@ -60,6 +60,7 @@ class EngineCeiling:
     limited_by: Limit
     late: Jitter  # of the passes of the rate: from when they were due to when they were sent
     lag_ms: float  # the most that the event loop was late at the rate
+    floor: Jitter | None = None  # times of the hits at the rate, from sending to the end; None: measured by an older release
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class Calibration:
 
 
 def _engine(data: Mapping[str, Any]) -> EngineCeiling:
-    return EngineCeiling(**{**data, "late": Jitter(**data["late"])})
+    floor = data.get("floor")
+    return EngineCeiling(**{**data, "late": Jitter(**data["late"]), "floor": Jitter(**floor) if floor else None})
 
 
 def _cores(count: int) -> str:
@@ -152,6 +154,7 @@ class Ceiling:
     lag_limit_ms: float = LAG_MOST_MS
     asked_per_s: float | None = None
     unused: str = ""
+    floor: Jitter | None = None  # times against a target that does nothing
 
     @property
     def date(self) -> str:
@@ -177,4 +180,5 @@ def ceiling_for(
         late=found.late,
         lag_limit_ms=min(LAG_MOST_MS, max(LAG_FLOOR_MS, LAG_FACTOR * found.lag_ms)),
         asked_per_s=asked_per_s,
+        floor=found.floor,
     )

@@ -174,6 +174,10 @@ class Engine:
         """Ask for an early end: TERM now, KILL after the grace. More than once does no harm."""
         self._tell(f"stop {grace_s}" if grace_s is not None else "stop")
 
+    def over(self) -> None:
+        """End the load as its planned time would: hits in flight have all of the drain. More than once does no harm."""
+        self._tell("over")
+
     def beat(self) -> None:
         """Say that the load may go on. From the first beat on, a supervisor whose job has `silent_s` ends the load without it."""
         self._tell("beat")

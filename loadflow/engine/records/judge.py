@@ -40,6 +40,7 @@ FEW_HITS = 100  # a p99 of fewer hits is one hit's luck
 
 class EndReason(StrEnum):
     COMPLETED = "completed"  # the load ran as long as planned
+    PRECISE = "precise enough"  # ended early because its numbers are known as well as `stop_when` asks
     STOPPED = "stopped"  # ended early on request: Ctrl-C, SIGTERM, a cancelled flow run
     BUDGET = "failure budget"  # ended early because too many hits failed
     THRESHOLD = "threshold"  # ended early because a threshold failed that says so
@@ -101,7 +102,7 @@ def judge(
             planned = f" of {end.planned_s:g} s" if end.planned_s else ""
             why = f" ({end.message})" if end.message else ""
             return Verdict(VerdictKind.INTERRUPTED, (f"stopped after {end.ran_s:.1f} s{planned}{why}",))
-        case EndReason.COMPLETED:
+        case EndReason.COMPLETED | EndReason.PRECISE:
             pass
     hits = sum(deciding(series)[0] for series in totals.series.values())
     below = _below_rate(totals.passes, rate_tolerance) if paced else _below_iterations(totals.passes, rate_tolerance)

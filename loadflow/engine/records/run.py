@@ -22,7 +22,6 @@ import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from loadflow.engine.machine.calibration import Ceiling
 from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records import runs_dir as usual
 from loadflow.engine.records.attempts import final_rows, iter_final_rows
+from loadflow.engine.records.deciding import decided
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.frame import Frame, frame_of
 from loadflow.engine.records.generator import LAG_LIMIT_MS
@@ -47,16 +47,15 @@ from loadflow.engine.records.health import Health
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, row_count
 from loadflow.engine.records.ids import ShardIds
 from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, judge
-from loadflow.engine.records.kept_seconds import seconds_of_threshold
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.reached import Shortfall, shortfalls
 from loadflow.engine.records.revisions import noted_revisions, with_revisions
 from loadflow.engine.records.snapshot import SecondRow, Snapshot
+from loadflow.engine.records.stop_rule import StopRule
 from loadflow.engine.records.summary import RunFacts, Summary, users_peak_of
 from loadflow.engine.records.summing import summary_of
-from loadflow.engine.records.sure import decide_surely
-from loadflow.engine.records.threshold import Threshold, ThresholdResult, decide, parse_expression
+from loadflow.engine.records.threshold import Threshold, ThresholdResult, parse_expression
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.records.workers import WorkerRecord, degradation, read_workers
 from loadflow.errors import RunError
@@ -79,6 +78,7 @@ class _Kept:
     lag_limit_ms: float = LAG_LIMIT_MS
     thresholds: tuple[Threshold, ...] = ()
     allow_gap: bool = False
+    stop_when: StopRule | None = None
 
 
 class Run:
@@ -99,6 +99,7 @@ class Run:
         lag_limit_ms: float = LAG_LIMIT_MS,
         thresholds: Sequence[Threshold] = (),
         allow_gap: bool = False,
+        stop_when: StopRule | None = None,
     ) -> None:
         self.folder = folder
         self.facts = facts
@@ -108,6 +109,7 @@ class Run:
         self.lag_limit_ms = lag_limit_ms
         self.thresholds = tuple(thresholds)
         self.allow_gap = allow_gap
+        self.stop_when = stop_when
         self._ids = ShardIds([NameTable(self.names_path(shard)) for shard in range(shards)]) if shards > 1 else None
         self._totals: Totals | None = None
         self._results: tuple[ThresholdResult, ...] | None = None
@@ -141,9 +143,10 @@ class Run:
         lag_limit_ms: float = LAG_LIMIT_MS,
         thresholds: Sequence[Threshold] = (),
         allow_gap: bool = False,
+        stop_when: StopRule | None = None,
     ) -> Run:
         limits = {"max_failure_rate": max_failure_rate, "rate_tolerance": rate_tolerance, "lag_limit_ms": lag_limit_ms}
-        run = cls(folder, facts, shards=shards, thresholds=thresholds, allow_gap=allow_gap, **limits)
+        run = cls(folder, facts, shards=shards, thresholds=thresholds, allow_gap=allow_gap, stop_when=stop_when, **limits)
         data = {
             "format": "loadflow-run",
             "version": RUN_VERSION,
@@ -153,6 +156,7 @@ class Run:
             "lag_limit_ms": lag_limit_ms,
             "thresholds": [one.to_json() for one in thresholds],
             **({"allow_gap": True} if allow_gap else {}),
+            **({"stop_when": stop_when.to_json()} if stop_when else {}),
             "facts": asdict(facts),
         }
         with told_disk(folder):
@@ -200,6 +204,7 @@ class Run:
             lag_limit_ms=kept.lag_limit_ms,
             thresholds=kept.thresholds,
             allow_gap=kept.allow_gap,
+            stop_when=kept.stop_when,
         )
         run._take_revisions()
         return run
@@ -421,13 +426,7 @@ class Run:
 
     def decide(self, threshold: Threshold) -> ThresholdResult:
         """Any threshold, held against this run; one with a window has its hits counted anew."""
-        from_s, to_s = threshold.window or (0.0, math.inf)
-        # hits of the drain belong to a window that reaches to the load's end; they take none of its time
-        totals = self.fold(from_s, math.inf if to_s >= self.load_s else to_s) if threshold.window else self.totals()
-        duration_s = max(0.0, min(to_s, self.load_s) - from_s)
-        if threshold.sure is None:
-            return decide(threshold, totals, duration_s)
-        return decide_surely(threshold, totals, duration_s, partial(seconds_of_threshold, self, threshold, from_s, duration_s))
+        return decided(self, threshold)
 
     def verdict(self, health: Sequence[Health]) -> Verdict:
         """`health` is `self.health()`, which the caller has already read."""
@@ -447,7 +446,7 @@ class Run:
 
     def shortfalls(self, health: Sequence[Health]) -> list[Shortfall]:
         """What was asked for and not reached, of a load that ran its time; [] for one that was ended early."""
-        if self.end().reason is not EndReason.COMPLETED:
+        if self.end().reason not in (EndReason.COMPLETED, EndReason.PRECISE):
             return []
         names = self.names()
         wanted = len(self.facts.plan.get("steps") or ())

@@ -27,7 +27,7 @@ __all__ = ["QUANTILES", "SecondCounter", "SecondCounts", "from_bytes", "to_bytes
 Counts = npt.NDArray[np.float64]  # whole numbers and sums of nanoseconds
 
 QUANTILES = (0.5, 0.95, 0.99)
-VERSION = 1
+VERSION = 2
 SECOND_NS = 1_000_000_000
 MOST_NAMES = 1_000  # those with most hits
 MOST_UNITS = 3_600
@@ -51,6 +51,8 @@ class SecondCounts:
     sum_ns: Counts
     decisive: Counts  # without attempts that another one followed
     failed: Counts  # of the decisive ones
+    in_flight: Counts  # shape (units,): of all names, at the end of each unit, by the times of the hits
+    busy_ns: Counts  # shape (units,): the service times of what ended in it, added up
 
     @property
     def seconds(self) -> int:
@@ -79,6 +81,7 @@ class SecondCounter:
         shape = (len(self.names), self._units)
         self._hits, self._sum_ns, self._decisive, self._failed = (np.zeros(shape) for _ in range(4))
         self._above = np.zeros((shape[0], len(self.quantiles), shape[1]))
+        self._steps, self._busy_ns = np.zeros(self._units + 1), np.zeros(self._units)  # by how many more are in flight than before
 
     @property
     def cells(self) -> int:
@@ -91,6 +94,7 @@ class SecondCounter:
     def add(self, rows: Rows, names: Mapping[int, SeriesName]) -> None:
         """Rows of a hit log; `names` says what their ids stand for."""
         units = np.maximum(rows["end_ns"], 0) // (SECOND_NS * self.unit_s)
+        self._add_in_flight(rows, units)
         rows, units = rows[units < self._units], units[units < self._units]
         if len(rows) == 0:
             return
@@ -106,9 +110,17 @@ class SecondCounter:
         for counts, wanted in ((self._hits, None), (self._decisive, decides), (self._failed, failed)):
             self._count(counts, cells if wanted is None else cells[wanted])
         self._sum_ns += np.bincount(cells, took_ns, self.cells).reshape(self._sum_ns.shape)
+        self._busy_ns += np.bincount(units, rows["end_ns"] - rows["start_ns"], self._units)
         for q in range(len(self.quantiles)):
             self._count(self._above[:, q], cells[took_ns > self.limits_ns[numbers, q]])
             self._above[0, q] += np.bincount(units[(numbers > 0) & (took_ns > self.limits_ns[0, q])], minlength=self._units)
+
+    def _add_in_flight(self, rows: Rows, units: npt.NDArray[np.int64]) -> None:
+        """A hit is in flight at the end of each unit from the one of its start to the one before its end."""
+        first = np.maximum(rows["start_ns"], 0) // (SECOND_NS * self.unit_s)
+        across = (units > first) & (first < self._units)
+        size = self._units + 1
+        self._steps += np.bincount(first[across], minlength=size) - np.bincount(np.minimum(units[across], self._units), minlength=size)
 
     def add_counts(self, name: SeriesName, unit: int, counts: Iterable[float]) -> None:
         """Counts from elsewhere, of one name in one unit: hits, sum_ns, decisive, failed, above its own limits, above those of all."""
@@ -125,7 +137,8 @@ class SecondCounter:
     def counts(self) -> SecondCounts:
         sums = (self._hits, self._sum_ns, self._decisive, self._failed)
         hits, sum_ns, decisive, failed = (np.vstack((one.sum(axis=0), one[1:])) for one in sums)
-        return SecondCounts(self.names, self.unit_s, hits, self._above, sum_ns, decisive, failed)
+        in_flight = np.cumsum(self._steps)[:-1]
+        return SecondCounts(self.names, self.unit_s, hits, self._above, sum_ns, decisive, failed, in_flight, self._busy_ns)
 
     def _limits_of(self, totals: SeriesTotals) -> list[float]:
         times = totals.response()

@@ -41,6 +41,7 @@ __all__ = [
     "is_named",
     "parse_expression",
     "selected",
+    "undecided",
     "worst_state",
 ]
 
@@ -52,6 +53,7 @@ UNITS: Mapping[str, Mapping[str, float]] = {
     "rate": {"": 1.0, "/s": 1.0},
     "bytes": {"": 1.0, "B": 1.0, "kB": 1e3, "MB": 1e6, "GB": 1e9},
 }
+UNIT_OF: Mapping[str, str] = {"time": "ms", "share": "share", "rate": "/s", "bytes": "B", "count": ""}  # of results
 HIGHEST_LIMIT = 1_000_000_000_000_000  # as it is written: nothing that is measured comes near
 SHORTEST_RATE_S = 1.0  # a rate over less time than that says nothing: one hit in 5 ms is no 200/s
 LARGER_BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
@@ -144,6 +146,7 @@ class Threshold:
     """One of a load's thresholds, as it stands in its run folder.
 
     `name` None: over all names; it may have shell wildcards. `window` is (from, to) in seconds since the load began; None: all of it.
+    `steady`: from the end of the ramp and of the warm-up on, which is known when the load is over.
     """
 
     expression: str
@@ -153,6 +156,7 @@ class Threshold:
     abort_on_fail: bool = False
     abort_delay_s: float = 10.0
     sure: float | None = None  # with this probability the true value must be on the limit's right side; None: the observed one decides
+    steady: bool = False
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -162,6 +166,8 @@ class Threshold:
         """Where it holds, in words; "" for all of the load."""
         where = f"of {self.name}" if self.name is not None else ""
         when = f"from {self.window[0]:g} s to {self.window[1]:g} s" if self.window else ""
+        if self.steady:
+            when = "in the steady phase" if self.window is None else f"in the steady phase, from {self.window[0]:g} s"
         return " ".join(filter(None, (where, when)))
 
 
@@ -225,7 +231,7 @@ def decide(threshold: Threshold, totals: Totals, duration_s: float) -> Threshold
     series = selected(threshold.name, totals)
     samples = series.final_hits
     observed = _observed(expression, series, totals, duration_s)
-    unit = {"time": "ms", "share": "share", "rate": "/s", "bytes": "B", "count": ""}[expression.kind]
+    unit = UNIT_OF[expression.kind]
     if expression.kind == "rate" and duration_s < SHORTEST_RATE_S:
         note = f"{duration_s:.3g} s is too short to measure a rate (at least {SHORTEST_RATE_S:g} s)"
         inconclusive = ThresholdState.INCONCLUSIVE
@@ -238,6 +244,14 @@ def decide(threshold: Threshold, totals: Totals, duration_s: float) -> Threshold
     else:
         state = ThresholdState.INCONCLUSIVE
     return ThresholdResult(expression.text, threshold.scope, state, expression.limit, observed, samples, unit)
+
+
+def undecided(threshold: Threshold, why: str) -> ThresholdResult:
+    """Where there is nothing to hold it against."""
+    expression = parse_expression(threshold.expression)
+    return ThresholdResult(
+        expression.text, threshold.scope, ThresholdState.INCONCLUSIVE, expression.limit, None, 0, UNIT_OF[expression.kind], why
+    )
 
 
 def selected(name: str | None, totals: Totals) -> SeriesTotals:

@@ -25,6 +25,7 @@ from loadflow.engine.reports.bounds import Budget, clip, sample_parts
 from loadflow.engine.reports.junit_xml import Case, Counts, Problem
 from loadflow.engine.reports.pieces import Constant, Label, Labels, Number, Piece
 from loadflow.engine.reports.run_hits import Hits, RunHits
+from loadflow.engine.reports.trusting import interval_lines, trust_words
 from loadflow.engine.reports.xml_text import xml_attribute, xml_text
 
 __all__ = ["HitCases", "name_cases", "threshold_cases", "verdict_case"]
@@ -49,8 +50,9 @@ def verdict_case(summary: Summary) -> Case:
     if problem is not None:
         body = "\n".join(verdict.reasons)
         problem = Problem(problem.element, problem.kind, clip(verdict.reasons[0], 1_000) if verdict.reasons else problem.message, body)
-    warnings = "\n".join(f"warning {warning.code}: {warning.message} {warning.advice}" for warning in summary.warnings)
-    return Case(GROUP, "verdict", summary.duration_s, problem, warnings)
+    lines = [f"warning {warning.code}: {warning.message} {warning.advice}" for warning in summary.warnings]
+    words = trust_words(summary)
+    return Case(GROUP, "verdict", summary.duration_s, problem, "\n".join([*lines, *(words.sentences if words else ())]))
 
 
 def threshold_cases(summary: Summary) -> list[Case]:
@@ -74,11 +76,13 @@ def name_cases(run: Run, summary: Summary) -> list[Case]:
     for error in summary.errors:
         errors_of.setdefault(SeriesName(error.method, error.name), []).append(error)
     cases = []
+    intervals = interval_lines(summary)
     for one in summary.series:
         name = SeriesName(one.method, one.name)
         totals = run.totals().series[name]
         problem = _name_problem(totals, errors_of.get(name, []), summary.verdict, run.max_failure_rate, budget)
-        cases.append(Case(one.method or GROUP, one.name or "(no name)", one.latency.mean_ms / 1e3, problem, _figures(one, totals)))
+        figures = "\n".join([_figures(one, totals), *intervals.get((one.method, one.name), [])])
+        cases.append(Case(one.method or GROUP, one.name or "(no name)", one.latency.mean_ms / 1e3, problem, figures))
     return cases
 
 

@@ -11,7 +11,7 @@ from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.trust import Trust
 from loadflow.engine.reports.bounds import clip
 
-__all__ = ["TrustRow", "TrustWords", "trust_words"]
+__all__ = ["TrustRow", "TrustWords", "interval_lines", "trust_words"]
 
 MOST_NAMES = 50  # those with most requests
 NAME = 200  # characters
@@ -58,6 +58,19 @@ def trust_words(summary: Summary) -> TrustWords | None:
     )
 
 
+def interval_lines(summary: Summary) -> dict[tuple[str, str], list[str]]:
+    """Of each (method, name), one line: the intervals that can be said; none where nothing can."""
+    if summary.trust is None:
+        return {}
+    sure = _percent(summary.trust.precision.confidence)
+    found = {}
+    for name, one in summary.trust.precision.names.items():
+        known = [f"{row.metric} {row.between}" for row in map(_row, one.intervals.values()) if not row.why]
+        if known:
+            found[name.method, name.name] = [f"with {sure} certainty the true values lie in: {', '.join(known)}"]
+    return found
+
+
 def _times(found: NamePrecision) -> tuple[TrustRow, ...]:
     return tuple(_row(found.intervals[metric]) for metric in ("p95", "p99"))
 
@@ -82,6 +95,19 @@ def _sentences(trust: Trust) -> Iterator[str]:
         yield (
             f"The load was not steady: from its first third to its last the mean response time went from {latency_text(steady.first_ms)} "
             f"to {latency_text(steady.last_ms)}, the rate from {rate_text(steady.first_per_s)}/s to {rate_text(steady.last_per_s)}/s."
+        )
+    if stop := trust.stop:
+        yield (
+            f"The load ended early because its numbers were known well enough, {stop.said}."
+            if stop.met
+            else (f"The load went on as long as it might, and its numbers were not known as well as was asked, {stop.said}.")
+        )
+    if ours := trust.ours:
+        yield f"Of the {latency_text(ours.p99_ms)} at the p99 up to {latency_text(ours.ours_ms)} is the load generator's own."
+    if (books := trust.books) and books.balance:
+        yield (
+            f"The books balance: {books.by_times:,.3g} requests in flight on average, by their times and by the generator's own count "
+            f"({percent_text(books.off)} apart)."
         )
     if hidden := trust.hidden:
         yield (

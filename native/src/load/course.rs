@@ -104,7 +104,7 @@ impl Loop<'_> {
             agenda.pass_ns = self.serve(users, false);
         }
         let all_done = self.plan.ends_with_users && self.finished >= self.plan.most_users();
-        let over = agenda.end_ns.is_some_and(|end| end <= now_ns);
+        let over = agenda.end_ns.is_some_and(|end| end <= now_ns) || stop.is_over();
         if !(over || all_done || stop.is_asked() || self.fatal.is_some()) {
             return None;
         }

@@ -77,12 +77,13 @@ pub struct Done {
 /// Ends a load early, from any thread.
 pub struct Stop {
     asked: AtomicBool,
+    over: AtomicBool,
     waker: Arc<Waker>,
 }
 
 impl Stop {
     pub fn new() -> std::io::Result<Self> {
-        Ok(Stop { asked: AtomicBool::new(false), waker: Arc::new(Waker::new()?) })
+        Ok(Stop { asked: AtomicBool::new(false), over: AtomicBool::new(false), waker: Arc::new(Waker::new()?) })
     }
 
     pub fn ask(&self) {
@@ -92,6 +93,16 @@ impl Stop {
 
     pub fn is_asked(&self) -> bool {
         self.asked.load(Ordering::Acquire)
+    }
+
+    /// The load's time is over now, as if it had been planned so.
+    pub fn end(&self) {
+        self.over.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    pub fn is_over(&self) -> bool {
+        self.over.load(Ordering::Acquire)
     }
 }
 

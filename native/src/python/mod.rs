@@ -106,6 +106,11 @@ impl Core {
         })
     }
 
+    /// Ends the load as its planned time would: hits in flight have all of the drain.
+    fn end(&self) {
+        self.stop.end();
+    }
+
     /// Ends the load early: hits in flight may be answered for at most two seconds.
     fn stop(&self) {
         self.stop.ask();

@@ -35,7 +35,7 @@ class Metrics(Observer):
         self._counts.add(run, snapshot)
 
     def run_ended(self, run: Run, summary: Summary) -> None:
-        self._counts.ended(run)
+        self._counts.ended(run, summary)
 
     def page(self, accept: str) -> tuple[bytes, str]:
         """What a scraper that accepts these media types gets, and its own media type."""

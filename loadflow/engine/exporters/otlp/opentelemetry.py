@@ -200,7 +200,7 @@ class OpenTelemetryExporter(Exporter):
             self._spans.put(run, batch)
 
     def run_ended(self, run: Run, summary: Summary) -> None:
-        self._counts.ended(run)
+        self._counts.ended(run, summary)
 
     def so_far(self) -> Repeated:
         return self._repeater.so_far()

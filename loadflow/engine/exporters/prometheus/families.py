@@ -20,6 +20,8 @@ __all__ = ["Families"]
 LOAD_LABELS = ("run", "scenario", "target")
 SERIES_LABELS = ("request_type", "name", *LOAD_LABELS)
 NS_PER_MS = 1e6
+INTERVAL = "loadflow_interval"
+INTERVAL_LABELS = ("metric", "bound", *LOAD_LABELS)
 
 # name, what it says, its value; one for each load
 GAUGES: Sequence[tuple[str, str, Callable[[LoadState], float]]] = (
@@ -93,6 +95,15 @@ class Families:
             for load, state in states:
                 gauge.add_metric(_load_labels(load), value(state))
             families.append(gauge)
+        interval = GaugeMetricFamily(
+            INTERVAL, "Between low and high the true value of an ended load lies; ms, shares, /s.", labels=INTERVAL_LABELS
+        )
+        for load, state in states:
+            for one in state.intervals:
+                for bound, bound_value in (("low", one.low), ("value", one.value), ("high", one.high)):
+                    if bound_value is not None:
+                        interval.add_metric([one.metric, bound, *_load_labels(load)], bound_value)
+        families.append(interval)
         for name, text, count in COUNTERS:
             counter = CounterMetricFamily(name, text, labels=LOAD_LABELS)
             for load, state in states:

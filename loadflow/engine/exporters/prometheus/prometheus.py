@@ -85,7 +85,7 @@ class PrometheusExporter(Exporter):
         self._counts.add(run, snapshot)
 
     def run_ended(self, run: Run, summary: Summary) -> None:
-        self._counts.ended(run)
+        self._counts.ended(run, summary)
 
     def close(self) -> dict[str, Any]:
         """Waits for one more scrape when one is due soon, so that the last second is scraped too; does not wait if the script was

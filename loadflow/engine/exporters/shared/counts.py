@@ -6,15 +6,17 @@ The thread that runs the script folds, an exporter's own thread reads; neither w
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.names import OTHER, SeriesName
 from loadflow.engine.records.passes import Passes
+from loadflow.engine.records.precision import Interval
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
 __all__ = ["Counts", "Load", "Loads", "Names", "Series"]
@@ -98,6 +100,7 @@ class LoadState:
     dropped: int = 0
     late_total: int = 0
     passes: Passes = field(default_factory=Passes)
+    intervals: Sequence[Interval] = ()  # of all hits, of a load that has ended: those that can be said
 
 
 class Counts:
@@ -128,11 +131,14 @@ class Counts:
             self._states[load] = LoadState(snapshot.health, late, passes.dropped, before.late_total + late, so_far)
             self.version += 1
 
-    def ended(self, run: Run) -> None:
-        """Set the gauges to 0 after the load; otherwise they would keep their last value."""
+    def ended(self, run: Run, summary: Summary) -> None:
+        """Set the gauges to 0 after the load; otherwise they would keep their last value. From now on its intervals are known."""
+        every = summary.trust.precision.overall.intervals.values() if summary.trust else ()
+        intervals = tuple(one for one in every if one.low is not None)
         with self._lock:
             load = self._loads.of(run)
-            self._states[load] = replace(self._states.get(load, LoadState()), health=Health(), late=0, dropped=0)
+            state = self._states.get(load, LoadState())
+            self._states[load] = replace(state, health=Health(), late=0, dropped=0, intervals=intervals)
             self.version += 1
 
     def read(self, of_series: Callable[[Series, SeriesTotals], T]) -> tuple[list[T], list[tuple[Load, LoadState]]]:

@@ -129,7 +129,7 @@ class Generator:
         if self._plan.flush_s is not None:
             tellers.append(gevent.spawn(self._flush_often, recorder, self._plan.flush_s))
         stopped = self._wait_for_end(recorder)
-        if self._arrivals is not None and not stopped and not self._all_users_done:
+        if self._arrivals is not None and not self._end.ready():
             load.join()  # what was due at the very end is given away now, or dropped
             gevent.sleep(0)  # and those who got it send it
         ran_s = self._ran_s = recorder.now_ns() / 1e9
