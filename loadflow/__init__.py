@@ -50,6 +50,20 @@ if TYPE_CHECKING:
     from loadflow.engine.reliability.retry_policy import AdaptiveRetryPolicy as AdaptiveRetryPolicy
     from loadflow.engine.reliability.retry_policy import RetryDecision as RetryDecision
     from loadflow.engine.reliability.retry_policy import run_with_retry as run_with_retry
+    from loadflow.engine.scenario.client import Answer as Answer
+    from loadflow.engine.scenario.client import LoadClient as LoadClient
+    from loadflow.engine.scenario.client import RequestFailed as RequestFailed
+    from loadflow.engine.scenario.definition import ScenarioDef as ScenarioDef
+    from loadflow.engine.scenario.definition import TaskDef as TaskDef
+    from loadflow.engine.scenario.definition import VUser as VUser
+    from loadflow.engine.scenario.definition import scenario as scenario
+    from loadflow.engine.scenario.definition import task as task
+    from loadflow.engine.scenario.values import csv as csv
+    from loadflow.engine.scenario.values import fake as fake
+    from loadflow.engine.scenario.values import now as now
+    from loadflow.engine.scenario.values import rand as rand
+    from loadflow.engine.scenario.values import sleep as sleep
+    from loadflow.engine.scenario.values import uuid as uuid
     from loadflow.engine.session.execute import Results as Results
     from loadflow.engine.session.load_result import LoadResult as LoadResult
     from loadflow.engine.session.observer import Observer as Observer
@@ -101,6 +115,9 @@ _HOMES = {
     "loadflow.engine.reliability.budget": ("FailureBudget",),
     "loadflow.engine.reliability.classify": ("classify_error",),
     "loadflow.engine.reliability.retry_policy": ("AdaptiveRetryPolicy", "RetryDecision", "run_with_retry"),
+    "loadflow.engine.scenario.client": ("Answer", "LoadClient", "RequestFailed"),
+    "loadflow.engine.scenario.definition": ("ScenarioDef", "TaskDef", "VUser", "scenario", "task"),
+    "loadflow.engine.scenario.values": ("csv", "fake", "now", "rand", "sleep", "uuid"),
     "loadflow.engine.session.execute": ("Results",),
     "loadflow.engine.session.load_result": ("LoadResult",),
     "loadflow.engine.session.observer": ("Observer",),

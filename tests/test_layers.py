@@ -16,7 +16,7 @@ NATIVE = ROOT.parent / "native" / "src"
 ROOMS = (
     ("errors", "interrupting", "old_names"),
     ("engine.base",),
-    ("engine.machine", "engine.plan", "engine.script"),
+    ("engine.machine", "engine.plan", "engine.scenario", "engine.script"),
     ("engine.records",),
     ("engine.resolve", "engine.reliability", "engine.process"),
     ("engine.store",),

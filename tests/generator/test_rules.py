@@ -15,7 +15,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from loadflow.engine.base import values
-from loadflow.engine.base.json_path import MISSING, parts_of, value_at
+from loadflow.engine.base.json_path import MISSING, parts_of, path_text, value_at
+from loadflow.engine.generator.native.plan import cut_of
 from loadflow.engine.generator.retry import RetryRule, failure_class
 from loadflow.engine.protocols.http.reply import HttpReply, status_failure
 from loadflow.engine.protocols.running.checks import compile_checks, compile_extracts
@@ -76,14 +77,32 @@ tree = st.recursive(scalar, lambda inner: st.lists(inner, max_size=3) | st.dicti
 
 
 @rules
-@given(tree, st.lists(key, max_size=4))
-def test_a_path_finds_the_same(core: Any, data: Any, parts: list[str]) -> None:
-    path = "$" + "".join(f"[{dumped(part)}]" for part in parts)
-    assert parts_of(path) == tuple(parts)
+@given(tree, st.lists(key | st.integers(-2, 2), max_size=4), st.booleans())
+@example({"0": "key", "a": ["place"]}, ["a", 0], False)
+@example({"0": "key"}, [0], False)
+@example(["place"], ["0"], False)
+def test_a_path_finds_the_same(core: Any, data: Any, parts: list[str | int], dotted: bool) -> None:
+    dotted = dotted and not any(str(part) in ("", "@odata.id") for part in parts)
+    path = ".".join(map(str, parts)) if dotted else path_text(parts)
+    assert [str(part) for part in parts_of(path)] == [str(part) for part in parts]
     found = value_at(data, path)
-    told = core.value_at(dumped(data), parts)
+    if not dotted:
+        assert found == _exactly_at(data, parts)
+    told = core.value_at(dumped(data), json.dumps(cut_of(path)))
     assert (MISSING if told is None else json.loads(told)) == found
     assert told is None or told == values._as_json(found)
+
+
+def _exactly_at(data: Any, parts: list[str | int]) -> Any:
+    """What Python's own subscripts give for keys of objects and places in lists."""
+    for part in parts:
+        if not isinstance(data, dict if isinstance(part, str) else list):
+            return MISSING
+        try:
+            data = data[part]
+        except (KeyError, IndexError):
+            return MISSING
+    return data
 
 
 @rules

@@ -131,12 +131,15 @@ def balance(done: Outcomes) -> None:
     """What must hold of every run that was not lost: its numbers follow from its hits, and from each other."""
     summary = done.run.summary().to_json()
     totals, time_s = summary["totals"], summary["duration_s"]
-    assert totals["requests"] == totals["successes"] + totals["failures"] + totals["replaced"] == len(done.rows)
+    assert totals["requests"] == totals["successes"] + totals["failures"] + totals["replaced"]
+    assert totals["requests"] == int(np.count_nonzero((done.rows["flags"] & HitFlag.SETUP) == 0))
+    setup = tuple(name for name in summary["per_name"] if name.startswith(("on_start: ", "on_stop: ")))
+    assert totals["requests"] + sum(summary["per_name"][name]["count"] for name in setup) == len(done.rows)
     assert totals["requests"] == pytest.approx(totals["rate_per_s"] * time_s)
     for one in summary["per_name"].values():
         assert one["count"] == pytest.approx(one["rate_per_s"] * time_s)
         assert one["failure_rate"] == pytest.approx(one["failures"] / (one["count"] - one["replaced"]) if one["count"] else 0)
-    assert sum(one["failures"] for one in summary["per_name"].values()) == totals["failures"]
+    assert sum(one["failures"] for name, one in summary["per_name"].items() if name not in setup) == totals["failures"]
     for threshold in summary["thresholds"]:
         if threshold["scope"] == "" and threshold["expression"].split()[0] in ("failure_rate", "failures", "requests"):
             assert threshold["observed"] == totals[threshold["expression"].split()[0]]
@@ -145,7 +148,7 @@ def balance(done: Outcomes) -> None:
     folded, told = ({name: one.to_json() for name, one in totals.series.items()} for totals in (done.run.fold(), done.run.totals()))
     assert folded == told
     whole = done.run.totals()
-    assert sum(error.final for error in whole.errors.values()) == whole.overall().final_failures
+    assert sum(error.final for (name, _), error in whole.errors.items() if not name.is_setup) == whole.overall().final_failures
     first = int(np.count_nonzero(done.rows["flags"] & HitFlag.FIRST))
     assert first <= whole.passes.started, "more passes in the rows than in the books"
     passes = summary["passes"]

@@ -31,7 +31,7 @@ from loadflow.engine.protocols.model.step import Retry, Throttle
 from loadflow.engine.protocols.model.user_type import UserType
 from loadflow.engine.protocols.running.checks import compile_checks
 from loadflow.engine.protocols.running.seam import HitFailure, PreparedStep
-from loadflow.engine.records.names import SeriesName
+from loadflow.engine.records.names import SeriesName, phased
 from loadflow.engine.records.stop_rule import StopRule
 from loadflow.engine.records.threshold import Threshold
 from loadflow.engine.resolve.data import columns_of
@@ -47,13 +47,15 @@ __all__ = ["Asked", "build_plan", "worker_of"]
 
 ROOT = "LD_start_test"
 REVISION = "revision"  # the variable that names the target's build where no key does
-PER_HIT = ("tasks",)  # resolved by the engine, hit by hit; everything else is resolved now
+PER_HIT = ("on_start", "tasks", "on_stop")  # resolved by the engine, hit by hit; everything else is resolved now
 
 # Adds what a step needs to the material of the plan, unless it is there; raises HitFailure for what can't be found.
 Gather = Callable[[Mapping[str, Any], Plan, Compiler, dict[str, str]], None]
 
 # a step of the others may be measured under further names, such as the time to its first message
 ONE_NAME_A_STEP = (FAST_HTTP_USER, HTTP_USER)
+
+Place = Callable[[int], str]  # where the script has a step, by its position in the plan
 
 LIMITS: Mapping[str, type[Part]] = {"throttle": Throttle, "retry": Retry}
 
@@ -111,9 +113,10 @@ def build_plan(
     user_type = user_type_of(test.user_detail_dict.user)
     assert user_type is not None
     mode, written = test.steps()
-    steps = _settled_limits(with_headers(written, user_type, rules), variables, env)
+    place = test.place_of_step
+    steps = _settled_limits(with_headers(written, user_type, rules), variables, env, place)
     columns = _columns(sources.values())
-    _refuse_missing(steps, variables, columns, env)
+    _refuse_missing(steps, variables, columns, env, place)
     plan = Plan(
         protocol=user_type.name,
         speaker=user_type.protocol,
@@ -139,8 +142,8 @@ def build_plan(
         revision_header=test.revision_header,
     )
     compiler = _compiler(plan, env)
-    plan, unknown = _with_material(plan, user_type, compiler, ask=ask)
-    prepared = _compile_once(plan, user_type, compiler, unknown)
+    plan, unknown = _with_material(plan, user_type, compiler, place, ask=ask)
+    prepared = _compile_once(plan, user_type, compiler, unknown, place)
     places = [step.place for step in prepared]
     refuse_hosts(places, plan.allowed_hosts)
     thresholds = thresholds_for(test, plan, prepared, all_prepared=not unknown)
@@ -169,7 +172,7 @@ def build_plan(
         cluster=cluster,
         allow_gap=test.allow_gap,
         stop_when=None if test.stop_when is None else rule_of(test.stop_when),
-        names=_names(prepared) if user_type in ONE_NAME_A_STEP and not unknown else None,
+        names=_names(plan, prepared) if user_type in ONE_NAME_A_STEP and not unknown else None,
     )
 
 
@@ -228,7 +231,9 @@ def _settled_value(value: Any, known: Mapping[str, Any], env: Mapping[str, str],
     )
 
 
-def _settled_limits(steps: tuple[dict[str, Any], ...], variables: Mapping[str, Any], env: Mapping[str, str]) -> tuple[dict[str, Any], ...]:
+def _settled_limits(
+    steps: tuple[dict[str, Any], ...], variables: Mapping[str, Any], env: Mapping[str, str], place_of_step: Place
+) -> tuple[dict[str, Any], ...]:
     """Throttles and retries are the same for all hits of a step, so their placeholders are filled in now, and what came is checked."""
     settled = []
     mistakes: list[Mistake] = []
@@ -238,7 +243,7 @@ def _settled_limits(steps: tuple[dict[str, Any], ...], variables: Mapping[str, A
         for key, model in LIMITS.items():
             if key not in step:
                 continue
-            place = f"{ROOT}.tasks[{position}].{key}"
+            place = f"{ROOT}.{place_of_step(position)}.{key}"
             known[key] = _settled_value(step[key], variables, env, place)
             try:
                 model.model_validate(known[key], context={"final": True})
@@ -248,7 +253,7 @@ def _settled_limits(steps: tuple[dict[str, Any], ...], variables: Mapping[str, A
         shared = str(throttle.get("key") or step.get("name") or "") if throttle else ""
         if shared and rates.setdefault(shared, throttle["rps"]) != throttle["rps"]:
             text = f"rps is {throttle['rps']}, and another step with the key {shared!r} says {rates[shared]}"
-            mistakes.append(Mistake(f"{ROOT}.tasks[{position}].throttle", text, "write one rate, or give each a key of its own"))
+            mistakes.append(Mistake(f"{ROOT}.{place_of_step(position)}.throttle", text, "write one rate, or give each a key of its own"))
         settled.append(known)
     if mistakes:
         raise CommandError(mistakes)
@@ -269,7 +274,11 @@ def _columns(sources: Collection[CsvSource]) -> dict[str, tuple[str, ...]]:
 
 
 def _refuse_missing(
-    steps: tuple[dict[str, Any], ...], variables: Mapping[str, Any], columns: Mapping[str, Collection[str]], env: Mapping[str, str]
+    steps: tuple[dict[str, Any], ...],
+    variables: Mapping[str, Any],
+    columns: Mapping[str, Collection[str]],
+    env: Mapping[str, str],
+    place: Place,
 ) -> None:
     """What no hit could ever have a value for. Conditions are left out: there a missing value means false."""
     extracted: dict[str, set[str]] = {"var": set(), "session": set()}
@@ -280,7 +289,7 @@ def _refuse_missing(
     for position, step in enumerate(steps):
         checked = {key: value for key, value in step.items() if key not in ("run_if", "skip_if")}
         for text in missing_in(checked, variables={*variables, *extracted["var"]}, session=extracted["session"], sources=columns, env=env):
-            mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", text))
+            mistakes.append(Mistake(f"{ROOT}.{place(position)}", text))
     if mistakes:
         raise CommandError(mistakes)
 
@@ -296,7 +305,7 @@ def _compiler(plan: Plan, env: Mapping[str, str]) -> Compiler:
     return compiler
 
 
-def _with_material(plan: Plan, user_type: UserType, compiler: Compiler, *, ask: bool) -> tuple[Plan, frozenset[int]]:
+def _with_material(plan: Plan, user_type: UserType, compiler: Compiler, place: Place, *, ask: bool) -> tuple[Plan, frozenset[int]]:
     """The plan with what its user type looks up for its steps, here and once, so that no engine has to; and the positions of the
     steps that lack it, because only a server could tell and is not to be asked."""
     if not user_type.gather:
@@ -312,13 +321,13 @@ def _with_material(plan: Plan, user_type: UserType, compiler: Compiler, *, ask: 
         try:
             gather(step, plan, compiler, material)
         except HitFailure as failure:
-            mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", str(failure)))
+            mistakes.append(Mistake(f"{ROOT}.{place(position)}", str(failure)))
     if mistakes:
         raise CommandError(mistakes)
     return replace(plan, material=material), frozenset(unknown)
 
 
-def _compile_once(plan: Plan, user_type: UserType, compiler: Compiler, unknown: Collection[int]) -> list[PreparedStep]:
+def _compile_once(plan: Plan, user_type: UserType, compiler: Compiler, unknown: Collection[int], place: Place) -> list[PreparedStep]:
     """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
     prepare = load_named(user_type.prepare)
     prepared = []
@@ -329,18 +338,19 @@ def _compile_once(plan: Plan, user_type: UserType, compiler: Compiler, unknown: 
             if position not in unknown:
                 prepared.append(prepare(step, plan, compiler))
         except HitFailure as failure:
-            mistakes.append(Mistake(f"{ROOT}.tasks[{position}]", str(failure)))
+            mistakes.append(Mistake(f"{ROOT}.{place(position)}", str(failure)))
         try:
             compile_checks(step.get("assertions") or (), compiler)
         except (TypeError, ValueError) as error:  # a variable of the wrong kind where a status belongs
-            mistakes.append(Mistake(f"{ROOT}.tasks[{position}].assertions", str(error), "give the variable another value"))
+            mistakes.append(Mistake(f"{ROOT}.{place(position)}.assertions", str(error), "give the variable another value"))
     if mistakes:
         raise CommandError(mistakes)
     return prepared
 
 
-def _names(prepared: Sequence[PreparedStep]) -> tuple[SeriesName, ...] | None:
-    names = [SeriesName(step.method, step.name) for step in prepared if step.name is not None]
+def _names(plan: Plan, prepared: Sequence[PreparedStep]) -> tuple[SeriesName, ...] | None:
+    pairs = zip(plan.steps, prepared, strict=True)
+    names = [SeriesName(step.method, phased(config, step.name)) for config, step in pairs if step.name is not None]
     return tuple(names) if len(names) == len(prepared) else None
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from loadflow.engine.load_test.threshold import thresholds_of
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.running.seam import PreparedStep
-from loadflow.engine.records.names import SeriesName
+from loadflow.engine.records.names import SeriesName, phased
 from loadflow.engine.records.threshold import Threshold, is_named, parse_expression
 from loadflow.engine.resolve.variables import suggestion
 from loadflow.errors import CommandError, Mistake
@@ -22,7 +22,10 @@ PLACE = "LD_start_test.thresholds"
 def thresholds_for(test: Any, plan: Plan, prepared: Sequence[PreparedStep], *, all_prepared: bool = True) -> tuple[Threshold, ...]:
     """Raises CommandError for names and phases that the load will not have. `all_prepared`: whether these are all of its steps."""
     phases = _phases(plan)
-    names = [SeriesName(step.method, step.name) for step in prepared if step.name is not None]
+    # where some steps are not prepared, which are is not told, and names are not looked at
+    phases_of = plan.steps if all_prepared else [{}] * len(prepared)
+    named = zip(phases_of, prepared, strict=True)
+    names = [SeriesName(step.method, phased(config, step.name)) for config, step in named if step.name is not None]
     all_known = all_prepared and len(names) == len(prepared)
     found = []
     mistakes = []

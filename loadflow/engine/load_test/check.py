@@ -17,6 +17,7 @@ from typing import Any
 
 from loadflow.engine.base.extras import way_to_install
 from loadflow.engine.load_test.model import StartTest
+from loadflow.engine.load_test.scenario import raw_steps_of
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.resolve.data import columns_in, looks_separated
 from loadflow.engine.script.arguments import FILES
@@ -37,6 +38,9 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
     "LD_register_csv_sources": ("sources",),
     "LD_execute_files": (FILES,),
 }
+
+
+PER_HIT = ("on_start", "tasks", "on_stop")  # filled in by the engine
 
 
 def _is_own(name: str) -> bool:
@@ -163,7 +167,7 @@ class _Test:
         self.at = at
         self.before = set(walk.variables) | set(_dict(arguments.get("variables")))
         self.extracted: dict[str, set[str]] = {"var": set(), "session": set()}
-        for entry in _extracts(arguments.get("tasks")):
+        for entry in _extracts(arguments):
             self.extracted.setdefault(str(entry.get("scope", "var")), set()).add(str(entry.get("var")))
         self.sources = dict(walk.sources)
 
@@ -175,7 +179,7 @@ class _Test:
         for key, value in self.arguments.items():
             for loc, text, is_key in texts(value):
                 for token in scan(text):
-                    message, hint = self.problem(token, in_step=key == "tasks")
+                    message, hint = self.problem(token, in_step=key in PER_HIT)
                     if is_key and not message:
                         message, hint = f"{token.text} is in a key, where nothing is filled in", "use it in a value"
                     if message:
@@ -241,11 +245,10 @@ def _near(name: str, known: Collection[str]) -> str:
     return suggest(name, sorted(known), "known") if known else ""
 
 
-def _extracts(value: object) -> Iterator[dict[str, Any]]:
+def _extracts(test: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The extract entries of all steps, in whatever form they are written."""
-    tasks = value.get("tasks", value) if isinstance(value, dict) else value
-    for step in tasks.values() if isinstance(tasks, dict) else tasks if isinstance(tasks, list) else ():
-        entries = _dict(step).get("extract")
+    for _, step in raw_steps_of(test):
+        entries = step.get("extract")
         yield from (entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, dict))
 
 

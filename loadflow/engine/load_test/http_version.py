@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from loadflow.engine.load_test.scenario import raw_steps
+from loadflow.engine.load_test.scenario import raw_steps_of
 from loadflow.engine.script.mistakes import Fault
 
 __all__ = ["field_faults", "version_faults"]
@@ -31,7 +31,7 @@ def field_faults(test: dict[str, Any]) -> Iterable[Fault]:
     detail = test.get("user_detail_dict")
     if not isinstance(detail, dict) or detail.get("http_version") != 2:
         return
-    for loc, step in raw_steps(test.get("tasks"), ("tasks",)):
+    for loc, step in raw_steps_of(test):
         headers = step.get("headers")
         for name in headers if isinstance(headers, dict) else ():
             if isinstance(name, str) and name.lower() in CONNECTION_FIELDS:

@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 from loadflow.engine.load_test.http_version import field_faults, version_faults
 from loadflow.engine.load_test.rate import Rate, rate_faults
 from loadflow.engine.load_test.revision_header import header_faults, header_name
-from loadflow.engine.load_test.scenario import Mode, plain_steps, raw_steps, tasks_model
+from loadflow.engine.load_test.scenario import Mode, plain_steps, raw_steps_of, tasks_model
 from loadflow.engine.load_test.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.load_test.stop_when import StopWhen, stop_faults
 from loadflow.engine.load_test.threshold import Thresholds
@@ -22,7 +22,7 @@ from loadflow.engine.plan import csv_source
 from loadflow.engine.plan.cluster import MASTER_PORT
 from loadflow.engine.protocols.model.step import SettledSpan
 from loadflow.engine.protocols.running.charsets import CHARSETS
-from loadflow.engine.script.mistakes import Fault, bundle, faults_of, shorten, wrong
+from loadflow.engine.script.mistakes import Fault, bundle, faults_of, kind_of, shorten, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Share, Text
 from loadflow.engine.script.placeholders import has_placeholder
 
@@ -81,6 +81,13 @@ def _tasks(tasks: Any, info: ValidationInfo) -> Any:
     return checked.tasks
 
 
+def _phase(steps: Any, info: ValidationInfo) -> Any:
+    """The steps of `on_start` or `on_stop`: a list, which may be empty."""
+    if not isinstance(steps, list):
+        raise wrong(f"must be a list of steps, not {kind_of(steps)}")
+    return _tasks(steps, info) if steps else []
+
+
 def _filled_in(config: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
     """`config`, without placeholders when the run is about to start; its keys are checked by the model of its shape."""
     if info.context and info.context.get("final") and "${" in json.dumps(config, default=str):
@@ -121,7 +128,10 @@ def _charset(name: str) -> str:
 
 
 class CsvSource(Part):
-    """A file of rows, CSV with a header or JSON objects, for `${csv.NAME.COLUMN}`. `cycle` false is the older way to write mode once."""
+    """A file of rows, CSV with a header or JSON objects, for `${csv.NAME.COLUMN}`. `per` user: each user keeps one row for all of its steps.
+
+    `cycle` false is the older way to write mode once.
+    """
 
     noun: ClassVar[str] = "a csv source"
     name: Name
@@ -131,6 +141,7 @@ class CsvSource(Part):
     seed: Int | None = None
     delimiter: Annotated[Text, Field(pattern=r'^[^"\r\n]$')] = ","
     encoding: Annotated[Name, AfterValidator(_charset)] = "utf-8"
+    per: Annotated[str, Choice("per of a csv source", ("step", "user"))] = "step"
 
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
@@ -141,7 +152,8 @@ class CsvSource(Part):
     def source(self) -> csv_source.CsvSource:
         """As a plan names it."""
         mode: Any = "once" if self.cycle is False else self.mode
-        return csv_source.CsvSource(self.name, self.file_path, mode, self.seed, self.delimiter, self.encoding)
+        per: Any = self.per
+        return csv_source.CsvSource(self.name, self.file_path, mode, self.seed, self.delimiter, self.encoding, per)
 
 
 class StartTest(Part):
@@ -161,7 +173,9 @@ class StartTest(Part):
     runner_mode: Annotated[str, Choice("runner mode", ("local", "master", "worker"))] = "local"
     load_shape: Annotated[str, Choice("load shape", tuple(SHAPES))] | None = None
     shape_config: Annotated[dict[str, Any], AfterValidator(_filled_in)] | None = None
+    on_start: Annotated[Any, PlainValidator(_phase)] = Field(default=[])
     tasks: Annotated[Any, PlainValidator(_tasks)]
+    on_stop: Annotated[Any, PlainValidator(_phase)] = Field(default=[])
     variables: dict[str, Any] = Field(default={})
     csv_sources: list[CsvSource] = Field(default=[])
     host: Target | None = None
@@ -228,11 +242,26 @@ class StartTest(Part):
         return None if self.load_shape is None else SHAPES[self.load_shape].model_validate(self.shape_config)
 
     def steps(self) -> tuple[Mode, tuple[dict[str, Any], ...]]:
-        """How a user goes through the steps, and the steps as plain JSON objects.
+        """How a user goes through the steps, and the steps as plain JSON objects: those of `on_start`, of a pass, of `on_stop`.
 
-        Each has `weight`, and the other keys that were written; HTTP's have `method` (upper case) and `request_url`.
+        Each has `weight`, and the other keys that were written; HTTP's have `method` (upper case) and `request_url`. `plan/way.py` says
+        what `phase` and `follows` mean.
         """
-        return plain_steps(self.tasks)
+        mode, steps = plain_steps(self.tasks)
+        before, after = (
+            tuple({**step, "phase": phase} for step in plain_steps(own)[1])
+            for phase, own in (("on_start", self.on_start), ("on_stop", self.on_stop))
+        )
+        return mode, (*before, *steps, *after)
+
+    def place_of_step(self, position: int) -> str:
+        """Where the script has the step that `steps` gives at this position."""
+        for key in ("on_start", "tasks", "on_stop"):
+            count = len(plain_steps(getattr(self, key))[1])
+            if position < count or key == "on_stop":
+                return f"{key}[{position}]"
+            position -= count
+        raise IndexError(position)
 
 
 def _cluster_faults(raw: dict[str, Any]) -> Iterable[Fault]:
@@ -271,7 +300,7 @@ def _step_faults(raw: dict[str, Any], hosted: bool) -> Iterable[Fault]:
     if user_type is None:
         return
     hosted = hosted or raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
-    for loc, step in raw_steps(raw.get("tasks"), ("tasks",)):
+    for loc, step in raw_steps_of(raw):
         yield from (Fault((*loc, *fault.loc), fault.message, fault.hint) for fault in user_type.faults(step, hosted))
 
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from loadflow.engine.load_test.scenario import raw_steps
+from loadflow.engine.load_test.scenario import raw_steps_of
 from loadflow.engine.protocols.http.step import HttpStep
 from loadflow.engine.protocols.model.step import StepBase
 from loadflow.engine.script.document import BARE_ROOT, ROOT_KEY
@@ -40,7 +40,7 @@ def _shared(test: dict[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str, 
     first: dict[str, tuple[tuple[int | str, ...], str]] = {}
     told: set[str] = set()
     sent_keys = set(HttpStep.keys()) - set(StepBase.keys()) - NOT_SENT
-    for loc, step in raw_steps(test.get("tasks"), ("tasks",)):
+    for loc, step in raw_steps_of(test):
         url = step.get("request_url") or step.get("url")
         if step.get("name") or not isinstance(url, str):
             continue

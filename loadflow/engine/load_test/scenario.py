@@ -5,7 +5,7 @@ What a step may hold depends on the user type, so the models are made for each f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -14,9 +14,9 @@ from pydantic import Discriminator, Field, Tag, ValidationError, ValidatorFuncti
 from loadflow.engine.protocols.model.step import StepBase
 from loadflow.engine.protocols.model.user_type import Form
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, shorten, suggest
-from loadflow.engine.script.part import A_LIST, AN_OBJECT, BY_KIND, Choice, Part
+from loadflow.engine.script.part import A_LIST, AN_OBJECT, BY_KIND, HIGHEST, Choice, Int, Name, Part
 
-__all__ = ["MODES", "Mode", "Scenario", "plain_steps", "raw_steps", "tasks_model"]
+__all__ = ["MODES", "Group", "Mode", "Scenario", "plain_steps", "raw_steps", "raw_steps_of", "tasks_model"]
 
 MODES = ("sequence", "weighted", "conditional")
 Mode = Literal["sequence", "weighted"]
@@ -70,6 +70,21 @@ class Scenario(Part):
             yield Fault(("tasks",), "all weights are 0, so no step is ever picked", "give one step a weight of 1 or more")
 
 
+class Group(Part):
+    """Steps that belong together: in weighted mode they are picked together, by the group's `weight`."""
+
+    noun: ClassVar[str] = "a group of steps"
+    group: Name
+    weight: Annotated[Int, Field(ge=0, le=HIGHEST)] | None = 1
+    steps: Any
+
+
+def _entry(value: Any) -> str:
+    if isinstance(value, Group) or (isinstance(value, dict) and ("group" in value or "steps" in value)):
+        return f"{TAG}a group of steps"
+    return f"{TAG}a step"
+
+
 def _form(value: Any) -> str:
     if isinstance(value, Scenario) or (isinstance(value, dict) and ("mode" in value or "tasks" in value)):
         return f"{TAG}an object with mode and tasks"
@@ -80,7 +95,12 @@ def _form(value: Any) -> str:
 def tasks_model(form: Form) -> type[Part]:
     """A model with one key, `tasks`: the steps of user types with this form."""
     noun = form.step.__name__
-    steps: Any = Annotated[_list_of(form.step), Field(min_length=1)]
+    grouped: Any = Annotated[_list_of(form.step), Field(min_length=1)]
+    group: Any = create_model(f"{noun}Group", __base__=Group, __doc__=Group.__doc__, steps=(grouped, ...))
+    entry: Any = Annotated[
+        Annotated[form.step, Tag(f"{TAG}a step")] | Annotated[group, Tag(f"{TAG}a group of steps")], Discriminator(_entry)
+    ]
+    steps: Any = Annotated[_list_of(entry), Field(min_length=1)]
     by_kind: Any = Annotated[steps, A_LIST]
     forms: Any = Annotated[steps, Tag(f"{TAG}a list of steps")]
     if form.mapped is not None:
@@ -105,14 +125,29 @@ def _map_to(model: Any) -> Any:
     return dict[str, model]
 
 
-def plain_steps(tasks: list[StepBase] | dict[str, StepBase] | Scenario) -> tuple[Mode, tuple[dict[str, Any], ...]]:
+def plain_steps(tasks: list[StepBase | Group] | dict[str, StepBase] | Scenario) -> tuple[Mode, tuple[dict[str, Any], ...]]:
     """How a user goes through the steps, and the steps as plain JSON objects, each with its `weight`, and its method from a map."""
     if isinstance(tasks, Scenario):
         _, steps = plain_steps(tasks.tasks)
         return ("weighted" if tasks.mode == "weighted" else "sequence"), steps
     if isinstance(tasks, dict):
         return "sequence", tuple({"method": method.upper(), **step.plain()} for method, step in tasks.items())
-    return "sequence", tuple(step.plain() for step in tasks)
+    return "sequence", tuple(plain for entry in tasks for plain in _plain(entry))
+
+
+def _plain(entry: StepBase | Group) -> Iterable[dict[str, Any]]:
+    """A step by itself; of a group its steps, the first with the group's weight."""
+    if not isinstance(entry, Group):
+        return [entry.plain()]
+    weight = 1 if entry.weight is None else entry.weight
+    plain = [{**step.plain(), "group": entry.group, "weight": weight} for step in entry.steps]
+    return [plain[0], *({**step, "follows": True} for step in plain[1:])]
+
+
+def raw_steps_of(test: Mapping[str, Any]) -> Iterator[tuple[tuple[int | str, ...], dict[str, Any]]]:
+    """Each step of a load test as written, with its place: of `on_start`, of `tasks`, of `on_stop`."""
+    for key in ("on_start", "tasks", "on_stop"):
+        yield from raw_steps(test.get(key), (key,))
 
 
 def raw_steps(tasks: object, loc: tuple[int | str, ...]) -> Iterable[tuple[tuple[int | str, ...], dict[str, Any]]]:
@@ -124,4 +159,10 @@ def raw_steps(tasks: object, loc: tuple[int | str, ...]) -> Iterable[tuple[tuple
         entries = tasks.items()
     elif isinstance(tasks, list):
         entries = enumerate(tasks)
-    return [((*loc, key), step) for key, step in entries if isinstance(step, dict)]
+    found: list[tuple[tuple[int | str, ...], dict[str, Any]]] = []
+    for key, step in entries:
+        if isinstance(step, dict) and isinstance(step.get("steps"), list):
+            found += [((*loc, key, "steps", index), one) for index, one in enumerate(step["steps"]) if isinstance(one, dict)]
+        elif isinstance(step, dict):
+            found.append(((*loc, key), step))
+    return found

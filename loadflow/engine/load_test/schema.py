@@ -58,7 +58,7 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
             _definition(definitions, references[models[name], mode])["properties"][NESTED] = {"$ref": "#/$defs/Document"}
     if (StartTest, mode) in references:
         shapes = {name: references[model, mode] for name, model in SHAPES.items()}
-        steps = {name: {"$ref": f"{references[model, mode]['$ref']}/properties/tasks"} for name, model in tasks.items()}
+        steps = {name: f"{references[model, mode]['$ref']}/properties" for name, model in tasks.items()}
         _definition(definitions, references[StartTest, mode])["allOf"] = [*_shape_rules(shapes), *_rate_rules(), *_user_rules(steps)]
     policy = references[PolicyElement, mode]
     for name in commands:
@@ -142,7 +142,12 @@ def _rate_rules() -> list[dict[str, Any]]:
     return [{"if": rated, "then": {"allOf": [*others, end]}}, *alone]
 
 
-def _user_rules(steps: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _list_or_none(steps: str) -> dict[str, Any]:
+    """Steps as a list, which may be empty."""
+    return {"type": "array", "anyOf": [{"maxItems": 0}, {"$ref": steps}]}
+
+
+def _user_rules(steps: Mapping[str, str]) -> list[dict[str, Any]]:
     """The tasks that each user type takes; a detail that names none means the first."""
     default = next(iter(steps), "")
     return [
@@ -152,7 +157,12 @@ def _user_rules(steps: Mapping[str, Any]) -> list[dict[str, Any]]:
                     "user_detail_dict": {"properties": {"user": {"const": name}}, **({} if name == default else {"required": ["user"]})}
                 }
             },
-            "then": {"properties": {"tasks": schema}},
+            "then": {
+                "properties": {
+                    "tasks": {"$ref": f"{where}/tasks"},
+                    **{phase: _list_or_none(f"{where}/tasks") for phase in ("on_start", "on_stop")},
+                }
+            },
         }
-        for name, schema in steps.items()
+        for name, where in steps.items()
     ]

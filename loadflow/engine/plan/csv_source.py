@@ -15,6 +15,7 @@ class CsvSource:
     """A named CSV or JSON file and how its rows are handed out.
 
     `cycle` starts over at the end, `once` gives every row to one step only, `random` draws with replacement.
+    `per`: whether a row is taken for each step that asks for one, or once for a user, who keeps it for all of his steps.
     `seed` is for `random`; None takes the plan's seed, and real randomness where the plan has none.
     """
 
@@ -24,3 +25,4 @@ class CsvSource:
     seed: int | None = None
     delimiter: str = ","
     encoding: str = "utf-8"
+    per: Literal["step", "user"] = "step"

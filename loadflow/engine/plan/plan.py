@@ -12,13 +12,14 @@ from loadflow.engine.plan.pace import Pace, peak_per_s
 from loadflow.engine.plan.shape import Stage, stages_after
 from loadflow.engine.plan.target import HostLists
 from loadflow.engine.plan.traces import TraceRule
+from loadflow.engine.plan.way import Way, way_of
 
 __all__ = ["Plan", "Shard", "share"]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Everything is validated and normalised; `steps` are plain JSON objects as `StartTest.steps` gives them.
+    """Everything is validated and normalised; `steps` are plain JSON objects as `StartTest.steps` gives them, of all phases (see `way`).
 
     The plan holds secrets (variables, headers), so it travels to the engine on a pipe only; what is written to disk is
     `Redactor.value(plan.to_json())`.
@@ -52,6 +53,11 @@ class Plan:
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
 
     @property
+    def way(self) -> Way:
+        """Which of the steps are of `on_start`, of a pass, and of `on_stop`."""
+        return way_of(self.mode, self.steps)
+
+    @property
     def users(self) -> int:
         """The most users there will be at any time."""
         return max(stage.users for stage in self.stages)
@@ -66,7 +72,7 @@ class Plan:
         """The most hits per second that the pace asks for, when no step is left out; None where users decide."""
         if self.pace is None:
             return None
-        return peak_per_s(self.pace.segments) * (len(self.steps) if self.mode == "sequence" else 1)
+        return peak_per_s(self.pace.segments) * self.way.steps_a_pass
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "pace": self.pace.to_json() if self.pace else None}

@@ -161,7 +161,7 @@ def course_of(runs: Sequence[tuple[Run, int]], width_s: int, end_s: int) -> Cour
     """Of runs, each with the second at which it begins; None where there is no hit, or where hits are missing from the logs."""
     totals = [run.totals() for run, _ in runs]
     there = sum(row_count(path) for run, _ in runs for shard in range(run.shards) if (path := run.hits_path(shard)).exists())
-    if there == 0 or there < sum(one.hits for one in totals):
+    if there == 0 or there < sum(one.all_hits for one in totals):
         return None
     counts: dict[SeriesName, int] = {}
     for one in totals:

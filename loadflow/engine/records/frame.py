@@ -28,6 +28,7 @@ FLAGS = {
     "replaced": HitFlag.SUPERSEDED,
     "drained": HitFlag.DRAINED,
     "late": HitFlag.LATE,
+    "setup": HitFlag.SETUP,
 }
 
 

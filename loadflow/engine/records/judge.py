@@ -88,6 +88,7 @@ def judge(
     `degraded`: why the load was not the one that was asked for, because workers were missing; "" when it was. `ceiling`: what
     the machine can do, where it was calibrated. `unreached`: what else of the load that was asked for was not there. `paced`: a rate said
     when passes were due; else `passes` are those of `iterations`. `lag_limit_ms`: how late the generator's event loop may be.
+    Hits of `on_start` and `on_stop` are held against `max_failure_rate` by themselves.
     Hits that failed because the generator had no port or file descriptor left are none of the target's failures, but a doubt.
     """
     lack, own = exhausted(totals), sum(own_failures(totals).values())
@@ -95,7 +96,7 @@ def judge(
         case EndReason.ENGINE_LOST | EndReason.DEADLINE:
             return Verdict(VerdictKind.ERROR, (end.message or f"the engine ended: {end.reason}",))
         case EndReason.BUDGET | EndReason.THRESHOLD:
-            if lack and not too_many_failed(totals.series.values(), max_failure_rate, own):
+            if lack and not too_many_failed(totals.load, max_failure_rate, own):
                 return Verdict(VerdictKind.INCONCLUSIVE, (lack, end.message))
             return Verdict(VerdictKind.FAILED, (end.message,))
         case EndReason.STOPPED | EndReason.PARENT_LOST | EndReason.UNKNOWN:
@@ -104,11 +105,11 @@ def judge(
             return Verdict(VerdictKind.INTERRUPTED, (f"stopped after {end.ran_s:.1f} s{planned}{why}",))
         case EndReason.COMPLETED | EndReason.PRECISE:
             pass
-    hits = sum(deciding(series)[0] for series in totals.series.values())
+    hits = sum(deciding(series)[0] for series in totals.load)
     below = _below_rate(totals.passes, rate_tolerance) if paced else _below_iterations(totals.passes, rate_tolerance)
     if hits == 0:
         return Verdict(VerdictKind.INCONCLUSIVE, tuple(filter(None, ("no hit was recorded, so nothing was tested", below))))
-    failed = too_many_failed(totals.series.values(), max_failure_rate, own)
+    failed = too_many_failed(totals.load, max_failure_rate, own) or too_many_failed(totals.setup, max_failure_rate, noun="set-up hit")
     breached = [one.text for one in thresholds if one.state is ThresholdState.FAILED]
     if failed or (breached and not lack):
         return Verdict(VerdictKind.FAILED, tuple(filter(None, (failed, *breached))))
@@ -125,7 +126,7 @@ def deciding(series: SeriesTotals) -> tuple[int, int]:
     return series.final_hits, series.final_failures
 
 
-def too_many_failed(series: Iterable[SeriesTotals], max_failure_rate: float, own: int = 0) -> str:
+def too_many_failed(series: Iterable[SeriesTotals], max_failure_rate: float, own: int = 0, *, noun: str = "hit") -> str:
     """Why the failures of all `series` together are more than `max_failure_rate` allows; "" if they are not. `own`: failures of loadflow
     itself, not counted.
     """
@@ -134,7 +135,7 @@ def too_many_failed(series: Iterable[SeriesTotals], max_failure_rate: float, own
     if hits == 0 or failures / hits <= max_failure_rate:
         return ""
     allowed = f"max_failure_rate allows {max_failure_rate:.2%}" if max_failure_rate else "max_failure_rate allows none"
-    return f"{failures:,} of {counted(hits, 'hit')} failed ({failures / hits:.2%}); {allowed}"
+    return f"{failures:,} of {counted(hits, noun)} failed ({failures / hits:.2%}); {allowed}"
 
 
 def _below_rate(passes: Passes, tolerance: float) -> str:
@@ -196,7 +197,7 @@ def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...
             )
         )
     found += _pace_warnings(totals)
-    if stopped := sum(series.out_of_rows for series in totals.series.values()):
+    if stopped := sum(series.out_of_rows for series in totals.load):
         found.append(
             Warning_(
                 "out-of-rows",
@@ -213,7 +214,7 @@ def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...
                 "Use a longer drain_time, or set a timeout in the steps.",
             )
         )
-    retries = sum(series.retries for series in totals.series.values())
+    retries = sum(series.retries for series in totals.load)
     if retries:
         found.append(
             Warning_(
@@ -244,7 +245,7 @@ def warnings_of(totals: Totals, health: Sequence[Health]) -> tuple[Warning_, ...
 
 
 def _pace_warnings(totals: Totals) -> Iterable[Warning_]:
-    late, hits = sum(series.late for series in totals.series.values()), totals.hits
+    late, hits = sum(series.late for series in totals.load), totals.hits
     if late > LATE_SHARE * hits:
         yield Warning_(
             "late",
@@ -302,7 +303,7 @@ def ceiling_warnings(ceiling: Ceiling | None, totals: Totals) -> Iterator[Warnin
             f"The run made {totals.hits / totals.duration_s:,.0f} hits/s, {_of_ceiling(share * ceiling.hits_per_s, ceiling)}.",
             f"This throughput may be the limit of the generator, not of the target. {WAYS_OUT}",
         )
-    if sum(series.late for series in totals.series.values()) > LATE_SHARE * totals.hits:
+    if sum(series.late for series in totals.load) > LATE_SHARE * totals.hits:
         own = ceiling.late.p99_ms * NS_PER_MS >= LATE_NS
         yield Warning_(
             "jitter",

@@ -34,7 +34,7 @@ def seconds_of_run(run: Run) -> SecondCounts | None:
         pass  # there is none yet, or none that can be read: it is made anew
     totals = run.totals()
     there = sum(row_count(path) for shard in range(run.shards) if (path := run.hits_path(shard)).exists())
-    if there < totals.hits:
+    if there < totals.all_hits:
         return None
     counter = SecondCounter(totals, run.end().ran_s)
     names = run.names().series
@@ -53,7 +53,7 @@ def seconds_of_threshold(run: Run, threshold: Threshold, from_s: float, duration
     """
     expression = parse_expression(threshold.expression)
     names = run.names().series
-    wanted = [number for number, name in names.items() if threshold.name is None or is_named(name, threshold.name)]
+    wanted = [number for number, name in names.items() if (not name.is_setup if threshold.name is None else is_named(name, threshold.name))]
     counter = SecondCounter(Totals({ALL: series}), duration_s, by_name=False, quantiles=(expression.q or 0.5,))
     counted = 0
     for _, rows in run.iter_hits():

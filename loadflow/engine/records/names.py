@@ -10,16 +10,27 @@ Both kinds have a cap, with one "other" entry behind it, so that neither memory 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.base.regular_file import open_regular
 from loadflow.engine.records.outcome import Outcome
 
-__all__ = ["LOST", "MOST_REVISIONS", "REVISION_LINE", "ErrorText", "NameTable", "NameWriter", "SeriesName", "printable", "text_lost"]
+__all__ = [
+    "LOST",
+    "MOST_REVISIONS",
+    "REVISION_LINE",
+    "ErrorText",
+    "NameTable",
+    "NameWriter",
+    "SeriesName",
+    "phased",
+    "printable",
+    "text_lost",
+]
 
 SERIES_CAP = 1_000
 ERROR_CAP = 1_000
@@ -28,6 +39,7 @@ NAME_CAP = 300  # characters of one series name
 OTHER = "(other)"
 MOST_REVISIONS = 10  # that a run keeps; an engine process writes one more, so that the run knows of more
 REVISION_LINE = b'{"revision": '  # how such a line begins
+SETUP = ("on_start: ", "on_stop: ")  # how the names of hits begin that a user makes before and after his part of the load
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -39,6 +51,21 @@ class SeriesName:
 
     def __str__(self) -> str:
         return f"{self.method} {self.name}"
+
+    @property
+    def is_setup(self) -> bool:
+        """Whether its hits are of users' `on_start` or `on_stop`: shown by name, and in no number of the load."""
+        return self.name.startswith(SETUP)
+
+
+def phased(step: Mapping[str, Any], name: str) -> str:
+    """What hits of a step are called: `name` itself, or behind its phase.
+
+    >>> phased({"phase": "on_start"}, "log in"), phased({}, "log in")
+    ('on_start: log in', 'log in')
+    """
+    phase = step.get("phase")
+    return name if phase is None else f"{phase}: {name}"
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -96,6 +96,9 @@ def _why_idle(step: Mapping[str, Any], skipped: int, *, weighted: bool) -> tuple
         return f"skip_if was true {times}", "Check the values that skip_if compares.", False
     if skipped:
         return f"run_if was false {times}", "Check the values that run_if compares.", False
+    if step.get("phase") is not None:
+        way_out = "Use a longer test_time, or a longer drain_time for on_stop."
+        return f"no user came to it in {step['phase']} before the load ended", way_out, True
     if weighted and step.get("weight", 1) == 0:
         return "its weight is 0", "Set its weight to 1 or more, or remove the step.", False
     if weighted:

@@ -94,6 +94,9 @@ class SecondCounter:
     def add(self, rows: Rows, names: Mapping[int, SeriesName]) -> None:
         """Rows of a hit log; `names` says what their ids stand for."""
         units = np.maximum(rows["end_ns"], 0) // (SECOND_NS * self.unit_s)
+        if self.by_name:
+            keeps = (rows["flags"] & HitFlag.SETUP) == 0
+            rows, units = rows[keeps], units[keeps]
         self._add_in_flight(rows, units)
         rows, units = rows[units < self._units], units[units < self._units]
         if len(rows) == 0:

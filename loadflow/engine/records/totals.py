@@ -119,16 +119,32 @@ class Totals:
     duration_s: float = 0.0
 
     @property
+    def load(self) -> list[SeriesTotals]:
+        """The series of the load itself, without those of `on_start` and `on_stop`."""
+        return [totals for name, totals in self.series.items() if not name.is_setup]
+
+    @property
+    def setup(self) -> list[SeriesTotals]:
+        """The series of `on_start` and `on_stop`."""
+        return [totals for name, totals in self.series.items() if name.is_setup]
+
+    @property
     def hits(self) -> int:
+        return sum(totals.hits for totals in self.load)
+
+    @property
+    def all_hits(self) -> int:
+        """With those of `on_start` and `on_stop`: as many as there are rows."""
         return sum(totals.hits for totals in self.series.values())
 
     @property
     def failures(self) -> int:
-        return sum(totals.failures for totals in self.series.values())
+        return sum(totals.failures for totals in self.load)
 
     def overall(self) -> SeriesTotals:
+        """All hits of the load together."""
         total = SeriesTotals()
-        for one in self.series.values():
+        for one in self.load:
             total.merge(one)
         return total
 

@@ -51,7 +51,7 @@ class BudgetWatch:
         self._count(rows)
 
     def _count(self, rows: Rows) -> None:
-        rows = rows[(rows["flags"] & HitFlag.SUPERSEDED) == 0]
+        rows = rows[(rows["flags"] & (HitFlag.SUPERSEDED | HitFlag.SETUP)) == 0]
         bins = rows["end_ns"] // BIN_NS
         for failed in (False, True):
             found, counts = np.unique(bins[(rows["outcome"] != Outcome.OK) == failed], return_counts=True)

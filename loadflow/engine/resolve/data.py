@@ -243,12 +243,13 @@ class Rows:
     equally often (`cycle`, which goes on past the end at the row it would have met in an endless copy of the file).
     """
 
-    __slots__ = ("_name", "_position", "_random", "_rows", "_shard", "_shards", "index", "take")
+    __slots__ = ("_name", "_position", "_random", "_rows", "_shard", "_shards", "index", "is_kept", "take")
 
     def __init__(self, source: CsvSource, table: Table, *, shard: int = 0, shards: int = 1, seed: int | None = None) -> None:
         if not 0 <= shard < shards:
             raise ValueError(f"shard {shard} of {shards}: a shard is one of 0 to {shards - 1}")
         self.index = table.index
+        self.is_kept = source.per == "user"
         self._name = source.name
         self._rows = table.rows
         self._shard = shard

@@ -28,7 +28,7 @@ class Scope:
     3
     """
 
-    __slots__ = ("_rows", "data", "out_of_rows", "rng", "session", "variables")
+    __slots__ = ("_kept", "_rows", "data", "out_of_rows", "rng", "session", "variables")
 
     def __init__(self, variables: Mapping[str, Any], data: Data, *, user: int = 0) -> None:
         self.variables: dict[str, Any] = dict(variables)
@@ -37,11 +37,17 @@ class Scope:
         self.rng = Random() if data.seed is None else Random(f"user {data.seed} {data.shard} {user}")
         self.out_of_rows = False
         self._rows: dict[str, Row] = {}
+        self._kept: dict[str, Row] = {}  # those of sources that give a user one row for all of his steps
 
     def begin_step(self) -> None:
-        """Lets go of the rows of the step before; each source is asked for its next row when the new step first needs it."""
+        """Lets go of the rows of the step before, but for those that a user keeps.
+
+        Each source is asked for its next row when the new step first needs it.
+        """
         if self._rows:
             self._rows.clear()
+        if self._kept:
+            self._rows.update(self._kept)
 
     def csv(self, source: str, column: str) -> str:
         """The cell of this step's row. Raises `MissingValue` for an unknown source or column, or when `once` ran out."""
@@ -62,6 +68,8 @@ class Scope:
             except MissingValue:
                 self.out_of_rows = True
                 raise
+            if rows.is_kept:
+                self._kept[source] = row
         return row[position]
 
     def cell(self, source: str, column: str) -> str | None:

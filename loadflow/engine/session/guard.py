@@ -117,7 +117,7 @@ class _Walk:
             self.texts(value, at)
             if argument in REPORT_NAMES:
                 self.path(value, at, self.report_dir)
-            elif argument == "tasks":
+            elif argument in ("on_start", "tasks", "on_stop"):
                 self.steps(value, at)
             elif argument in ("sources", "csv_sources"):
                 self.entries(value, at, "file_path")
@@ -199,6 +199,8 @@ class _Walk:
             if not isinstance(step, dict):
                 continue
             at = place_of(place, (loc,))
+            if "steps" in step:  # a group
+                self.steps(step["steps"], place_of(at, ("steps",)))
             for key in _STEP_PATHS:
                 # `verify` is true, false, their texts, or the path of a certificate
                 if key != "verify" or str(step.get(key)).lower() not in ("true", "false"):

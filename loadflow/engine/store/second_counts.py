@@ -39,4 +39,4 @@ def stored_second_counts(place: Place, run_id: int, totals: Totals, ran_s: float
         for id_, number, *counts in connection.execute(grouped):
             found += int(counts[0])
             counter.add_counts(names[id_], int(number), map(float, counts))
-    return counter.counts() if found >= totals.hits else None
+    return counter.counts() if found >= totals.all_hits else None

@@ -117,7 +117,7 @@ def _store_parts(connection: Connection, run_id: int, run: Run) -> None:
     _insert_all(connection, insert(schema.series), _series_rows(run, run_id, totals, ids))
     _insert_all(connection, insert(schema.errors), _error_rows(run_id, totals, ids))
     kept = _insert_all(connection, insert(schema.seconds), (_second_row(run_id, one) for one in _merged(run.seconds())))
-    if kept < totals.hits and stored == totals.hits:
+    if kept < totals.hits and stored == totals.all_hits:
         # cut off: the last seconds were never kept, but their hits are in the log
         connection.execute(schema.seconds.delete().where(schema.seconds.c.run_id == run_id))
         _insert_all(connection, insert(schema.seconds), (_second_row(run_id, one) for one in _merged(_logged_seconds(run, ids))))

@@ -6,7 +6,7 @@ use crate::http::answer::{Answer, latin1};
 use crate::http::work::Work;
 use crate::plan::host::Host;
 use crate::plan::outcome::{Failure, Outcome};
-use crate::plan::{Check, Extract, Finder, Step};
+use crate::plan::{Check, Extract, Finder, OnFailure, Only, Step};
 use crate::values::data::Data;
 use crate::values::node::{Missing, Scope};
 use crate::values::value::{number_of, same, shown, shown_text, text_of};
@@ -22,8 +22,25 @@ pub fn judge(
 ) -> Result<(), Failure> {
     if !step.own_status && answer.status() >= 400 {
         let text = format!("status {} {}", answer.status(), latin1(answer.reason()));
-        return Err(Failure::new(Outcome::Status, text.trim_end()));
+        let failure = Failure::new(Outcome::Status, text.trim_end());
+        if step.on_failure != OnFailure::StopIfLacking {
+            return Err(failure);
+        }
+        let has_all = judge_content(step, answer, scope, data, host, time_ms).is_ok();
+        return Err(Failure { has_all, ..failure });
     }
+    judge_content(step, answer, scope, data, host, time_ms)
+}
+
+/// The assertions in order, then the extracts, which all run.
+fn judge_content(
+    step: &Step,
+    answer: &mut Answer,
+    scope: &mut Scope,
+    data: &mut Data,
+    host: &mut dyn Host,
+    time_ms: f64,
+) -> Result<(), Failure> {
     let work = Work::begin(!(step.checks.is_empty() && step.extracts.is_empty()) && answer.may_cost());
     for check in &step.checks {
         check_one(check, answer, scope, data, host, time_ms)?;
@@ -103,6 +120,16 @@ fn check_one(
             let got = found.as_ref().map_or_else(|| "nothing at that path".to_owned(), shown);
             return wrong(format!("json_path {path} expected {}, got {got}", shown(wanted)));
         }
+        Check::Truthy { path, cut } => {
+            let got = match answer.find(cut, host) {
+                Ok(Some(found)) if is_true(&found) => return Ok(()),
+                Ok(Some(found)) => shown(&found),
+                Ok(None) => "nothing at that path".into(),
+                Err(Some(failure)) => return Err(failure),
+                Err(None) => "a body that is not JSON".into(),
+            };
+            return wrong(format!("json_path {path} expected a true value, got {got}"));
+        }
         Check::Header { name, value } => {
             let wanted = text_of(&value.value(scope, data).map_err(lacks)?);
             let found = answer.header(name).map(|found| latin1(&found));
@@ -138,8 +165,30 @@ pub fn short(number: f64) -> String {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
 }
 
+/// Python's truth.
+fn is_true(value: &Value) -> bool {
+    match value {
+        Value::Null => false,
+        Value::Bool(held) => *held,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+    }
+}
+
+fn not_only(only: Option<Only>, value: &Value) -> Option<&'static str> {
+    match only? {
+        Only::Text => (!value.is_string()).then_some("a text"),
+        Only::Scalar => (!(value.is_string() || value.is_number())).then_some("a text or a number"),
+    }
+}
+
 fn take(extract: &Extract, answer: &mut Answer, scope: &mut Scope, host: &mut dyn Host) -> Result<(), Failure> {
-    let found = find(&extract.find, answer, host)?;
+    let found = find(&extract.find, answer, host)?.and_then(|value| match not_only(extract.only, &value) {
+        Some(what) => Err(format!("{} is not {what}", shown(&value))),
+        None => Ok(value),
+    });
     let store = if extract.session { &mut scope.session } else { &mut scope.variables };
     match found {
         Ok(value) => {

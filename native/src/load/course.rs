@@ -125,7 +125,7 @@ impl Loop<'_> {
     }
 
     fn is_drained(&self, agenda: &Agenda, now_ns: i64) -> bool {
-        let idle = self.in_flight == 0 && self.ready.is_empty();
+        let idle = self.in_flight == 0 && self.leaving == 0 && self.ready.is_empty();
         idle || self.fatal.is_some() || agenda.drained_ns.is_some_and(|at| at <= now_ns)
     }
 

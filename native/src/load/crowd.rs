@@ -3,7 +3,7 @@
 use crate::http::cookies::Jar;
 use crate::http::request::Outgoing;
 use crate::load::engine::Loop;
-use crate::load::user::{Hit, Next, User};
+use crate::load::user::{Hit, Next, Phase, User};
 use crate::os::random::Rng;
 use crate::plan::outcome::{Failure, Outcome};
 use crate::values::node::Scope;
@@ -22,11 +22,14 @@ impl Loop<'_> {
             }
             user.stopping = true;
             self.alive -= 1;
-            if (user.is_paused && user.is_free) || matches!(user.next, Next::Finished | Next::Turn) {
+            if (user.is_paused && user.is_free && user.phase != Phase::OnStop) || matches!(user.next, Next::Finished | Next::Turn) {
                 user.is_paused = false;
-                user.next = Next::Gone;
-                user.conns.clear();
-                self.settle(user, false);
+                self.leave(user);
+                if user.next == Next::Gone {
+                    user.conns.clear();
+                } else {
+                    self.ready.push_back(at as u32);
+                }
             }
         }
     }
@@ -46,6 +49,10 @@ impl Loop<'_> {
         };
         let mut user = User {
             number,
+            phase: Phase::OnStart,
+            is_set_up: false,
+            end: 0,
+            ends: false,
             scope,
             jar: Jar::default(),
             conns: Vec::new(),

@@ -15,7 +15,7 @@ use crate::load::limits::Throttle;
 use crate::load::picks::Picks;
 use crate::load::revisions::Revisions;
 use crate::load::traces::Sampler;
-use crate::load::user::{Next, User};
+use crate::load::user::{self, Next, User};
 use crate::load::watch::{Doing, Watch};
 use crate::os::dns::Resolver;
 use crate::os::random::Rng;
@@ -144,6 +144,8 @@ pub struct Loop<'p> {
     pub in_flight: u32,
     pub draining: bool,
     pub finished: u32,
+    /// Users who are at `on_stop`.
+    pub leaving: u32,
     pub fatal: Option<Fatal>,
     pub lag_ns: i64,
     /// Users that were ever started, and those that are at work.
@@ -223,6 +225,7 @@ impl<'p> Loop<'p> {
             in_flight: 0,
             draining: false,
             finished: 0,
+            leaving: 0,
             fatal: None,
             lag_ns: 0,
             started: 0,
@@ -364,9 +367,8 @@ impl<'p> Loop<'p> {
 
     /// Holds the user up; `is_free`: a stop may end the pause, and with it the user.
     pub fn pause(&mut self, user: &mut User, id: u32, wait_ns: i64, is_free: bool) {
-        if is_free && user.stopping {
-            user.next = Next::Gone;
-            return;
+        if is_free && user.stopping && user.phase != user::Phase::OnStop {
+            return self.leave(user);
         }
         user.pauses = user.pauses.wrapping_add(1);
         user.is_paused = true;

@@ -6,11 +6,11 @@ use crate::http::place::url_of;
 use crate::load::engine::Loop;
 use crate::load::hitlog::Row;
 use crate::load::limits::failure_class;
-use crate::load::user::{Next, User};
+use crate::load::user::{Next, Phase, User};
 use crate::load::watch::At;
-use crate::plan::Step;
 use crate::plan::host::{Ended, Fatal, GotReply, Kind, Report, SentRequest};
-use crate::plan::outcome::{DRAINED, Failure, LAST, LATE, Outcome, RETRY, SUPERSEDED};
+use crate::plan::outcome::{DRAINED, Failure, LAST, LATE, Outcome, RETRY, SETUP, SUPERSEDED};
+use crate::plan::{OnFailure, Step};
 use crate::values::node::Missing;
 
 /// Names and kinds of failures that are remembered here; Python knows all that are in the files.
@@ -41,6 +41,12 @@ impl<'p> Loop<'p> {
             }
         }
         let sent = failure.as_ref().is_none_or(|failure| failure.outcome.sent());
+        let stops = match step.on_failure {
+            OnFailure::Continue => false,
+            OnFailure::Stop => failure.is_some(),
+            OnFailure::StopIfLacking => failure.as_ref().is_some_and(|failure| !failure.has_all),
+        };
+        user.ends = stops && delay_ns.is_none();
         self.record(user, step, end_ns, failure, answer);
         user.has_sent |= sent;
         if sent || delay_ns.is_some() {
@@ -74,7 +80,7 @@ impl<'p> Loop<'p> {
             None => self.series_of(user, step)?,
         };
         let due_ns = user.hit.due_ns.unwrap_or(user.hit.start_ns);
-        let late = self.arrivals.as_ref().is_some_and(|arrivals| arrivals.is_late(due_ns, user.hit.start_ns));
+        let late = user.phase == Phase::Load && self.arrivals.as_ref().is_some_and(|arrivals| arrivals.is_late(due_ns, user.hit.start_ns));
         let mut row = Row {
             due_ns,
             start_ns: user.hit.start_ns,
@@ -84,6 +90,7 @@ impl<'p> Loop<'p> {
             flags: user.hit.flags
                 | if self.draining { DRAINED } else { 0 }
                 | if late { LATE } else { 0 }
+                | if user.phase == Phase::Load { 0 } else { SETUP }
                 | if user.scope.out_of_rows { LAST } else { 0 },
             ..Row::default()
         };

@@ -3,10 +3,10 @@
 use crate::http::request::{assemble, values_json};
 use crate::load::arrivals::Turn;
 use crate::load::engine::Loop;
-use crate::load::user::{Next, User};
+use crate::load::user::{Next, Phase, User};
 use crate::os::random::Rng;
 use crate::plan::outcome::{Failure, Outcome};
-use crate::plan::{Conditioned, Network, RequestPlan, Step};
+use crate::plan::{Conditioned, Network, OnFailure, RequestPlan, Step};
 use crate::values::node::{Missing, Node};
 use crate::values::value::{number_of, shown};
 
@@ -66,8 +66,6 @@ impl<'p> Loop<'p> {
                 Next::Answer | Next::Finished | Next::Turn => return,
                 Next::Gone => {
                     user.conns.clear();
-                    self.settle(user, false);
-                    self.left(user);
                     return;
                 }
             }
@@ -76,9 +74,14 @@ impl<'p> Loop<'p> {
 
     fn begin_pass(&mut self, user: &mut User, id: u32) {
         if user.stopping {
-            user.next = Next::Gone;
+            return self.leave(user);
+        }
+        if !user.is_set_up && self.plan.on_start > 0 {
+            (user.step, user.end, user.has_begun) = (0, self.plan.on_start, true); // its attempts are of no pass
+            user.next = Next::Step;
             return;
         }
+        (user.is_set_up, user.phase) = (true, Phase::Load);
         if let Some(arrivals) = &mut self.arrivals {
             user.next = Next::Turn;
             arrivals.wait(id);
@@ -89,28 +92,62 @@ impl<'p> Loop<'p> {
         }
         user.has_sent = false;
         self.book(user);
-        user.step = self.picks.as_mut().map_or(0, |picks| picks.draw());
+        let unit = self.picks.as_mut().map_or(0, |picks| picks.draw());
+        (user.step, user.end) = self.plan.units[unit];
         user.next = Next::Step;
     }
 
-    /// Nothing is left for the user to do.
+    /// Nothing is left for the user to do, but for his `on_stop`.
     fn finish(&mut self, user: &mut User) {
+        self.leave(user);
+        if user.next == Next::Gone {
+            user.next = if user.stopping { Next::Gone } else { Next::Finished };
+            user.conns.clear();
+            self.finished += 1;
+        }
+    }
+
+    /// The user goes, now or after his `on_stop`; a pass that he has under way is cut off.
+    pub fn leave(&mut self, user: &mut User) {
         self.settle(user, false);
-        user.next = if user.stopping { Next::Gone } else { Next::Finished };
-        user.conns.clear();
-        self.finished += 1;
+        self.left(user);
+        user.next = Next::Gone;
+        if std::mem::take(&mut user.is_set_up) && self.plan.on_stop < self.plan.steps.len() {
+            self.leaving += 1;
+            user.phase = Phase::OnStop;
+            (user.step, user.end, user.has_begun) = (self.plan.on_stop, self.plan.steps.len(), true);
+            user.hit.due_ns = None;
+            user.next = Next::Step;
+        }
+    }
+
+    /// The last step of `on_start` or `on_stop` is done, or one of them ended it.
+    fn end_phase(&mut self, user: &mut User, went_well: bool) {
+        if user.phase == Phase::OnStop {
+            self.leaving -= 1;
+            if user.stopping {
+                user.next = Next::Gone;
+                return;
+            }
+            return self.finish(user);
+        }
+        if !went_well {
+            return self.finish(user); // nobody goes on who could not be set up
+        }
+        (user.is_set_up, user.phase) = (true, Phase::Load);
+        user.next = Next::Pass;
     }
 
     fn begin_step(&mut self, user: &mut User) {
         // a pass that was given to this user is made, also when the load ends in that moment: it was counted as started
-        if user.stopping && user.hit.due_ns.is_none() {
-            user.next = Next::Gone;
-            return;
+        if user.stopping && user.hit.due_ns.is_none() && user.phase != Phase::OnStop {
+            return self.leave(user);
         }
         let plan = self.plan;
         let step = &plan.steps[user.step];
-        user.scope.begin_step();
+        self.data.begin_step(&mut user.scope);
         user.hit.think_s = 0.0;
+        user.ends = false;
         user.next = Next::EndStep;
         let is_skipped = step.run_if.as_ref().is_some_and(|condition| !condition.holds(&mut user.scope, &mut self.data))
             || step.skip_if.as_ref().is_some_and(|condition| condition.holds(&mut user.scope, &mut self.data));
@@ -132,6 +169,7 @@ impl<'p> Loop<'p> {
                     let failure = Failure::new(Outcome::Template, format!("think_time: {text}"));
                     self.record(user, step, now_ns, Some(failure), None);
                     user.hit.due_ns = due_ns;
+                    user.ends = step.on_failure != OnFailure::Continue;
                     return;
                 }
             }
@@ -280,7 +318,7 @@ impl<'p> Loop<'p> {
                 Turn::Of(id, due_ns, pick) => {
                     let user = &mut users[id as usize];
                     (user.hit.due_ns, user.has_pass, user.has_sent) = (Some(due_ns), true, false);
-                    user.step = pick.unwrap_or(0);
+                    (user.step, user.end) = self.plan.units[pick.unwrap_or(0)];
                     user.next = Next::Step;
                     self.book(user);
                     self.drive(user, id);
@@ -295,16 +333,19 @@ impl<'p> Loop<'p> {
     }
 
     fn end_step(&mut self, user: &mut User, id: u32) {
-        let is_last = self.plan.weights.is_some() || user.step + 1 == self.plan.steps.len();
-        if is_last {
-            self.settle(user, true);
+        let is_last = user.ends || user.step + 1 == user.end;
+        if is_last && user.phase == Phase::Load {
+            self.settle(user, true); // one that a failure ended has made all that there was to do
         }
         let think_s = std::mem::take(&mut user.hit.think_s);
-        if think_s > 0.0 {
+        if think_s > 0.0 && !user.ends {
             return self.pause(user, id, (think_s * 1e9) as i64, true); // and comes back here
         }
+        if user.phase != Phase::Load && (is_last || user.scope.out_of_rows) {
+            let went_well = !user.ends && !user.scope.out_of_rows;
+            return self.end_phase(user, went_well);
+        }
         if user.scope.out_of_rows {
-            self.left(user);
             return self.finish(user);
         }
         if !is_last {

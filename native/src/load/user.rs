@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use crate::http::conn::{Conn, Phase};
+use crate::http::conn::{Conn, Phase as ConnPhase};
 use crate::http::cookies::Jar;
 use crate::http::request::Outgoing;
 use crate::os::random::Rng;
@@ -58,8 +58,23 @@ pub struct Hit {
     pub addresses: Vec<SocketAddr>,
 }
 
+/// Which of his steps a user is at.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Phase {
+    OnStart,
+    Load,
+    OnStop,
+}
+
 pub struct User {
     pub number: u32,
+    pub phase: Phase,
+    /// `on_start` went well, and `on_stop` is still to come.
+    pub is_set_up: bool,
+    /// The step behind the last of his pass.
+    pub end: usize,
+    /// His last hit failed so that the pass ends with it.
+    pub ends: bool,
     pub scope: Scope,
     pub jar: Jar,
     pub conns: Vec<Box<Conn>>,
@@ -104,7 +119,7 @@ impl User {
     /// Of all connections that are busy with the hit.
     pub fn count_all(&mut self) {
         (0..self.conns.len())
-            .filter(|at| self.conns[*at].phase != Phase::Idle)
+            .filter(|at| self.conns[*at].phase != ConnPhase::Idle)
             .collect::<Vec<_>>()
             .into_iter()
             .for_each(|at| self.count(at));

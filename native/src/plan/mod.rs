@@ -18,8 +18,15 @@ use crate::values::pattern::Pattern;
 pub struct Plan {
     pub shard: usize,
     pub shards: usize,
+    /// Those of `on_start`, of passes, and of `on_stop`.
     pub steps: Vec<Step>,
-    /// In weighted mode one for each step.
+    /// How many are of `on_start`.
+    pub on_start: usize,
+    /// What a pass does: its first step, and the one behind its last; in sequence there is one such unit.
+    pub units: Vec<(usize, usize)>,
+    /// The first that is of `on_stop`.
+    pub on_stop: usize,
+    /// In weighted mode one for each unit.
     pub weights: Option<Vec<i64>>,
     pub pick_seed: String,
     /// When passes are due; None: each user begins his next one when he is done with the one before.
@@ -104,6 +111,17 @@ pub struct Step {
     pub retry: Option<Retry>,
     pub think: Option<Think>,
     pub request: RequestPlan,
+    pub on_failure: OnFailure,
+}
+
+/// What a failure does to the pass of its user, or in `on_start` to the user.
+#[derive(Debug, Deserialize, PartialEq, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub enum OnFailure {
+    Continue,
+    Stop,
+    /// Not a status of 400 or more alone, where all that is wanted of the answer is there.
+    StopIfLacking,
 }
 
 #[derive(Debug, Deserialize, PartialEq, Clone, Copy)]
@@ -152,6 +170,11 @@ pub enum Check {
         cut: Path,
         value: Node,
     },
+    /// What is there counts as true in Python.
+    Truthy {
+        path: String,
+        cut: Path,
+    },
     Header {
         name: String,
         value: Node,
@@ -165,6 +188,16 @@ pub struct Extract {
     pub place: usize,
     pub session: bool,
     pub find: Finder,
+    pub only: Option<Only>,
+}
+
+/// What an extract takes: all else counts as not found.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Only {
+    Text,
+    /// A text or a number.
+    Scalar,
 }
 
 #[derive(Debug, Deserialize)]
@@ -315,7 +348,7 @@ impl Plan {
 impl Step {
     /// Whether anything looks at the body of an answer that did not fail.
     pub fn reads_body(&self) -> bool {
-        self.checks.iter().any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. } | Check::Pattern { .. }))
+        self.checks.iter().any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. } | Check::Truthy { .. } | Check::Pattern { .. }))
             || self.extracts.iter().any(|extract| matches!(extract.find, Finder::Json { .. } | Finder::Pattern { .. } | Finder::Body))
     }
 }

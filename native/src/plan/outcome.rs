@@ -55,16 +55,19 @@ pub const DRAINED: u8 = 4;
 pub const LATE: u8 = 8;
 pub const LAST: u8 = 16;
 pub const FIRST: u8 = 32;
+pub const SETUP: u8 = 64;
 
 /// Why a hit failed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Failure {
     pub outcome: Outcome,
     pub text: String,
+    /// The answer lacks nothing of what the step wants of it: only its status is wrong.
+    pub has_all: bool,
 }
 
 impl Failure {
     pub fn new(outcome: Outcome, text: impl Into<String>) -> Self {
-        Failure { outcome, text: text.into() }
+        Failure { outcome, text: text.into(), has_all: false }
     }
 }

@@ -94,7 +94,7 @@ impl Steps {
             }
             let mut found = Answer::new(&reader, answer, most);
             let judged = judge(&self.plan.steps[step], &mut found, scope, data, host, time_ms);
-            Ok(judged.err().map(|Failure { outcome, text }| (outcome as u8, text)))
+            Ok(judged.err().map(|Failure { outcome, text, .. }| (outcome as u8, text)))
         })
     }
 
@@ -131,7 +131,7 @@ impl Steps {
         let mut scope = self.scope.lock().map_err(wrong)?;
         let mut data = Data::new(&self.plan.sources, &self.plan.pools, self.plan.shard, self.plan.shards);
         let mut host = Python::attach(|py| PythonHost { calls: self.calls.clone_ref(py) });
-        scope.begin_step();
+        data.begin_step(&mut scope);
         work(&mut scope, &mut data, &mut host).map_err(PyValueError::new_err)
     }
 }
@@ -197,10 +197,11 @@ fn number_of(one: &str) -> PyResult<Option<f64>> {
     Ok(value::number_of(&parsed(one)?))
 }
 
-/// The value at a path, as JSON; None where nothing is. Raises ValueError where the text is not JSON.
+/// The value at a path, which is cut as it is in a plan, as JSON; None where nothing is. Raises ValueError where the text is not JSON.
 #[pyfunction]
-fn value_at(text: &str, parts: Vec<String>) -> PyResult<Option<String>> {
-    let found = Path::from(parts).find(text).map_err(|error| PyValueError::new_err(format!("{error:?}")))?;
+fn value_at(text: &str, cut: &str) -> PyResult<Option<String>> {
+    let path: Path = serde_json::from_str(cut).map_err(wrong)?;
+    let found = path.find(text).map_err(|error| PyValueError::new_err(format!("{error:?}")))?;
     Ok(found.map(|found| {
         let mut out = String::new();
         value::push_json(&mut out, &found);

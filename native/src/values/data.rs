@@ -17,6 +17,8 @@ pub struct SourcePlan {
     #[serde(deserialize_with = "shared")]
     pub rows: Arc<Table>,
     pub mode: Mode,
+    /// A user keeps the row that he took first.
+    pub per_user: bool,
     /// What `random` draws from; None: different in every run.
     pub seed: Option<String>,
 }
@@ -82,6 +84,15 @@ impl<'p> Data<'p> {
         let sources =
             sources.iter().map(|plan| Source { rng: Rng::new(plan.seed.clone()), plan, position: shard, shard, shards }).collect();
         Data { sources, pools, now_s: -1, now_text: String::new() }
+    }
+
+    /// Lets go of the rows of the step before, but for those that a user keeps.
+    pub fn begin_step(&self, scope: &mut Scope) {
+        for (row, source) in scope.rows.iter_mut().zip(&self.sources) {
+            if !source.plan.per_user {
+                *row = None;
+            }
+        }
     }
 
     pub fn source_count(&self) -> usize {

@@ -44,20 +44,33 @@ fn levels(text: &str) -> usize {
     most
 }
 
-/// A path as `json_path.parts_of` cuts it: keys, of which those that are whole numbers are places in lists too.
+/// A path as `json_path.parts_of` cuts it.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(from = "Vec<String>")]
+#[serde(from = "Vec<PartPlan>")]
 pub struct Path {
-    parts: Vec<(String, Option<i64>)>,
+    parts: Vec<(Option<String>, Option<i64>)>,
 }
 
-impl From<Vec<String>> for Path {
-    fn from(parts: Vec<String>) -> Self {
-        let numbered = |part: String| {
-            let place = index(&part);
-            (part, place)
+/// A place in a list; a key, which is such a place too if it is a whole number; a key and nothing else.
+#[derive(Deserialize)]
+#[serde(untagged)]
+pub enum PartPlan {
+    Place(i64),
+    Either(String),
+    Key([String; 1]),
+}
+
+impl From<Vec<PartPlan>> for Path {
+    fn from(parts: Vec<PartPlan>) -> Self {
+        let read = |part: PartPlan| match part {
+            PartPlan::Place(place) => (None, Some(place)),
+            PartPlan::Either(text) => {
+                let place = index(&text);
+                (Some(text), place)
+            }
+            PartPlan::Key([text]) => (Some(text), None),
         };
-        Path { parts: parts.into_iter().map(numbered).collect() }
+        Path { parts: parts.into_iter().map(read).collect() }
     }
 }
 
@@ -117,7 +130,7 @@ fn without_halves(raw: &str) -> String {
     out
 }
 
-struct At<'p>(&'p [(String, Option<i64>)]);
+struct At<'p>(&'p [(Option<String>, Option<i64>)]);
 
 impl<'de> DeserializeSeed<'de> for At<'_> {
     type Value = Option<&'de RawValue>;
@@ -140,7 +153,7 @@ impl<'de> Visitor<'de> for At<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let (name, _) = &self.0[0];
         let mut found = None;
-        while let Some(is_it) = map.next_key_seed(Is(name))? {
+        while let Some(is_it) = map.next_key_seed(Is(name.as_deref()))? {
             if is_it {
                 found = map.next_value_seed(At(&self.0[1..]))?; // of several the last counts
             } else {
@@ -207,7 +220,7 @@ impl<'de> Visitor<'de> for At<'_> {
 }
 
 /// Whether a key is this name, without a copy of it.
-struct Is<'n>(&'n str);
+struct Is<'n>(Option<&'n str>);
 
 impl<'de> DeserializeSeed<'de> for Is<'_> {
     type Value = bool;
@@ -225,7 +238,7 @@ impl Visitor<'_> for Is<'_> {
     }
 
     fn visit_str<E>(self, key: &str) -> Result<bool, E> {
-        Ok(key == self.0)
+        Ok(Some(key) == self.0)
     }
 }
 
@@ -234,7 +247,7 @@ mod tests {
     use super::*;
 
     fn path(text: &str) -> Path {
-        text.split('.').map(str::to_owned).collect::<Vec<_>>().into()
+        text.split('.').map(|part| PartPlan::Either(part.to_owned())).collect::<Vec<_>>().into()
     }
 
     #[test]

@@ -47,14 +47,6 @@ pub struct Missing(pub String);
 
 pub type Filled<T> = Result<T, Missing>;
 
-impl Scope {
-    pub fn begin_step(&mut self) {
-        for row in &mut self.rows {
-            *row = None;
-        }
-    }
-}
-
 impl Node {
     pub fn as_static(&self) -> Option<&Value> {
         match self {

@@ -64,7 +64,7 @@ class Generator:
         self._protocol: UserProtocol = load_named(plan.speaker)
         self._data = Data.load(plan.sources, shard=shard, shards=shards, seed=plan.seed)
         self._steps = compile_steps(plan, self._protocol)
-        weights = [step.weight for step in self._steps]
+        weights = [unit.weight for unit in plan.way.units]
         # the passes of a pace are shared out among the processes, so their picks are one order for all of these
         order = f"picks {plan.seed}" if plan.pace else f"picks {plan.seed} {shard}"
         self._picks = weighted_order(weights, Random(order)) if plan.mode == "weighted" else None
@@ -97,7 +97,7 @@ class Generator:
         environment = self._environment(crew)
         runner = environment.create_local_runner()
         if self._arrivals is not None:
-            self._start_all_users(runner, self._arrivals)
+            self._start_all_users(runner, self._arrivals, crew)
         # Locust looks at it as a load ends, and the first look takes some 50 ms, for which hits in flight would have to wait
         inspect.stack()
         if self._plan.web_ui is not None:
@@ -112,6 +112,7 @@ class Generator:
             return
         self._start_watch(recorder)
         recorder.start(*go, lock=self._rows)
+        crew.go.set()
         if self._plan.users == 0 and self._plan.ends_with_users:
             self._on_user_done(0)
         self._make_load(environment, runner, recorder)
@@ -180,10 +181,10 @@ class Generator:
     def _environment(self, crew: Crew) -> Environment:
         return Environment(user_classes=[user_class(crew)], events=Events(), stop_timeout=self._plan.drain_s, catch_exceptions=False)
 
-    def _start_all_users(self, runner: Any, arrivals: Arrivals) -> None:
-        """Before the first pass is due they all wait for one."""
+    def _start_all_users(self, runner: Any, arrivals: Arrivals, crew: Crew) -> None:
+        """Before the first pass is due they all wait for one; those with an `on_start` begin it as the load begins."""
         runner.start(self._plan.users, spawn_rate=self._plan.users)
-        while arrivals.free < self._plan.users and not self._end.ready():
+        while arrivals.free + crew.here < self._plan.users and not self._end.ready():
             gevent.sleep(0.001)
 
     def _start_load(self, recorder: Recorder, runner: Any) -> gevent.Greenlet:

@@ -27,6 +27,7 @@ from loadflow.engine.generator.tracing import Trace
 from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.pace import LATE_NS
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.way import fails_pass
 from loadflow.engine.protocols.running.checks import Check, Extract, Finder, compile_checks, compile_extracts, secret_finders
 from loadflow.engine.protocols.running.condition import compile_condition
 from loadflow.engine.protocols.running.seam import Client, HitFailure, PreparedStep, Reply, Traffic, UserProtocol
@@ -47,6 +48,7 @@ class Pauser:
     """Waits for a virtual user; the user's own class knows how to be stopped meanwhile. `stopping`: no pause will end as it should."""
 
     stopping = False
+    ends = False  # set by a step whose failure ends the pass, or in on_start the user
 
     def pause(self, seconds: float) -> None:
         raise NotImplementedError
@@ -103,7 +105,9 @@ class Step:
         secrets: Secrets | None = None,
         revision_header: str | None = None,
     ) -> None:
-        self.weight: int = config.get("weight", 1)
+        self._phase = config.get("phase")
+        self._marks = 0 if self._phase is None else HitFlag.SETUP
+        self._on_failure = fails_pass(config)
         self._protocol = protocol
         self._prepared = prepared
         self._throttles = throttles
@@ -147,26 +151,28 @@ class Step:
                 think_s = self._think(scope)
             except (MissingValue, ValueError) as error:
                 now_ns = recorder.now_ns()
-                flags = self._begin(pauser)
+                flags = self._begin(pauser) | self._marks
                 self._record(recorder, scope, user, now_ns, now_ns, now_ns, flags, None, (Outcome.TEMPLATE, f"think_time: {error}"), None)
+                pauser.ends = self._on_failure != "continue"
                 pauser.step_made()
                 return False
-        flags = 0
+        flags = self._marks
         used: dict[FailureClass, int] = {}
         while True:
             for throttle in self._throttles:
                 if (wait_s := throttle.reserve(recorder.now_ns())) > 0:
                     due_ns = None if due_ns is None else max(due_ns, recorder.now_ns() + round(wait_s * 1e9))
                     pauser.pause(wait_s)
-            outcome, delay_s = self._attempt(client, scope, user, recorder, pauser, due_ns, flags, used)
+            outcome, lacking, delay_s = self._attempt(client, scope, user, recorder, pauser, due_ns, flags, used)
             if outcome is not Outcome.OK:
                 gevent.sleep(0)  # a refused connection fails without ever letting others run
             if delay_s is None:
                 break
             pauser.pause(delay_s)
-            flags, due_ns = HitFlag.RETRY, None
+            flags, due_ns = HitFlag.RETRY | self._marks, None
+        pauser.ends = outcome is not Outcome.OK and (self._on_failure == "stop" or (self._on_failure == "stop_if_lacking" and lacking))
         pauser.step_made()
-        if think_s > 0:
+        if think_s > 0 and not pauser.ends:
             pauser.pause(think_s)
         return outcome.sent
 
@@ -185,8 +191,9 @@ class Step:
         due_ns: int | None,
         flags: int,
         used: dict[FailureClass, int],
-    ) -> tuple[Outcome, float | None]:
-        """One hit, recorded: how it ended, and seconds to wait before the next attempt, or None when there is none."""
+    ) -> tuple[Outcome, bool, float | None]:
+        """One hit, recorded: how it ended, whether something of it lacks, and seconds to wait before the next attempt, or None when there
+        is none."""
         flags |= self._begin(pauser)
         prepared = self._prepared
         request: Any = None
@@ -194,6 +201,7 @@ class Step:
         failure: Failure | None = None
         trace: Trace | None = None
         traffic = None  # of a hit that its client was asked to make
+        lacking = True
         start_ns = end_ns = recorder.now_ns()
         try:
             request = prepared.render(scope)
@@ -212,7 +220,7 @@ class Step:
                 raise
             finally:
                 recorder.in_flight -= 1
-            failure = self._judge(reply, scope, (end_ns - start_ns) / 1e6)
+            failure, lacking = self._judge(reply, scope, (end_ns - start_ns) / 1e6)
         except MissingValue as error:
             # an assertion that lacks a value can't be held against the answer; the request was sent all the same
             failure = (Outcome.TEMPLATE if reply is None else Outcome.ASSERTION, str(error))
@@ -248,25 +256,29 @@ class Step:
                 flags |= HitFlag.SUPERSEDED
         due_ns = start_ns if due_ns is None else due_ns
         self._record(recorder, scope, user, due_ns, start_ns, end_ns, flags, reply, failure, request, trace, traffic)
-        return (failure[0] if failure is not None else Outcome.OK), delay_s
+        return (failure[0] if failure is not None else Outcome.OK), lacking, delay_s
 
-    def _judge(self, reply: Reply, scope: Scope, time_ms: float) -> Failure | None:
-        """The default rule, then the assertions in order, then the extracts, which all run."""
-        failure = None if self._own_status else self._protocol.fails(reply)
-        if failure is not None:
-            return failure
+    def _judge(self, reply: Reply, scope: Scope, time_ms: float) -> tuple[Failure | None, bool]:
+        """The default rule, then the assertions in order, then the extracts, which all run; and whether one of these two failed.
+
+        A step that stops its pass only where something lacks looks for it also in an answer that failed by the default rule.
+        """
+        by_status = None if self._own_status else self._protocol.fails(reply)
+        if by_status is not None and self._on_failure != "stop_if_lacking":
+            return by_status, True
         if not self._checks and not self._extracts:
-            return None
+            return by_status, False
+        failure = None
         work = Work()
         for check in self._checks:
             failure = check(reply, scope, time_ms)
             if failure is not None:
-                return failure
+                return by_status or failure, True
             work.check()
         for extract in self._extracts:
             failure = extract(reply, scope) or failure
             work.check()
-        return failure
+        return by_status or failure, failure is not None
 
     def _record(
         self,
@@ -296,7 +308,7 @@ class Step:
             )
         if self._revision_header is not None and reply is not None and (revision := reply.header(self._revision_header)):
             recorder.revision(revision)
-        if start_ns - due_ns > LATE_NS:
+        if start_ns - due_ns > LATE_NS and self._phase is None:
             flags |= HitFlag.LATE
         if scope.out_of_rows:
             flags |= HitFlag.LAST
@@ -327,12 +339,13 @@ class Step:
         return series
 
     def _name(self, scope: Scope) -> str:
-        if self._prepared.name is not None:
-            return self._prepared.name
-        try:
-            return self._prepared.render_name(scope)
-        except MissingValue as error:
-            return f"(name: {error})"
+        name = self._prepared.name
+        if name is None:
+            try:
+                name = self._prepared.render_name(scope)
+            except MissingValue as error:
+                name = f"(name: {error})"
+        return name if self._phase is None else f"{self._phase}: {name}"
 
 
 def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:

@@ -49,6 +49,10 @@ class Crew:
         self.plan = plan
         self.protocol = protocol
         self.steps = steps
+        self.way = plan.way
+        self.units = [[steps[position] for position in unit.steps] for unit in self.way.units]
+        self.go = gevent.event.Event()  # the load begins; before it users of a pace do nothing
+        self.here = 0  # users who wait for that
         self.picks = picks
         self.data = data
         self.recorder = recorder
@@ -103,6 +107,8 @@ def user_class(crew: Crew) -> type[User]:
             self._turn: Turn | None = None
             self._steps_left: int | None = None  # of the pass that is under way; None: there is none
             self._begun = False
+            self._is_set_up = False  # on_start is done, and on_stop is not
+            self._leaving = False
 
         def run(self) -> None:
             if self._stopping.is_set():
@@ -121,13 +127,11 @@ def user_class(crew: Crew) -> type[User]:
             client = crew.protocol.new_client(UserContext(crew.plan, number, watch))
             try:
                 try:
-                    if crew.arrivals is None:
-                        self._passes(client, scope, number)
-                    else:
-                        self._turns(client, scope, number, crew.arrivals)
+                    self._live(client, scope, number)
                 except GreenletExit:
                     if self._forced:
                         raise
+                self._leave(client, scope, number)
                 while watch.awaited > 0:  # answers in flight, each with a timeout; the end of the drain cuts this short
                     gevent.sleep(AWAITED_POLL_S)
             except GreenletExit:
@@ -137,9 +141,45 @@ def user_class(crew: Crew) -> type[User]:
             finally:
                 client.close()
 
+        def _live(self, client: Client, scope: Scope, number: int) -> None:
+            if crew.arrivals is not None and crew.way.start:
+                crew.here += 1
+                crew.go.wait()
+            if not self._set_up(client, scope, number):
+                self._finish(client, scope, number)
+                return
+            if crew.arrivals is None:
+                self._passes(client, scope, number)
+            else:
+                self._turns(client, scope, number, crew.arrivals)
+
+        def _set_up(self, client: Client, scope: Scope, number: int) -> bool:
+            """`on_start`; whether all of it went well. A user who is stopped meanwhile goes no further."""
+            self._begun = True  # its attempts are of no pass
+            for position in crew.way.start:
+                if self._state != LOCUST_STATE_RUNNING:
+                    raise GreenletExit
+                crew.steps[position].run(client, scope, number, crew.recorder, self)
+                if self.ends or scope.out_of_rows:
+                    return False
+            self._is_set_up = True
+            return True
+
+        def _leave(self, client: Client, scope: Scope, number: int) -> None:
+            """`on_stop`, once, of a user whose `on_start` went well."""
+            if not self._is_set_up:
+                return
+            self._is_set_up, self._leaving, self._begun = False, True, True
+            for position in crew.way.stop:
+                crew.steps[position].run(client, scope, number, crew.recorder, self)
+                if self.ends:
+                    return
+
         def pause(self, seconds: float) -> None:
             """Nothing is in flight now, so a stop may end the user here."""
-            if self._stopping.wait(seconds):
+            if self._leaving:
+                gevent.sleep(seconds)
+            elif self._stopping.wait(seconds):
                 raise GreenletExit
 
         def stop(self, force: bool = False) -> bool:
@@ -169,11 +209,11 @@ def user_class(crew: Crew) -> type[User]:
 
         def _book(self, steps: int) -> None:
             """A pass begins for the books; exactly one `_settle` ends it."""
-            self._steps_left, self._begun = steps, False
+            self._steps_left, self._begun, self.ends = steps, False, False
 
         def _settle(self) -> None:
             """The pass, if there is one, has made all its steps; or was cut off; or was dropped, if no request had begun."""
-            left, self._steps_left = self._steps_left, None
+            left, self._steps_left = (0 if self.ends and self._steps_left is not None else self._steps_left), None
             if left == 0:
                 crew.passes.started += not self._begun  # every condition said no: all was done that there was to do
                 crew.passes.made += 1
@@ -183,34 +223,35 @@ def user_class(crew: Crew) -> type[User]:
                 crew.passes.dropped += 1
 
         def _passes(self, client: Client, scope: Scope, number: int) -> None:
-            steps, picks, recorder = crew.steps, crew.picks, crew.recorder
+            units, picks, recorder = crew.units, crew.picks, crew.recorder
             low, high = crew.plan.wait_s
             for _ in itertools.count() if crew.plan.iterations is None else range(crew.plan.iterations):
                 sent = False
                 if self._state != LOCUST_STATE_RUNNING:
                     return  # before the pick: one that is taken and not used would be missing from its step's share
-                chosen = (steps[next(picks)],) if picks is not None else steps
+                chosen = units[next(picks)] if picks is not None else units[0]
                 self._book(len(chosen))
                 try:
                     for step in chosen:
                         if self._state != LOCUST_STATE_RUNNING:
                             return
                         sent = step.run(client, scope, number, recorder, self) or sent
-                        if scope.out_of_rows:
+                        if scope.out_of_rows or self.ends:
                             break
                 finally:
                     self._settle()
                 if scope.out_of_rows:
-                    self._finish()
+                    self._finish(client, scope, number)
                     return
                 if high > 0:
                     self.pause(scope.rng.uniform(low, high))
                 elif not sent:
                     self.pause(IDLE_PASS_S)
-            self._finish()
+            self._finish(client, scope, number)
 
-        def _finish(self) -> None:
+        def _finish(self, client: Client, scope: Scope, number: int) -> None:
             """Nothing is left to do. Stays until the end: locust would start another user in the place of one that is gone."""
+            self._leave(client, scope, number)
             crew.done()
             self._stopping.wait()
 
@@ -223,7 +264,7 @@ def user_class(crew: Crew) -> type[User]:
                 if given is None:
                     return
                 due_ns, position = given
-                chosen = crew.steps if position < 0 else (crew.steps[position],)
+                chosen = crew.units[max(0, position)]
                 self._book(len(chosen))
                 try:
                     for step in chosen:
@@ -231,13 +272,13 @@ def user_class(crew: Crew) -> type[User]:
                             return
                         if step.run(client, scope, number, crew.recorder, self, due_ns):
                             due_ns = None  # the first request of a pass is due with it, the others when the one before is done
-                        if scope.out_of_rows:
+                        if scope.out_of_rows or self.ends:
                             break
                 finally:
                     self._settle()
                     arrivals.passed()
                 if scope.out_of_rows:
-                    self._finish()
+                    self._finish(client, scope, number)
                     return
 
         def context(self) -> dict[str, Any]:

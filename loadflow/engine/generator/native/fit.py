@@ -26,7 +26,24 @@ PLAN_FIELDS = frozenset(
 )
 USERS = frozenset({"fast_http_user", "http_user"})
 STEP_KEYS = frozenset(
-    {"name", "weight", "run_if", "skip_if", "think_time", "throttle", "retry", "assertions", "extract", "method", "request_url", *PARTS}
+    {
+        "phase",
+        "group",
+        "follows",
+        "on_failure",
+        "name",
+        "weight",
+        "run_if",
+        "skip_if",
+        "think_time",
+        "throttle",
+        "retry",
+        "assertions",
+        "extract",
+        "method",
+        "request_url",
+        *PARTS,
+    }
 )
 ASSERTIONS = frozenset({"status_code", "contains", "not_contains", "regex", "not_regex", "json_path", "header", "response_time"})
 FINDERS = frozenset({"json_path", "header", "status_code", "regex", "cookie", "body"})

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from loadflow.engine.base.json_path import parts_of
+from loadflow.engine.base.json_path import JsonKey, parts_of
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import text_of
 from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, static_value
@@ -18,15 +18,17 @@ from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.plan.pace import LATE_NS, Pace
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.way import fails_pass
 from loadflow.engine.process.states import STOP_DRAIN_S
 from loadflow.engine.protocols.http.request import HttpStep
 from loadflow.engine.protocols.running.checks import group_of, not_as_wanted, nothing_matches, secret_entries
+from loadflow.engine.records.names import phased
 from loadflow.engine.reliability.classify import TRANSIENT_STATUS
 from loadflow.engine.resolve.data import Data, Table, load_rows
 from loadflow.engine.resolve.static import tokens_in
 from loadflow.engine.resolve.template import Compiled, compile_value
 
-__all__ = ["NativePlan", "compile_plan"]
+__all__ = ["NativePlan", "compile_plan", "cut_of"]
 
 
 class NativePlan:
@@ -72,8 +74,9 @@ def compile_plan(
         steps.append(
             {
                 "method": step.method,
-                "name": step.name,
-                "name_node": nodes.of(config["name"]) if step.name is None else None,
+                "name": None if step.name is None else phased(config, step.name),
+                "name_node": nodes.of(phased(config, config["name"])) if step.name is None else None,
+                "on_failure": fails_pass(config),
                 "run_if": _condition(config.get("run_if"), nodes),
                 "skip_if": _condition(config.get("skip_if"), nodes),
                 "throttles": [used.index(one) for one in (throttle, cap) if one is not None],
@@ -90,6 +93,7 @@ def compile_plan(
     for made, config in zip(steps, plan.steps, strict=True):
         made["secrets"] = secrets.of(config)
     seeded = plan.seed is not None
+    way = plan.way
     network = (
         None
         if conditioner is None
@@ -105,7 +109,10 @@ def compile_plan(
         "shard": shard,
         "shards": shards,
         "steps": steps,
-        "weights": [config.get("weight", 1) for config in plan.steps] if plan.mode == "weighted" else None,
+        "on_start": len(way.start),
+        "units": [(unit.first, unit.end) for unit in way.units],
+        "on_stop": way.stop.start,
+        "weights": [unit.weight for unit in way.units] if plan.mode == "weighted" else None,
         # the passes of a pace are shared out among the loops, so their picks are one order for all of these
         "pick_seed": f"picks {plan.seed}" if plan.pace else f"picks {plan.seed} {shard}",
         "pace": _pace(plan.pace),
@@ -155,6 +162,7 @@ def _sources(plan: Plan, data: Data, shard: int, *, in_json: bool) -> list[dict[
             "name": source.name,
             "rows": data.sources[source.name].rows if in_json else [],
             "mode": source.mode,
+            "per_user": source.per == "user",
             "seed": None if (seed := seeds[source.name]) is None else f"csv {seed} {source.name} {shard}",
         }
         for source in plan.sources
@@ -194,11 +202,17 @@ def _check(entry: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
             wanted = entry["type"] == "regex"
             return {"pattern": {"pattern": entry["pattern"], "wanted": wanted, "fails": not_as_wanted(entry)}}
         case "json_path":
-            return {"json": {"path": entry["path"], "cut": parts_of(entry["path"]), "value": nodes.of(entry.get("value"))}}
+            where = {"path": entry["path"], "cut": cut_of(entry["path"])}
+            return {"truthy": where} if entry.get("truthy") else {"json": {**where, "value": nodes.of(entry.get("value"))}}
         case "header":
             return {"header": {"name": entry["name"], "value": _text(nodes.of(entry["value"]))}}
         case _:  # response_time
             return {"time": nodes.of(entry["max_ms"])}
+
+
+def cut_of(path: str) -> list[Any]:
+    """As the core reads it: a number is a place in a list, a text a key or both, a text in a list a key only."""
+    return [[part] if isinstance(part, JsonKey) else part for part in parts_of(path)]
 
 
 def _status(node: Node) -> dict[str, Any]:
@@ -217,13 +231,13 @@ def _text(node: Node) -> Node:
 def _extract(entry: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
     session = entry.get("scope") == "session"
     place = nodes.session_value(entry["var"]) if session else nodes.variable(entry["var"])
-    return {"var": entry["var"], "place": place, "session": session, "find": _finder(entry)}
+    return {"var": entry["var"], "place": place, "session": session, "find": _finder(entry), "only": entry.get("only")}
 
 
 def _finder(entry: Mapping[str, Any]) -> dict[str, Any] | str:
     match entry.get("from") or "json_path":
         case "json_path":
-            return {"json": {"path": entry["path"], "cut": parts_of(entry["path"])}}
+            return {"json": {"path": entry["path"], "cut": cut_of(entry["path"])}}
         case "header":
             if entry.get("pattern") is None:
                 return {"header": entry["name"]}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError
 
@@ -85,12 +85,20 @@ class PatternAssertion(Part):
 
 
 class JsonPathAssertion(Part):
-    """What lies at `path` of the JSON body equals `value`, of any JSON type."""
+    """What lies at `path` of the JSON body equals `value`, of any JSON type; or it is `truthy`: not null, false, 0, "", [] or {}."""
 
     noun: ClassVar[str] = "a json_path assertion"
     type: Annotated[str, Choice("assertion", ("json_path",), any_case=True)]
     path: JsonPath
-    value: Any
+    value: Any = None
+    truthy: Literal[True] | None = None
+
+    @classmethod
+    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+        if raw.get("truthy") is None and "value" not in raw:
+            yield Fault(("value",), "is missing", "write what it should equal, or truthy: true")
+        elif raw.get("truthy") is not None and "value" in raw:
+            yield Fault(("truthy",), "can't be combined with value", "keep one of them")
 
 
 class HeaderAssertion(Part):
@@ -170,7 +178,8 @@ def _taken_keys() -> list[dict[str, Any]]:
 class Extract(Part):
     """One value kept from a response: `var` is its name, `scope` where `${var.…}` or `${session.…}` finds it.
 
-    A header is taken whole, or with `pattern` the part of it that the pattern finds.
+    A header is taken whole, or with `pattern` the part of it that the pattern finds. With `only` other values count as not found:
+    "text", or "scalar" for a text or a number.
     """
 
     model_config = ConfigDict(json_schema_extra={"allOf": _taken_keys()})  # type: ignore[dict-item]  # pydantic's type knows no lists of rules
@@ -182,6 +191,7 @@ class Extract(Part):
     pattern: Regex | None = None
     group: Annotated[Int, Field(ge=0, le=1000)] | None = None
     scope: Annotated[str, Choice("scope", ("var", "session"))] = "var"
+    only: Annotated[str, Choice("what is taken", ("text", "scalar"))] | None = None
 
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:

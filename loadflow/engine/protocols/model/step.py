@@ -10,9 +10,26 @@ from pydantic import Field
 from loadflow.engine.protocols.model.assertion import Assertion, Extract
 from loadflow.engine.protocols.model.condition import Condition
 from loadflow.engine.script.mistakes import Fault
-from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, HIGHEST, Int, Name, Part, Positive, Seconds, Settled, Templated, Text
+from loadflow.engine.script.part import (
+    A_NUMBER,
+    AN_OBJECT,
+    BY_KIND,
+    HIGHEST,
+    Choice,
+    Int,
+    Name,
+    Part,
+    Positive,
+    Seconds,
+    Settled,
+    Templated,
+    Text,
+)
 
 __all__ = ["Retry", "SettledSpan", "Span", "StepBase", "Throttle"]
+
+# what a failed step does to its pass, or in on_start to its user; `stop_if_lacking`: not for a status of 400 or more alone
+ON_FAILURE = ("continue", "stop", "stop_if_lacking")
 
 Budget = Annotated[Int, Field(ge=0, le=1_000_000)]
 Factor = Annotated[float, Field(strict=True, ge=1, le=1000, allow_inf_nan=False)]
@@ -78,6 +95,7 @@ class StepBase(Part):
     retry: Retry | None = None
     assertions: list[Assertion] | None = None
     extract: list[Extract] | None = None
+    on_failure: Annotated[str, Choice("what a failure does", ON_FAILURE)] | None = None
 
     def plain(self) -> dict[str, Any]:
         """The step as JSON values: the keys that were written and are not null, and always `weight`."""

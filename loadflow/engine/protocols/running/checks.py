@@ -20,6 +20,7 @@ __all__ = [
     "compile_checks",
     "compile_extracts",
     "group_of",
+    "is_only",
     "not_as_wanted",
     "nothing_matches",
     "secret_entries",
@@ -89,6 +90,8 @@ def not_as_wanted(entry: Mapping[str, Any]) -> str:
 
 
 def _json_path(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+    if entry.get("truthy"):
+        return _truthy(entry["path"])
     expected = compiler(entry.get("value"))
     path = entry["path"]
 
@@ -102,6 +105,20 @@ def _json_path(entry: Mapping[str, Any], compiler: Compiler) -> Check:
             return None
         got = "nothing at that path" if found is MISSING else shown(found)
         return Outcome.ASSERTION, f"json_path {path} expected {shown(wanted)}, got {got}"
+
+    return check
+
+
+def _truthy(path: str) -> Check:
+    def check(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
+        try:
+            found = value_at(reply.json(), path)
+        except ValueError:
+            return Outcome.ASSERTION, f"json_path {path} expected a true value, got a body that is not JSON"
+        if found is not MISSING and found:
+            return None
+        got = "nothing at that path" if found is MISSING else shown(found)
+        return Outcome.ASSERTION, f"json_path {path} expected a true value, got {got}"
 
     return check
 
@@ -145,6 +162,14 @@ CHECKS: Mapping[str, Callable[[Mapping[str, Any], Compiler], Check]] = {
 }
 
 
+ONLY_WORDS = {"text": "a text", "scalar": "a text or a number"}
+
+
+def is_only(only: str, value: Any) -> bool:
+    """Whether an extract with this `only` takes the value."""
+    return isinstance(value, str) or (only == "scalar" and isinstance(value, int | float) and not isinstance(value, bool))
+
+
 def compile_extracts(entries: Sequence[Mapping[str, Any]]) -> list[Extract]:
     """Each stores what it finds with the user, or gives the failure; an old value is never left to be mistaken for a new one."""
     return [_extract(entry) for entry in entries]
@@ -154,10 +179,13 @@ def _extract(entry: Mapping[str, Any]) -> Extract:
     find = FINDERS[entry.get("from") or "json_path"](entry)
     variable = entry["var"]
     to_session = entry.get("scope") == "session"
+    only = entry.get("only")
 
     def extract(reply: Reply, scope: Scope) -> tuple[Outcome, str] | None:
         store = scope.session if to_session else scope.variables
         found, what = find(reply)
+        if only is not None and found is not MISSING and not is_only(only, found):
+            found, what = MISSING, f"{shown(found)} is not {ONLY_WORDS[only]}"
         if found is MISSING:
             store.pop(variable, None)
             return Outcome.EXTRACT, f"extract {variable}: {what}"

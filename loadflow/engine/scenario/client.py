@@ -1,0 +1,72 @@
+"""What a task is given: the client and its answers, as types. Who makes the load has the objects."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Generator, Mapping, Sequence
+from typing import Any, Protocol
+
+__all__ = ["OPTIONS", "VERBS", "Answer", "LoadClient", "RequestFailed"]
+
+VERBS = ("get", "post", "put", "patch", "delete", "head", "options")
+# what a verb takes beside the path
+OPTIONS = (
+    "name",
+    "params",
+    "headers",
+    "cookies",
+    "json",
+    "data",
+    "auth",
+    "timeout",
+    "verify",
+    "allow_redirects",
+    "follow_redirects",
+)
+
+
+class RequestFailed(Exception):
+    """No whole answer came: the connection failed, the time was over, or the request could not be made. The hit is recorded."""
+
+
+class Answer(Protocol):
+    """A whole answer. `ok`: its status is below 400. `elapsed_ms`: from the begin of the request to the whole answer."""
+
+    @property
+    def status_code(self) -> int: ...
+    @property
+    def ok(self) -> bool: ...
+    @property
+    def text(self) -> str: ...
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+    @property
+    def elapsed_ms(self) -> float: ...
+    def json(self) -> Any: ...
+    def raise_for_status(self) -> None: ...
+
+
+class Asked(Answer, Awaitable[Answer], Protocol):
+    """An answer that may also be awaited: `client.get(…)` in a `def`, `await client.get(…)` in an `async def`."""
+
+    def __await__(self) -> Generator[Any, None, Answer]: ...
+
+
+class AskedAll(Sequence[Answer], Awaitable[Sequence[Answer]]):
+    """Answers in the order of their requests."""
+
+
+class LoadClient(Protocol):
+    """Each call is one hit. Paths are relative to the target; `name` is what the hit is called in reports: default is the task's name.
+
+    Other keywords: `params`, `headers`, `cookies`, `json`, `data`, `auth=(user, password)`, `timeout` in seconds, `verify`,
+    `allow_redirects` (or `follow_redirects`).
+    """
+
+    def get(self, path: str, **options: Any) -> Asked: ...
+    def post(self, path: str, **options: Any) -> Asked: ...
+    def put(self, path: str, **options: Any) -> Asked: ...
+    def patch(self, path: str, **options: Any) -> Asked: ...
+    def delete(self, path: str, **options: Any) -> Asked: ...
+    def head(self, path: str, **options: Any) -> Asked: ...
+    def options(self, path: str, **options: Any) -> Asked: ...
+    def batch(self, requests: Sequence[Mapping[str, Any]]) -> AskedAll: ...

@@ -1,0 +1,172 @@
+"""What a scenario is written with: `@scenario` on a class, `@task` on its methods, `VUser` as a base for editors.
+
+>>> @scenario(rps=5, duration="10s", mode="constant", register=False)
+... class Shop(VUser):
+...     @task(weight=3)
+...     def browse(self, client: LoadClient) -> None:
+...         client.get("/products")
+>>> scenario_of(Shop).tasks
+(TaskDef(name='browse', weight=3),)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import Any, TypeVar, overload
+
+from loadflow.engine.scenario.client import LoadClient
+
+__all__ = ["HOOKS", "MODES", "ScenarioDef", "TaskDef", "VUser", "check_of", "scenario", "scenario_of", "scenarios", "taking", "task"]
+
+MODES = ("ramp", "constant", "step", "spike")
+HOOKS = ("on_start", "on_stop")
+WEIGHT = "__loadflow_weight__"
+SCENARIO = "__loadflow_scenario__"
+CHECK = "check_"
+
+F = TypeVar("F", bound=Callable[..., Any])
+C = TypeVar("C", bound=type)
+
+
+class VUser:
+    """One virtual user. A scenario's class may have it as its base; each user of the load is an object of its own."""
+
+    def on_start(self, client: LoadClient) -> Any:
+        """Once, before the user's first task."""
+
+    def on_stop(self, client: LoadClient) -> Any:
+        """Once, after the user's last task."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDef:
+    """A method that makes requests; `weight` is its share of passes."""
+
+    name: str
+    weight: int
+
+
+@dataclass(frozen=True)
+class ScenarioDef:
+    """A class and its load. `rps` are tasks begun per second; `test` are further keys of LD_start_test."""
+
+    name: str
+    cls: type
+    rps: float
+    duration: str | float
+    ramp_up: str | float
+    mode: str
+    steps: int
+    thresholds: Mapping[str, float] | list[Any]
+    users: int | None
+    test: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tasks(self) -> tuple[TaskDef, ...]:
+        """In the order in which they are defined, those of bases first; one that is defined anew keeps its place."""
+        found: dict[str, None] = {}
+        for base in reversed(self.cls.__mro__):
+            found.update((name, None) for name, value in vars(base).items() if hasattr(value, WEIGHT))
+        methods = ((name, getattr(self.cls, name, None)) for name in found)
+        return tuple(TaskDef(name, getattr(method, WEIGHT)) for name, method in methods if hasattr(method, WEIGHT))
+
+    @property
+    def hooks(self) -> tuple[str, ...]:
+        """Those of on_start and on_stop that the class or one of its bases defines."""
+        return tuple(name for name in HOOKS if getattr(self.cls, name, None) not in (None, getattr(VUser, name)))
+
+
+scenarios: list[ScenarioDef] = []  # in the order in which they were defined
+_taken: list[list[ScenarioDef]] = [scenarios]
+
+
+class taking:
+    """`with taking() as found`: scenarios that are defined meanwhile are in `found`, and nowhere else."""
+
+    def __enter__(self) -> list[ScenarioDef]:
+        _taken.append([])
+        return _taken[-1]
+
+    def __exit__(self, *_: object) -> None:
+        _taken.pop()
+
+
+def scenario(
+    *,
+    rps: float = 10,
+    duration: str | float = "1m",
+    ramp_up: str | float = "10s",
+    mode: str = "ramp",
+    steps: int = 5,
+    thresholds: Mapping[str, float] | list[Any] | None = None,
+    users: int | None = None,
+    register: bool = True,
+    **test: Any,
+) -> Callable[[C], C]:
+    """The load of a class: `rps` tasks are begun per second at its height, for `duration`.
+
+    `mode`: "ramp" comes to `rps` within `ramp_up`, "constant" has it all the time, "step" in `steps` stairs, "spike" in the middle third.
+    `thresholds`: {"p99_ms": 250, "error_rate": 1} (percent), or expressions such as "p95 < 200". `users`: how many take turns; None: as
+    many as the rate needs. Further keywords are keys of LD_start_test, such as `seed=7`. Raises ValueError.
+    """
+    if mode not in MODES:
+        raise ValueError(f"mode {mode!r} is not known; {_nearest(str(mode), MODES)}")
+    if isinstance(rps, bool) or not isinstance(rps, int | float) or rps <= 0:
+        raise ValueError(f"rps must be a number above 0, not {rps!r}")
+
+    def decorate(cls: C) -> C:
+        if not isinstance(cls, type):
+            raise TypeError("@scenario(…) goes before a class")
+        made = ScenarioDef(cls.__name__, cls, rps, duration, ramp_up, mode, steps, thresholds or {}, users, test)
+        setattr(cls, SCENARIO, made)
+        _refuse_lost_checks(made)
+        if register:
+            _taken[-1].append(made)
+        return cls
+
+    return decorate
+
+
+def scenario_of(cls: type) -> ScenarioDef:
+    """Raises TypeError for a class without `@scenario`."""
+    found = vars(cls).get(SCENARIO)
+    if not isinstance(found, ScenarioDef):
+        raise TypeError(f"{cls.__name__} is no scenario; write @scenario(rps=…, duration=…) before the class")
+    return found
+
+
+@overload
+def task(function: F, /) -> F: ...
+@overload
+def task(*, weight: int = 1) -> Callable[[F], F]: ...
+def task(function: Any = None, /, *, weight: int = 1) -> Any:
+    """Marks a method of a scenario, `def` or `async def`, as one of its tasks; `weight` is its share of passes. Raises ValueError."""
+    if isinstance(weight, bool) or not isinstance(weight, int) or weight < 0:
+        raise ValueError(f"the weight of a task is a whole number of 0 or more, not {weight!r}")
+
+    def mark(method: F) -> F:
+        setattr(method, WEIGHT, weight)
+        return method
+
+    return mark if function is None else mark(function)
+
+
+def check_of(cls: type, task_name: str) -> Callable[..., Any] | None:
+    """The method `check_TASK(self, status, body)`, also of a base."""
+    found: Callable[..., Any] | None = getattr(cls, f"{CHECK}{task_name}", None)
+    return found
+
+
+def _refuse_lost_checks(made: ScenarioDef) -> None:
+    """A check whose task is misspelt would never run."""
+    names = [one.name for one in made.tasks]
+    for name in dir(made.cls):
+        if name.startswith(CHECK) and callable(getattr(made.cls, name)) and name.removeprefix(CHECK) not in names:
+            raise ValueError(f"{made.name}.{name} checks no task; {_nearest(name.removeprefix(CHECK), names)}")
+
+
+def _nearest(word: str, known: Any) -> str:
+    close = get_close_matches(word, known, 1)
+    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(map(repr, known)) or 'none'}"

@@ -1,0 +1,96 @@
+"""A call of the client as a step: which options there are, and what each may hold."""
+
+from __future__ import annotations
+
+import math
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
+
+from loadflow.engine.scenario.client import OPTIONS
+from loadflow.engine.scenario.symbols import Answer, Found, Joined, Symbol, Untraceable, holds_symbol, placeholder_of, text_of_part
+
+__all__ = ["as_options", "step_of", "url_of", "written"]
+
+
+def as_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a verb as keys of a step, values as they are. Raises TypeError for one that there is not, and for its wrong type."""
+    made: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in OPTIONS:
+            raise TypeError(f"a request takes no {name!r}; it takes {', '.join(OPTIONS)}")
+        if value is None:
+            continue
+        match name:
+            case "follow_redirects":
+                made["allow_redirects"] = value
+            case "auth":
+                made["auth"] = _auth(value)
+            case "data" if isinstance(value, bytes | bytearray):
+                made["data_base64"] = b64encode(value).decode()
+            case "timeout" if isinstance(value, tuple):
+                made["timeout"] = list(value)
+            case _:
+                made[name] = value
+    return made
+
+
+def _auth(value: Any) -> Any:
+    if isinstance(value, tuple | list) and len(value) == 2:
+        return {"type": "basic", "username": value[0], "password": value[1]}
+    if isinstance(value, Mapping):
+        return dict(value)
+    raise TypeError("auth is a pair of user and password, or an object as in a step")
+
+
+def url_of(path: Any) -> Any:
+    """A path with the slash that it lacks. Raises TypeError for what is no text."""
+    if isinstance(path, str):
+        return path if path.startswith("/") or "://" in path.partition("?")[0] else f"/{path}"
+    if isinstance(path, Joined) and isinstance(path.parts[0], str):
+        begin = path.parts[0]
+        return path if begin.startswith("/") or "://" in begin else Joined(["/", *path.parts])
+    if isinstance(path, Symbol):
+        return path
+    raise TypeError(f"the path of a request is a text, not {type(path).__name__}")
+
+
+def step_of(verb: str, name: str, path: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The step of a call. `name`: what it is called where the call does not say it. Raises Untraceable."""
+    try:
+        made, url = as_options(options), url_of(path)
+    except TypeError as error:
+        raise Untraceable(str(error)) from None
+    if isinstance(url, Symbol) and not isinstance(url, Joined) and not isinstance(url, Found):
+        url = Joined(["", url])
+    if isinstance(url, str) and "${" in url:
+        raise Untraceable("holds the characters ${, which begin a placeholder in steps")
+    called = made.pop("name", name)
+    if not isinstance(called, str | Symbol):
+        raise Untraceable("is named by what is no text")
+    for key in ("timeout", "verify", "allow_redirects"):
+        if key in made and holds_symbol(made[key]):
+            raise Untraceable(f"takes {key} from a value that only the load has")
+    return {"name": written(called), "method": verb, "request_url": written(url), **{key: written(value) for key, value in made.items()}}
+
+
+def written(value: Any) -> Any:
+    """A value of Python as one of a script. Raises Untraceable for what a script has no value for."""
+    if isinstance(value, Answer):
+        raise Untraceable("sends a whole answer; take its text or JSON")
+    if isinstance(value, Symbol):
+        return placeholder_of(value)
+    if isinstance(value, str):
+        return text_of_part(value)
+    if value is None or isinstance(value, bool | int):
+        return value
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    if isinstance(value, Mapping):
+        for key in value:
+            if not isinstance(key, str) or "${" in key:
+                raise Untraceable(f"has the key {key!r} in a request, and steps have plain texts only")
+        return {key: written(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [written(one) for one in value]
+    raise Untraceable(f"sends a {type(value).__name__}")

@@ -1,0 +1,80 @@
+"""A scenario as a script: one LD_start_test with the rate, the thresholds, and the steps that its functions are."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from loadflow.engine.scenario.definition import ScenarioDef
+from loadflow.engine.scenario.tracing import Trace
+from loadflow.errors import Mistake, ScriptError
+
+__all__ = ["TARGET", "script_of"]
+
+TARGET = "http://localhost:8000"  # where nothing else says it
+PYTHON_USER = "python_user"
+# the names of thresholds in @scenario, and ours
+THRESHOLDS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "max_ms": "max", "error_rate": "failure_rate"}
+
+
+def script_of(made: ScenarioDef, trace: Trace, file: str | Path) -> dict[str, Any]:
+    """The script; its variable `target` is where requests go. Where a function can't be said in steps, Python runs all of them.
+
+    Raises ScriptError for thresholds that there are not.
+    """
+    tasks = _in_steps(made, trace) if trace.is_whole else _in_python(made, file)
+    test = {
+        "label": made.name,
+        "host": "${var.target}",
+        "rate": _rate(made),
+        **({"user_count": made.users} if made.users is not None else {}),
+        **({"thresholds": thresholds} if (thresholds := _thresholds(made)) else {}),
+        **({"csv_sources": trace.sources} if trace.sources and trace.is_whole else {}),
+        **tasks,
+    }
+    doubled = [key for key in made.test if key in test and key != "user_detail_dict"]
+    if doubled:
+        raise ScriptError([Mistake(f"{made.name}.{key}", "is made from the scenario itself", "remove it") for key in doubled], str(file))
+    detail = {**test["user_detail_dict"], **made.test.get("user_detail_dict", {})}
+    return {
+        "description": f"The scenario {made.name} of {Path(file).name}.",
+        "variables": {"target": {"type": "text", "default": TARGET, "description": "Where requests go"}},
+        "load_density": [["LD_start_test", {**test, **made.test, "user_detail_dict": detail}]],
+    }
+
+
+def _in_steps(made: ScenarioDef, trace: Trace) -> dict[str, Any]:
+    groups = [{"group": one.name, "weight": one.weight, "steps": trace.steps[one.name]} for one in made.tasks]
+    hooks = {name: trace.steps[name] for name in ("on_start", "on_stop") if trace.steps.get(name)}
+    return {"user_detail_dict": {"user": "fast_http_user"}, **hooks, "tasks": {"mode": "weighted", "tasks": groups}}
+
+
+def _in_python(made: ScenarioDef, file: str | Path) -> dict[str, Any]:
+    where = f"{Path(file).resolve()}:{made.name}"
+    tasks = [{"name": one.name, "weight": one.weight, "call": f"{where}.{one.name}"} for one in made.tasks]
+    hooks = {name: [{"name": name, "call": f"{where}.{name}"}] for name in made.hooks}
+    return {"user_detail_dict": {"user": PYTHON_USER}, **hooks, "tasks": {"mode": "weighted", "tasks": tasks}}
+
+
+def _rate(made: ScenarioDef) -> dict[str, Any]:
+    parts: dict[str, dict[str, Any]] = {"ramp": {"ramp_up": made.ramp_up}, "step": {"steps": made.steps}}
+    own = parts.get(made.mode, {})
+    return {"mode": made.mode, "rps": made.rps, "duration": made.duration, **own}
+
+
+def _thresholds(made: ScenarioDef) -> list[Any]:
+    if not isinstance(made.thresholds, Mapping):
+        return list(made.thresholds)
+    found, mistakes = [], []
+    for name, limit in made.thresholds.items():
+        if name not in THRESHOLDS:
+            close = get_close_matches(name, THRESHOLDS, 1)
+            hint = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(THRESHOLDS)}"
+            mistakes.append(Mistake(f"{made.name}.thresholds", f"there is no threshold {name!r}", hint))
+        else:
+            found.append(f"{THRESHOLDS[name]} <= {limit:g}{'%' if name == 'error_rate' else ''}")
+    if mistakes:
+        raise ScriptError(mistakes)
+    return found
