@@ -25,7 +25,10 @@ ROOMS = (
     ("engine.protocols.model",),
     ("engine.protocols.running",),
     ("engine.protocols.http",),
-    ("engine.protocols.grpc", "engine.protocols.mqtt", "engine.protocols.redis", "engine.protocols.socket", "engine.protocols.websocket"),
+    (
+        *("engine.protocols.grpc", "engine.protocols.mqtt", "engine.protocols.python", "engine.protocols.redis"),
+        *("engine.protocols.socket", "engine.protocols.websocket"),
+    ),
     ("engine.load_test", "engine.generator"),
     ("engine.generator.locust", "engine.generator.native"),
     ("engine.recording", "engine.session"),

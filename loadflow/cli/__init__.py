@@ -18,6 +18,7 @@ COMMANDS = {
     "run-dir": "loadflow.cli.run_dir:run_dir",
     "run-str": "loadflow.cli.run_str:run_str",
     "check": "loadflow.cli.check:check",
+    "script": "loadflow.cli.script:script",
     "migrate": "loadflow.cli.migrate:migrate",
     "schema": "loadflow.cli.schema:schema",
     "init": "loadflow.cli.init:init",

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+import os
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -10,6 +11,9 @@ from loadflow.cli.boundary import USAGE, print_mistakes, print_warnings
 from loadflow.cli.console import Styled, echo
 from loadflow.cli.variables import variables_option
 from loadflow.engine.base.counted import counted
+
+if TYPE_CHECKING:
+    from loadflow.engine.session.checking import Checking
 
 __all__ = ["check"]
 
@@ -31,11 +35,14 @@ __all__ = ["check"]
 def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any], origin: str, strict: bool) -> None:
     """Check action scripts completely, and print every mistake with its place and a way out.
 
+    Of Python files the scenarios are checked: how each of their functions runs, and why. The files are imported.
+
     The files, environment variables and secrets that the scripts name are checked too: CSV files, certificates, uploads, .proto files.
     Nothing is sent to any server, and no file is written.
 
     Exit codes: 0 if all scripts can be run as written, also with warnings; 2 if one can't, or with --strict if there is a warning.
     """
+    from loadflow.cli.scenario_file import is_scenario_file
     from loadflow.engine.load_test.names import merged_names
     from loadflow.engine.loaddensity.migrate import changes_of, warnings_of
     from loadflow.engine.script.document import read_script
@@ -51,6 +58,9 @@ def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any],
         checking = Checking(session)
         checks.append(checking)
         changes, warnings = [], []
+        if is_scenario_file(file):
+            wrong = not _check_scenarios(file, checking) or wrong
+            continue
         try:
             document = read_script(file, from_terminal=True)
             changes = [] if origin == "loadflow" else changes_of(document, read=read_script, always=origin == "loaddensity")
@@ -71,3 +81,28 @@ def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any],
         wrong = True
         print_mistakes(unused, "; ".join(files))
     ctx.exit(USAGE if wrong else 0)
+
+
+def _check_scenarios(file: str, checking: Checking) -> bool:
+    """Print how the functions of each scenario run; whether all can."""
+    from loadflow.cli.scenario_file import print_traces, traces_of
+    from loadflow.engine.protocols.python.call import ALLOW
+    from loadflow.engine.scenario.script import script_of
+    from loadflow.errors import ScriptError
+
+    os.environ[ALLOW] = "1"
+    well = True
+    try:
+        for made, trace in traces_of(file):
+            try:
+                checking.script(script_of(made, trace, file), source=file, name=made.name)
+            except ScriptError as error:
+                well = False
+                print_mistakes(error.mistakes, f"{file}: {made.name}")
+            else:
+                echo(f"{file}: {made.name}: ", Styled("ok", fg="green"))
+            print_traces(made, trace)
+    except ScriptError as error:
+        print_mistakes(error.mistakes, error.source or file)
+        return False
+    return well

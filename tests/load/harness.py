@@ -118,7 +118,7 @@ def load(folder: Path, steps: Any, *, user: str | None = None, **arguments: Any)
         plain = {} if "rate" in arguments else {"user_count": 1, "spawn_rate": 1000, "test_time": 60, "iterations": 1}
         given = {**plain, **arguments}
         try:
-            summary = start_test(detail(user or DEFAULT), tasks=steps, **given)
+            summary = start_test(given.pop("user_detail_dict", None) or detail(user or DEFAULT), tasks=steps, **given)
         except RunError as raised:
             error = raised
         done = Outcomes(session.runs[-1], summary, error, watch.snapshots)

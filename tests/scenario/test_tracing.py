@@ -42,6 +42,11 @@ def fetch(client, path, *, size=1):
     return client.get(path, params={"size": size})
 
 
+def asked(client, *paths, **options):
+    for path in paths:
+        client.get(path, **options)
+
+
 def twice(function):
     @functools.wraps(function)
     def inner(*args):
@@ -211,6 +216,11 @@ TRACED: list[tuple[str, str, list[dict[str, Any]]]] = [
     ("a constant of the class", 'client.get(f"/{self.kept}/{self.size}")', [step("/5/3")]),
     ("a method", 'self.helper(client, "/a")', [step("/a")]),
     ("a function of the file", "fetch(client, path_of(7), size=2)", [step("/items/7", params={"size": 2})]),
+    (
+        "a function that takes any arguments",
+        'asked(client, *PATHS, params={"q": 1})',
+        [step("/a", params={"q": 1}), step("/b", "it 2", params={"q": 1})],
+    ),
     ("a row of the user", "client.get(f\"/{users.name}/{users['pin']}\")", [step("/${csv.users.name}/${csv.users.pin}")]),
     ("a random number", 'client.get(f"/{rand.int(1, 9)}")', [step("/${randint(1,9)}")]),
     (

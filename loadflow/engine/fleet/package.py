@@ -100,6 +100,9 @@ def rate_cap(env: Mapping[str, str]) -> float | None:
 def refuse_unshippable(plan: Plan, place: str) -> None:
     """Raises CommandError for files that can't be known, or not be sent, before the load starts."""
     mistakes = []
+    if any("call" in step for step in plan.steps):
+        text = "functions of Python run on this machine only"
+        mistakes.append(Mistake(f"{place}.tasks", text, "leave --workers out, or say all tasks so that they can be traced"))
     for position, step in enumerate(plan.steps):
         for key, path in _paths_of(step):
             compiled = compile_value(path, plan.variables)

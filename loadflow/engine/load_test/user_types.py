@@ -8,6 +8,7 @@ from loadflow.engine.protocols.grpc.user import GRPC_USER
 from loadflow.engine.protocols.http.user import FAST_HTTP_USER, HTTP_USER
 from loadflow.engine.protocols.model.user_type import UserType
 from loadflow.engine.protocols.mqtt.user import MQTT_USER
+from loadflow.engine.protocols.python.user import PYTHON_USER
 from loadflow.engine.protocols.redis.step import REDIS_USER
 from loadflow.engine.protocols.socket.step import SOCKET_USER
 from loadflow.engine.protocols.websocket.step import WEBSOCKET_USER
@@ -15,7 +16,7 @@ from loadflow.errors import CommandError, Mistake
 
 __all__ = ["BUILT_IN", "add_user_type", "known_user_types", "user_type_of"]
 
-BUILT_IN: tuple[UserType, ...] = (FAST_HTTP_USER, HTTP_USER, WEBSOCKET_USER, GRPC_USER, MQTT_USER, SOCKET_USER, REDIS_USER)
+BUILT_IN: tuple[UserType, ...] = (FAST_HTTP_USER, HTTP_USER, WEBSOCKET_USER, GRPC_USER, MQTT_USER, SOCKET_USER, REDIS_USER, PYTHON_USER)
 
 # code, not state of any run: a type once added stays what it is
 _types: dict[str, UserType] = {one.name: one for one in BUILT_IN}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from random import Random
 from typing import Any
 
@@ -76,6 +76,11 @@ class Scope:
         """The cell of the row that this step has taken; None where it took none."""
         row = self._rows.get(source)
         return None if row is None else row[self.data.sources[source].index[column]]
+
+    def cells(self) -> Iterator[tuple[str, str]]:
+        """Column and cell of every row that is held now."""
+        for source, row in self._rows.items():
+            yield from zip(self.data.sources[source].index, row, strict=True)
 
     def faker(self, method: str) -> Any:
         """A made-up value; raises `MissingValue` where Faker has no such method or it needs arguments."""

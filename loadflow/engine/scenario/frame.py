@@ -54,13 +54,17 @@ class Frame:
 
     def bind(self, arguments: list[Any], named: dict[str, Any]) -> None:
         args = self.node.args
-        if args.vararg or args.kwarg or args.posonlyargs:
-            raise Untraceable(f"calls {self.function.__name__}, which takes any arguments")
-        wanted = [one.arg for one in args.args]
+        wanted = [one.arg for one in (*args.posonlyargs, *args.args)]
         only_named = [one.arg for one in args.kwonlyargs]
-        if len(arguments) > len(wanted) or named.keys() - {*wanted[len(arguments) :], *only_named}:
+        by_name = {*wanted[len(arguments) :], *only_named} - {one.arg for one in args.posonlyargs}
+        more = {name: value for name, value in named.items() if name not in by_name}
+        if (len(arguments) > len(wanted) and args.vararg is None) or (more and args.kwarg is None) or more.keys() & set(wanted):
             raise Untraceable(f"calls {self.function.__name__} with other arguments than it has")
-        self.names = {**dict(zip(wanted, arguments, strict=False)), **named}
+        self.names = {**dict(zip(wanted, arguments, strict=False)), **{name: value for name, value in named.items() if name in by_name}}
+        if args.vararg is not None:
+            self.names[args.vararg.arg] = tuple(arguments[len(wanted) :])
+        if args.kwarg is not None:
+            self.names[args.kwarg.arg] = more
         defaults = dict(zip(reversed(wanted), reversed(self.function.__defaults__ or ()), strict=False)) | (
             self.function.__kwdefaults__ or {}
         )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.scenario.definition import ScenarioDef
+from loadflow.engine.scenario.sources import source_json, sources_of
 from loadflow.engine.scenario.tracing import Trace
 from loadflow.errors import Mistake, ScriptError
 
@@ -19,19 +20,21 @@ PYTHON_USER = "python_user"
 THRESHOLDS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "max_ms": "max", "error_rate": "failure_rate"}
 
 
-def script_of(made: ScenarioDef, trace: Trace, file: str | Path) -> dict[str, Any]:
-    """The script; its variable `target` is where requests go. Where a function can't be said in steps, Python runs all of them.
+def script_of(made: ScenarioDef, trace: Trace, file: str | Path, *, in_python: bool = False) -> dict[str, Any]:
+    """The script; its variable `target` is where requests go. Where a function can't be said in steps, or `in_python`, Python runs all.
 
     Raises ScriptError for thresholds that there are not.
     """
-    tasks = _in_steps(made, trace) if trace.is_whole else _in_python(made, file)
+    in_steps = trace.is_whole and not in_python
+    tasks = _in_steps(made, trace) if in_steps else _in_python(made, file)
+    sources = trace.sources if in_steps else [source_json(name, rows) for name, rows in sources_of(made).items()]
     test = {
         "label": made.name,
         "host": "${var.target}",
         "rate": _rate(made),
         **({"user_count": made.users} if made.users is not None else {}),
         **({"thresholds": thresholds} if (thresholds := _thresholds(made)) else {}),
-        **({"csv_sources": trace.sources} if trace.sources and trace.is_whole else {}),
+        **({"csv_sources": sources} if sources else {}),
         **tasks,
     }
     doubled = [key for key in made.test if key in test and key != "user_detail_dict"]

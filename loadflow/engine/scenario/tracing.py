@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +12,8 @@ from typing import Any
 from loadflow.engine.scenario.code import Module
 from loadflow.engine.scenario.definition import ScenarioDef, VUser, check_of
 from loadflow.engine.scenario.reading import Reader, User
+from loadflow.engine.scenario.sources import Names, source_json
 from loadflow.engine.scenario.symbols import TracedStep, Untraceable
-from loadflow.engine.scenario.values import Rows
 
 __all__ = ["Refusal", "Trace", "trace"]
 
@@ -62,7 +60,7 @@ def trace(made: ScenarioDef) -> Trace:
         found.refused = {name: Refusal(error.reason, error.line) for name in names}
         return found
     user = User(made.cls, {})
-    known = _Names()
+    known = Names()
     read: dict[str, list[TracedStep]] = {}
     for name in names:
         reader = Reader(modules, user, "request" if name in made.hooks else name, known.rows, known.variable, may_set=name == "on_start")
@@ -77,7 +75,7 @@ def trace(made: ScenarioDef) -> Trace:
                 user.values = _Unknown()
     # what a task wants of a value that on_start keeps is known only now
     found.steps = {name: [step.to_json() for step in steps] for name, steps in read.items()}
-    found.sources = known.sources
+    found.sources = [source_json(name, rows) for name, rows in known.sources.items()]
     return found
 
 
@@ -136,30 +134,3 @@ class _Unknown(dict[str, Any]):
 
     def __contains__(self, name: object) -> bool:
         raise Untraceable(f"reads self.{name}, and on_start runs in Python")
-
-
-class _Names:
-    """Names in the script for what has none in Python: kept values and CSV sources, each its own."""
-
-    def __init__(self) -> None:
-        self.sources: list[dict[str, Any]] = []
-        self._of_rows: dict[Rows, str] = {}
-        self._taken: Counter[str] = Counter()
-
-    def variable(self, wanted: str) -> str:
-        return self._own(wanted, "value")
-
-    def rows(self, rows: Rows) -> str:
-        if rows not in self._of_rows:
-            name = self._own(Path(rows.path).stem, "rows")
-            self._of_rows[rows] = name
-            options = {"seed": rows.seed, "delimiter": None if rows.delimiter == "," else rows.delimiter}
-            plain = {key: value for key, value in options.items() if value is not None}
-            self.sources.append({"name": name, "file_path": rows.path, "mode": rows.mode, "per": "user", **plain})
-        return self._of_rows[rows]
-
-    def _own(self, wanted: str, otherwise: str) -> str:
-        plain = re.sub(r"[^A-Za-z0-9_]+", "_", wanted).strip("_") or otherwise
-        self._taken[plain] += 1
-        count = self._taken[plain]
-        return plain if count == 1 else self._own(f"{plain}_{count}", otherwise)

@@ -41,6 +41,8 @@ from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
 
 __all__ = ["Pauser", "Step", "compile_steps"]
 
+PYTHON = "python_user"  # whose steps are functions
+
 Failure = tuple[Outcome, str]
 
 
@@ -361,8 +363,12 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
 
     cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
 
-    def compiled(config: Mapping[str, Any], throttle: Throttle | None) -> Step:
-        prepared = protocol.prepare(config, plan, compiler)
+    def compiled(config: Mapping[str, Any], throttle: Throttle | None) -> Any:
+        prepared: Any = protocol.prepare(config, plan, compiler)
+        if plan.protocol == PYTHON:
+            from loadflow.engine.generator.locust.python_step import PythonStep
+
+            return PythonStep(prepared, config, [cap] if cap else [], network, is_secret, plan.revision_header)
         selected = plan.network is not None and is_conditioned(plan.network, config, prepared, compiler)
         secrets = Secrets.of(config, written, is_secret)
         limits = [one for one in (throttle, cap) if one]

@@ -79,6 +79,10 @@ class HttpClient:
         self._connections: dict[tuple[Any, ...], _Connection] = {}
         self._cookies = Cookies()
 
+    def share_cookies(self, other: FastHttpClient) -> None:
+        """Have the jar of another client of the same user."""
+        self._cookies = other._cookies
+
     def perform(self, request: HttpRequest) -> HttpReply:
         """Raises HitFailure; socket errors pass through for the protocol's table."""
         return follow(request, self.traffic, self._exchange)

@@ -1,0 +1,118 @@
+"""A Python file of scenarios on the command line: which scenario is meant, and the script that it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from loadflow.cli.console import Styled, echo
+from loadflow.engine.base.counted import counted
+
+if TYPE_CHECKING:
+    from loadflow.engine.records.run import Run
+    from loadflow.engine.scenario.definition import ScenarioDef
+    from loadflow.engine.scenario.tracing import Trace
+
+__all__ = ["is_scenario_file", "print_traces", "reader_of", "target_of", "traces_of", "write_results"]
+
+# LoadPilot's name for it too
+TARGETS = ("LOADFLOW_TARGET", "LOADPILOT_TARGET")
+ENV_FILE = ".env"
+
+
+def is_scenario_file(file: str) -> bool:
+    return file.endswith(".py")
+
+
+def target_of(given: str | None) -> str | None:
+    """Where requests go: as given, else by the environment, else by ./.env; None: as the scenario says."""
+    if given is not None:
+        return given
+    found = next((os.environ[name] for name in TARGETS if os.environ.get(name)), None)
+    return found or next(_in_env_file(), None)
+
+
+def _in_env_file() -> Iterator[str]:
+    path = Path(ENV_FILE)
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+        name, _, value = line.partition("=")
+        if name.strip().removeprefix("export ") in TARGETS and value.strip():
+            yield value.strip().strip("\"'")
+
+
+def reader_of(file: str, name: str | None) -> Callable[[], Any]:
+    """Gives the document of the scenario; which one, a person at a terminal is asked."""
+
+    def read() -> Any:
+        from loadflow.engine.protocols.python.call import ALLOW
+        from loadflow.engine.scenario.loading import chosen, load_scenarios
+        from loadflow.engine.scenario.script import script_of
+        from loadflow.engine.scenario.tracing import trace
+
+        os.environ[ALLOW] = "1"  # whoever names a Python file on the command line wants it to run
+        found = load_scenarios(file)
+        made = chosen(found, name if name is not None or len(found) == 1 else _picked(found), file)
+        return script_of(made, trace(made), file)
+
+    return read
+
+
+def _picked(found: list[ScenarioDef]) -> str | None:
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return None
+    for number, one in enumerate(found, start=1):
+        echo(f"  {number}  ", Styled(one.name, bold=True), f"  {one.rps:g} tasks/s, {one.mode}, {one.duration}", err=True)
+    number = click.prompt("scenario", type=click.IntRange(1, len(found)), default=1, err=True)
+    return found[number - 1].name
+
+
+def traces_of(file: str) -> list[tuple[ScenarioDef, Trace]]:
+    """Of every scenario of the file. Raises ScriptError."""
+    from loadflow.engine.scenario.loading import load_scenarios
+    from loadflow.engine.scenario.tracing import trace
+
+    return [(made, trace(made)) for made in load_scenarios(file)]
+
+
+def print_traces(made: ScenarioDef, trace: Trace) -> None:
+    """How each hook and task runs, and why."""
+    for name in (*(hook for hook in made.hooks if hook == "on_start"), *(one.name for one in made.tasks), *made.hooks[1:]):
+        if name in trace.refused:
+            echo(f"  {name}: ", Styled("Python for each pass", fg="yellow"), f", because {trace.refused[name]}")
+        elif name in trace.steps:
+            echo(f"  {name}: ", Styled("traced", fg="green"), f", {counted(len(trace.steps[name]), 'step')}")
+    if trace.refused:
+        echo("  so Python runs all of them, on Locust; traced, the native core would make the load")
+
+
+def write_results(run: Run, path: str, target: str) -> None:
+    """The numbers of a run under LoadPilot's names."""
+    from loadflow.engine.plan.pace import peak_per_s
+
+    summary = run.summary()
+    overall, latency = summary.overall, summary.overall.latency
+    pace = run.pace
+    results = {
+        "scenario": run.facts.label,
+        "target_url": target,
+        "rps_target": None if pace is None else peak_per_s(pace.segments),
+        "rps_actual": round(overall.rate_per_s, 2),
+        "requests_total": overall.count,
+        "errors_total": overall.failures,
+        "error_rate_pct": round(overall.failure_rate * 100, 3),
+        "p50_ms": latency.p50_ms,
+        "p95_ms": latency.p95_ms,
+        "p99_ms": latency.p99_ms,
+        "max_ms": latency.max_ms,
+        "duration_secs": round(summary.duration_s, 3),
+        "verdict": str(summary.verdict.kind),
+    }
+    file = Path(path)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,464 @@
+"""One pass of `python_user`: a function of the scenario is called with a client whose requests are hits.
+
+A hit is written when the next one begins or the function has ended: until then an exception of the function makes it a failure, as a failed
+assertion of a step does. An exception ends the pass; in `on_start` it ends the user.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import linecache
+from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from typing import Any
+
+import gevent
+from gevent import GreenletExit
+
+from loadflow.engine.base.values import shown
+from loadflow.engine.generator.locust.recorder import Recorder
+from loadflow.engine.generator.network import Network
+from loadflow.engine.generator.throttle import Throttle
+from loadflow.engine.plan.pace import LATE_NS
+from loadflow.engine.protocols.python.call import Call
+from loadflow.engine.protocols.python.protocol import PYTHON, PythonClient
+from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.records.outcome import HitFlag, Outcome
+from loadflow.engine.resolve.missing import MissingValue
+from loadflow.engine.resolve.scope import Scope
+from loadflow.engine.scenario.client import VERBS, RequestFailed
+from loadflow.engine.scenario.values import Rows, drawing
+
+__all__ = ["PythonStep"]
+
+NOTHING_SENT = "made no request"
+Failure = tuple[Outcome, str]
+
+
+class PythonStep:
+    """Shared by all users of a process, like `Step`, which it stands for."""
+
+    conditioned = 0
+
+    def __init__(
+        self,
+        call: Call,
+        config: Mapping[str, Any],
+        limits: Sequence[Throttle],
+        network: Network | None,
+        is_secret: Callable[[str], bool],
+        revision_header: str | None,
+    ) -> None:
+        self.call = call
+        self.phase = config.get("phase")
+        self.limits = limits
+        self.network = network
+        self.is_secret = is_secret
+        self.revision_header = revision_header
+        self.ran = 0  # requests
+        self.skipped = 0
+        # the loop is gevent's: what asyncio would do with a loop of its own is done here, one thing after the other
+        asyncio.sleep, asyncio.gather = _sleep, _gather  # type: ignore[assignment]
+
+    def run(self, client: Any, scope: Scope, user: int, recorder: Recorder, pauser: Any, due_ns: int | None = None) -> bool:
+        """One call of the function by one user; whether anything was sent. GreenletExit passes, after a hit in flight was recorded."""
+        scope.begin_step()
+        scope.out_of_rows = False
+        work = _Pass(self, client, scope, user, recorder, pauser, due_ns)
+        failed = True
+        try:
+            try:
+                with drawing(work):
+                    target = client.object_of(self.call.cls)
+                    _finished(getattr(target, self.call.function)(_Client(work)))
+                    work.check(target)
+                failed = False
+            except RequestFailed:
+                pass  # its hit says it already
+            except GreenletExit:
+                raise
+            except Exception as error:  # noqa: BLE001  whatever the scenario's own code raises is data
+                work.raised(error)
+        finally:
+            work.write()
+        pauser.ends = failed
+        pauser.step_made()
+        if failed:
+            gevent.sleep(0)
+        return work.sent
+
+
+class _Hit:
+    """The last request, which may still become a failure."""
+
+    __slots__ = ("due_ns", "end_ns", "failure", "flags", "method", "name", "reply", "request", "start_ns")
+
+    def __init__(self, method: str, name: str, due_ns: int, start_ns: int, flags: int) -> None:
+        self.method = method
+        self.name = name
+        self.due_ns = due_ns
+        self.start_ns = self.end_ns = start_ns
+        self.flags = flags
+        self.request: Any = None
+        self.reply: Any = None
+        self.failure: Failure | None = None
+
+
+class _Pass:
+    """One call under way: where its values come from, and where its hits go."""
+
+    def __init__(
+        self, step: PythonStep, client: PythonClient, scope: Scope, user: int, recorder: Recorder, pauser: Any, due_ns: int | None
+    ) -> None:
+        self.step = step
+        self.client = client
+        self.sent = False
+        self._scope = scope
+        self._user = user
+        self._recorder = recorder
+        self._pauser = pauser
+        self._due_ns = due_ns
+        self._count = 0
+        self._last: _Hit | None = None
+
+    # -- values of the user
+
+    def cell(self, rows: Rows, column: str) -> str:
+        name = self.step.call.sources.get(rows)
+        if name is None:
+            raise RuntimeError(f"csv({rows.path!r}) is made in a function; make it in the module or the class, where the load can find it")
+        return self._scope.csv(name, column)
+
+    def between(self, low: int, high: int) -> int:
+        return self._scope.randint(low, high)
+
+    def made_up(self, method: str) -> Any:
+        return self._scope.faker(method)
+
+    def uuid(self) -> str:
+        return self._scope.uuid4()
+
+    def now(self) -> str:
+        return self._scope.now()
+
+    def sleep(self, seconds: float, most: float) -> None:
+        self._pauser.pause(seconds if most <= seconds else self._scope.rng.uniform(seconds, most))
+
+    # -- requests
+
+    def ask(self, verb: str, path: Any, options: Mapping[str, Any], http: Any = None) -> _Answer:
+        """One hit. Raises RequestFailed where no whole answer came; TypeError for what a request does not take."""
+        hit = self._begin(verb, path, options)
+        self._send(hit, self.client.http if http is None else http)
+        self._last = hit
+        return self._answer(hit)
+
+    def ask_all(self, requests: Sequence[Mapping[str, Any]]) -> list[_Answer]:
+        """All at once, each over a connection of its own; the answers in the order of their requests. The first failure is raised when all
+        have ended."""
+        wanted = [_of_batch(one) for one in requests]
+        hits = [self._begin(verb, path, options) for verb, path, options in wanted]
+        clients = self.client.spare(len(hits))
+        work = [gevent.spawn(self._send, hit, http) for hit, http in zip(hits, clients, strict=True)]
+        try:
+            gevent.joinall(work, raise_error=True)
+        finally:
+            gevent.killall(work)
+            for hit in hits[:-1]:
+                self._record(hit)
+            self._last = hits[-1] if hits else self._last
+        return [self._answer(hit) for hit in hits]
+
+    def _begin(self, verb: str, path: Any, options: Mapping[str, Any]) -> _Hit:
+        self.write()
+        self._count += 1
+        request, name, failure = None, options.get("name"), None
+        try:
+            request, name = self.step.call.request(verb, path, options, self._scope)
+        except (HitFailure, MissingValue) as error:
+            failure = (Outcome.TEMPLATE, str(error))
+        for limit in self.step.limits:
+            if (wait_s := limit.reserve(self._recorder.now_ns())) > 0:
+                self._due_ns = None if self._due_ns is None else max(self._due_ns, self._recorder.now_ns() + round(wait_s * 1e9))
+                self._pauser.pause(wait_s)
+        title = self.step.call.title
+        default = f"{title} {self._count}" if self._count > 1 or title == "request" else title
+        hit = self._hit(verb.upper(), str(name) if name is not None else default)
+        hit.request, hit.failure = request, failure
+        return hit
+
+    def _hit(self, method: str, name: str) -> _Hit:
+        self.step.ran += 1
+        flags = HitFlag.FIRST if self._pauser.attempt_begins() else 0
+        flags |= HitFlag.SETUP if self.step.phase is not None else 0
+        start_ns = self._recorder.now_ns()
+        due_ns, self._due_ns = (start_ns if self._due_ns is None else self._due_ns), None
+        return _Hit(method, name if self.step.phase is None else f"{self.step.phase}: {name}", due_ns, start_ns, flags)
+
+    def _send(self, hit: _Hit, http: Any) -> None:
+        if hit.failure is not None:
+            return
+        recorder = self._recorder
+        recorder.in_flight += 1
+        hit.start_ns = hit.end_ns = recorder.now_ns()
+        try:
+            if self.step.network is not None:
+                named: Any = _Named(hit.name)
+                self.step.network.pass_through(named, self._scope, self._user)
+            hit.reply = http.perform(hit.request)
+            hit.end_ns = recorder.now_ns()
+            hit.failure = PYTHON.fails(hit.reply)
+        except HitFailure as error:
+            hit.end_ns = recorder.now_ns()
+            hit.failure, hit.reply = (error.outcome, str(error)), error.reply
+        except GreenletExit:
+            hit.end_ns = recorder.now_ns()
+            hit.failure = (Outcome.UNFINISHED, "not answered before the end of the load")
+            self._last = hit
+            raise
+        except Exception as error:  # noqa: BLE001  whatever a library raises is data
+            hit.end_ns = recorder.now_ns()
+            hit.failure = (PYTHON.outcome_of(error), f"{type(error).__name__}: {error}")
+        finally:
+            recorder.in_flight -= 1
+        self.sent = True
+
+    def _answer(self, hit: _Hit) -> _Answer:
+        if hit.reply is None or (hit.failure is not None and hit.failure[0] is not Outcome.STATUS):
+            raise RequestFailed(hit.failure[1] if hit.failure is not None else "no answer")
+        return _Answer(hit)
+
+    # -- what became of it
+
+    def check(self, target: Any) -> None:
+        """`check_TASK(status, body)` of the last answer; and a function that asks nothing has failed."""
+        if self._count == 0 and self.step.phase is None:
+            raise AssertionError(NOTHING_SENT)
+        if self.step.call.check is not None and self._last is not None and self._last.reply is not None:
+            reply = self._last.reply
+            try:
+                body = reply.json()
+            except ValueError:
+                body = None
+            getattr(target, f"check_{self.step.call.function}")(reply.status, body)
+
+    def raised(self, error: Exception) -> None:
+        """The function has raised: the last hit has failed, or a hit without a request where there is none."""
+        kind = Outcome.ASSERTION if isinstance(error, AssertionError) else Outcome.EXTRACT
+        text = _words(error)
+        if self._last is None:
+            self._last = self._hit("PYTHON", self.step.call.title)
+            kind = Outcome.TEMPLATE
+        if self._last.failure is None:
+            self._last.failure = (kind, text)
+
+    def write(self) -> None:
+        """The last hit is what it is."""
+        hit, self._last = self._last, None
+        if hit is not None:
+            self._record(hit)
+
+    def _record(self, hit: _Hit) -> None:
+        recorder, reply = self._recorder, hit.reply
+        if hit.start_ns - hit.due_ns > LATE_NS and self.step.phase is None:
+            hit.flags |= HitFlag.LATE
+        if self._scope.out_of_rows:
+            hit.flags |= HitFlag.LAST
+        series = recorder.series(hit.method, hit.name)
+        status, sent, received = (reply.status, reply.sent_bytes, reply.received_bytes) if reply is not None else (0, 0, 0)
+        if self.step.revision_header is not None and reply is not None and (revision := reply.header(self.step.revision_header)):
+            recorder.revision(revision)
+        times = (hit.due_ns, hit.start_ns, hit.end_ns)
+        if recorder.on_hit is not None:
+            recorder.on_hit(hit.method, hit.name, (hit.end_ns - hit.due_ns) / 1e6, received, hit.failure and hit.failure[1])
+        if hit.failure is None:
+            recorder.succeeded(series, self._user, *times, status, sent, received, hit.flags)
+            return
+        outcome, text = hit.failure
+
+        def sample() -> dict[str, Any]:
+            return {
+                **({"request": self.step.call.sample(hit.request)} if hit.request is not None else {}),
+                **({"response": reply.sample()} if reply is not None else {}),
+                "error": text,
+            }
+
+        recorder.failed(series, self._user, *times, status, sent, received, hit.flags, outcome, text, sample, list(self._secrets()))
+
+    def _secrets(self) -> Iterator[Any]:
+        """The user's values that have a secret's name: attributes of his object, and cells of his rows."""
+        held = vars(self.client.object_of(self.step.call.cls))
+        yield from (value for name, value in held.items() if self.step.is_secret(name) and isinstance(value, str | int))
+        yield from (value for name, value in self._scope.cells() if self.step.is_secret(name))
+
+
+def _words(error: Exception) -> str:
+    """The error, with the line of the scenario that it comes from; of an assertion without words, the line itself."""
+    place, frame = "", error.__traceback__
+    while frame is not None:
+        code = frame.tb_frame.f_code
+        if "loadflow_scenario_" in str(frame.tb_frame.f_globals.get("__name__")):
+            place = f" (line {frame.tb_lineno})"
+            source = linecache.getline(code.co_filename, frame.tb_lineno).strip()
+            if isinstance(error, AssertionError) and not str(error):
+                return f"{source}{place}"
+        frame = frame.tb_next
+    said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+    return f"{said}{place}"
+
+
+def _finished(result: Any) -> None:
+    """Runs a coroutine to its end: all that it can wait for here is done when it asks."""
+    if not inspect.iscoroutine(result):
+        return
+    try:
+        waits_for = result.send(None)
+    except StopIteration:
+        return
+    result.close()
+    what = shown(type(waits_for).__name__)
+    text = f"awaits {what}, which needs an event loop of asyncio; what can be awaited is requests, asyncio.sleep and asyncio.gather"
+    raise RuntimeError(text)
+
+
+async def _sleep(delay: float, result: Any = None) -> Any:
+    gevent.sleep(delay)
+    return result
+
+
+async def _gather(*wanted: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
+    made: list[Any] = []
+    for one in wanted:
+        try:
+            made.append(await one)
+        except Exception as error:
+            if not return_exceptions:
+                raise
+            made.append(error)
+    return made
+
+
+def _of_batch(one: Mapping[str, Any]) -> tuple[str, Any, dict[str, Any]]:
+    if not isinstance(one, Mapping):
+        raise TypeError(f"batch takes a list of objects, not of {type(one).__name__}")
+    options = dict(one)
+    verb = str(options.pop("method", "get")).lower()
+    if "path" not in options:
+        raise TypeError("a request of batch has no path")
+    if verb not in VERBS:
+        raise TypeError(f"a request of batch has the method {verb!r}; there are {', '.join(VERBS)}")
+    return verb, options.pop("path"), options
+
+
+class _Named:
+    """What the network conditioner asks of a step."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.name = None
+
+    def render_name(self, scope: Scope) -> str:
+        return self._name
+
+
+class _Client:
+    """What a function is given."""
+
+    __slots__ = ("_work",)
+
+    def __init__(self, work: _Pass) -> None:
+        self._work = work
+
+    def get(self, path: str, **options: Any) -> _Answer:
+        return self._work.ask("get", path, options)
+
+    def post(self, path: str, **options: Any) -> _Answer:
+        return self._work.ask("post", path, options)
+
+    def put(self, path: str, **options: Any) -> _Answer:
+        return self._work.ask("put", path, options)
+
+    def patch(self, path: str, **options: Any) -> _Answer:
+        return self._work.ask("patch", path, options)
+
+    def delete(self, path: str, **options: Any) -> _Answer:
+        return self._work.ask("delete", path, options)
+
+    def head(self, path: str, **options: Any) -> _Answer:
+        return self._work.ask("head", path, options)
+
+    def options(self, path: str, **options: Any) -> _Answer:
+        return self._work.ask("options", path, options)
+
+    def batch(self, requests: Sequence[Mapping[str, Any]]) -> _Answers:
+        return _Answers(self._work.ask_all(requests))
+
+
+class _Awaited:
+    """There already when it is awaited."""
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        yield from ()
+        return self
+
+
+class _Answers(list, _Awaited):  # type: ignore[type-arg]  # of _Answer
+    """Answers in the order of their requests."""
+
+
+class _Headers:
+    """Fields by name, in any case."""
+
+    __slots__ = ("_reply",)
+
+    def __init__(self, reply: Any) -> None:
+        self._reply = reply
+
+    def get(self, name: str, default: Any = None) -> Any:
+        found = self._reply.header(name)
+        return default if found is None else found
+
+    def __getitem__(self, name: str) -> str:
+        found: str | None = self._reply.header(name)
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._reply.header(name) is not None
+
+
+class _Answer(_Awaited):
+    """What came back."""
+
+    __slots__ = ("_hit",)
+
+    def __init__(self, hit: _Hit) -> None:
+        self._hit = hit
+
+    @property
+    def status_code(self) -> int:
+        return int(self._hit.reply.status)
+
+    @property
+    def ok(self) -> bool:
+        return self.status_code < 400
+
+    @property
+    def text(self) -> str:
+        return str(self._hit.reply.text())
+
+    @property
+    def headers(self) -> _Headers:
+        return _Headers(self._hit.reply)
+
+    @property
+    def elapsed_ms(self) -> float:
+        return (self._hit.end_ns - self._hit.start_ns) / 1e6
+
+    def json(self) -> Any:
+        return self._hit.reply.json()
+
+    def raise_for_status(self) -> None:
+        if not self.ok:
+            raise AssertionError(f"status {self.status_code}")

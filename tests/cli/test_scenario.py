@@ -1,0 +1,121 @@
+"""`loadflow` with a Python file: run, check and script, from the outside."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from textwrap import dedent
+
+from tests.cli.running import Done, loadflow
+from tests.targets.fixture import Target
+
+SHOP = """
+    from loadpilot import VUser, scenario, task
+
+    @scenario(rps=20, duration="1s", mode="constant", thresholds={"error_rate": 1, "p99_ms": 5000})
+    class Shop(VUser):
+        def on_start(self, client):
+            self.token = client.post("/login").json()["token"]
+
+        @task(weight=3)
+        def browse(self, client):
+            client.get("/ok", headers={"Authorization": f"Bearer {self.token}"})
+
+        def check_browse(self, status, body):
+            assert status == 200
+
+        @task
+        def buy(self, client):
+            client.post("/echo", json={"n": 1})
+"""
+BRANCHES = SHOP.replace('client.post("/echo"', 'if client.get("/ok").ok:\n                client.post("/echo"')
+TWO = SHOP + SHOP.replace("class Shop", "class Other").replace("from loadpilot import VUser, scenario, task", "")
+
+
+def made(folder: Path, text: str) -> str:
+    (folder / "shop.py").write_text(dedent(text))
+    return "shop.py"
+
+
+def run(folder: Path, file: str, target: Target, *more: str) -> Done:
+    return loadflow(folder, "run", file, "--direct", "--target", target.url, *more)
+
+
+def test_a_scenario_runs_with_exact_weights(target: Target, tmp_path: Path) -> None:
+    target.reset()
+    done = run(tmp_path, made(tmp_path, SHOP), target, "--results-json", "out/results.json", "--json")
+    assert done.code == 0, done.stderr
+    assert {path: count for path, count in target.counts().items() if path != "/login"} == {"/ok": 15, "/echo": 5}
+    results = json.loads((tmp_path / "out/results.json").read_text())
+    assert results["scenario"] == "Shop"
+    assert results["target_url"] == target.url
+    assert (results["rps_target"], results["requests_total"], results["errors_total"], results["error_rate_pct"]) == (20, 20, 0, 0)
+
+
+def test_what_steps_can_not_say_runs_in_python(target: Target, tmp_path: Path) -> None:
+    target.reset()
+    file = made(tmp_path, BRANCHES)
+    checked = loadflow(tmp_path, "check", file)
+    assert checked.code == 0
+    assert "browse: traced, 1 step" in checked.stdout
+    assert "buy: Python for each pass, because line 18 branches on a comparison" in checked.stdout
+    assert run(tmp_path, file, target).code == 0
+    assert {path: count for path, count in target.counts().items() if path != "/login"} == {"/ok": 20, "/echo": 5}
+    refused = loadflow(tmp_path, "script", file)
+    assert refused.code == 2
+    assert "Shop.buy: line 18 branches on a comparison" in refused.stderr
+
+
+def test_the_script_of_a_scenario_is_a_script(target: Target, tmp_path: Path) -> None:
+    printed = loadflow(tmp_path, "script", made(tmp_path, SHOP))
+    (tmp_path / "shop.json").write_text(printed.stdout)
+    assert loadflow(tmp_path, "check", "shop.json").code == 0
+    target.reset()
+    assert loadflow(tmp_path, "run", "shop.json", "--direct", "--var", f"target={target.url}").code == 0
+    assert target.counts()["/ok"] == 15
+
+
+def test_a_dry_run_sends_nothing(target: Target, tmp_path: Path) -> None:
+    target.reset()
+    done = run(tmp_path, made(tmp_path, SHOP), target, "--dry-run")
+    assert done.code == 0
+    assert done.json["load_density"][0][1]["label"] == "Shop"
+    assert target.counts() == {}
+
+
+def test_one_of_several_has_to_be_named(target: Target, tmp_path: Path) -> None:
+    file = made(tmp_path, TWO)
+    unnamed = run(tmp_path, file, target)
+    assert unnamed.code == 2
+    assert "has 2 scenarios: Shop, Other" in unnamed.stderr
+    misspelt = run(tmp_path, file, target, "--scenario", "Othr")
+    assert (misspelt.code, "did you mean 'Other'?" in misspelt.stderr) == (2, True)
+    assert run(tmp_path, file, target, "--scenario", "Other", "--dry-run").json["load_density"][0][1]["label"] == "Other"
+
+
+MISTAKES = [
+    ("check_browse", "check_brwose", "Shop.check_brwose checks no task; did you mean 'browse'?"),
+    ('mode="constant"', 'mode="constnt"', "mode 'constnt' is not known; did you mean 'constant'?"),
+    ('"p99_ms"', '"p99ms"', "there is no threshold 'p99ms'; did you mean 'p99_ms'?"),
+    ("@task(weight=3)", "@task(weight=-1)", "the weight of a task is a whole number of 0 or more, not -1"),
+    ("class Shop", "class Shop(", "line 5: SyntaxError"),
+]
+
+
+def test_what_is_wrong_with_a_file_is_said_before_anything_is_sent(target: Target, tmp_path: Path) -> None:
+    target.reset()
+    for right, wrong, said in MISTAKES:
+        done = run(tmp_path, made(tmp_path, SHOP.replace(right, wrong)), target)
+        assert done.code == 2, said
+        assert said.partition(";")[0] in done.stderr
+    assert target.counts() == {}
+
+
+def test_a_script_alone_makes_no_machine_run_python(tmp_path: Path) -> None:
+    made(tmp_path, SHOP)
+    steps = [{"call": f"{tmp_path}/shop.py:Shop.browse"}]
+    test = {"user_detail_dict": {"user": "python_user"}, "host": "http://127.0.0.1:1", "tasks": steps}
+    (tmp_path / "shop.json").write_text(json.dumps([["LD_start_test", test]]))
+    done = loadflow(tmp_path, "run", "shop.json", "--direct", LOADFLOW_ALLOW_PYTHON="")
+    assert done.code == 2
+    assert "functions of Python run only where LOADFLOW_ALLOW_PYTHON is set" in done.stderr

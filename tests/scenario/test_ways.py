@@ -1,0 +1,172 @@
+"""A scenario sends and records the same, whichever way its functions run: steps on either engine, or Python for each pass."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+
+import pytest
+
+from loadflow.engine.protocols.python.call import ALLOW
+from loadflow.engine.scenario.loading import load_scenarios
+from loadflow.engine.scenario.script import script_of
+from loadflow.engine.scenario.tracing import trace
+from tests.load.harness import Outcomes, detail, load
+from tests.targets.fixture import Target
+
+SCENARIO = """
+    from loadflow import VUser, csv, rand, scenario, sleep, task, uuid
+
+    users = csv("USERS")
+    PATHS = ("/ok?one", "/ok?two")
+    MORE = {"X-App": "shop", "X-Kind": "load"}
+
+
+    def echo(client, **more):
+        return client.post("/echo", **more)
+
+
+    class Base(VUser):
+        def on_start(self, client):
+            answer = client.post("/login", json={"user": users.name}, name="log in")
+            assert answer.ok
+            self.token = answer.json()["token"]
+            self.kind = "basic"
+
+        def on_stop(self, client):
+            client.get(f"/ok?bye={self.token}")
+
+        @task(weight=2)
+        def chain(self, client):
+            found = echo(client, json={"items": [{"id": 7}]}, headers={"Authorization": f"Bearer {self.token}", **MORE})
+            body = found.json()
+            assert body["method"] == "POST"
+            client.get(f"/ok?m={body['method']}&t={body['target']}", name="next")
+
+        @task
+        def loops(self, client):
+            for number, path in enumerate(PATHS):
+                client.get(f"{path}={number}")
+            client.put("/echo", data={"a": 1, "b": [2, 3]}, params={"q": "x y", "n": None})
+
+        @task
+        def draws(self, client):
+            client.get(f"/ok?n={rand.int(1, 1000)}")
+            client.post("/echo", json={"id": uuid(), "pin": users.pin, "deep": [None, True, 1.5, "ü"]})
+
+
+    @scenario(rps=1, seed=5)
+    class Shop(Base):
+        @task
+        async def later(self, client):
+            answer = await client.get("whoami")
+            await client.patch("/echo", data="text " + self.kind, cookies={"c": "1"})
+
+        @task
+        def status_alone(self, client):
+            client.get("/status/503")
+            client.get("/ok?after")
+
+        @task
+        def raised(self, client):
+            client.get("/status/500").raise_for_status()
+            client.get("/ok?never")
+
+        @task
+        def lacks(self, client):
+            answer = client.get("/ok?lacks")
+            client.get(f"/ok?{answer.json()['nothing']}")
+
+        @task
+        def wrong(self, client):
+            assert client.get("/ok?wrong").status_code == 201
+            client.get("/ok?never")
+
+        @task
+        def there_all_the_same(self, client):
+            body = client.get("/status/404").json()
+            client.get(f"/ok?s={body['status']}")
+
+        @task
+        def refused(self, client):
+            client.get("http://127.0.0.1:1/", name="nobody")
+            client.get("/ok?never")
+
+        @task
+        def checked(self, client):
+            client.get("/ok?unchecked")
+            client.post("/echo", json=[])
+
+        def check_checked(self, status, body):
+            assert status == 200 and body["method"] == "GET"
+"""
+WAYS = (("steps", "native"), ("steps", "fast_http_user"), ("python", "fast_http_user"))
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    rows = tmp_path / "users.csv"
+    rows.write_text("name,pin\nann,1\nbob,2\n")
+    path = tmp_path / "shop.py"
+    path.write_text(dedent(SCENARIO).replace("USERS", str(rows)))
+    return path
+
+
+def arguments_of(file: Path, way: str) -> dict[str, Any]:
+    (made,) = load_scenarios(file)
+    found = trace(made)
+    assert found.refused == {}
+    return dict(script_of(made, found, file, in_python=way == "python")["load_density"][0][1])
+
+
+def run(folder: Path, file: Path, way: str, engine: str, target: Target, **more: Any) -> Outcomes:
+    arguments = arguments_of(file, way)
+    for key in ("rate", "host", "thresholds", "user_detail_dict"):
+        arguments.pop(key, None)
+    user = {"user": "python_user"} if way == "python" else detail(engine)
+    steps = arguments.pop("tasks")
+    given = {"host": target.url, "user_count": 1, "iterations": 26, **arguments, **more}
+    return load(folder, steps, user=None, user_detail_dict=user, **given)
+
+
+def sent(target: Target) -> list[Any]:
+    fields = ("authorization", "x-app", "x-kind", "content-type", "cookie")
+    return [(one.method, one.target, one.body, [one.header(name) for name in fields]) for one in target.records()]
+
+
+def test_the_same_requests_and_outcomes(target: Target, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOW, "1")
+    seen = {}
+    for way, engine in WAYS:
+        target.reset()
+        done = run(tmp_path / f"{way}-{engine}", file, way, engine, target)
+        hits = [(hit.name, hit.outcome, hit.status, hit.flags) for hit in done.hits]
+        seen[way, engine] = (_without_tokens(sent(target)), hits, done.summary["passes"], done.summary["totals"]["requests"])
+    first = seen[WAYS[0]]
+    assert len(first[0]) > 40
+    for way in WAYS[1:]:
+        for mine, theirs in zip(first, seen[way], strict=True):
+            assert theirs == mine, way
+
+
+def _without_tokens(requests: list[Any]) -> list[Any]:
+    """The target numbers its tokens over all runs."""
+    import re
+
+    return [re.sub(r"[ts]-\d+", "t", repr(one)) for one in requests]
+
+
+def test_users_with_a_pace_keep_their_row_and_their_token(
+    target: Target, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(ALLOW, "1")
+    target.reset()
+    pace = {"mode": "constant", "rps": 60, "duration": 1}
+    done = run(tmp_path, file, "python", "fast_http_user", target, iterations=None, user_count=2, rate=pace)
+    counts = done.counts()
+    assert counts["on_start: log in"] == 2
+    assert counts["chain"] == counts["next"] == 10
+    assert done.summary["passes"]["made"] == 60
+    names = {one.json["user"] for one in target.records("/login")}
+    assert names == {"ann", "bob"}
