@@ -128,7 +128,7 @@ def _charset(name: str) -> str:
 
 
 class CsvSource(Part):
-    """A file of rows, CSV with a header or JSON objects, for `${csv.NAME.COLUMN}`. `per` user: each user keeps one row for all of its steps.
+    """A file of rows, CSV with a header or JSON objects, for `${csv.NAME.COLUMN}`. `per` user: each user keeps one row for all steps.
 
     `cycle` false is the older way to write mode once.
     """

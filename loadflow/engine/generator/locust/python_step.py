@@ -91,7 +91,7 @@ class PythonStep:
 class _Hit:
     """The last request, which may still become a failure."""
 
-    __slots__ = ("due_ns", "end_ns", "failure", "flags", "method", "name", "reply", "request", "start_ns")
+    __slots__ = ("due_ns", "end_ns", "failure", "flags", "method", "name", "received", "reply", "request", "sent", "start_ns")
 
     def __init__(self, method: str, name: str, due_ns: int, start_ns: int, flags: int) -> None:
         self.method = method
@@ -99,6 +99,7 @@ class _Hit:
         self.due_ns = due_ns
         self.start_ns = self.end_ns = start_ns
         self.flags = flags
+        self.sent = self.received = 0  # bytes
         self.request: Any = None
         self.reply: Any = None
         self.failure: Failure | None = None
@@ -221,6 +222,7 @@ class _Pass:
             hit.failure = (PYTHON.outcome_of(error), f"{type(error).__name__}: {error}")
         finally:
             recorder.in_flight -= 1
+            hit.sent, hit.received = http.traffic.sent_bytes, http.traffic.received_bytes
         self.sent = True
 
     def _answer(self, hit: _Hit) -> _Answer:
@@ -265,7 +267,7 @@ class _Pass:
         if self._scope.out_of_rows:
             hit.flags |= HitFlag.LAST
         series = recorder.series(hit.method, hit.name)
-        status, sent, received = (reply.status, reply.sent_bytes, reply.received_bytes) if reply is not None else (0, 0, 0)
+        status, sent, received = (reply.status if reply is not None else 0), hit.sent, hit.received
         if self.step.revision_header is not None and reply is not None and (revision := reply.header(self.step.revision_header)):
             recorder.revision(revision)
         times = (hit.due_ns, hit.start_ns, hit.end_ns)

@@ -79,7 +79,7 @@ class HttpClient:
         self._connections: dict[tuple[Any, ...], _Connection] = {}
         self._cookies = Cookies()
 
-    def share_cookies(self, other: FastHttpClient) -> None:
+    def share_cookies(self, other: HttpClient) -> None:
         """Have the jar of another client of the same user."""
         self._cookies = other._cookies
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from loadflow.engine.protocols.http.client import FAST_HTTP, FastHttpClient
+from loadflow.engine.protocols.http.client import FAST_HTTP, HttpClient
 from loadflow.engine.protocols.python.call import Call
 from loadflow.engine.protocols.running.seam import UserContext, UserProtocol
 
@@ -16,8 +16,8 @@ class PythonClient:
 
     def __init__(self, user: UserContext) -> None:
         self._plan = user.plan
-        self.http = FastHttpClient(user.plan)
-        self._spare: list[FastHttpClient] = []
+        self.http = HttpClient(user.plan)
+        self._spare: list[HttpClient] = []
         self._object: Any = None
 
     def object_of(self, cls: type) -> Any:
@@ -25,10 +25,10 @@ class PythonClient:
             self._object = cls()
         return self._object
 
-    def spare(self, count: int) -> list[FastHttpClient]:
+    def spare(self, count: int) -> list[HttpClient]:
         """So many clients, the user's own first; all have his cookies."""
         while len(self._spare) < count - 1:
-            more = FastHttpClient(self._plan)
+            more = HttpClient(self._plan)
             more.share_cookies(self.http)
             self._spare.append(more)
         return [self.http, *self._spare[: count - 1]]
