@@ -8,10 +8,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Callable, Iterator
 from types import FrameType
 
-__all__ = ["EXIT_CODE", "STOPS", "end_at_once", "heldable", "raise_for_interrupt", "was_interrupted"]
+__all__ = ["EXIT_CODE", "STOPS", "end_at_once", "heldable", "raise_for_interrupt", "stop_signals", "was_interrupted"]
 
+ENDED_TWICE = 130  # as a shell has it for a program that a second Ctrl-C ended
 EXIT_CODE = 4  # VerdictKind.INTERRUPTED's; importing it would take longer than what it is for
 STOPS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP", signal.SIGQUIT: "SIGQUIT"}
 
@@ -33,6 +35,29 @@ def raise_for_interrupt() -> None:
     """From now on Ctrl-C raises KeyboardInterrupt, if it has ended the process until now."""
     if signal.getsignal(signal.SIGINT) is _end:
         signal.signal(signal.SIGINT, _raise)
+
+
+@contextlib.contextmanager
+def stop_signals(say: Callable[[str], None]) -> Iterator[Callable[[], str]]:
+    """For an agent: the first stop signal ends its load and delivers it; a second one ends the process at once.
+
+    Gives a function that says why to stop; "" while there is no reason.
+    """
+    asked = ""
+
+    def end(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            os._exit(ENDED_TWICE)  # the supervisors notice that we are gone, and end the load
+        asked = STOPS[signal.Signals(number)]
+        say(f"{asked}: ending the load and delivering its hits; once more ends at once")
+
+    previous = {number: signal.signal(number, end) for number in heldable()}
+    try:
+        yield lambda: asked
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def was_interrupted() -> bool:

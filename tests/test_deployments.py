@@ -16,6 +16,7 @@ from prefect import Flow
 from prefect.cli.deploy._models import PrefectYamlModel  # what `prefect deploy` itself reads the file with
 from prefect.client.schemas.schedules import CronSchedule
 
+from loadflow.flows.agent_run import AGENT_FLOW
 from tests.ends.processes import PrefectServer
 from tests.waiting import HANG_S
 
@@ -24,8 +25,9 @@ FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
 
 
 def test_there_is_a_nightly_and_an_ad_hoc_deployment() -> None:
-    assert [deployment["name"] for deployment in FILE["deployments"]] == ["nightly", "ad-hoc", "smoke-after-deploy"]
-    nightly, ad_hoc, _ = FILE["deployments"]
+    nightly, ad_hoc, after_deploy, agents = FILE["deployments"]
+    assert [one["name"] for one in (nightly, ad_hoc, after_deploy)] == ["nightly", "ad-hoc", "smoke-after-deploy"]
+    assert agents["name"] == agents["work_pool"]["name"]  # runs find the agents of a pool by this name
     assert (ROOT / nightly["parameters"]["script_path"]).is_file()
     assert ad_hoc["schedules"] == []
 
@@ -35,9 +37,12 @@ def test_its_entrypoint_is_a_flow_that_takes_its_parameters(deployment: dict[str
     module, _, name = deployment["entrypoint"].partition(":")
     flow = getattr(importlib.import_module(module), name)
     assert isinstance(flow, Flow)
-    flow.validate_parameters(deployment["parameters"])
     assert set(deployment["parameters"]) <= set(flow.parameters.properties)
-    assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
+    if flow.name == AGENT_FLOW:  # a run starts many of it, and gives them what they need
+        assert "concurrency_limit" not in deployment
+    else:
+        flow.validate_parameters(deployment["parameters"])
+        assert deployment["concurrency_limit"] == {"limit": 1, "collision_strategy": "CANCEL_NEW"}
     assert deployment["work_pool"]["name"]
 
 
@@ -71,6 +76,7 @@ def test_prefect_deploy_takes_it_and_the_form_knows_the_parameters(tmp_path: Pat
         nightly = server.ask("GET", "/deployments/name/loadflow/nightly")
         assert nightly["entrypoint"] == "loadflow.flows.run_script:run_script"
         assert [(one["schedule"]["cron"], one["active"]) for one in nightly["schedules"]] == [("0 2 * * *", True)]
+        assert server.ask("GET", "/deployments/name/loadflow-agent/load")["work_pool_name"] == "load"
         ad_hoc = server.ask("GET", "/deployments/name/loadflow/ad-hoc")
         form = ad_hoc["parameter_openapi_schema"]["properties"]
         assert {"script", "script_path", "variables", "label"} <= set(form)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -16,7 +12,7 @@ import click
 from loadflow.cli.console import echo
 from loadflow.cli.options import apply, nats_options
 from loadflow.engine.plan.cluster import MASTER_PORT
-from loadflow.interrupting import STOPS, heldable
+from loadflow.interrupting import stop_signals
 
 if TYPE_CHECKING:
     from loadflow.engine.fleet.access import Access
@@ -24,7 +20,6 @@ if TYPE_CHECKING:
 __all__ = ["agent"]
 
 ERROR = 1  # not all that was recorded has arrived
-INTERRUPTED = 130  # as a shell has it for a program that a second Ctrl-C ended
 
 
 @click.command(short_help="Make load for runs on other machines.")
@@ -53,7 +48,7 @@ def agent(nats_url: str, nats_creds: str | None, token_file: str | None, slots: 
     from loadflow.engine.fleet.agent import run_agent
 
     access = _access(nats_url, nats_creds, token_file)
-    with _stop_signals() as stop:
+    with stop_signals(_say) as stop:
         served = run_agent(access, slots=slots, once=once, say=echo, stop=stop, probe_dir=Path(probe_dir) if probe_dir else None)
     if once and any(one.problem for one in served):
         raise click.exceptions.Exit(ERROR)
@@ -74,21 +69,5 @@ def _access(url: str, credentials: str | None, token_file: str | None) -> Access
     return token_access(host, port, find_token(host, "--nats-url" if token_file is None else "--token-file", token_file))
 
 
-@contextmanager
-def _stop_signals() -> Iterator[Callable[[], str]]:
-    """Returns a function that gives the reason to stop; "" while there is none."""
-    asked = ""
-
-    def end(number: int, frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            os._exit(INTERRUPTED)  # the supervisors notice that we are gone, and end the load
-        asked = STOPS[signal.Signals(number)]
-        echo(f"{asked}: ending the load and delivering its hits; once more ends at once", err=True)
-
-    previous = {number: signal.signal(number, end) for number in heldable()}
-    try:
-        yield lambda: asked
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+def _say(text: str) -> None:
+    echo(text, err=True)

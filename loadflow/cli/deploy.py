@@ -58,6 +58,9 @@ def deploy_options(function: F) -> F:
         click.option("--from", "origin", type=click.Choice(ORIGINS), help="How workers get the script; see above."),
         click.option("--branch", help="With --from git. [default: the one that is checked out]"),
         click.option("--credentials", metavar="TYPE/NAME", help="With --from git: the block to clone with, e.g. github-credentials/ci."),
+        click.option(
+            "--agent", is_flag=True, help="Instead, the deployment of the agents that loads start in --pool, e.g. with --job-variable."
+        ),
         click.option("--dry-run", is_flag=True, help="Print the deployment as JSON and ask no server."),
     ]
     for decorate in reversed(decorators):
@@ -66,7 +69,7 @@ def deploy_options(function: F) -> F:
 
 
 @click.command(short_help="Make a Prefect deployment of each script, with a form for its variables.")
-@click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
+@click.argument("files", metavar="[FILE...]", nargs=-1, type=click.Path())
 @deploy_options
 @click.pass_context
 def deploy(ctx: click.Context, /, files: tuple[str, ...], **options: Any) -> None:
@@ -83,11 +86,15 @@ def deploy(ctx: click.Context, /, files: tuple[str, ...], **options: Any) -> Non
       prefect.yaml  by the pull steps of ./prefect.yaml; the default, where it has any
     """
     from prefect.client.orchestration import get_client
-    from prefect.settings import PREFECT_API_URL
 
     from loadflow.flows.deploying import deploy as make
     from loadflow.flows.deploying import work_pool
 
+    if options["agent"]:
+        _deploy_agent(files, options)
+        return
+    if not files:
+        raise click.UsageError("which FILE? Or --agent, for the agents that loads start in a work pool")
     if options["name"] and len(files) > 1:
         raise click.UsageError("--name is for one FILE; each file has its own name")
     planned = [_plan(file, **options) for file in files]
@@ -98,13 +105,35 @@ def deploy(ctx: click.Context, /, files: tuple[str, ...], **options: Any) -> Non
             assert made is not None
             _show(made)
         return
-    if not PREFECT_API_URL.value():
-        raise click.UsageError("PREFECT_API_URL is not set; start a server and set it, e.g. http://127.0.0.1:4200/api")
+    _refuse_no_server()
     with get_client(sync_client=True) as client:
         pool = work_pool(client, options["pool"])
         for made in planned:
             assert made is not None
             _tell(made, make(client, made.in_pool(pool)), pool)
+
+
+def _deploy_agent(files: tuple[str, ...], options: dict[str, Any]) -> None:
+    from prefect.client.orchestration import get_client
+
+    from loadflow.flows.deploying import work_pool
+    from loadflow.flows.pool import deploy_agent
+
+    if files:
+        raise click.UsageError("--agent is a deployment without a script; leave FILE out")
+    _refuse_no_server()
+    with get_client(sync_client=True) as client:
+        pool = work_pool(client, options["pool"])
+        name = deploy_agent(client, pool, queue=options["queue"], job_variables=options["job_variables"], tags=options["tags"])
+    echo(f"deployed {name} to the work pool {pool}")
+    echo(f"  used by: loadflow run FILE --workers N --pool {pool}, and by scripts with workers.pool")
+
+
+def _refuse_no_server() -> None:
+    from prefect.settings import PREFECT_API_URL
+
+    if not PREFECT_API_URL.value():
+        raise click.UsageError("PREFECT_API_URL is not set; start a server and set it, e.g. http://127.0.0.1:4200/api")
 
 
 def _plan(file: str, **options: Any) -> Deployment | None:

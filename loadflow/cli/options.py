@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import click
 
 from loadflow.cli.variables import variables_option
+from loadflow.engine.fleet.keys import listen_address
 from loadflow.engine.plan.cluster import Workers
 
 __all__ = ["RunOptions", "apply", "nats_options", "run_options", "workers_at"]
@@ -33,16 +34,28 @@ class RunOptions:
     external_agents: bool = False
     nats_url: str | None = None
     nats_creds: str | None = None
+    pool: str | None = None
+    listen: str | None = None
 
     def agents(self) -> Workers | None:
         """Who makes the loads: None is this machine, without a broker. Raises UsageError for options that contradict each other."""
         if self.workers is None:
-            if self.nats_url or self.external_agents or self.nats_creds:
-                raise click.UsageError("--nats-url needs --workers N: into how many shares a load is to be divided")
+            for option, given in (("--nats-url", self.nats_url or self.nats_creds or self.external_agents), ("--pool", self.pool)):
+                if given or self.listen:
+                    raise click.UsageError(f"{option if given else '--listen'} needs --workers N: among how many agents a load is divided")
             return None
-        if self.external_agents and not (self.nats_url or os.environ.get("LOADFLOW_NATS_URL")):
-            raise click.UsageError("--external-agents needs --nats-url URL: where the agents wait")
-        return workers_at(self.workers, self.nats_url, self.nats_creds)
+        if self.listen and self.nats_url:
+            raise click.UsageError("--listen is where a server of this command's own listens, and --nats-url names another one")
+        if self.listen and not (self.external_agents or self.pool):
+            raise click.UsageError("--listen is for agents that are started elsewhere; add --external-agents or --pool NAME")
+        if self.pool and self.direct:
+            raise click.UsageError("--pool NAME is a work pool of Prefect's, which --direct leaves out")
+        url = None if self.listen else self.nats_url or os.environ.get("LOADFLOW_NATS_URL")
+        if self.external_agents and not (url or self.listen):
+            raise click.UsageError("--external-agents needs --nats-url URL, where the agents wait, or --listen ADDRESS, where they come to")
+        at = Workers(self.workers) if self.listen else workers_at(self.workers, url, self.nats_creds)
+        listen = listen_address(self.listen, "--listen") if self.listen else None
+        return replace(at, listen=listen, pool=self.pool or "", external=self.external_agents)
 
 
 def workers_at(count: int, url: str | None, credentials: str | None) -> Workers:
@@ -95,6 +108,10 @@ def run_options(function: F) -> F:
             "Where agents wait (`loadflow agent`). [default: $LOADFLOW_NATS_URL, else agents and a server of this command's own]"
         ),
         click.option("--external-agents", is_flag=True, help="Start no agent here; said by --nats-url already."),
+        click.option(
+            "--listen", metavar="ADDRESS", help="Where external agents reach the server of this command's own: HOST:PORT, or *:PORT."
+        ),
+        click.option("--pool", metavar="NAME", help="The Prefect work pool that starts the agents, each as a flow run."),
         click.option("--quiet", "-q", is_flag=True, help="Print only the verdict: no live view, no table."),
     ]
     return apply(decorators)(function)

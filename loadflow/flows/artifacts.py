@@ -17,11 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.utilities.urls import url_for
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.figures import count_text, latency_text, percent_text, rate_text, unbroken
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import SeriesSummary, Summary
+from loadflow.engine.records.workers import WorkerRecord
 from loadflow.engine.reports.bounds import clip
 from loadflow.engine.reports.links import REPORTS_URL_VARIABLE
 from loadflow.engine.reports.page import banner_of, key_figures, line_of, run_facts, threshold_rows
@@ -33,6 +35,7 @@ from loadflow.flows.trend import trend_page
 
 __all__ = ["REPORTS_URL_VARIABLE", "artifact_key", "linked", "live_link", "markdown", "publish", "publish_live", "report_link", "table"]
 
+MOST_AGENTS = 200
 MOST_ROWS = 50  # of the Markdown table; the table artifact has more
 MOST_TABLE_ROWS = 2_000
 MOST_ERRORS = 20
@@ -123,6 +126,7 @@ def markdown(run: Run, summary: Summary, not_uploaded: str = "") -> str:
         _errors(summary),
         _warnings(summary),
         _trust(summary),
+        _agents(summary),
     )
     charts = markdown_charts(run, summary.overall.latency)
     parts = [f"## Over time\n\n{charts}" if charts else "", trend_page(run)]
@@ -214,6 +218,33 @@ def _errors(summary: Summary) -> str:
 def _warnings(summary: Summary) -> str:
     lines = [f"- {_safe(warning.message)} {_safe(warning.advice)}" for warning in summary.warnings[:MOST_WARNINGS]]
     return _parts("## Warnings", "\n".join(lines)) if lines else ""
+
+
+def _agents(summary: Summary) -> str:
+    """Who made the load, where agents did: those of a work pool with a link to their flow runs."""
+    if not summary.workers:
+        return ""
+    shown = summary.workers[:MOST_AGENTS]
+    rows = [
+        [
+            str(one.share + 1),
+            _agent(one),
+            _safe(one.host),
+            str(one.state),
+            count_text(one.hits),
+            f"from {one.from_s} s" if one.from_s else "",
+            _safe(one.message),
+        ]
+        for one in shown
+    ]
+    left_out = len(summary.workers) - len(shown)
+    more = f"{counted(left_out, 'more is', 'more are')} in the run folder's workers.json." if left_out else ""
+    return _parts("## Agents", _grid(["Share", "Agent", "Host", "State", "Hits", "Went on", ""], rows), more)
+
+
+def _agent(worker: WorkerRecord) -> str:
+    url = url_for("flow-run", obj_id=worker.flow_run, url_type="ui") if worker.flow_run else None
+    return f"[{_safe(worker.id)}]({url})" if url else _safe(worker.id)
 
 
 def _facts(summary: Summary) -> str:

@@ -41,6 +41,17 @@ class Cancels:
                 one = self._parents.get(one)
         return ""
 
+    def is_above_over(self, client: SyncPrefectClient, own: UUID) -> bool:
+        """Whether the flow run above `own` has ended, however it did; False where there is none, or the API is silent. After a `look`."""
+        above = self._parents.get(own)
+        if above is None:
+            return False
+        try:
+            state = client.read_flow_run(above).state
+        except API_TROUBLE:
+            return False
+        return state is not None and state.is_final()
+
     def _cancelled(self, client: SyncPrefectClient, flow_run: UUID) -> str:
         try:
             found = client.read_flow_run(flow_run)

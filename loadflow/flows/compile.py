@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,10 +27,12 @@ from loadflow.engine.session.masking import redactor_of
 from loadflow.engine.session.session import Session, current_session, use_session
 from loadflow.errors import Interrupted, ScriptError
 from loadflow.flows.artifacts import linked
+from loadflow.flows.blocks import prefect_secret
 from loadflow.flows.console import outlive_console
 from loadflow.flows.embedded import guard_embedded_server
 from loadflow.flows.ending import interrupted_state, results_in, results_of, state_of
 from loadflow.flows.observer import FlowObserver
+from loadflow.flows.pool import agents_in_pool
 from loadflow.flows.uploads import Storage
 from loadflow.tasks import task_for
 from loadflow.tasks.factory import value_of
@@ -104,11 +107,14 @@ def run_in_flow(script: Script, session: Session, storage: Storage | None = None
     guard_embedded_server()
     observer = FlowObserver(VisibleLogger(get_run_logger()), storage)
     session.observers.append(observer)
+    session.usual_secrets = prefect_secret
+    session.pool = partial(agents_in_pool, logger=VisibleLogger(get_run_logger()))
     try:
         with use_session(session):
             return _ScriptRun(session, observer).run(script)
     finally:
         session.observers.remove(observer)
+        session.pool = None
 
 
 class _ScriptRun:

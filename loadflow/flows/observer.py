@@ -35,7 +35,7 @@ from loadflow.flows.progress import Progress
 from loadflow.flows.run_events import run_finished, run_started
 from loadflow.flows.uploads import Storage, upload
 
-__all__ = ["FlowObserver"]
+__all__ = ["FlowObserver", "thread_in_context"]
 
 POLL_S = 2.0
 PROGRESS_S = 5.0  # each costs the server 5 ms, and readers need no more
@@ -123,7 +123,7 @@ class _Watch:
         self._cancelled = False
         self._over = threading.Event()
         self._away = threading.Event()  # the API refuses connections, and the artifacts wait for it
-        self._thread = _thread(self._work)
+        self._thread = thread_in_context(self._work)
 
     def start(self) -> None:
         self._thread.start()
@@ -154,7 +154,7 @@ class _Watch:
         storage = self._storage
         if storage is None:
             return None
-        thread = _thread(lambda: self._try("the upload of the report", lambda: self._upload(storage)))
+        thread = thread_in_context(lambda: self._try("the upload of the report", lambda: self._upload(storage)))
         thread.start()
         return thread
 
@@ -247,7 +247,7 @@ def is_refused(url: str | None) -> bool:
     return False
 
 
-def _thread(work: Callable[[], None]) -> threading.Thread:
+def thread_in_context(work: Callable[[], None]) -> threading.Thread:
     """It writes in the name of the task run, and to the same API: both are context variables."""
     context = contextvars.copy_context()
     return threading.Thread(target=context.run, args=(work,), name="loadflow-prefect", daemon=True)

@@ -226,8 +226,10 @@ class Stage:
         """About two seconds of load: the first second is in the log by then."""
         wait_for(f"{hits} hits at the target", lambda: len(self.arrivals_ns()) >= hits, START_S)
 
-    def run(self) -> Run:
-        (folder,) = self.runs_dir.iterdir()
+    def run(self, folder: Path | None = None) -> Run:
+        """The only one, unless its folder is given."""
+        if folder is None:
+            (folder,) = self.runs_dir.iterdir()
         return Run.open(folder)
 
     def state(self, *names: str, within_s: float = 30.0, run_id: str = "") -> dict[str, Any]:

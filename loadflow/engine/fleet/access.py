@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import os
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 from loadflow.engine.fleet.subjects import AGENTS, QUEUE, WHO
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["URL_VARIABLE", "Access", "Certificate", "Keys", "agent_permissions", "given_access"]
+__all__ = ["CREDENTIALS_VARIABLE", "URL_VARIABLE", "Access", "Certificate", "Keys", "agent_permissions", "given_access"]
 
 # scrypt makes each guess of a token cost 16 MB and some 50 ms; the salt is no secret, it keeps these keys apart from others
 SALT = b"loadflow fleet 2"
@@ -28,6 +28,8 @@ COST, BLOCK = 2**14, 8
 VALID = timedelta(days=30)
 SUBJECT = "loadflow fleet"
 URL_VARIABLE = "LOADFLOW_NATS_URL"  # may hold a user and a password, as a command line may not
+
+CREDENTIALS_VARIABLE = "LOADFLOW_NATS_CREDS"  # a file, as of --nats-creds
 
 
 @dataclass(frozen=True)
@@ -55,13 +57,14 @@ class Keys:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """One way in. `seed`: an nkey's; `credentials`: a file as NATS accounts have them; `authority`: the key that has signed the server's
-    certificate (see `Keys`); None: the authorities that this machine believes."""
+    """One way in. `seed`: an nkey's; `credentials`: a file as NATS accounts have them, or `credentials_text`, what is in it; `authority`:
+    the key that has signed the server's certificate (see `Keys`); None: the authorities that this machine believes."""
 
     url: str
-    seed: str = ""
+    seed: str = field(default="", repr=False)
     credentials: str | None = None
     authority: bytes | None = None
+    credentials_text: str = field(default="", repr=False)
 
     @property
     def place(self) -> str:
@@ -77,6 +80,10 @@ class Access:
         if self.credentials:
             text = Path(self.credentials).read_text(encoding="utf-8", errors="replace")
             options["nkeys_seed" if text.strip().startswith("SU") else "user_credentials"] = self.credentials
+        if self.credentials_text:
+            from nats.aio.client import RawCredentials
+
+            options["user_credentials"] = RawCredentials(self.credentials_text)
         if self.authority is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
             context.check_hostname = False  # the authority signs for this run's server and for no other

@@ -16,27 +16,30 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.fleet.access import Access
-from loadflow.engine.fleet.connection import Link, connect
-from loadflow.engine.fleet.lease import Lease, Served
+from loadflow.engine.fleet.connection import Link, connect, said
+from loadflow.engine.fleet.lease import Lease, Served, Standing
 from loadflow.engine.fleet.package import rate_cap
 from loadflow.engine.fleet.probes import Probes
-from loadflow.engine.fleet.subjects import AGENTS, PROTOCOL, QUEUE, WHO, shard_of
+from loadflow.engine.fleet.subjects import AGENTS, PROTOCOL, QUEUE, WHO, Subjects, shard_of
 from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.machine.facts import version_of
 from loadflow.engine.machine.kept import calibration_path, read_calibration
 from loadflow.engine.plan.target import allowed_by_environment
+from loadflow.errors import RunError
 
 __all__ = ["Agent", "AgentFacts", "facts_of_this_machine", "run_agent"]
 
 LOG = logging.getLogger("loadflow.fleet")
 FETCH_S = 2.0
 LOOK_S = 0.1
+GONE_S = 10.0  # without a word of the only run that is served
 NOTHING_S = 0.5  # between two questions for a shard, where there is no queue yet
 
 
 @dataclass(frozen=True, slots=True)
 class AgentFacts:
-    """What an agent says of itself. `slots`: shards at a time; `ceilings`: hits per second of all cores, by engine, as calibrated."""
+    """What an agent says of itself. `slots`: shards at a time; `ceilings`: hits per second of all cores, by engine, as calibrated.
+    `flow_run`: the id of the flow run that it is, where a work pool has started it."""
 
     id: str
     host: str
@@ -48,9 +51,10 @@ class AgentFacts:
     ceilings: dict[str, int]
     allowed_hosts: list[str] | None
     max_rate_per_s: float | None
+    flow_run: str = ""
 
 
-def facts_of_this_machine(slots: int | None) -> AgentFacts:
+def facts_of_this_machine(slots: int | None, flow_run: str = "") -> AgentFacts:
     """`slots` None: one for each core. Raises CommandError for a rate cap that is none."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     host = socket.gethostname()
@@ -68,6 +72,7 @@ def facts_of_this_machine(slots: int | None) -> AgentFacts:
         ceilings=ceilings,
         allowed_hosts=None if allowed is None else list(allowed),
         max_rate_per_s=rate_cap(os.environ),
+        flow_run=flow_run,
     )
 
 
@@ -88,7 +93,10 @@ def run_agent(
 
 
 class Agent:
-    """`say` tells people what happens. Everything is in one loop of asyncio, which an engine's pipe wakes up as well."""
+    """`say` tells people what happens. Everything is in one loop of asyncio, which an engine's pipe wakes up as well.
+
+    `run`: the id of the only run that it serves, until that is over; "": all. `connect_s`: how long it waits for the server; None: ever.
+    """
 
     def __init__(
         self,
@@ -99,8 +107,11 @@ class Agent:
         say: Callable[[str], None],
         stop: Callable[[], str],
         probes: Probes | None = None,
+        run: str = "",
+        flow_run: str = "",
+        connect_s: float | None = None,
     ) -> None:
-        self.facts = facts_of_this_machine(slots)
+        self.facts = facts_of_this_machine(slots, flow_run)
         self._access = access
         self._once = once
         self._say = say
@@ -110,12 +121,24 @@ class Agent:
         self._tasks: set[asyncio.Task[None]] = set()
         self._served: list[Served] = []
         self._failed: BaseException | None = None
-        self._run = ""  # with `once`: the run that is served
+        self._run = run  # with `once`: the run that is served
+        self._only = run
+        self._gone = ""  # why there is nothing more to do for it
+        self._connect_s = connect_s
+
+    def standings(self) -> list[Standing]:
+        """Of all shards that it has now. May be called from any thread."""
+        found = [lease.standing() for lease in tuple(self._leases.values())]
+        return [one for one in found if one is not None]
 
     async def serve(self) -> list[Served]:
         connecting = asyncio.create_task(connect(self._access, f"loadflow agent {self.facts.id}", patient=True, say=self._say))
+        began_s = time.monotonic()
         while not connecting.done():
             self._probes.tell(ready=False)
+            if self._connect_s is not None and time.monotonic() - began_s > self._connect_s:
+                connecting.cancel()
+                raise RunError(f"there is no NATS server at {self._access.place}, from {self.facts.host}, for {self._connect_s:g} s")
             if self._stop():
                 connecting.cancel()
                 return []
@@ -134,6 +157,7 @@ class Agent:
         await self._register(link)
         queue = await link.stream.pull_subscribe_bind(consumer=AGENTS, stream=QUEUE)
         self._say(f"{self.facts.id}: waiting for work at {self._access.place}, {self.facts.slots} at a time")
+        looking = asyncio.create_task(self._look_for_run(link)) if self._only else None
         fetching: asyncio.Task[Any] | None = None
         while not (why := self._stop()) and not self._is_over():
             self._probes.tell(ready=link.is_up)
@@ -148,6 +172,8 @@ class Agent:
                     await self._take(link, message, folder)
                 fetching = None
         self._probes.tell(ready=False)
+        if looking is not None:
+            looking.cancel()
         if fetching is not None:
             # the server may have given a shard for it already
             with contextlib.suppress(asyncio.TimeoutError):
@@ -162,11 +188,11 @@ class Agent:
             raise self._failed
 
     def _is_over(self) -> bool:
-        return bool(self._once and self._served and not self._leases) or self._failed is not None
+        return bool((self._gone or (self._once and self._served)) and not self._leases) or self._failed is not None
 
     def _has_room(self) -> bool:
         """A free slot; or a run of which it makes a part has lost another agent, and nobody is free."""
-        if self._once and self._served:
+        if self._gone or (self._once and self._served):
             return False
         making = [lease for lease in self._leases.values() if lease.is_making]
         return len(making) < self.facts.slots or any(lease.open_shards for lease in making)
@@ -206,12 +232,29 @@ class Agent:
             if served is not None:
                 self._served.append(served)
             elif not self._served and len(self._leases) == 1:
-                self._run = ""  # another run may be the one
+                self._run = self._only  # another run may be the one
         except Exception as error:
             LOG.exception("shard %d of the run %s failed", lease.number, lease.run_id)
             self._say(f"{self.facts.id}: shard {lease.number} of the run {lease.run_id} failed here: {error}")
         finally:
             del self._leases[key]
+
+    async def _look_for_run(self, link: Link) -> None:
+        """Until the only run that is served is over: its coordinator says so, or says nothing."""
+        subjects = Subjects(self._only)
+
+        async def on_order(message: Any) -> None:
+            if said(message.data)["phase"] == "over":
+                self._gone = self._gone or f"the run {self._only} is over"
+
+        await link.listen(subjects.order, on_order)
+        heard_s = time.monotonic()
+        while not self._gone:
+            if await link.ask(subjects.time, {}, FETCH_S) is not None or self._leases:
+                heard_s = time.monotonic()
+            elif time.monotonic() - heard_s > GONE_S:
+                self._gone = f"nobody answers for the run {self._only}"
+            await asyncio.sleep(FETCH_S)
 
     async def _register(self, link: Link) -> None:
         """As a service that `nats micro ls` shows, and that answers who it is."""

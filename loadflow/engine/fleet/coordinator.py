@@ -18,7 +18,7 @@ from typing import Any
 
 from loadflow.engine.base.files import write_atomically
 from loadflow.engine.fleet.connection import Link, said
-from loadflow.engine.fleet.members import Held, Member, Rules, Share, too_few
+from loadflow.engine.fleet.members import Held, Member, Rules, Share, flow_run_of, too_few
 from loadflow.engine.fleet.package import pack
 from loadflow.engine.fleet.rest import rest_of
 from loadflow.engine.fleet.shipping import Incoming, Part, files_in
@@ -220,6 +220,7 @@ class Coordinator:
         first = not any(member.number == number for member in self._members.values())
         incoming = Incoming(files_in(self._record, number, epoch, logs, first=first))
         member = Member(str(asked["agent"]), str(asked["host"]), number, epoch, logs, incoming, now_s, now_s, now_s, from_s)
+        member.flow_run = flow_run_of(asked)
         if self._origin is not None:
             for place, log in enumerate(logs):
                 self._tell(Opened(log, share.logs[place], from_s))

@@ -12,8 +12,8 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from loadflow.engine.fleet.children import ChildAgents
 from loadflow.engine.fleet.connection import Link, connect
 from loadflow.engine.fleet.coordinator import Coordinator
 from loadflow.engine.fleet.members import Rules
-from loadflow.engine.plan.cluster import Cluster
+from loadflow.engine.plan.cluster import Cluster, PoolOrder
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.process.launch import Job
 from loadflow.engine.process.messages import Message, Note, SupervisorEnd
@@ -39,14 +39,24 @@ POLL_S = 0.05
 
 
 class Fleet:
-    """`job` and `plan` as for an `Engine`; `cluster` says where the agents are. To be used as a context manager."""
+    """`job` and `plan` as for an `Engine`; `cluster` says where the agents are, and `pool` starts those of a work pool. To be used as a
+    context manager."""
 
-    def __init__(self, job: Job, plan: Plan, run: Run, cluster: Cluster, env: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        plan: Plan,
+        run: Run,
+        cluster: Cluster,
+        env: Mapping[str, str],
+        pool: Callable[[PoolOrder], AbstractContextManager[object]] | None = None,
+    ) -> None:
         self._job = job
         self._plan = plan
         self._record = run
         self._cluster = cluster
         self._env = env
+        self._pool = pool
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._ended = False
         self._stack = ExitStack()
@@ -67,17 +77,32 @@ class Fleet:
         if cluster.url is None:
             keys = Keys.of(cluster.token or secrets.token_urlsafe(32))
             broker = self._stack.enter_context(Broker(self._record.folder / "broker", keys, host=cluster.host, port=cluster.port))
-            access, agents = broker.access, broker.agent_access
-            self._messages.put(Note(0, f"waiting for agents on port {broker.port}"))
+            access, agents, place = broker.access, broker.agent_access, broker.place
+            self._messages.put(Note(0, f"waiting for agents at {place}"))
         else:
             access = agents = given_access(cluster.url, cluster.credentials, "--nats-url")
+            place = access.place
         self._start_loop()
         # in this order: agents hear the last word before they are ended, and the server is the last to go
         self._stack.callback(self._stop_loop)
         if cluster.children:
             self._stack.enter_context(ChildAgents(cluster.children, agents, self._record.folder))
         self._call(self._begin(access))
+        if cluster.pool:
+            assert self._pool is not None
+            # what is not begun is called off when agents have heard the last word
+            try:
+                self._stack.enter_context(self._pool(self._order(place)))
+            except BaseException:
+                self._close()
+                raise
         self._stack.callback(self._close)
+
+    def _order(self, place: str) -> PoolOrder:
+        cluster, facts = self._cluster, self._record.facts
+        title = facts.label or facts.script
+        slots = max(1, len(self._job["engines"]) // cluster.expected)
+        return PoolOrder(cluster.pool, cluster.expected, slots, facts.id, title, place, cluster.url is None, cluster.block)
 
     async def _begin(self, access: Access) -> None:
         self._link = await connect(access, f"loadflow run {self._record.facts.id}", patient=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +13,10 @@ from loadflow.engine.base.counted import counted
 from loadflow.engine.base.regular_file import read_given, read_regular
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["TOKEN_VARIABLE", "Token", "find_token", "is_loopback"]
+__all__ = ["TOKEN_VARIABLE", "Token", "find_token", "is_loopback", "listen_address", "strong_token"]
 
 TOKEN_VARIABLE = "LOADFLOW_WORKER_TOKEN"
+NATS_PORT = 4222
 SHORTEST = 8  # characters; a shorter one could be guessed from a recorded handshake
 
 
@@ -34,7 +36,7 @@ def find_token(host: str, place: str, token_file: str | None = None) -> Token:
     """
     text = _read(Path(token_file), place) if token_file is not None else os.environ.get(TOKEN_VARIABLE)
     if text is not None:
-        return Token(_strong(text.strip(), place, "the token" if token_file is not None else TOKEN_VARIABLE), own=False)
+        return Token(strong_token(text.strip(), place, "the token" if token_file is not None else TOKEN_VARIABLE), own=False)
     if not is_loopback(host):
         hint = f"set {TOKEN_VARIABLE} to the same secret on the master and its workers, or use 127.0.0.1"
         raise CommandError([Mistake(place, f"{host!r} is more than this machine, and there is no token", hint)])
@@ -43,6 +45,19 @@ def find_token(host: str, place: str, token_file: str | None = None) -> Token:
 
 def is_loopback(host: str) -> bool:
     return host in ("localhost", "::1", "[::1]") or host.startswith("127.")
+
+
+def listen_address(text: str, place: str) -> tuple[str, int]:
+    """Host and port of HOST, HOST:PORT or [HOST]:PORT; without a port NATS's own. Raises CommandError, which names `place`.
+
+    >>> listen_address("10.0.0.5", "--listen"), listen_address("[::1]:0", "--listen")
+    (('10.0.0.5', 4222), ('::1', 0))
+    """
+    found = re.fullmatch(r"(?:\[([^\[\]]+)\]|([^:\[\]]+))(?::(\d{1,5}))?", text)
+    port = int(found[3] or NATS_PORT) if found else -1
+    if found is None or not 0 <= port <= 65535:
+        raise CommandError([Mistake(place, f"{text!r} is not an address", "write for example 10.0.0.5:4222, or *:4222 for all of them")])
+    return found[1] or found[2], port
 
 
 def _read(path: Path, place: str) -> str:
@@ -56,7 +71,7 @@ def _read(path: Path, place: str) -> str:
     return first
 
 
-def _strong(text: str, place: str, what: str) -> str:
+def strong_token(text: str, place: str, what: str) -> str:
     """Raises CommandError for a token that protects nothing: an empty one is known to everyone."""
     if not text:
         raise CommandError([Mistake(place, f"{what} is empty, which protects nothing", "give a token, or leave it out and unset it")])
@@ -80,7 +95,7 @@ def _own_token(place: str) -> str:
             with contextlib.suppress(FileExistsError):  # two at one time: the first one's counts
                 os.link(part, path)
             part.unlink()
-        return _strong(read_regular(path).decode().strip(), place, f"the token file {path}")
+        return strong_token(read_regular(path).decode().strip(), place, f"the token file {path}")
     except OSError as error:
         hint = f"set {TOKEN_VARIABLE} on the master and its workers"
         raise CommandError([Mistake(place, f"no token was given, and {path} can't be used: {error.strerror}", hint)]) from None

@@ -32,7 +32,7 @@ from loadflow.errors import CommandError, RunError
 if TYPE_CHECKING:
     from loadflow.engine.fleet.agent import AgentFacts
 
-__all__ = ["Lease", "Served"]
+__all__ = ["Lease", "Served", "Standing"]
 
 LOG = logging.getLogger("loadflow.fleet")
 RENEW_S = 1.0
@@ -47,11 +47,27 @@ SLOWLY_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """A shard is over for this agent. `problem`: why the coordinator does not have all of it; "" when it has."""
+    """A shard is over for this agent. `problem`: why the coordinator does not have all of it; "" when it has. `ended`: why it was not made
+    to its end here; "" when it was, or the run itself was stopped."""
 
     run: str
     hits: int
     problem: str
+    number: int = 0
+    ended: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How a shard stands at this agent: its `number` of `of`, from 0; `phase`: loading, ready, running, delivering or delivered; the time
+    of the load so far and, where it has an end, planned, in seconds."""
+
+    number: int
+    of: int
+    phase: str
+    hits: int
+    ran_s: float
+    planned_s: float | None
 
 
 class Lease:
@@ -78,6 +94,10 @@ class Lease:
         self._released = False
         self._from_ns = 0
         self._engine: Engine | None = None
+        self._loops: list[int] = []
+        self._of = 0
+        self._own_ns = 0
+        self._planned_s: float | None = None
         self._ended = asyncio.Event()
         self._asked = ""  # why this agent ends it
         self._silent = ""
@@ -150,7 +170,19 @@ class Lease:
         return data
 
     def _name(self) -> dict[str, Any]:
-        return {"shard": self.number, "epoch": self._epoch, "agent": self._facts.id, "host": self._facts.host}
+        facts = self._facts
+        return {"shard": self.number, "epoch": self._epoch, "agent": facts.id, "host": facts.host, "flow_run": facts.flow_run}
+
+    def standing(self) -> Standing | None:
+        """None before its plan is here. May be called from any thread."""
+        if not self._loops:
+            return None
+        ran_s = max(0.0, (time.monotonic_ns() - self._own_ns) / 1e9) if self._released else 0.0
+        planned_s = self._planned_s
+        return Standing(self.number, self._of, self._phase, self._hits(len(self._loops)), ran_s, planned_s)
+
+    def _hits(self, loops: int) -> int:
+        return sum(row_count(path) for name, path in self._paths(loops).items() if name.startswith("hits.") and path.exists())
 
     # -- the load
 
@@ -194,10 +226,10 @@ class Lease:
             if shipping is not None:
                 shipping.cancel()
             await self._close_engine()
-        hits = sum(row_count(path) for name, path in self._paths(loops).items() if name.startswith("hits.") and path.exists())
+        hits = self._hits(loops)
         if not problem:
             shutil.rmtree(self._folder, ignore_errors=True)
-        served = Served(self.run_id, hits, problem)
+        served = Served(self.run_id, hits, problem, self.number, self._asked or self._crash or self._silent)
         told = problem if problem else f"{counted(hits, 'hit')}, all received by the coordinator"
         self._say(f"the run {self.run_id} is over for this share: {told}")
         return served
@@ -209,6 +241,7 @@ class Lease:
         plan = plans[0]
         deadline_s = None if plan.duration_s is None else plan.duration_s + plan.drain_s + START_ALLOWANCE_S
         job = agent_job(self._folder.resolve(), package.module, loops, number=self.number, deadline_s=deadline_s, silent_s=SILENT_S)
+        self._planned_s = plan.duration_s
         self._loops = [int(loop["shard"]) for loop in loops]
         self._engine = Engine(job, package.env)
         asyncio.get_running_loop().add_reader(self._engine.fileno(), self._read_engine)
@@ -346,6 +379,7 @@ class Lease:
         if origin_ns == int(self._order.get("origin_ns", 0)) and not self._released and self._engine is not None:
             self._released = True
             self._phase = "running"
+            self._own_ns = own_ns
             self._engine.go((own_ns, int(self._order["origin_unix_ns"]) + self._from_ns))
 
     async def _compare_clocks(self) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.fleet.shipping import Incoming
@@ -12,7 +14,7 @@ from loadflow.engine.records.health import Health
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.workers import WorkerRecord, WorkerState
 
-__all__ = ["Member", "Rules", "Share", "names_of", "too_few"]
+__all__ = ["Member", "Rules", "Share", "flow_run_of", "names_of", "too_few"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class Member:
     further_s: float
     asked_s: float
     from_s: int = 0
+    flow_run: str = ""
     state: WorkerState = WorkerState.JOINED
     phase: str = "loading"
     ready: set[int] = field(default_factory=set)
@@ -92,6 +95,7 @@ class Member:
             from_s=self.from_s,
             share=self.number,
             epoch=self.epoch,
+            flow_run=self.flow_run,
         )
 
 
@@ -105,6 +109,12 @@ class Share:
     epoch: int = 0
     member: Member | None = None
     since_s: float = 0.0  # when it became open
+
+
+def flow_run_of(asked: Mapping[str, Any]) -> str:
+    """The id of the flow run that an agent says it is; "" for none, and for what is no id."""
+    text = str(asked.get("flow_run", ""))
+    return text if re.fullmatch(r"[0-9a-f-]{36}", text) else ""
 
 
 def names_of(members: Iterable[Member]) -> str:

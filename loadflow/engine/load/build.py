@@ -149,7 +149,7 @@ def build_plan(
     thresholds = thresholds_for(test, plan, prepared, all_prepared=not unknown)
     # a script that says itself how many may fail does not mean the default besides
     own_limit = "max_failure_rate" not in test.model_fields_set and any(map(limits_failures, thresholds))
-    cluster = cluster_of(test, workers, ROOT)
+    cluster = cluster_of(test, workers, ROOT, secret, ask=ask)
     if cluster is not None:
         if plan.web_ui is not None:
             hint = "leave web_ui_dict out; --live shows the load of all agents"

@@ -92,6 +92,7 @@ class _Load:
         self._start_limit_s = START_LIMIT_S if cluster is None else START_LIMIT_S + 2 * cluster.startup_s
         self._cluster = cluster
         self._environment = session.environment
+        self._pool = session.pool
         self._job = local_job(run, plan, crew)
         self._follower = Follower(run, shards, plan.duration_s, plan.pace)
         self._installed = session.budget
@@ -149,7 +150,7 @@ class _Load:
         # a load of this machine needs no NATS
         from loadflow.engine.fleet.fleet import Fleet
 
-        return Fleet(self._job, self._plan, self._record, self._cluster, self._environment)
+        return Fleet(self._job, self._plan, self._record, self._cluster, self._environment, self._pool)
 
     def _follow(self, engine: Engine | Fleet) -> None:
         started = time.monotonic()

@@ -14,6 +14,7 @@ from loadflow.errors import CommandError, Mistake
 
 __all__ = ["start_test"]
 
+NO_FLOW = "run the script with `loadflow run`, without --direct, or as a deployment; or leave the pool out"
 NOT_WRITTEN: Any = Enum("NotWritten", "NOT_WRITTEN").NOT_WRITTEN  # type: ignore[attr-defined]  # a default that no value is equal to
 
 
@@ -69,6 +70,8 @@ def start_test(
         session.loads.append(asked.names)
         return {}
     _refuse_taken_port(asked.plan.web_ui)
+    if asked.cluster is not None and asked.cluster.pool and session.pool is None:
+        raise CommandError([Mistake("LD_start_test.workers.pool", "a work pool is Prefect's, and this is no flow run", NO_FLOW)])
     # what makes a load and writes its report is imported when there is one: a check and a worker need none of it
     from loadflow.engine.load.one_load import make_load
 

@@ -26,7 +26,7 @@ from loadflow.engine.script.mistakes import Fault, bundle, faults_of, kind_of, s
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Share, Text
 from loadflow.engine.script.placeholders import has_placeholder
 
-__all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi"]
+__all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi", "Workers"]
 
 # who sends: `auto` takes the native core where it does all that the test asks for
 ENGINES = ("auto", "native", "locust")
@@ -156,6 +156,29 @@ class CsvSource(Part):
         return csv_source.CsvSource(self.name, self.file_path, mode, self.seed, self.delimiter, self.encoding, per)
 
 
+class Workers(Part):
+    """Who makes the load: `count` agents. `pool`: the Prefect work pool that starts them; `nats_url`: the server at which they wait;
+    `listen`: where the load's own server is reached by those of other machines; `block`: the name of the secret by which those of a pool
+    get in.
+    """
+
+    noun: ClassVar[str] = "workers"
+
+    count: Settled[Crew]
+    pool: Name | None = None
+    nats_url: Name | None = None
+    listen: Name | None = None
+    block: Name | None = None
+
+    @classmethod
+    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+        if raw.get("listen") is not None and raw.get("nats_url") is not None:
+            yield Fault(("listen",), "is where a server of the load's own listens, and nats_url names another one", "remove one of the two")
+        if raw.get("block") is not None and raw.get("pool") is None and raw.get("listen") is None:
+            hint = "name the pool, or remove it"
+            yield Fault(("block",), "is for agents that are started elsewhere, and no pool and no listen is given", hint)
+
+
 class StartTest(Part):
     """The arguments of one load test.
 
@@ -206,6 +229,7 @@ class StartTest(Part):
     worker_heartbeat_interval: Settled[Positive] = 5.0
     worker_lost_timeout: Settled[Positive] = 15.0
     allow_gap: Settled[Flag] = False
+    workers: Workers | None = None
     worker_startup_policy: Annotated[str, Choice("worker startup policy", ("fail", "degraded"))] = "fail"
 
     @classmethod
@@ -269,6 +293,8 @@ def _cluster_faults(raw: dict[str, Any]) -> Iterable[Fault]:
     mode = raw.get("runner_mode", "local")
     if mode != "local" and raw.get("web_ui_dict") is not None:
         yield Fault(("web_ui_dict",), f"the web UI shows one process only, and runner_mode is {mode!r}", "remove one of the two")
+    if mode != "local" and raw.get("workers") is not None:
+        yield Fault(("workers",), f"says who makes the load, and so does runner_mode {mode!r}", "remove one of the two")
     beat, lost = raw.get("worker_heartbeat_interval", 5.0), raw.get("worker_lost_timeout", 15.0)
     if isinstance(beat, int | float) and isinstance(lost, int | float) and lost <= beat:
         text = f"is {lost:g} s, and a worker is heard of every {beat:g} s (worker_heartbeat_interval)"

@@ -1,13 +1,15 @@
-"""How a load is shared between machines, as values: what `runner_mode` and the keys beside it, or `--workers` and `--nats-url`, ask for."""
+"""How a load is shared between machines, as values: what `workers` or `runner_mode` of a script, or `--workers` and the options beside it,
+ask for."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LOST_S", "MASTER_PORT", "STARTUP_S", "Cluster", "Workers"]
+__all__ = ["LOST_S", "MASTER_PORT", "POOL_STARTUP_S", "STARTUP_S", "Cluster", "PoolOrder", "Workers"]
 
 MASTER_PORT = 5557  # Locust's
 STARTUP_S = 60.0
+POOL_STARTUP_S = 300.0  # a pool may start a machine first, or fetch an image
 LOST_S = 6.0
 
 
@@ -17,7 +19,8 @@ class Cluster:
     listens on `host` and `port` (0: a free one), and lets those in who have the `token` ("": a new one, for the agents it starts itself).
 
     `expected`: the shares of the load, of which each agent makes one or more; it begins when all have an agent, or after `startup_s`, if
-    `degraded`. `children`: agents that are started on this machine. Times in seconds.
+    `degraded`. `children`: agents that are started on this machine; `pool`: a work pool that starts them, by the secret named `block`.
+    Times in seconds.
     """
 
     expected: int
@@ -27,6 +30,8 @@ class Cluster:
     port: int = 0
     token: str = ""
     children: int = 0
+    pool: str = ""
+    block: str = ""
     startup_s: float = STARTUP_S
     lost_s: float = LOST_S
     degraded: bool = False
@@ -34,8 +39,31 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """What was asked for from outside the script, for each of its loads: so many agents, here or at a NATS server."""
+    """Who makes a load: so many agents. `url` and `credentials` as of a `Cluster`; `listen`: host and port at which the load's own server
+    is to be reached; `pool`: who starts the agents, and `block`, how they get in; `external`: somebody else starts them."""
 
     count: int
     url: str | None = None
     credentials: str | None = None
+    listen: tuple[str, int] | None = None
+    pool: str = ""
+    block: str = ""
+    external: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PoolOrder:
+    """What a work pool is to start: `count` agents for the run `run` (`title`: for people), each with `slots` shares at a time.
+
+    `url`: the NATS server, without a user or a password. `own`: the load has started it, and who has the token gets in. `block`: the name
+    of the secret from which agents learn how to get in; "": their environment says it.
+    """
+
+    pool: str
+    count: int
+    slots: int
+    run: str
+    title: str
+    url: str
+    own: bool
+    block: str

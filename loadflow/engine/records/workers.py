@@ -44,6 +44,7 @@ class WorkerRecord:
     from_s: int = 0  # when it took over what another had left
     share: int = 0  # which part of the load
     epoch: int = 1  # the how many-th time that it was given away
+    flow_run: str = ""  # its own, where a work pool has started it
 
     @property
     def logs(self) -> range:

@@ -27,7 +27,7 @@ from loadflow.engine.session.observer import Observer
 from loadflow.engine.session.table import TABLE
 
 if TYPE_CHECKING:
-    from loadflow.engine.plan.cluster import Workers
+    from loadflow.engine.plan.cluster import PoolOrder, Workers
     from loadflow.engine.plan.conditioner import NetworkConditioner
     from loadflow.engine.records.names import SeriesName
     from loadflow.engine.records.run import Run
@@ -47,8 +47,9 @@ class Session:
     cleared ones, because a verdict can't be cleared. Relative report names are written below `report_dir`.
     `allowed_packages` are those that scripts may load, with their submodules, besides those that LOADFLOW_ALLOWED_PACKAGES
     names. `guard` says what scripts may reach: see `loadflow.engine.session.guard`; `target`, whom they may load; `workers`, who
-    makes the load where the script does not say it. `secrets` gives the value of `${secret.NAME}`, and raises LookupError for a name that
-    it does not know. `budget` and `network` hold for every load that starts while they are installed. `lease(target)` is held while a load
+    makes the load where the script does not say it; `pool(order)` starts agents in a work pool, for the length of its block.
+    `secrets` gives the value of `${secret.NAME}`, and raises LookupError for a name that it does not know. `budget` and `network` hold
+    for every load that starts while they are installed. `lease(target)` is held while a load
     runs. `exporters` are those that run, by kind.
     `rehearsing`: commands tell their mistakes here and do nothing else, see `rehearsal`.
     `loads` are then those since the last LD_clear_records: the names of their hits, None where they are not all known.
@@ -81,10 +82,12 @@ class Session:
         self.guard = guard or Guard()
         self.target = target or TargetRules()
         self.workers = workers
-        self._secrets = secrets or secret_of_environment
+        self._secrets = secrets
+        self.usual_secrets: Callable[[str], str] = secret_of_environment  # where no `secrets` were given
         self.told_secrets: set[str] = set()  # values, to be masked wherever they turn up
         self.store_url: str | None = None  # for store commands that name no database
         self.lease: Callable[[str], AbstractContextManager[object]] = nullcontext
+        self.pool: Callable[[PoolOrder], AbstractContextManager[object]] | None = None
         self.runs: list[Run] = []
         self.all_runs: list[Run] = []
         self.budget: InstalledBudget | None = None
@@ -113,7 +116,7 @@ class Session:
 
     def secret(self, name: str) -> str:
         """Raises LookupError, its text the reason, when there is none."""
-        value = self._secrets(name)
+        value = (self._secrets or self.usual_secrets)(name)
         self.told_secrets.add(value)
         return value
 

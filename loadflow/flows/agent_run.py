@@ -1,0 +1,173 @@
+"""An agent as a flow run: a work pool starts it for one run, whose flow run is above it. Its page shows its share and its hits."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+from uuid import UUID
+
+from prefect import flow, get_run_logger
+from prefect.artifacts import create_progress_artifact, update_progress_artifact
+from prefect.client.orchestration import SyncPrefectClient, get_client
+from prefect.client.schemas.objects import State
+from prefect.runtime import flow_run
+from prefect.states import Cancelled, Completed, Failed
+
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.figures import clock_text, count_text, rate_text
+from loadflow.engine.fleet.agent import Agent
+from loadflow.engine.fleet.lease import Served, Standing
+from loadflow.engine.fleet.serving import pool_access
+from loadflow.errors import LoadflowError
+from loadflow.flows.blocks import prefect_secret
+from loadflow.flows.cancels import API_TROUBLE, Cancels
+from loadflow.flows.observer import thread_in_context
+from loadflow.interrupting import stop_signals
+
+__all__ = ["AGENT_FLOW", "agent_run", "end_of", "told"]
+
+AGENT_FLOW = "loadflow-agent"
+CONNECT_S = 60.0  # for the NATS server, which is there before its agents are
+POLL_S = 2.0
+SHOW_S = 5.0
+LINE_S = 15.0
+ORPHAN_S = 60.0  # for what takes the place of a run that has lost its process
+END_S = 10.0
+
+
+@flow(name=AGENT_FLOW, retries=0, persist_result=False)
+def agent_run(run: str, nats_url: str, number: int = 1, own_server: bool = False, block: str = "", slots: int = 1) -> Any:
+    """Make shares of the load of one run. A run whose script says `"workers": {"pool": NAME}` starts as many of these as it needs.
+
+    Args:
+        run: The id of the run, as its run folder has it.
+        nats_url: The NATS server of the run, without a password.
+        number: Which of the run's agents this is.
+        own_server: Whether the run has started the server: then the token of both is asked for.
+        block: The name of the Secret block from which it learns how to get in. Empty: the environment says it.
+        slots: How many shares it makes at a time.
+    """
+    logger = get_run_logger()
+    own = str(flow_run.id or "")
+    watch: _Watch | None = None
+    state: State[Any] | None = None
+    with stop_signals(logger.warning) as signalled:
+        try:
+            access = pool_access(nats_url, own=own_server, secret=prefect_secret(block) if block else "")
+            agent = Agent(
+                access,
+                slots=slots,
+                once=False,
+                say=logger.info,
+                stop=lambda: signalled() or (watch.why if watch is not None else ""),
+                run=run,
+                flow_run=own,
+                connect_s=CONNECT_S,
+            )
+            watch = _Watch(agent, UUID(own), number) if own else None
+            if watch is not None:
+                watch.start()
+            served = asyncio.run(agent.serve())
+            state = end_of(served, signalled() or (watch.last_look() if watch is not None else ""))
+        except (LoadflowError, LookupError) as error:
+            state = Failed(name="Error", message=f"the agent can't serve the run {run}: {error}")
+        finally:
+            if watch is not None:
+                watch.end(state.message or "" if state is not None else "")
+    return state
+
+
+def told(standing: Standing) -> str:
+    """One share in a few words, as in "share 3 of 8 · running · 0:12 of 1:00 · 4,711 hits · 392/s"."""
+    parts = [f"share {standing.number + 1} of {standing.of}", standing.phase]
+    if standing.ran_s:
+        parts.append(clock_text(standing.ran_s) + (f" of {clock_text(standing.planned_s)}" if standing.planned_s else ""))
+    parts.append(counted(standing.hits, "hit"))
+    if standing.ran_s:
+        parts.append(f"{rate_text(standing.hits / standing.ran_s)}/s")
+    return " · ".join(parts)
+
+
+def end_of(served: list[Served], stopped: str) -> State[Any]:
+    """Completed: all that it recorded has arrived. Failed: not all has, or its engine was lost. Cancelled: it was `stopped` before."""
+    hits = count_text(sum(one.hits for one in served))
+    shares = ", ".join(str(one.number + 1) for one in served)
+    line = f"{counted(len(served), 'share')} ({shares}), {hits} hits, all received" if served else "no share was left for it"
+    if problems := [f"share {one.number + 1}: {one.problem}" for one in served if one.problem]:
+        return Failed(name="Undelivered", message="; ".join(problems))
+    if stopped:
+        return Cancelled(message=f"{stopped}; {line}")
+    if broken := [f"share {one.number + 1}: {one.ended}" for one in served if one.ended]:
+        return Failed(message=f"{'; '.join(broken)}; {line}")
+    return Completed(message=line)
+
+
+class _Watch:
+    """Looks at the flow run and at those above it, and shows how the shares stand, on a thread that may wait for the API."""
+
+    def __init__(self, agent: Agent, own: UUID, number: int) -> None:
+        self.why = ""
+        self.cancelled = ""
+        self._agent = agent
+        self._own = own
+        self._key = f"{AGENT_FLOW}-{number}"
+        self._logger = get_run_logger()
+        self._cancels = Cancels([own])
+        self._artifact: UUID | None = None
+        self._orphan_since_s: float | None = None
+        self._over = threading.Event()
+        self._thread = thread_in_context(self._work)
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def last_look(self) -> str:
+        """Why it was cancelled; "" when it was not."""
+        self._over.set()
+        self._thread.join(END_S)
+        return self.cancelled
+
+    def end(self, text: str) -> None:
+        """`text`: what the artifact says from now on."""
+        self.last_look()
+        if not self._thread.is_alive():
+            self._show(text)
+
+    def _work(self) -> None:
+        shown_s = said_s = time.monotonic()
+        with get_client(httpx_settings={"timeout": POLL_S}, sync_client=True) as client:
+            while not self._over.wait(POLL_S):
+                self._look(client)
+                now_s = time.monotonic()
+                if now_s - shown_s >= SHOW_S:
+                    shown_s = now_s
+                    self._show()
+                if now_s - said_s >= LINE_S and (standings := self._agent.standings()):
+                    said_s = now_s
+                    self._logger.info("%s", "; ".join(map(told, standings)))
+            self._look(client)
+
+    def _look(self, client: SyncPrefectClient) -> None:
+        self.cancelled = self.cancelled or self._cancels.look(client)
+        self.why = self.why or self.cancelled
+        if not self._cancels.is_above_over(client, self._own):
+            self._orphan_since_s = None
+        elif self._orphan_since_s is None:
+            self._orphan_since_s = time.monotonic()
+        elif time.monotonic() - self._orphan_since_s > ORPHAN_S:
+            self.why = self.why or "the flow run above this one is over"
+
+    def _show(self, end: str = "") -> None:
+        shown = self._agent.standings()
+        text = end or "; ".join(map(told, shown)) or "waiting for a share"
+        percent = 100.0 if end else 100 * max((min(1.0, one.ran_s / one.planned_s) for one in shown if one.planned_s), default=0.0)
+        try:
+            if self._artifact is None:
+                made: Any = create_progress_artifact(percent, key=self._key, description=text)
+                self._artifact = made
+            else:
+                update_progress_artifact(self._artifact, percent, description=text)
+        except API_TROUBLE as error:
+            self._logger.debug("the progress artifact could not be written: %s", error)

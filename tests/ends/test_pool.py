@@ -1,0 +1,118 @@
+"""A load made by agents in a Prefect work pool: each a flow run below the load's own; what its end, its loss and a cancel do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from loadflow.engine.base.verdict import VerdictKind
+from tests.ends.deploying import python
+from tests.ends.processes import START_S, Stage, wait_for
+
+pytestmark = [pytest.mark.processes, pytest.mark.prefect]
+
+SECRET = "a token that only the block holds"
+STILL_S = 5.0
+
+
+@pytest.fixture
+def pool(on_stage: Stage) -> Iterator[Stage]:
+    """A pool of the stage's name, without a worker, and a Secret block with the token of the load's own NATS server."""
+    on_stage.server.ask("POST", "/work_pools/", {"name": on_stage.name, "type": "process", "base_job_template": {}})
+    python(on_stage, "-c", f"from prefect.blocks.system import Secret; Secret(value={SECRET!r}).save({on_stage.name!r})")
+    yield on_stage
+
+
+def load(pool: Stage, **more: Any) -> list[Any]:
+    workers = {"pool": pool.name, "count": 2, "block": pool.name}
+    return pool.script(workers=workers, allow_gap=True, user_count=4, spawn_rate=100, **more)
+
+
+def agents_end(pool: Stage, *states: str) -> list[dict[str, Any]]:
+    """The flow runs of the agents, once their states are these."""
+
+    def look() -> list[dict[str, Any]] | None:
+        found = pool.server.ask("POST", "/flow_runs/filter", {"deployments": {"name": {"any_": [pool.name]}}})
+        same = sorted(run["state"]["name"] for run in found) == sorted(states)
+        return found if same else None
+
+    return wait_for(f"agents that are {states}", look, START_S)
+
+
+def agents_of(pool: Stage) -> list[psutil.Process]:
+    """The processes that the worker has started for flow runs."""
+    worker = pool.processes("worker")[0].pid
+    return [one for one in pool.processes("prefect") if one.ppid() == worker]
+
+
+def page(pool: Stage) -> str:
+    """The load's page in Prefect."""
+
+    def look() -> str | None:
+        key = {"like_": f"loadflow-{pool.name[:60].strip('-')}"}
+        found = pool.server.ask("POST", "/artifacts/filter", {"artifacts": {"type": {"any_": ["markdown"]}, "key": key}})
+        return next((str(one["data"]) for one in found if "Agents" in str(one["data"])), None)
+
+    return wait_for("the page of the load", look, START_S)
+
+
+def test_agents_are_flow_runs(pool: Stage) -> None:
+    """Without a worker they are called off; with one each makes its share, and the load's page leads to them."""
+    process = pool.start_flow(load(pool, test_time=5, worker_startup_timeout=3))
+    assert process.wait(timeout=START_S) != 0
+    assert "0 of 2 shares had an agent within 3 s" in pool.log("flow")
+    assert f"no worker of the work pool {pool.name} was heard of lately" in pool.log("flow")
+    agents_end(pool, "Cancelled", "Cancelled")
+    (first,) = pool.runs_dir.iterdir()
+
+    pool.start_worker(pool.name)
+    process = pool.start_flow(load(pool, test_time=None, iterations=20))
+    assert process.wait(timeout=START_S) == 0, pool.log("flow") + pool.log("worker")
+    assert len(pool.arrivals_ns()) == 80
+    (folder,) = [one for one in pool.runs_dir.iterdir() if one != first]
+    summary = pool.run(folder).summary()
+    assert summary.verdict.kind is VerdictKind.PASSED
+    assert [(one.state, one.hits) for one in summary.workers] == [("finished", 40), ("finished", 40)]
+    ended = agents_end(pool, "Cancelled", "Cancelled", "Completed", "Completed")
+    runs = [run for run in ended if run["state"]["name"] == "Completed"]
+    assert sorted(run["name"] for run in runs) == [f"agent {number} of 2 · {pool.name}" for number in (1, 2)]
+    assert sorted(one.flow_run for one in summary.workers) == sorted(run["id"] for run in runs)
+    # each says which share it made, and is below the flow run of the load
+    assert sorted(run["state"]["message"] for run in runs) == [f"1 share ({number}), 40 hits, all received" for number in (1, 2)]
+    (above,) = {pool.server.ask("GET", f"/task_runs/{run['parent_task_run_id']}")["flow_run_id"] for run in runs}
+    assert pool.server.ask("GET", f"/flow_runs/{above}")["state"]["message"].startswith("passed: 80 requests")
+    shown = pool.server.ask("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"] for run in runs]}}})
+    assert sorted(one["description"] for one in shown if one["type"] == "progress") == sorted(run["state"]["message"] for run in runs)
+    text = page(pool)
+    assert all(f"/flow-run/{run['id']}" in text for run in runs), text
+    # what lets an agent in is in no parameter, and on no command line
+    assert SECRET not in json.dumps([runs, pool.server.ask("POST", "/deployments/filter", {})])
+
+
+def test_a_killed_agent_is_taken_over_and_a_cancelled_load_ends_all(pool: Stage) -> None:
+    pool.start_worker(pool.name)
+    process = pool.start_flow(load(pool, test_time=600))
+    pool.wait_for_load(40)
+    first, _ = agents_of(pool)
+    first.kill()
+    wait_for("the share in other hands", lambda: [one for one in pool.run().workers() if one.from_s], START_S)
+    pool.wait_for_load(len(pool.arrivals_ns()) + 40)
+    parent = pool.server.flow_run(name=pool.name)
+    assert parent is not None
+    ended_ns = time.monotonic_ns()
+    pool.server.set_state(parent["id"], "CANCELLING")
+    pool.no_engine(within_s=2 * STILL_S)
+    assert max(pool.arrivals_ns()) < ended_ns + STILL_S * 1e9
+    process.wait(timeout=START_S)
+    agents_end(pool, "Crashed", "Cancelled")
+    summary = pool.run().summary()
+    assert summary.verdict.kind is VerdictKind.INTERRUPTED
+    states = {str(one.state) for one in summary.workers}
+    assert "lost" in states
+    assert states <= {"lost", "finished", "left"}, states  # by who hears of the cancel first
+    assert summary.overall.count >= len(pool.arrivals_ns()) - 4  # what the killed one was at
