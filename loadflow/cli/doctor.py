@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import click
 
 from loadflow.cli.console import Styled, echo, echo_json
+from loadflow.cli.options import apply, nats_options
 from loadflow.engine.base.verdict import EXIT_CODES, VerdictKind
 
 if TYPE_CHECKING:
@@ -28,9 +30,10 @@ MARKS = {
     is_flag=True,
     help="Instead, send hostile answers to each engine and show the outcomes, the event loop's lag and the memory.",
 )
+@apply(nats_options("Also ask who is at this NATS server: versions that differ, clocks that are off. [default: $LOADFLOW_NATS_URL]"))
 @click.pass_context
-def doctor(ctx: click.Context, as_json: bool, hostile: bool) -> None:
-    """Check versions, engines, limits, ports, the Prefect API, and the servers that tests and demos can use.
+def doctor(ctx: click.Context, as_json: bool, hostile: bool, nats_url: str | None, nats_creds: str | None) -> None:
+    """Check versions, engines, limits, ports, the Prefect API, agents, and the servers that tests and demos can use.
 
     With --hostile, a target on loopback sends hostile answers to each engine: bombs, endless answers, slow charsets, floods of frames.
     The table shows the outcome of each, how late the engine's event loop got, and how much more memory the engine used. That takes
@@ -43,8 +46,9 @@ def doctor(ctx: click.Context, as_json: bool, hostile: bool) -> None:
 
         ctx.exit(0 if print_hostile(as_json) else EXIT_CODES[VerdictKind.ERROR])
     from loadflow.cli.diagnosis import diagnose
+    from loadflow.cli.fleet_diagnosis import diagnose_fleet
 
-    findings = list(diagnose())
+    findings = [*diagnose(), *diagnose_fleet(nats_url or os.environ.get("LOADFLOW_NATS_URL"), nats_creds)]
     if as_json:
         echo_json([{"name": one.name, "state": one.state, "text": one.text} for one in findings])
     else:

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 from prefect.settings import PREFECT_API_URL, temporary_settings
 
-from loadflow.cli import diagnosis, main
+from loadflow.cli import diagnosis, fleet_diagnosis, main
 from loadflow.cli.diagnosis import Finding
 from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.hostile import play
@@ -38,6 +38,7 @@ def test_a_machine_that_runs_the_tests_is_in_order(monkeypatch: pytest.MonkeyPat
 
 def test_something_broken_makes_it_fail(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(diagnosis, "diagnose", lambda: iter([Finding("a", "ok", "fine"), Finding("b", "broken", "gone; get it back")]))
+    monkeypatch.setattr(fleet_diagnosis, "diagnose_fleet", lambda *of: iter(()))
     result = CliRunner().invoke(main, ["doctor"])
     assert (result.exit_code, result.stdout) == (5, "ok     a: fine\nbroken b: gone; get it back\n")
 

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,16 +22,16 @@ LIMIT_S = 120.0
 
 
 class AgentCommand:
-    """`loadflow agent` as a person starts it; `lines` are what it said so far."""
+    """`loadflow agent` as a person starts it; `lines` are what it said so far. `within`: a command that starts it."""
 
-    def __init__(self, folder: Path, url: str, *options: str, token: str | None = TOKEN, **env: str) -> None:
+    def __init__(self, folder: Path, url: str, *options: str, token: str | None = TOKEN, within: Sequence[str] = (), **env: str) -> None:
         known = {**os.environ, "NO_COLOR": "1", "PYTHONUNBUFFERED": "1", **env}
         if token is None:
             known.pop("LOADFLOW_WORKER_TOKEN", None)
         else:
             known["LOADFLOW_WORKER_TOKEN"] = token
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "loadflow", "agent", "--nats-url", url, *options],
+            [*within, sys.executable, "-m", "loadflow", "agent", "--nats-url", url, *options],
             cwd=folder,
             env=known,
             stdout=subprocess.PIPE,

@@ -1,4 +1,4 @@
-"""A way between workers and a master that is slow, narrow, and may be cut; bytes stay whole and in order."""
+"""A way between workers and a master that is slow, narrow, and may be cut or held; bytes stay whole and in order."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class SlowWay:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
+        self._free = threading.Event()
+        self._free.set()
         threading.Thread(target=self._accept, daemon=True).start()
 
     def __enter__(self) -> SlowWay:
@@ -31,7 +33,16 @@ class SlowWay:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._listener.close()
+        self.release()
         self.cut()
+
+    def hold(self) -> None:
+        """From now on nothing gets through, and neither end is told: a cable that was pulled."""
+        self._free.clear()
+
+    def release(self) -> None:
+        """What was on its way arrives, as TCP has it when a link is back."""
+        self._free.set()
 
     def cut(self) -> None:
         """Break every connection that is open now."""
@@ -72,6 +83,7 @@ class SlowWay:
         while True:
             due_s, data = way.get()
             time.sleep(max(0.0, due_s - time.monotonic()))
+            self._free.wait()
             with contextlib.suppress(OSError):
                 if not data:
                     sink.shutdown(socket.SHUT_RDWR)

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 import pytest
 
-from loadflow.engine.fleet.shipping import SAID, Incoming, Outgoing, Part, files_of, moved
+from loadflow.engine.fleet.shipping import SAID, Incoming, Outgoing, Part, Room, files_of, moved
 from loadflow.engine.fleet.subjects import PART_BYTES
 from loadflow.engine.records.hitlog import HEADER, HIT_DTYPE, HitLogWriter, read_header, read_rows
 
@@ -99,3 +99,30 @@ def test_a_receiver_that_begins_anew_goes_on_with_what_is_on_its_disk(tmp_path: 
 def test_nothing_is_moved_by_nothing() -> None:
     row = bytes(HIT_DTYPE.itemsize)
     assert moved(row, HEADER.size, 0) == row
+
+
+def test_what_is_on_its_way_at_a_time_fits_the_link() -> None:
+    """From 16 KB on it doubles while the way is quick; on a slow one it is what half a second carries."""
+    room = Room()
+    for _ in range(20):
+        room.took(room.most_bytes, 0.01)
+    assert room.most_bytes == Room.MOST == 8 * PART_BYTES
+    for _ in range(5):
+        room.took(room.most_bytes, room.most_bytes / 60_000)
+    assert room.most_bytes == 30_000
+    room.took(100, 0.01)  # little says nothing
+    assert room.most_bytes == 30_000
+    for _ in range(5):
+        room.took(room.most_bytes, 5.0)  # as refused, or late, as can be
+    assert room.most_bytes == Room.LEAST
+
+
+def test_parts_are_no_more_than_the_room_for_them(tmp_path: Path) -> None:
+    here = paths(tmp_path / "agent")
+    log(here["hits.0"], 10_000)
+    outgoing = Outgoing(here)
+    sizes = []
+    while parts := outgoing.next_parts(most_bytes=10_000):
+        sizes.append(sum(len(part.data) for part in parts))
+    assert sum(sizes) == HEADER.size + 10_000 * HIT_DTYPE.itemsize
+    assert max(sizes) <= 10_000

@@ -45,6 +45,7 @@ RELEASE_S = 0.12  # agents give a load to their engines so long before it starts
 MOVES = 8  # of the start, until it is not moved any more
 PATIENCE_S = 10.0  # for somebody to take what is open when nobody makes load any more
 SPARE_S = 2.0  # on top of the time that the slowest agent took to be ready, for one that goes on with a share
+FOLDER_CHARACTERS = 300
 LINGER_S = 3.0  # for agents to hear that everything has arrived
 
 
@@ -254,7 +255,8 @@ class Coordinator:
             return
         member.heard_s = time.monotonic()
         if asked["phase"] == "delivering" != member.phase:
-            member.further_s = member.heard_s
+            member.further_s = member.delivering_s = member.heard_s
+            member.folder = str(asked.get("folder", ""))[:FOLDER_CHARACTERS]
         member.phase = str(asked["phase"])
         member.clock_error_s, member.way_s = float(asked["clock_error_s"]), float(asked["way_s"])
         member.armed_ns = int(asked["armed_ns"])
@@ -413,7 +415,8 @@ class Coordinator:
             self._forgive_outage(now_s)
             for member in self._live():
                 if why := member.silence(now_s, self._rules):
-                    self._lose(member, why)
+                    # passes of users who have ended, of which nobody knows how many they made, are not made again
+                    self._lose(member, why, again=member.phase != "delivering" or self._plan.duration_s is not None)
             if self._origin is None:
                 self._gather(now_s)
             elif not self._live():

@@ -15,6 +15,18 @@ from loadflow.engine.machine.facts import version_of
 
 __all__ = ["AgentAnswer", "agents_at"]
 
+# what agents of other versions may not say
+UNSAID: dict[str, Any] = {
+    "version": "of another version",
+    "protocol": 0,
+    "cores": 0,
+    "slots": 0,
+    "native": False,
+    "ceilings": {},
+    "allowed_hosts": None,
+    "max_rate_per_s": None,
+}
+
 
 @dataclass(frozen=True, slots=True)
 class AgentAnswer:
@@ -63,7 +75,8 @@ async def _ask(access: Access, wait_s: float) -> list[AgentAnswer]:
 
 
 def _answer(data: dict[str, Any], sent_ns: int, now_ns: int) -> AgentAnswer:
-    facts = AgentFacts(**{field.name: data[field.name] for field in fields(AgentFacts)})
+    known = {field.name for field in fields(AgentFacts)}
+    facts = AgentFacts(**{**UNSAID, **{name: value for name, value in data.items() if name in known}})
     ahead_ms = (int(data["unix_ns"]) - (sent_ns + now_ns) / 2) / 1e6
     own = version_of("loadflow")
     trouble = "" if (facts.version, facts.protocol) == (own, PROTOCOL) else f"it is loadflow {facts.version}, and this is {own}"

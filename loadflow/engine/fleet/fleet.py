@@ -106,7 +106,7 @@ class Fleet:
 
     async def _begin(self, access: Access) -> None:
         self._link = await connect(access, f"loadflow run {self._record.facts.id}", patient=False)
-        rules = Rules(self._cluster.startup_s, self._cluster.lost_s, self._cluster.degraded)
+        rules = Rules(self._cluster.startup_s, self._cluster.lost_s, self._cluster.degraded, self._cluster.delivery_s)
         self._coordinator = Coordinator(self._link, self._job, self._plan, self._record, rules, self._env, self._messages.put)
         await self._coordinator.start()
 

@@ -22,7 +22,7 @@ from loadflow.engine.base.counted import counted
 from loadflow.engine.fleet.clock import WINDOW, ClockComparison
 from loadflow.engine.fleet.connection import Link, attempt, said
 from loadflow.engine.fleet.package import fenced, unpack
-from loadflow.engine.fleet.shipping import Outgoing, files_of
+from loadflow.engine.fleet.shipping import Outgoing, Room, files_of
 from loadflow.engine.fleet.subjects import BEAT_S, DRAIN_S, SILENT_S, Subjects
 from loadflow.engine.process.launch import START_ALLOWANCE_S, Engine, agent_job, loop_files
 from loadflow.engine.process.messages import Done, Failed, Flush, Message, Ready, Stood, SupervisorEnd, Tick, encode
@@ -107,6 +107,7 @@ class Lease:
         self._news = asyncio.Event()  # an order, or a wish to be heard
         self._way_s = 0.0
         self._over = False
+        self._stored = False  # whether the server has taken all that was recorded until now
 
     def stop(self, why: str) -> None:
         """End its load, and deliver."""
@@ -326,6 +327,7 @@ class Lease:
             "armed_ns": self._armed_ns,
             "clock_error_s": self._clock.error_s,
             "way_s": self._way_s,
+            "folder": str(self._folder),
         }
 
     def _is_silent(self) -> bool:
@@ -407,8 +409,10 @@ class Lease:
         """What was recorded, as it comes."""
         assert self._outgoing is not None
         subject = self._subjects.out(self.number, self._epoch)
+        room = Room()
         while True:
-            parts = self._outgoing.next_parts(rows=self._released)
+            parts = self._outgoing.next_parts(rows=self._released, most_bytes=room.most_bytes)
+            self._stored = not parts and self._outgoing.all_sent
             if not parts:
                 if not self._outgoing.is_over and self._outgoing.all_sent and time.monotonic() - self._further_s > STUCK_S:
                     self._further_s = time.monotonic()
@@ -416,7 +420,9 @@ class Lease:
                 await asyncio.sleep(SHIP_S)
                 continue
             headers = [{"file": part.file, "offset": str(part.offset)} for part in parts]
+            began_s = time.monotonic()
             taken = await asyncio.gather(*(self._link.publish(subject, part.data, head) for part, head in zip(parts, headers, strict=True)))
+            room.took(sum(len(part.data) for part in parts), time.monotonic() - began_s)
             if not all(taken):
                 self._outgoing.not_sent(parts[taken.index(False) :])
                 await asyncio.sleep(BEAT_S)
@@ -430,7 +436,9 @@ class Lease:
             where = f"the hits of this share are in {self._folder}"
             if self._over:
                 return f"the run ended without them; {where}"
-            if time.monotonic() > until_s or (self._silent and self._asked and self._outgoing.all_sent):
+            # asked to end, it waits for the server to have all; for one that is away it does not
+            nobody = self._silent and self._asked and (self._stored or not self._link.is_up)
+            if nobody or time.monotonic() > until_s:
                 return f"{self._silent or 'they did not get away'}; {where}"
             await asyncio.sleep(SHIP_S)
         return ""

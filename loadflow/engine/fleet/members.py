@@ -19,11 +19,13 @@ __all__ = ["Member", "Rules", "Share", "flow_run_of", "names_of", "too_few"]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """Seconds. `degraded`: go on with fewer shards than there are, if one at least has an agent."""
+    """Seconds. `degraded`: go on with fewer shards than there are, if one at least has an agent. `delivery_s`: for all hits of an agent to
+    arrive, once its load is over."""
 
     startup_s: float
     lost_s: float
     degraded: bool
+    delivery_s: float
 
 
 class Held(StrEnum):
@@ -52,6 +54,8 @@ class Member:
     flow_run: str = ""
     state: WorkerState = WorkerState.JOINED
     phase: str = "loading"
+    delivering_s: float = 0.0  # since when
+    folder: str = ""  # where it keeps what it records
     ready: set[int] = field(default_factory=set)
     done: set[int] = field(default_factory=set)
     left: bool = False
@@ -78,8 +82,13 @@ class Member:
         if now_s - self.heard_s > rules.lost_s:
             return f"nothing was heard of it for {now_s - self.heard_s:.1f} s"
         if self.phase == "delivering" and now_s - self.further_s > rules.lost_s:
-            return f"it delivered nothing for {now_s - self.further_s:.1f} s"
+            return f"it delivered nothing for {now_s - self.further_s:.1f} s{self._kept()}"
+        if self.phase == "delivering" and now_s - self.delivering_s > rules.delivery_s:
+            return f"its hits did not arrive within {rules.delivery_s:g} s (delivery_timeout){self._kept()}"
         return ""
+
+    def _kept(self) -> str:
+        return f"; they are in {self.folder} there" if self.folder else ""
 
     def record(self) -> WorkerRecord:
         return WorkerRecord(

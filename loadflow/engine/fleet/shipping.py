@@ -23,7 +23,7 @@ from loadflow.engine.records.hitlog import HEADER, HIT_DTYPE
 if TYPE_CHECKING:
     from loadflow.engine.records.run import Run
 
-__all__ = ["SAID", "WINDOW", "Incoming", "Outgoing", "Part", "files_in", "files_of", "moved"]
+__all__ = ["SAID", "WINDOW", "Incoming", "Outgoing", "Part", "Room", "files_in", "files_of", "moved"]
 
 KINDS = ("log", "names", "samples", "spans", "hits")  # in the order they travel; then what was said
 SAID = "said"
@@ -61,6 +61,30 @@ def files_in(run: Run, number: int, epoch: int, logs: Sequence[int], *, first: b
     return {name: paths[name] for name in files_of(len(logs))}
 
 
+class Room:
+    """How many bytes may be on their way at a time, so that the way is free again soon: what an agent says of itself travels on it, too,
+    and may not come too late because of rows.
+
+    >>> room = Room()
+    >>> room.took(room.most_bytes, 1.0)  # a link of 16 KB/s
+    >>> room.most_bytes
+    8192
+    """
+
+    LEAST, FIRST, MOST = 4_096, 16 * 1024, WINDOW * PART_BYTES
+    SOON_S = 0.5
+
+    def __init__(self) -> None:
+        self.most_bytes = self.FIRST
+
+    def took(self, sent_bytes: int, wait_s: float) -> None:
+        """So many bytes had been taken after `wait_s`."""
+        if wait_s > self.SOON_S:
+            self.most_bytes = max(self.LEAST, min(self.most_bytes, round(sent_bytes / wait_s * self.SOON_S)))
+        elif sent_bytes > self.most_bytes // 2:
+            self.most_bytes = min(self.MOST, 2 * self.most_bytes)
+
+
 class Outgoing:
     """The agent's side. `paths`: where each file of `files_of` is, in that order; `from_ns`: what is added to the times of rows."""
 
@@ -70,18 +94,19 @@ class Outgoing:
         self._sent = dict.fromkeys(self._paths, 0)
         self._there = dict.fromkeys(self._paths, 0)
 
-    def next_parts(self, *, rows: bool = True) -> list[Part]:
-        """What to send now, at most `WINDOW` parts; empty when all that is on disk was sent. Without `rows` only what was said: a shard
-        that is lost before its load has begun leaves no records.
+    def next_parts(self, *, rows: bool = True, most_bytes: int = Room.MOST) -> list[Part]:
+        """What to send now, at most `WINDOW` parts and `most_bytes`; empty when all that is on disk was sent. Without `rows` only what was
+        said: a shard that is lost before its load has begun leaves no records.
         """
         # measured backwards: everything that a message counts is in the files that are measured after it
         sizes = {name: self._size(name) for name in reversed(self._paths)}
         parts: list[Part] = []
         for name in self._paths if rows else (SAID,):
             while self._sent[name] < sizes[name]:
-                if len(parts) == WINDOW:
+                if len(parts) == WINDOW or most_bytes < Room.LEAST:
                     return parts
-                part = self._read(name, sizes[name])
+                part = self._read(name, sizes[name], most_bytes)
+                most_bytes -= len(part.data)
                 if not part.data:
                     break
                 parts.append(part)
@@ -124,9 +149,9 @@ class Outgoing:
             return 0 if size < HEADER.size else size - (size - HEADER.size) % HIT_DTYPE.itemsize
         return size
 
-    def _read(self, name: str, size: int) -> Part:
+    def _read(self, name: str, size: int, most_bytes: int) -> Part:
         offset = self._sent[name]
-        wanted = min(size - offset, PART_BYTES)
+        wanted = min(size - offset, PART_BYTES, most_bytes)
         if name.startswith("hits."):
             # whole rows, whose times can be changed
             wanted = HEADER.size if offset == 0 else wanted - wanted % HIT_DTYPE.itemsize

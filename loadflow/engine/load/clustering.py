@@ -18,7 +18,11 @@ __all__ = ["cluster_of", "master_of"]
 def cluster_of(test: Any, workers: Workers | None, root: str, secret: Callable[[str], str], *, ask: bool = True) -> Cluster | None:
     """None for a local load. `workers` from outside hold for loads whose script says nothing of it. `secret` as for `build_plan`; `ask`
     False: it is not asked. Raises CommandError where a token is needed and there is none."""
-    rules = {"startup_s": float(test.worker_startup_timeout), "degraded": test.worker_startup_policy == "degraded"}
+    rules = {
+        "startup_s": float(test.worker_startup_timeout),
+        "degraded": test.worker_startup_policy == "degraded",
+        "delivery_s": float(test.delivery_timeout),
+    }
     if test.runner_mode == "master":
         host = test.master_bind_host
         if host is None:  # without master_bind_host: other machines may connect only if there is a token

@@ -19,7 +19,7 @@ from loadflow.engine.load_test.stop_when import StopWhen, stop_faults
 from loadflow.engine.load_test.threshold import Thresholds
 from loadflow.engine.load_test.user_types import known_user_types, user_type_of
 from loadflow.engine.plan import csv_source
-from loadflow.engine.plan.cluster import MASTER_PORT
+from loadflow.engine.plan.cluster import DELIVERY_S, MASTER_PORT
 from loadflow.engine.protocols.model.step import SettledSpan
 from loadflow.engine.protocols.running.charsets import CHARSETS
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, kind_of, shorten, wrong
@@ -228,6 +228,7 @@ class StartTest(Part):
     worker_startup_timeout: Settled[Positive] = 60.0
     worker_heartbeat_interval: Settled[Positive] = 5.0
     worker_lost_timeout: Settled[Positive] = 15.0
+    delivery_timeout: Settled[Positive] = DELIVERY_S
     allow_gap: Settled[Flag] = False
     workers: Workers | None = None
     worker_startup_policy: Annotated[str, Choice("worker startup policy", ("fail", "degraded"))] = "fail"

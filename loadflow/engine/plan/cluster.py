@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["LOST_S", "MASTER_PORT", "POOL_STARTUP_S", "STARTUP_S", "Cluster", "PoolOrder", "Workers"]
+__all__ = ["DELIVERY_S", "LOST_S", "MASTER_PORT", "POOL_STARTUP_S", "STARTUP_S", "Cluster", "PoolOrder", "Workers"]
 
 MASTER_PORT = 5557  # Locust's
 STARTUP_S = 60.0
 POOL_STARTUP_S = 300.0  # a pool may start a machine first, or fetch an image
 LOST_S = 6.0
+DELIVERY_S = 600.0  # for the hits of an agent over a slow link, once its load is over
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,7 @@ class Cluster:
     block: str = ""
     startup_s: float = STARTUP_S
     lost_s: float = LOST_S
+    delivery_s: float = DELIVERY_S
     degraded: bool = False
 
 
