@@ -115,4 +115,5 @@ def test_a_killed_agent_is_taken_over_and_a_cancelled_load_ends_all(pool: Stage)
     states = {str(one.state) for one in summary.workers}
     assert "lost" in states
     assert states <= {"lost", "finished", "left"}, states  # by who hears of the cancel first
-    assert summary.overall.count >= len(pool.arrivals_ns()) - 4  # what the killed one was at
+    # what the killed one had not delivered is on its disk
+    assert 0 < summary.overall.count <= len(pool.arrivals_ns())
