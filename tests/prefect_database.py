@@ -17,7 +17,7 @@ import pytest
 
 from tests.waiting import HANG_S
 
-__all__ = ["with_tables"]
+__all__ = ["VARIABLE", "with_tables"]
 
 VARIABLE = "LOADFLOW_TEST_SHARED"  # the folder
 FOLDER = pytest.StashKey[str]()

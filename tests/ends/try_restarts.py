@@ -6,6 +6,7 @@ Not a test of the suite: it takes a quarter of an hour. `make try-restarts` runs
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from loadflow.engine.base.verdict import VerdictKind
 from loadflow.flows.lease import lease_name
 from tests.ends.deploying import python
 from tests.ends.processes import PrefectServer, Stage, stage
+from tests.prefect_database import VARIABLE
 from tests.targets.fixture import Target
 
 FILES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}
@@ -73,6 +75,7 @@ def main() -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what it started ends with it
     wrong = 0
     with tempfile.TemporaryDirectory() as folder, Target() as target:
+        os.environ[VARIABLE] = folder
         for kind in asked.kind or KINDS:
             home = Path(folder, kind)
             home.mkdir()
