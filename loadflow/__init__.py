@@ -83,6 +83,7 @@ if TYPE_CHECKING:
     from loadflow.errors import WatchdogTimeout as WatchdogTimeout
     from loadflow.flows import NotPassed as NotPassed
     from loadflow.flows import compile_script as compile_script
+    from loadflow.flows import flow_of as flow_of
     from loadflow.flows import load_of as load_of
     from loadflow.flows import loads_of as loads_of
     from loadflow.flows import results_of as results_of
@@ -135,7 +136,7 @@ _HOMES = {
         "ThresholdsNotMet",
         "WatchdogTimeout",
     ),
-    "loadflow.flows": ("NotPassed", "compile_script", "load_of", "loads_of", "results_of", "run_script", "same_verdict"),
+    "loadflow.flows": ("NotPassed", "compile_script", "flow_of", "load_of", "loads_of", "results_of", "run_script", "same_verdict"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

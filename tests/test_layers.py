@@ -37,7 +37,7 @@ ROOMS = (
     ("engine.commands", "engine.control", "engine.forked", "engine.fleet", "tasks"),
     ("engine.load", "engine.entry", "flows"),
     ("engine.calibration", "engine.hostile"),
-    ("cli", "__init__"),
+    ("cli", "pytest_plugin", "__init__"),
     ("__main__",),
 )
 NATIVE_ROOMS = (("os",), ("values", "null_target"), ("plan",), ("http",), ("load",), ("python",))

@@ -86,7 +86,7 @@ def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any],
 def _check_scenarios(file: str, checking: Checking) -> bool:
     """Print how the functions of each scenario run; whether all can."""
     from loadflow.cli.scenario_file import print_traces, traces_of
-    from loadflow.engine.protocols.python.call import ALLOW
+    from loadflow.engine.scenario.loading import ALLOW
     from loadflow.engine.scenario.script import script_of
     from loadflow.errors import ScriptError
 

@@ -50,8 +50,7 @@ def reader_of(file: str, name: str | None) -> Callable[[], Any]:
     """Gives the document of the scenario; which one, a person at a terminal is asked."""
 
     def read() -> Any:
-        from loadflow.engine.protocols.python.call import ALLOW
-        from loadflow.engine.scenario.loading import chosen, load_scenarios
+        from loadflow.engine.scenario.loading import ALLOW, chosen, load_scenarios
         from loadflow.engine.scenario.script import script_of
         from loadflow.engine.scenario.tracing import trace
 

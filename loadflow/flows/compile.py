@@ -17,6 +17,7 @@ from loadflow.engine.base.redact import Redactor
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summing import summary_of
 from loadflow.engine.reports.page import line_of
+from loadflow.engine.scenario.document import read_scenario
 from loadflow.engine.script.arguments import FILES, NESTED, bind
 from loadflow.engine.script.command import Command, Policy
 from loadflow.engine.script.document import Action, Script, read_script
@@ -92,6 +93,8 @@ def checked_script(script: Any, session: Session, name: str = "") -> Script:
         if mistakes:
             raise ScriptError(mistakes)
         return load_script(document, session=session, name=name)
+    if isinstance(script, str | Path) and is_scenario(script):
+        return load_script(read_scenario(script), session=session, source=str(script), name=name or Path(script).stem)
     if isinstance(script, str | Path):
         return load_script(read_script(script), session=session, source=str(script), name=name or Path(script).stem)
     return load_script(script, session=session, name=name)
@@ -115,6 +118,12 @@ def run_in_flow(script: Script, session: Session, storage: Storage | None = None
     finally:
         session.observers.remove(observer)
         session.pool = None
+
+
+def is_scenario(path: str | Path) -> bool:
+    """Whether this is FILE.py or FILE.py:CLASS."""
+    file, separator, name = str(path).rpartition(":")
+    return str(path).endswith(".py") or (bool(separator) and file.endswith(".py") and name.isidentifier())
 
 
 class _ScriptRun:

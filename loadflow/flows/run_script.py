@@ -61,7 +61,8 @@ def run_script(
 
     Args:
         script: The script itself: a list of actions, or an object with the key load_density. Give this or script_path.
-        script_path: A script file on the machine that runs the flow; a relative path counts from the worker's folder.
+        script_path: A script file on the machine that runs the flow; a relative path counts from the worker's folder. With
+            LOADFLOW_ALLOW_PYTHON set there, also a Python scenario: FILE.py, or FILE.py:CLASS.
         variables: Values of ${var.NAME}. Prefect keeps and shows them: of a secret write ${secret.NAME}, the name of a Secret block.
         label: The name of the flow run, of the run folder and of the artifacts; empty takes the script's name.
         report_dir: The folder for reports that the script names; empty is the worker's folder.

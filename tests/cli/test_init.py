@@ -10,7 +10,7 @@ import yaml
 from click.testing import CliRunner
 
 from loadflow.cli import main
-from loadflow.cli.init import FILES
+from loadflow.cli.init import FILES, PYTHON_FILES
 
 
 def test_it_makes_every_file_and_says_what_next(tmp_path: Path) -> None:
@@ -52,3 +52,14 @@ def test_a_file_that_is_there_is_kept_unless_forced(tmp_path: Path) -> None:
     forced = CliRunner().invoke(main, ["init", str(tmp_path), "--force"])
     assert forced.exit_code == 0
     assert f"overwrote {tmp_path / 'README.md'}" in forced.stdout
+
+
+def test_a_scenario_in_python_and_its_test_are_made_if_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = CliRunner().invoke(main, ["init", str(tmp_path), "--python"])
+    assert made.exit_code == 0
+    assert {name for name in PYTHON_FILES if not (tmp_path / name).exists()} == set()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LOADFLOW_ALLOW_PYTHON", "")  # the command sets it
+    checked = CliRunner().invoke(main, ["check", "scenarios/example.py"])
+    assert (checked.exit_code, checked.stderr) == (0, "")
+    assert "health: traced, 1 step" in checked.stdout

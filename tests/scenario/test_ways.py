@@ -8,8 +8,7 @@ from typing import Any
 
 import pytest
 
-from loadflow.engine.protocols.python.call import ALLOW
-from loadflow.engine.scenario.loading import load_scenarios
+from loadflow.engine.scenario.loading import ALLOW, load_scenarios
 from loadflow.engine.scenario.script import script_of
 from loadflow.engine.scenario.tracing import trace
 from tests.load.harness import Outcomes, detail, load
@@ -170,3 +169,101 @@ def test_users_with_a_pace_keep_their_row_and_their_token(
     assert done.summary["passes"]["made"] == 60
     names = {one.json["user"] for one in target.records("/login")}
     assert names == {"ann", "bob"}
+
+
+IN_PYTHON = """
+    import asyncio
+
+    from loadflow import RequestFailed, VUser, scenario, task
+
+    @scenario(rps=1)
+    class Shop(VUser):
+        def on_start(self, client):
+            self.token = "hush-hush-token"
+            self.count = 0
+
+        @task
+        def branches(self, client):
+            if client.get("/status/404").status_code == 404:
+                client.get("/ok?missing", name="after the branch")
+
+        @task
+        def counts(self, client):
+            self.count += 1
+            client.get(f"/ok?count={self.count}")
+
+        @task
+        def batch(self, client):
+            slow, quick = client.batch([{"path": "/delay/200"}, {"method": "POST", "path": "/echo", "json": {"n": 1}}])
+            assert slow.json()["delay_ms"] == 200 and quick.json()["method"] == "POST"
+
+        @task
+        async def gathers(self, client):
+            await asyncio.sleep(0.01)
+            one, other = await asyncio.gather(self.ask(client, 1), self.ask(client, 2))
+            assert (one, other) == (1, 2)
+
+        async def ask(self, client, n):
+            await client.get(f"/ok?gathered={n}")
+            return n
+
+        @task
+        def catches(self, client):
+            try:
+                client.get("http://127.0.0.1:1/", name="nobody")
+            except RequestFailed:
+                client.get("/ok?caught", name="caught")
+
+        @task
+        def raises(self, client):
+            client.get("/ok?raises")
+            raise LookupError(f"no item for {self.token}")
+
+        @task
+        def breaks(self, client):
+            client.get("/ok", paras={"q": 1})
+
+        @task
+        def idle(self, client):
+            pass
+
+        @task
+        async def waits(self, client):
+            client.get("/ok?waits")
+            await asyncio.get_running_loop().create_future()
+"""
+
+
+def test_python_for_each_pass(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOW, "1")
+    target.reset()
+    file = tmp_path / "shop.py"
+    file.write_text(dedent(IN_PYTHON))
+    (made,) = load_scenarios(file)
+    assert set(trace(made).refused) == {task.name for task in made.tasks}
+    done = run_python(tmp_path, file, target, iterations=18)
+    outcomes = {hit.name: (hit.outcome.label, hit.error) for hit in done.hits}
+    counts = done.counts()
+    assert counts["after the branch"] == counts["batch"] == counts["batch 2"] == counts["gathers 2"] == counts["caught"] == 2
+    assert {name: one for name, one in outcomes.items() if one[0] != "ok"} == {
+        "branches": ("status", "status 404 Not Found"),
+        "nobody": ("connect", outcomes["nobody"][1]),
+        "raises": ("extract", "LookupError: no item for *** (line 47)"),
+        "breaks": ("template", outcomes["breaks"][1]),
+        "idle": ("template", "made no request"),
+        "waits": (
+            "extract",
+            "RuntimeError: no running event loop; what can be awaited is requests, asyncio.sleep and asyncio.gather (line 60)",
+        ),
+    }
+    assert outcomes["breaks"][1].startswith("TypeError: a request takes no 'paras'; it takes name, params")
+    assert [one.target for one in target.records("/ok") if "count" in one.target] == ["/ok?count=1", "/ok?count=2"]
+    assert done.summary["passes"]["made"] == 18
+
+
+def run_python(folder: Path, file: Path, target: Target, **more: Any) -> Outcomes:
+    (made,) = load_scenarios(file)
+    arguments = dict(script_of(made, trace(made), file)["load_density"][0][1])
+    for key in ("rate", "host"):
+        del arguments[key]
+    return load(folder, arguments.pop("tasks"), host=target.url, user_count=1, **arguments, **more)

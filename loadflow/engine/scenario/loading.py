@@ -16,8 +16,9 @@ from loadflow.engine.scenario import client, definition
 from loadflow.engine.scenario.definition import ScenarioDef
 from loadflow.errors import Mistake, ScriptError
 
-__all__ = ["chosen", "digest_of", "load_scenarios"]
+__all__ = ["ALLOW", "chosen", "digest_of", "load_scenarios"]
 
+ALLOW = "LOADFLOW_ALLOW_PYTHON"  # whoever starts loadflow says so, never a script
 OTHER = "loadpilot"  # whose files import it by this name
 HOW = 'write @scenario(rps=…, duration="…") before a class with methods that are marked by @task'
 

@@ -32,6 +32,7 @@ from loadflow.engine.scenario.values import Rows, drawing
 __all__ = ["PythonStep"]
 
 NOTHING_SENT = "made no request"
+AWAITED = "what can be awaited is requests, asyncio.sleep and asyncio.gather"
 Failure = tuple[Outcome, str]
 
 
@@ -306,6 +307,8 @@ def _words(error: Exception) -> str:
                 return f"{source}{place}"
         frame = frame.tb_next
     said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, RuntimeError) and "event loop" in said:
+        said = f"{said}; {AWAITED}"
     return f"{said}{place}"
 
 
@@ -319,7 +322,7 @@ def _finished(result: Any) -> None:
         return
     result.close()
     what = shown(type(waits_for).__name__)
-    text = f"awaits {what}, which needs an event loop of asyncio; what can be awaited is requests, asyncio.sleep and asyncio.gather"
+    text = f"awaits {what}, which needs an event loop of asyncio"
     raise RuntimeError(text)
 
 

@@ -18,14 +18,12 @@ from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler
 from loadflow.engine.scenario.client import VERBS
 from loadflow.engine.scenario.definition import HOOKS, ScenarioDef, check_of
-from loadflow.engine.scenario.loading import chosen, digest_of, load_scenarios
+from loadflow.engine.scenario.loading import ALLOW, chosen, digest_of, load_scenarios
 from loadflow.engine.scenario.requests import as_options, url_of
 from loadflow.engine.scenario.sources import sources_of
 from loadflow.errors import ScriptError
 
 __all__ = ["ALLOW", "Call", "gather"]
-
-ALLOW = "LOADFLOW_ALLOW_PYTHON"  # whoever starts loadflow says so, never a script
 
 
 class Call:
