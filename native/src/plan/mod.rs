@@ -348,7 +348,9 @@ impl Plan {
 impl Step {
     /// Whether anything looks at the body of an answer that did not fail.
     pub fn reads_body(&self) -> bool {
-        self.checks.iter().any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. } | Check::Truthy { .. } | Check::Pattern { .. }))
+        self.checks
+            .iter()
+            .any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. } | Check::Truthy { .. } | Check::Pattern { .. }))
             || self.extracts.iter().any(|extract| matches!(extract.find, Finder::Json { .. } | Finder::Pattern { .. } | Finder::Body))
     }
 }
