@@ -195,6 +195,14 @@ def test_grafana_shows_the_dashboard_of_the_compose_file() -> None:
     assert json.loads(shown) == json.loads((ROOT / "deployments" / "grafana" / "dashboards" / "loadflow.json").read_text(encoding="utf-8"))
 
 
+def test_prometheus_is_there_alone_where_grafana_is_not_wanted() -> None:
+    documents = rendered({"monitoring": {"grafana": {"enabled": False}}})
+    names = {one["metadata"]["name"] for one in documents}
+    assert "demo-prometheus" in names
+    assert not {name for name in names if "grafana" in name}
+    assert not any("grafana" in json.dumps(one) for one in documents if one["kind"] == "Pod")
+
+
 def test_agents_are_reached_by_nobody_and_prometheus_by_the_release_alone() -> None:
     policies = {one["metadata"]["name"]: one["spec"] for one in of_kind(rendered(EVERYTHING), "NetworkPolicy")}
     assert set(policies) == {f"demo-{name}" for name in ("agent", "nats", "coordinator", "prometheus", "grafana")}
@@ -215,6 +223,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("a policy that is none", {"agent": {"imagePullPolicy": "Sometimes"}}, "imagePullPolicy"),
     ("an image with a space", {"agent": {"image": "ghcr.io/x y/agent"}}, "image"),
     ("a kind of service that is none", {"nats": {"service": {"type": "Public"}}}, "type"),
+    ("an amount that is none", {"agent": {"resources": {"limits": {"memory": "lots"}}}}, "memory"),
     ("TLS without a certificate", {"nats": {"tls": {"enabled": True}}}, "nats.tls.existingSecret"),
 ]
 

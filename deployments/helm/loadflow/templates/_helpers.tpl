@@ -50,6 +50,11 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
+{{/* "true" where Grafana is installed */}}
+{{- define "loadflow.grafana" -}}
+{{- if and .Values.monitoring.enabled .Values.monitoring.grafana.enabled }}true{{ end -}}
+{{- end -}}
+
 {{- define "loadflow.natsSecret" -}}
 {{- default (printf "%s-nats" (include "loadflow.name" .)) .Values.nats.auth.existingSecret -}}
 {{- end -}}
