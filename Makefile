@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := $(shell find loadflow -type f -not -path '*/__pycache__/*' -not -name '_native*') pyproject.toml README.md LICENSE \
            setup.py MANIFEST.in $(shell find native -type f -not -path 'native/target/*')
 
-.PHONY: help demo test test-prefect try-restarts test-quick test-unit test-e2e test-thorough test-times coverage audit lint types native wheel wheels image ui bench fuzz-control docs clean
+.PHONY: help demo test test-prefect test-kubernetes try-restarts test-quick test-unit test-e2e test-thorough test-times coverage audit lint types native wheel wheels image ui bench fuzz-control docs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -38,6 +38,9 @@ test-prefect: dist/.built ## the tests of operations again, with PREFECT=3.9.1 o
 	.venv-prefect-$(PREFECT)/bin/pip install --quiet "prefect==$(PREFECT)"
 	.venv-prefect-$(PREFECT)/bin/pip install --quiet --no-deps --force-reinstall dist/loadflow-*.whl
 	PYTHON=$(CURDIR)/.venv-prefect-$(PREFECT)/bin/python WORKERS=$(WORKERS) tests/run.sh $(OPERATIONS) $(PYTEST_ARGS)
+
+test-kubernetes: $(VENV)/.dev ## the chart at a real API server with real containers; the first time builds Kubernetes' servers and the image (as root, minutes)
+	$(VENV)/bin/python -m tests.kubernetes $(PYTEST_ARGS)
 
 try-restarts: $(VENV)/.dev ## restart the server and kill the worker during a load, ten times each (a quarter of an hour)
 	$(VENV)/bin/python -m tests.ends.try_restarts

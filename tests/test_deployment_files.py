@@ -43,7 +43,8 @@ def test_a_kubernetes_job_is_started_once_and_not_as_root() -> None:
     template = pool("kubernetes")
     assert template["variables"]["properties"]["backoff_limit"]["default"] == 0
     spec = template["job_configuration"]["job_manifest"]["spec"]["template"]["spec"]
-    assert spec["containers"][0]["securityContext"]["runAsNonRoot"] is True
+    assert spec["securityContext"]["runAsNonRoot"] is True
+    assert spec["containers"][0]["securityContext"]["allowPrivilegeEscalation"] is False
     assert spec["restartPolicy"] == "Never"
 
 
