@@ -3,7 +3,8 @@
     python -m benchmarks.fleet [--rounds 3] [--seconds 5] [--engine native] [--write]
 
 nginx on core 1, everything else on core 0: agents, NATS server and fold share a core with the load, so what is compared is the CPU that a
-hit costs in all. What nginx counted is held against what was recorded.
+hit costs in all. What nginx counted is held against what was recorded. Two agents with a core each, beside one, are not to be seen on a
+machine of two cores: the target needs one of them.
 """
 
 from __future__ import annotations
