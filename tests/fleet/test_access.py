@@ -136,6 +136,29 @@ def test_beyond_loopback_all_is_encrypted_and_the_server_proves_itself(tmp_path:
     assert not (tmp_path / "server").exists()
 
 
+def test_an_encrypted_server_that_goes_away_is_an_answer_that_did_not_come(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever asyncio makes of a write to its lost connection."""
+
+    async def main() -> list[object]:
+        broker = Broker(tmp_path / "server", Keys.of(TOKEN), host="0.0.0.0")
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, broker.__enter__)
+        link = await connect(broker.agent_access, "a test", patient=False)
+        closing = loop.run_in_executor(None, broker.__exit__, None, None, None)
+        said: list[object] = []
+        while link.is_up or len(said) < 20:
+            said.append(await link.ask(RUN.time, {}, 0.1))
+            await link.tell(RUN.beat, {})
+        said.append(await link.publish(RUN.out(0, 1), b"a row", {}))
+        await closing
+        await link.close()
+        return said
+
+    said = asyncio.run(main())
+    assert set(said) == {None, False}
+    assert "eof_received" not in caplog.text
+
+
 def test_a_server_that_does_not_encrypt_is_refused_where_it_must(broker: Broker) -> None:
     access = Access(broker.access.url.replace("nats://", "tls://"), seed=broker.access.seed)
     with pytest.raises(RunError, match="does not encrypt"):

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.fleet.access import Access
-from loadflow.engine.fleet.connection import Link, connect, said
+from loadflow.engine.fleet.connection import Link, attempt, connect, said, trouble
 from loadflow.engine.fleet.lease import Lease, Served, Standing
 from loadflow.engine.fleet.package import rate_cap
 from loadflow.engine.fleet.probes import Probes
@@ -178,7 +178,7 @@ class Agent:
             # the server may have given a shard for it already
             with contextlib.suppress(asyncio.TimeoutError):
                 for message in await asyncio.wait_for(asyncio.shield(fetching), 0.2 if why else FETCH_S + 1):
-                    await message.nak()
+                    await attempt(message.nak(), "the answer to a part or a shard")
         if why:
             for lease in self._leases.values():
                 lease.stop(f"the agent was asked to end: {why}")
@@ -205,7 +205,7 @@ class Agent:
             messages: list[Any] = await queue.fetch(1, timeout=FETCH_S)
         except (TimeoutError, nats.errors.TimeoutError):
             return []
-        except (nats.errors.Error, OSError) as error:  # no run has been there yet, or the server is away
+        except trouble() as error:  # no run has been there yet, or the server is away
             LOG.debug("no shard: %s", error)
             await asyncio.sleep(NOTHING_S)
             return []
@@ -214,7 +214,7 @@ class Agent:
     async def _take(self, link: Link, message: Any, folder: Path) -> None:
         found = shard_of(message.subject)
         if found is None or (self._run and found[0] != self._run):
-            await message.nak(delay=NOTHING_S)
+            await attempt(message.nak(delay=NOTHING_S), "the answer to a part or a shard")
             return
         if self._once:
             self._run = found[0]

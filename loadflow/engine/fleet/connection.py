@@ -12,7 +12,7 @@ from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.fleet.access import Access
 from loadflow.errors import RunError
 
-__all__ = ["Handler", "Link", "attempt", "connect", "said"]
+__all__ = ["Handler", "Link", "attempt", "connect", "said", "trouble"]
 
 LOG = logging.getLogger("loadflow.fleet")
 CONNECT_S = 5.0
@@ -30,13 +30,19 @@ def said(data: bytes) -> dict[str, Any]:
     return value
 
 
-async def attempt(work: Awaitable[object], what: str) -> None:
-    """Await it; a server that refuses, or is away, is left alone: what must have worked is seen elsewhere."""
+def trouble() -> tuple[type[Exception], ...]:
+    """What a server that refuses, or is away, shows itself by. AttributeError: a write to a TLS transport of asyncio that has lost its
+    connection, which has no protocol any more (`_SSLProtocolTransport.write`, Python 3.11 to 3.13)."""
     import nats.errors
 
+    return TimeoutError, nats.errors.Error, OSError, AttributeError
+
+
+async def attempt(work: Awaitable[object], what: str) -> None:
+    """Await it; a server that refuses, or is away, is left alone: what must have worked is seen elsewhere."""
     try:
         await work
-    except (TimeoutError, nats.errors.Error, OSError) as error:
+    except trouble() as error:
         LOG.debug("%s: %r", what, error)
 
 
@@ -79,6 +85,8 @@ async def _open(access: Access, name: str, on_error: Callable[[Exception], Await
     """The first connection comes at once or not at all; one that was there is tried again for ever."""
     from nats.aio.client import Client
 
+    # what nats-py can't help: asyncio says so at each TLS connection that ends
+    logging.getLogger("asyncio").addFilter(_is_no_eof)
     client = Client()
     await client.connect(
         **access.options(),
@@ -95,6 +103,10 @@ async def _open(access: Access, name: str, on_error: Callable[[Exception], Await
     client.options["allow_reconnect"] = True
     client.options["max_reconnect_attempts"] = -1
     return client
+
+
+def _is_no_eof(record: logging.LogRecord) -> bool:
+    return "eof_received() has no effect" not in str(record.msg)
 
 
 REFUSED = "give both sides the same token, or --nats-creds with a user that the server knows"
@@ -114,30 +126,24 @@ class Link:
 
     async def ask(self, subject: str, question: dict[str, Any], wait_s: float) -> Any:
         """The answer message; None when there was none in time."""
-        import nats.errors
-
         try:
             return await self.client.request(subject, json.dumps(question).encode(), timeout=wait_s)
-        except (TimeoutError, nats.errors.Error, OSError):
+        except trouble():
             return None
 
     async def publish(self, subject: str, data: bytes, headers: dict[str, str]) -> bool:
         """To a stream; False when it did not say that it has it."""
-        import nats.errors
-
         try:
             await self.stream.publish(subject, data, headers=headers, timeout=5)
-        except (TimeoutError, nats.errors.Error, OSError) as error:
+        except trouble() as error:
             LOG.debug("not published: %s", error)
             return False
         return True
 
     async def tell(self, subject: str, data: dict[str, Any]) -> None:
-        import nats.errors
-
         try:
             await self.client.publish(subject, json.dumps(data).encode())
-        except (nats.errors.Error, OSError) as error:
+        except trouble() as error:
             LOG.debug("not told: %s", error)
 
     async def answer(self, message: Any, data: dict[str, Any]) -> None:

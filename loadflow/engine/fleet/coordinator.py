@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from loadflow.engine.base.files import write_atomically
-from loadflow.engine.fleet.connection import Link, said
+from loadflow.engine.fleet.connection import Link, attempt, said, trouble
 from loadflow.engine.fleet.members import Held, Member, Rules, Share, flow_run_of, too_few
 from loadflow.engine.fleet.package import pack
 from loadflow.engine.fleet.rest import rest_of
@@ -290,7 +290,7 @@ class Coordinator:
                 messages = await rows.fetch(TAKE, timeout=1)
             except (TimeoutError, nats.errors.TimeoutError):
                 continue
-            except (nats.errors.Error, OSError) as error:
+            except trouble() as error:
                 LOG.debug("no rows: %s", error)
                 await asyncio.sleep(LOOK_S)
                 continue
@@ -299,7 +299,7 @@ class Coordinator:
                     await self._take(message)
                 except (KeyError, TypeError, ValueError, IndexError) as error:
                     LOG.warning("left out a part of %s that is not as it should be: %r", message.subject, error)
-                    await message.term()
+                    await attempt(message.term(), "the answer to a part or a shard")
                 except OSError as error:
                     self._fail(f"what agents recorded can't be written: {error.strerror}")
                     return
@@ -308,16 +308,16 @@ class Coordinator:
         number, epoch = map(int, message.subject.split(".")[-2:])
         member = self._members.get((number, epoch))
         if member is None:
-            await message.term()
+            await attempt(message.term(), "the answer to a part or a shard")
             return
         headers = message.headers or {}
         part = Part(headers["file"], int(headers["offset"]), message.data)
         lines = member.incoming.take(part)
         if lines is None:
-            await message.nak(delay=0.2)
+            await attempt(message.nak(delay=0.2), "the answer to a part or a shard")
             return
         member.further_s = time.monotonic()
-        await message.ack()
+        await attempt(message.ack(), "the answer to a part or a shard")
         member.waiting += lines
         self._hear(member)
 

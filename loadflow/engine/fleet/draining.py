@@ -11,7 +11,7 @@ from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.fleet.access import Access
-from loadflow.engine.fleet.connection import connect, said
+from loadflow.engine.fleet.connection import attempt, connect, said, trouble
 from loadflow.engine.fleet.shipping import Incoming, Part, files_in
 from loadflow.engine.fleet.streams import close_run
 from loadflow.engine.fleet.subjects import COORDINATOR, Subjects
@@ -85,15 +85,15 @@ async def drain(run: Run, access: Access, say: Callable[[str], None]) -> list[Dr
                 number, epoch = map(int, message.subject.split(".")[-2:])
                 heard_s = time.monotonic()
                 if (number, epoch) not in members:
-                    await message.term()
+                    await attempt(message.term(), "the answer to a part or a shard")
                     continue
                 one, incoming = members[number, epoch]
                 headers = message.headers or {}
                 lines = incoming.take(Part(headers["file"], int(headers["offset"]), message.data))
                 if lines is None:
-                    await message.nak(delay=0.2)
+                    await attempt(message.nak(delay=0.2), "the answer to a part or a shard")
                     continue
-                await message.ack()
+                await attempt(message.ack(), "the answer to a part or a shard")
                 one.messages += filter(None, map(decode, lines))
         await link.tell(subjects.order, {"phase": "over"})
         await close_run(link, subjects)
@@ -112,9 +112,7 @@ async def drain(run: Run, access: Access, say: Callable[[str], None]) -> list[Dr
 
 
 async def _fetch(rows: Any) -> list[Any]:
-    import nats.errors
-
-    with contextlib.suppress(nats.errors.TimeoutError, asyncio.TimeoutError):
+    with contextlib.suppress(*trouble()):
         messages: list[Any] = await rows.fetch(TAKE, timeout=1)
         return messages
     await asyncio.sleep(LOOK_S)
