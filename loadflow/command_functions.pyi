@@ -16,6 +16,7 @@ from loadflow.engine.commands.ld_generate_xml import generate_xml as generate_xm
 from loadflow.engine.commands.ld_generate_xml_report import generate_xml_report as generate_xml_report
 from loadflow.engine.commands.ld_har_to_action_json import har_to_action_json as har_to_action_json
 from loadflow.engine.commands.ld_har_to_tasks import har_to_tasks as har_to_tasks
+from loadflow.engine.commands.ld_judge import judge as judge
 from loadflow.engine.commands.ld_list_runs import list_runs as list_runs
 from loadflow.engine.commands.ld_load_har import load_har as load_har
 from loadflow.engine.commands.ld_persist_records import persist_records as persist_records
@@ -33,6 +34,7 @@ from loadflow.engine.exporters.prometheus.command import start_prometheus_export
 from loadflow.engine.exporters.prometheus.command import stop_prometheus_exporter as stop_prometheus_exporter
 from loadflow.engine.exporters.statsd.command import start_statsd_exporter as start_statsd_exporter
 from loadflow.engine.exporters.statsd.command import stop_statsd_exporter as stop_statsd_exporter
+from loadflow.engine.load.duet import duet as duet
 from loadflow.engine.load.start import start_test as start_test
 from loadflow.engine.session.execute import execute_action as execute_action
 from loadflow.engine.session.execute import execute_files as execute_files

@@ -17,6 +17,7 @@ from prefect.cli.deploy._models import PrefectYamlModel  # what `prefect deploy`
 from prefect.client.schemas.schedules import CronSchedule
 
 from loadflow.flows.agent_run import AGENT_FLOW
+from loadflow.flows.run_events import SUSPECT
 from tests.ends.processes import PrefectServer
 from tests.waiting import HANG_S
 
@@ -25,10 +26,14 @@ FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
 
 
 def test_there_is_a_nightly_and_an_ad_hoc_deployment() -> None:
-    nightly, ad_hoc, after_deploy, agents = FILE["deployments"]
-    assert [one["name"] for one in (nightly, ad_hoc, after_deploy)] == ["nightly", "ad-hoc", "smoke-after-deploy"]
+    nightly, duet, ad_hoc, after_deploy, agents = FILE["deployments"]
+    assert [one["name"] for one in (nightly, duet, ad_hoc, after_deploy)] == ["nightly", "duet", "ad-hoc", "smoke-after-deploy"]
     assert agents["name"] == agents["work_pool"]["name"]  # runs find the agents of a pool by this name
-    assert (ROOT / nightly["parameters"]["script_path"]).is_file()
+    for deployment in (nightly, duet):
+        assert (ROOT / deployment["parameters"]["script_path"]).is_file()
+    (trigger,) = duet["triggers"]
+    assert trigger["expect"] == [SUSPECT]
+    assert set(trigger["parameters"]["variables"]) == set(duet["parameters"]["variables"])
     assert ad_hoc["schedules"] == []
 
 

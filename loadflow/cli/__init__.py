@@ -28,6 +28,7 @@ COMMANDS = {
     "runs": "loadflow.cli.runs:runs",
     "compare": "loadflow.cli.compare:compare",
     "history": "loadflow.cli.history:history",
+    "judge": "loadflow.cli.judge:judge",
     "serve": "loadflow.cli.serve:serve",
     "agent": "loadflow.cli.agent:agent",
     "agents": "loadflow.cli.agents:agents",

@@ -22,7 +22,7 @@ ROOM_FOR_ALL = 140  # columns of a terminal; in a narrower one the figures and w
 ROOM_FOR_REVISIONS = 100  # and in one narrower than this, more than revisions
 
 
-@click.command(short_help="List the last runs, each compared with the one before.")
+@click.group(invoke_without_command=True, short_help="List the last runs, each compared with the one before.")
 @click.option("--label", help="Only runs with this label; for runs without a label, only those of the script with this name.")
 @click.option(
     "--runs-dir", type=click.Path(file_okay=False), help="Folder of the run folders. [default: $LOADFLOW_RUNS_DIR or ./loadflow-runs]"
@@ -30,13 +30,16 @@ ROOM_FOR_REVISIONS = 100  # and in one narrower than this, more than revisions
 @click.option("--db", metavar="PATH|URL", help="List the runs in this database.")
 @click.option("--limit", "-n", default=20, show_default=True, type=click.IntRange(min=1), help="List at most this many runs.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def history(label: str | None, runs_dir: str | None, db: str | None, limit: int, as_json: bool) -> None:
+@click.pass_context
+def history(ctx: click.Context, label: str | None, runs_dir: str | None, db: str | None, limit: int, as_json: bool) -> None:
     """List the last runs, newest first: the target's revision, verdict, rate, percentiles, failures, and what got better or worse since
     the run before.
 
     A run is compared with the last earlier run that has the same label, plan, engine and machine; changes of these are noted. A run in
     progress is listed as running, with its figures so far, and is not compared.
     """
+    if ctx.invoked_subcommand is not None:
+        return
     from loadflow.engine.history.kept_runs import stored
     from loadflow.engine.history.trend import trend
     from loadflow.engine.session.session import Session
@@ -50,6 +53,26 @@ def history(label: str | None, runs_dir: str | None, db: str | None, limit: int,
         echo(f"no runs{f' of {label!r}' if label else ''} in {place or folder}", err=True)
     else:
         print_rows(rows)
+
+
+@history.command(short_help="From a run on, a label's numbers are what they are meant to be.")
+@click.argument("run")
+@click.option("--why", required=True, help="Why the numbers are another from now on; kept beside the runs.")
+@click.option(
+    "--runs-dir", type=click.Path(file_okay=False), help="Folder of the run folders. [default: $LOADFLOW_RUNS_DIR or ./loadflow-runs]"
+)
+def accept(run: str, why: str, runs_dir: str | None) -> None:
+    """Say that a change was meant: later runs of RUN's label are held against RUN and those after it, not against those before.
+
+    Until there are 10 of them, `loadflow judge` is learning. What was accepted stands in accepted.ndjson in the folder of the runs.
+    """
+    from loadflow.engine.history import population
+    from loadflow.engine.history.kept_runs import find_run
+    from loadflow.engine.session.session import Session
+
+    folder = Session(runs_dir=runs_dir).runs_dir
+    one = population.accept(folder, find_run("run", run, folder), why)
+    echo(f"accepted: from {one.run} on, {one.label} is held against itself")
 
 
 def _readable(folder: Any) -> Iterator[KeptRun]:

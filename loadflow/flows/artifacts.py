@@ -33,7 +33,18 @@ from loadflow.flows.pictures import markdown_charts
 from loadflow.flows.safe_text import safe
 from loadflow.flows.trend import trend_page
 
-__all__ = ["REPORTS_URL_VARIABLE", "artifact_key", "linked", "live_link", "markdown", "publish", "publish_live", "report_link", "table"]
+__all__ = [
+    "REPORTS_URL_VARIABLE",
+    "artifact_key",
+    "label_key",
+    "linked",
+    "live_link",
+    "markdown",
+    "publish",
+    "publish_live",
+    "report_link",
+    "table",
+]
 
 MOST_AGENTS = 200
 MOST_ROWS = 50  # of the Markdown table; the table artifact has more
@@ -46,14 +57,19 @@ MARKDOWN_BYTES = 900_000
 KEY_CHARACTERS = 60
 
 
+def label_key(label: str, kind: str) -> str:
+    """As `artifact_key`, of a label."""
+    words = re.sub(r"[^a-z0-9]+", "-", label.lower())[:KEY_CHARACTERS].strip("-")
+    return "-".join(part for part in ("loadflow", words, kind) if part)
+
+
 def artifact_key(run: Run, kind: str = "") -> str:
     """The same for each run of one label, so that Prefect shows them as versions of one artifact; `[a-z0-9-]` only.
 
     >>> artifact_key(run)  # doctest: +SKIP
     'loadflow-nightly'
     """
-    words = re.sub(r"[^a-z0-9]+", "-", (run.facts.label or run.facts.script).lower())[:KEY_CHARACTERS].strip("-")
-    return "-".join(part for part in ("loadflow", words, kind) if part)
+    return label_key(run.facts.label or run.facts.script, kind)
 
 
 def report_link(run: Run, not_uploaded: str = "") -> str:

@@ -12,7 +12,7 @@ import logging
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -31,8 +31,9 @@ from loadflow.engine.session.observer import Observer
 from loadflow.errors import LoadflowError, RunError
 from loadflow.flows.artifacts import artifact_key, live_link, publish, publish_live, report_link
 from loadflow.flows.cancels import API_TROUBLE, Cancels
+from loadflow.flows.history_page import publish_history
 from loadflow.flows.progress import Progress
-from loadflow.flows.run_events import run_finished, run_started
+from loadflow.flows.run_events import run_finished, run_judged, run_started
 from loadflow.flows.uploads import Storage, upload
 
 __all__ = ["FlowObserver", "thread_in_context"]
@@ -93,6 +94,15 @@ class FlowObserver(Observer):
             watch.end(summary)
         self._logger.info("load ended: %s", line_of(summary))
         self._logger.info("report: %s", report_link(run))
+
+    def judged(self, judgement: Mapping[str, Any]) -> None:
+        """On this thread: no load goes on."""
+        try:
+            run_judged(judgement)
+            publish_history(judgement)
+        except API_TROUBLE as error:
+            self._logger.warning("the judgement could not be shown (%s: %s); it is in the run folder", type(error).__name__, error)
+        self._logger.info("judged: %s", judgement["verdict"])
 
     def stop_requested(self) -> str:
         return self._reason

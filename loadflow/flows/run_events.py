@@ -8,6 +8,7 @@ run are related, with their names.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from prefect.events import emit_event
@@ -19,11 +20,13 @@ from loadflow.engine.records.threshold import ThresholdState
 from loadflow.engine.session.masking import redactor_of
 from loadflow.engine.session.session import current_session
 
-__all__ = ["BREACHED", "FINISHED", "STARTED", "not_run", "run_finished", "run_started", "verdict_event"]
+__all__ = ["BREACHED", "FINISHED", "STARTED", "SUSPECT", "not_run", "run_finished", "run_judged", "run_started", "verdict_event"]
 
 BREACHED = "loadflow.threshold.breached"
 STARTED = "loadflow.run.started"
 FINISHED = "loadflow.run.finished"
+SUSPECT = "loadflow.suspect"
+DUET = "loadflow-duet"  # the format of what LD_duet gives
 INTERVALS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "failure_rate": "failure_rate", "rate_per_s": "rate"}
 
 
@@ -69,6 +72,32 @@ def run_finished(run: Run, summary: Summary) -> None:
         if one.state is ThresholdState.FAILED:
             numbers = {"limit": _finite(one.limit), "observed": None if one.observed is None else _finite(one.observed)}
             _emit(BREACHED, run, {"threshold": one.expression, "scope": one.scope, "samples": one.samples, "unit": one.unit, **numbers})
+
+
+def run_judged(judgement: Mapping[str, Any]) -> None:
+    """The event of a run that was held against the nights before, or of a duet: `loadflow.suspect` where it is worth a duet."""
+    kind = str(judgement["verdict"])
+    redactor = redactor_of(current_session())
+    if judgement["format"] == DUET:
+        event, run = f"loadflow.duet.{kind}", judgement["suspect"] or judgement["legs"][-1]["run"]
+        told = {key: judgement[key] for key in ("metric", "pairs", "change", "suspect")}
+    elif kind in ("suspect", "worse"):
+        event, run = SUSPECT if kind == "suspect" else "loadflow.worse", judgement["run"]
+        worst = next(one for one in judgement["metrics"] if one["verdict"] == kind)
+        told = {key: worst[key] for key in ("name", "metric", "value", "change")} | {"first_bad": judgement["first_bad"]}
+    else:
+        return
+    emit_event(
+        event,
+        resource={
+            "prefect.resource.id": f"loadflow.run.{run}",
+            "prefect.resource.name": redactor.text(judgement["label"]),
+            "loadflow.label": redactor.text(judgement["label"]),
+            "loadflow.verdict": kind,
+        },
+        related=_related(),
+        payload=redactor.value({"run": run, "label": judgement["label"], "revision": judgement.get("revision", ""), **told}),
+    )
 
 
 def _intervals(summary: Summary) -> dict[str, list[float | None]]:

@@ -7,13 +7,17 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from prefect import flow
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from loadflow.engine.base.verdict import Verdict, VerdictKind
 from loadflow.flows import run_events, run_script
 from loadflow.flows.automations import NAMES, NOTIFYING, automation
 from loadflow.flows.lease import target_lease
+from tests.builders import STARTED_UNIX_S, build_run, facts, make_rows
 from tests.flows.commands import synthetic_run
 from tests.targets.fixture import Target
 
@@ -46,6 +50,28 @@ def test_each_verdict_has_an_event_of_its_own(tmp_path: Path, emitted: list[tupl
         assert more["resource"]["loadflow.script"] == run.facts.script
         (related,) = more["related"]
         assert (related["prefect.resource.role"], related["prefect.resource.name"]) == ("flow-run", "checkout by night")
+
+
+def test_a_worse_night_is_an_event_and_a_page_of_its_label(tmp_path: Path, emitted: list[tuple[str, Mapping[str, Any]]]) -> None:
+    """LD_judge in a flow: what the runs folder holds decides, whoever made it."""
+    for number in range(13):
+        rows = make_rows(300, seconds=12, failure_rate=0.0, steady=True, seed=number)
+        took = (rows["end_ns"] - rows["start_ns"]) * (1.6 if number >= 10 else 1.0)
+        rows["start_ns"] = rows["due_ns"] = np.maximum(rows["end_ns"] - took.astype(np.int64), 0)
+        run_id = f"202609{number + 1:02}-000000-judged-{number:08}"
+        about = facts(id=run_id, folder=str(tmp_path / run_id), label="judged", started_unix_s=STARTED_UNIX_S + number * 86_400)
+        build_run(tmp_path / run_id, rows, run_facts=about)
+    state = run_script(script=[["LD_judge", {"fail_on_worse": True}]], label="judged", runs_dir=str(tmp_path), return_state=True)
+    assert state.is_failed()
+    ((name, more),) = [one for one in emitted if not one[0].startswith("loadflow.run")]
+    assert name == "loadflow.worse"
+    assert more["payload"]["run"] == run_id
+    assert more["payload"]["metric"] == "p95"
+    assert more["payload"]["first_bad"]["run"].endswith("-00000010")
+    with get_client(sync_client=True) as client:
+        (page,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["loadflow-judged-history"])))
+    assert "first bad run" in str(page.data)
+    assert "data:image/svg+xml;base64," in str(page.data)
 
 
 def test_a_script_that_cannot_be_run_is_an_event(emitted: list[tuple[str, Mapping[str, Any]]]) -> None:

@@ -11,7 +11,7 @@ from loadflow.engine.records.fingerprint import unlike
 from loadflow.engine.script.mistakes import shorten
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["change_text", "compare_kept", "interval_text", "limits_of", "value_text", "where_text"]
+__all__ = ["change_text", "compare_kept", "interval_text", "limits_of", "share_of", "value_text", "where_text"]
 
 
 def compare_kept(
@@ -48,6 +48,15 @@ def limits_of(
     )
     if not mistakes and not 0.5 <= found.confidence <= 0.999:
         mistakes.append(Mistake("confidence", f"{found.confidence:g} is out of range", "give a share from 0.5 to 0.999, such as 0.95"))
+    if mistakes:
+        raise CommandError(mistakes)
+    return found
+
+
+def share_of(place: str, given: object) -> float:
+    """0.02 of "2%" or 0.02. Raises CommandError that names `place`."""
+    mistakes: list[Mistake] = []
+    found = _number(place, given, mistakes, "give a share from 0, such as 0.02 or 2%")
     if mistakes:
         raise CommandError(mistakes)
     return found

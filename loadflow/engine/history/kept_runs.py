@@ -29,7 +29,7 @@ from loadflow.errors import CommandError, Mistake, RunError
 if TYPE_CHECKING:
     from loadflow.engine.store.place import Place
 
-__all__ = ["KeptRun", "NoPrevious", "find_pair", "folder_runs", "runs_below", "stored"]
+__all__ = ["KeptRun", "NoPrevious", "every_run", "find_pair", "find_run", "folder_runs", "runs_below", "stored"]
 
 LATEST, PREVIOUS = "latest", "previous"
 
@@ -96,6 +96,19 @@ class KeptRun:
             return str(self.source.summary().verdict.kind)
 
     @property
+    def folder(self) -> Path | None:
+        """None for a run of a database."""
+        return self.source.folder if isinstance(self.source, Run) else None
+
+    @cached_property
+    def summary_json(self) -> dict[str, Any]:
+        """As it was written when the run ended. Raises OSError or ValueError where there is none that can be read."""
+        if not isinstance(self.source, Run):
+            return self._stored_summary
+        found: dict[str, Any] = read_json(read_regular(self.source.folder / "summary.json"))
+        return found
+
+    @property
     def finished(self) -> bool:
         """Whether its counts stand ready; those of a folder that was cut off have to be made from every hit."""
         return not isinstance(self.source, Run) or (self.source.folder / "totals.json").is_file()
@@ -115,6 +128,23 @@ class KeptRun:
 def find_pair(baseline: str | int, current: str | int, runs_dir: Path, place: Place | None = None) -> tuple[KeptRun, KeptRun]:
     """Both runs. Raises CommandError that names the argument for one that is not there."""
     return _find("baseline", baseline, runs_dir, place), _find("current", current, runs_dir, place)
+
+
+def find_run(argument: str, name: str | int, runs_dir: Path, place: Place | None = None) -> KeptRun:
+    """One run. Raises CommandError that names the argument if it is not there."""
+    return _find(argument, name, runs_dir, place)
+
+
+def every_run(runs_dir: Path, place: Place | None = None) -> Iterator[KeptRun]:
+    """Newest first; those that can't be read are passed over: `loadflow runs` names them."""
+    if place is not None:
+        yield from stored(place)
+        return
+    for path in runs_below(runs_dir):
+        try:
+            yield KeptRun.of(Run.open(path))
+        except RunError:
+            continue
 
 
 def folder_runs(runs_dir: Path) -> Iterator[KeptRun]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from loadflow.engine.plan.traces import TraceRule
@@ -34,6 +35,9 @@ class Observer:
 
     def run_ended(self, run: Run, summary: Summary) -> None:
         """The load is over, however it ended; the folder is complete, its report included."""
+
+    def judged(self, judgement: Mapping[str, Any]) -> None:
+        """A run was held against the nights before it, or two versions of a target against each other; `format` says which."""
 
     def stop_requested(self) -> str:
         """Asked several times a second while load runs; a text other than "" ends the load, with the text as the reason."""

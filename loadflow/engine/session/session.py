@@ -165,6 +165,12 @@ class Session:
         other._at_end = ExitStack()
         return other
 
+    def apart(self) -> Session:
+        """A session like this one, whose runs are its own: of commands that make many loads to learn one thing."""
+        other = copy(self)
+        other.runs, other.all_runs = [], []
+        return other
+
     def keep(self, run: Run) -> None:
         self.runs.append(run)
         self.all_runs.append(run)
