@@ -110,6 +110,7 @@ def compiled(step: dict[str, Any]) -> request.HttpStep:
     return request.HttpStep(step, plan, lambda value: compile_value(value, {}, {}))
 
 
+@pytest.mark.processes
 def test_the_command_of_the_page_works_as_it_is_printed(tmp_path: Path) -> None:
     code = re.search(r"^```python file\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
     assert code is not None

@@ -175,6 +175,7 @@ def test_a_mistake_in_the_core_is_an_error_that_leaves_the_log_readable(core: An
         broken.run(str(tmp_path / "more.bin"), 0, 0, Nothing())
 
 
+@pytest.mark.processes
 def test_an_engine_begins_without_what_it_does_not_need(core: Any, tmp_path: Path) -> None:
     """Importing it would double the time to the first hit; a URL that differs from hit to hit may need `requests`."""
     code = (
