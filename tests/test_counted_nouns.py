@@ -38,7 +38,7 @@ VERBS = [
     "ends",
     "breaks",
 ]
-VERBS += ["goes", "matches", "lies", "reaches", "receives"]
+VERBS += ["uses", "checks", "goes", "matches", "lies", "reaches", "receives"]
 NOT_A_PLURAL = frozenset([*VERBS, "its", "ms", "us", "this", "times"])
 
 

@@ -58,10 +58,11 @@ def print_judgement(judgement: dict[str, Any]) -> None:
     from rich.text import Text
 
     from loadflow.cli.console import console_for
+    from loadflow.engine.base.counted import counted
     from loadflow.engine.history.judging import sentences
 
     console = console_for()
-    console.print(Text(f"{judgement['run']} of {judgement['label']}, {len(judgement['nights'])} nights", style="dim"), soft_wrap=True)
+    console.print(Text(f"{judgement['run']} of {judgement['label']}, {counted(len(judgement['nights']), 'night')}", style="dim"), soft_wrap=True)
     if any(one["usual"] for one in judgement["metrics"]):
         console.print(_table(judgement))
     for line in sentences(judgement):

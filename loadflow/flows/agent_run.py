@@ -16,7 +16,7 @@ from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
 from loadflow.engine.base.counted import counted
-from loadflow.engine.base.figures import clock_text, count_text, rate_text
+from loadflow.engine.base.figures import clock_text, rate_text
 from loadflow.engine.fleet.agent import Agent
 from loadflow.engine.fleet.lease import Served, Standing
 from loadflow.engine.fleet.serving import pool_access
@@ -92,9 +92,9 @@ def told(standing: Standing) -> str:
 
 def end_of(served: list[Served], stopped: str) -> State[Any]:
     """Completed: all that it recorded has arrived. Failed: not all has, or its engine was lost. Cancelled: it was `stopped` before."""
-    hits = count_text(sum(one.hits for one in served))
+    hits = counted(sum(one.hits for one in served), "hit")
     shares = ", ".join(str(one.number + 1) for one in served)
-    line = f"{counted(len(served), 'share')} ({shares}), {hits} hits, all received" if served else "no share was left for it"
+    line = f"{counted(len(served), 'share')} ({shares}), {hits}, all received" if served else "no share was left for it"
     if problems := [f"share {one.number + 1}: {one.problem}" for one in served if one.problem]:
         return Failed(name="Undelivered", message="; ".join(problems))
     if stopped:

@@ -9,6 +9,7 @@ from typing import Any
 from markupsafe import Markup
 from prefect.artifacts import create_markdown_artifact
 
+from loadflow.engine.base.counted import counted
 from loadflow.engine.base.figures import unbroken
 from loadflow.engine.history.comparing import value_text
 from loadflow.engine.history.duet import DuetKind
@@ -87,7 +88,7 @@ def band_chart(nights: Sequence[Mapping[str, Any]], metric: Mapping[str, Any]) -
             parts.append(Markup('<text class="{}" text-anchor="middle" x="{}" y="{}">{}</text>').format(css, x, y - 8, sign))
     drawing = svg(PLOT, Markup("").join(parts), name="history", description=f"The {name} of the last nights")
     legend = [("s-ok", name), ("s-p50", "usual")]
-    return Chart("history", f"The {name} of the last {len(shown)} nights", "▲ worse, ? suspect", drawing, legend)
+    return Chart("history", f"The {name} of the last {counted(len(shown), 'night')}", "▲ worse, ? suspect", drawing, legend)
 
 
 def _rate_axis(values: Sequence[float]) -> tuple[Scale, str]:
@@ -120,6 +121,6 @@ def duet_markdown(result: Mapping[str, Any]) -> str:
 
     rows = [[str(pair), text(sides["A"]), text(sides["B"]), f"{sides['B'] / sides['A'] - 1:+.1%}"] for pair, sides in pairs.items()]
     table = "\n".join(f"| {' | '.join(cells)} |" for cells in [["Pair", "A", "B", "Change"], ["--:"] * 4, *rows])
-    said = f"{result['metric']} of B against A: {result['change']:+.1%} in {result['pairs']} pairs."
+    said = f"{result['metric']} of B against A: {result['change']:+.1%} in {counted(result['pairs'], 'pair')}."
     of = f" of {safe(result['suspect'], TEXT)}" if result["suspect"] else ""
     return f"# {sign}: duet{of}, {safe(result['label'], TEXT)}\n\n{said}\n\n{table}"

@@ -18,6 +18,7 @@ from statistics import NormalDist
 import numpy as np
 import numpy.typing as npt
 
+from loadflow.engine.base.counted import counted
 from loadflow.engine.records.blocks import student_t
 
 __all__ = [
@@ -168,12 +169,12 @@ def judged(before: Sequence[Night], last: Sequence[Night], *, floor: float, sign
         baseline, change, stands_out = found
         if stands_out and abs(change) > least:
             kind = NightKind.WORSE if change * sign > 0 else NightKind.BETTER
-            return Found(kind, change, nights, f"the mean of the last {nights} nights", baseline)
+            return Found(kind, change, nights, f"the mean of the last {counted(nights, 'night')}", baseline)
     baseline = baseline_of(before)
     drift = _drift([*before[-MOST_NIGHTS:], *last], baseline, sign)
     if drift is not None and abs(drift[0]) > least:
         change, nights = drift
-        return Found(NightKind.WORSE, change, nights, f"a drift over {nights} nights", baseline)
+        return Found(NightKind.WORSE, change, nights, f"a drift over {counted(nights, 'night')}", baseline)
     off = baseline.off(tonight)
     one = off * sign / (baseline.spread * math.sqrt(1 + math.pi / 2 / baseline.count))
     suspect = one > student_t(SUSPECT, _freedom(baseline)) and abs(off) > least

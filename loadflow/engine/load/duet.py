@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from loadflow.engine.base.counted import counted
 from loadflow.engine.history.comparing import share_of
 from loadflow.engine.history.duet import LOOKS, DuetKind, Look, duet_look, legs_of
 from loadflow.engine.history.judging import keep_judgement
@@ -87,7 +88,7 @@ def duet(
     for observer in session.observers:
         observer.judged(result)
     if fail_on_worse and look.kind is DuetKind.WORSE:
-        text = f"{metric} of {target} is worse than of {baseline_target}: {result['change']:+.1%} in {look.pairs} pairs"
+        text = f"{metric} of {target} is worse than of {baseline_target}: {result['change']:+.1%} in {counted(look.pairs, 'pair')}"
         raise ThresholdsNotMet([text])
     return result
 

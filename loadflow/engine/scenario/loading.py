@@ -12,6 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from types import ModuleType
 
+from loadflow.engine.base.counted import counted
 from loadflow.engine.scenario import client, definition
 from loadflow.engine.scenario.definition import ScenarioDef
 from loadflow.errors import Mistake, ScriptError
@@ -63,7 +64,7 @@ def chosen(found: Sequence[ScenarioDef], name: str | None, path: str | Path) -> 
     if name is None:
         if len(found) == 1:
             return found[0]
-        text = f"has {len(found)} scenarios: {', '.join(names)}"
+        text = f"has {counted(len(found), 'scenario')}: {', '.join(names)}"
         raise ScriptError([Mistake("", text, f"choose one with --scenario {names[0]}")], str(path))
     if name not in names:
         close = get_close_matches(name, names, 1)
