@@ -62,7 +62,8 @@ def print_judgement(judgement: dict[str, Any]) -> None:
     from loadflow.engine.history.judging import sentences
 
     console = console_for()
-    console.print(Text(f"{judgement['run']} of {judgement['label']}, {counted(len(judgement['nights']), 'night')}", style="dim"), soft_wrap=True)
+    nights = counted(len(judgement["nights"]), "night")
+    console.print(Text(f"{judgement['run']} of {judgement['label']}, {nights}", style="dim"), soft_wrap=True)
     if any(one["usual"] for one in judgement["metrics"]):
         console.print(_table(judgement))
     for line in sentences(judgement):
