@@ -17,7 +17,7 @@ from tests.kubernetes.images import CHART
 __all__ = ["Releases"]
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_S = 900  # for an install, an upgrade, each test: what hangs must end
+WAIT_S = 400  # for an install, an upgrade, each test: what hangs must end; on a busy machine they take a tenth of it
 
 
 class Releases:
