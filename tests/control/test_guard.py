@@ -65,6 +65,18 @@ PATHS = [
     ("the interface of a server", a_call({"proto": OUT}), "tasks[0].proto"),
     ("what it imports", a_call({"proto": "in.proto", "import_paths": ["sub", "/etc"]}), "tasks[0].import_paths[1]"),
     ("generated code", a_call({"stub_path": "shop_pb2_grpc.ShopStub", "method": "Get"}), "tasks[0].stub_path"),
+    ("steps before the load", a_test(on_start=[{**STEP, "verify": OUT}]), "on_start[0].verify"),
+    ("steps after it", a_test(on_stop=[{**STEP, "cert": OUT}]), "on_stop[0].cert"),
+    (
+        "steps of a group",
+        ["LD_start_test", {"user_detail_dict": {}, "tasks": [{"group": "g", "steps": [{**STEP, "verify": OUT}]}]}],
+        "tasks[0].steps[0].verify",
+    ),
+    (
+        "a function of Python",
+        ["LD_start_test", {"user_detail_dict": {"user": "python_user"}, "host": "http://127.0.0.1:1", "tasks": [{"call": "in.py:A.b"}]}],
+        "tasks[0].call",
+    ),
     (
         "steps of a scenario",
         ["LD_start_test", {"user_detail_dict": {}, "tasks": {"mode": "sequence", "tasks": [{**STEP, "verify": OUT}]}}],
@@ -157,7 +169,23 @@ def test_without_a_guard_everything_is_open(root: Path) -> None:
 # Arguments of the table that hold no path. A new argument belongs here or is known to the guard: that is what this list is for.
 NO_PATHS = {
     *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "web_ui_dict")),
-    *("action_list", "name", "value", "variables", "cycle", "mode", "seed", "package", "host", "port", "framed", "token", "settings"),
+    *(
+        "action_list",
+        "name",
+        "value",
+        "variables",
+        "cycle",
+        "mode",
+        "seed",
+        "encoding",
+        "per",
+        "package",
+        "host",
+        "port",
+        "framed",
+        "token",
+        "settings",
+    ),
     *("rules", "threshold", "window_seconds", "min_samples", "latency_ms", "jitter_ms", "loss_rate", "name_filter"),
     *("buckets_ms", "max_series", "last_scrape_s", "push_gateway", "remote_write", "push_job", "push_interval_s", "push_headers"),
     *(

@@ -66,7 +66,7 @@ def test_nobody_goes_on_who_was_not_set_up(target: Target, tmp_path: Path) -> No
     refused = {**LOG_IN, "request_url": "/status/401"}
     done = load(tmp_path, [get("/ok", name="home")], host=target.url, on_start=[refused, get("/ok", name="next")], on_stop=[LOG_OUT])
     assert done.counts() == {"on_start: log in": 1}
-    assert done.summary["verdict"]["verdict"] == "inconclusive"
+    assert done.summary["verdict"]["verdict"] == "failed"
 
 
 def test_a_share_of_users_that_could_not_be_set_up_fails_the_run(target: Target, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_pace_gives_passes_to_users_who_are_set_up(target: Target, tmp_path: P
         [get("/ok?${session.token}", name="home")],
         host=target.url,
         user_count=3,
-        rate={"mode": "constant", "rps": 20, "duration": 1},
+        rate={"mode": "stages", "stages": [{"duration": 1, "rps": 20}, {"duration": 5, "rps": 0}]},
         on_start=[LOG_IN],
         on_stop=[LOG_OUT],
     )

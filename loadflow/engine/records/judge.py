@@ -107,9 +107,12 @@ def judge(
             pass
     hits = sum(deciding(series)[0] for series in totals.load)
     below = _below_rate(totals.passes, rate_tolerance) if paced else _below_iterations(totals.passes, rate_tolerance)
+    setup = too_many_failed(totals.setup, max_failure_rate, noun="set-up hit")
+    if hits == 0 and setup:
+        return Verdict(VerdictKind.FAILED, (setup,))
     if hits == 0:
         return Verdict(VerdictKind.INCONCLUSIVE, tuple(filter(None, ("no hit was recorded, so nothing was tested", below))))
-    failed = too_many_failed(totals.load, max_failure_rate, own) or too_many_failed(totals.setup, max_failure_rate, noun="set-up hit")
+    failed = too_many_failed(totals.load, max_failure_rate, own) or setup
     breached = [one.text for one in thresholds if one.state is ThresholdState.FAILED]
     if failed or (breached and not lack):
         return Verdict(VerdictKind.FAILED, tuple(filter(None, (failed, *breached))))

@@ -201,6 +201,9 @@ class _Walk:
             at = place_of(place, (loc,))
             if "steps" in step:  # a group
                 self.steps(step["steps"], place_of(at, ("steps",)))
+            if step.get("call") is not None:  # whatever the root: no script that comes over the network makes this machine run Python
+                hint = "give the steps that `loadflow script` prints"
+                self.found.append(Mistake(place_of(at, ("call",)), "functions of Python are not open to scripts here", hint))
             for key in _STEP_PATHS:
                 # `verify` is true, false, their texts, or the path of a certificate
                 if key != "verify" or str(step.get(key)).lower() not in ("true", "false"):

@@ -26,6 +26,9 @@ from loadflow.errors import ScriptError
 __all__ = ["ALLOW", "Call", "gather"]
 
 
+MOST_MADE = 1_000  # requests that are kept
+
+
 class Call:
     """`cls` is the scenario's class, `method` the name of its method; `names` the CSV sources of the plan by the rows that it uses."""
 
@@ -46,15 +49,22 @@ class Call:
         self.sources = {rows: name for name, rows in sources_of(made).items()}
         self.place = plan.host or ""
         self._headers = compiler(config.get("headers") or {})
+        self._made: dict[tuple[str, str], HttpRequest] = {}  # those of a path alone are the same each time
         # the same steps make the requests that scripts make: one of each verb, asked for with the values of each hit
         self._verbs = {verb: HttpStep({"method": verb.upper(), "request_url": "/", "name": verb}, plan, compiler) for verb in VERBS}
 
     def request(self, verb: str, path: Any, options: Mapping[str, Any], scope: Scope) -> tuple[HttpRequest, Any]:
         """The request of a call of the client, and the name that it gives. Raises TypeError and HitFailure."""
+        is_plain = not options and isinstance(path, str)
+        if is_plain and (made := self._made.get((verb, path))) is not None:
+            return made, None
         values, url = as_options(options), url_of(path)
         name = values.pop("name", None)
         headers = {**filled(self._headers, scope), **(values.get("headers") or {})}
-        return self._verbs[verb].made_of({**values, **({"headers": headers} if headers else {})}, url), name
+        request = self._verbs[verb].made_of({**values, **({"headers": headers} if headers else {})}, url)
+        if is_plain and self._headers.is_static and len(self._made) < MOST_MADE:
+            self._made[verb, path] = request
+        return request, name
 
     def sample(self, request: HttpRequest) -> dict[str, Any]:
         return self._verbs["get"].sample(request)
