@@ -19,6 +19,7 @@ COMMANDS = {
     "run-str": "loadflow.cli.run_str:run_str",
     "check": "loadflow.cli.check:check",
     "script": "loadflow.cli.script:script",
+    "test": "loadflow.cli.functional_test:test",
     "migrate": "loadflow.cli.migrate:migrate",
     "schema": "loadflow.cli.schema:schema",
     "init": "loadflow.cli.init:init",

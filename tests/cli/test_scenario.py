@@ -119,3 +119,14 @@ def test_a_script_alone_makes_no_machine_run_python(tmp_path: Path) -> None:
     done = loadflow(tmp_path, "run", "shop.json", "--direct", LOADFLOW_ALLOW_PYTHON="")
     assert done.code == 2
     assert "functions of Python run only where LOADFLOW_ALLOW_PYTHON is set" in done.stderr
+
+
+def test_each_task_once_as_a_functional_test(target: Target, tmp_path: Path) -> None:
+    target.reset()
+    file = made(tmp_path, SHOP.replace("assert status == 200", "assert status == 201"))
+    done = loadflow(tmp_path, "test", file, "--target", target.url)
+    assert done.code == 1
+    assert "failed  Shop.browse\n          GET browse: status_code expected 201, got 200\n" in done.stdout
+    assert "ok      Shop.buy\n" in done.stdout
+    assert target.counts() == {"/login": 2, "/ok": 1, "/echo": 1}
+    assert loadflow(tmp_path, "test", made(tmp_path, BRANCHES), "--target", target.url).code == 0

@@ -12,7 +12,7 @@ from loadflow.engine.scenario.sources import source_json, sources_of
 from loadflow.engine.scenario.tracing import Trace
 from loadflow.errors import Mistake, ScriptError
 
-__all__ = ["TARGET", "script_of"]
+__all__ = ["TARGET", "once_of", "script_of"]
 
 TARGET = "http://localhost:8000"  # where nothing else says it
 PYTHON_USER = "python_user"
@@ -46,6 +46,16 @@ def script_of(made: ScenarioDef, trace: Trace, file: str | Path, *, in_python: b
         "variables": {"target": {"type": "text", "default": TARGET, "description": "Where requests go"}},
         "load_density": [["LD_start_test", {**test, **made.test, "user_detail_dict": detail}]],
     }
+
+
+def once_of(document: Mapping[str, Any], task: str) -> dict[str, Any]:
+    """The script of one user who makes one task once, between his `on_start` and `on_stop`; nothing is asked of its numbers."""
+    test = dict(document["load_density"][0][1])
+    for key in ("rate", "thresholds", "user_count", "max_in_flight", "max_lateness", "rate_tolerance", "stop_when", "processes", "threads"):
+        test.pop(key, None)
+    named = [{**one, "weight": 1} for one in test["tasks"]["tasks"] if one.get("group", one.get("name")) == task]
+    test.update(tasks=named, user_count=1, iterations=1, label=task, max_failure_rate=0)
+    return {**document, "load_density": [["LD_start_test", test]]}
 
 
 def _in_steps(made: ScenarioDef, trace: Trace) -> dict[str, Any]:
