@@ -30,6 +30,7 @@ COMMANDS = {
     "compare": "loadflow.cli.compare:compare",
     "history": "loadflow.cli.history:history",
     "judge": "loadflow.cli.judge:judge",
+    "capacity": "loadflow.cli.capacity:capacity",
     "serve": "loadflow.cli.serve:serve",
     "agent": "loadflow.cli.agent:agent",
     "agents": "loadflow.cli.agents:agents",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,7 @@ from loadflow.engine.history.judging import sentences
 from loadflow.engine.reports.chart import Plot, Scale, axes, svg
 from loadflow.engine.reports.run_charts import Chart, latency_axis
 from loadflow.flows.artifacts import label_key
+from loadflow.flows.capacity_page import capacity_markdown
 from loadflow.flows.pictures import image
 from loadflow.flows.safe_text import safe
 
@@ -32,8 +33,8 @@ CHARACTER_WIDTH = 7
 
 def publish_history(judgement: Mapping[str, Any]) -> None:
     """Write the page; the key is the same for each night of a label. Raises what Prefect's client raises."""
-    kind = "duet" if judgement["format"] == "loadflow-duet" else "history"
-    text = duet_markdown(judgement) if kind == "duet" else history_markdown(judgement)
+    kind, page = PAGES[judgement["format"]]
+    text = page(judgement)
     create_markdown_artifact(text, key=label_key(judgement["label"], kind), description=str(judgement["verdict"]))
 
 
@@ -124,3 +125,10 @@ def duet_markdown(result: Mapping[str, Any]) -> str:
     said = f"{result['metric']} of B against A: {result['change']:+.1%} in {counted(result['pairs'], 'pair')}."
     of = f" of {safe(result['suspect'], TEXT)}" if result["suspect"] else ""
     return f"# {sign}: duet{of}, {safe(result['label'], TEXT)}\n\n{said}\n\n{table}"
+
+
+PAGES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+    "loadflow-judgement": ("history", history_markdown),
+    "loadflow-duet": ("duet", duet_markdown),
+    "loadflow-capacity": ("capacity", capacity_markdown),
+}

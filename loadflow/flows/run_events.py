@@ -26,6 +26,7 @@ BREACHED = "loadflow.threshold.breached"
 STARTED = "loadflow.run.started"
 FINISHED = "loadflow.run.finished"
 SUSPECT = "loadflow.suspect"
+CAPACITY = "loadflow-capacity"
 DUET = "loadflow-duet"  # the format of what LD_duet gives
 INTERVALS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "failure_rate": "failure_rate", "rate_per_s": "rate"}
 
@@ -81,6 +82,9 @@ def run_judged(judgement: Mapping[str, Any]) -> None:
     if judgement["format"] == DUET:
         event, run = f"loadflow.duet.{kind}", judgement["suspect"] or judgement["legs"][-1]["run"]
         told = {key: judgement[key] for key in ("metric", "pairs", "change", "suspect")}
+    elif judgement["format"] == CAPACITY:
+        event, run = "loadflow.capacity", judgement["probes"][-1]["run"]
+        told = {key: judgement[key] for key in ("capacity_per_s", "low", "high", "limit", "at_least", "confirmed")}
     elif kind in ("suspect", "worse"):
         event, run = SUSPECT if kind == "suspect" else "loadflow.worse", judgement["run"]
         worst = next(one for one in judgement["metrics"] if one["verdict"] == kind)

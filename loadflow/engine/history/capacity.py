@@ -1,0 +1,275 @@
+"""How much a target can bear: the rate up to which all limits hold, searched for by probes; decided purely from the finished ones.
+
+Bisection misleads: a probe from an empty queue shows times that are too short, and its brackets miss the truth in half of the cases. So the
+search only brackets the rate roughly, and then fits how the share of hits over a limit grows with the rate, ln p(λ) = a + bλ, to probes
+around the crossing. What it knows is the list of finished probes and nothing else: after a crash it goes on with them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from loadflow.engine.records.blocks import student_t
+
+Floats = npt.NDArray[np.float64]
+
+__all__ = ["Found", "Limit", "Probe", "Search", "Usl", "Wanted", "next_probe", "usl_of"]
+
+Step = Literal["bracket", "narrow", "fit", "confirm"]
+
+BRACKET_S, FIT_S, CONFIRM_TIMES = 20.0, 60.0, 2.0
+NARROW = 1.25
+AROUND = (1.0, 0.92, 1.03, 0.96)  # of the crossing as it is known: far enough apart to tell how the curve grows
+LEAST_FITTED, MOST_FITTED, MOST_PROBES = 3, 8, 24
+LOWEST_CONFIRM = 0.8  # share of the capacity: below it a probe confirms nothing
+MOST_OVER = 0.99  # a share of 1 has no uncertainty to weigh it by
+VOIDS = 2  # probes one after the other in which the generator was the limit: one alone may have met a busy moment
+NEAR = 0.7  # share of the crossing from which on a probe tells of the curve there
+DRAWS, SEED = 1_000, 20_261_130
+TAILS = (0.025, 0.5, 0.975)
+NORMAL = 1.96
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """A threshold as a share that may be over it: p99 < 500 ms allows 0.01 over 500 ms, failure_rate < 1 % allows 0.01."""
+
+    text: str
+    allowed: float
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """One finished load. `over`: by limit, the share of hits over it and the number of independent hits that would say as much.
+
+    `sustained`: it was sent whole, and no queue grew; `void`: the generator was the limit, so it says nothing of the target.
+    """
+
+    step: Step
+    rate_per_s: float
+    seconds: float
+    over: Mapping[str, tuple[float, float]]
+    sustained: bool = True
+    void: bool = False
+    why: str = ""
+    run: str = ""
+    achieved_per_s: float = 0.0
+    mean_ms: float = 0.0
+    p99_ms: float = 0.0
+
+    def passed(self, limits: Sequence[Limit]) -> bool:
+        return self.sustained and not self.void and all(self.over[one.text][0] <= one.allowed for one in limits)
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    limits: tuple[Limit, ...]
+    start_per_s: float
+    at_most_per_s: float
+    precision: float = 0.05
+    budget_s: float = 1_800.0
+    fit_s: float = FIT_S
+    bracket_s: float = BRACKET_S
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The next probe."""
+
+    step: Step
+    rate_per_s: float
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """`capacity_per_s`: the highest rate up to which all limits hold, between `low` and `high` with 95 % certainty. `at_least`: no limit
+    was reached, by `why`; 0.0: not even the lowest rate that was tried holds. `limit`: the one that binds."""
+
+    capacity_per_s: float
+    low: float
+    high: float
+    limit: str = ""
+    at_least: bool = False
+    confirmed: bool = False
+    why: str = ""
+    curve: Mapping[str, tuple[float, float]] = field(default_factory=dict)  # a and b of each limit that was fitted
+
+
+def next_probe(probes: Sequence[Probe], search: Search) -> Wanted | Found:
+    """What to do after these probes. Pure: the same probes always give the same answer."""
+    told = [one for one in probes if not one.void]
+    spent_s = math.fsum(one.seconds for one in probes)
+    lows = [one.rate_per_s for one in told if one.passed(search.limits)]
+    if len(probes) >= VOIDS and all(one.void for one in probes[-VOIDS:]):
+        highest = max(lows, default=0.0)
+        return Found(highest, highest, math.inf, at_least=True, why="the generator's ceiling")
+    fails = [one.rate_per_s for one in told if not one.passed(search.limits) and one.step != "confirm"]
+    if wanted := _bracket(lows, fails, search):
+        return wanted
+    low = max((rate for rate in lows if not fails or rate < min(fails)), default=0.0)
+    high = min(fails, default=math.inf)
+    fitted = [one for one in told if one.step == "fit"]
+    if not fitted and low > 0 and high / low > NARROW and len(probes) < MOST_PROBES:
+        return Wanted("narrow", math.sqrt(low * high), search.bracket_s)
+    return _refine(told, fitted, low, high, spent_s, search)
+
+
+def _bracket(lows: Sequence[float], fails: Sequence[float], search: Search) -> Wanted | Found | None:
+    """Twice as much until it fails, half as much until it holds."""
+    if not lows and not fails:
+        return Wanted("bracket", min(search.start_per_s, search.at_most_per_s), search.bracket_s)
+    if not fails:
+        highest = max(lows)
+        if highest >= search.at_most_per_s * 0.999:
+            return Found(highest, highest, math.inf, at_least=True, why="at_most")
+        return Wanted("bracket", min(2 * highest, search.at_most_per_s), search.bracket_s)
+    if not lows:
+        lowest = min(fails)
+        if lowest < search.start_per_s / 64:
+            return Found(0.0, 0.0, lowest, why="not even the lowest rate that was tried holds")
+        return Wanted("bracket", lowest / 2, search.bracket_s)
+    return None
+
+
+def _refine(told: Sequence[Probe], fitted: Sequence[Probe], low: float, high: float, spent_s: float, search: Search) -> Wanted | Found:
+    between = math.sqrt(low * high) if low > 0 and math.isfinite(high) else max(low, 1e-9)
+    crossing = _crossing(told, search, between)
+    confirmed = next((one for one in told if one.step == "confirm"), None)
+    if confirmed is not None and crossing is not None:
+        holds = confirmed.passed(search.limits)
+        capacity, interval, limit, curve = crossing
+        why = "" if holds else f"{confirmed.rate_per_s:.4g}/s, the lower end, did not hold in a longer probe"
+        return Found(capacity, min(interval[0], capacity), interval[1], limit, confirmed=holds, why=why, curve=curve)
+    enough = len(fitted) >= LEAST_FITTED and crossing is not None and _width(crossing) <= search.precision
+    over = spent_s + search.fit_s > search.budget_s or len(fitted) >= MOST_FITTED
+    if not enough and not over:
+        middle = crossing[0] if crossing is not None else between
+        unheld = min((one.rate_per_s for one in told if not one.sustained), default=math.inf)
+        rate = min(middle * AROUND[len(fitted) % len(AROUND)], search.at_most_per_s, 0.97 * unheld)
+        return Wanted("fit", rate, search.fit_s)
+    if crossing is None:
+        return Found(between, low, high, why="too few hits over the limits to fit their growth")
+    if over and spent_s + search.fit_s > search.budget_s:
+        capacity, interval, limit, curve = crossing
+        return Found(capacity, *interval, limit, why="the budget is used up", curve=curve)
+    return Wanted("confirm", max(crossing[1][0], LOWEST_CONFIRM * crossing[0]), CONFIRM_TIMES * search.fit_s)
+
+
+Crossing = tuple[float, tuple[float, float], str, dict[str, tuple[float, float]]]
+
+
+def _width(crossing: Crossing) -> float:
+    capacity, (low, high), *_ = crossing
+    return max(high - capacity, capacity - low) / capacity
+
+
+def _crossing(told: Sequence[Probe], search: Search, between: float) -> Crossing | None:
+    """Where the first limit is crossed, its 95 % interval, and the curves; None where no limit has enough to fit."""
+    found: list[tuple[float, tuple[float, float], str]] = []
+    curves: dict[str, tuple[float, float]] = {}
+    for limit in search.limits:
+        usable = [one for one in told if one.sustained and one.rate_per_s >= NEAR * between and one.over[limit.text][0] > 0]
+        whole = [one for one in usable if one.step in ("fit", "confirm")]
+        # short probes from an empty queue show times that are too short: they count while there is nothing better
+        for of in (whole, usable) if len(whole) >= LEAST_FITTED else (usable,):
+            if fitted := _fitted(of, limit, between):
+                at, interval, curves[limit.text] = fitted
+                found.append((at, interval, limit.text))
+                break
+    if not found:
+        return None
+    at, interval, text = min(found)
+    return at, interval, text, curves
+
+
+def _fitted(probes: Sequence[Probe], limit: Limit, between: float) -> tuple[float, tuple[float, float], tuple[float, float]] | None:
+    """Where one limit is crossed, its interval, and a and b; None where these probes do not tell."""
+    if len({round(one.rate_per_s, 6) for one in probes}) < 2:
+        return None
+    rates = np.array([one.rate_per_s for one in probes])
+    shares = np.array([min(one.over[limit.text][0], MOST_OVER) for one in probes])
+    hits = np.array([max(1.0, one.over[limit.text][1]) for one in probes])
+    logs, errors = np.log(shares), np.sqrt((1 - shares) / shares / hits)
+    line = _line(rates, logs, errors)
+    if line is None:
+        return None
+    at = (math.log(limit.allowed) - line[0]) / line[1]
+    if not 0.3 * between < at < 3 * between:  # extrapolated too far to mean anything
+        return None
+    return at, _interval(rates, logs, errors, line, math.log(limit.allowed), at), line
+
+
+def _line(rates: Floats, logs: Floats, errors: Floats) -> tuple[float, float] | None:
+    """a and b of the weighted least squares; None where the share does not grow with the rate."""
+    weights = errors**-2.0
+    mean_rate, mean_log = np.average(rates, weights=weights), np.average(logs, weights=weights)
+    spread = float(np.sum(weights * (rates - mean_rate) ** 2))
+    if spread <= 0:
+        return None
+    b = float(np.sum(weights * (rates - mean_rate) * (logs - mean_log))) / spread
+    return (float(mean_log - b * mean_rate), b) if b > 0 else None
+
+
+def _interval(rates: Floats, logs: Floats, errors: Floats, line: tuple[float, float], wanted: float, at: float) -> tuple[float, float]:
+    """By drawing each probe's share anew, as far as it is uncertain; wider where the probes lie further off the line than they may."""
+    generator = np.random.default_rng(SEED)
+    off = (logs - line[0] - line[1] * rates) / errors
+    freedom = max(3, len(rates) - 2)
+    wider = max(1.0, math.sqrt(float(off @ off) / max(1, len(rates) - 2))) * student_t(TAILS[-1], freedom) / NORMAL
+    drawn = []
+    for noise in generator.normal(0, wider, (DRAWS, len(rates))):
+        one = _line(rates, logs + noise * errors, errors)
+        if one is not None:
+            drawn.append((wanted - one[0]) / one[1])
+    if len(drawn) < DRAWS / 2:
+        return 0.0, math.inf
+    low, _, high = np.quantile(drawn, TAILS)
+    return max(0.0, min(float(low), at)), max(float(high), at)
+
+
+@dataclass(frozen=True, slots=True)
+class Usl:
+    """X(N) = λN / (1 + σ(N-1) + κN(N-1)): λ per second, contention σ, coherency κ. `off`: the largest residual, a share of X.
+    `highest`: the largest N that was seen; beyond 1.5 times that it says nothing."""
+
+    rate_of_one: float
+    contention: float
+    coherency: float
+    off: float
+    highest: float
+
+
+def usl_of(in_flight: Sequence[float], per_s: Sequence[float]) -> Usl | None:
+    """The Universal Scalability Law (Gunther 1993) by least squares, σ and κ at least 0; None for under three loads.
+
+    >>> n = [1, 2, 4, 8, 16, 32]
+    >>> x = [100 * k / (1 + 0.05 * (k - 1) + 0.001 * k * (k - 1)) for k in n]
+    >>> found = usl_of(n, x)
+    >>> round(found.rate_of_one), round(found.contention, 3), round(found.coherency, 4)
+    (100, 0.05, 0.001)
+    """
+    n, x = np.asarray(in_flight, dtype=float), np.asarray(per_s, dtype=float)
+    if len(n) < 3 or (n <= 0).any() or (x <= 0).any():
+        return None
+    columns = np.stack([np.ones_like(n), n - 1, n * (n - 1)], axis=1)
+    wanted, weights = n / x, x / n  # so that residuals are shares
+    best: tuple[float, Floats] | None = None
+    for used in ((0, 1, 2), (0, 1), (0, 2), (0,)):
+        solved = np.zeros(3)
+        solved[list(used)] = np.linalg.lstsq(columns[:, used] * weights[:, None], wanted * weights, rcond=None)[0]
+        if solved[0] > 0 and (solved[1:] >= 0).all():
+            error = float(np.sum(((columns @ solved - wanted) * weights) ** 2))
+            if best is None or error < best[0]:
+                best = error, solved
+    if best is None:
+        return None
+    one, contention, coherency = best[1]
+    modelled = n / (columns @ best[1])
+    return Usl(1 / one, contention / one, coherency / one, float(np.max(np.abs(modelled / x - 1))), float(n.max()))

@@ -1,0 +1,158 @@
+"""A search for a capacity: its decisions on queues whose capacity is known in closed form, and its state, which is its finished probes."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmarks.trust import lindley
+from loadflow.engine.history.capacity import Found, Limit, Probe, Search, Wanted, next_probe, usl_of
+from loadflow.engine.history.capacity_words import capacity_sentences
+from loadflow.engine.load import capacity
+from loadflow.engine.load.capacity import find_capacity, grows
+from loadflow.engine.records.blocks import spreads
+from loadflow.engine.session.session import Session, use_session
+from loadflow.errors import CommandError
+from loadflow.flows.capacity_page import capacity_markdown
+from tests.flows.test_trend import drawing
+
+SERVED_PER_S, LIMIT_S, TEXT = 200.0, 0.1, "p99 < 100 ms"
+TRUTH = SERVED_PER_S - math.log(100) / LIMIT_S  # of M/M/1, where P(T > t) = exp(-(μ - λ)t)
+SEARCH = Search((Limit(TEXT, 0.01),), 50, 2_000, 0.05, 1_800)
+
+
+def probe(wanted: Wanted, generator: np.random.Generator) -> Probe:
+    """A load of a queue with one server, from its being empty."""
+    seconds = int(wanted.seconds)
+    arrivals_s = np.sort(generator.uniform(0, seconds, generator.poisson(wanted.rate_per_s * seconds)))
+    took_s = lindley(arrivals_s, generator.exponential(1 / SERVED_PER_S, len(arrivals_s)))
+    ended = np.minimum((arrivals_s + took_s).astype(int), seconds - 1)
+    hits = np.bincount(ended, minlength=seconds).astype(float)
+    over = np.bincount(ended[took_s > LIMIT_S], minlength=seconds).astype(float)
+    share, effective = over.sum() / hits.sum(), float(len(took_s))
+    if over.sum():
+        off = (over - share * hits) / hits.mean()
+        effective = share * (1 - share) / spreads(off[None], least=5)[0][0] ** 2 if seconds >= 30 else effective / 10
+    sustained = wanted.rate_per_s < SERVED_PER_S
+    return Probe(wanted.step, wanted.rate_per_s, seconds, {TEXT: (float(share), float(effective))}, sustained=sustained)
+
+
+def searched(seed: int) -> tuple[Found, list[Probe]]:
+    generator, probes = np.random.default_rng((20_261_130, seed)), list[Probe]()
+    while isinstance(wanted := next_probe(probes, SEARCH), Wanted):
+        probes.append(probe(wanted, generator))
+        assert len(probes) < 30
+    return wanted, probes
+
+
+def test_the_capacity_of_a_known_queue_is_found_with_an_interval_that_holds_it() -> None:
+    runs, near, held, most = 30, 0, 0, 0
+    for seed in range(runs):
+        found, probes = searched(seed)
+        near += abs(found.capacity_per_s / TRUTH - 1) <= 0.05
+        held += found.low <= TRUTH <= found.high
+        most = max(most, len(probes))
+        assert found.limit == TEXT
+    assert near >= 0.9 * runs
+    assert held >= 0.9 * runs
+    assert most <= 16
+
+
+def test_after_a_crash_at_any_place_it_goes_on_where_it_was() -> None:
+    """The next probe follows from the finished ones alone."""
+    _, probes = searched(3)
+    for count in range(len(probes)):
+        wanted = next_probe(probes[:count], SEARCH)
+        assert isinstance(wanted, Wanted)
+        assert (wanted.step, wanted.rate_per_s) == (probes[count].step, probes[count].rate_per_s)
+
+
+def made(rate: float, share: float, **more: Any) -> Probe:
+    return Probe("bracket", rate, 20.0, {TEXT: (share, 1_000.0)}, **more)
+
+
+def test_a_target_that_holds_at_the_highest_rate_bears_at_least_that() -> None:
+    found = next_probe([made(1_000, 0.0), made(2_000, 0.0)], SEARCH)
+    assert isinstance(found, Found)
+    assert (found.capacity_per_s, found.at_least, found.why) == (2_000, True, "at_most")
+
+
+def test_where_the_generator_is_the_limit_twice_the_answer_is_at_least() -> None:
+    void = made(800, 0.5, void=True)
+    assert isinstance(next_probe([made(400, 0.0), void], SEARCH), Wanted)
+    found = next_probe([made(400, 0.0), void, void], SEARCH)
+    assert isinstance(found, Found)
+    assert (found.capacity_per_s, found.at_least, found.why) == (400, True, "the generator's ceiling")
+
+
+def test_a_target_that_never_holds_has_no_capacity() -> None:
+    probes: list[Probe] = []
+    while isinstance(wanted := next_probe(probes, SEARCH), Wanted):
+        probes.append(made(wanted.rate_per_s, 1.0, sustained=False))
+    assert wanted.capacity_per_s == 0.0
+
+
+def test_the_budget_ends_it() -> None:
+    found, probes = None, list[Probe]()
+    tight = Search((Limit(TEXT, 0.01),), 50, 2_000, 0.001, 300)
+    generator = np.random.default_rng(1)
+    while isinstance(found := next_probe(probes, tight), Wanted):
+        probes.append(probe(found, generator))
+    assert found.why == "the budget is used up"
+    assert sum(one.seconds for one in probes) <= 300
+
+
+def test_in_flight_that_grows_to_the_end_is_told_from_what_wavers() -> None:
+    generator = np.random.default_rng(2)
+    assert grows([10 * second + generator.normal(0, 5) for second in range(30)])
+    assert not grows([50 + generator.normal(0, 7) for _ in range(30)])
+    assert not grows([1, 2, 3])
+
+
+def test_scalability_is_never_negative_and_needs_three_loads() -> None:
+    n = [1.0, 2, 4, 8, 16]
+    found = usl_of(n, [95.0 * one for one in n])
+    assert found is not None
+    assert (found.contention, found.coherency) == (pytest.approx(0, abs=1e-9), pytest.approx(0, abs=1e-9))
+    assert usl_of([1, 2], [90, 170]) is None
+
+
+def test_a_search_keeps_its_probes_and_repeats_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The load is the simulated queue; it is cut off after four probes, and started again."""
+    sent: list[float] = []
+
+    def load(session: Any, plain: Any, name: str, wanted: Wanted, expressions: Any) -> Probe:
+        if len(sent) == 4 and not cut:
+            cut.append(True)
+            raise KeyboardInterrupt
+        sent.append(wanted.rate_per_s)
+        return probe(wanted, np.random.default_rng(len(sent)))
+
+    cut: list[bool] = []
+    monkeypatch.setattr(capacity, "_made", load)
+    test = {"user_detail_dict": {"user": "fast_http_user"}, "tasks": [{"method": "get", "request_url": "http://127.0.0.1:9/"}]}
+    with use_session(Session(runs_dir=tmp_path, label="shop")):
+        with pytest.raises(KeyboardInterrupt):
+            find_capacity(test, [TEXT])
+        with (tmp_path / "capacity-shop.ndjson").open("a") as file:
+            file.write('{"kind": "probe", "pro')  # a crash in the middle of a line
+            file.write("\n")
+        result = find_capacity(test, [TEXT])
+    assert len(sent) == len(result["probes"])
+    assert result["verdict"] == "found"
+    assert result["low"] <= result["capacity_per_s"] <= result["high"]
+    assert TEXT in " ".join(capacity_sentences(result))
+    page = capacity_markdown(result)
+    names = [element.tag.rpartition("}")[2] for element in drawing(page)]
+    assert names.count("circle") == len(result["probes"])
+    assert "path" in names
+
+
+def test_what_is_no_limit_is_refused() -> None:
+    for text in ("p99 > 5", "count < 5", "p95 is good", "p100 < 5"):
+        with pytest.raises(CommandError, match="limits"):
+            find_capacity({}, [text])
