@@ -63,7 +63,16 @@ RELIABILITY = [
     "LD_uninstall_network_conditioner",
 ]
 # what neither document has
-BESIDES = ["LD_evaluate_sla", "LD_assert_sla", "LD_diff_runs", "LD_start_statsd_exporter", "LD_stop_statsd_exporter"]
+BESIDES = [
+    "LD_evaluate_sla",
+    "LD_assert_sla",
+    "LD_diff_runs",
+    "LD_judge",
+    "LD_duet",
+    "LD_find_capacity",
+    "LD_start_statsd_exporter",
+    "LD_stop_statsd_exporter",
+]
 
 
 # what a contributor writes to add a command, and nothing else

@@ -14,7 +14,7 @@ def capacity_sentences(result: Mapping[str, Any]) -> list[str]:
     if result["at_least"]:
         said = [f"At least {capacity:,.4g}/s: the search ended at {result['why']}, not at a limit."]
     elif high is None or not low:
-        said = [f"About {capacity:,.4g}/s: {result['why']}."]
+        said = [f"About {capacity:,.4g}/s: {result['why'] or 'the probes differ too much to give an interval'}."]
     else:
         said = [
             f"{capacity:,.4g}/s; with 95 % certainty between {low:,.4g}/s and {high:,.4g}/s. {result['limit']} is the limit that binds."
