@@ -96,6 +96,21 @@ def test_a_target_that_never_holds_has_no_capacity() -> None:
     assert wanted.capacity_per_s == 0.0
 
 
+def test_one_probe_that_met_a_busy_moment_does_not_mislead_it() -> None:
+    """It failed at 50, and everything up to 100 holds: the search goes on upwards, and never to a rate of 0."""
+    probes = [made(50, 0.5), made(25, 0.0), made(100, 0.0)]
+    wanted = next_probe(probes[:2], SEARCH)
+    assert isinstance(wanted, Wanted)
+    wanted = next_probe(probes, SEARCH)
+    assert isinstance(wanted, Wanted)
+    assert (wanted.step, wanted.rate_per_s) == ("bracket", 200)
+    generator, probes = np.random.default_rng(9), [*probes]
+    while isinstance(wanted := next_probe(probes, SEARCH), Wanted):
+        assert wanted.rate_per_s > 20
+        probes.append(probe(wanted, generator))
+    assert abs(wanted.capacity_per_s / TRUTH - 1) < 0.1
+
+
 def test_the_budget_ends_it() -> None:
     found, probes = None, list[Probe]()
     tight = Search((Limit(TEXT, 0.01),), 50, 2_000, 0.001, 300)

@@ -111,27 +111,32 @@ def next_probe(probes: Sequence[Probe], search: Search) -> Wanted | Found:
         highest = max(lows, default=0.0)
         return Found(highest, highest, math.inf, at_least=True, why="the generator's ceiling")
     fails = [one.rate_per_s for one in told if not one.passed(search.limits) and one.step != "confirm"]
-    if wanted := _bracket(lows, fails, search):
-        return wanted
-    low = max((rate for rate in lows if not fails or rate < min(fails)), default=0.0)
-    high = min(fails, default=math.inf)
+    low, high = _split(lows, fails)
+    if wanted := _bracket(low, high, lows, fails, search):
+        return wanted if len(probes) < 2 * MOST_PROBES else Found(low, low, high, why="the probes contradict each other")
     fitted = [one for one in told if one.step == "fit"]
     if not fitted and low > 0 and high / low > NARROW and len(probes) < MOST_PROBES:
         return Wanted("narrow", math.sqrt(low * high), search.bracket_s)
     return _refine(told, fitted, low, high, spent_s, search)
 
 
-def _bracket(lows: Sequence[float], fails: Sequence[float], search: Search) -> Wanted | Found | None:
-    """Twice as much until it fails, half as much until it holds."""
+def _split(lows: Sequence[float], fails: Sequence[float]) -> tuple[float, float]:
+    """The highest rate that holds and the lowest that does not, where the fewest probes say otherwise: one may have met a busy moment."""
+    every = [0.0, *sorted({*lows, *fails})]
+    cut = min(every, key=lambda rate: (sum(one <= rate for one in fails) + sum(one > rate for one in lows), -rate))
+    return max((one for one in lows if one <= cut), default=0.0), min((one for one in fails if one > cut), default=math.inf)
+
+
+def _bracket(low: float, high: float, lows: Sequence[float], fails: Sequence[float], search: Search) -> Wanted | Found | None:
+    """Twice as much until it fails, half as much until it holds; None where both are known."""
     if not lows and not fails:
         return Wanted("bracket", min(search.start_per_s, search.at_most_per_s), search.bracket_s)
-    if not fails:
-        highest = max(lows)
-        if highest >= search.at_most_per_s * 0.999:
-            return Found(highest, highest, math.inf, at_least=True, why="at_most")
-        return Wanted("bracket", min(2 * highest, search.at_most_per_s), search.bracket_s)
-    if not lows:
-        lowest = min(fails)
+    if low > 0 and math.isinf(high):
+        if low >= search.at_most_per_s * 0.999:
+            return Found(low, low, math.inf, at_least=True, why="at_most")
+        return Wanted("bracket", min(2 * low, search.at_most_per_s), search.bracket_s)
+    if low == 0:
+        lowest = min([*lows, *fails])
         if lowest < search.start_per_s / 64:
             return Found(0.0, 0.0, lowest, why="not even the lowest rate that was tried holds")
         return Wanted("bracket", lowest / 2, search.bracket_s)
@@ -139,7 +144,7 @@ def _bracket(lows: Sequence[float], fails: Sequence[float], search: Search) -> W
 
 
 def _refine(told: Sequence[Probe], fitted: Sequence[Probe], low: float, high: float, spent_s: float, search: Search) -> Wanted | Found:
-    between = math.sqrt(low * high) if low > 0 and math.isfinite(high) else max(low, 1e-9)
+    between = math.sqrt(low * high)
     crossing = _crossing(told, search, between)
     confirmed = next((one for one in told if one.step == "confirm"), None)
     if confirmed is not None and crossing is not None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from loadflow.engine.base.counted import counted
+
 __all__ = ["capacity_sentences"]
 
 
@@ -25,5 +27,6 @@ def capacity_sentences(result: Mapping[str, Any]) -> list[str]:
             f"Scalability: {usl['rate_of_one']:,.3g}/s with one request at a time, contention {usl['contention']:.2g}, coherency "
             f"{usl['coherency']:.2g}; off by at most {usl['off']:.0%}, for up to {1.5 * usl['highest']:,.3g} requests at a time."
         )
-    said.append(f"{len(result['probes'])} probes, {sum(one['seconds'] for one in result['probes']) / 60:.0f} minutes of load.")
+    minutes = sum(one["seconds"] for one in result["probes"]) / 60
+    said.append(f"{counted(len(result['probes']), 'probe')}, {minutes:.1f} min of load.")
     return said
