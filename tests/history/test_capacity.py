@@ -57,6 +57,8 @@ def test_the_capacity_of_a_known_queue_is_found_with_an_interval_that_holds_it()
         held += found.low <= TRUTH <= found.high
         most = max(most, len(probes))
         assert found.limit == TEXT
+        widest = max(found.high - found.capacity_per_s, found.capacity_per_s - found.low) / found.capacity_per_s
+        assert (found.why == "") == (found.confirmed and widest <= SEARCH.precision), "what is wider than asked says so"
     assert near >= 0.9 * runs
     assert held >= 0.9 * runs
     assert most <= 16
@@ -158,7 +160,7 @@ def test_a_search_keeps_its_probes_and_repeats_none(tmp_path: Path, monkeypatch:
             file.write("\n")
         result = find_capacity(test, [TEXT])
     assert len(sent) == len(result["probes"])
-    assert result["verdict"] == "found"
+    assert result["verdict"] == ("unclear" if result["why"] else "found")
     assert result["low"] <= result["capacity_per_s"] <= result["high"]
     assert TEXT in " ".join(capacity_sentences(result))
     page = capacity_markdown(result)

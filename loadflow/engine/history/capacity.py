@@ -89,8 +89,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """`capacity_per_s`: the highest rate up to which all limits hold, between `low` and `high` with 95 % certainty. `at_least`: no limit
-    was reached, by `why`; 0.0: not even the lowest rate that was tried holds. `limit`: the one that binds."""
+    """`capacity_per_s`: the highest rate up to which all limits hold, between `low` and `high` with 95 % certainty.
+
+    `at_least`: no limit was reached, by `why`; 0.0: not even the lowest rate that was tried holds. `limit`: the one that binds. `why` is ""
+    where the interval is as narrow as was asked, and a longer probe confirmed it.
+    """
 
     capacity_per_s: float
     low: float
@@ -151,6 +154,8 @@ def _refine(told: Sequence[Probe], fitted: Sequence[Probe], low: float, high: fl
         holds = confirmed.passed(search.limits)
         capacity, interval, limit, curve = crossing
         why = "" if holds else f"{confirmed.rate_per_s:.4g}/s, the lower end, did not hold in a longer probe"
+        if holds and (width := _width(crossing)) > search.precision:
+            why = f"the interval is ±{width:.0%}, wider than the ±{search.precision:.0%} that was asked, after the most probes"
         return Found(capacity, min(interval[0], capacity), interval[1], limit, confirmed=holds, why=why, curve=curve)
     enough = len(fitted) >= LEAST_FITTED and crossing is not None and _width(crossing) <= search.precision
     over = spent_s + search.fit_s > search.budget_s or len(fitted) >= MOST_FITTED

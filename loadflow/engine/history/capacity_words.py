@@ -21,7 +21,10 @@ def capacity_sentences(result: Mapping[str, Any]) -> list[str]:
         said = [
             f"{capacity:,.4g}/s; with 95 % certainty between {low:,.4g}/s and {high:,.4g}/s. {result['limit']} is the limit that binds."
         ]
-        said += [f"A longer probe at {low:,.4g}/s confirmed it."] if result["confirmed"] else [f"Not confirmed: {result['why']}."]
+        if result["confirmed"]:
+            said.append(f"A longer probe at {low:,.4g}/s confirmed it.")
+        if result["why"]:
+            said.append(f"{'Unclear' if result['confirmed'] else 'Not confirmed'}: {result['why']}.")
     if usl := result["usl"]:
         said.append(
             f"Scalability: {usl['rate_of_one']:,.3g}/s with one request at a time, contention {usl['contention']:.2g}, coherency "
