@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from loadflow.engine.records.judge import Warning_
 
-__all__ = ["Styled", "console_for", "echo", "echo_json", "echo_lines", "print_warning"]
+__all__ = ["Styled", "ask_number", "console_for", "echo", "echo_json", "echo_lines", "print_warning"]
 
 NO_TERMINAL_COLUMNS = 200  # in files and pipes nothing wraps, so that lines can be searched
 
@@ -44,6 +44,12 @@ def echo_lines(text: str, *, err: bool = False, nl: bool = True) -> None:
 def echo_json(data: Any, **options: Any) -> None:
     """`data` as JSON over several lines; `options` are those of json.dumps."""
     click.echo(visible_json(json.dumps(data, indent=2, ensure_ascii=False, **options)))
+
+
+def ask_number(what: str, most: int) -> int:
+    """A number from 1 to `most` that a person types; 1 for an empty line. `what` is our own word."""
+    number: int = click.prompt(what, type=click.IntRange(1, most), default=1, err=True)
+    return number
 
 
 def console_for(*, stderr: bool = False) -> Console:

@@ -9,9 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from loadflow.cli.console import Styled, echo
+from loadflow.cli.console import Styled, ask_number, echo
 from loadflow.engine.base.counted import counted
 
 if TYPE_CHECKING:
@@ -67,8 +65,7 @@ def _picked(found: list[ScenarioDef]) -> str | None:
         return None
     for number, one in enumerate(found, start=1):
         echo(f"  {number}  ", Styled(one.name, bold=True), f"  {one.rps:g} tasks/s, {one.mode}, {one.duration}", err=True)
-    number = click.prompt("scenario", type=click.IntRange(1, len(found)), default=1, err=True)
-    return found[number - 1].name
+    return found[ask_number("scenario", len(found)) - 1].name
 
 
 def traces_of(file: str) -> list[tuple[ScenarioDef, Trace]]:

@@ -32,6 +32,12 @@ def a_call(step: dict[str, Any]) -> list[Any]:
     return ["LD_start_test", {"user_detail_dict": {"user": "grpc_user"}, "tasks": tasks}]
 
 
+def a_duet(test: dict[str, Any], **keys: Any) -> list[Any]:
+    sides = {"baseline_target": "http://127.0.0.1:1", "target": "http://127.0.0.1:2"}
+    steps = [{"method": "get", "request_url": "/"}]
+    return ["LD_duet", {**sides, "test": {"user_detail_dict": {"user": "http_user"}, "rate": 5, "tasks": steps, **test}, **keys}]
+
+
 OUT = "/etc/passwd"
 PATHS = [
     ("a source", ["LD_register_csv_source", {"name": "a", "file_path": OUT}], "file_path"),
@@ -86,6 +92,19 @@ PATHS = [
         "steps by method",
         ["LD_start_test", {"user_detail_dict": {}, "tasks": {"get": {"request_url": STEP["request_url"], "cert": OUT}}}],
         "tasks.get.cert",
+    ),
+    ("a run to judge", ["LD_judge", {"run": "/tmp/runs/a"}], "run"),
+    ("a source of a duet's load", a_duet({"csv_sources": [{"name": "a", "file_path": OUT}]}), "test.csv_sources[0].file_path"),
+    ("a run that a duet settles", a_duet({}, suspect="../a"), "suspect"),
+    (
+        "a step of a search for a capacity",
+        ["LD_find_capacity", {"test": a_test({"verify": OUT})[1], "limits": ["p99 < 500 ms"]}],
+        "test.tasks[0].verify",
+    ),
+    (
+        "the same by position",
+        ["LD_find_capacity", [a_test({"cert": OUT})[1], ["p99 < 500 ms"]]],
+        "arguments[0].tasks[0].cert",
     ),
     ("a nested script", ["LD_execute_action", {"action_list": [["LD_register_csv_source", ["a", OUT]]]}], "action_list[0].arguments[1]"),
     (
@@ -206,7 +225,9 @@ NO_PATHS = {
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
     *("relative", "absolute_ms", "absolute_failure_rate", "confidence", "allow_unlike", "allow_first", "fail_on_worse"),
 }
-KNOWN = {"addr", "tasks", "csv_sources", "sources", "web_ui_dict", "url"}
+NO_PATHS |= {"metric", "metrics", "floor", "leg", "pairs", "target", "baseline_target"}
+NO_PATHS |= {"at_most", "budget", "limits", "precision", "probe", "start"}
+KNOWN = {"addr", "tasks", "csv_sources", "sources", "test", "web_ui_dict", "url"}
 
 
 @pytest.mark.parametrize("command", TABLE.values(), ids=TABLE)

@@ -25,6 +25,7 @@ class Loop:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
         self._ends: list[Callable[[], Any]] = []
+        self._handling: set[Any] = set()
 
     def run(self, work: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
@@ -33,6 +34,7 @@ class Loop:
         """The port of a new TCP server, which closes a connection when its handler returns."""
 
         async def handle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            self._handling.add(asyncio.current_task())  # the loop alone lets a task be collected, which resets its connection
             with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError, TimeoutError):
                 await handler(reader, writer)
             writer.close()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import entry_points
 from pathlib import Path
 from textwrap import dedent
 
 from tests.targets.fixture import Target
 from tests.waiting import HANG_S
+
+# where loadflow is installed, pytest finds the plugin by itself
+INSTALLED = any(one.value == "loadflow.pytest_plugin" for one in entry_points(group="pytest11"))
+PLUGIN = [] if INSTALLED else ["-p", "loadflow.pytest_plugin"]
 
 SHOP = """
     from loadflow import VUser, scenario, task
@@ -47,7 +52,7 @@ TESTS = """
 def test_a_load_is_a_test(target: Target, tmp_path: Path) -> None:
     (tmp_path / "shop.py").write_text(dedent(SHOP))
     (tmp_path / "test_shop.py").write_text(dedent(TESTS))
-    command = [sys.executable, "-m", "pytest", "-p", "loadflow.pytest_plugin", "-p", "no:cacheprovider", "-rA", "--load-target", target.url]
+    command = [sys.executable, "-m", "pytest", *PLUGIN, "-p", "no:cacheprovider", "-rA", "--load-target", target.url]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert "PASSED test_shop.py::test_it_holds" in done.stdout, done.stdout
     assert "5 of 10 hits failed (50.00%); max_failure_rate allows none" in done.stdout

@@ -23,8 +23,8 @@ __all__ = ["REPORT_NAMES", "Guard", "is_loopback", "is_path_argument"]
 
 # names of files that are written below the session's report folder, by argument
 REPORT_NAMES = frozenset({"html_name", "json_file_name", "xml_file_name", "csv_name", "report_name", "base_name"})
-# `har` is a path, or the recording itself; `baseline` and `current` are a run's folder, or a run's name
-_PATHS = frozenset({"certfile", "keyfile", "cert", "client_cert", "har", "baseline", "current", FILES})
+# `har` is a path, or the recording itself; `baseline`, `current`, `run` and `suspect` are a run's folder, or a run's name
+_PATHS = frozenset({"certfile", "keyfile", "cert", "client_cert", "har", "baseline", "current", "run", "suspect", FILES})
 _PATH_ENDINGS = ("path", "paths", "file", "files", "dir", "folder")
 _STEP_PATHS = ("cert", "client_cert", "verify", "proto", "import_paths")
 _STEP_CODE = ("stub_path", "request_path")
@@ -113,6 +113,9 @@ class _Walk:
         for argument, value, at in self.arguments(name, payload, place):
             if argument == NESTED:
                 self.nested(value, at)
+                continue
+            if argument == "test":  # a load that the command makes
+                self.action("LD_start_test", value, at)
                 continue
             self.texts(value, at)
             if argument in REPORT_NAMES:
