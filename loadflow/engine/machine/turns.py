@@ -9,14 +9,13 @@ import threading
 
 __all__ = ["after_the_load"]
 
-NICENESS = 10  # a ninth of the share of a thread at 0, when both want the same core
-
 
 def after_the_load() -> None:
-    """Let the calling thread, and the threads it starts from now on, take its turn behind engines on the same cores.
+    """Let the calling thread, and the threads it starts from now on, run only when no engine wants the same core.
 
-    Only Linux has a niceness per thread; elsewhere nothing happens.
+    Linux: its idle class. A low priority alone is not enough: the scheduler lets a thread of low priority end its slice, of some
+    milliseconds, before the engine that was woken runs again. Elsewhere nothing happens: only Linux schedules single threads.
     """
     if sys.platform == "linux":
         with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)
+            os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
