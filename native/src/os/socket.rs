@@ -8,6 +8,9 @@ pub const WRITABLE: u32 = libc::EPOLLOUT as u32;
 /// The peer has sent all it will ever send, or the connection is broken.
 pub const ENDED: u32 = (libc::EPOLLRDHUP | libc::EPOLLHUP | libc::EPOLLERR) as u32;
 
+/// The shortest that Linux takes.
+const SLICE_NS: u64 = 100_000;
+
 pub type Ready = libc::epoll_event;
 
 pub struct Poller {
@@ -23,6 +26,7 @@ impl Poller {
         // a timer of this thread may be late by 50 µs unless it asks for less
         // SAFETY: no pointers
         unsafe { libc::prctl(libc::PR_SET_TIMERSLACK, 1) };
+        ask_for_short_slices();
         Ok(Poller { epoll, precise: true })
     }
 
@@ -61,6 +65,22 @@ impl Poller {
                 Ok(0)
             }
             _ => Err(error),
+        }
+    }
+}
+
+/// Lets this thread, when it is woken, run before threads that are in the middle of a longer slice: it says that its own are short.
+///
+/// Linux from 6.12 on heeds it; an older one says no, or does nothing. Niceness, policy and share stay as they are.
+fn ask_for_short_slices() {
+    // SAFETY: plain numbers, for all of which 0 is a value
+    let mut attr: libc::sched_attr = unsafe { std::mem::zeroed() };
+    let size = std::mem::size_of::<libc::sched_attr>() as u32;
+    // SAFETY: `attr` lives through both calls and has `size` bytes; 0 is the calling thread
+    unsafe {
+        if libc::syscall(libc::SYS_sched_getattr, 0, &mut attr, size, 0) == 0 && attr.sched_policy == libc::SCHED_OTHER as u32 {
+            attr.sched_runtime = SLICE_NS;
+            libc::syscall(libc::SYS_sched_setattr, 0, &attr, 0);
         }
     }
 }
