@@ -39,7 +39,7 @@ test-prefect: dist/.built ## the tests of operations again, with PREFECT=3.9.1 o
 	.venv-prefect-$(PREFECT)/bin/pip install --quiet --no-deps --force-reinstall dist/loadflow-*.whl
 	PYTHON=$(CURDIR)/.venv-prefect-$(PREFECT)/bin/python WORKERS=$(WORKERS) tests/run.sh $(OPERATIONS) $(PYTEST_ARGS)
 
-test-kubernetes: $(VENV)/.dev ## the chart at a real API server with real containers; the first time builds Kubernetes' servers and the image (as root, minutes)
+test-kubernetes: $(VENV)/.pools ## the chart and agents in work pools at a real API server with real containers; the first time builds Kubernetes' servers and the image (as root, minutes)
 	$(VENV)/bin/python -m tests.kubernetes $(PYTEST_ARGS)
 
 try-restarts: $(VENV)/.dev ## restart the server and kill the worker during a load, ten times each (a quarter of an hour)
@@ -131,6 +131,11 @@ $(VENV)/.tuned: $(VENV)/.installed
 # the core that is there stays: building it a second time takes a minute
 $(VENV)/.dev: $(VENV)/.installed
 	LOADFLOW_NATIVE=0 $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,test]'
+	@touch $@
+
+# the workers of Docker and Kubernetes pools
+$(VENV)/.pools: $(VENV)/.dev
+	LOADFLOW_NATIVE=0 $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[docker,kubernetes]'
 	@touch $@
 
 $(TEST_VENV)/.made:

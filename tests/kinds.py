@@ -38,7 +38,7 @@ PROCESS_FILES = {  # of other folders
 }
 BY_FOLDER = {"store"}  # whose tests share one server
 BY_FILE = {"ends", "exporters", "ui"}  # folders whose files have servers of their own
-DEAR_FILES = {"test_packaging", "test_target"}  # what their fixtures make takes long, and is for all tests of the file
+DEAR_FILES = {"test_conservation", "test_packaging", "test_target"}  # what their fixtures make takes long, and is for all tests of the file
 # a second Prefect server for about half of the tests that need one: with one for all, they are the last that run, alone
 SECOND_SERVER = {
     "test_artifacts",

@@ -29,14 +29,21 @@ __all__ = ["agents_in_pool", "deploy_agent"]
 Logger = logging.Logger | LoggingAdapter
 CALL_OFF_S = 10.0
 TAG = "loadflow"  # the automations look at runs with this tag
-HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}  # see deploying.py
+ENVIRONMENT = {
+    "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # see deploying.py
+    # in a container: TERM reaches the agent, which delivers; and who was asked to end is not started again, as Kubernetes' worker would
+    "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "relinquish",
+}
+RUNS_VOLUME = "runs_volume"  # a variable of deployments/work-pools/kubernetes.json
+NO_RUNS = {"name": "runs", "emptyDir": {}}  # agents keep no run folder, and a claim may be for one machine only
 
 
 def deploy_agent(
     client: SyncPrefectClient, pool: str, *, queue: str | None = None, job_variables: Mapping[str, Any] | None = None, tags: Any = ()
 ) -> str:
     """Make, or replace, the deployment by which loads start their agents in this pool; the name that Prefect calls it by."""
-    given = dict(job_variables or {})
+    variables = client.read_work_pool(pool).base_job_template.get("variables", {}).get("properties", {})
+    given = {**({RUNS_VOLUME: NO_RUNS} if RUNS_VOLUME in variables else {}), **(job_variables or {})}
     client.create_deployment(
         flow_id=client.create_flow(agent_run),
         name=pool,
@@ -46,7 +53,7 @@ def deploy_agent(
         parameter_openapi_schema=agent_run.parameters.model_dump_for_openapi(),
         work_pool_name=pool,
         work_queue_name=queue,
-        job_variables={**given, "env": {**HEARTBEAT, **(given.get("env") or {})}},
+        job_variables={**given, "env": {**ENVIRONMENT, **(given.get("env") or {})}},
     )
     return f"{AGENT_FLOW}/{pool}"
 

@@ -180,6 +180,12 @@ class Stage:
         }
         return [["LD_start_test", test, *([policy] if policy else [])], ["LD_clear_records"]]
 
+    def rate_script(self, per_s: int, seconds: int, **more: Any) -> list[Any]:
+        """A load whose passes are due at a rate."""
+        (command, test), *rest = self.script(rate={"mode": "constant", "rps": per_s, "duration": seconds}, **more)
+        of_users = ("user_count", "spawn_rate", "test_time", "wait_time")
+        return [[command, {key: value for key, value in test.items() if key not in of_users}], *rest]
+
     def start_flow(self, script: list[Any]) -> subprocess.Popen[bytes]:
         path = self.folder / "script.json"
         path.write_text(json.dumps(script))

@@ -94,6 +94,28 @@ def test_agents_are_flow_runs(pool: Stage) -> None:
     assert SECRET not in json.dumps([runs, pool.server.ask("POST", "/deployments/filter", {})])
 
 
+def test_a_killed_agent_leaves_honest_books(pool: Stage) -> None:
+    """What it sent and had not delivered is lost; the verdict says from when on, and that the load was not the one that was asked for."""
+    pool.start_worker(pool.name)
+    workers = {"pool": pool.name, "count": 2, "block": pool.name}
+    process = pool.start_flow(pool.rate_script(50, 40, workers=workers))
+    pool.wait_for_load(200)
+    victim, _ = agents_of(pool)
+    victim.kill()
+    assert process.wait(timeout=START_S) != 0
+    summary = pool.run().summary()
+    passes = summary.passes
+    assert passes.due == 2000 == passes.started + passes.dropped + passes.lost
+    missing = len(pool.arrivals_ns()) - summary.overall.count
+    assert 0 <= missing <= passes.lost
+    assert passes.lost > 0
+    assert summary.verdict.kind is VerdictKind.INCONCLUSIVE
+    (lost,) = (one for one in summary.workers if one.state == "lost")
+    assert f"worker {lost.id} on {lost.host} was lost" in summary.verdict.reasons[0]
+    assert f"its hits from {lost.recorded_s:.1f} s on may be missing" in summary.verdict.reasons[0]
+    assert sorted(run["id"] for run in agents_end(pool, "Completed", "Crashed")) == sorted({one.flow_run for one in summary.workers})
+
+
 def test_a_killed_agent_is_taken_over_and_a_cancelled_load_ends_all(pool: Stage) -> None:
     pool.start_worker(pool.name)
     process = pool.start_flow(load(pool, test_time=600))

@@ -8,13 +8,15 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from tests.ends.processes import wait_for
+from loadflow.engine.fleet.access import Access, given_access
+from loadflow.engine.fleet.broker import find_server
+from tests.ends.processes import free_port, wait_for
 from tests.load.harness import Outcomes, load
 
 TOKEN = "a token of the tests"
@@ -97,6 +99,22 @@ def agents(folder: Path, port: int, count: int, *options: str, **more: Any) -> I
             one.stop()
 
 
+@contextlib.contextmanager
+def given_server(folder: Path, *, most_bytes: int) -> Iterator[Access]:
+    """A NATS server that others run."""
+    port = free_port()
+    config = folder / "given.conf"
+    config.write_text(f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder / "js"}", max_file_store: {most_bytes} }}\n')
+    with (folder / "given.log").open("wb") as log:
+        process = subprocess.Popen([find_server(), "-c", config], stdout=log, stderr=log)
+    try:
+        wait_for("the server", lambda: "Server is ready" in (folder / "given.log").read_text(), 60)
+        yield given_access(f"nats://127.0.0.1:{port}", None, "a test")
+    finally:
+        process.kill()
+        process.wait()
+
+
 def master(folder: Path, port: int, expected: int, steps: Any, **arguments: Any) -> Outcomes:
     """A load of this process, with a NATS server of its own on this port, made by `expected` agents."""
     rules = {"worker_startup_timeout": 200, "worker_heartbeat_interval": 1, "worker_lost_timeout": 6, **arguments}
@@ -105,18 +123,24 @@ def master(folder: Path, port: int, expected: int, steps: Any, **arguments: Any)
     )
 
 
-class InBackground:
-    """A load in a thread, for tests that do something in the middle."""
+def elsewhere(folder: Path, url: str, expected: int, steps: Any, **arguments: Any) -> Outcomes:
+    """A load of this process, made by `expected` agents that wait at a NATS server of others."""
+    workers = {"count": expected, "nats_url": url}
+    return load(folder, steps, workers=workers, **{"worker_startup_timeout": 200, **arguments})
 
-    def __init__(self, *arguments: Any, **more: Any) -> None:
+
+class InBackground:
+    """A load in a thread, for tests that do something in the middle: `by` with the other arguments."""
+
+    def __init__(self, *arguments: Any, by: Callable[..., Outcomes] = master, **more: Any) -> None:
         self._done: Outcomes | None = None
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._run, args=arguments, kwargs=more)
+        self._thread = threading.Thread(target=self._run, args=(by, arguments, more))
         self._thread.start()
 
-    def _run(self, *arguments: Any, **more: Any) -> None:
+    def _run(self, by: Callable[..., Outcomes], arguments: tuple[Any, ...], more: dict[str, Any]) -> None:
         try:
-            self._done = master(*arguments, **more)
+            self._done = by(*arguments, **more)
         except BaseException as error:
             self._error = error
             raise

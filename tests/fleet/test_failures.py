@@ -7,17 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
 
-from loadflow.engine.fleet.access import Access, given_access
-from loadflow.engine.fleet.broker import find_server
 from loadflow.engine.plan.cluster import Workers
 from loadflow.engine.session.session import Session, use_session
-from tests.ends.processes import free_port, wait_for
-from tests.fleet.machines import AgentCommand, InBackground, agents, master
+from tests.ends.processes import wait_for
+from tests.fleet.machines import AgentCommand, InBackground, agents, given_server, master
 from tests.fleet.test_losses import books, received
 from tests.load.harness import get
 from tests.targets.fixture import Target
@@ -77,22 +74,6 @@ def test_an_agent_of_another_version_is_told_so_and_gets_nothing(target: Target,
     assert received(target) == 0
     assert "this agent is 0.0.9; install the same" in said
     assert "0 of 1 share had an agent" in str(done.error)
-
-
-@contextlib.contextmanager
-def given_server(folder: Path, *, most_bytes: int) -> Iterator[Access]:
-    """A NATS server that others run."""
-    port = free_port()
-    config = folder / "given.conf"
-    config.write_text(f'listen: "127.0.0.1:{port}"\njetstream {{ store_dir: "{folder / "js"}", max_file_store: {most_bytes} }}\n')
-    with (folder / "given.log").open("wb") as log:
-        process = subprocess.Popen([find_server(), "-c", config], stdout=log, stderr=log)
-    try:
-        wait_for("the server", lambda: "Server is ready" in (folder / "given.log").read_text(), 60)
-        yield given_access(f"nats://127.0.0.1:{port}", None, "a test")
-    finally:
-        process.kill()
-        process.wait()
 
 
 def test_agents_wait_at_a_server_of_others_whose_room_is_small(target: Target, tmp_path: Path) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import shutil
 import subprocess
-from contextlib import ExitStack
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +16,17 @@ import pytest
 
 from loadflow.engine.fleet.access import Access, Keys
 from loadflow.engine.fleet.connection import connect
+from loadflow.engine.fleet.discovery import agents_at
 from loadflow.engine.fleet.members import Member, Rules
 from loadflow.engine.fleet.shipping import Incoming
 from loadflow.engine.fleet.subjects import Subjects
+from loadflow.engine.records.hitlog import read_header
+from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.workers import read_workers
 from tests.ends.processes import wait_for
-from tests.fleet.machines import TOKEN, InBackground, agents, master
+from tests.fleet.machines import TOKEN, AgentCommand, InBackground, agents, elsewhere, given_server, master
 from tests.fleet.slow import SlowWay
-from tests.fleet.test_losses import RATE, books, received
+from tests.fleet.test_losses import RATE, books, kill_machine, received
 from tests.fleet.test_rate import due_ns
 from tests.load.harness import get
 from tests.services import need
@@ -55,6 +60,39 @@ def test_clocks_that_are_a_day_apart_are_in_no_time_of_a_hit(target: Target, tmp
     assert np.all(done.rows["end_ns"] >= done.rows["start_ns"])
 
 
+LIBFAKETIME = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
+
+
+def wall_clock(ahead_s: int) -> dict[str, str]:
+    """The environment in which a process, and all that it starts, sees another time of day and the same monotonic clock."""
+    need(LIBFAKETIME, "libfaketime is not installed (Debian: apt-get install libfaketime)")
+    return {"LD_PRELOAD": str(LIBFAKETIME[0]), "FAKETIME": f"{ahead_s:+d}", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
+
+
+@pytest.mark.parametrize("user", ["native", "fast_http_user"])
+def test_a_machine_whose_time_of_day_is_wrong_is_told_of_and_makes_the_same_load(user: str, target: Target, tmp_path: Path) -> None:
+    """A day ahead, and three hours behind: the time of day of an agent is in no hit."""
+    target.reset()
+    with given_server(tmp_path, most_bytes=2**33) as server, ExitStack() as stack:
+        for ahead_s in (86_400, -10_800):
+            agent = AgentCommand(tmp_path, server.url, "--slots", "1", token=None, **wall_clock(ahead_s))
+            stack.callback(agent.stop)
+            agent.says("waiting for work")
+        off_s = sorted(round(one.clock_ms / 1e3) for one in agents_at(server, 2.0))
+        assert off_s == [pytest.approx(-10_800, abs=5), pytest.approx(86_400, abs=5)]
+        before_s = time.time()
+        rate = {"mode": "constant", "rps": 50, "duration": 4}
+        done = elsewhere(tmp_path, server.url, 2, [get("/ok")], user=user, host=target.url, rate=rate)
+        after_s = time.time()
+    assert done.error is None
+    passes = done.summary["passes"]
+    assert passes["due"] == 200
+    assert received(target) == passes["started"] == len(done.rows)
+    assert set(done.rows["due_ns"].tolist()) <= set(due_ns(done))
+    assert done.rows["end_ns"].max() < 20e9
+    assert all(before_s <= read_header(done.run.hits_path(log)).origin_unix_ns / 1e9 <= after_s for log in (0, 1))
+
+
 def test_a_pulled_cable_never_doubles_the_load_and_its_rows_come_when_it_is_back(target: Target, tmp_path: Path, port: int) -> None:
     """The far side has ended its load before its share is given away."""
     target.reset()
@@ -86,6 +124,56 @@ def test_an_agent_sends_no_more_than_its_own_machine_allows(user: str, target: T
     assert len(starts_s) == received(target) == 80
     in_a_second = np.searchsorted(starts_s, starts_s + 1.0) - np.arange(len(starts_s))
     assert in_a_second.max() <= 20 + 2  # one of each share at the edges
+
+
+@pytest.mark.parametrize("user", ["native", "fast_http_user"])
+def test_an_agent_sends_to_no_host_that_its_own_machine_forbids(user: str, tmp_path: Path, port: int) -> None:
+    """Though the machine of the run may. The host is one that is nowhere (RFC 5737)."""
+    with agents(tmp_path, port, 1, LOADFLOW_ALLOWED_HOSTS="shop.example"):
+        given = {"host": "http://192.0.2.1:9", "user_count": 2, "iterations": 3, "max_failure_rate": 1}
+        done = master(tmp_path, port, 1, [get("/ok")], user=user, **given)
+    assert done.error is None
+    assert {hit.outcome for hit in done.hits} == {Outcome.FORBIDDEN}
+    assert len(done.hits) == 6
+
+
+@contextmanager
+def small_disk(folder: Path) -> Iterator[Path]:
+    """Of 2 MB."""
+    folder.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(folder)], capture_output=True, check=False)
+    need(mounted.returncode == 0, "mounting a small file system needs root")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def fill_disk(folder: Path) -> None:
+    with (folder / "filler").open("wb", buffering=0) as file, suppress(OSError):
+        while True:
+            file.write(bytes(512))
+
+
+@pytest.mark.parametrize("user", ["native", "fast_http_user"])
+def test_an_agent_whose_disk_is_full_says_so_and_the_others_go_on(user: str, target: Target, tmp_path: Path, port: int) -> None:
+    target.reset()
+    with small_disk(tmp_path / "small") as folder, ExitStack() as stack:
+        (small,) = stack.enter_context(agents(tmp_path, port, 1, "--slots", "1", TMPDIR=str(folder)))
+        stack.enter_context(agents(tmp_path, port, 1, "--slots", "1"))
+        loading = InBackground(tmp_path, port, 2, [get("/ok")], user=user, host=target.url, rate=RATE)
+        wait_for("hits", lambda: received(target) > 150, 200)
+        fill_disk(folder)
+        done = loading.done
+    lost = next(worker for worker in done.summary["workers"] if worker["state"] == "lost")
+    assert small.has_said(lost["id"])
+    assert f"{folder}/" in lost["message"]
+    assert "the disk is full" in lost["message"]
+    passes = done.summary["passes"]
+    assert passes["due"] == 2000 == passes["started"] + passes["dropped"] + passes["lost"]
+    assert received(target) - done.summary["totals"]["requests"] <= passes["lost"]
+    assert [worker["state"] for worker in done.summary["workers"] if worker["from_s"]] == ["finished"]
+    assert done.summary["verdict"]["verdict"] == "inconclusive"
 
 
 def test_what_a_full_server_refuses_waits_on_the_agents_disk(target: Target, tmp_path: Path, port: int) -> None:
@@ -141,6 +229,29 @@ def test_a_delivery_that_goes_on_for_too_long_is_over(tmp_path: Path) -> None:
     assert one.silence(130.5, RULES) == "its hits did not arrive within 30 s (delivery_timeout); they are in /tmp/x there"
     one.further_s = 123.0
     assert one.silence(129.5, RULES) == "it delivered nothing for 6.5 s; they are in /tmp/x there"
+
+
+def test_what_a_killed_agent_had_recorded_and_not_delivered_is_in_the_books(target: Target, tmp_path: Path, port: int) -> None:
+    """Users in a closed loop, of whom nobody knows how much they would have made: what they had begun was due, and is lost."""
+    target.reset()
+    with SlowWay(port, delay_s=0.0, bytes_per_s=6_000) as way, ExitStack() as stack:
+        (far,) = stack.enter_context(agents(tmp_path, way.port, 1, "--slots", "1"))
+        stack.enter_context(agents(tmp_path, port, 1, "--slots", "1"))
+        users = {"user_count": 16, "wait_time": 0.02, "iterations": None, "test_time": 25}
+        loading = InBackground(tmp_path, port, 2, [get("/ok")], user="native", host=target.url, **users)
+        wait_for("hits", lambda: received(target) > 4_000, 200)
+        kill_machine(far)
+        done = loading.done
+    lost = next(worker for worker in done.summary["workers"] if worker["state"] == "lost")
+    rows, passes = done.summary["totals"]["requests"], done.summary["passes"]
+    missing = received(target) - rows
+    assert 0 < lost["undelivered"] <= missing
+    assert missing / 2 < passes["lost"] <= missing + 8  # all but what it made after its last word; and what was in flight
+    assert passes["due"] == passes["started"] + passes["dropped"] + passes["lost"]
+    reason = done.summary["verdict"]["reasons"][0]
+    assert f"{lost['undelivered']:,} that it had recorded among them" in reason
+    assert "what it recorded is in /" in reason
+    assert done.summary["verdict"]["verdict"] == "inconclusive"
 
 
 def test_a_verdict_waits_for_a_narrow_link_no_longer_than_delivery_timeout(target: Target, tmp_path: Path, port: int) -> None:

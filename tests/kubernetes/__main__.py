@@ -21,6 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "kubernetes"
 NAMESPACES = ("unshare", "--net", "--pid", "--mount", "--ipc", "--fork", "--kill-child", "--mount-proc")
 VARIABLE = "LOADFLOW_TEST_KUBERNETES"
+TESTS = ("tests/kubernetes/chart.py", "tests/kubernetes/pools.py", "tests/ends/test_docker_pool.py")
 # podman keeps its locks in /dev/shm: those of this machine are not ours
 INSIDE = ("sh", "-c", 'mount -t tmpfs none /dev/shm && ip link set lo up && exec "$@"', "sh")
 
@@ -57,7 +58,8 @@ def main() -> None:
     }
     os.environ[VARIABLE] = json.dumps(given)
     os.environ["LOADFLOW_REQUIRE_SERVICES"] = "1"  # nothing is skipped
-    pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "--timeout=1800", "tests/kubernetes/chart.py"]
+    os.environ["LOADFLOW_IMAGE"] = images.loadflow
+    pytest = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-v", "--tb=short", "--timeout=1800", *TESTS]
     os.chdir(ROOT)
     sys.stdout.flush()
     os.execvp(NAMESPACES[0], [*NAMESPACES, *INSIDE, *pytest, *sys.argv[1:]])

@@ -14,7 +14,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,45 +22,16 @@ import requests
 import yaml
 
 from tests.helm import HelmError, render
-from tests.kubernetes.cluster import Cluster
+from tests.kubernetes.cluster import NAMESPACE, Cluster
 from tests.kubernetes.images import CHART, Images
 from tests.kubernetes.releases import Releases
-from tests.kubernetes.tools import Tools
 from tests.targets.fixture import Target
 from tests.test_chart import REFUSED, SETTINGS
 
-VARIABLE = "LOADFLOW_TEST_KUBERNETES"
-NAMESPACE, RELEASE = "load", "demo"
+RELEASE = "demo"
 AGENTS = 3
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def given() -> Json:
-    assert VARIABLE in os.environ, "these tests need tools, images and namespaces of their own: make test-kubernetes"
-    found: Json = json.loads(os.environ[VARIABLE])
-    return found
-
-
-@pytest.fixture(scope="session")
-def images(given: Json) -> Images:
-    return Images(**given["images"])
-
-
-@pytest.fixture(scope="session")
-def cluster(given: Json) -> Iterator[Cluster]:
-    with Cluster(Tools(**{name: Path(path) for name, path in given["tools"].items()}), Path(given["folder"])) as cluster:
-        labels = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn")}  # the strictest standard
-        cluster.api.ask("POST", "/api/v1/namespaces", {"metadata": {"name": NAMESPACE, "labels": labels}})
-        # who installs the chart may do what an administrator of the namespace may: nothing of the cluster
-        cluster.kubectl("create", "rolebinding", "installer", "--clusterrole=admin", "--user=installer", "-n", NAMESPACE)
-        cluster.wait_for("the rights of the installer", lambda: _may_install(cluster))
-        yield cluster
-
-
-def _may_install(cluster: Cluster) -> bool:
-    return cluster.kubectl("auth", "can-i", "create", "deployments", "-n", NAMESPACE, role="installer", check=False).strip() == "yes"
 
 
 @pytest.fixture(scope="session")
@@ -378,13 +348,14 @@ def test_a_job_of_the_kubernetes_work_pool_runs_and_writes_to_its_claim(release:
     """The manifest of the template with its defaults, as Prefect's worker fills it in: what has no value is left out."""
     template = json.loads((ROOT / "deployments" / "work-pools" / "kubernetes.json").read_text(encoding="utf-8"))
     said = {name: one.get("default") for name, one in template["variables"]["properties"].items()}
+    volume = said["runs_volume"]["persistentVolumeClaim"]["claimName"]
     said |= {"namespace": NAMESPACE, "name": "flow-run", "image": images.loadflow}
     said["command"] = ["python", "-c", "open('/runs/written', 'w').write('by the job')"]
     said["env"] = [{"name": name, "value": value} for name, value in said["env"].items()]
     claim = {
         "apiVersion": "v1",
         "kind": "PersistentVolumeClaim",
-        "metadata": {"name": said["runs_claim"]},
+        "metadata": {"name": volume},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
     }
     job = filled(template["job_configuration"]["job_manifest"], said)
@@ -396,9 +367,9 @@ def test_a_job_of_the_kubernetes_work_pool_runs_and_writes_to_its_claim(release:
     path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
     ended = cluster.wait_for("the end of the job", lambda: [one for one in cluster.api.items(path) if one["status"].get("conditions")])
     assert [one["type"] for one in ended[0]["status"]["conditions"] if one["status"] == "True"][-1] == "Complete", ended[0]["status"]
-    written = cluster.folder / "claims" / f"{NAMESPACE}-{said['runs_claim']}" / "written"
+    written = cluster.folder / "claims" / f"{NAMESPACE}-{volume}" / "written"
     assert written.read_text(encoding="utf-8") == "by the job"
-    cluster.kubectl("-n", NAMESPACE, "delete", f"job/{ended[0]['metadata']['name']}", f"pvc/{said['runs_claim']}", role="installer")
+    cluster.kubectl("-n", NAMESPACE, "delete", f"job/{ended[0]['metadata']['name']}", f"pvc/{volume}", role="installer")
 
 
 def filled(template: Any, said: Json) -> Any:

@@ -21,15 +21,17 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from tests.kubernetes import podman
 from tests.kubernetes.api import Api, ApiError
 from tests.kubernetes.tools import Tools
 from tests.waiting import Patience
 
-__all__ = ["Cluster"]
+__all__ = ["NAMESPACE", "Cluster"]
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
 ETCD, SERVER = 21379, 21643
+NAMESPACE = "load"  # of all tests
 CONTROLLERS = (
     "deployment-controller", "replicaset-controller", "statefulset-controller", "job-controller", "garbage-collector-controller",
     "namespace-controller", "endpoints-controller", "endpointslice-controller", "serviceaccount-controller",
@@ -42,7 +44,9 @@ ROLES = {
     "controllers": ("system:kube-controller-manager", ""),
     "scheduler": ("system:kube-scheduler", ""),
     "node": ("system:node:podman", "system:nodes"),
-    "installer": ("installer", ""),  # may do what its role bindings say: none until a test gives it one
+    # may do what their role bindings say: none until a test gives them one
+    "installer": ("installer", ""),
+    "worker": ("worker", ""),
 }
 QUIET_S = 120.0  # without progress, on a quiet machine
 
@@ -66,7 +70,7 @@ class Cluster:
     def __enter__(self) -> Cluster:
         shutil.rmtree(self.folder, ignore_errors=True)
         self.folder.mkdir(parents=True, mode=0o711)  # pods' users go through it to their volumes
-        self._configure_podman()
+        os.environ.update(podman.settings(self.folder / "podman"))
         self._write_keys()
         try:
             self._start_servers()
@@ -168,29 +172,10 @@ class Cluster:
             "kind": "Config",
             "clusters": [{"name": "test", "cluster": cluster}],
             "users": [{"name": role, "user": {"token": self._tokens[role]}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": role, "namespace": "load"}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": role, "namespace": NAMESPACE}}],
             "current-context": "test",
         }
         _private(self.kubeconfig(role), yaml.safe_dump(found).encode())
-
-    def _configure_podman(self) -> None:
-        """Containers of its own, with the images of this machine; it needs no systemd, and no right to raise a limit."""
-        stored = subprocess.run(
-            ["podman", "info", "--format", "{{.Store.GraphRoot}}"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        podman = self.folder / "podman"
-        podman.mkdir()
-        (podman / "storage.conf").write_text(
-            f'[storage]\ndriver = "overlay"\ngraphroot = "{podman}/root"\nrunroot = "{podman}/run"\n'
-            f'[storage.options]\nadditionalimagestores = ["{stored}"]\n'
-        )
-        (podman / "containers.conf").write_text(
-            '[engine]\nruntime = "runc"\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
-            f'tmp_dir = "{podman}/tmp"\n'
-            '[containers]\nnetns = "host"\nlog_driver = "k8s-file"\ndefault_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]\n'
-        )
-        os.environ["CONTAINERS_STORAGE_CONF"] = str(podman / "storage.conf")
-        os.environ["CONTAINERS_CONF"] = str(podman / "containers.conf")
 
     # -- ending
 

@@ -134,6 +134,7 @@ CLOSED = [
     ("the rest never began", [told(10), told(7, 1)], 20, Passes(20, 17, 3, 17)),
     ("users that were shared out anew made more", [told(12)], 10, Passes(12, 12, 0, 12)),
     ("one process was lost with what it had", [told(10), lost_passes(told(3), 4)], 20, Passes(20, 14, 0, 13, 1, 6)),
+    ("what a lost one had begun was due, and is lost", [told(10), lost_passes(Passes(7, 6, 0, 4), 5)], None, Passes(17, 15, 0, 14, 1, 2)),
     ("one that was under way when its engine was lost was cut off", [Passes(5, 5, 0, 4)], None, Passes(5, 5, 0, 4, 1)),
 ]
 

@@ -10,9 +10,9 @@ from pathlib import Path
 
 from loadflow.errors import RunError
 
-__all__ = ["full_disk", "is_gone", "refuse_gone", "told_disk"]
+__all__ = ["FULL", "full_disk", "is_gone", "refuse_gone", "told_disk"]
 
-ELSEWHERE = "set LOADFLOW_RUNS_DIR or --runs-dir to a folder"
+ELSEWHERE = "set LOADFLOW_RUNS_DIR or --runs-dir (at an agent TMPDIR) to a folder"
 # a quota and a limit on the size of files (`ulimit -f`) end like a full disk
 FULL = {
     errno.ENOSPC: "the disk is full",

@@ -34,6 +34,9 @@ FETCH_S = 2.0
 LOOK_S = 0.1
 GONE_S = 10.0  # without a word of the only run that is served
 NOTHING_S = 0.5  # between two questions for a shard, where there is no queue yet
+# after an engine was lost here others come first: what ended it (a full disk, too little memory) may well end the next one. Twice as long
+# each time
+RECOVER_S, MOST_RECOVER_S = 3.0, 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +127,8 @@ class Agent:
         self._run = run  # with `once`: the run that is served
         self._only = run
         self._gone = ""  # why there is nothing more to do for it
+        self._crashes = 0  # in a row
+        self._fit_s = 0.0  # when it takes shards again
         self._connect_s = connect_s
 
     def standings(self) -> list[Standing]:
@@ -194,6 +199,8 @@ class Agent:
         """A free slot; or a run of which it makes a part has lost another agent, and nobody is free."""
         if self._gone or (self._once and self._served):
             return False
+        if time.monotonic() < self._fit_s or any(lease.crashed for lease in tuple(self._leases.values())):
+            return False
         making = [lease for lease in self._leases.values() if lease.is_making]
         return len(making) < self.facts.slots or any(lease.open_shards for lease in making)
 
@@ -231,6 +238,9 @@ class Agent:
             served = await lease.run()
             if served is not None:
                 self._served.append(served)
+                self._crashes = self._crashes + 1 if lease.crashed else 0
+                if self._crashes:
+                    self._fit_s = time.monotonic() + min(MOST_RECOVER_S, RECOVER_S * 2 ** (self._crashes - 1))
             elif not self._served and len(self._leases) == 1:
                 self._run = self._only  # another run may be the one
         except Exception as error:

@@ -16,9 +16,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from loadflow.engine.base.disk import FULL
 from loadflow.engine.base.files import write_atomically
 from loadflow.engine.fleet.connection import Link, attempt, said, trouble
-from loadflow.engine.fleet.members import Held, Member, Rules, Share, flow_run_of, too_few
+from loadflow.engine.fleet.members import Held, Member, Rules, Share, counts_of, flow_run_of, too_few
 from loadflow.engine.fleet.package import pack
 from loadflow.engine.fleet.rest import rest_of
 from loadflow.engine.fleet.shipping import Incoming, Part, files_in
@@ -45,7 +46,7 @@ RELEASE_S = 0.12  # agents give a load to their engines so long before it starts
 MOVES = 8  # of the start, until it is not moved any more
 PATIENCE_S = 10.0  # for somebody to take what is open when nobody makes load any more
 SPARE_S = 2.0  # on top of the time that the slowest agent took to be ready, for one that goes on with a share
-FOLDER_CHARACTERS = 300
+FOLDER_CHARACTERS = WORD_CHARACTERS = 300
 LINGER_S = 3.0  # for agents to hear that everything has arrived
 
 
@@ -256,12 +257,17 @@ class Coordinator:
         member.heard_s = time.monotonic()
         if asked["phase"] == "delivering" != member.phase:
             member.further_s = member.delivering_s = member.heard_s
-            member.folder = str(asked.get("folder", ""))[:FOLDER_CHARACTERS]
         member.phase = str(asked["phase"])
         member.clock_error_s, member.way_s = float(asked["clock_error_s"]), float(asked["way_s"])
         member.armed_ns = int(asked["armed_ns"])
+        member.folder = str(asked.get("folder", ""))[:FOLDER_CHARACTERS]
+        member.rows, member.begun = counts_of(asked, "rows"), counts_of(asked, "begun")
         if member.phase == "delivered":
             self._delivered.add(key)
+            if member.is_live and self._origin is not None and not member.waiting:
+                # all has arrived, and its end is not among it: its disk did not take that any more
+                crash = str(asked.get("crash", ""))[:WORD_CHARACTERS]
+                self._lose(member, crash or "its engine ended without a word", again=_is_of_machine(crash))
         order = self._order() if member.is_live else {"phase": "leave"}
         answer = {
             "order": order,
@@ -318,13 +324,13 @@ class Coordinator:
             return
         member.further_s = time.monotonic()
         await attempt(message.ack(), "the answer to a part or a shard")
-        member.waiting += lines
+        member.waiting += map(decode, lines)
         self._hear(member)
 
     def _hear(self, member: Member) -> None:
         """What it said, up to the first message whose rows are not here."""
         while member.waiting:
-            message = decode(member.waiting[0])
+            message = member.waiting[0]
             if isinstance(message, Tick | Flush | Done) and message.rows > self._rows(member.logs[message.shard]):
                 return
             member.waiting.pop(0)
@@ -362,8 +368,7 @@ class Coordinator:
                 member.message = message.text
                 self._fail(f"{member.agent} on {member.host}: {message.text}")
             case Failed():
-                # what the machine or a person ended may go on elsewhere; what can't be made there can't be made anywhere
-                self._lose(member, message.text, again="was killed by" in message.text)
+                self._lose(member, message.text, again=_is_of_machine(message.text))
             case _:
                 pass
 
@@ -373,6 +378,7 @@ class Coordinator:
         LOG.warning("lost %s on %s: %s", member.agent, member.host, why)
         began = self._origin is not None
         member.message = why
+        member.undelivered = sum(max(0, rows - self._rows(log)) for rows, log in zip(member.rows, member.logs, strict=False))
         self._finish(member, WorkerState.LOST, again=again)
         if began:
             self._tell(Note(0, f"lost {member.agent} on {member.host}: {why}"))
@@ -380,6 +386,8 @@ class Coordinator:
                 if place not in member.done:
                     health = replace(member.health.get(place, Health()), users=0, users_peak=0, in_flight=0)
                     passes = member.passes.get(place, Passes())
+                    # also those begun of which no row will come
+                    passes = replace(passes, due=max(passes.due, *member.begun[place : place + 1], 0))
                     self._tell(Done(log, self._rows(log), member.ended_s or 0.0, "", health, passes, lost=True))
 
     def _finish(self, member: Member, state: WorkerState, *, again: bool) -> None:
@@ -477,3 +485,8 @@ class Coordinator:
         records = [member.record() for member in made]
         records += [WorkerRecord(share.logs[0], "", "", WorkerState.ABSENT, share=share.number) for share in self._absent]
         write_atomically(self._record.workers_path, workers_text(records))
+
+
+def _is_of_machine(why: str) -> bool:
+    """What the machine or a person ended may go on elsewhere; what else can't be made there can't be made anywhere."""
+    return any(words in why for words in ("was killed by", *FULL.values()))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.disk import told_disk
 from loadflow.engine.fleet.clock import WINDOW, ClockComparison
 from loadflow.engine.fleet.connection import Link, attempt, said
 from loadflow.engine.fleet.package import fenced, unpack
@@ -102,12 +104,18 @@ class Lease:
         self._asked = ""  # why this agent ends it
         self._silent = ""
         self._crash = ""
-        self._said_done: set[int] = set()
+        self._is_mute = False
+        self._begun: dict[int, int] = {}  # passes, by loop
         self._outgoing: Outgoing | None = None
         self._news = asyncio.Event()  # an order, or a wish to be heard
         self._way_s = 0.0
         self._over = False
         self._stored = False  # whether the server has taken all that was recorded until now
+
+    @property
+    def crashed(self) -> bool:
+        """Whether its engine was lost here, or failed."""
+        return bool(self._crash)
 
     def stop(self, why: str) -> None:
         """End its load, and deliver."""
@@ -183,7 +191,11 @@ class Lease:
         return Standing(self.number, self._of, self._phase, self._hits(len(self._loops)), ran_s, planned_s)
 
     def _hits(self, loops: int) -> int:
-        return sum(row_count(path) for name, path in self._paths(loops).items() if name.startswith("hits.") and path.exists())
+        return sum(self._rows_of(place) for place in range(loops))
+
+    def _rows_of(self, place: int) -> int:
+        path = loop_files(self._folder, place)["hits"]
+        return row_count(path) if path.exists() else 0
 
     # -- the load
 
@@ -196,7 +208,7 @@ class Lease:
         shipping: asyncio.Task[None] | None = None
         orders = await self._link.follow(self._subjects.order, self._on_order)
         try:
-            with saying.open("w", encoding="utf-8", buffering=1) as self._said:
+            with saying.open("wb", buffering=0) as self._said:
                 loops = 1
                 try:
                     package = unpack(data, self._folder / "files")
@@ -275,6 +287,7 @@ class Lease:
                 case Tick():
                     ran_s = None if message.ran_s is None else message.ran_s + from_s
                     message = replace(message, until_s=message.until_s + from_s, ran_s=ran_s)
+                    self._begun[place] = message.passes.started
                 case Flush():
                     message = replace(message, until_ns=message.until_ns + self._from_ns)
                 case Done():
@@ -289,7 +302,19 @@ class Lease:
             self._tell(message)
 
     def _tell(self, message: Ready | Tick | Flush | Done | Stood | Failed) -> None:
-        self._said.write(encode(message) + "\n")
+        """A disk that takes no more ends the load here; its last words travel with a beat."""
+        if self._is_mute:
+            return
+        line = encode(message).encode() + b"\n"
+        try:
+            with told_disk(self._folder):
+                if self._said.write(line) != len(line):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except RunError as error:
+            self._is_mute = True
+            self._crash = self._crash or str(error)
+            if self._engine is not None:
+                self._engine.stop()
 
     def _engine_gone(self) -> None:
         assert self._engine is not None
@@ -328,6 +353,9 @@ class Lease:
             "clock_error_s": self._clock.error_s,
             "way_s": self._way_s,
             "folder": str(self._folder),
+            "rows": [self._rows_of(place) for place in range(len(self._loops))],
+            "crash": self._crash,
+            "begun": [self._begun.get(place, 0) for place in range(len(self._loops))],
         }
 
     def _is_silent(self) -> bool:

@@ -10,11 +10,12 @@ from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.fleet.shipping import Incoming
+from loadflow.engine.process.messages import Message
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.workers import WorkerRecord, WorkerState
 
-__all__ = ["Member", "Rules", "Share", "flow_run_of", "names_of", "too_few"]
+__all__ = ["Member", "Rules", "Share", "counts_of", "flow_run_of", "names_of", "too_few"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class Held(StrEnum):
 @dataclass(slots=True)
 class Member:
     """One agent's time with a shard: an epoch. `logs`: the numbers of its loops' logs in the run folder, whose places are in `ready` and
-    `done`."""
+    `done`, and, of what it says of itself, `rows` on its disk and passes that have `begun`."""
 
     agent: str
     host: str
@@ -67,7 +68,10 @@ class Member:
     message: str = ""
     health: dict[int, Health] = field(default_factory=dict)
     passes: dict[int, Passes] = field(default_factory=dict)
-    waiting: list[str] = field(default_factory=list)  # what was said of rows that are not here yet
+    waiting: list[Message | None] = field(default_factory=list)  # what was said of rows that are not here yet
+    rows: tuple[int, ...] = ()
+    begun: tuple[int, ...] = ()
+    undelivered: int = 0
 
     @property
     def is_live(self) -> bool:
@@ -80,15 +84,15 @@ class Member:
     def silence(self, now_s: float, rules: Rules) -> str:
         """Why it is taken for lost; "" while it is there. What delivers nothing at the end, though it speaks, is lost too."""
         if now_s - self.heard_s > rules.lost_s:
-            return f"nothing was heard of it for {now_s - self.heard_s:.1f} s"
+            return f"nothing was heard of it for {now_s - self.heard_s:.1f} s{self._kept('what it recorded is')}"
         if self.phase == "delivering" and now_s - self.further_s > rules.lost_s:
             return f"it delivered nothing for {now_s - self.further_s:.1f} s{self._kept()}"
         if self.phase == "delivering" and now_s - self.delivering_s > rules.delivery_s:
             return f"its hits did not arrive within {rules.delivery_s:g} s (delivery_timeout){self._kept()}"
         return ""
 
-    def _kept(self) -> str:
-        return f"; they are in {self.folder} there" if self.folder else ""
+    def _kept(self, what: str = "they are") -> str:
+        return f"; {what} in {self.folder} there" if self.folder else ""
 
     def record(self) -> WorkerRecord:
         return WorkerRecord(
@@ -105,6 +109,7 @@ class Member:
             share=self.number,
             epoch=self.epoch,
             flow_run=self.flow_run,
+            undelivered=self.undelivered,
         )
 
 
@@ -124,6 +129,17 @@ def flow_run_of(asked: Mapping[str, Any]) -> str:
     """The id of the flow run that an agent says it is; "" for none, and for what is no id."""
     text = str(asked.get("flow_run", ""))
     return text if re.fullmatch(r"[0-9a-f-]{36}", text) else ""
+
+
+def counts_of(asked: Mapping[str, Any], key: str) -> tuple[int, ...]:
+    """What an agent says of each of its loops; () where it says nothing, or nothing that could be counted.
+
+    >>> counts_of({"rows": [3, 0]}, "rows"), counts_of({"rows": [-1]}, "rows"), counts_of({}, "rows")
+    ((3, 0), (), ())
+    """
+    given = asked.get(key)
+    counts = given if isinstance(given, list) else []
+    return tuple(counts) if all(type(one) is int and one >= 0 for one in counts) else ()
 
 
 def names_of(members: Iterable[Member]) -> str:

@@ -66,6 +66,7 @@ def reporting(job: dict[str, Any], messages: IO[str]) -> Iterator[Outcome]:
         mask = redactor_of(Plan.from_json(job["plan"]), os.environ).text
         text = str(error) if isinstance(error, RunError) else f"{type(error).__name__}: {error}"
         text = full_disk(error, Path(job["hits"]).parent) or text
-        print(mask(traceback.format_exc()), file=sys.stderr)
         print(encode(Failed(job["shard"], mask(text))), file=messages, flush=True)
+        with contextlib.suppress(OSError):  # the log may be on the disk that is full
+            print(mask(traceback.format_exc()), file=sys.stderr)
         outcome.exit_code = 1

@@ -114,15 +114,19 @@ class Follower:
         """Counts of passes for `users` users in a closed loop, each with `iterations` passes; None: as many as there is time for."""
         told: list[Passes] = []
         started: Counter[int] = Counter()
+        begun = 0  # of which no row is here
         for log, share_of in self._share.items():
             passes = self._told.get(log, Passes())
             if log not in self._own_word:
                 passes = lost_passes(passes, self._begun[log])
+                begun += passes.due - passes.started - passes.dropped
             started[share_of] += passes.started
             told.append(passes)
+        if iterations is None:
+            return closed_passes(told, None, begun)
         lost = {share_of for log, share_of in self._share.items() if log not in self._own_word}
-        missing = sum(max(0, share(users, Shard(one, self._shares)) * (iterations or 0) - started[one]) for one in lost)
-        return closed_passes(told, None if iterations is None else users * iterations, missing)
+        missing = sum(max(0, share(users, Shard(one, self._shares)) * iterations - started[one]) for one in lost)
+        return closed_passes(told, users * iterations, missing)
 
     def _take(self, shard: int, rows: int | None) -> None:
         """Fold the rows up to number `rows` (None: all) that were not folded yet."""

@@ -6,6 +6,8 @@ some tens of nanoseconds and does not depend on what the hits are.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from loadflow.engine.records.histogram import Histogram
@@ -36,21 +38,29 @@ def fold_rows(rows: Rows, names: NameTable, *, paced: bool = False) -> dict[int,
     first_second = int(seconds.min())
     series_span = int(rows["series"].max()) + 1
     group = ((seconds - first_second) * series_span + rows["series"]) * 2 + failed
-    order = np.argsort(group, kind="stable")
-    sorted_rows, sorted_group = rows[order], group[order]
-    borders = np.flatnonzero(np.diff(sorted_group)) + 1
     result: dict[int, Totals] = {}
-    for start, stop in zip([0, *borders.tolist()], [*borders.tolist(), len(rows)], strict=True):
-        code = int(sorted_group[start])
+    for code, part in _parts(rows, group):
         second = first_second + code // 2 // series_span
         name = names.series.get(code // 2 % series_span, LOST)
         totals = result.setdefault(second, Totals())
-        part = sorted_rows[start:stop]
         _count(totals.series.setdefault(name, SeriesTotals()), part, failed=bool(code % 2), paced=paced)
         totals.span(int(part["start_ns"].min()), int(part["end_ns"].max()))
         if code % 2:
             _count_errors(totals, name, part, names)
     return result
+
+
+def _parts(rows: Rows, group: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Iterator[tuple[int, Rows]]:
+    """The rows of each group, in ascending order of the groups, which are not negative."""
+    last = int(group.max())
+    if int(group.min()) == last:  # most often, while a load runs: nothing has to be moved
+        yield last, rows
+        return
+    order = np.argsort(group.astype(np.uint16) if last < 2**16 else group, kind="stable")  # of 16 bits numpy sorts by digits
+    sorted_rows, sorted_group = rows[order], group[order]
+    borders = (np.flatnonzero(np.diff(sorted_group)) + 1).tolist()
+    for start, stop in zip([0, *borders], [*borders, len(rows)], strict=True):
+        yield int(sorted_group[start]), sorted_rows[start:stop]
 
 
 def _count(totals: SeriesTotals, part: Rows, *, failed: bool, paced: bool) -> None:
@@ -60,13 +70,18 @@ def _count(totals: SeriesTotals, part: Rows, *, failed: bool, paced: bool) -> No
     if waited.any():
         _add(totals.service, (end - start)[waited])
     flags = part["flags"]
-    superseded = int(np.count_nonzero(flags & HitFlag.SUPERSEDED))
-    totals.retries += int(np.count_nonzero(flags & HitFlag.RETRY))
+    there = int(np.bitwise_or.reduce(flags))
+
+    def with_flag(flag: HitFlag) -> int:
+        return int(np.count_nonzero(flags & flag)) if there & flag else 0
+
+    superseded = with_flag(HitFlag.SUPERSEDED)
+    totals.retries += with_flag(HitFlag.RETRY)
     totals.superseded += superseded
     totals.superseded_failed += superseded if failed else 0
-    totals.drained += int(np.count_nonzero(flags & HitFlag.DRAINED))
-    totals.late += int(np.count_nonzero(flags & HitFlag.LATE))
-    totals.out_of_rows += int(np.count_nonzero(flags & HitFlag.LAST))
+    totals.drained += with_flag(HitFlag.DRAINED)
+    totals.late += with_flag(HitFlag.LATE)
+    totals.out_of_rows += with_flag(HitFlag.LAST)
     totals.sent_bytes += int(part["sent_bytes"].sum(dtype=np.int64))
     totals.received_bytes += int(part["received_bytes"].sum(dtype=np.int64))
 

@@ -70,8 +70,7 @@ class Histogram:
         if len(values_ns) == 0:
             return
         values_ns = np.maximum(values_ns, 0)
-        buckets, counts = np.unique(buckets_of(values_ns), return_counts=True)
-        self.add_buckets(buckets, counts, int(values_ns.sum()), int(values_ns.min()), int(values_ns.max()))
+        self.add_buckets(*_counted(buckets_of(values_ns)), int(values_ns.sum()), int(values_ns.min()), int(values_ns.max()))
 
     def add_buckets(self, buckets: Int64s, counts: Int64s, sum_ns: int, min_ns: int, max_ns: int) -> None:
         """Add counts that were made elsewhere: `buckets` ascending and without repeats, `counts` of the same length."""
@@ -154,3 +153,13 @@ class Histogram:
         grown = np.zeros(new_end - new_first, dtype=np.int64)
         grown[self._first - new_first : old_end - new_first] = self._counts
         self._first, self._counts = new_first, grown
+
+
+def _counted(buckets: Int64s) -> tuple[Int64s, Int64s]:
+    """Those in use, ascending, and how often each. Counting takes a time of their span, sorting one of their number."""
+    first = int(buckets.min())
+    if int(buckets.max()) - first > 4 * len(buckets):
+        return np.unique(buckets, return_counts=True)
+    counts = np.bincount(buckets - first)
+    used = np.flatnonzero(counts)
+    return used + first, counts[used]

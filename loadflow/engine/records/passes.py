@@ -87,10 +87,13 @@ class RateSummary:
 
 
 def closed_passes(told: Iterable[Passes], asked: int | None, lost: int = 0) -> Passes:
-    """The books of users in a closed loop, from what their processes told. Without a number of passes that was `asked` for, one is due when
-    it starts; with one, those that were never started are dropped, but for up to `lost`, which processes took with them that were lost."""
+    """The books of users in a closed loop, from what their processes told, and `lost`, which processes took with them that were lost.
+
+    Without a number of passes that was `asked` for, one is due when it starts, and all of `lost` had; with one, those that never started
+    are dropped, but for up to `lost`.
+    """
     total = Passes.merged(told)
-    due = max(asked or 0, total.started)
+    due = total.started + lost if asked is None else max(asked, total.started)
     lost = min(lost, due - total.started)
     return Passes(due, total.started, due - total.started - lost, total.made, total.started - total.made, lost)
 

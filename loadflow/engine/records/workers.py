@@ -29,6 +29,7 @@ class WorkerRecord:
     """`shard` is its number in the hit logs. Seconds count from the run's start.
 
     `recorded_s`: every hit that ended before it has arrived. `clock_error_ms`: by how much its times may be off the master's, at most.
+    `undelivered`: hits that it said it had recorded, and that did not arrive.
     """
 
     shard: int
@@ -45,6 +46,7 @@ class WorkerRecord:
     share: int = 0  # which part of the load
     epoch: int = 1  # the how many-th time that it was given away
     flow_run: str = ""  # its own, where a work pool has started it
+    undelivered: int = 0
 
     @property
     def logs(self) -> range:
@@ -76,9 +78,10 @@ def degradation(workers: Sequence[WorkerRecord]) -> str:
         match worker.state:
             case WorkerState.LOST:
                 why = f" ({worker.message})" if worker.message else ""
+                known = f", {worker.undelivered:,} that it had recorded among them" if worker.undelivered else ""
                 reasons.append(
                     f"worker {worker.name} was lost {worker.ended_s or 0:.1f} s after the start{why}; "
-                    f"its hits from {worker.recorded_s:.1f} s on may be missing{_taken_over(worker, workers)}"
+                    f"its hits from {worker.recorded_s:.1f} s on may be missing{known}{_taken_over(worker, workers)}"
                 )
             case WorkerState.LEFT:
                 reasons.append(f"worker {worker.name} left {worker.ended_s or 0:.1f} s after the start{_taken_over(worker, workers)}")
