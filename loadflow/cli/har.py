@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from loadflow.cli.console import echo, echo_lines
-from loadflow.cli.writing import write_whole
+from loadflow.engine.base.files import write_atomically
 from loadflow.engine.base.visible import visible_json
 
 __all__ = ["har"]
@@ -64,7 +64,7 @@ def har(
     if output is None:
         echo_lines(visible_json(text))
         return
-    write_whole(Path(output), f"{text}\n")
+    write_atomically(Path(output), f"{text}\n")
     echo(f"wrote {output}", err=True)
 
 

@@ -77,8 +77,9 @@ def accept(run: str, why: str, runs_dir: str | None) -> None:
 
 def _readable(folder: Any) -> Iterator[KeptRun]:
     """Those that can be read; the others are named."""
-    from loadflow.engine.history.kept_runs import KeptRun, runs_below
+    from loadflow.engine.history.kept_runs import KeptRun
     from loadflow.engine.records.run import Run
+    from loadflow.engine.records.runs_dir import runs_below
     from loadflow.errors import RunError
 
     for path in runs_below(folder):

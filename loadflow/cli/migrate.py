@@ -8,8 +8,8 @@ from pathlib import Path
 import click
 
 from loadflow.cli.console import Styled, echo, echo_lines
-from loadflow.cli.writing import write_whole
 from loadflow.engine.base.counted import noun_for
+from loadflow.engine.base.files import write_atomically
 from loadflow.engine.base.visible import visible_json
 
 __all__ = ["migrate"]
@@ -48,5 +48,5 @@ def migrate(file: str | None, output: str | None, table: bool) -> None:
     if output is None:
         echo_lines(visible_json(text))
         return
-    write_whole(Path(output), f"{text}\n")
+    write_atomically(Path(output), f"{text}\n")
     echo(f"wrote {output}; `loadflow check {output}` names what is left", err=True)

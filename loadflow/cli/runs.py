@@ -47,15 +47,15 @@ def runs(runs_dir: str | None, limit: int, as_json: bool) -> None:
 def newest(folder: Path, limit: int) -> list[dict[str, Any]]:
     """What each of the newest runs says of itself; folders that hold no run are left out."""
     from loadflow.engine.records.run import Run
+    from loadflow.engine.records.runs_dir import runs_below
     from loadflow.errors import RunError
 
     found = []
-    for path in folder.iterdir() if folder.is_dir() else ():
-        if (path / "run.json").is_file():
-            try:
-                found.append(Run.open(path))
-            except RunError as error:
-                echo(f"left out: {error}", err=True)
+    for path in runs_below(folder):
+        try:
+            found.append(Run.open(path))
+        except RunError as error:
+            echo(f"left out: {error}", err=True)
     found.sort(key=lambda run: run.facts.started_unix_s, reverse=True)
     return [_entry(run) for run in found[:limit]]
 

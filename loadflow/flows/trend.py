@@ -13,10 +13,11 @@ from itertools import islice
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.figures import unbroken
 from loadflow.engine.history.comparing import value_text
-from loadflow.engine.history.kept_runs import KeptRun, runs_below
+from loadflow.engine.history.kept_runs import KeptRun
 from loadflow.engine.history.trend import TrendRow, change_line, like_runs, trend
 from loadflow.engine.records.compare import ChangeKind
 from loadflow.engine.records.run import Run
+from loadflow.engine.records.runs_dir import runs_below
 from loadflow.engine.reports.links import REPORTS_URL_VARIABLE
 from loadflow.errors import RunError
 from loadflow.flows.pictures import image

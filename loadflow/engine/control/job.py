@@ -23,9 +23,10 @@ from loadflow.engine.machine.memory import give_back
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.script.command import Command, Policy
-from loadflow.engine.script.document import ROOT_KEY, Action, Script
+from loadflow.engine.script.document import Action, Script
 from loadflow.engine.script.json_text import load_json
 from loadflow.engine.script.secrets_written import learn_document
+from loadflow.engine.script.visit import ROOT_KEY
 from loadflow.engine.session.execute import Results, call_with_retries, load_script, run_actions, verdict_of
 from loadflow.engine.session.observer import Observer
 from loadflow.engine.session.session import Session, use_session

@@ -22,6 +22,7 @@ from loadflow.engine.records.fingerprint import fingerprint
 from loadflow.engine.records.going_on import RUNNING
 from loadflow.engine.records.kept_seconds import seconds_of_all, seconds_of_run
 from loadflow.engine.records.run import Run
+from loadflow.engine.records.runs_dir import runs_below
 from loadflow.engine.records.sample import Counted
 from loadflow.engine.records.summary import RunFacts
 from loadflow.errors import CommandError, Mistake, RunError
@@ -29,7 +30,7 @@ from loadflow.errors import CommandError, Mistake, RunError
 if TYPE_CHECKING:
     from loadflow.engine.store.place import Place
 
-__all__ = ["KeptRun", "NoPrevious", "every_run", "find_pair", "find_run", "folder_runs", "runs_below", "stored"]
+__all__ = ["KeptRun", "NoPrevious", "every_run", "find_pair", "find_run", "folder_runs", "stored"]
 
 LATEST, PREVIOUS = "latest", "previous"
 
@@ -157,13 +158,6 @@ def folder_runs(runs_dir: Path) -> Iterator[KeptRun]:
         run = Run.open(path)
         if not run.running:
             yield KeptRun.of(run)
-
-
-def runs_below(runs_dir: Path) -> list[Path]:
-    """The folders that hold a run, newest first."""
-    found = [path for path in runs_dir.iterdir() if (path / "run.json").is_file()] if runs_dir.is_dir() else []
-    # those of one second in the order they were made
-    return sorted(found, key=lambda path: (path.name[:15], (path / "run.json").stat().st_mtime_ns), reverse=True)
 
 
 def stored(place: Place) -> Iterator[KeptRun]:

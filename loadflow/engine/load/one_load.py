@@ -25,15 +25,15 @@ from loadflow.engine.base.disk import refuse_gone, told_disk
 from loadflow.engine.base.private import opener
 from loadflow.engine.load.build import Asked
 from loadflow.engine.load.follow import Follower
+from loadflow.engine.load.snapshot_feed import SnapshotFeed
 from loadflow.engine.load.span_feed import SpanFeed, trace_rule
-from loadflow.engine.load.telling import Telling
 from loadflow.engine.machine.facts import version_of
 from loadflow.engine.machine.kept import ceiling_of_run
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.proxies import unused_proxies
 from loadflow.engine.plan.secrets import redactor_of
-from loadflow.engine.process.launch import Crew, Engine, describe_exit, local_job
+from loadflow.engine.process.launch import Engine, Processes, describe_exit, local_job
 from loadflow.engine.process.messages import Done, Failed, Flush, Message, Note, Opened, Ready, Stood, SupervisorEnd, Tick
 from loadflow.engine.process.states import State, after_exit, moved
 from loadflow.engine.records.generator import lag_limit_of
@@ -67,33 +67,32 @@ def make_load(session: Session, asked: Asked, engine: Literal["native", "locust"
     plan = replace(asked.plan, network=session.network, traces=traces, flush_s=FLUSH_S if session.budget else None)
     processes = asked.processes * (asked.cluster.expected if asked.cluster is not None else 1)
     # a loop of Locust needs a process of its own
-    crew = Crew(engine, processes, asked.threads) if engine == "native" else Crew(engine, processes * asked.threads)
+    parts = Processes(engine, processes, asked.threads) if engine == "native" else Processes(engine, processes * asked.threads)
     label = asked.label or session.label
     with session.lease(asked.target):
         run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
         with going_on(folder):
-            run = _new_run(session, run_id, folder, label, plan, asked, crew, why_not_native)
+            run = _new_run(session, run_id, folder, label, plan, asked, parts, why_not_native)
             session.keep(run)
             if why_not_native:
                 with told_disk(run.folder), open(run.log_path(0), "w", encoding="utf-8", opener=opener) as log:
                     log.write(f"Locust makes this load: {why_not_native}\n")
-            return _Load(session, run, plan, crew, asked.cluster).run()
+            return _Load(session, run, plan, parts, asked.cluster).run()
 
 
 class _Load:
     """One run, from its folder to its summary."""
 
-    def __init__(self, session: Session, run: Run, plan: Plan, crew: Crew, cluster: Cluster | None) -> None:
+    def __init__(self, session: Session, run: Run, plan: Plan, parts: Processes, cluster: Cluster | None) -> None:
         self._observers = tuple(session.observers)
         self._record = run
         self._plan = plan
-        self._crew = crew
-        shards = crew.shards
+        shards = parts.shards
         self._start_limit_s = START_LIMIT_S if cluster is None else START_LIMIT_S + 2 * cluster.startup_s
         self._cluster = cluster
         self._environment = session.environment
         self._pool = session.pool
-        self._job = local_job(run, plan, crew)
+        self._job = local_job(run, plan, parts)
         self._follower = Follower(run, shards, plan.duration_s, plan.pace)
         self._installed = session.budget
         self._budget = BudgetWatch(session.budget.budget, range(shards)) if session.budget else None
@@ -103,7 +102,7 @@ class _Load:
         self._precise = StopWatch(run.stop_when, None if plan.pace else plan.users) if run.stop_when else None
         self._snapshots = SnapshotLog(run)
         self._masked = redactor_of(plan, session.environment).text
-        self._telling = Telling(
+        self._feed = SnapshotFeed(
             [
                 self._snapshots.append,
                 self._thresholds.add,
@@ -201,12 +200,12 @@ class _Load:
             case Tick():
                 if message.ran_s is not None:
                     self._moved(message.shard, "over")
-                self._telling.tell(self._follower.tick(message))
+                self._feed.send(self._follower.tick(message))
                 self._told(message.shard, message.until_s * 1e9)
             case Done():
                 self._done[message.shard] = message
                 self._moved(message.shard, "over", "drained", "done", "stop")
-                self._telling.tell(self._follower.done(message))
+                self._feed.send(self._follower.done(message))
                 self._told(message.shard, math.inf)
             case Failed():
                 self._failed = self._failed or message.text
@@ -251,7 +250,7 @@ class _Load:
     def _store(self, error: BaseException | None) -> None:
         try:
             refuse_gone(self._record.folder)
-            self._telling.tell(self._follower.end())
+            self._feed.send(self._follower.end())
             self._spans.take()
         finally:
             self._snapshots.close()
@@ -307,17 +306,19 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _new_run(session: Session, run_id: str, folder: Path, label: str, plan: Plan, asked: Asked, crew: Crew, why_not_native: str) -> Run:
+def _new_run(
+    session: Session, run_id: str, folder: Path, label: str, plan: Plan, asked: Asked, parts: Processes, why_not_native: str
+) -> Run:
     redactor = redactor_of(plan, session.environment)
     # of the machines of agents this one knows nothing
-    ceiling = None if asked.cluster else ceiling_of_run(crew.engine, plan.protocol, crew.shards, plan.asked_per_s)
+    ceiling = None if asked.cluster else ceiling_of_run(parts.engine, plan.protocol, parts.shards, plan.asked_per_s)
     facts = RunFacts(
         id=run_id,
         label=redactor.text(label),
         script=session.name,
         folder=str(folder),
         protocol=plan.protocol,
-        engine=crew.engine,
+        engine=parts.engine,
         why_not_native=why_not_native,
         calibration=ceiling.to_json() if ceiling else None,
         target=redactor.text(asked.target),
@@ -328,12 +329,12 @@ def _new_run(session: Session, run_id: str, folder: Path, label: str, plan: Plan
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
         plan=redactor.value(replace(plan, material={}).to_json()),
-        environment={**_environment(), **_proxies(asked.target), "processes": str(crew.shards)},
+        environment={**_environment(), **_proxies(asked.target), "processes": str(parts.shards)},
     )
     return Run.create(
         folder,
         facts,
-        shards=crew.shards,
+        shards=parts.shards,
         max_failure_rate=asked.max_failure_rate,
         thresholds=asked.thresholds,
         rate_tolerance=asked.rate_tolerance,

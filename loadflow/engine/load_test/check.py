@@ -17,14 +17,14 @@ from typing import Any
 
 from loadflow.engine.base.extras import way_to_install
 from loadflow.engine.load_test.model import StartTest
-from loadflow.engine.load_test.scenario import raw_steps_of
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.resolve.data import columns_in, looks_separated
 from loadflow.engine.script.arguments import FILES
 from loadflow.engine.script.builtin_functions import BUILTINS
-from loadflow.engine.script.document import ROOT_KEY, Script
+from loadflow.engine.script.document import Script
 from loadflow.engine.script.mistakes import is_in, place_of, suggest
 from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan, texts
+from loadflow.engine.script.visit import actions_of, steps_of_test
 from loadflow.errors import Mistake
 
 __all__ = ["Asked", "Walk", "check_variables"]
@@ -111,7 +111,8 @@ class Walk:
             self.named.update(_dict(values.get("variables")))
             self.mistakes += _Test(self, values, at).mistakes()
         elif name == "LD_execute_action":
-            self.nested(values.get("action_list"), at.get("action_list", place))
+            for action in actions_of(values.get("action_list"), at.get("action_list", place)):
+                self.action(action.name, action.payload, action.place)
         elif name == "LD_clear_resolver":
             self.variables = set(self.given)
             self.sources.clear()
@@ -134,14 +135,6 @@ class Walk:
     def set(self, names: Collection[str]) -> None:
         self.variables.update(names)
         self.named.update(names)
-
-    def nested(self, document: object, place: str) -> None:
-        if isinstance(document, dict):
-            document, place = document.get(ROOT_KEY), place_of(place, (ROOT_KEY,))
-        for index, entry in enumerate(document if isinstance(document, list) else ()):
-            if not isinstance(entry, list) or not entry or not isinstance(entry[0], str):
-                continue  # the parser says what is wrong with it
-            self.action(entry[0], entry[1] if len(entry) > 1 else None, place_of(place, (index,)))
 
     def source(self, known: dict[str, tuple[str, ...] | None], source: object, place: str) -> None:
         """Note a CSV source and its columns in `known`."""
@@ -247,7 +240,7 @@ def _near(name: str, known: Collection[str]) -> str:
 
 def _extracts(test: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The extract entries of all steps, in whatever form they are written."""
-    for _, step in raw_steps_of(test):
+    for _, step in steps_of_test(test):
         entries = step.get("extract")
         yield from (entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, dict))
 

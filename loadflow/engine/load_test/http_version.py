@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from loadflow.engine.load_test.scenario import raw_steps_of
 from loadflow.engine.script.mistakes import Fault
+from loadflow.engine.script.visit import steps_of_test
 
 __all__ = ["field_faults", "version_faults"]
 
@@ -31,7 +31,7 @@ def field_faults(test: dict[str, Any]) -> Iterable[Fault]:
     detail = test.get("user_detail_dict")
     if not isinstance(detail, dict) or detail.get("http_version") != 2:
         return
-    for loc, step in raw_steps_of(test):
+    for loc, step in steps_of_test(test):
         headers = step.get("headers")
         for name in headers if isinstance(headers, dict) else ():
             if isinstance(name, str) and name.lower() in CONNECTION_FIELDS:

@@ -13,7 +13,7 @@ from pydantic_core import CoreSchema, core_schema
 from loadflow.engine.load_test.http_version import field_faults, version_faults
 from loadflow.engine.load_test.rate import Rate, rate_faults
 from loadflow.engine.load_test.revision_header import header_faults, header_name
-from loadflow.engine.load_test.scenario import Mode, plain_steps, raw_steps_of, tasks_model
+from loadflow.engine.load_test.scenario import Mode, plain_steps, tasks_model
 from loadflow.engine.load_test.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.load_test.stop_when import StopWhen, stop_faults
 from loadflow.engine.load_test.threshold import Thresholds
@@ -25,6 +25,7 @@ from loadflow.engine.protocols.running.charsets import CHARSETS
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, kind_of, shorten, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Share, Text
 from loadflow.engine.script.placeholders import has_placeholder
+from loadflow.engine.script.visit import steps_of_test
 
 __all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi", "Workers"]
 
@@ -32,7 +33,7 @@ __all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi", "
 ENGINES = ("auto", "native", "locust")
 
 Count = Annotated[Int, Field(ge=1, le=10_000_000)]
-Crew = Annotated[Int, Field(ge=1, le=1024)]
+PartCount = Annotated[Int, Field(ge=1, le=1024)]
 Port = Annotated[Int, Field(ge=1, le=65535)]
 
 
@@ -164,7 +165,7 @@ class Workers(Part):
 
     noun: ClassVar[str] = "workers"
 
-    count: Settled[Crew]
+    count: Settled[PartCount]
     pool: Name | None = None
     nats_url: Name | None = None
     listen: Name | None = None
@@ -203,8 +204,8 @@ class StartTest(Part):
     csv_sources: list[CsvSource] = Field(default=[])
     host: Target | None = None
     wait_time: Settled[Annotated[Annotated[Seconds, A_NUMBER] | Annotated[SettledSpan, AN_OBJECT], BY_KIND]] | None = None
-    processes: Settled[Crew] = 1
-    threads: Settled[Crew] = 1
+    processes: Settled[PartCount] = 1
+    threads: Settled[PartCount] = 1
     drain_time: Settled[Seconds] = 5.0
     seed: Settled[Int] | None = None
     max_failure_rate: Settled[Share] = 0.0
@@ -327,7 +328,7 @@ def _step_faults(raw: dict[str, Any], hosted: bool) -> Iterable[Fault]:
     if user_type is None:
         return
     hosted = hosted or raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
-    for loc, step in raw_steps_of(raw):
+    for loc, step in steps_of_test(raw):
         yield from (Fault((*loc, *fault.loc), fault.message, fault.hint) for fault in user_type.faults(step, hosted))
 
 

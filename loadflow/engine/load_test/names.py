@@ -6,11 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from loadflow.engine.load_test.scenario import raw_steps_of
 from loadflow.engine.protocols.http.step import HttpStep
 from loadflow.engine.protocols.model.step import StepBase
-from loadflow.engine.script.document import BARE_ROOT, ROOT_KEY
 from loadflow.engine.script.mistakes import place_of
+from loadflow.engine.script.visit import every_action, steps_of_test
 from loadflow.errors import Mistake
 
 __all__ = ["merged_names"]
@@ -27,20 +26,19 @@ def merged_names(document: Any) -> list[Mistake]:
     >>> found.place, found.message
     ('actions[0].tasks[1]', 'is counted together with tasks[0], which sends something else to the same URL')
     """
-    actions = document.get(ROOT_KEY) if isinstance(document, dict) else document
-    root = ROOT_KEY if isinstance(document, dict) else BARE_ROOT
-    found = []
-    for index, action in enumerate(actions if isinstance(actions, list) else ()):
-        if isinstance(action, list) and len(action) > 1 and action[0] == "LD_start_test" and isinstance(action[1], dict):
-            found += [Mistake(place_of(root, (index, *loc)), *said) for loc, *said in _shared(action[1])]
-    return found
+    return [
+        Mistake(place_of(action.place, loc), *said)
+        for action in every_action(document)
+        if action.name == "LD_start_test" and isinstance(action.payload, dict)
+        for loc, *said in _shared(action.payload)
+    ]
 
 
 def _shared(test: dict[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str, str]]:
     first: dict[str, tuple[tuple[int | str, ...], str]] = {}
     told: set[str] = set()
     sent_keys = set(HttpStep.keys()) - set(StepBase.keys()) - NOT_SENT
-    for loc, step in raw_steps_of(test):
+    for loc, step in steps_of_test(test):
         url = step.get("request_url") or step.get("url")
         if step.get("name") or not isinstance(url, str):
             continue

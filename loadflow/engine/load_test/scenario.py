@@ -5,7 +5,7 @@ What a step may hold depends on the user type, so the models are made for each f
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -16,7 +16,7 @@ from loadflow.engine.protocols.model.user_type import Form
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, shorten, suggest
 from loadflow.engine.script.part import A_LIST, AN_OBJECT, BY_KIND, HIGHEST, Choice, Int, Name, Part
 
-__all__ = ["MODES", "Group", "Mode", "Scenario", "plain_steps", "raw_steps", "raw_steps_of", "tasks_model"]
+__all__ = ["MODES", "Group", "Mode", "Scenario", "plain_steps", "tasks_model"]
 
 MODES = ("sequence", "weighted", "conditional")
 Mode = Literal["sequence", "weighted"]
@@ -142,27 +142,3 @@ def _plain(entry: StepBase | Group) -> Iterable[dict[str, Any]]:
     weight = 1 if entry.weight is None else entry.weight
     plain = [{**step.plain(), "group": entry.group, "weight": weight} for step in entry.steps]
     return [plain[0], *({**step, "follows": True} for step in plain[1:])]
-
-
-def raw_steps_of(test: Mapping[str, Any]) -> Iterator[tuple[tuple[int | str, ...], dict[str, Any]]]:
-    """Each step of a load test as written, with its place: of `on_start`, of `tasks`, of `on_stop`."""
-    for key in ("on_start", "tasks", "on_stop"):
-        yield from raw_steps(test.get(key), (key,))
-
-
-def raw_steps(tasks: object, loc: tuple[int | str, ...]) -> Iterable[tuple[tuple[int | str, ...], dict[str, Any]]]:
-    """Each step as written, with its place; values that are not steps are left out."""
-    if isinstance(tasks, dict) and ("mode" in tasks or "tasks" in tasks):
-        tasks, loc = tasks.get("tasks"), (*loc, "tasks")
-    entries: Iterable[tuple[int | str, Any]] = ()
-    if isinstance(tasks, dict):
-        entries = tasks.items()
-    elif isinstance(tasks, list):
-        entries = enumerate(tasks)
-    found: list[tuple[tuple[int | str, ...], dict[str, Any]]] = []
-    for key, step in entries:
-        if isinstance(step, dict) and isinstance(step.get("steps"), list):
-            found += [((*loc, key, "steps", index), one) for index, one in enumerate(step["steps"]) if isinstance(one, dict)]
-        elif isinstance(step, dict):
-            found.append(((*loc, key), step))
-    return found

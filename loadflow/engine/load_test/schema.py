@@ -21,7 +21,8 @@ from loadflow.engine.load_test.user_types import known_user_types
 from loadflow.engine.script.arguments import NESTED, Signature, signature_of
 from loadflow.engine.script.command import Command
 from loadflow.engine.script.declared import DECLARED_KEY, Declaration
-from loadflow.engine.script.document import ROOT_KEY, PolicyElement
+from loadflow.engine.script.document import PolicyElement
+from loadflow.engine.script.visit import ROOT_KEY
 
 __all__ = ["DIALECT", "script_schema"]
 

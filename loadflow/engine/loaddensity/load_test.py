@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
 from loadflow.engine.load_test.model import StartTest, UserDetail
-from loadflow.engine.load_test.scenario import MODES, raw_steps
+from loadflow.engine.load_test.scenario import MODES
 from loadflow.engine.loaddensity.placeholders import AS_TEXT, Known, Variable
 from loadflow.engine.loaddensity.steps import is_sent, migrate_step
 from loadflow.engine.loaddensity.words import HTTP_USERS, TEST_KEYS, step_words, user_of
 from loadflow.engine.script.mistakes import place_of
 from loadflow.engine.script.placeholders import scan, texts
+from loadflow.engine.script.visit import steps_of
 
 __all__ = ["Before", "migrate_test"]
 
@@ -49,7 +50,7 @@ def migrate_test(test: dict[str, Any], place: str, before: Before) -> None:
     if step_words(user):  # of the steps of an unknown user nothing is known
         _tasks(test, user, place, before)
     known = _known(test, place, before)
-    for loc, step in raw_steps(test.get("tasks"), ("tasks",)) if step_words(user) else ():
+    for loc, step in steps_of(test.get("tasks"), ("tasks",)) if step_words(user) else ():
         at = place_of(place, loc)
         migrate_step(step, user, known, lambda loc, key, text, at=at: before.say(place_of(at, loc), key, text))  # type: ignore[misc]
     _host(test, user, say)
@@ -139,7 +140,7 @@ def _known(test: dict[str, Any], place: str, before: Before) -> Known:
 
 
 def _extracts(test: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for _, step in raw_steps(test.get("tasks"), ()):
+    for _, step in steps_of(test.get("tasks")):
         entries = step.get("extract")
         for entry in entries if isinstance(entries, list) else ():
             if isinstance(entry, dict) and isinstance(entry.get("var"), str):
@@ -150,7 +151,7 @@ def _host(test: dict[str, Any], user: str, say: Say) -> None:
     """LoadDensity's HTTP users know no host, and relative URLs ask this machine."""
     if user not in HTTP_USERS:
         return
-    urls = [step.get("request_url") or step.get("url") for _, step in raw_steps(test.get("tasks"), ())]
+    urls = [step.get("request_url") or step.get("url") for _, step in steps_of(test.get("tasks"))]
     relative = any(isinstance(url, str) and not url.startswith("${") and "://" not in url.split("?", 1)[0] for url in urls)
     detail = test.get("user_detail_dict")
     inner = detail.get("host") if isinstance(detail, dict) else None

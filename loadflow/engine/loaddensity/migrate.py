@@ -16,8 +16,8 @@ from loadflow.engine.loaddensity.load_test import migrate_test
 from loadflow.engine.loaddensity.placeholders import Variable
 from loadflow.engine.loaddensity.words import looks_like_loaddensity
 from loadflow.engine.script.declared import DECLARED_KEY
-from loadflow.engine.script.document import BARE_ROOT, ROOT_KEY
 from loadflow.engine.script.mistakes import place_of
+from loadflow.engine.script.visit import ROOT_KEY, actions_of
 from loadflow.errors import Mistake, ScriptError
 
 __all__ = ["Change", "Migration", "changes_of", "migrate", "warnings_of"]
@@ -132,21 +132,16 @@ class _Walk:
             for key in [key for key in document if key not in (ROOT_KEY, *SIDE_KEYS)] if ROOT_KEY in document else ():
                 del document[key]
                 self.say(place_of(place, (key,)), "script-keys", "removed: LoadDensity ignores it")
-            document, place = document.get(ROOT_KEY), place_of(place, (ROOT_KEY,))
-        elif not place:
-            place = BARE_ROOT
-        for index, action in enumerate(document if isinstance(document, list) else ()):
-            if isinstance(action, list) and len(action) > 1 and isinstance(action[0], str):
-                self.action(action[0], action[1], place_of(place, (index,)))
+        for action in actions_of(document, place):
+            if (inner := action.inner()) is not None:
+                self.document(*inner)
+            else:
+                self.action(action.name, action.payload, action.place)
 
     def action(self, name: str, payload: Any, place: str) -> None:
         match name, payload:
             case "LD_start_test", dict():
                 migrate_test(payload, place, self)
-            case "LD_execute_action", {"action_list": nested}:
-                self.document(nested, place_of(place, ("action_list",)))
-            case "LD_execute_action", [nested]:
-                self.document(nested, place_of(place, ("arguments", 0)))
             case ("LD_execute_files", {"execute_files_list": list(files)}) | ("LD_execute_files", [list(files)]):
                 for file in files:
                     self.named(file)

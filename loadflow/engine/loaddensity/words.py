@@ -6,12 +6,11 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from loadflow.engine.load_test.model import StartTest, UserDetail
-from loadflow.engine.load_test.scenario import raw_steps
 from loadflow.engine.load_test.user_types import user_type_of
 from loadflow.engine.protocols.model.assertion import ASSERTIONS, SOURCES
 from loadflow.engine.protocols.model.condition import OPERATORS as CONDITIONS
-from loadflow.engine.script.document import ROOT_KEY
 from loadflow.engine.script.placeholders import SECRET, scan, texts
+from loadflow.engine.script.visit import every_action, steps_of
 
 __all__ = [
     "HTTP_USERS",
@@ -19,7 +18,6 @@ __all__ = [
     "SCENARIO_KEYS",
     "STEP_KEYS",
     "TEST_KEYS",
-    "actions_of",
     "looks_like_loaddensity",
     "step_words",
     "user_of",
@@ -67,11 +65,11 @@ def _own_words(document: Any) -> Iterator[str]:
     for _, text, _ in texts(document):
         if any(token.kind == "var" and token.parts[0].startswith(SECRET) for token in scan(text)):
             yield "secret"
-    for action in actions_of(document):
-        if len(action) > 2:
+    for action in every_action(document):
+        if len(action.elements) > 2:
             yield "policy"
-        if action[0] == "LD_start_test" and len(action) > 1 and isinstance(action[1], dict):
-            yield from _words_of_test(action[1])
+        if action.name == "LD_start_test" and isinstance(action.payload, dict):
+            yield from _words_of_test(action.payload)
 
 
 def _words_of_test(test: dict[str, Any]) -> Iterator[str]:
@@ -80,7 +78,7 @@ def _words_of_test(test: dict[str, Any]) -> Iterator[str]:
     if isinstance(detail, dict):
         yield from (detail.keys() & set(UserDetail.keys())) - {"user", "host"}
     user = user_of(test)
-    for _, step in raw_steps(test.get("tasks"), ()):
+    for _, step in steps_of(test.get("tasks")):
         yield from (step.keys() & step_words(user)) - STEP_KEYS.get(_family(user), frozenset())
         yield from _inner_words(step)
 
@@ -113,17 +111,3 @@ def user_of(test: dict[str, Any]) -> str:
 
 def _family(user: str) -> str:
     return "http_user" if user in HTTP_USERS else user
-
-
-def actions_of(document: Any) -> Iterator[list[Any]]:
-    """Every action, those of nested scripts behind the one that holds them."""
-    actions = document.get(ROOT_KEY) if isinstance(document, dict) else document
-    for action in actions if isinstance(actions, list) else ():
-        if isinstance(action, list) and action and isinstance(action[0], str):
-            yield action
-            if action[0] == "LD_execute_action" and len(action) > 1:
-                payload = action[1]
-                if isinstance(payload, dict):
-                    yield from actions_of(payload.get("action_list"))
-                elif isinstance(payload, list) and payload:
-                    yield from actions_of(payload[0])

@@ -24,9 +24,9 @@ from loadflow.engine.records.run import Run
 from loadflow.errors import RunError
 
 __all__ = [
-    "Crew",
     "Engine",
     "Job",
+    "Processes",
     "agent_job",
     "child_environment",
     "describe_exit",
@@ -45,7 +45,7 @@ Job = dict[str, Any]  # what a supervisor is to do: see `loadflow.engine.entry.s
 
 
 @dataclass(frozen=True, slots=True)
-class Crew:
+class Processes:
     """The processes that make the load, each with `threads` event loops; on Locust each has one loop."""
 
     engine: Literal["native", "locust"] = "locust"
@@ -57,24 +57,24 @@ class Crew:
         return self.processes * self.threads
 
 
-def local_job(run: Run, plan: Plan, crew: Crew) -> Job:
+def local_job(run: Run, plan: Plan, parts: Processes) -> Job:
     """Engine processes on this machine, each with a share of the plan."""
     deadline_s = None if plan.duration_s is None else plan.duration_s + plan.drain_s + START_ALLOWANCE_S
     jobs: list[Job] = [
         {
             "role": "load",
-            "plan": plan.for_shard(Shard(index, crew.shards)).to_json(),
+            "plan": plan.for_shard(Shard(index, parts.shards)).to_json(),
             "paths": _paths(),
             "shard": index,
-            "shards": crew.shards,
+            "shards": parts.shards,
             **_shard_files(run, index),
         }
-        for index in range(crew.shards)
+        for index in range(parts.shards)
     ]
     engines = []
-    for process in range(crew.processes):
-        own = jobs[process * crew.threads : (process + 1) * crew.threads]
-        engines.append(_engine(MODULES[crew.engine], run.log_path(process), {"jobs": own} if crew.engine == "native" else own[0]))
+    for process in range(parts.processes):
+        own = jobs[process * parts.threads : (process + 1) * parts.threads]
+        engines.append(_engine(MODULES[parts.engine], run.log_path(process), {"jobs": own} if parts.engine == "native" else own[0]))
     return _job(run.folder, engines, planned_s=plan.duration_s, grace_s=STOP_GRACE_S, deadline_s=deadline_s)
 
 

@@ -9,8 +9,8 @@ from pydantic import ValidationError
 from loadflow.engine.base.counted import counted
 from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.recording.convert import Conversion
-from loadflow.engine.script.document import ROOT_KEY
 from loadflow.engine.script.mistakes import faults_of, mistakes_of
+from loadflow.engine.script.visit import ROOT_KEY
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["action_document"]

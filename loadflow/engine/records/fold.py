@@ -10,7 +10,6 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.hitlog import Rows
 from loadflow.engine.records.names import LOST, NameTable, SeriesName, text_lost
 from loadflow.engine.records.outcome import HitFlag, Outcome
@@ -65,10 +64,10 @@ def _parts(rows: Rows, group: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Ite
 
 def _count(totals: SeriesTotals, part: Rows, *, failed: bool, paced: bool) -> None:
     start, end, due = (part[field].astype(np.int64) for field in ("start_ns", "end_ns", "due_ns"))
-    _add(totals.failed if failed else totals.succeeded, end - due)
+    (totals.failed if failed else totals.succeeded).add(end - due)
     waited = np.ones(len(part), dtype=bool) if paced else due < start
     if waited.any():
-        _add(totals.service, (end - start)[waited])
+        totals.service.add((end - start)[waited])
     flags = part["flags"]
     there = int(np.bitwise_or.reduce(flags))
 
@@ -84,10 +83,6 @@ def _count(totals: SeriesTotals, part: Rows, *, failed: bool, paced: bool) -> No
     totals.out_of_rows += with_flag(HitFlag.LAST)
     totals.sent_bytes += int(part["sent_bytes"].sum(dtype=np.int64))
     totals.received_bytes += int(part["received_bytes"].sum(dtype=np.int64))
-
-
-def _add(histogram: Histogram, values_ns: np.ndarray[tuple[int], np.dtype[np.int64]]) -> None:
-    histogram.add(values_ns)
 
 
 def _count_errors(totals: Totals, name: SeriesName, part: Rows, names: NameTable) -> None:

@@ -217,9 +217,9 @@ class Run:
         """
         root, wanted = Path(runs_dir or usual.runs_dir()), str(flow_run_id)
         found = []
-        for path in root.glob("*/run.json"):
-            if wanted.encode() in read_regular(path):  # most are of another: not worth reading as JSON
-                found.append(cls.open(path.parent))
+        for folder in usual.runs_below(root):
+            if wanted.encode() in read_regular(folder / "run.json"):  # most are of another: not worth reading as JSON
+                found.append(cls.open(folder))
         runs = sorted((run for run in found if wanted in run.facts.flow_run_ids), key=lambda run: (run.facts.started_unix_s, run.facts.id))
         if not runs:
             raise RunError(

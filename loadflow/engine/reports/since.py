@@ -10,10 +10,11 @@ from typing import Any
 from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.history.comparing import change_text, interval_text, value_text
-from loadflow.engine.history.kept_runs import KeptRun, runs_below
+from loadflow.engine.history.kept_runs import KeptRun
 from loadflow.engine.records.compare import Change, ChangeKind, Comparison, compare
 from loadflow.engine.records.fingerprint import unlike
 from loadflow.engine.records.run import Run
+from loadflow.engine.records.runs_dir import runs_below
 from loadflow.errors import LoadflowError
 
 __all__ = ["ChangeRow", "EarlierRun", "Since", "since_last_good"]

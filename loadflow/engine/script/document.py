@@ -21,14 +21,13 @@ from loadflow.engine.script.builtin_functions import BUILTINS, is_blocked
 from loadflow.engine.script.command import Command, Policy
 from loadflow.engine.script.declared import DECLARED_KEY, Declaration, declarations
 from loadflow.engine.script.json_text import json_faults, load_json
-from loadflow.engine.script.mistakes import Fault, Loc, faults_of, kind_of, mistakes_of, place_of, shorten, suggest
+from loadflow.engine.script.mistakes import Fault, Loc, faults_of, kind_of, mistakes_of, shorten, suggest
 from loadflow.engine.script.part import Choice, Int, Part, Positive, Seconds
+from loadflow.engine.script.visit import BARE_ROOT, MOST_NESTED, ROOT_KEY, WrittenAction, actions_of
 from loadflow.errors import Mistake, ScriptError
 
-__all__ = ["BARE_ROOT", "ROOT_KEY", "Action", "ActionPolicy", "PolicyElement", "Script", "parse_script", "read_script"]
+__all__ = ["Action", "ActionPolicy", "PolicyElement", "Script", "parse_script", "read_script"]
 
-ROOT_KEY = "load_density"
-BARE_ROOT = "actions"
 _SIDE_KEYS = ("$schema", "description")
 MOST_FAULTS = 1_000  # more than anyone reads
 _FORMS = 'write ["name"], ["name", {…}], ["name", […]] or ["name", arguments, {policy}]'
@@ -107,7 +106,7 @@ def parse_script(
     commands: Mapping[str, Command],
     source: str = "",
     name: str = "",
-    max_depth: int = 16,
+    max_depth: int = MOST_NESTED,
     also: Callable[[Script, list[Mistake]], list[Mistake]] | None = None,
 ) -> Script:
     """The script that `document` is; raises one ScriptError with every mistake in it.
@@ -131,10 +130,7 @@ def parse_script(
     mistakes = mistakes_of([*outer, *undeclarable], document, "")
     if isinstance(actions, list):
         mistakes += mistakes_of(_Checker(commands, max_depth).actions(actions, (), 1), actions, root)
-    readable = [
-        (index, entry) for index, entry in enumerate(actions or ()) if isinstance(entry, list) and entry and isinstance(entry[0], str)
-    ]
-    made = tuple(_action(entry, place_of(root, (index,)), with_policy=not mistakes) for index, entry in readable)
+    made = tuple(_action(action, with_policy=not mistakes) for action in actions_of(document))
     script = Script(made, name or (Path(source).stem if source else "script"), source, root, declared)
     if also is not None:
         known = {mistake.place for mistake in mistakes}
@@ -166,10 +162,10 @@ def _unwrap(document: object, *, top: bool = False) -> tuple[list[Any] | None, l
     return actions, found
 
 
-def _action(entry: list[Any], place: str, *, with_policy: bool) -> Action:
-    asked = with_policy and len(entry) > 2
-    policy = ActionPolicy(**PolicyElement.model_validate(entry[2]).model_dump()) if asked else ActionPolicy()
-    return Action(entry[0], entry[1] if len(entry) > 1 else None, policy, place)
+def _action(written: WrittenAction, *, with_policy: bool) -> Action:
+    asked = with_policy and len(written.elements) > 2
+    policy = ActionPolicy(**PolicyElement.model_validate(written.elements[2]).model_dump()) if asked else ActionPolicy()
+    return Action(written.name, written.payload, policy, written.place)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,16 +7,17 @@ passed it. It looks at what is written, so under a root a path can't hold a plac
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from loadflow.engine.script.arguments import FILES, NESTED, signature_of
 from loadflow.engine.script.command import Command
-from loadflow.engine.script.document import ROOT_KEY, Script
-from loadflow.engine.script.mistakes import Loc, place_of, shorten
-from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan
+from loadflow.engine.script.document import Script
+from loadflow.engine.script.mistakes import place_of, shorten
+from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan, texts
+from loadflow.engine.script.visit import actions_of, steps_of
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["REPORT_NAMES", "Guard", "is_loopback", "is_path_argument"]
@@ -112,7 +113,8 @@ class _Walk:
             self.load({argument: value for argument, value, _ in self.arguments(name, payload, place)}, place)
         for argument, value, at in self.arguments(name, payload, place):
             if argument == NESTED:
-                self.nested(value, at)
+                for action in actions_of(value, at):
+                    self.action(action.name, action.payload, action.place)
                 continue
             if argument == "test":  # a load that the command makes
                 self.action("LD_start_test", value, at)
@@ -152,19 +154,12 @@ class _Walk:
             for index, value in enumerate(payload):  # some take more than they name
                 yield names[index] if index < len(names) else "", value, place_of(place, ("arguments", index))
 
-    def nested(self, document: object, place: str) -> None:
-        if isinstance(document, dict):
-            document, place = document.get(ROOT_KEY), place_of(place, (ROOT_KEY,))
-        for index, entry in enumerate(document if isinstance(document, list) else ()):
-            if isinstance(entry, list) and entry and isinstance(entry[0], str):
-                self.action(entry[0], entry[1] if len(entry) > 1 else None, place_of(place, (index,)))
-
     def texts(self, value: object, place: str) -> None:
         """Every `${env.NAME}` and `${secret.NAME}` that may not be read."""
         if self.guard.env is None:
             return
         known = {mistake.place for mistake in self.found}
-        for loc, text in _texts(value):
+        for loc, text, _ in texts(value):
             for token in scan(text):
                 what = self.closed(token)
                 if what and (at := place_of(place, loc)) not in known:
@@ -196,14 +191,8 @@ class _Walk:
                 self.path(entry.get(key), place_of(place, (index, key)), Path.cwd())
 
     def steps(self, tasks: object, place: str) -> None:
-        if isinstance(tasks, dict) and ("mode" in tasks or "tasks" in tasks):
-            tasks, place = tasks.get("tasks"), place_of(place, ("tasks",))
-        for loc, step in _entries(tasks):
-            if not isinstance(step, dict):
-                continue
-            at = place_of(place, (loc,))
-            if "steps" in step:  # a group
-                self.steps(step["steps"], place_of(at, ("steps",)))
+        for loc, step in steps_of(tasks):
+            at = place_of(place, loc)
             if step.get("call") is not None:  # whatever the root: no script that comes over the network makes this machine run Python
                 hint = "give the steps that `loadflow script` prints"
                 self.found.append(Mistake(place_of(at, ("call",)), "functions of Python are not open to scripts here", hint))
@@ -213,7 +202,8 @@ class _Walk:
                     self.paths(step.get(key), place_of(at, (key,)))
             for key in _STEP_CODE:
                 self.code(step.get(key), place_of(at, (key,)))
-            for field, upload in _entries(step.get("files")):
+            files = step.get("files")
+            for field, upload in files.items() if isinstance(files, dict) else enumerate(files) if isinstance(files, list) else ():
                 where = place_of(at, ("files", field))
                 self.path(upload.get("path") if isinstance(upload, dict) else upload, where, Path.cwd())
 
@@ -254,19 +244,3 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
-
-
-def _entries(value: object) -> Iterable[tuple[int | str, Any]]:
-    if isinstance(value, dict):
-        return value.items()
-    return enumerate(value) if isinstance(value, list) else ()
-
-
-def _texts(value: object, loc: Loc = ()) -> Iterator[tuple[Loc, str]]:
-    """Every text in `value`, keys too, with its way; the nesting is bounded by the parser."""
-    if isinstance(value, str):
-        yield loc, value
-    for key, entry in _entries(value):
-        if isinstance(key, str):
-            yield (*loc, key), key
-        yield from _texts(entry, (*loc, key))

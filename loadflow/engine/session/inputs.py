@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.script.declared import DECLARED_KEY, Declaration, declarations, type_of
-from loadflow.engine.script.document import BARE_ROOT, ROOT_KEY
 from loadflow.engine.script.placeholders import has_placeholder
+from loadflow.engine.script.visit import BARE_ROOT, ROOT_KEY, every_action
 from loadflow.engine.session.checking import NO_VALUE, Checking, paths_in
 from loadflow.engine.session.session import Session
 from loadflow.errors import Mistake, ScriptError
@@ -100,14 +100,11 @@ def _wanted(document: Any, session: Session, name: str, unset: list[str]) -> str
 
 def _set_by(document: Any) -> Iterator[tuple[str, Any]]:
     """Every variable that an action or a test of the script sets, with its value; nested scripts too."""
-    actions = document.get(ROOT_KEY) if isinstance(document, dict) else document
-    for action in actions if isinstance(actions, list) else ():
-        match action:
-            case ["LD_register_variable", {"name": str(name), "value": value}, *_] | ["LD_register_variable", [str(name), value], *_]:
+    for action in every_action(document):
+        match action.name, action.payload:
+            case "LD_register_variable", {"name": str(name), "value": value} | [str(name), value]:
                 yield name, value
-            case ["LD_register_variables", {"variables": dict(values)} | [dict(values)], *_]:
+            case "LD_register_variables", {"variables": dict(values)} | [dict(values)]:
                 yield from values.items()
-            case ["LD_start_test", {"variables": dict(values)}, *_]:
+            case "LD_start_test", {"variables": dict(values)}:
                 yield from values.items()
-            case ["LD_execute_action", {"action_list": nested} | [nested], *_]:
-                yield from _set_by(nested)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from loadflow.engine.script.command import Command, Commands, Policy
-from loadflow.engine.script.document import BARE_ROOT, ROOT_KEY
 from loadflow.engine.script.mistakes import place_of, shorten
+from loadflow.engine.script.visit import every_action
 from loadflow.engine.session.session import PACKAGES_VARIABLE, Session, current_session
 from loadflow.errors import CommandError, Mistake
 
@@ -99,46 +99,26 @@ def announced_packages(document: Any, session: Session) -> Announced:
     announced = Announced()
     if not session.guard.allows_command(ADD_PACKAGE):
         return announced
-    root = ROOT_KEY if isinstance(document, dict) else BARE_ROOT
     before = session.commands
     late: list[tuple[str, str]] = []
-    for name, payload, place in _actions(document, root, 0):
-        if name != ADD_PACKAGE:
-            if name not in before and name not in announced.commands:
-                late.append((name, place))
+    for action in every_action(document):
+        if action.name != ADD_PACKAGE:
+            if action.name not in before and action.name not in announced.commands:
+                late.append((action.name, action.place))
             continue
-        at, package = _named(payload)
+        at, package = _named(action.payload)
         if not isinstance(package, str):
             continue  # the parser says what is wrong with it
         try:
             announced.commands.update(package_commands(package, session, Commands(announced.commands, before)))
         except CommandError as error:
-            announced.mistakes += [Mistake(place_of(place, at), mistake.message, mistake.hint) for mistake in error.mistakes]
+            announced.mistakes += [Mistake(place_of(action.place, at), mistake.message, mistake.hint) for mistake in error.mistakes]
     announced.mistakes += [
         Mistake(place, f"{shorten(name)} is loaded only after this action", f"move its {ADD_PACKAGE} before it")
         for name, place in late
         if name in announced.commands
     ]
     return announced
-
-
-def _actions(document: object, place: str, depth: int) -> Iterator[tuple[str, object, str]]:
-    """(command, payload, place) of every action, nested ones in their turn; what has another shape is left to the parser."""
-    actions = document.get(ROOT_KEY) if isinstance(document, dict) else document
-    if not isinstance(actions, list) or depth > 16:
-        return
-    for index, entry in enumerate(actions):
-        if not isinstance(entry, list) or not entry or not isinstance(entry[0], str):
-            continue
-        payload = entry[1] if len(entry) > 1 else None
-        at = place_of(place, (index,))
-        yield entry[0], payload, at
-        if entry[0] == "LD_execute_action":
-            inner = (
-                payload.get("action_list") if isinstance(payload, dict) else payload[0] if isinstance(payload, list) and payload else None
-            )
-            way = ("action_list",) if isinstance(payload, dict) else ("arguments", 0)
-            yield from _actions(inner, place_of(at, (*way, ROOT_KEY) if isinstance(inner, dict) else way), depth + 1)
 
 
 def _named(payload: object) -> tuple[tuple[str | int, ...], object]:

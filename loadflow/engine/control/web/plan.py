@@ -14,8 +14,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_reading import read_json
-from loadflow.engine.script.document import ROOT_KEY
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, mistakes_of, suggest, wrong
+from loadflow.engine.script.visit import ROOT_KEY
 from loadflow.errors import ScriptError
 
 __all__ = ["ScenarioPlan", "is_plan", "script_of"]

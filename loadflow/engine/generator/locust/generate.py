@@ -30,7 +30,7 @@ from loadflow.engine.generator.locust.lead import ParentLead, run_stages
 from loadflow.engine.generator.locust.recorder import Recorder
 from loadflow.engine.generator.locust.row_flushing import flush_rows
 from loadflow.engine.generator.locust.step import compile_steps
-from loadflow.engine.generator.locust.user import Crew, user_class
+from loadflow.engine.generator.locust.user import SharedByUsers, user_class
 from loadflow.engine.generator.loop_watch import LoopWatch
 from loadflow.engine.generator.probe import ProcessProbe
 from loadflow.engine.plan.pick import weighted_order
@@ -90,14 +90,16 @@ class Generator:
         gevent.signal_handler(signal.SIGTERM, self._stop, "a stop was asked for")
         redactor = redactor_of(self._plan, os.environ)
         recorder = Recorder(**self._paths, shard=self._shard, redactor=redactor, traces=self._plan.traces)
-        crew = Crew(self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._arrivals, self._of, self._passes)
-        self._users_peak = crew.users_peak
-        crew.on_fatal = self._on_fatal
-        crew.on_done = self._on_user_done
-        environment = self._environment(crew)
+        shared = SharedByUsers(
+            self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._arrivals, self._of, self._passes
+        )
+        self._users_peak = shared.users_peak
+        shared.on_fatal = self._on_fatal
+        shared.on_done = self._on_user_done
+        environment = self._environment(shared)
         runner = environment.create_local_runner()
         if self._arrivals is not None:
-            self._start_all_users(runner, self._arrivals, crew)
+            self._start_all_users(runner, self._arrivals, shared)
         # Locust looks at it as a load ends, and the first look takes some 50 ms, for which hits in flight would have to wait
         inspect.stack()
         if self._plan.web_ui is not None:
@@ -112,7 +114,7 @@ class Generator:
             return
         self._start_watch(recorder)
         recorder.start(*go, lock=self._rows)
-        crew.go.set()
+        shared.go.set()
         if self._plan.users == 0 and self._plan.ends_with_users:
             self._on_user_done(0)
         self._make_load(environment, runner, recorder)
@@ -178,13 +180,13 @@ class Generator:
             return str(self._end.get())
         return ""
 
-    def _environment(self, crew: Crew) -> Environment:
-        return Environment(user_classes=[user_class(crew)], events=Events(), stop_timeout=self._plan.drain_s, catch_exceptions=False)
+    def _environment(self, shared: SharedByUsers) -> Environment:
+        return Environment(user_classes=[user_class(shared)], events=Events(), stop_timeout=self._plan.drain_s, catch_exceptions=False)
 
-    def _start_all_users(self, runner: Any, arrivals: Arrivals, crew: Crew) -> None:
+    def _start_all_users(self, runner: Any, arrivals: Arrivals, shared: SharedByUsers) -> None:
         """Before the first pass is due they all wait for one; those with an `on_start` begin it as the load begins."""
         runner.start(self._plan.users, spawn_rate=self._plan.users)
-        while arrivals.free + crew.here < self._plan.users and not self._end.ready():
+        while arrivals.free + shared.here < self._plan.users and not self._end.ready():
             gevent.sleep(0.001)
 
     def _start_load(self, recorder: Recorder, runner: Any) -> gevent.Greenlet:

@@ -21,14 +21,14 @@ from loadflow.engine.records.passes import Passes
 from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.scope import Scope
 
-__all__ = ["Crew", "user_class"]
+__all__ = ["SharedByUsers", "user_class"]
 
 # a pass in which nothing was sent (every condition said no, every template lacked a value) must not spin
 IDLE_PASS_S = 0.01
 AWAITED_POLL_S = 0.01
 
 
-class Crew:
+class SharedByUsers:
     """What all users of a process share: the compiled plan, the order of weighted picks, the data, the recorder.
 
     With `arrivals` users wait for passes that are due, and `picks` has been given to it; without, each begins when it is ready.
@@ -93,11 +93,11 @@ def _never(user: Any) -> None:
     """Stands for the steps in Locust's eyes."""
 
 
-def user_class(crew: Crew) -> type[User]:
-    """A Locust user class that runs this crew's plan. Locust starts and stops its users; the loop is ours."""
+def user_class(shared: SharedByUsers) -> type[User]:
+    """A Locust user class that runs the plan that is shared. Locust starts and stops its users; the loop is ours."""
 
     class PlanUser(User, Pauser):  # type: ignore[misc]  # locust is not typed for subclassing
-        host = crew.plan.host or ""
+        host = shared.plan.host or ""
         tasks: ClassVar[list[Any]] = [_never]  # locust warns about users without tasks; `run` below does not use them
 
         def __init__(self, environment: Any) -> None:
@@ -114,17 +114,17 @@ def user_class(crew: Crew) -> type[User]:
             if self._stopping.is_set():
                 return
             self._state = LOCUST_STATE_RUNNING
-            crew.comes()
+            shared.comes()
             try:
                 self._work()
             finally:
-                crew.goes()
+                shared.goes()
 
         def _work(self) -> None:
-            number = crew.number()
-            scope = Scope(crew.plan.variables, crew.data, user=number)
-            watch = UserWatch(crew.recorder, number)
-            client = crew.protocol.new_client(UserContext(crew.plan, number, watch))
+            number = shared.number()
+            scope = Scope(shared.plan.variables, shared.data, user=number)
+            watch = UserWatch(shared.recorder, number)
+            client = shared.protocol.new_client(UserContext(shared.plan, number, watch))
             try:
                 try:
                     self._live(client, scope, number)
@@ -137,29 +137,29 @@ def user_class(crew: Crew) -> type[User]:
             except GreenletExit:
                 return
             except Exception as error:  # noqa: BLE001  not of a hit, so of the engine: a full disk, or a mistake of ours
-                crew.on_fatal(error)
+                shared.on_fatal(error)
             finally:
                 client.close()
 
         def _live(self, client: Client, scope: Scope, number: int) -> None:
-            if crew.arrivals is not None and crew.way.start:
-                crew.here += 1
-                crew.go.wait()
+            if shared.arrivals is not None and shared.way.start:
+                shared.here += 1
+                shared.go.wait()
             if not self._set_up(client, scope, number):
                 self._finish(client, scope, number)
                 return
-            if crew.arrivals is None:
+            if shared.arrivals is None:
                 self._passes(client, scope, number)
             else:
-                self._turns(client, scope, number, crew.arrivals)
+                self._turns(client, scope, number, shared.arrivals)
 
         def _set_up(self, client: Client, scope: Scope, number: int) -> bool:
             """`on_start`; whether all of it went well. A user who is stopped meanwhile goes no further."""
             self._begun = True  # its attempts are of no pass
-            for position in crew.way.start:
+            for position in shared.way.start:
                 if self._state != LOCUST_STATE_RUNNING:
                     raise GreenletExit
-                crew.steps[position].run(client, scope, number, crew.recorder, self)
+                shared.steps[position].run(client, scope, number, shared.recorder, self)
                 if self.ends or scope.out_of_rows:
                     return False
             self._is_set_up = True
@@ -170,8 +170,8 @@ def user_class(crew: Crew) -> type[User]:
             if not self._is_set_up:
                 return
             self._is_set_up, self._leaving, self._begun = False, True, True
-            for position in crew.way.stop:
-                crew.steps[position].run(client, scope, number, crew.recorder, self)
+            for position in shared.way.stop:
+                shared.steps[position].run(client, scope, number, shared.recorder, self)
                 if self.ends:
                     return
 
@@ -198,7 +198,7 @@ def user_class(crew: Crew) -> type[User]:
             if self._begun:
                 return False
             self._begun = True
-            crew.passes.started += 1
+            shared.passes.started += 1
             return True
 
         def step_made(self) -> None:
@@ -215,17 +215,17 @@ def user_class(crew: Crew) -> type[User]:
             """The pass, if there is one, has made all its steps; or was cut off; or was dropped, if no request had begun."""
             left, self._steps_left = (0 if self.ends and self._steps_left is not None else self._steps_left), None
             if left == 0:
-                crew.passes.started += not self._begun  # every condition said no: all was done that there was to do
-                crew.passes.made += 1
+                shared.passes.started += not self._begun  # every condition said no: all was done that there was to do
+                shared.passes.made += 1
             elif left is not None and self._begun:
-                crew.passes.cut_off += 1
+                shared.passes.cut_off += 1
             elif left is not None:
-                crew.passes.dropped += 1
+                shared.passes.dropped += 1
 
         def _passes(self, client: Client, scope: Scope, number: int) -> None:
-            units, picks, recorder = crew.units, crew.picks, crew.recorder
-            low, high = crew.plan.wait_s
-            for _ in itertools.count() if crew.plan.iterations is None else range(crew.plan.iterations):
+            units, picks, recorder = shared.units, shared.picks, shared.recorder
+            low, high = shared.plan.wait_s
+            for _ in itertools.count() if shared.plan.iterations is None else range(shared.plan.iterations):
                 sent = False
                 if self._state != LOCUST_STATE_RUNNING:
                     return  # before the pick: one that is taken and not used would be missing from its step's share
@@ -252,7 +252,7 @@ def user_class(crew: Crew) -> type[User]:
         def _finish(self, client: Client, scope: Scope, number: int) -> None:
             """Nothing is left to do. Stays until the end: locust would start another user in the place of one that is gone."""
             self._leave(client, scope, number)
-            crew.done()
+            shared.done()
             self._stopping.wait()
 
         def _turns(self, client: Client, scope: Scope, number: int, arrivals: Arrivals) -> None:
@@ -264,13 +264,13 @@ def user_class(crew: Crew) -> type[User]:
                 if given is None:
                     return
                 due_ns, position = given
-                chosen = crew.units[max(0, position)]
+                chosen = shared.units[max(0, position)]
                 self._book(len(chosen))
                 try:
                     for step in chosen:
                         if due_ns is None and self._state != LOCUST_STATE_RUNNING:
                             return
-                        if step.run(client, scope, number, crew.recorder, self, due_ns):
+                        if step.run(client, scope, number, shared.recorder, self, due_ns):
                             due_ns = None  # the first request of a pass is due with it, the others when the one before is done
                         if scope.out_of_rows or self.ends:
                             break

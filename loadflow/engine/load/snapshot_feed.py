@@ -1,4 +1,4 @@
-"""Gives the seconds of a load to all who want them: each second once, in order, also when the load is cut off."""
+"""Passes the seconds of a load to all receivers: each second once, in order, also when the load is cut off."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable, Iterable
 
 from loadflow.engine.records.snapshot import Snapshot
 
-__all__ = ["Telling"]
+__all__ = ["SnapshotFeed"]
 
 
-class Telling:
-    """`tell` may be left by an exception anywhere (Ctrl-C, a task's timeout); the next call goes on where that one was.
+class SnapshotFeed:
+    """`send` may be left by an exception anywhere (Ctrl-C, a task's timeout); the next call goes on where that one was.
 
-    A receiver that the exception came out of is not told of that second again: it may have taken it.
+    A receiver that raised does not get that second again: it may have taken it.
     """
 
     def __init__(self, receivers: Iterable[Callable[[Snapshot], object]]) -> None:
@@ -21,7 +21,7 @@ class Telling:
         self._next = [0] * len(self._receivers)  # the second that each one is waiting for
         self._due: deque[Snapshot] = deque()
 
-    def tell(self, snapshots: Iterable[Snapshot]) -> None:
+    def send(self, snapshots: Iterable[Snapshot]) -> None:
         self._due.extend(snapshots)
         while self._due:
             snapshot = self._due[0]

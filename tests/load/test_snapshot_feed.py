@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from loadflow.engine.load.snapshot_feed import SnapshotFeed
 from loadflow.engine.load.start import start_test
-from loadflow.engine.load.telling import Telling
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
@@ -36,11 +36,11 @@ def test_a_receiver_that_is_cut_off_costs_the_others_nothing(broken: int) -> Non
 
         return receive
 
-    telling = Telling([receiver(index) for index in range(3)])
-    telling.tell(seconds(0))
+    feed = SnapshotFeed([receiver(index) for index in range(3)])
+    feed.send(seconds(0))
     with pytest.raises(KeyboardInterrupt):
-        telling.tell(seconds(1, 2))
-    telling.tell(seconds(3))
+        feed.send(seconds(1, 2))
+    feed.send(seconds(3))
     assert told == [[0, 1, 2, 3]] * 3
 
 
