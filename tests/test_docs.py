@@ -19,7 +19,7 @@ from loadflow.engine.base.verdict import EXIT_CODES
 from loadflow.engine.load_test.model import CsvSource, StartTest
 from loadflow.engine.load_test.rate import MODES, RateStage
 from loadflow.engine.load_test.shape import SHAPES
-from loadflow.engine.load_test.user_types import BUILT_IN
+from loadflow.engine.load_test.user_types import known_user_types
 from loadflow.engine.protocols.http.step import HttpStep
 from loadflow.engine.protocols.model.assertion import ASSERTIONS
 from loadflow.engine.protocols.model.condition import OPERATORS
@@ -34,7 +34,7 @@ from tests.prefect_database import with_tables
 from tests.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[1]
-OTHER_USERS = [one for one in BUILT_IN if one.form.step is not HttpStep]
+OTHER_USERS = [one for one in known_user_types() if one.form.step is not HttpStep]
 OF_THEIR_OWN = "statistics.md-"  # its lines go on from one block to the next: tests/records/test_statistics_page.py runs them
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```([a-z]+)((?: [a-z]+)*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)

@@ -17,7 +17,7 @@ from loadflow.engine.load_test.scenario import Mode, plain_steps, tasks_model
 from loadflow.engine.load_test.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.load_test.stop_when import StopWhen, stop_faults
 from loadflow.engine.load_test.threshold import Thresholds
-from loadflow.engine.load_test.user_types import known_user_types, user_type_of
+from loadflow.engine.load_test.user_types import user_type_names, user_type_of
 from loadflow.engine.plan import csv_source
 from loadflow.engine.plan.cluster import DELIVERY_S, MASTER_PORT
 from loadflow.engine.protocols.model.step import SettledSpan
@@ -42,13 +42,13 @@ class _UserName:
 
     @staticmethod
     def read(name: object) -> str:
-        return Choice("user type", tuple(one.name for one in known_user_types())).read(name)
+        return Choice("user type", user_type_names()).read(name)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"type": "string", "enum": [one.name for one in known_user_types()]}
+        return {"type": "string", "enum": list(user_type_names())}
 
 
 def _target(host: str, info: ValidationInfo) -> str:

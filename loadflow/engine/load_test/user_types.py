@@ -4,30 +4,48 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from loadflow.engine.protocols.grpc.user import GRPC_USER
-from loadflow.engine.protocols.http.user import FAST_HTTP_USER, HTTP_USER
+from loadflow.engine.base.named import load_named
 from loadflow.engine.protocols.model.user_type import UserType
-from loadflow.engine.protocols.mqtt.user import MQTT_USER
-from loadflow.engine.protocols.python.user import PYTHON_USER
-from loadflow.engine.protocols.redis.step import REDIS_USER
-from loadflow.engine.protocols.socket.step import SOCKET_USER
-from loadflow.engine.protocols.websocket.step import WEBSOCKET_USER
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["BUILT_IN", "add_user_type", "known_user_types", "user_type_of"]
+__all__ = ["ROWS", "add_user_type", "known_user_types", "user_type_names", "user_type_of"]
 
-BUILT_IN: tuple[UserType, ...] = (FAST_HTTP_USER, HTTP_USER, WEBSOCKET_USER, GRPC_USER, MQTT_USER, SOCKET_USER, REDIS_USER, PYTHON_USER)
+# name: where it is defined; imported when a script first names it, so that a check loads the models of its own protocol alone
+ROWS = {
+    "fast_http_user": "loadflow.engine.protocols.http.user:FAST_HTTP_USER",
+    "http_user": "loadflow.engine.protocols.http.user:HTTP_USER",
+    "websocket_user": "loadflow.engine.protocols.websocket.step:WEBSOCKET_USER",
+    "grpc_user": "loadflow.engine.protocols.grpc.user:GRPC_USER",
+    "mqtt_user": "loadflow.engine.protocols.mqtt.user:MQTT_USER",
+    "socket_user": "loadflow.engine.protocols.socket.step:SOCKET_USER",
+    "redis_user": "loadflow.engine.protocols.redis.step:REDIS_USER",
+    "python_user": "loadflow.engine.protocols.python.user:PYTHON_USER",
+}
 
 # code, not state of any run: a type once added stays what it is
-_types: dict[str, UserType] = {one.name: one for one in BUILT_IN}
+_added: dict[str, UserType] = {}
+
+
+def user_type_names() -> tuple[str, ...]:
+    """Those of loadflow first."""
+    return (*ROWS, *_added)
 
 
 def known_user_types() -> Iterable[UserType]:
-    return _types.values()
+    """All of them, each imported."""
+    return [_loaded(name) for name in user_type_names()]
 
 
 def user_type_of(name: object) -> UserType | None:
-    return _types.get(name) if isinstance(name, str) else None
+    return _loaded(name) if isinstance(name, str) and (name in ROWS or name in _added) else None
+
+
+def _loaded(name: str) -> UserType:
+    if name in _added:
+        return _added[name]
+    found: UserType = load_named(ROWS[name])
+    assert found.name == name, f"{ROWS[name]} defines {found.name}, not {name}"
+    return found
 
 
 def add_user_type(user_type: UserType) -> None:
@@ -35,9 +53,12 @@ def add_user_type(user_type: UserType) -> None:
 
     To add the same type again changes nothing; raises CommandError where another type has the name. See docs/protocols.md.
 
+    >>> from loadflow.engine.protocols.http.user import HTTP_USER
     >>> add_user_type(HTTP_USER)
     """
-    known = _types.setdefault(user_type.name, user_type)
-    if known != user_type:
+    known = user_type_of(user_type.name)
+    if known is None:
+        _added[user_type.name] = user_type
+    elif known != user_type:
         place = f"add_user_type({user_type.name!r})"
         raise CommandError([Mistake(place, "another user type has this name", "give yours a name of its own")])

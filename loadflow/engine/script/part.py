@@ -81,7 +81,7 @@ BY_KIND = Discriminator(lambda value: TAG + kind_of(value))
 class Part(BaseModel):
     """One object of the script. `noun` names it in messages; `conflicts` holds the checks that look at several keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
     noun: ClassVar[str] = "this object"
 
     @classmethod
