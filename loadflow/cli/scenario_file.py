@@ -78,13 +78,24 @@ def traces_of(file: str) -> list[tuple[ScenarioDef, Trace]]:
 
 def print_traces(made: ScenarioDef, trace: Trace) -> None:
     """How each hook and task runs, and why."""
+    from loadflow.engine.generator.native.fit import is_built
+
+    asking = [one.name for one in made.tasks if one.engine == "locust"]
+    in_core = is_built() and not asking
+    way = "Python per hit" if in_core else "on Locust"
     for name in (*(hook for hook in made.hooks if hook == "on_start"), *(one.name for one in made.tasks), *made.hooks[1:]):
         if name in trace.refused:
-            echo(f"  {name}: ", Styled("Python for each pass", fg="yellow"), f", because {trace.refused[name]}")
+            echo(f"  {name}: ", Styled(way, fg="yellow"), f", because {trace.refused[name]}")
         elif name in trace.steps:
             echo(f"  {name}: ", Styled("traced", fg="green"), f", {counted(len(trace.steps[name]), 'step')}")
-    if trace.refused:
-        echo("  so Python runs all of them, on Locust; traced, the native core would make the load")
+    if not trace.refused:
+        return
+    if in_core:
+        echo("  so the native core calls all of them in Python, as users share self; traced, it would need no Python")
+    elif asking:
+        echo(f"  so Locust runs all of them: {', '.join(asking)} asks for it")
+    else:
+        echo("  so Locust runs all of them, as the native core is not built (see loadflow doctor)")
 
 
 def write_results(run: Run, path: str, target: str) -> None:

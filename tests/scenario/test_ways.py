@@ -1,4 +1,4 @@
-"""A scenario sends and records the same, whichever way its functions run: steps on either engine, or Python for each pass."""
+"""A scenario sends and records the same, whichever way its functions run: as steps or in Python, on either engine."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ SCENARIO = """
         def check_checked(self, status, body):
             assert status == 200 and body["method"] == "GET"
 """
-WAYS = (("steps", "native"), ("steps", "fast_http_user"), ("python", "fast_http_user"))
+WAYS = (("steps", "native"), ("steps", "fast_http_user"), ("python", "native"), ("python", "fast_http_user"))
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def run(folder: Path, file: Path, way: str, engine: str, target: Target, **more:
     arguments = arguments_of(file, way)
     for key in ("rate", "host", "thresholds", "user_detail_dict"):
         arguments.pop(key, None)
-    user = {"user": "python_user"} if way == "python" else detail(engine)
+    user = {**detail(engine), **({"user": "python_user"} if way == "python" else {})}
     steps = arguments.pop("tasks")
     given = {"host": target.url, "user_count": 1, "iterations": 26, **arguments, **more}
     return load(folder, steps, user=None, user_detail_dict=user, **given)
@@ -156,14 +156,15 @@ def _without_tokens(requests: list[Any]) -> list[Any]:
     return [re.sub(r"[ts]-\d+", "t", repr(one)) for one in requests]
 
 
+@pytest.mark.parametrize("engine", ["native", "fast_http_user"])
 def test_users_with_a_pace_keep_their_row_and_their_token(
-    target: Target, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    target: Target, file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     monkeypatch.setenv(ALLOW, "1")
     target.reset()
     # all passes are due at first, so that a slow machine has time to make them
     pace = {"mode": "stages", "stages": [{"duration": 1, "rps": 24}, {"duration": 9, "rps": 0}]}
-    done = run(tmp_path, file, "python", "fast_http_user", target, iterations=None, user_count=2, rate=pace)
+    done = run(tmp_path, file, "python", engine, target, iterations=None, user_count=2, rate=pace)
     counts = done.counts()
     assert counts["on_start: log in"] == 2
     assert counts["chain"] == counts["next"] == 4
@@ -230,19 +231,20 @@ IN_PYTHON = """
 
         @task
         async def waits(self, client):
-            client.get("/ok?waits")
+            await client.get("/ok?waits")
             await asyncio.get_running_loop().create_future()
 """
 
 
-def test_python_for_each_pass(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", ["native", "fast_http_user"])
+def test_python_for_each_pass(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
     monkeypatch.setenv(ALLOW, "1")
     target.reset()
     file = tmp_path / "shop.py"
     file.write_text(dedent(IN_PYTHON))
     (made,) = load_scenarios(file)
     assert set(trace(made).refused) == {task.name for task in made.tasks}
-    done = run_python(tmp_path, file, target, iterations=18)
+    done = run_python(tmp_path, file, target, engine, iterations=18)
     outcomes = {hit.name: (hit.outcome.label, hit.error) for hit in done.hits}
     counts = done.counts()
     assert counts["after the branch"] == counts["batch"] == counts["batch 2"] == counts["gathers 2"] == counts["caught"] == 2
@@ -262,9 +264,10 @@ def test_python_for_each_pass(target: Target, tmp_path: Path, monkeypatch: pytes
     assert done.summary["passes"]["made"] == 18
 
 
-def run_python(folder: Path, file: Path, target: Target, **more: Any) -> Outcomes:
+def run_python(folder: Path, file: Path, target: Target, engine: str, **more: Any) -> Outcomes:
     (made,) = load_scenarios(file)
     arguments = dict(script_of(made, trace(made), file)["load_density"][0][1])
     for key in ("rate", "host"):
         del arguments[key]
-    return load(folder, arguments.pop("tasks"), host=target.url, user_count=1, **arguments, **more)
+    arguments["user_detail_dict"] = {**detail(engine), "user": "python_user"}
+    return load(folder, arguments.pop("tasks"), **{"host": target.url, "user_count": 1, **arguments, **more})

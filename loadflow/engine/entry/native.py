@@ -23,8 +23,9 @@ from loadflow.engine.process.states import STOP_GRACE_S
 
 __all__ = ["main"]
 
-# rows, users, the most users since the last state, hits in flight, lag in ns, passes, how long the load ran in ns
-State = tuple[int, int, int, int, int, tuple[int, int, int, int, int], int | None]
+# rows, users, the most users since the last state, hits in flight, lag in ns, passes, what functions of Python took, how long the load
+# ran in ns
+State = tuple[int, int, int, int, int, tuple[int, int, int, int, int], tuple[int, int, int, int], int | None]
 
 CHUNK = 512  # times of a pace that are computed in one go: a fraction of a millisecond, in which the core may have to wait
 WAIT_S = 0.1  # for an event; a stop by signal is seen after it
@@ -55,6 +56,8 @@ class _Shard:
     notes: Any
     spans: Any  # None: no hit is traced
     arrivals: Iterator[int]
+    functions: Any = None  # those of a scenario that are steps
+    told_s: float = 0.0  # when its state was told last
     thread: threading.Thread | None = None
     result: tuple[bool, State, list[tuple[int, int]], int] | BaseException | None = None
     ended: bool = False
@@ -63,7 +66,7 @@ class _Shard:
         if self.spans is not None:
             self.spans.start(origin_unix_ns)
         try:
-            self.result = self.core.run(self.job["hits"], origin_unix_ns, origin_monotonic_ns, self.calls)
+            self.result = self.core.run(self.job["hits"], origin_unix_ns, origin_monotonic_ns, self.calls, self.functions)
         except BaseException as error:  # noqa: BLE001  given to the main thread, which raises it
             self.result = error
 
@@ -90,6 +93,7 @@ class NativeProcess:
         from loadflow.engine.plan.csv_source import CsvSource
         from loadflow.engine.plan.plan import Plan
         from loadflow.engine.plan.secrets import redactor_of
+        from loadflow.engine.protocols.python.place import PYTHON_USER
         from loadflow.engine.resolve.data import Table, read_table
 
         self._messages = messages
@@ -105,6 +109,11 @@ class NativeProcess:
 
         for job in jobs:
             plan = Plan.from_json(job["plan"])
+            in_python = plan.protocol == PYTHON_USER
+            if in_python:  # before its file is imported
+                from loadflow.engine.generator.native.functions import Functions, own_asyncio
+
+                own_asyncio()
             compiled = compile_plan(plan, job["shard"], job["shards"], os.environ, read)
             redactor = redactor_of(plan, os.environ)
             notes = Notes(Path(job["names"]), Path(job["samples"]), redactor)
@@ -115,7 +124,9 @@ class NativeProcess:
                 spans = SpanNotes(Path(job["spans"]), redactor)
             arrivals = plan.pace.arrivals(job["shard"], job["shards"]) if plan.pace is not None else iter(())
             calls = Calls(compiled, notes, plan, spans)
-            self._shards.append(_Shard(job, _native.Core(compiled.json, compiled.tables), calls, notes, spans, arrivals))
+            functions = Functions(plan, compiled.steps, compiled.data, compiled.tls) if in_python else None
+            core = _native.Core(compiled.json, compiled.tables)
+            self._shards.append(_Shard(job, core, calls, notes, spans, arrivals, functions))
 
     def run(self) -> None:
         """Raises what makes it impossible to go on, e.g. RuntimeError for a full disk."""
@@ -134,6 +145,7 @@ class NativeProcess:
         self._probe = ProcessProbe()  # anew as the load starts
         threading.Thread(target=self._watch_lifeline, daemon=True).start()
         for shard in self._shards:
+            shard.told_s = int(monotonic_ns) / 1e9
             shard.thread = threading.Thread(target=shard.run, args=(int(unix_ns), int(monotonic_ns)))
             shard.thread.start()
         self._follow()
@@ -158,7 +170,7 @@ class NativeProcess:
             for shard in running:
                 match shard.core.next_event(wait_s):
                     case ("tick", second, state):
-                        rows, *_, passes, ran_ns = state
+                        rows, *_, passes, _, ran_ns = state
                         ran_s = None if ran_ns is None else ran_ns / 1e9
                         self._say(Tick(shard.job["shard"], second, rows, self._health(shard, state), Passes(*passes), ran_s))
                     case ("stood", since_ns, stood_ns, step, doing):
@@ -193,7 +205,7 @@ class NativeProcess:
             return
         assert shard.result is not None
         stopped, state, *_ = shard.result
-        rows, *_, passes, ran_ns = state
+        rows, *_, passes, _, ran_ns = state
         assert ran_ns is not None
         why = self._stopped if stopped else ""
         self._say(Done(shard.job["shard"], rows, ran_ns / 1e9, why, self._health(shard, state), Passes(*passes)))
@@ -202,9 +214,15 @@ class NativeProcess:
         """Since the last question. CPU is the threads' mean; memory and files are those of the process, told by its first shard."""
         from dataclasses import replace
 
-        _, users, users_peak, in_flight, lag_ns, *_ = state
+        _, users, users_peak, in_flight, lag_ns, _, (python_ns, slowest_ns, slowest_step, slow), _ = state
         health = self._probe.health(users, in_flight, lag_ns / 1e6)
         health = replace(health, users_peak=users_peak, cpu=round(health.cpu / len(self._shards), 4))
+        now_s = time.monotonic()
+        if python_ns:
+            share = min(1.0, python_ns / 1e9 / max(1e-3, now_s - shard.told_s))
+            slowest_ms = round(slowest_ns / 1e6, 3)
+            health = replace(health, python=round(share, 4), slowest_ms=slowest_ms, slowest_step=slowest_step, slow=slow)
+        shard.told_s = now_s
         return health if shard is self._shards[0] else replace(health, rss_bytes=0, open_files=0)
 
     def _tell_standing(self, shard: _Shard, since_s: float, stood_s: float, step: int, doing: str) -> None:

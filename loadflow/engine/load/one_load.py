@@ -36,6 +36,7 @@ from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.process.launch import Engine, Processes, describe_exit, local_job
 from loadflow.engine.process.messages import Done, Failed, Flush, Message, Note, Opened, Ready, Stood, SupervisorEnd, Tick
 from loadflow.engine.process.states import State, after_exit, moved
+from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.engine.records.generator import lag_limit_of
 from loadflow.engine.records.going_on import going_on
 from loadflow.engine.records.judge import EndReason, RunEnd
@@ -66,8 +67,9 @@ def make_load(session: Session, asked: Asked, engine: Literal["native", "locust"
     traces = trace_rule(session, asked.plan.protocol)
     plan = replace(asked.plan, network=session.network, traces=traces, flush_s=FLUSH_S if session.budget else None)
     processes = asked.processes * (asked.cluster.expected if asked.cluster is not None else 1)
-    # a loop of Locust needs a process of its own
-    parts = Processes(engine, processes, asked.threads) if engine == "native" else Processes(engine, processes * asked.threads)
+    # a loop of Locust needs a process of its own, and so does one that runs Python, which runs in one thread of a process at a time
+    shares = engine == "native" and plan.protocol != PYTHON_USER
+    parts = Processes(engine, processes, asked.threads) if shares else Processes(engine, processes * asked.threads)
     label = asked.label or session.label
     with session.lease(asked.target):
         run_id, folder = Run.new_folder(session.runs_dir, label or session.name)

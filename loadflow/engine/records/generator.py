@@ -33,6 +33,7 @@ LAG_LIMIT_MS = 100.0
 LATE_SECONDS = 0.05  # share of the run's seconds that may be later: the rest is what a p95 is made of
 GAP_TIMES = 10  # one lag of this many times the limit is enough: no answer was read for a second
 NEAR_CEILING = 0.9  # of the hits per second that a calibrated machine can make: more than that is as good as all
+MOSTLY = 0.5  # of the time: functions of Python that take as much leave little for the rest
 WORTH_A_WORD = 0.05  # of throttled periods, or of stolen time
 LAG_VARIABLE = "LOADFLOW_LAG_LIMIT_MS"
 
@@ -106,6 +107,10 @@ def _causes(health: Sequence[Health]) -> Iterator[str]:
     if busy := busy_share(health):
         of_what = "its CPU quota" if _by_quota(health) else "a core"
         yield f"its CPU was at {BUSY_CPU:.0%} or more of {of_what} in {busy:.0%} of the seconds"
+    if (python := _mean(one.python for one in health)) >= MOSTLY or any(one.slow for one in health):
+        slow = sum(one.slow for one in health)
+        longest = f", {slow:,} times for more than 10 ms (at most {max(one.slowest_ms for one in health):,.0f} ms)" if slow else ""
+        yield f"functions of the scenario kept its event loop for {python:.0%} of the time{longest}"
     if (throttled := _mean(one.throttled for one in health)) >= WORTH_A_WORD:
         yield f"it was throttled in {throttled:.0%} of the periods of its CPU quota"
     if (stolen := _mean(one.stolen for one in health)) >= WORTH_A_WORD:
@@ -115,6 +120,11 @@ def _causes(health: Sequence[Health]) -> Iterator[str]:
 def _way_out(health: Sequence[Health]) -> str:
     if _by_quota(health):
         return "give its container more CPU, or use fewer users or a wait_time"
+    if any(one.slow for one in health):
+        return (
+            "do what takes long once, in on_start or in the module, leave out calls that block (time.sleep, other clients), or mark such "
+            'tasks with @task(engine="locust"); `loadflow check FILE.py` says which functions run in Python'
+        )
     if busy_share(health):
         return "use more `processes`, fewer users or a wait_time"
     return "use a machine where nothing else runs; if single answers take long to read or check, use fewer users or more `processes`"

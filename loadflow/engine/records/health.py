@@ -29,6 +29,10 @@ class Health:
     throttled: float = 0.0
     stolen: float = 0.0
     users_peak: int = 0  # the most at once within the second; of several processes the sum of what each had at most, maybe not at once
+    python: float = 0.0
+    slowest_ms: float = 0.0
+    slowest_step: int = 0
+    slow: int = 0
 
     @property
     def busy(self) -> float:
@@ -40,6 +44,7 @@ class Health:
         parts = list(parts)
         if not parts:
             return cls()
+        slowest = max(parts, key=lambda part: part.slowest_ms)
         return cls(
             users=sum(part.users for part in parts),
             in_flight=sum(part.in_flight for part in parts),
@@ -51,6 +56,10 @@ class Health:
             throttled=max(part.throttled for part in parts),
             stolen=max(part.stolen for part in parts),
             users_peak=sum(part.users_peak for part in parts),
+            python=max(part.python for part in parts),
+            slowest_ms=slowest.slowest_ms,
+            slowest_step=slowest.slowest_step,
+            slow=sum(part.slow for part in parts),
         )
 
     @classmethod

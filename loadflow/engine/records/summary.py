@@ -14,6 +14,7 @@ from typing import Any
 from loadflow.engine.base.verdict import Verdict, VerdictKind
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
+from loadflow.engine.records.in_python import InPython
 from loadflow.engine.records.judge import Warning_
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.passes import Passes, RateSummary
@@ -187,6 +188,7 @@ class Summary:
     users_peak: int
     cpu_peak: float
     lag_peak_ms: float
+    python: InPython | None = None  # None where no function of a scenario ran in the core
     rate: RateSummary | None = None  # None where users, not a rate, decide
     passes: Passes = field(default_factory=Passes)
     thresholds: tuple[ThresholdResult, ...] = ()
@@ -228,7 +230,11 @@ class Summary:
             "thresholds": [{**asdict(one), "state": str(one.state)} for one in self.thresholds],
             "errors": [{**asdict(error), "samples": list(error.samples)} for error in self.errors],
             "warnings": [asdict(warning) for warning in self.warnings],
-            "generator": {"cpu_peak": self.cpu_peak, "lag_peak_ms": self.lag_peak_ms},
+            "generator": {
+                "cpu_peak": self.cpu_peak,
+                "lag_peak_ms": self.lag_peak_ms,
+                **({"python": self.python.to_json()} if self.python else {}),
+            },
             "workers": [asdict(worker) for worker in self.workers],
             "precision": self.trust.to_json(self._keys_of_names()) if self.trust else None,
         }
@@ -298,6 +304,7 @@ def summarise(
         users_peak=users_peak_of(health),
         cpu_peak=max((one.cpu for one in health), default=0.0),
         lag_peak_ms=max((one.lag_ms for one in health), default=0.0),
+        python=InPython.of(health, runs),
         rate=rate,
         passes=replace(totals.passes),
         thresholds=tuple(thresholds),

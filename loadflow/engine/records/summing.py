@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.base.verdict import Verdict, VerdictKind, worst
 from loadflow.engine.records.health import Health
+from loadflow.engine.records.in_python import InPython, in_python_warnings
 from loadflow.engine.records.judge import Warning_, ceiling_warnings, warnings_of
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.passes import Passes, RateSummary
@@ -47,13 +48,16 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         unreached += [one.warning for one in run.shortfalls(own_health)]
         for key, entries in run.samples().items():
             samples.setdefault(key, []).extend(entries)
+    slow = list(in_python_warnings(InPython.of(health, [run.facts for run in runs])))
     doubts = trust_warnings(trust, totals.overall().response().quantile_ns(0.99) / 1e6)
     return summarise(
         totals,
         duration_s=totals.duration_s,
         runs=[run.facts for run in runs],
         verdict=worst(verdicts) if runs else Verdict(VerdictKind.INCONCLUSIVE, ("no test was run, so there is nothing to judge",)),
-        warnings=list(dict.fromkeys([*warnings_of(totals, health), *of_ceilings, *unreached, *standing, *revisions, *proxies, *doubts])),
+        warnings=list(
+            dict.fromkeys([*warnings_of(totals, health), *of_ceilings, *unreached, *standing, *slow, *revisions, *proxies, *doubts])
+        ),
         health=health,
         samples=samples,
         workers=workers,

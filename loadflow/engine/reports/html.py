@@ -187,6 +187,7 @@ def _render(told: _Told, title: str | None, live: Live | None = None) -> str:
         warnings=summary.warnings[:MOST_WARNINGS],
         warnings_left_out=max(0, len(summary.warnings) - MOST_WARNINGS),
         generator=(f"{summary.cpu_peak:.0%}".replace("%", " %"), latency_text(summary.lag_peak_ms)),
+        python=summary.python,
         environments=page.environments(summary),
         data=script_json({**chart_data(timeline, charts), "names": curves, "about": _about(summary, since)}),
         style=Markup(_asset("report.css")),

@@ -29,7 +29,8 @@ class RequestFailed(Exception):
 
 
 class Answer(Protocol):
-    """A whole answer. `ok`: its status is below 400. `elapsed_ms`: from the begin of the request to the whole answer."""
+    """A whole answer. `ok`: its status is below 400. `content`: its body, decoded. `elapsed_ms`: from the begin of the request to the whole
+    answer."""
 
     @property
     def status_code(self) -> int: ...
@@ -37,6 +38,8 @@ class Answer(Protocol):
     def ok(self) -> bool: ...
     @property
     def text(self) -> str: ...
+    @property
+    def content(self) -> bytes: ...
     @property
     def headers(self) -> Mapping[str, str]: ...
     @property

@@ -6,7 +6,7 @@
 ...     def browse(self, client: LoadClient) -> None:
 ...         client.get("/products")
 >>> scenario_of(Shop).tasks
-(TaskDef(name='browse', weight=3),)
+(TaskDef(name='browse', weight=3, engine='auto'),)
 """
 
 from __future__ import annotations
@@ -22,7 +22,9 @@ __all__ = ["HOOKS", "MODES", "ScenarioDef", "TaskDef", "VUser", "check_of", "sce
 
 MODES = ("ramp", "constant", "step", "spike")
 HOOKS = ("on_start", "on_stop")
+ENGINES = ("auto", "locust")
 WEIGHT = "__loadflow_weight__"
+ENGINE = "__loadflow_engine__"
 SCENARIO = "__loadflow_scenario__"
 CHECK = "check_"
 
@@ -42,10 +44,11 @@ class VUser:
 
 @dataclass(frozen=True, slots=True)
 class TaskDef:
-    """A method that makes requests; `weight` is its share of passes."""
+    """A method that makes requests; `weight` is its share of passes, `engine` who runs it."""
 
     name: str
     weight: int
+    engine: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ class ScenarioDef:
         for base in reversed(self.cls.__mro__):
             found.update((name, None) for name, value in vars(base).items() if hasattr(value, WEIGHT))
         methods = ((name, getattr(self.cls, name, None)) for name in found)
-        return tuple(TaskDef(name, getattr(method, WEIGHT)) for name, method in methods if hasattr(method, WEIGHT))
+        marked = ((name, method) for name, method in methods if hasattr(method, WEIGHT))
+        return tuple(TaskDef(name, getattr(method, WEIGHT), getattr(method, ENGINE, "auto")) for name, method in marked)
 
     @property
     def hooks(self) -> tuple[str, ...]:
@@ -140,14 +144,21 @@ def scenario_of(cls: type) -> ScenarioDef:
 @overload
 def task(function: F, /) -> F: ...
 @overload
-def task(*, weight: int = 1) -> Callable[[F], F]: ...
-def task(function: Any = None, /, *, weight: int = 1) -> Any:
-    """Marks a method of a scenario, `def` or `async def`, as one of its tasks; `weight` is its share of passes. Raises ValueError."""
+def task(*, weight: int = 1, engine: str = "auto") -> Callable[[F], F]: ...
+def task(function: Any = None, /, *, weight: int = 1, engine: str = "auto") -> Any:
+    """Marks a method of a scenario, `def` or `async def`, as one of its tasks; `weight` is its share of passes.
+
+    `engine`: "locust" for a task that calls libraries which wait for sockets of their own; its whole scenario runs on Locust then. Raises
+    ValueError.
+    """
+    if engine not in ENGINES:
+        raise ValueError(f"the engine {engine!r} is not known; {_nearest(str(engine), ENGINES)}")
     if isinstance(weight, bool) or not isinstance(weight, int) or weight < 0:
         raise ValueError(f"the weight of a task is a whole number of 0 or more, not {weight!r}")
 
     def mark(method: F) -> F:
         setattr(method, WEIGHT, weight)
+        setattr(method, ENGINE, engine)
         return method
 
     return mark if function is None else mark(function)

@@ -7,10 +7,10 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-from loadflow.engine.scenario.client import OPTIONS
+from loadflow.engine.scenario.client import OPTIONS, VERBS
 from loadflow.engine.scenario.symbols import Answer, Found, Joined, Symbol, Untraceable, holds_symbol, placeholder_of, text_of_part
 
-__all__ = ["as_options", "step_of", "url_of", "written"]
+__all__ = ["as_options", "of_batch", "step_of", "url_of", "written"]
 
 
 def as_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,6 +41,19 @@ def _auth(value: Any) -> Any:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError("auth is a pair of user and password, or an object as in a step")
+
+
+def of_batch(one: Any) -> tuple[str, Any, dict[str, Any]]:
+    """Verb, path and options of one request of a batch. Raises TypeError."""
+    if not isinstance(one, Mapping):
+        raise TypeError(f"batch takes a list of objects, not of {type(one).__name__}")
+    options = dict(one)
+    verb = str(options.pop("method", "get")).lower()
+    if "path" not in options:
+        raise TypeError("a request of batch has no path")
+    if verb not in VERBS:
+        raise TypeError(f"a request of batch has the method {verb!r}; there are {', '.join(VERBS)}")
+    return verb, options.pop("path"), options
 
 
 def url_of(path: Any) -> Any:

@@ -68,7 +68,8 @@ def _in_python(made: ScenarioDef, file: str | Path) -> dict[str, Any]:
     where = f"{Path(file).resolve()}:{made.name}"
     tasks = [{"name": one.name, "weight": one.weight, "call": f"{where}.{one.name}"} for one in made.tasks]
     hooks = {name: [{"name": name, "call": f"{where}.{name}"}] for name in made.hooks}
-    return {"user_detail_dict": {"user": PYTHON_USER}, **hooks, "tasks": {"mode": "weighted", "tasks": tasks}}
+    engine = {"engine": "locust"} if any(one.engine == "locust" for one in made.tasks) else {}
+    return {"user_detail_dict": {"user": PYTHON_USER, **engine}, **hooks, "tasks": {"mode": "weighted", "tasks": tasks}}
 
 
 def _rate(made: ScenarioDef) -> dict[str, Any]:

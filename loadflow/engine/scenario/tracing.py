@@ -59,12 +59,15 @@ def trace(made: ScenarioDef) -> Trace:
     except Untraceable as error:
         found.refused = {name: Refusal(error.reason, error.line) for name in names}
         return found
+    engines = {one.name: one.engine for one in made.tasks}
     user = User(made.cls, {})
     known = Names()
     read: dict[str, list[TracedStep]] = {}
     for name in names:
         reader = Reader(modules, user, "request" if name in made.hooks else name, known.rows, known.variable, may_set=name == "on_start")
         try:
+            if engines.get(name) == "locust":
+                raise Untraceable('is marked with engine="locust"')
             reader.read(_function(made.cls, name))
             if name not in made.hooks:
                 _check(reader, made.cls, name)

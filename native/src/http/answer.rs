@@ -72,6 +72,20 @@ impl<'a> Answer<'a> {
         self.raw.len() >= LARGE_BYTES || self.head.len() >= LARGE_BYTES || self.fields().any(|(name, _)| is_coded(name))
     }
 
+    /// The body as the text and the JSON that it is by all that is said of it: UTF-8 as it came. None for all others.
+    pub fn plain_text(&self) -> Option<&'a str> {
+        let is = |name: &[u8], one: &str| name.eq_ignore_ascii_case(one.as_bytes());
+        for (name, value) in self.fields() {
+            let is_coded = is(name, "content-encoding") || (is(name, "transfer-encoding") && !value.eq_ignore_ascii_case(b"chunked"));
+            if is_coded || (is(name, "content-type") && charset(value) != Charset::Utf8) {
+                return None;
+            }
+        }
+        // JSON with zeros may be UTF-16
+        let is_plain = !self.raw.starts_with(b"\xef\xbb\xbf") && memchr::memchr(0, self.raw).is_none();
+        is_plain.then(|| std::str::from_utf8(self.raw).ok()).flatten()
+    }
+
     /// The value of a header field, repeated fields joined by a comma.
     pub fn header(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let mut found: Option<Cow<'a, [u8]>> = None;

@@ -8,6 +8,7 @@ pub mod cookies;
 pub mod http2;
 pub mod lines;
 pub mod place;
+pub mod plain;
 pub mod reading;
 pub mod redirect;
 pub mod request;

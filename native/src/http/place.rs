@@ -85,7 +85,7 @@ fn push_pairs(out: &mut String, first: &mut bool, name: &str, value: &Value) {
     }
 }
 
-fn quote_plus(out: &mut String, text: &str) {
+pub fn quote_plus(out: &mut String, text: &str) {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     for byte in text.bytes() {
         match byte {

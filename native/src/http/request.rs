@@ -308,7 +308,7 @@ fn push_line(bytes: &mut Vec<u8>, name: &str, value: &str) -> Result<(), Failure
 }
 
 /// RFC 9110 section 5.5: no line breaks, no control characters.
-fn is_field_value(text: &str) -> bool {
+pub fn is_field_value(text: &str) -> bool {
     text.bytes().all(|byte| byte == b'\t' || (byte >= 0x20 && byte != 0x7f))
 }
 

@@ -3,6 +3,7 @@
 use std::sync::mpsc::Sender;
 
 use crate::load::engine::{Done, Event, Loop, State, Stop};
+use crate::load::functions::Spent;
 use crate::load::stages::Ramp;
 use crate::load::user::User;
 use crate::load::watch::At;
@@ -90,6 +91,9 @@ impl Loop<'_> {
                 self.event(users, *event, stop);
             }
             self.read_on(users);
+            if !(self.batches.is_empty() && self.helped.is_empty()) {
+                self.share_batches(users);
+            }
         }
     }
 
@@ -125,7 +129,7 @@ impl Loop<'_> {
     }
 
     fn is_drained(&self, agenda: &Agenda, now_ns: i64) -> bool {
-        let idle = self.in_flight == 0 && self.leaving == 0 && self.ready.is_empty();
+        let idle = self.in_flight == 0 && self.leaving == 0 && self.ready.is_empty() && self.batches.is_empty() && self.helped.is_empty();
         idle || self.fatal.is_some() || agenda.drained_ns.is_some_and(|at| at <= now_ns)
     }
 
@@ -142,6 +146,7 @@ impl Loop<'_> {
             let state = State { ran_ns: done.and_then(|done| done.state.ran_ns), ..self.state() };
             self.lag_ns = 0;
             self.users_peak = self.alive;
+            self.python = Spent::default();
             let _ = events.send(Event::Tick { second, state }); // the receiver is gone: the stop is on its way
         }
         if now_ns >= agenda.rows_ns {
@@ -170,6 +175,7 @@ impl Loop<'_> {
             in_flight: self.in_flight,
             lag_ns: self.lag_ns,
             passes,
+            python: self.python,
             ran_ns: None,
         }
     }

@@ -1,8 +1,12 @@
 //! Users come and go.
 
+use std::cell::RefCell;
+use std::rc::Rc;
+
 use crate::http::cookies::Jar;
 use crate::http::request::Outgoing;
 use crate::load::engine::Loop;
+use crate::load::functions::Call;
 use crate::load::user::{Hit, Next, Phase, User};
 use crate::os::random::Rng;
 use crate::plan::outcome::{Failure, Outcome};
@@ -17,7 +21,7 @@ impl Loop<'_> {
         while self.alive > wanted && at > 0 {
             at -= 1;
             let user = &mut users[at];
-            if user.stopping || user.next == Next::Gone {
+            if user.stopping || user.next == Next::Gone || user.call.is_help {
                 continue;
             }
             user.stopping = true;
@@ -39,6 +43,26 @@ impl Loop<'_> {
         self.started += 1;
         self.alive += 1;
         self.users_peak = self.users_peak.max(self.alive);
+        let mut user = self.new_user(number);
+        // the place of one who is gone, if there is one; timers and events of his must not reach the new one
+        let some_are_gone = users.len() - self.helps >= self.alive as usize;
+        let free = some_are_gone.then(|| users.iter().rposition(|old| old.next == Next::Gone && old.watched_ns.is_none())).flatten();
+        match free {
+            Some(at) => {
+                (user.id, user.pauses, user.next_serial) = (at as u32, users[at].pauses, users[at].next_serial);
+                user.call.helps = std::mem::take(&mut users[at].call.helps);
+                self.ready.push_back(user.id);
+                users[at] = user;
+            }
+            None => {
+                user.id = users.len() as u32;
+                self.ready.push_back(user.id);
+                users.push(user);
+            }
+        }
+    }
+
+    pub fn new_user(&self, number: u32) -> User {
         let seed = self.plan.user_seed.as_ref().map(|seed| format!("{seed} {number}"));
         let scope = Scope {
             variables: self.plan.variables.iter().map(|value| value.first().cloned()).collect(),
@@ -47,14 +71,16 @@ impl Loop<'_> {
             out_of_rows: false,
             rng: Rng::new(seed),
         };
-        let mut user = User {
+        User {
+            id: 0,
             number,
             phase: Phase::OnStart,
             is_set_up: false,
             end: 0,
             ends: false,
             scope,
-            jar: Jar::default(),
+            jar: Rc::new(RefCell::new(Jar::default())),
+            call: Call::default(),
             conns: Vec::new(),
             next_serial: 0,
             next: Next::Pass,
@@ -73,22 +99,7 @@ impl Loop<'_> {
             uses_own: false,
             watched_ns: None,
             network_rng: None,
-        };
-        // the place of one who is gone, if there is one; timers and events of his must not reach the new one
-        let some_are_gone = users.len() >= self.alive as usize;
-        let free = some_are_gone.then(|| users.iter().rposition(|old| old.next == Next::Gone && old.watched_ns.is_none())).flatten();
-        let id = match free {
-            Some(at) => {
-                (user.pauses, user.next_serial) = (users[at].pauses, users[at].next_serial);
-                users[at] = user;
-                at
-            }
-            None => {
-                users.push(user);
-                users.len() - 1
-            }
-        };
-        self.ready.push_back(id as u32);
+        }
     }
 
     /// At the end of the drain: what is in flight stays unfinished.
@@ -101,6 +112,7 @@ impl Loop<'_> {
                 let failure = Failure::new(Outcome::Unfinished, "not answered before the end of the load");
                 self.end_hit(user, id as u32, Err(failure), None, now_ns);
             }
+            self.cut_off(user);
             user.conns.clear();
             self.settle(user, false);
         }

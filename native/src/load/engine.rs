@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 use crate::http::conn::Phase;
 use crate::http::request::{Outgoing, Scratch};
 use crate::load::arrivals::{Arrivals, Passes};
+use crate::load::functions::{Functions, Spent};
 use crate::load::hitlog::HitLog;
 use crate::load::limits::Throttle;
 use crate::load::picks::Picks;
@@ -59,6 +60,8 @@ pub struct State {
     /// The longest that anything due had to wait for the loop, since the last time this was asked.
     pub lag_ns: i64,
     pub passes: Passes,
+    /// By functions of Python, since the last time this was asked.
+    pub python: Spent,
     pub ran_ns: Option<i64>,
 }
 
@@ -109,6 +112,7 @@ impl Stop {
 pub struct Loop<'p> {
     pub plan: &'p Plan,
     pub host: &'p mut dyn Host,
+    pub functions: Option<&'p mut dyn Functions>,
     pub log: &'p mut HitLog,
     pub origin_ns: i64,
     pub timers: Timers,
@@ -155,6 +159,15 @@ pub struct Loop<'p> {
     pub passes: Passes,
     pub steps: Vec<(u64, u64)>,
     pub conditioned: u64,
+    /// What functions took, and the ids of names that their hits have by step, method and number.
+    pub python: Spent,
+    pub call_series: HashMap<(usize, &'static str, u32), u32>,
+    /// Reused from request to request of a function.
+    pub body: Vec<u8>,
+    /// Users whose functions want several answers at once, those for whom others have one, and how many those others are.
+    pub batches: Vec<u32>,
+    pub helped: Vec<u32>,
+    pub helps: usize,
 }
 
 /// What the parent gives and is given while the load runs.
@@ -163,12 +176,15 @@ pub struct Lines<'a> {
     pub events: &'a Sender<Event>,
     /// When passes are due, in ascending order; closed after the last.
     pub due: Receiver<Vec<i64>>,
+    /// Those of the plan's steps that are functions of Python.
+    pub functions: Option<&'a mut dyn Functions>,
 }
 
 /// Runs the whole load; every hit is in the log when it returns.
 pub fn run(plan: &Plan, host: &mut dyn Host, log: &mut HitLog, origin_ns: i64, lines: Lines) -> Result<Done, Fatal> {
-    let Lines { stop, events, due } = lines;
-    let mut core = Loop::new(plan, host, log, origin_ns, stop, due)?;
+    let Lines { stop, events, due, functions } = lines;
+    let functions = functions.map(|functions| functions as &mut dyn Functions);
+    let mut core = Loop::new(plan, host, log, origin_ns, stop, due, functions)?;
     let watch = Watch::start(core.doing.clone(), core.log.shared(), origin_ns, events.clone())?;
     let mut users: Vec<User> = Vec::new();
     let done = core.load(&mut users, stop, events);
@@ -188,6 +204,7 @@ impl<'p> Loop<'p> {
         origin_ns: i64,
         stop: &Stop,
         due: Receiver<Vec<i64>>,
+        functions: Option<&'p mut dyn Functions>,
     ) -> Result<Self, Fatal> {
         let poller = Poller::new()?;
         poller.add(stop.waker.fd(), WAKER)?;
@@ -197,6 +214,7 @@ impl<'p> Loop<'p> {
         let mut core = Loop {
             plan,
             host,
+            functions,
             log,
             origin_ns,
             timers: Timers::default(),
@@ -234,6 +252,12 @@ impl<'p> Loop<'p> {
             passes: Passes::default(),
             steps: vec![(0, 0); plan.steps.len()],
             conditioned: 0,
+            python: Spent::default(),
+            call_series: HashMap::new(),
+            body: Vec::new(),
+            batches: Vec::new(),
+            helped: Vec::new(),
+            helps: 0,
         };
         for step in &plan.steps {
             let (fixed, origin) = match &step.request {
@@ -246,6 +270,7 @@ impl<'p> Loop<'p> {
                 }
                 RequestPlan::Parts(parts) => (None, parts.place.as_ref().map(|place| core.origin(place))),
                 RequestPlan::Python(_) => (None, None),
+                RequestPlan::Call(call) => (None, call.base.as_ref().map(|base| core.origin(&base.place))),
             };
             core.fixed.push(fixed);
             core.step_origins.push(origin);

@@ -300,7 +300,7 @@ impl<'p> Loop<'p> {
         let request = self.request_of(user);
         let origin = request.origin;
         let path = request.target().split('?').next().unwrap_or("/").to_owned();
-        user.jar.store(field, &self.origins[origin], &path, unix_s());
+        user.jar.borrow_mut().store(field, &self.origins[origin], &path, unix_s());
     }
 
     /// Makes the request that a redirect asks for the user's own.

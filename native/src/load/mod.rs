@@ -5,6 +5,7 @@ pub mod course;
 mod crowd;
 pub mod engine;
 mod exchange;
+pub mod functions;
 pub mod hitlog;
 pub mod limits;
 pub mod picks;

@@ -10,11 +10,11 @@ use crate::load::user::{Next, Phase, User};
 use crate::load::watch::At;
 use crate::plan::host::{Ended, Fatal, GotReply, Kind, Report, SentRequest};
 use crate::plan::outcome::{DRAINED, Failure, LAST, LATE, Outcome, RETRY, SETUP, SUPERSEDED};
-use crate::plan::{OnFailure, Step};
+use crate::plan::{OnFailure, RequestPlan, Step};
 use crate::values::node::Missing;
 
 /// Names and kinds of failures that are remembered here; Python knows all that are in the files.
-const KNOWN: usize = 4096;
+pub const KNOWN: usize = 4096;
 
 impl<'p> Loop<'p> {
     /// Records the attempt and says what comes next: a retry after its delay, or the step's end.
@@ -24,6 +24,9 @@ impl<'p> Loop<'p> {
         self.in_flight -= 1;
         user.hit.in_flight = false;
         user.hit.connect_deadline_ns = None;
+        if matches!(step.request, RequestPlan::Call(_)) {
+            return self.end_asked(user, judged, answer, end_ns);
+        }
         user.next = Next::EndStep;
         let mut delay_ns = None;
         let failure = judged.err();
@@ -79,11 +82,32 @@ impl<'p> Loop<'p> {
             Some(series) => series,
             None => self.series_of(user, step)?,
         };
-        let due_ns = user.hit.due_ns.unwrap_or(user.hit.start_ns);
-        let late = user.phase == Phase::Load && self.arrivals.as_ref().is_some_and(|arrivals| arrivals.is_late(due_ns, user.hit.start_ns));
-        let mut row = Row {
+        let status = answer.as_ref().map_or(0, |answer| answer.status());
+        let mut row = self.row_of(user, series, end_ns, status);
+        if let Some(answer) = answer.as_deref() {
+            self.note_revision(answer)?;
+        }
+        if let Some(trace) = user.hit.trace.take() {
+            let secrets = self.secrets(user, step, answer.as_deref_mut());
+            let (due_ns, start_ns, failure) = (row.due_ns, row.start_ns, failure.as_ref());
+            let ended = Ended { due_ns, start_ns, end_ns, status: row.status, flags: row.flags, failure, secrets };
+            self.tell_span(user, step, &trace, ended)?;
+        }
+        if let Some(failure) = failure {
+            row.outcome = failure.outcome as u8;
+            row.error = self.error_of(user, step, series, end_ns, failure, answer, None)?;
+        }
+        Ok(self.log.append(&row)?)
+    }
+
+    /// The row of a hit that went well.
+    pub fn row_of(&self, user: &User, series: u32, end_ns: i64, status: u16) -> Row {
+        let start_ns = user.hit.start_ns;
+        let due_ns = user.hit.due_ns.unwrap_or(start_ns);
+        let late = user.phase == Phase::Load && self.arrivals.as_ref().is_some_and(|arrivals| arrivals.is_late(due_ns, start_ns));
+        Row {
             due_ns,
-            start_ns: user.hit.start_ns,
+            start_ns,
             end_ns,
             series,
             user: user.number,
@@ -92,24 +116,11 @@ impl<'p> Loop<'p> {
                 | if late { LATE } else { 0 }
                 | if user.phase == Phase::Load { 0 } else { SETUP }
                 | if user.scope.out_of_rows { LAST } else { 0 },
+            sent: user.hit.sent,
+            received: user.hit.received,
+            status,
             ..Row::default()
-        };
-        (row.sent, row.received) = (user.hit.sent, user.hit.received);
-        row.status = answer.as_ref().map_or(0, |answer| answer.status());
-        if let Some(answer) = answer.as_deref() {
-            self.note_revision(answer)?;
         }
-        if let Some(trace) = user.hit.trace.take() {
-            let secrets = self.secrets(user, step, answer.as_deref_mut());
-            let (start_ns, failure) = (row.start_ns, failure.as_ref());
-            let ended = Ended { due_ns, start_ns, end_ns, status: row.status, flags: row.flags, failure, secrets };
-            self.tell_span(user, step, &trace, ended)?;
-        }
-        if let Some(failure) = failure {
-            row.outcome = failure.outcome as u8;
-            row.error = self.error_of(user, step, series, end_ns, failure, answer)?;
-        }
-        Ok(self.log.append(&row)?)
     }
 
     fn series_of(&mut self, user: &mut User, step: &Step) -> Result<u32, Fatal> {
@@ -119,11 +130,15 @@ impl<'p> Loop<'p> {
             return Ok(series);
         }
         let name = self.name_of(user, step);
-        let key = format!("{} {name}", step.method);
+        self.series_named(&step.method, &name)
+    }
+
+    pub fn series_named(&mut self, method: &str, name: &str) -> Result<u32, Fatal> {
+        let key = format!("{method} {name}");
         if let Some(series) = self.series.get(&key) {
             return Ok(*series);
         }
-        let series = self.host.series(&step.method, &name)?;
+        let series = self.host.series(method, name)?;
         if self.series.len() < KNOWN {
             self.series.insert(key, series);
         }
@@ -132,6 +147,9 @@ impl<'p> Loop<'p> {
 
     /// What the step's hits are called for this user now.
     pub fn name_of(&mut self, user: &mut User, step: &Step) -> String {
+        if let RequestPlan::Call(call) = &step.request {
+            return self.name_of_call(user, call);
+        }
         match (&step.name, &step.name_node) {
             (Some(name), _) => name.clone(),
             (None, Some(node)) => {
@@ -145,7 +163,9 @@ impl<'p> Loop<'p> {
         }
     }
 
-    fn error_of(
+    /// The id of a failure's text. `kept`: the answer, where `answer` has it no more.
+    #[allow(clippy::too_many_arguments)]
+    pub fn error_of(
         &mut self,
         user: &mut User,
         step: &Step,
@@ -153,6 +173,7 @@ impl<'p> Loop<'p> {
         end_ns: i64,
         failure: Failure,
         mut answer: Option<&mut Answer>,
+        kept: Option<GotReply>,
     ) -> Result<u32, Fatal> {
         let key = (series, failure.outcome as u8, failure.text);
         if let Some(kind) = self.kinds.get(&key).filter(|kind| !kind.more) {
@@ -167,6 +188,7 @@ impl<'p> Loop<'p> {
             fields: answer.fields().collect(),
             body: answer.raw(),
         });
+        let reply = reply.or(kept);
         let report = Report {
             series,
             user: user.number,
@@ -189,7 +211,10 @@ impl<'p> Loop<'p> {
     }
 
     /// This user's secret values, which are masked, each as JSON.
-    fn secrets(&mut self, user: &mut User, step: &Step, answer: Option<&mut Answer>) -> Vec<String> {
+    pub fn secrets(&mut self, user: &mut User, step: &Step, answer: Option<&mut Answer>) -> Vec<String> {
+        if matches!(step.request, RequestPlan::Call(_)) {
+            return self.secrets_of_call(user);
+        }
         let mut held: Vec<String> = Vec::new();
         let kept = step.secrets.variables.iter().filter_map(|place| user.scope.variables[*place].as_ref());
         let session = step.secrets.session.iter().filter_map(|place| user.scope.session[*place].as_ref());

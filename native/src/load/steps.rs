@@ -62,8 +62,14 @@ impl<'p> Loop<'p> {
                         return self.ready.push_back(id); // a refused connection fails at once: let others run
                     }
                 }
+                Next::Call | Next::Resume => {
+                    self.go_on_in_python(user);
+                    if user.next == Next::EndStep && user.ends {
+                        return self.ready.push_back(id); // as above
+                    }
+                }
                 Next::EndStep => self.end_step(user, id),
-                Next::Answer | Next::Finished | Next::Turn => return,
+                Next::Answer | Next::Finished | Next::Turn | Next::Batch | Next::Rest => return,
                 Next::Gone => {
                     user.conns.clear();
                     return;
@@ -109,6 +115,7 @@ impl<'p> Loop<'p> {
 
     /// The user goes, now or after his `on_stop`; a pass that he has under way is cut off.
     pub fn leave(&mut self, user: &mut User) {
+        self.cut_off(user);
         self.settle(user, false);
         self.left(user);
         user.next = Next::Gone;
@@ -158,6 +165,10 @@ impl<'p> Loop<'p> {
         }
         user.hit.flags = 0;
         user.hit.used = [0; 3];
+        if matches!(step.request, RequestPlan::Call(_)) {
+            user.next = Next::Call;
+            return;
+        }
         if let Some(think) = &step.think {
             match self.think_s(user, &think.low, think.high.as_ref()) {
                 Ok(seconds) => user.hit.think_s = seconds,
@@ -230,7 +241,7 @@ impl<'p> Loop<'p> {
     fn make_request(&mut self, user: &mut User, step: &Step) -> Result<(), Failure> {
         match &step.request {
             RequestPlan::Fixed(made) => {
-                user.uses_own = !user.jar.is_empty();
+                user.uses_own = !user.jar.borrow().is_empty();
                 if user.uses_own {
                     user.own.take(made, "");
                     user.own.origin = self.step_origins[user.step].unwrap_or(0);
@@ -266,12 +277,14 @@ impl<'p> Loop<'p> {
                 self.add_cookies(user, &made.body);
                 Ok(())
             }
+            RequestPlan::Call(call) => self.lay_out(user, call),
         }
     }
 
     /// Ends the head of the user's own request with the cookies that go with it.
     pub fn add_cookies(&mut self, user: &mut User, body: &[u8]) {
         let User { own, jar, .. } = user;
+        let jar = jar.borrow();
         own.bytes.truncate(own.head_end);
         if jar.is_empty() {
             let cookies = std::mem::take(&mut own.cookies);

@@ -1,10 +1,13 @@
 //! One virtual user: where he is in his steps, what he holds, the hit he has under way.
 
+use std::cell::RefCell;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use crate::http::conn::{Conn, Phase as ConnPhase};
 use crate::http::cookies::Jar;
 use crate::http::request::Outgoing;
+use crate::load::functions::Call;
 use crate::os::random::Rng;
 use crate::plan::host::Trace;
 use crate::values::node::Scope;
@@ -24,6 +27,12 @@ pub enum Next {
     Again,
     /// Waits for the network.
     Answer,
+    /// A function of Python makes the step: it is called, and goes on where it waited.
+    Call,
+    Resume,
+    /// Waits for the others who make its requests; one of them waits for the next.
+    Batch,
+    Rest,
     EndStep,
     /// Has made all of his passes, or as many as there were rows for, and stays until the end of the load.
     Finished,
@@ -67,6 +76,8 @@ pub enum Phase {
 }
 
 pub struct User {
+    /// His place among the users of the loop.
+    pub id: u32,
     pub number: u32,
     pub phase: Phase,
     /// `on_start` went well, and `on_stop` is still to come.
@@ -76,7 +87,9 @@ pub struct User {
     /// His last hit failed so that the pass ends with it.
     pub ends: bool,
     pub scope: Scope,
-    pub jar: Jar,
+    /// Of all who make requests for him.
+    pub jar: Rc<RefCell<Jar>>,
+    pub call: Call,
     pub conns: Vec<Box<Conn>>,
     pub next_serial: u32,
     pub next: Next,

@@ -25,15 +25,17 @@ pub enum At {
     Cookies = 3,
     Judging = 4,
     Recording = 5,
+    Python = 6,
 }
 
-const WORDS: [&str; 6] = [
+const WORDS: [&str; 7] = [
     "waiting",
     "sending requests",
     "reading an answer",
     "taking the cookies of an answer",
     "decoding an answer for assertions and extracts",
     "writing down a failure",
+    "running a function of the scenario",
 ];
 
 /// Written by the loop, read by its watch.

@@ -242,6 +242,30 @@ pub enum RequestPlan {
     Parts(Box<Parts>),
     /// Rare shapes: Python makes the request of the values.
     Python(Vec<(String, Node)>),
+    /// A function of Python asks for requests, any number of them.
+    Call(Box<CallPlan>),
+}
+
+#[derive(Debug, Deserialize)]
+pub struct CallPlan {
+    /// What its requests are called where it does not say it, the second and later ones with their number.
+    pub title: String,
+    /// Whether the first has its number, too.
+    pub numbered: bool,
+    /// What stands before the names of a hook's requests.
+    pub phase: String,
+    /// Where plain paths lead; None: Python makes each request.
+    pub base: Option<CallBase>,
+}
+
+#[derive(Debug, Deserialize)]
+pub struct CallBase {
+    pub place: Place,
+    /// What stands before each path, without a slash at its end.
+    pub path: String,
+    /// The header fields of every request, by their names in lower case, each with its line end.
+    pub lines: Vec<(String, String)>,
+    pub limits: Limits,
 }
 
 /// A whole request, cookies of the user's jar apart.
@@ -348,9 +372,11 @@ impl Plan {
 impl Step {
     /// Whether anything looks at the body of an answer that did not fail.
     pub fn reads_body(&self) -> bool {
-        self.checks
-            .iter()
-            .any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. } | Check::Truthy { .. } | Check::Pattern { .. }))
+        matches!(self.request, RequestPlan::Call(_))
+            || self
+                .checks
+                .iter()
+                .any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. } | Check::Truthy { .. } | Check::Pattern { .. }))
             || self.extracts.iter().any(|extract| matches!(extract.find, Finder::Json { .. } | Finder::Pattern { .. } | Finder::Body))
     }
 }

@@ -14,6 +14,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::load::arrivals::Passes;
 use crate::load::engine::{Done, Event, Lines, State, Stop, run};
+use crate::load::functions::{Functions, Spent};
 use crate::load::hitlog::HitLog;
 use crate::null_target;
 use crate::os::socket::monotonic_ns;
@@ -21,7 +22,9 @@ use crate::plan::host::{Asked, Fatal, Host, Kind, Report, Span};
 use crate::plan::{Assembled, Place, Plan};
 use crate::values::pattern::Pattern;
 use crate::values::table::Table;
+use functions::PythonFunctions;
 
+mod functions;
 mod rules;
 
 /// Of times at which passes are due, a thousand each.
@@ -63,14 +66,25 @@ impl Core {
 
     /// Makes the whole load, without the interpreter's lock; gives whether a stop was asked for, the state at the end of the
     /// load (see `next_event`), of each step its attempts and how often its conditions said no, and the hits that the network conditioner
-    /// treated. Raises RuntimeError.
-    fn run(&self, py: Python<'_>, hits: PathBuf, origin_unix_ns: i64, origin_monotonic_ns: i64, calls: Py<PyAny>) -> PyResult<Ended> {
+    /// treated. `functions`: those of a scenario, which are steps of the plan. Raises RuntimeError.
+    #[pyo3(signature = (hits, origin_unix_ns, origin_monotonic_ns, calls, functions=None))]
+    fn run(
+        &self,
+        py: Python<'_>,
+        hits: PathBuf,
+        origin_unix_ns: i64,
+        origin_monotonic_ns: i64,
+        calls: Py<PyAny>,
+        functions: Option<Bound<'_, PyAny>>,
+    ) -> PyResult<Ended> {
         let taken = self.sender.lock().ok().and_then(|mut one| one.take()).zip(self.due.lock().ok().and_then(|mut one| one.take()));
         let Some((events, due)) = taken else { return Err(PyRuntimeError::new_err("a core runs once")) };
+        let mut functions = functions.map(|one| PythonFunctions::new(&one)).transpose()?;
         let result = py.detach(|| {
             let mut log = HitLog::create(&hits, self.plan.shard as u32, origin_unix_ns, origin_monotonic_ns)?;
             let mut host = PythonHost { calls };
-            let lines = Lines { stop: &self.stop, events: &events, due };
+            let functions = functions.as_mut().map(|one| one as &mut dyn Functions);
+            let lines = Lines { stop: &self.stop, events: &events, due, functions };
             let made = catch_unwind(AssertUnwindSafe(|| run(&self.plan, &mut host, &mut log, origin_monotonic_ns, lines)));
             let _ = log.flush(); // also after a failure: what was recorded so far counts
             made.unwrap_or_else(|panic| Err(Fatal(format!("the native core broke: {}", words(&*panic)))))
@@ -90,7 +104,9 @@ impl Core {
 
     /// The next event within `timeout_s`, as a tuple: ("tick", second, state), ("flush", until_ns, rows),
     /// ("stood", since_ns, stood_ns, step, what it does), ("end",) after the last, or None. The state is rows, users, the most users
-    /// since the last state, hits in flight, lag in ns, passes (due, started, dropped, made, cut off), and how long the load ran, in ns.
+    /// since the last state, hits in flight, lag in ns, passes (due, started, dropped, made, cut off),
+    /// functions of Python since the last state (ns in them, ns of the slowest, its step, how many took over 10 ms), and how long the load
+    /// ran, in ns.
     fn next_event<'py>(&self, py: Python<'py>, timeout_s: f64) -> PyResult<Option<Bound<'py, PyAny>>> {
         let event = py.detach(|| {
             self.events.lock().map_or(Err(RecvTimeoutError::Disconnected), |events| events.recv_timeout(Duration::from_secs_f64(timeout_s)))
@@ -118,13 +134,16 @@ impl Core {
 }
 
 type PassCounts = (u64, u64, u64, u64, u64);
-type Told = (u64, u32, u32, u32, i64, PassCounts, Option<i64>);
+type InPython = (i64, i64, usize, u64);
+type Told = (u64, u32, u32, u32, i64, PassCounts, InPython, Option<i64>);
 type Ended = (bool, Told, Vec<(u64, u64)>, u64);
 
 fn told(state: &State) -> Told {
     let Passes { due, started, dropped, made, cut_off } = state.passes;
     let passes = (due, started, dropped, made, cut_off);
-    (state.rows, state.users, state.users_peak, state.in_flight, state.lag_ns, passes, state.ran_ns)
+    let Spent { ns, slowest_ns, slowest_step, slow } = state.python;
+    let python = (ns, slowest_ns, slowest_step, slow);
+    (state.rows, state.users, state.users_peak, state.in_flight, state.lag_ns, passes, python, state.ran_ns)
 }
 
 fn words(panic: &(dyn std::any::Any + Send)) -> String {

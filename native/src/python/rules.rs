@@ -78,6 +78,7 @@ impl Steps {
                     let made = host.assemble(step, &values)?;
                     Ok((made.head, made.body, made.cookies))
                 }
+                RequestPlan::Call(_) => Err("a function makes its requests".into()),
             }
         })
     }

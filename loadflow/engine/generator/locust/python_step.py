@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-import linecache
 from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,18 +20,19 @@ from loadflow.engine.generator.network import Network
 from loadflow.engine.generator.throttle import Throttle
 from loadflow.engine.plan.pace import LATE_NS
 from loadflow.engine.protocols.python.call import Call
+from loadflow.engine.protocols.python.headers import Headers
 from loadflow.engine.protocols.python.protocol import PYTHON, PythonClient
+from loadflow.engine.protocols.python.words import NOTHING_SENT, words_of
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
-from loadflow.engine.scenario.client import VERBS, RequestFailed
+from loadflow.engine.scenario.client import RequestFailed
+from loadflow.engine.scenario.requests import of_batch
 from loadflow.engine.scenario.values import Rows, drawing
 
 __all__ = ["PythonStep"]
 
-NOTHING_SENT = "made no request"
-AWAITED = "what can be awaited is requests, asyncio.sleep and asyncio.gather"
 Failure = tuple[Outcome, str]
 
 
@@ -158,7 +158,9 @@ class _Pass:
     def ask_all(self, requests: Sequence[Mapping[str, Any]]) -> list[_Answer]:
         """All at once, each over a connection of its own; the answers in the order of their requests. The first failure is raised when all
         have ended."""
-        wanted = [_of_batch(one) for one in requests]
+        wanted = [of_batch(one) for one in requests]
+        if not wanted:
+            return []
         hits = [self._begin(verb, path, options) for verb, path, options in wanted]
         clients = self.client.spare(len(hits))
         work = [gevent.spawn(self._send, hit, http) for hit, http in zip(hits, clients, strict=True)]
@@ -168,7 +170,7 @@ class _Pass:
             gevent.killall(work)
             for hit in hits[:-1]:
                 self._record(hit)
-            self._last = hits[-1] if hits else self._last
+            self._last = hits[-1]
         return [self._answer(hit) for hit in hits]
 
     def _begin(self, verb: str, path: Any, options: Mapping[str, Any]) -> _Hit:
@@ -248,7 +250,7 @@ class _Pass:
     def raised(self, error: Exception) -> None:
         """The function has raised: the last hit has failed, or a hit without a request where there is none."""
         kind = Outcome.ASSERTION if isinstance(error, AssertionError) else Outcome.EXTRACT
-        text = _words(error)
+        text = words_of(error)
         if self._last is None:
             self._last = self._hit("PYTHON", self.step.call.title)
             kind = Outcome.TEMPLATE
@@ -295,23 +297,6 @@ class _Pass:
         yield from (value for name, value in self._scope.cells() if self.step.is_secret(name))
 
 
-def _words(error: Exception) -> str:
-    """The error, with the line of the scenario that it comes from; of an assertion without words, the line itself."""
-    place, frame = "", error.__traceback__
-    while frame is not None:
-        code = frame.tb_frame.f_code
-        if "loadflow_scenario_" in str(frame.tb_frame.f_globals.get("__name__")):
-            place = f" (line {frame.tb_lineno})"
-            source = linecache.getline(code.co_filename, frame.tb_lineno).strip()
-            if isinstance(error, AssertionError) and not str(error):
-                return f"{source}{place}"
-        frame = frame.tb_next
-    said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
-    if isinstance(error, RuntimeError) and "event loop" in said:
-        said = f"{said}; {AWAITED}"
-    return f"{said}{place}"
-
-
 def _finished(result: Any) -> None:
     """Runs a coroutine to its end: all that it can wait for here is done when it asks."""
     if not inspect.iscoroutine(result):
@@ -341,18 +326,6 @@ async def _gather(*wanted: Awaitable[Any], return_exceptions: bool = False) -> l
                 raise
             made.append(error)
     return made
-
-
-def _of_batch(one: Mapping[str, Any]) -> tuple[str, Any, dict[str, Any]]:
-    if not isinstance(one, Mapping):
-        raise TypeError(f"batch takes a list of objects, not of {type(one).__name__}")
-    options = dict(one)
-    verb = str(options.pop("method", "get")).lower()
-    if "path" not in options:
-        raise TypeError("a request of batch has no path")
-    if verb not in VERBS:
-        raise TypeError(f"a request of batch has the method {verb!r}; there are {', '.join(VERBS)}")
-    return verb, options.pop("path"), options
 
 
 class _Named:
@@ -411,28 +384,6 @@ class _Answers(list, _Awaited):  # type: ignore[type-arg]  # of _Answer
     """Answers in the order of their requests."""
 
 
-class _Headers:
-    """Fields by name, in any case."""
-
-    __slots__ = ("_reply",)
-
-    def __init__(self, reply: Any) -> None:
-        self._reply = reply
-
-    def get(self, name: str, default: Any = None) -> Any:
-        found = self._reply.header(name)
-        return default if found is None else found
-
-    def __getitem__(self, name: str) -> str:
-        found: str | None = self._reply.header(name)
-        if found is None:
-            raise KeyError(name)
-        return found
-
-    def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and self._reply.header(name) is not None
-
-
 class _Answer(_Awaited):
     """What came back."""
 
@@ -454,8 +405,12 @@ class _Answer(_Awaited):
         return str(self._hit.reply.text())
 
     @property
-    def headers(self) -> _Headers:
-        return _Headers(self._hit.reply)
+    def content(self) -> bytes:
+        return bytes(self._hit.reply.body())
+
+    @property
+    def headers(self) -> Headers:
+        return Headers(self._hit.reply)
 
     @property
     def elapsed_ms(self) -> float:

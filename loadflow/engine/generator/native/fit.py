@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.http.request import PARTS
+from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["Choice", "EngineName", "choose", "features_that_do_not_fit", "is_built"]
@@ -22,9 +23,9 @@ Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why 
 PLAN_FIELDS = frozenset(
     {"protocol", "speaker", "mode", "steps", "stages", "duration_s", "variables", "sources", "host", "iterations", "wait_s", "drain_s"}
     | {"seed", "max_body_bytes", "redact", "env_names", "network", "traces", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
-    | {"http_version", "revision_header"}
+    | {"http_version", "revision_header", "material"}
 )
-USERS = frozenset({"fast_http_user", "http_user"})
+USERS = frozenset({"fast_http_user", "http_user", PYTHON_USER})
 STEP_KEYS = frozenset(
     {
         "phase",
@@ -42,6 +43,7 @@ STEP_KEYS = frozenset(
         "extract",
         "method",
         "request_url",
+        "call",
         *PARTS,
     }
 )

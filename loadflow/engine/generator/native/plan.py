@@ -20,9 +20,12 @@ from loadflow.engine.plan.pace import LATE_NS, Pace
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.way import fails_pass
 from loadflow.engine.process.states import STOP_DRAIN_S
-from loadflow.engine.protocols.http.request import HttpStep
+from loadflow.engine.protocols.http.request import DEFAULT_HEADERS, DEFAULT_TIMEOUT_S, HttpStep, place_of
+from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.engine.protocols.running.checks import group_of, not_as_wanted, nothing_matches, secret_entries
+from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.names import phased
+from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.reliability.classify import TRANSIENT_STATUS
 from loadflow.engine.resolve.data import Data, Table, load_rows
 from loadflow.engine.resolve.static import tokens_in
@@ -32,13 +35,15 @@ __all__ = ["NativePlan", "compile_plan", "cut_of"]
 
 
 class NativePlan:
-    """`json` and `tables` are what the core is made of; `steps` and `tls` make the rare requests that Python has to make."""
+    """`json` and `tables` are what the core is made of; `steps` and `tls` make the rare requests that Python has to make; `data` has the
+    rows that functions of Python ask for."""
 
-    def __init__(self, text: bytes, tables: list[Any], steps: Sequence[HttpStep], tls: TlsTable) -> None:
+    def __init__(self, text: bytes, tables: list[Any], steps: Sequence[Any], tls: TlsTable, data: Data) -> None:
         self.json = text
         self.tables = tables
         self.steps = steps
         self.tls = tls
+        self.data = data
 
 
 def compile_plan(
@@ -48,6 +53,8 @@ def compile_plan(
 
     `read` gives the tables of CSV sources, with rows that the core takes as `tables`; without it the rows stand in `json`.
     """
+    in_python = plan.protocol == PYTHON_USER
+    read = None if in_python else read  # its rows are Python's
     data = Data.load(plan.sources, shard=shard, shards=shards, seed=plan.seed, read=read or load_rows)
     tables = [data.sources[source.name].rows for source in plan.sources] if read is not None else []
     constants = constants_of(plan)
@@ -57,13 +64,13 @@ def compile_plan(
     def compiler(value: Any) -> Compiled:
         return compile_value(value, constants, env)
 
-    prepared = [HttpStep(config, plan, compiler) for config in plan.steps]
+    prepared: list[Any] = [_call(config, plan, compiler) if in_python else HttpStep(config, plan, compiler) for config in plan.steps]
     conditioner = plan.network
 
     def conditioned(config: Mapping[str, Any], step: HttpStep) -> str:
-        if conditioner is None or not is_conditioned(conditioner, config, step, compiler):
+        if conditioner is None or not (in_python or is_conditioned(conditioner, config, step, compiler)):
             return "no"
-        return "yes" if step.name is not None else "ask"
+        return "yes" if step.name is not None and not in_python else "ask"
 
     throttles = throttles_of(plan.steps)
     cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
@@ -75,7 +82,7 @@ def compile_plan(
             {
                 "method": step.method,
                 "name": None if step.name is None else phased(config, step.name),
-                "name_node": nodes.of(phased(config, config["name"])) if step.name is None else None,
+                "name_node": nodes.of(phased(config, config["name"])) if step.name is None and not in_python else None,
                 "on_failure": fails_pass(config),
                 "run_if": _condition(config.get("run_if"), nodes),
                 "skip_if": _condition(config.get("skip_if"), nodes),
@@ -86,7 +93,7 @@ def compile_plan(
                 "extracts": [_extract(entry, nodes) for entry in config.get("extract") or ()],
                 "retry": _retry(config.get("retry")),
                 "think": _think(config.get("think_time"), nodes),
-                "request": request_of(config, step, plan.host, nodes, tls),
+                "request": {"call": _asking(config, step, plan, tls)} if in_python else request_of(config, step, plan.host, nodes, tls),
             }
         )
     # a user's secrets lie in variables that any step writes, so their places are known only now
@@ -128,7 +135,7 @@ def compile_plan(
         "traces": {"sample_rate": plan.traces.sample_rate, "per_s": plan.traces.per_s} if plan.traces is not None else None,
         "variables": nodes.initial(),
         "session_places": len(nodes.session),
-        "sources": _sources(plan, data, shard, in_json=read is None),
+        "sources": [] if in_python else _sources(plan, data, shard, in_json=read is None),
         "pools": nodes.pools,
         "max_body_bytes": plan.max_body_bytes,
         "http2": plan.http_version == 2,
@@ -139,7 +146,33 @@ def compile_plan(
         "transient_status": sorted(TRANSIENT_STATUS),
         "revision_header": plan.revision_header,
     }
-    return NativePlan(json.dumps(whole).encode(), tables, prepared, tls)
+    return NativePlan(json.dumps(whole).encode(), tables, prepared, tls, data)
+
+
+def _call(config: Mapping[str, Any], plan: Plan, compiler: Callable[[Any], Compiled]) -> Any:
+    from loadflow.engine.protocols.python.call import Call  # few loads have functions, and none should start later for them
+
+    return Call(config, plan, compiler)
+
+
+def _asking(config: Mapping[str, Any], call: Any, plan: Plan, tls: TlsTable) -> dict[str, Any]:
+    """What a function's requests are called, and, where plain ones can be laid out by the core, what they begin with."""
+    phase = config.get("phase")
+    named = {"title": call.title, "numbered": call.title == "request", "phase": "" if phase is None else f"{phase}: "}
+    base = None
+    if plan.host and not config.get("headers") and "@" not in plan.host:
+        try:
+            scheme, host, port, path = place_of(plan.host, None, Outcome.TEMPLATE)
+        except HitFailure:
+            path = "?"
+        if "?" not in path:
+            base = {
+                "place": {"https": scheme == "https", "host": host, "port": port, "tls": tls.number(True, None)},
+                "path": path.rstrip("/"),
+                "lines": [(name.lower(), f"{name}: {value}\r\n") for name, value in DEFAULT_HEADERS.items()],
+                "limits": {"connect_s": DEFAULT_TIMEOUT_S, "total_s": DEFAULT_TIMEOUT_S, "follow": True},
+            }
+    return {**named, "base": base}
 
 
 def _pace(pace: Pace | None) -> dict[str, Any] | None:

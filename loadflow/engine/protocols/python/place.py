@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["place_trouble", "split_place"]
+__all__ = ["PYTHON_USER", "place_trouble", "split_place"]
+
+PYTHON_USER = "python_user"
 
 
 def split_place(text: str) -> tuple[str, str, str]:

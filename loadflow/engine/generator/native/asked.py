@@ -1,0 +1,247 @@
+"""What a function of a scenario asks of the native core, and is given: requests, which become their answers, and pauses.
+
+A coroutine yields an `Asked`, a list of them, or a number of seconds, and is resumed when that is there: with None, or with the words for
+the first request that got no whole answer. `loadflow/native/src/python/functions.rs` is the other side.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Generator, Mapping, Sequence
+from typing import Any
+
+from loadflow.engine.protocols.http.reply import HttpReply
+from loadflow.engine.protocols.python.headers import Headers
+from loadflow.engine.protocols.running.json_body import MOST_LEVELS, read_json
+from loadflow.engine.scenario.client import OPTIONS, VERBS, RequestFailed
+from loadflow.engine.scenario.requests import as_options, of_batch, url_of
+
+__all__ = ["NOT_BEGUN", "Asked", "Asking", "AskingAtOnce"]
+
+NOT_BEGUN = "loadflow_not_begun"  # marks an error that is of a request that could not be begun
+_KNOWN = frozenset(OPTIONS)
+_FILLED = ("status_code", "elapsed_ms", "lines", "body")
+GET, POST, PUT, PATCH, DELETE, HEAD, VERB_OPTIONS = range(len(VERBS))
+_scan = json.JSONDecoder().raw_decode
+
+
+class Asked:
+    """One request, and its answer once the core has filled it in: `lines` are the reason and the header fields, `body` is a text where it
+    is UTF-8 as it came, else the bytes, as yet encoded."""
+
+    __slots__ = ("_asking", "_json", "_reply", "body", "elapsed_ms", "is_due", "lines", "options", "path", "status_code", "verb")
+
+    def __init__(self, asking: Asking, verb: int, path: Any, options: dict[str, Any] | None) -> None:
+        if options and (not _KNOWN.issuperset(options) or "auth" in options):
+            _refuse(as_options, options)
+        if type(path) is not str:
+            _refuse(url_of, path)
+        self._asking = asking
+        self.verb = verb
+        self.path = path
+        self.options = options
+        self.is_due = True
+        self._json: Any = None
+        self._reply: HttpReply | None = None
+        asking.due += 1
+
+    def __await__(self) -> Generator[Asked, str | None, Asked]:
+        if self.is_due:
+            asking = self._asking
+            self.is_due = False
+            asking.due -= 1
+            asking.last = None
+            failure = yield self
+            if failure is not None:
+                raise RequestFailed(failure)
+            asking.last = self
+        return self
+
+    def __getattr__(self, name: str) -> Any:
+        if name in _FILLED:
+            text = f"client.{VERBS[self.verb]}({self.path!r}) has no answer: in an async def, await it"
+            raise RuntimeError(text)
+        raise AttributeError(name)
+
+    @property
+    def ok(self) -> bool:
+        return bool(self.status_code < 400)
+
+    @property
+    def text(self) -> str:
+        body = self.body
+        return body if type(body) is str else str(self.reply.text())
+
+    @property
+    def content(self) -> bytes:
+        return bytes(self.reply.body())
+
+    @property
+    def headers(self) -> Headers:
+        return Headers(self.reply)
+
+    def json(self) -> Any:
+        if self._json is None:
+            body = self.body
+            if type(body) is not str:
+                self._json = self.reply.json()
+            elif len(body) > MOST_LEVELS:
+                self._json = read_json(body, self._asking.max_body_bytes)
+            else:
+                self._json = _read_short(body)
+        return self._json
+
+    def raise_for_status(self) -> None:
+        if self.status_code >= 400:
+            raise AssertionError(f"status {self.status_code}")
+
+    @property
+    def reply(self) -> HttpReply:
+        """The same as the other HTTP users have it."""
+        if self._reply is None:
+            reason, *fields = self.lines.decode("latin-1").split("\n")
+            body = self.body.encode() if type(self.body) is str else self.body
+            lines = _Lines([(name, value) for name, _, value in (field.partition(":") for field in fields)])
+            most = self._asking.max_body_bytes
+            self._reply = HttpReply(self.status_code, reason, lines, body, url="", sent_bytes=0, received_bytes=0, max_body_bytes=most)
+        return self._reply
+
+
+class _Lines:
+    __slots__ = ("_fields",)
+
+    def __init__(self, fields: Sequence[tuple[str, str]]) -> None:
+        self._fields = fields
+
+    def items(self) -> Sequence[tuple[str, str]]:
+        return self._fields
+
+
+class _Batch(list[Asked]):
+    """Requests that are sent at once, then their answers, in their order."""
+
+    is_due = True
+
+    def __init__(self, asking: Asking, requests: Sequence[Asked]) -> None:
+        super().__init__(requests)
+        self._asking = asking
+
+    def __await__(self) -> Generator[Any, str | None, _Batch]:
+        if self.is_due and self:
+            asking, self.is_due = self._asking, False
+            asking.due -= len(self)
+            asking.last = None
+            for one in self:
+                one.is_due = False
+            failure = yield self[0] if len(self) == 1 else list(self)
+            if failure is not None:
+                raise RequestFailed(failure)
+            asking.last = self[-1]
+        return self
+
+
+class Asking:
+    """The client of an `async def`. `due`: requests that were made and never awaited; `last`: the one that was answered last."""
+
+    __slots__ = ("due", "last", "max_body_bytes")
+
+    def __init__(self, max_body_bytes: int) -> None:
+        self.due = 0
+        self.last: Asked | None = None
+        self.max_body_bytes = max_body_bytes
+
+    def get(self, path: str, **options: Any) -> Asked:
+        return Asked(self, GET, path, options or None)
+
+    def post(self, path: str, **options: Any) -> Asked:
+        return Asked(self, POST, path, options or None)
+
+    def put(self, path: str, **options: Any) -> Asked:
+        return Asked(self, PUT, path, options or None)
+
+    def patch(self, path: str, **options: Any) -> Asked:
+        return Asked(self, PATCH, path, options or None)
+
+    def delete(self, path: str, **options: Any) -> Asked:
+        return Asked(self, DELETE, path, options or None)
+
+    def head(self, path: str, **options: Any) -> Asked:
+        return Asked(self, HEAD, path, options or None)
+
+    def options(self, path: str, **options: Any) -> Asked:
+        return Asked(self, VERB_OPTIONS, path, options or None)
+
+    def batch(self, requests: Sequence[Mapping[str, Any]]) -> _Batch:
+        wanted = [_refuse(of_batch, one) for one in requests]
+        return _Batch(self, [Asked(self, VERBS.index(verb), path, options or None) for verb, path, options in wanted])
+
+
+class AskingAtOnce:
+    """The client of a `def`, which waits where it asks: `hub` is the loop's own greenlet, which is given what it waits for."""
+
+    __slots__ = ("_asking", "hub")
+
+    def __init__(self, asking: Asking, hub: Any) -> None:
+        self._asking = asking
+        self.hub = hub
+
+    def _ask(self, verb: int, path: Any, options: dict[str, Any]) -> Asked:
+        asking = self._asking
+        asked = Asked(asking, verb, path, options or None)
+        asked.is_due = False
+        asking.due -= 1
+        asking.last = None
+        failure = self.hub.switch(asked)
+        if failure is not None:
+            raise RequestFailed(failure)
+        asking.last = asked
+        return asked
+
+    def get(self, path: str, **options: Any) -> Asked:
+        return self._ask(GET, path, options)
+
+    def post(self, path: str, **options: Any) -> Asked:
+        return self._ask(POST, path, options)
+
+    def put(self, path: str, **options: Any) -> Asked:
+        return self._ask(PUT, path, options)
+
+    def patch(self, path: str, **options: Any) -> Asked:
+        return self._ask(PATCH, path, options)
+
+    def delete(self, path: str, **options: Any) -> Asked:
+        return self._ask(DELETE, path, options)
+
+    def head(self, path: str, **options: Any) -> Asked:
+        return self._ask(HEAD, path, options)
+
+    def options(self, path: str, **options: Any) -> Asked:
+        return self._ask(VERB_OPTIONS, path, options)
+
+    def batch(self, requests: Sequence[Mapping[str, Any]]) -> _Batch:
+        made = self._asking.batch(requests)
+        waits = made.__await__()
+        try:
+            wanted = next(waits)
+            waits.send(self.hub.switch(wanted))
+        except StopIteration:
+            pass
+        return made
+
+
+def _refuse(check: Any, given: Any) -> Any:
+    """What `check` gives; its TypeError is marked as one of a request that could not be begun."""
+    try:
+        return check(given)
+    except TypeError as error:
+        setattr(error, NOT_BEGUN, True)
+        raise
+
+
+def _read_short(text: str) -> Any:
+    """JSON that can't be nested too deeply. Raises ValueError."""
+    try:
+        found, end = _scan(text)
+    except ValueError:  # blanks before it, or none at all
+        return read_json(text)
+    return found if end == len(text) else read_json(text)

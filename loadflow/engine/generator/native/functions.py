@@ -1,0 +1,306 @@
+"""Functions of a scenario, which the native core calls and resumes: coroutines as they are, all others in a greenlet of their own.
+
+The core's loop sends each request that a function yields and resumes it with the answer; nothing of asyncio or gevent runs. What the
+function raises, and what is wrong with its requests, is told here in the words of `locust/python_step.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import json
+import sys
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from types import ModuleType, coroutine
+from typing import Any
+
+from greenlet import GreenletExit, getcurrent, greenlet
+
+from loadflow.engine.base.redact import Redactor
+from loadflow.engine.base.values import shown
+from loadflow.engine.generator.native.asked import NOT_BEGUN, Asked, Asking, AskingAtOnce
+from loadflow.engine.generator.native.request import TlsTable
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.python.call import Call
+from loadflow.engine.protocols.python.words import words_of
+from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.resolve.data import Data
+from loadflow.engine.resolve.missing import MissingValue
+from loadflow.engine.resolve.scope import Scope
+from loadflow.engine.scenario.client import VERBS, RequestFailed
+from loadflow.engine.scenario.values import Rows, sleep, turn
+
+__all__ = ["Functions", "own_asyncio"]
+
+ELSEWHERE = 'mark the task with @task(engine="locust"), where a library that waits for its socket may be called'
+Running = Generator[Any, Any, Any] | Coroutine[Any, Any, Any]
+
+
+class Functions:
+    """Those of one core's users. `steps` are the compiled steps of the plan."""
+
+    def __init__(self, plan: Plan, steps: Sequence[Call], data: Data, tls: TlsTable) -> None:
+        self._plan = plan
+        self._steps = [_Step(one) for one in steps]
+        self._data = data
+        self._tls = tls
+        self._is_secret = Redactor(plan.redact).is_secret
+        self.turn = turn
+        self.asked_type = Asked
+        self.encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode  # as `filling.json_text`
+
+    def user(self, number: int) -> _User:
+        return _User(number, self._plan, self._data)
+
+    def begin(self, user: _User, step: int) -> Running:
+        """The function of a step, called; nothing of it has run yet."""
+        one = self._steps[step]
+        user.begin(one.call)
+        return _awaiting(one, user) if one.is_awaited else _apart(one, user)
+
+    def raised(self, error: BaseException) -> tuple[int, str, bool] | None:
+        """Outcome and words of what a function raised, and whether no request of it is to blame; None: a hit says it already."""
+        if isinstance(error, RequestFailed):
+            return None
+        kind = Outcome.ASSERTION if isinstance(error, AssertionError) else Outcome.EXTRACT
+        return int(kind), words_of(error), getattr(error, NOT_BEGUN, False)
+
+    def foreign(self, thing: Any) -> RuntimeError:
+        what = shown(type(thing).__name__)
+        return RuntimeError(f"awaits {what}, which needs an event loop of asyncio; {ELSEWHERE}")
+
+    def request(self, step: int, asked: Asked) -> tuple[str | None, dict[str, Any] | str]:
+        """The name that a request has of its own, and its parts; or why there are none."""
+        options = asked.options or {}
+        name = options.get("name")
+        name = None if name is None else str(name)
+        try:
+            made, _ = self._steps[step].call.request(VERBS[asked.verb], asked.path, options, turn.drawing.scope)  # type: ignore[union-attr]
+        except (HitFailure, MissingValue) as error:
+            return name, str(error)
+        own = {field.lower() for field, _ in made.headers}
+        number = self._tls.number(made.verify, made.cert)
+        tls = self._tls.to_json()[number]
+        return name, {
+            "head": made.head,
+            "body": made.body,
+            "place": (made.scheme == "https", made.host, made.port, number),
+            "cookies": made.cookies,
+            "own": ("host" in own, "content-length" in own, made.closes),
+            "limits": (made.connect_timeout_s, made.timeout_s, made.allow_redirects),
+            "tls": (tls["verify"], tls["authorities"], tls["certificate"]),
+        }
+
+    def kept(self, asked: Asked) -> tuple[int, bytes, list[tuple[bytes, bytes]], bytes]:
+        """An answer in parts, for a sample: status, reason, header fields, body."""
+        reason, *lines = asked.lines.split(b"\n")
+        fields = [(name, value) for name, _, value in (line.partition(b":") for line in lines)]
+        return asked.status_code, reason, fields, bytes(asked.reply.raw)
+
+    def secrets(self, user: _User) -> list[str]:
+        """The user's values that have a secret's name: attributes of his object, and cells of his rows. Each as JSON."""
+        return [json.dumps(value) for name, value in user.held() if self._is_secret(name) and isinstance(value, str | int)]
+
+
+class _Step:
+    """`is_awaited`: its function is a coroutine of which nothing waits but at an `await`."""
+
+    __slots__ = ("call", "check", "function", "is_awaited", "name")
+
+    def __init__(self, call: Call) -> None:
+        self.call = call
+        self.name = call.function
+        self.check = f"check_{call.function}" if call.check is not None else None
+        self.is_awaited = inspect.iscoroutinefunction(getattr(call.cls, call.function)) and not _may_sleep(call.cls)
+
+
+class _User:
+    """One user: his object, his client, and where his values come from."""
+
+    __slots__ = ("_data", "_object", "_plan", "_scope", "asking", "call", "hub", "number")
+
+    def __init__(self, number: int, plan: Plan, data: Data) -> None:
+        self.number = number
+        self.asking = Asking(plan.max_body_bytes)
+        self.call: Call | None = None
+        self.hub: Any = None  # where his function waits: the loop's greenlet; None: at each await
+        self._plan = plan
+        self._data = data
+        self._object: Any = None
+        self._scope: Scope | None = None  # few functions draw values, and a scope is some kilobytes
+
+    def begin(self, call: Call) -> None:
+        self.call = call
+        self.asking.due = 0
+        self.asking.last = None
+        if self._scope is not None:
+            self._scope.begin_step()
+            self._scope.out_of_rows = False
+
+    def object_of(self, cls: type) -> Any:
+        if self._object is None:
+            self._object = cls()
+        return self._object
+
+    @property
+    def scope(self) -> Scope:
+        if self._scope is None:
+            self._scope = Scope(self._plan.variables, self._data, user=self.number)
+        return self._scope
+
+    @property
+    def out_of_rows(self) -> bool:
+        return self._scope is not None and self._scope.out_of_rows
+
+    def held(self) -> list[tuple[str, Any]]:
+        own = list(vars(self._object).items()) if hasattr(self._object, "__dict__") else []
+        return own if self._scope is None else [*own, *self._scope.cells()]
+
+    # -- values of the user
+
+    def cell(self, rows: Rows, column: str) -> str:
+        name = self.call.sources.get(rows) if self.call is not None else None
+        if name is None:
+            raise RuntimeError(f"csv({rows.path!r}) is made in a function; make it in the module or the class, where the load can find it")
+        return self.scope.csv(name, column)
+
+    def between(self, low: int, high: int) -> int:
+        return self.scope.randint(low, high)
+
+    def made_up(self, method: str) -> Any:
+        return self.scope.faker(method)
+
+    def uuid(self) -> str:
+        return self.scope.uuid4()
+
+    def now(self) -> str:
+        return self.scope.now()
+
+    def sleep(self, seconds: float, most: float) -> None:
+        length = float(seconds if most <= seconds else self.scope.rng.uniform(seconds, most))
+        if self.hub is None:
+            raise RuntimeError("sleep is called through another name in an async def; write `await asyncio.sleep(…)` there")
+        self.hub.switch(length)
+
+
+async def _awaiting(step: _Step, user: _User) -> None:
+    """A coroutine's pass."""
+    user.hub = None
+    target = user.object_of(step.call.cls)
+    asking = user.asking
+    await getattr(target, step.name)(asking)
+    if asking.due:
+        _refuse_due(asking)
+    if step.check is not None:
+        _check(step.check, target, asking)
+
+
+def _apart(step: _Step, user: _User) -> Generator[Any, Any, None]:
+    """The pass of a function that waits where it asks, in a greenlet: what that switches here for is what it waits for."""
+    hub = user.hub = getcurrent()
+    child = greenlet(_in_greenlet)
+    wanted = child.switch(step, user, hub)
+    try:
+        while not child.dead:
+            try:
+                given = yield wanted
+            except GeneratorExit:
+                raise
+            except BaseException as error:  # noqa: BLE001  what is raised at a wait is the function's to see
+                wanted = child.throw(error)
+            else:
+                wanted = child.switch(given)
+    finally:
+        if not child.dead:
+            child.throw(GreenletExit)
+
+
+def _in_greenlet(step: _Step, user: _User, hub: Any) -> None:
+    target = user.object_of(step.call.cls)
+    function = getattr(target, step.name)
+    asking = user.asking
+    if inspect.iscoroutinefunction(function):
+        _drive(function(asking), hub)
+        if asking.due:
+            _refuse_due(asking)
+    else:
+        made = function(AskingAtOnce(asking, hub))
+        if inspect.iscoroutine(made):
+            _drive(made, hub)
+    if step.check is not None:
+        _check(step.check, target, asking)
+
+
+def _drive(running: Coroutine[Any, Any, Any], hub: Any) -> None:
+    """A coroutine to its end."""
+    try:
+        wanted = running.send(None)
+        while True:
+            try:
+                given = hub.switch(wanted)
+            except GreenletExit:
+                running.close()
+                raise
+            except BaseException as error:  # noqa: BLE001  as above
+                wanted = running.throw(error)
+            else:
+                wanted = running.send(given)
+    except StopIteration:
+        return
+
+
+def _refuse_due(asking: Asking) -> None:
+    raise RuntimeError(f"{'a request was' if asking.due == 1 else f'{asking.due} requests were'} not awaited, and so not sent")
+
+
+def _check(name: str, target: Any, asking: Asking) -> None:
+    """`check_TASK(status, body)` of the last answer."""
+    last = asking.last
+    if last is None:
+        return
+    try:
+        body = last.json()
+    except ValueError:
+        body = None
+    getattr(target, name)(last.status_code, body)
+
+
+def _may_sleep(cls: type) -> bool:
+    """Whether a function of its modules may call `sleep` of loadflow, which waits without an await."""
+    modules = [vars(sys.modules[base.__module__]) for base in cls.__mro__ if base.__module__ in sys.modules and base is not object]
+    return any(value is sleep or _is_loadflow(value) for held in modules for value in list(held.values()))
+
+
+def _is_loadflow(value: Any) -> bool:
+    return isinstance(value, ModuleType) and value.__name__ == "loadflow"
+
+
+@coroutine
+def _pause(seconds: float) -> Generator[float, None, None]:
+    yield seconds
+
+
+async def _sleep(delay: float, result: Any = None) -> Any:
+    await _pause(float(delay))
+    return result
+
+
+async def _gather(*wanted: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
+    """One after the other: requests at the same time are `client.batch`."""
+    made: list[Any] = []
+    for one in wanted:
+        try:
+            made.append(await one)
+        except Exception as error:
+            if not return_exceptions:
+                raise
+            made.append(error)
+    return made
+
+
+def own_asyncio() -> None:
+    """What scenarios may await of asyncio is done by the core. To be called before a scenario is imported."""
+    replaced: Mapping[str, Callable[..., Any]] = {"sleep": _sleep, "gather": _gather}
+    for name, function in replaced.items():
+        setattr(asyncio, name, function)

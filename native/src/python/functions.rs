@@ -1,0 +1,428 @@
+//! Functions of a scenario: coroutines (and greenlets, which Python dresses up as such) that the loop resumes.
+//!
+//! `loadflow/engine/generator/native/functions.py` is the other side of this: it makes them, and says what they raise.
+
+use pyo3::exceptions::PyStopIteration;
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::iterator::PySendResult;
+use pyo3::types::{PyBool, PyBytes, PyDict, PyFloat, PyInt, PyIterator, PyList, PyString};
+
+use crate::http::answer::Answer;
+use crate::http::place::quote_plus;
+use crate::http::plain::{PlainRequest, lay_out};
+use crate::http::request::Outgoing;
+use crate::load::functions::{End, Functions, KeptReply, Laid, Wants, too_many};
+use crate::plan::host::Fatal;
+use crate::plan::outcome::{Failure, Outcome};
+use crate::plan::{CallPlan, Limits, Place, Tls};
+
+/// In the order of `VERBS` in `loadflow/engine/scenario/client.py`.
+const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+/// How often a function may be told that it waits for something that there is not, before it is closed.
+const MOST_FOREIGN: usize = 100;
+
+/// One user: his object, his function that is under way, and the requests that it waits for.
+#[derive(Default)]
+struct Slot {
+    number: u32,
+    user: Option<Py<PyAny>>,
+    running: Option<Py<PyAny>>,
+    asked: Vec<Py<PyAny>>,
+    last: Option<Py<PyAny>>,
+    /// The words of the first failure of those that it waits for.
+    failure: Option<String>,
+}
+
+pub struct PythonFunctions {
+    functions: Py<PyAny>,
+    /// Who is at work now, for values that differ from user to user.
+    turn: Py<PyAny>,
+    asked_type: Py<PyAny>,
+    /// Writes JSON as all ways do.
+    encode: Py<PyAny>,
+    slots: Vec<Slot>,
+    scratch: Vec<u8>,
+    text: String,
+}
+
+impl PythonFunctions {
+    pub fn new(functions: &Bound<'_, PyAny>) -> PyResult<Self> {
+        Ok(PythonFunctions {
+            turn: functions.getattr("turn")?.unbind(),
+            asked_type: functions.getattr("asked_type")?.unbind(),
+            encode: functions.getattr("encode")?.unbind(),
+            functions: functions.clone().unbind(),
+            slots: Vec::new(),
+            scratch: Vec::new(),
+            text: String::new(),
+        })
+    }
+
+    fn slot(&mut self, place: u32) -> &mut Slot {
+        let place = place as usize;
+        if self.slots.len() <= place {
+            self.slots.resize_with(place + 1, Slot::default);
+        }
+        &mut self.slots[place]
+    }
+
+    /// Lets a user's function go on and says what it wants next.
+    fn go_on(&mut self, py: Python<'_>, place: u32) -> PyResult<Wants> {
+        let slot = &mut self.slots[place as usize];
+        let (Some(user), Some(running)) = (&slot.user, &slot.running) else { return Ok(Wants::Nothing(End::default())) };
+        let (user, running) = (user.bind(py).clone(), running.bind(py).clone());
+        self.turn.bind(py).setattr(intern!(py, "drawing"), &user)?;
+        let sent = match slot.failure.take() {
+            Some(text) => PyString::new(py, &text).into_any(),
+            None => py.None().into_bound(py),
+        };
+        // SAFETY: what is sent to is a coroutine or a generator, whose `send` this calls; the cast changes no more than a type here
+        let mut said = unsafe { running.cast_unchecked::<PyIterator>() }.send(&sent);
+        for _ in 0..MOST_FOREIGN {
+            match said {
+                Ok(PySendResult::Next(wanted)) => match self.read(&wanted, place)? {
+                    Ok(wants) => return Ok(wants),
+                    Err(text) => {
+                        let error = match text {
+                            Some(text) => pyo3::exceptions::PyValueError::new_err(text).into_value(py).into_any(),
+                            None => self.functions.bind(py).call_method1(intern!(py, "foreign"), (wanted,))?.unbind(),
+                        };
+                        said = thrown(&running, error);
+                    }
+                },
+                Ok(PySendResult::Return(_)) => return self.ended(&user, place, None),
+                Err(error) => return self.ended(&user, place, Some(error)),
+            }
+        }
+        let _ = running.call_method0(intern!(py, "close"));
+        self.ended(&user, place, Some(pyo3::exceptions::PyRuntimeError::new_err("it goes on waiting for what there is not")))
+    }
+
+    /// What a function has yielded; Err: what is wrong with it, None where it is nothing that the loop knows.
+    fn read(&mut self, wanted: &Bound<'_, PyAny>, place: u32) -> PyResult<Result<Wants, Option<String>>> {
+        let py = wanted.py();
+        let is_asked = |one: &Bound<'_, PyAny>| one.get_type().as_ptr() == self.asked_type.as_ptr();
+        if is_asked(wanted) {
+            let slot = &mut self.slots[place as usize];
+            slot.last = slot.asked.pop();
+            slot.asked.clear();
+            slot.asked.push(wanted.clone().unbind());
+            return Ok(Ok(Wants::Answers(1)));
+        }
+        if let Ok(seconds) = wanted.cast_exact::<PyFloat>() {
+            let seconds = seconds.extract::<f64>()?;
+            return Ok(Ok(Wants::Pause(if seconds.is_finite() { seconds.clamp(0.0, 1e9) } else { 0.0 })));
+        }
+        let Ok(all) = wanted.cast_exact::<PyList>() else { return Ok(Err(None)) };
+        if all.is_empty() || !all.iter().all(|one| is_asked(&one)) {
+            return Ok(Err(None));
+        }
+        if let Some(text) = too_many(all.len()) {
+            return Ok(Err(Some(text)));
+        }
+        let slot = &mut self.slots[place as usize];
+        slot.last = slot.asked.pop();
+        slot.asked.clear();
+        slot.asked.extend(all.iter().map(Bound::unbind));
+        let _ = py;
+        Ok(Ok(Wants::Answers(all.len() as u32)))
+    }
+
+    fn ended(&mut self, user: &Bound<'_, PyAny>, place: u32, error: Option<PyErr>) -> PyResult<Wants> {
+        let py = user.py();
+        let slot = &mut self.slots[place as usize];
+        slot.running = None;
+        slot.last = slot.asked.pop();
+        slot.asked.clear();
+        let mut end = End::default();
+        if let Some(error) = error {
+            end.failed = true;
+            let told = self.functions.bind(py).call_method1(intern!(py, "raised"), (error.into_value(py),))?;
+            if let Some((outcome, text, apart)) = told.extract::<Option<(u8, String, bool)>>()? {
+                end.failure = Some(Failure::new(outcome_of(outcome), text));
+                end.apart = apart;
+            }
+        }
+        end.out_of_rows = user.getattr(intern!(py, "out_of_rows"))?.is_truthy()?;
+        Ok(Wants::Nothing(end))
+    }
+
+    /// A request of the usual kind, laid out here; None: Python has to make it. Some(None): it has no name of its own.
+    fn plain(
+        &mut self,
+        asked: &Bound<'_, PyAny>,
+        method: &'static str,
+        call: &CallPlan,
+        out: &mut Outgoing,
+        body: &mut Vec<u8>,
+    ) -> PyResult<Option<Option<String>>> {
+        let py = asked.py();
+        let Some(base) = &call.base else { return Ok(None) };
+        let path = asked.getattr(intern!(py, "path"))?;
+        let Ok(path) = path.cast_exact::<PyString>() else { return Ok(None) };
+        let Ok(path) = path.to_str() else { return Ok(None) };
+        let options = asked.getattr(intern!(py, "options"))?;
+        let mut request = PlainRequest { path, ..PlainRequest::default() };
+        if options.is_none() {
+            return Ok(lay_out(method, base, &request, out).then_some(None));
+        }
+        let Ok(options) = options.cast_exact::<PyDict>() else { return Ok(None) };
+        let mut limits: Limits = base.limits;
+        let (mut name, mut held, mut has_data, mut has_json) = (None, Vec::new(), false, false);
+        self.text.clear();
+        for (key, value) in options.iter() {
+            if value.is_none() {
+                continue;
+            }
+            let Ok(key) = key.cast_exact::<PyString>() else { return Ok(None) };
+            match key.to_str()? {
+                "name" => {
+                    let Some(text) = text_in(&value) else { return Ok(None) };
+                    name = Some(text.to_owned());
+                }
+                "headers" => {
+                    let Ok(headers) = value.cast_exact::<PyDict>() else { return Ok(None) };
+                    for (name, value) in headers.iter() {
+                        let (Ok(name), Ok(value)) = (name.cast_into_exact::<PyString>(), value.cast_into_exact::<PyString>()) else {
+                            return Ok(None);
+                        };
+                        held.push((name, value));
+                    }
+                }
+                "json" => {
+                    let Ok(text) = self.encode.bind(py).call1((value,)) else { return Ok(None) };
+                    let Some(text) = text_in(&text) else { return Ok(None) };
+                    body.extend_from_slice(text.as_bytes());
+                    request.content_type = "application/json";
+                    has_json = true;
+                }
+                "data" => {
+                    has_data = true;
+                    if let Ok(bytes) = value.cast_exact::<PyBytes>() {
+                        body.extend_from_slice(bytes.as_bytes());
+                    } else if let Some(text) = text_in(&value) {
+                        body.extend_from_slice(text.as_bytes());
+                    } else {
+                        return Ok(None);
+                    }
+                }
+                "params" => {
+                    let Ok(params) = value.cast_exact::<PyDict>() else { return Ok(None) };
+                    if !push_params(&mut self.text, params)? {
+                        return Ok(None);
+                    }
+                }
+                "timeout" => {
+                    let seconds = match (value.cast_exact::<PyFloat>(), value.cast_exact::<PyInt>()) {
+                        (Ok(seconds), _) => seconds.extract::<f64>()?,
+                        (_, Ok(seconds)) => seconds.extract::<f64>().unwrap_or(0.0),
+                        _ => return Ok(None),
+                    };
+                    if !(seconds > 0.0 && seconds.is_finite()) {
+                        return Ok(None);
+                    }
+                    (limits.connect_s, limits.total_s) = (seconds.max(0.001), seconds.max(0.001));
+                }
+                "allow_redirects" | "follow_redirects" => {
+                    let Ok(follow) = value.cast_exact::<PyBool>() else { return Ok(None) };
+                    limits.follow = follow.is_true();
+                }
+                _ => return Ok(None),
+            }
+        }
+        if has_data && has_json {
+            return Ok(None);
+        }
+        let mut fields = Vec::with_capacity(held.len());
+        for (name, value) in &held {
+            let (Ok(name), Ok(value)) = (name.to_str(), value.to_str()) else { return Ok(None) };
+            fields.push((name, value));
+        }
+        (request.fields, request.query, request.body) = (&fields, &self.text, body);
+        if !lay_out(method, base, &request, out) {
+            return Ok(None);
+        }
+        out.limits = limits;
+        Ok(Some(name))
+    }
+
+    fn laid(
+        &mut self,
+        py: Python<'_>,
+        asked: &Bound<'_, PyAny>,
+        step: usize,
+        call: &CallPlan,
+        out: &mut Outgoing,
+        body: &mut Vec<u8>,
+    ) -> PyResult<Laid> {
+        let verb: usize = asked.getattr(intern!(py, "verb"))?.extract()?;
+        let method = METHODS.get(verb).copied().unwrap_or("GET");
+        if let Some(name) = self.plain(asked, method, call, out, body)? {
+            return Ok(Laid { method, name, made: Ok(None) });
+        }
+        body.clear();
+        let given = self.functions.bind(py).call_method1(intern!(py, "request"), (step, asked))?;
+        let (name, made): (Option<String>, Bound<'_, PyAny>) = given.extract()?;
+        if let Ok(text) = made.cast_exact::<PyString>() {
+            return Ok(Laid { method, name, made: Err(Failure::new(Outcome::Template, text.to_str()?)) });
+        }
+        let head: Bound<'_, PyBytes> = made.get_item("head")?.cast_into()?;
+        let sent: Bound<'_, PyBytes> = made.get_item("body")?.cast_into()?;
+        let (https, host, port, tls): (bool, String, u16, usize) = made.get_item("place")?.extract()?;
+        let (connect_s, total_s, follow): (f64, f64, bool) = made.get_item("limits")?.extract()?;
+        let (own_host, own_length, closes): (bool, bool, bool) = made.get_item("own")?.extract()?;
+        let (verify, authorities, certificate): (bool, Vec<String>, Option<(String, String)>) = made.get_item("tls")?.extract()?;
+        out.bytes.clear();
+        out.bytes.extend_from_slice(head.as_bytes());
+        body.extend_from_slice(sent.as_bytes());
+        (out.own_host, out.own_length, out.closes) = (own_host, own_length, closes);
+        out.is_head = method == "HEAD";
+        out.cookies = made.get_item("cookies")?.extract()?;
+        out.limits = Limits { connect_s, total_s, follow };
+        let tls_plan = Tls { verify, authorities, certificate };
+        Ok(Laid { method, name, made: Ok(Some((Place { https, host, port, tls }, Some(tls_plan)))) })
+    }
+
+    fn told<T>(&mut self, question: impl FnOnce(&mut Self, Python<'_>) -> PyResult<T>) -> Result<T, Fatal> {
+        Python::attach(|py| question(self, py).map_err(|error| Fatal(error.to_string())))
+    }
+}
+
+impl Functions for PythonFunctions {
+    fn begin(&mut self, place: u32, user: u32, step: usize) -> Result<Wants, Fatal> {
+        self.told(|me, py| {
+            let functions = me.functions.bind(py).clone();
+            let slot = me.slot(place);
+            if slot.user.is_none() || slot.number != user {
+                *slot = Slot { number: user, user: Some(functions.call_method1("user", (user,))?.unbind()), ..Slot::default() };
+            }
+            (slot.last, slot.failure) = (None, None);
+            slot.asked.clear();
+            let running = functions.call_method1(intern!(py, "begin"), (slot.user.as_ref(), step))?;
+            me.slots[place as usize].running = Some(running.unbind());
+            me.go_on(py, place)
+        })
+    }
+
+    fn resume(&mut self, place: u32) -> Result<Wants, Fatal> {
+        self.told(|me, py| me.go_on(py, place))
+    }
+
+    fn lay_out(&mut self, place: u32, at: u32, step: usize, call: &CallPlan, out: &mut Outgoing, body: &mut Vec<u8>) -> Laid {
+        let made = self.told(|me, py| {
+            let Some(asked) = me.slot(place).asked.get(at as usize).map(|asked| asked.clone_ref(py)) else { return Ok(None) };
+            me.laid(py, asked.bind(py), step, call, out, body).map(Some)
+        });
+        let failed = |text: String| Laid { method: "GET", name: None, made: Err(Failure::new(Outcome::Engine, text)) };
+        made.map_or_else(|Fatal(text)| failed(text), |laid| laid.unwrap_or_else(|| failed("there is no such request".into())))
+    }
+
+    fn answered(&mut self, place: u32, at: u32, answer: &Answer, took_ns: i64) -> Result<(), Fatal> {
+        self.told(|me, py| {
+            let mut lines = std::mem::take(&mut me.scratch);
+            lines.clear();
+            lines.extend_from_slice(answer.reason());
+            for (name, value) in answer.fields() {
+                lines.push(b'\n');
+                lines.extend_from_slice(name);
+                lines.push(b':');
+                lines.extend_from_slice(value);
+            }
+            let Some(asked) = me.slot(place).asked.get(at as usize) else { return Ok(()) };
+            let asked = asked.bind(py);
+            asked.setattr(intern!(py, "status_code"), answer.status())?;
+            asked.setattr(intern!(py, "elapsed_ms"), took_ns as f64 / 1e6)?;
+            asked.setattr(intern!(py, "lines"), PyBytes::new(py, &lines))?;
+            match answer.plain_text() {
+                Some(text) => asked.setattr(intern!(py, "body"), PyString::new(py, text))?,
+                None => asked.setattr(intern!(py, "body"), PyBytes::new(py, answer.raw()))?,
+            }
+            me.scratch = lines;
+            Ok(())
+        })
+    }
+
+    fn failed(&mut self, place: u32, _: u32, text: &str) -> Result<(), Fatal> {
+        self.slot(place).failure.get_or_insert_with(|| text.to_owned());
+        Ok(())
+    }
+
+    fn reply(&mut self, place: u32, at: Option<u32>) -> Option<KeptReply> {
+        let kept = self.told(|me, py| {
+            let slot = me.slot(place);
+            let asked = match at {
+                Some(at) => slot.asked.get(at as usize),
+                None => slot.last.as_ref(),
+            };
+            let Some(asked) = asked.map(|asked| asked.clone_ref(py)) else { return Ok(None) };
+            let kept = me.functions.bind(py).call_method1("kept", (asked,))?;
+            let (status, reason, fields, body) = kept.extract()?;
+            Ok(Some(KeptReply { status, reason, fields, body }))
+        });
+        kept.unwrap_or(None)
+    }
+
+    fn secrets(&mut self, place: u32) -> Vec<String> {
+        let held = self.told(|me, py| {
+            let Some(user) = me.slot(place).user.as_ref().map(|user| user.clone_ref(py)) else { return Ok(Vec::new()) };
+            me.functions.bind(py).call_method1("secrets", (user,))?.extract()
+        });
+        held.unwrap_or_default()
+    }
+
+    fn cut_off(&mut self, place: u32) {
+        Python::attach(|py| {
+            let Some(running) = self.slot(place).running.take() else { return };
+            if let Some(user) = &self.slots[place as usize].user {
+                let _ = self.turn.bind(py).setattr(intern!(py, "drawing"), user);
+            }
+            // what it does at its end, and what it raises there, is in no number
+            let _ = running.bind(py).call_method0(intern!(py, "close"));
+        });
+    }
+}
+
+/// An error raised where a function waits; what it does then.
+fn thrown<'py>(running: &Bound<'py, PyAny>, error: Py<PyAny>) -> PyResult<PySendResult<'py>> {
+    let py = running.py();
+    match running.call_method1(intern!(py, "throw"), (error,)) {
+        Ok(wanted) => Ok(PySendResult::Next(wanted)),
+        Err(error) if error.is_instance_of::<PyStopIteration>(py) => Ok(PySendResult::Return(py.None().into_bound(py))),
+        Err(error) => Err(error),
+    }
+}
+
+fn text_in<'a>(value: &'a Bound<'_, PyAny>) -> Option<&'a str> {
+    value.cast_exact::<PyString>().ok().and_then(|text| text.to_str().ok())
+}
+
+/// As `urlencode` writes them; false for values that are neither text, whole number nor None.
+fn push_params(out: &mut String, params: &Bound<'_, PyDict>) -> PyResult<bool> {
+    for (name, value) in params.iter() {
+        let Some(name) = text_in(&name) else { return Ok(false) };
+        if value.is_none() {
+            continue;
+        }
+        let number;
+        let text = if value.is_exact_instance_of::<PyInt>() {
+            number = value.str()?;
+            number.to_str()?
+        } else if let Some(text) = text_in(&value) {
+            text
+        } else {
+            return Ok(false);
+        };
+        if !out.is_empty() {
+            out.push('&');
+        }
+        quote_plus(out, name);
+        out.push('=');
+        quote_plus(out, text);
+    }
+    Ok(true)
+}
+
+fn outcome_of(number: u8) -> Outcome {
+    Outcome::ALL.get(usize::from(number)).copied().unwrap_or(Outcome::Engine)
+}
