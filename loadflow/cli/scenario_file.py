@@ -93,7 +93,7 @@ def print_traces(made: ScenarioDef, trace: Trace) -> None:
     if in_core:
         echo("  so the native core calls all of them in Python, as users share self; traced, it would need no Python")
     elif asking:
-        echo(f"  so Locust runs all of them: {', '.join(asking)} asks for it")
+        echo(f"  so Locust runs all of them, as marked: {', '.join(asking)}")
     else:
         echo("  so Locust runs all of them, as the native core is not built (see loadflow doctor)")
 

@@ -28,7 +28,7 @@ def script(ctx: click.Context, file: str, name: str | None) -> None:
         made = chosen(load_scenarios(file), name, file)
         found = trace(made)
         if not found.is_whole:
-            hint = "change it, or run the file as it is: Python then runs it for each pass"
+            hint = "change it, or run the file as it is: Python then runs it hit by hit"
             raise ScriptError(
                 [Mistake(f"{made.name}.{one}", f"{why}, which no step says", hint) for one, why in found.refused.items()], file
             )

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from textwrap import dedent
 
+from loadflow.engine.generator.native.fit import is_built
 from tests.cli.running import Done, loadflow
 from tests.targets.fixture import Target
 
@@ -58,12 +59,16 @@ def test_what_steps_can_not_say_runs_in_python(target: Target, tmp_path: Path) -
     checked = loadflow(tmp_path, "check", file)
     assert checked.code == 0
     assert "browse: traced, 1 step" in checked.stdout
-    assert "buy: Python for each pass, because line 18 branches on a comparison" in checked.stdout
+    way = "Python per hit" if is_built() else "on Locust"
+    assert f"buy: {way}, because line 18 branches on a comparison" in checked.stdout
     assert run(tmp_path, file, target).code == 0
     assert {path: count for path, count in target.counts().items() if path != "/login"} == {"/ok": 20, "/echo": 5}
     refused = loadflow(tmp_path, "script", file)
     assert refused.code == 2
     assert "Shop.buy: line 18 branches on a comparison" in refused.stderr
+    asks = loadflow(tmp_path, "check", made(tmp_path, SHOP.replace("@task(weight=3)", '@task(weight=3, engine="locust")')))
+    assert "browse: on Locust, because line" in asks.stdout and 'is marked with engine="locust"' in asks.stdout
+    assert "so Locust runs all of them, as marked: browse" in asks.stdout
 
 
 def test_the_script_of_a_scenario_is_a_script(target: Target, tmp_path: Path) -> None:

@@ -242,7 +242,7 @@ def test_what_a_function_does_wrong_is_a_failed_pass_with_its_line(target: Targe
     assert label == "extract" and text.startswith('RuntimeError: awaits "Future", which needs an event loop of asyncio')
     assert '@task(engine="locust")' in text and text.endswith(f"(line {line('await foreign()')})")
     assert outcomes["goes_on"] == ("ok", "")
-    assert outcomes["forgets"] == ("template", "RuntimeError: a request was not awaited, and so not sent")
+    assert outcomes["forgets"] == ("template", "RuntimeError: did not await 1 request of its own, so nothing was sent for it")
     assert "has no answer: in an async def, await it" in outcomes["reads_too_early"][1]
     assert outcomes["raises"] == ("extract", f"LookupError: nothing there (line {line('raise LookupError')})")
     wrong = [(hit.outcome.label, hit.error) for hit in done.hits if hit.name == "wrong_option"]

@@ -16,6 +16,7 @@ from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
 
+from loadflow.engine.base.counted import counted
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import shown
 from loadflow.engine.generator.native.asked import NOT_BEGUN, Asked, Asking, AskingAtOnce
@@ -251,7 +252,7 @@ def _drive(running: Coroutine[Any, Any, Any], hub: Any) -> None:
 
 
 def _refuse_due(asking: Asking) -> None:
-    raise RuntimeError(f"{'a request was' if asking.due == 1 else f'{asking.due} requests were'} not awaited, and so not sent")
+    raise RuntimeError(f"did not await {counted(asking.due, 'request')} of its own, so nothing was sent for it")
 
 
 def _check(name: str, target: Any, asking: Asking) -> None:
