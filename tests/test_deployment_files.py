@@ -12,8 +12,10 @@ from typing import Any
 import pytest
 import yaml
 from prefect.client.schemas.actions import WorkPoolCreate
+from prefect.utilities.schema_tools.validation import validate
 
 from loadflow.cli import COMMANDS
+from loadflow.cli.variables import parse_assignment
 from loadflow.engine.exporters.prometheus import prometheus
 from tests.services import need
 
@@ -37,6 +39,25 @@ def test_prefect_takes_the_template_and_every_variable_in_it_is_one(kind: str) -
 @pytest.mark.parametrize("kind", POOLS)
 def test_runs_of_every_pool_have_the_heartbeat_of_the_zombie_automation(kind: str) -> None:
     assert pool(kind)["variables"]["properties"]["env"]["default"]["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+
+
+def test_the_job_variables_of_the_docs_are_taken_by_the_templates() -> None:
+    """As `loadflow deploy --job-variable` reads them: `cpu=2` is a number."""
+    text = (FOLDER.parent / "docs" / "work-pools.md").read_text(encoding="utf-8")
+    for kind, name in (("docker", "docker-load"), ("kubernetes", "k8s-load")):
+        (line,) = re.findall(rf"^loadflow deploy --agent --pool {name} (.*(?:\\\n.*)?)$", text, re.MULTILINE)
+        given = dict(parse_assignment(one) for one in re.findall(r"--job-variable (\S+)", line))
+        assert given
+        validate(given, pool(kind)["variables"], raise_on_error=True, preprocess=False, ignore_required=True)
+
+
+def test_the_end_of_a_container_can_be_seen_by_the_worker() -> None:
+    assert pool("docker")["variables"]["properties"]["auto_remove"]["default"] is False
+
+
+@pytest.mark.parametrize("kind", ["docker", "kubernetes"])
+def test_who_is_asked_to_end_in_a_container_hears_of_it_and_is_not_run_again(kind: str) -> None:
+    assert pool(kind)["variables"]["properties"]["env"]["default"]["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "relinquish"
 
 
 def test_a_kubernetes_job_is_started_once_and_not_as_root() -> None:

@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -89,7 +90,7 @@ def pool(on_stage: Stage, docker: Podman) -> Iterator[Stage]:
     given = ["--job-variable", f"image={IMAGE}", "--job-variable", "networks=[]", "--job-variable", "network_mode=host"]
     python(on_stage, "-m", "loadflow", "deploy", "--agent", "--pool", name, *given)
     on_stage.settings = {"DOCKER_HOST": docker.socket}
-    on_stage.start("worker", ["prefect", "worker", "start", "--pool", name, "--type", "docker"])
+    on_stage.start("worker", [sys.executable, "-m", "prefect", "worker", "start", "--pool", name, "--type", "docker"])
     yield on_stage
 
 

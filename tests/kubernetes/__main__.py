@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FOLDER = ROOT / "build" / "kubernetes"
 NAMESPACES = ("unshare", "--net", "--pid", "--mount", "--ipc", "--fork", "--kill-child", "--mount-proc")
 VARIABLE = "LOADFLOW_TEST_KUBERNETES"
-TESTS = ("tests/kubernetes/chart.py", "tests/kubernetes/pools.py", "tests/ends/test_docker_pool.py")
+TESTS = ("tests/kubernetes/pools.py", "tests/kubernetes/chart.py", "tests/ends/test_docker_pool.py")
 # podman keeps its locks in /dev/shm: those of this machine are not ours
 INSIDE = ("sh", "-c", 'mount -t tmpfs none /dev/shm && ip link set lo up && exec "$@"', "sh")
 

