@@ -8,6 +8,7 @@ All in one process; `ROWS_PER_S` is of all together. The token is in LOADFLOW_WO
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import tempfile
@@ -18,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from loadflow.engine.fleet.access import Access, Keys
-from loadflow.engine.fleet.connection import connect, said
+from loadflow.engine.fleet.connection import connect, said, trouble
 from loadflow.engine.fleet.keys import TOKEN_VARIABLE
 from loadflow.engine.fleet.shipping import SAID, Outgoing, Room, files_of
 from loadflow.engine.fleet.subjects import AGENTS, BEAT_S, PROTOCOL, QUEUE, Subjects, shard_of
@@ -32,6 +33,7 @@ from loadflow.engine.records.passes import Passes
 __all__ = ["STEP_S", "command"]
 
 STEP_S = 0.1
+WAIT_S = 120.0
 
 
 def command(port: int, agents: int, rows_per_s: int, seconds: int) -> list[str]:
@@ -57,7 +59,7 @@ class Simulated:
     async def serve(self, access: Access) -> None:
         self._link = await connect(access, self._name, patient=True)
         queue = await self._link.stream.pull_subscribe_bind(consumer=AGENTS, stream=QUEUE)
-        (message,) = await queue.fetch(1, timeout=60)
+        message = await self._fetch(queue)
         run, self._number = shard_of(message.subject) or ("", 0)
         self._epoch = message.metadata.num_delivered
         self._subjects = Subjects(run)
@@ -78,6 +80,17 @@ class Simulated:
         for task in tasks:
             task.cancel()
         await self._link.close()
+
+    async def _fetch(self, queue: Any) -> Any:
+        """Also of a run that is not there yet."""
+        until_s = time.monotonic() + WAIT_S
+        while True:
+            with contextlib.suppress(TimeoutError, *trouble()):
+                (message,) = await queue.fetch(1, timeout=1)
+                return message
+            if time.monotonic() > until_s:
+                raise SystemExit(f"no share of a run within {WAIT_S:g} s")
+            await asyncio.sleep(STEP_S)
 
     def _about(self) -> dict[str, Any]:
         name = {"shard": self._number, "epoch": self._epoch, "agent": self._name, "host": "here", "phase": self._phase}
