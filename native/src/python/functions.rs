@@ -30,8 +30,8 @@ struct Slot {
     running: Option<Py<PyAny>>,
     asked: Vec<Py<PyAny>>,
     last: Option<Py<PyAny>>,
-    /// The words of the first failure of those that it waits for.
-    failure: Option<String>,
+    /// The first failure of those that it waits for, and its words.
+    failure: Option<(u32, String)>,
 }
 
 pub struct PythonFunctions {
@@ -74,7 +74,7 @@ impl PythonFunctions {
         let (user, running) = (user.bind(py).clone(), running.bind(py).clone());
         self.turn.bind(py).setattr(intern!(py, "drawing"), &user)?;
         let sent = match slot.failure.take() {
-            Some(text) => PyString::new(py, &text).into_any(),
+            Some((_, text)) => PyString::new(py, &text).into_any(),
             None => py.None().into_bound(py),
         };
         // SAFETY: what is sent to is a coroutine or a generator, whose `send` this calls; the cast changes no more than a type here
@@ -101,7 +101,6 @@ impl PythonFunctions {
 
     /// What a function has yielded; Err: what is wrong with it, None where it is nothing that the loop knows.
     fn read(&mut self, wanted: &Bound<'_, PyAny>, place: u32) -> PyResult<Result<Wants, Option<String>>> {
-        let py = wanted.py();
         let is_asked = |one: &Bound<'_, PyAny>| one.get_type().as_ptr() == self.asked_type.as_ptr();
         if is_asked(wanted) {
             let slot = &mut self.slots[place as usize];
@@ -125,7 +124,6 @@ impl PythonFunctions {
         slot.last = slot.asked.pop();
         slot.asked.clear();
         slot.asked.extend(all.iter().map(Bound::unbind));
-        let _ = py;
         Ok(Ok(Wants::Answers(all.len() as u32)))
     }
 
@@ -149,7 +147,7 @@ impl PythonFunctions {
     }
 
     /// A request of the usual kind, laid out here; None: Python has to make it. Some(None): it has no name of its own.
-    fn plain(
+    pub fn plain(
         &mut self,
         asked: &Bound<'_, PyAny>,
         method: &'static str,
@@ -256,8 +254,7 @@ impl PythonFunctions {
         out: &mut Outgoing,
         body: &mut Vec<u8>,
     ) -> PyResult<Laid> {
-        let verb: usize = asked.getattr(intern!(py, "verb"))?.extract()?;
-        let method = METHODS.get(verb).copied().unwrap_or("GET");
+        let method = method_of(asked)?;
         if let Some(name) = self.plain(asked, method, call, out, body)? {
             return Ok(Laid { method, name, made: Ok(None) });
         }
@@ -343,8 +340,11 @@ impl Functions for PythonFunctions {
         })
     }
 
-    fn failed(&mut self, place: u32, _: u32, text: &str) -> Result<(), Fatal> {
-        self.slot(place).failure.get_or_insert_with(|| text.to_owned());
+    fn failed(&mut self, place: u32, at: u32, text: &str) -> Result<(), Fatal> {
+        let failure = &mut self.slot(place).failure;
+        if failure.as_ref().is_none_or(|(first, _)| *first > at) {
+            *failure = Some((at, text.to_owned()));
+        }
         Ok(())
     }
 
@@ -381,6 +381,11 @@ impl Functions for PythonFunctions {
             let _ = running.bind(py).call_method0(intern!(py, "close"));
         });
     }
+}
+
+pub fn method_of(asked: &Bound<'_, PyAny>) -> PyResult<&'static str> {
+    let verb: usize = asked.getattr(intern!(asked.py(), "verb"))?.extract()?;
+    Ok(METHODS.get(verb).copied().unwrap_or("GET"))
 }
 
 /// An error raised where a function waits; what it does then.

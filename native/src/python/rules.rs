@@ -18,7 +18,7 @@ use crate::load::limits::failure_class;
 use crate::os::random::Rng;
 use crate::plan::host::Host;
 use crate::plan::outcome::{Failure, Outcome};
-use crate::plan::{Assembled, Limits, Place, Plan, RequestPlan};
+use crate::plan::{Assembled, CallPlan, Limits, Place, Plan, RequestPlan};
 use crate::values::data::Data;
 use crate::values::found::Path;
 use crate::values::node::{Missing, Scope};
@@ -262,6 +262,18 @@ fn read(pieces: Vec<Vec<u8>>, is_head: bool, ended: bool, most: u64) -> Option<(
     }
 }
 
+/// How a function's request is laid out where that takes nothing of Python: head (without cookies and the empty line), body, name, limits.
+#[pyfunction]
+fn laid(call: &str, functions: &Bound<'_, PyAny>, asked: &Bound<'_, PyAny>) -> PyResult<Option<LaidOut>> {
+    let (call, mut out, mut body) = (parsed::<CallPlan>(call)?, Outgoing::default(), Vec::new());
+    let method = super::functions::method_of(asked)?;
+    let name = super::functions::PythonFunctions::new(functions)?.plain(asked, method, &call, &mut out, &mut body)?;
+    let Limits { connect_s, total_s, follow } = out.limits;
+    Ok(name.map(|name| (out.bytes, body, name, (connect_s, total_s, follow))))
+}
+
+type LaidOut = (Vec<u8>, Vec<u8>, Option<String>, (f64, f64, bool));
+
 fn parsed<T: DeserializeOwned>(text: &str) -> PyResult<T> {
     serde_json::from_str(text).map_err(wrong)
 }
@@ -285,5 +297,6 @@ pub fn module<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyModule>> {
     module.add_function(wrap_pyfunction!(value_at, &module)?)?;
     module.add_function(wrap_pyfunction!(redirected, &module)?)?;
     module.add_function(wrap_pyfunction!(read, &module)?)?;
+    module.add_function(wrap_pyfunction!(laid, &module)?)?;
     Ok(module)
 }
