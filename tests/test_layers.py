@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 
 import loadflow
@@ -54,10 +55,22 @@ class Module:
 
     def __init__(self, name: str, path: Path) -> None:
         self.name = name
-        self.source = path.read_text(encoding="utf-8")
-        self.tree = ast.parse(self.source)
+        self._path = path
         self._imports: list[tuple[str, bool, bool]] | None = None
-        self.named = {m[1] for m in re.finditer(r'"loadflow\.([\w.]+):\w+"', self.source)}
+
+    # read by the test, not while tests are collected: every worker does that
+
+    @cached_property
+    def source(self) -> str:
+        return self._path.read_text(encoding="utf-8")
+
+    @cached_property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.source)
+
+    @cached_property
+    def named(self) -> set[str]:
+        return {m[1] for m in re.finditer(r'"loadflow\.([\w.]+):\w+"', self.source)}
 
     def imports(self, known: Mapping[str, object]) -> list[tuple[str, bool, bool]]:
         """(dotted name, late, typed): `late` ones run inside of functions, `typed` ones never; without "loadflow." before the name."""

@@ -14,12 +14,10 @@ from uuid import uuid4
 import fsspec
 import pytest
 import requests
-from moto.server import ThreadedMotoServer
 from prefect.blocks import core
 from prefect.blocks.system import Secret
 from prefect.client.schemas.objects import State
 from prefect.filesystems import LocalFileSystem, RemoteFileSystem
-from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
 
 from loadflow import Run
 from loadflow.engine.reports.logo import LOGO, logo
@@ -46,6 +44,8 @@ def name() -> str:
 @pytest.fixture(scope="module")
 def s3() -> Iterator[str]:
     """The URL of a server that speaks S3."""
+    from moto.server import ThreadedMotoServer  # here and below: a second, which only the worker that runs these tests has to spend
+
     server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -54,6 +54,8 @@ def s3() -> Iterator[str]:
 
 
 def save_bucket(name: str, url: str, bucket: str) -> str:
+    from prefect_aws import AwsClientParameters, AwsCredentials, S3Bucket
+
     parameters = AwsClientParameters(endpoint_url=url, config={"retries": {"total_max_attempts": 1}})
     keys = AwsCredentials(aws_access_key_id="a", aws_secret_access_key="b", region_name="eu-west-1", aws_client_parameters=parameters)
     S3Bucket(bucket_name=bucket, bucket_folder=FOLDER, credentials=keys).save(name)

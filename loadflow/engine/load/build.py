@@ -50,7 +50,7 @@ REVISION = "revision"  # the variable that names the target's build where no key
 PER_HIT = ("on_start", "tasks", "on_stop")  # resolved by the engine, hit by hit; everything else is resolved now
 
 # Adds what a step needs to the material of the plan, unless it is there; raises HitFailure for what can't be found.
-Gather = Callable[[Mapping[str, Any], Plan, Compiler, dict[str, str]], None]
+Gather = Callable[[Mapping[str, object], Plan, Compiler, dict[str, str]], None]
 
 # a step of the others may be measured under further names, such as the time to its first message
 ONE_NAME_A_STEP = (FAST_HTTP_USER, HTTP_USER)
@@ -81,7 +81,7 @@ class Asked:
 
 
 def worker_of(
-    arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str], rules: TargetRules, secret: Callable[[str], str]
+    arguments: Mapping[str, object], registered: Variables, env: Mapping[str, str], rules: TargetRules, secret: Callable[[str], str]
 ) -> tuple[str, int, Token, int]:
     """Host and port of the master to work for, their token, and how many processes do. Everything else that was written is the master's to
     say."""
@@ -90,7 +90,7 @@ def worker_of(
 
 
 def build_plan(
-    arguments: Mapping[str, Any],
+    arguments: Mapping[str, object],
     registered: Variables,
     env: Mapping[str, str],
     rules: TargetRules,
@@ -190,14 +190,14 @@ def _validated(
     }
     try:
         # final: no placeholder is left in place of a number, which the model's types can't say
-        test: Any = StartTest.model_validate(settled, context={"final": True})
+        test: object = StartTest.model_validate(settled, context={"final": True})
     except ValidationError as error:
         faults = faults_of(error, keys=StartTest.model_fields, noun=ROOT)
         raise CommandError(mistakes_of(faults, settled, ROOT)) from None
     return test, variables
 
 
-def _own_given(arguments: Mapping[str, Any], registered: Variables) -> dict[str, Any]:
+def _own_given(arguments: Mapping[str, Any], registered: Variables) -> dict[str, object]:
     """The test's own variables that were given another value from outside the script."""
     return {name: value for name, value in registered.given.items() if name in (arguments.get("variables") or {})}
 
@@ -208,15 +208,15 @@ def _origin(place: str) -> str:
     return f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}" if "://" in place and parts.netloc else place
 
 
-def _settled(values: Mapping[str, Any], known: Mapping[str, Any], env: Mapping[str, str], place: str) -> dict[str, Any]:
+def _settled(values: Mapping[str, object], known: Mapping[str, object], env: Mapping[str, str], place: str) -> dict[str, object]:
     """Variables with their own placeholders filled in, from those before them and the environment."""
-    settled: dict[str, Any] = {}
+    settled: dict[str, object] = {}
     for name, value in values.items():
         settled[name] = _settled_value(value, {**known, **settled}, env, f"{place}.{name}")
     return settled
 
 
-def _settled_value(value: Any, known: Mapping[str, Any], env: Mapping[str, str], place: str) -> Any:
+def _settled_value(value: object, known: Mapping[str, object], env: Mapping[str, str], place: str) -> object:
     compiled = compile_value(value, known, env)
     if compiled.is_static:
         return compiled.value
@@ -232,8 +232,8 @@ def _settled_value(value: Any, known: Mapping[str, Any], env: Mapping[str, str],
 
 
 def _settled_limits(
-    steps: tuple[dict[str, Any], ...], variables: Mapping[str, Any], env: Mapping[str, str], place_of_step: Place
-) -> tuple[dict[str, Any], ...]:
+    steps: tuple[dict[str, object], ...], variables: Mapping[str, object], env: Mapping[str, str], place_of_step: Place
+) -> tuple[dict[str, object], ...]:
     """Throttles and retries are the same for all hits of a step, so their placeholders are filled in now, and what came is checked."""
     settled = []
     mistakes: list[Mistake] = []
@@ -275,7 +275,7 @@ def _columns(sources: Collection[CsvSource]) -> dict[str, tuple[str, ...]]:
 
 def _refuse_missing(
     steps: tuple[dict[str, Any], ...],
-    variables: Mapping[str, Any],
+    variables: Mapping[str, object],
     columns: Mapping[str, Collection[str]],
     env: Mapping[str, str],
     place: Place,
@@ -299,7 +299,7 @@ def _compiler(plan: Plan, env: Mapping[str, str]) -> Compiler:
     written = {entry["var"] for step in plan.steps for entry in step.get("extract") or ()}
     constants = {name: value for name, value in plan.variables.items() if name not in written}
 
-    def compiler(value: Any) -> Compiled:
+    def compiler(value: object) -> Compiled:
         return compile_value(value, constants, env)
 
     return compiler

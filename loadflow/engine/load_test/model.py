@@ -44,10 +44,10 @@ class _UserName:
     def read(name: object) -> str:
         return Choice("user type", user_type_names()).read(name)
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
         return {"type": "string", "enum": list(user_type_names())}
 
 
@@ -68,7 +68,7 @@ def _target(host: str, info: ValidationInfo) -> str:
 Target = Annotated[Name, AfterValidator(_target)]
 
 
-def _tasks(tasks: Any, info: ValidationInfo) -> Any:
+def _tasks(tasks: object, info: ValidationInfo) -> object:
     """The steps, as the user type has them; not looked at where that is not known."""
     detail = info.data.get("user_detail_dict")
     if detail is None:
@@ -82,14 +82,14 @@ def _tasks(tasks: Any, info: ValidationInfo) -> Any:
     return checked.tasks
 
 
-def _phase(steps: Any, info: ValidationInfo) -> Any:
+def _phase(steps: object, info: ValidationInfo) -> object:
     """The steps of `on_start` or `on_stop`: a list, which may be empty."""
     if not isinstance(steps, list):
         raise wrong(f"must be a list of steps, not {kind_of(steps)}")
     return _tasks(steps, info) if steps else []
 
 
-def _filled_in(config: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+def _filled_in(config: dict[str, object], info: ValidationInfo) -> dict[str, object]:
     """`config`, without placeholders when the run is about to start; its keys are checked by the model of its shape."""
     if info.context and info.context.get("final") and "${" in json.dumps(config, default=str):
         raise wrong("still holds a placeholder", "its values must be known before the run starts")
@@ -106,7 +106,7 @@ class UserDetail(Part):
     http_version: Settled[Annotated[Int, Field(ge=1, le=2)]] = 1
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         return version_faults(raw)
 
 
@@ -145,7 +145,7 @@ class CsvSource(Part):
     per: Annotated[str, Choice("per of a csv source", ("step", "user"))] = "step"
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         mode, cycle = raw.get("mode"), raw.get("cycle")
         if isinstance(cycle, bool) and isinstance(mode, str) and (mode == "cycle") is not cycle:
             yield Fault(("cycle",), f"contradicts mode {mode!r}", "keep mode and remove cycle")
@@ -172,7 +172,7 @@ class Workers(Part):
     block: Name | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         if raw.get("listen") is not None and raw.get("nats_url") is not None:
             yield Fault(("listen",), "is where a server of the load's own listens, and nats_url names another one", "remove one of the two")
         if raw.get("block") is not None and raw.get("pool") is None and raw.get("listen") is None:
@@ -196,11 +196,11 @@ class StartTest(Part):
     web_ui_dict: WebUi | None = None
     runner_mode: Annotated[str, Choice("runner mode", ("local", "master", "worker"))] = "local"
     load_shape: Annotated[str, Choice("load shape", tuple(SHAPES))] | None = None
-    shape_config: Annotated[dict[str, Any], AfterValidator(_filled_in)] | None = None
+    shape_config: Annotated[dict[str, object], AfterValidator(_filled_in)] | None = None
     on_start: Annotated[Any, PlainValidator(_phase)] = Field(default=[])
     tasks: Annotated[Any, PlainValidator(_tasks)]
     on_stop: Annotated[Any, PlainValidator(_phase)] = Field(default=[])
-    variables: dict[str, Any] = Field(default={})
+    variables: dict[str, object] = Field(default={})
     csv_sources: list[CsvSource] = Field(default=[])
     host: Target | None = None
     wait_time: Settled[Annotated[Annotated[Seconds, A_NUMBER] | Annotated[SettledSpan, AN_OBJECT], BY_KIND]] | None = None
@@ -235,7 +235,7 @@ class StartTest(Part):
     worker_startup_policy: Annotated[str, Choice("worker startup policy", ("fail", "degraded"))] = "fail"
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         yield from _shape_faults(raw)
         yield from rate_faults(raw)
         yield from _step_faults(raw, cls.hosted)
@@ -267,7 +267,7 @@ class StartTest(Part):
         """The load shape with its defaults filled in; None: `user_count` users for `test_time` seconds."""
         return None if self.load_shape is None else SHAPES[self.load_shape].model_validate(self.shape_config)
 
-    def steps(self) -> tuple[Mode, tuple[dict[str, Any], ...]]:
+    def steps(self) -> tuple[Mode, tuple[dict[str, object], ...]]:
         """How a user goes through the steps, and the steps as plain JSON objects: those of `on_start`, of a pass, of `on_stop`.
 
         Each has `weight`, and the other keys that were written; HTTP's have `method` (upper case) and `request_url`. `plan/way.py` says
@@ -290,7 +290,7 @@ class StartTest(Part):
         raise IndexError(position)
 
 
-def _cluster_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+def _cluster_faults(raw: dict[str, object]) -> Iterable[Fault]:
     """What contradicts the runner mode or each other. A local run may hold the keys of the others: one script serves all three."""
     mode = raw.get("runner_mode", "local")
     if mode != "local" and raw.get("web_ui_dict") is not None:
@@ -309,7 +309,7 @@ class HostedStartTest(StartTest):
     hosted: ClassVar[bool] = True
 
 
-def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+def _shape_faults(raw: dict[str, object]) -> Iterable[Fault]:
     shape, config = raw.get("load_shape"), raw.get("shape_config")
     if shape is None and config is not None:
         yield Fault(("shape_config",), "has no meaning without load_shape", f"set load_shape to {', '.join(SHAPES)}, or remove it")
@@ -322,7 +322,7 @@ def _shape_faults(raw: dict[str, Any]) -> Iterable[Fault]:
             yield from (Fault(("shape_config", *fault.loc), fault.message, fault.hint) for fault in faults_of(error))
 
 
-def _step_faults(raw: dict[str, Any], hosted: bool) -> Iterable[Fault]:
+def _step_faults(raw: dict[str, object], hosted: bool) -> Iterable[Fault]:
     detail = raw.get("user_detail_dict")
     user_type = user_type_of(detail.get("user", "fast_http_user")) if isinstance(detail, dict) else None
     if user_type is None:
@@ -332,7 +332,7 @@ def _step_faults(raw: dict[str, Any], hosted: bool) -> Iterable[Fault]:
         yield from (Fault((*loc, *fault.loc), fault.message, fault.hint) for fault in user_type.faults(step, hosted))
 
 
-def _repeated_sources(raw: dict[str, Any]) -> Iterable[Fault]:
+def _repeated_sources(raw: dict[str, object]) -> Iterable[Fault]:
     sources = raw.get("csv_sources")
     seen: set[str] = set()
     for index, source in enumerate(sources if isinstance(sources, list) else ()):

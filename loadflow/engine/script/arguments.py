@@ -48,7 +48,7 @@ class Signature:
     most: int | None
 
 
-def bind(command: Command, payload: dict[str, Any] | list[Any] | None) -> Arguments:
+def bind(command: Command, payload: dict[str, object] | list[object] | None) -> Arguments:
     """The payload's values by argument name, all checked, except for the insides of a nested document."""
     signature = signature_of(command)
     if isinstance(payload, list):
@@ -69,7 +69,7 @@ def bind(command: Command, payload: dict[str, Any] | list[Any] | None) -> Argume
     return Arguments(values, locs, found)
 
 
-def named(command: Command, payload: object) -> dict[str, Any]:
+def named(command: Command, payload: object) -> dict[str, object]:
     """What of an unchecked payload stands under a name, whichever way it was written."""
     if isinstance(payload, list):
         return dict(zip(signature_of(command).positional, payload, strict=False))
@@ -77,7 +77,7 @@ def named(command: Command, payload: object) -> dict[str, Any]:
 
 
 @lru_cache(maxsize=1024)
-def _signature(name: str, function: Callable[..., Any], nested: str | None) -> Signature:
+def _signature(name: str, function: Callable[..., object], nested: str | None) -> Signature:
     try:
         parameters = list(inspect.signature(function).parameters.values())
     except (TypeError, ValueError):  # written in C, says nothing about its arguments
@@ -86,7 +86,7 @@ def _signature(name: str, function: Callable[..., Any], nested: str | None) -> S
         hints = typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, AttributeError):  # hints of names that exist for the type checker only
         hints = {}
-    fields: dict[str, Any] = {}
+    fields: dict[str, object] = {}
     positional, required = [], []
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -125,7 +125,7 @@ def _model(name: str, fields: Mapping[str, Any], *, open_ended: bool) -> type[Pa
     return cast(type[Part], create_model(f"{name}_arguments", __base__=base, **numbered))
 
 
-def _check(command: Command, signature: Signature, values: dict[str, Any]) -> list[Fault]:
+def _check(command: Command, signature: Signature, values: dict[str, object]) -> list[Fault]:
     model = command.arguments or signature.model
     try:
         model.model_validate(values)
@@ -139,7 +139,7 @@ def _check(command: Command, signature: Signature, values: dict[str, Any]) -> li
     return []
 
 
-def _too_many(command: Command, signature: Signature, payload: list[Any]) -> list[Fault]:
+def _too_many(command: Command, signature: Signature, payload: list[object]) -> list[Fault]:
     if signature.most is None or len(payload) <= signature.most:
         return []
     takes = f"takes {signature.most or 'no'} {noun_for(signature.most or 0, 'argument')}, not {len(payload)}"
@@ -149,7 +149,7 @@ def _too_many(command: Command, signature: Signature, payload: list[Any]) -> lis
     return [Fault(("arguments", signature.most), f"{command.name} {takes}", hint)]
 
 
-_SIMPLE: dict[Any, tuple[Any, Any]] = {
+_SIMPLE: dict[object, tuple[object, object]] = {
     str: (Text, TEXT),
     Path: (Text, TEXT),
     int: (Int, A_NUMBER),
@@ -160,12 +160,12 @@ _SIMPLE: dict[Any, tuple[Any, Any]] = {
 }
 
 
-def _json_type(annotation: Any, default: object = inspect.Parameter.empty) -> Any:
+def _json_type(annotation: object, default: object = inspect.Parameter.empty) -> object:
     wanted, _ = _kind(annotation)
     return wanted | None if default is None and wanted is not Any else wanted
 
 
-def _kind(annotation: Any) -> tuple[Any, Any]:
+def _kind(annotation: object) -> tuple[Any, Any]:
     """The strict type for values of `annotation`, and the tag of its JSON kind; `(Any, None)` where JSON can't tell."""
     if annotation in _SIMPLE:
         return _SIMPLE[annotation]
@@ -185,7 +185,7 @@ def _kind(annotation: Any) -> tuple[Any, Any]:
     return Any, None
 
 
-def _union(members: tuple[Any, ...]) -> Any:
+def _union(members: tuple[object, ...]) -> object:
     kinds: dict[Any, Any] = {}
     for member in members:
         if member is types.NoneType:

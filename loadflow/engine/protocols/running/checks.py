@@ -36,7 +36,7 @@ def compile_checks(assertions: Sequence[Mapping[str, Any]], compiler: Compiler) 
     return [CHECKS[entry["type"]](entry, compiler) for entry in assertions]
 
 
-def _status_code(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+def _status_code(entry: Mapping[str, object], compiler: Compiler) -> Check:
     expected = compiler(entry["value"])
     if expected.is_static:
         value = expected.value
@@ -60,7 +60,7 @@ def _status_code(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     return dynamic
 
 
-def _contains(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+def _contains(entry: Mapping[str, object], compiler: Compiler) -> Check:
     expected = compiler(entry["value"])
     wanted = entry["type"] == "contains"
 
@@ -73,7 +73,7 @@ def _contains(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     return check
 
 
-def _regex(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+def _regex(entry: Mapping[str, object], compiler: Compiler) -> Check:
     pattern = compile_pattern(entry["pattern"])
     wanted = entry["type"] == "regex"
     message = not_as_wanted(entry)
@@ -84,7 +84,7 @@ def _regex(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     return check
 
 
-def not_as_wanted(entry: Mapping[str, Any]) -> str:
+def not_as_wanted(entry: Mapping[str, object]) -> str:
     """What is said of a body that a pattern should match, or should not."""
     return f"body {'does not match' if entry['type'] == 'regex' else 'unexpectedly matches'} {shown(entry['pattern'])}"
 
@@ -137,7 +137,7 @@ def _header(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     return check
 
 
-def _response_time(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+def _response_time(entry: Mapping[str, object], compiler: Compiler) -> Check:
     limit = compiler(entry["max_ms"])
 
     def check(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
@@ -150,7 +150,7 @@ def _response_time(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     return check
 
 
-CHECKS: Mapping[str, Callable[[Mapping[str, Any], Compiler], Check]] = {
+CHECKS: Mapping[str, Callable[[Mapping[str, object], Compiler], Check]] = {
     "status_code": _status_code,
     "contains": _contains,
     "not_contains": _contains,
@@ -165,12 +165,12 @@ CHECKS: Mapping[str, Callable[[Mapping[str, Any], Compiler], Check]] = {
 ONLY_WORDS = {"text": "a text", "scalar": "a text or a number"}
 
 
-def is_only(only: str, value: Any) -> bool:
+def is_only(only: str, value: object) -> bool:
     """Whether an extract with this `only` takes the value."""
     return isinstance(value, str) or (only == "scalar" and isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def compile_extracts(entries: Sequence[Mapping[str, Any]]) -> list[Extract]:
+def compile_extracts(entries: Sequence[Mapping[str, object]]) -> list[Extract]:
     """Each stores what it finds with the user, or gives the failure; an old value is never left to be mistaken for a new one."""
     return [_extract(entry) for entry in entries]
 
@@ -196,14 +196,14 @@ def _extract(entry: Mapping[str, Any]) -> Extract:
 
 
 def secret_finders(
-    assertions: Iterable[Mapping[str, Any]], extracts: Iterable[Mapping[str, Any]], is_secret: Callable[[str], bool]
+    assertions: Iterable[Mapping[str, object]], extracts: Iterable[Mapping[str, object]], is_secret: Callable[[str], bool]
 ) -> list[Finder]:
     """What of a reply must not be written down."""
     return [FINDERS[entry.get("from") or "json_path"](entry) for entry in secret_entries(assertions, extracts, is_secret)]
 
 
 def secret_entries(
-    assertions: Iterable[Mapping[str, Any]], extracts: Iterable[Mapping[str, Any]], is_secret: Callable[[str], bool]
+    assertions: Iterable[Mapping[str, object]], extracts: Iterable[Mapping[str, object]], is_secret: Callable[[str], bool]
 ) -> list[Mapping[str, Any]]:
     """What has a secret name in the script, though the reply itself may call it `id`; assertions as extracts of the same."""
     wanted = [{**entry, "from": entry["type"]} for entry in assertions if entry["type"] in ("json_path", "header", "regex", "not_regex")]
@@ -214,13 +214,13 @@ def secret_entries(
     ]
 
 
-Finder = Callable[[Reply], tuple[Any, str]]
+Finder = Callable[[Reply], tuple[object, str]]
 
 
 def _find_json(entry: Mapping[str, Any]) -> Finder:
     path = entry["path"]
 
-    def find(reply: Reply) -> tuple[Any, str]:
+    def find(reply: Reply) -> tuple[object, str]:
         try:
             return value_at(reply.json(), path), f"nothing at json_path {path}"
         except ValueError:
@@ -234,7 +234,7 @@ def _find_header(entry: Mapping[str, Any]) -> Finder:
     if entry.get("pattern") is not None:
         return _find_in_header(entry)
 
-    def find(reply: Reply) -> tuple[Any, str]:
+    def find(reply: Reply) -> tuple[object, str]:
         found = reply.header(name)
         return (MISSING if found is None else found), f"no header {name}"
 
@@ -247,7 +247,7 @@ def _find_in_header(entry: Mapping[str, Any]) -> Finder:
     group = group_of(entry)
     fails = nothing_matches(entry)
 
-    def find(reply: Reply) -> tuple[Any, str]:
+    def find(reply: Reply) -> tuple[object, str]:
         field = reply.header(name)
         if field is None:
             return MISSING, f"no header {name}"
@@ -257,16 +257,16 @@ def _find_in_header(entry: Mapping[str, Any]) -> Finder:
     return find
 
 
-def _find_status(entry: Mapping[str, Any]) -> Finder:
+def _find_status(entry: Mapping[str, object]) -> Finder:
     return lambda reply: (status_value(reply.status) or MISSING, "the reply has no status")
 
 
-def _find_regex(entry: Mapping[str, Any]) -> Finder:
+def _find_regex(entry: Mapping[str, object]) -> Finder:
     pattern = compile_pattern(entry["pattern"])
     group = group_of(entry)
     fails = nothing_matches(entry)
 
-    def find(reply: Reply) -> tuple[Any, str]:
+    def find(reply: Reply) -> tuple[object, str]:
         found = pattern.find(reply.text(), group)
         return (MISSING if found is None else found), fails
 
@@ -279,15 +279,15 @@ def group_of(entry: Mapping[str, Any]) -> int:
     return min(1, compile_pattern(entry["pattern"]).groups) if group is None else int(group)
 
 
-def nothing_matches(entry: Mapping[str, Any]) -> str:
+def nothing_matches(entry: Mapping[str, object]) -> str:
     where = f"the header {entry['name']}" if entry.get("from") == "header" else "the body"
     return f"nothing in {where} matches {shown(entry['pattern'])}"
 
 
-def _find_cookie(entry: Mapping[str, Any]) -> Finder:
+def _find_cookie(entry: Mapping[str, object]) -> Finder:
     name = entry["name"]
 
-    def find(reply: Reply) -> tuple[Any, str]:
+    def find(reply: Reply) -> tuple[object, str]:
         pairs = (line.partition(";")[0].partition("=") for line in reply.header_lines("set-cookie"))
         # the last of one name is the one that a jar keeps
         found = [value.strip(" \t") for key, equals, value in pairs if equals and key.strip(" \t") == name]
@@ -296,11 +296,11 @@ def _find_cookie(entry: Mapping[str, Any]) -> Finder:
     return find
 
 
-def _find_body(entry: Mapping[str, Any]) -> Finder:
+def _find_body(entry: Mapping[str, object]) -> Finder:
     return lambda reply: (reply.text(), "")
 
 
-FINDERS: Mapping[str, Callable[[Mapping[str, Any]], Finder]] = {
+FINDERS: Mapping[str, Callable[[Mapping[str, object]], Finder]] = {
     "json_path": _find_json,
     "header": _find_header,
     "status_code": _find_status,
