@@ -31,7 +31,7 @@ CALL_OFF_S = 10.0
 TAG = "loadflow"  # the automations look at runs with this tag
 ENVIRONMENT = {
     "PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30",  # see deploying.py
-    # in a container: TERM reaches the agent, which delivers; and who was asked to end is not started again, as Kubernetes' worker would
+    # in a container: who was asked to end is not started again, as Kubernetes' worker would
     "PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR": "relinquish",
 }
 RUNS_VOLUME = "runs_volume"  # a variable of deployments/work-pools/kubernetes.json
