@@ -62,7 +62,7 @@ PROVED_ELSEWHERE = {
         "fleet/test_losses.py::test_a_failure_budget_of_the_coordinator_ends_the_load_of_all_agents",
     ),
     21: (
-        "fleet/test_load.py::test_what_the_agents_recorded_is_what_the_target_received",
+        "fleet/test_conservation.py::test_what_the_agents_recorded_is_what_the_target_received",
         "fleet/test_losses.py::test_a_slow_way_to_the_server_loses_nothing",
         "fleet/test_losses.py::test_agents_share_no_row_and_need_no_files",
     ),

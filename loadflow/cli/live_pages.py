@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -17,6 +18,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 
 from loadflow.cli.stopper import Stopper
 from loadflow.engine.records.going_on import is_held
+from loadflow.engine.records.rate_changes import why_rate_stays
 from loadflow.engine.records.run import Run
 from loadflow.engine.reports.html import prepare
 from loadflow.engine.reports.live_feed import Feed
@@ -32,6 +34,8 @@ HEAD_FIRST_S = 0.03  # a browser that gets head and charts in one piece paints n
 SIGN_OF_LIFE_S = 15.0  # proxies close what says nothing
 EVENTS_AT_ONCE = 500
 MOST_VIEWERS = 500
+MOST_TIMES = 10.0  # by which a rate may be changed at one go
+LONGEST_FACTOR = 32  # characters
 NO_STORE = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
 UNREACHABLE = "This server can't stop the load. Press Ctrl-C where it was started, or Cancel on its flow run."
 BY_ADDRESS = "To stop the load from this page, open the address that `loadflow run --live` printed."
@@ -76,6 +80,18 @@ class LivePages:
         if not self._stopper.stop(request.path_params["run"]):
             raise HTTPException(409, "this load is not running")
         return PlainTextResponse("ending the load\n", 202, headers=self._headers)
+
+    async def rate(self, request: Request) -> Response:
+        """The body is the factor, as text."""
+        if self._stopper is None or not self._stopper.knows(request.headers.get("authorization", "")):
+            raise HTTPException(403, "only the address that `loadflow run --live` printed can change the rate")
+        factor = await _factor_in(request)
+        shared = self._shared(request.path_params["run"])
+        if why_not := why_rate_stays(shared.feed.run):
+            raise HTTPException(409, why_not)
+        if not self._stopper.change(shared.run, factor):
+            raise HTTPException(409, "this load is not running")
+        return PlainTextResponse(f"within two seconds the rate becomes × {factor:.3g}\n", 202, headers=self._headers)
 
     async def _stream(self, shared: _Shared, sent: int) -> AsyncIterator[bytes]:
         self.viewers += 1
@@ -172,6 +188,21 @@ class _Shared:
             if not self.over:
                 await asyncio.sleep(POLL_S)
         self._follower = None
+
+
+async def _factor_in(request: Request) -> float:
+    body = bytearray()
+    async for part in request.stream():
+        body += part
+        if len(body) > LONGEST_FACTOR:
+            break
+    try:
+        factor = float(body.decode("ascii"))
+    except ValueError:
+        factor = math.nan
+    if len(body) > LONGEST_FACTOR or not 1 / MOST_TIMES <= factor <= MOST_TIMES:
+        raise HTTPException(400, f"the body must be the factor, a number from {1 / MOST_TIMES:g} to {MOST_TIMES:g}")
+    return factor
 
 
 async def _within(news: asyncio.Event, limit_s: float) -> bool:

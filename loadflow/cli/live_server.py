@@ -29,7 +29,7 @@ POLL_S = 0.05
 
 
 class _LivePage(Observer):
-    """Prints the address of each load's page, and ends the load when the page asks for it."""
+    """Prints the address of each load's page, and ends the load, or changes its rate, when the page asks for it."""
 
     def __init__(self, base: str, stopper: Stopper, console: Console) -> None:
         self._base = base
@@ -37,6 +37,7 @@ class _LivePage(Observer):
         self._console = console
 
     def run_started(self, run: Run) -> None:
+        self._stopper.take_factor()  # whatever was asked of a load before it
         self._stopper.run = run.folder.name
         address = f"{self._base}/{run.folder.name}/report.html#stop={self._stopper.token}"
         self._console.print(Text.assemble(("live: ", "dim"), address), soft_wrap=True)
@@ -46,6 +47,9 @@ class _LivePage(Observer):
 
     def stop_requested(self) -> str:
         return self._stopper.reason
+
+    def rate_factor(self) -> float:
+        return self._stopper.take_factor()
 
 
 @contextlib.contextmanager

@@ -1,6 +1,7 @@
 """The run folders as a site: a page that lists the runs, and of each run the files that are for reading.
 
-A run that is going on has its live page where its report will be. Nothing can be changed; with a `Stopper`, the load can be ended.
+A run that is going on has its live page where its report will be. Nothing can be changed; with a `Stopper`, the load can be
+ended, and its rate changed.
 """
 
 from __future__ import annotations
@@ -92,7 +93,7 @@ def report_site(runs_dir: Path, names: Collection[str] = (), stopper: Stopper | 
     live = LivePages(runs_dir, HEADERS, stopper)
     routes: list[Any] = [Route("/", index), Route(f"/{LOGO}", sign), Route("/{run}/live", live.events), Route("/{run}/{name}", file)]
     if stopper is not None:
-        routes.insert(1, Route("/{run}/stop", live.stop, methods=["POST"]))
+        routes[1:1] = [Route("/{run}/stop", live.stop, methods=["POST"]), Route("/{run}/rate", live.rate, methods=["POST"])]
     site = Starlette(routes=routes, middleware=[Middleware(_OwnNames, known=known)])
     site.state.live = live
     return site

@@ -1,9 +1,10 @@
-"""Ends the load of this process when a client with the token asks for it."""
+"""Ends the load of this process, or changes its rate, when a client with the token asks for it."""
 
 from __future__ import annotations
 
 import hmac
 import secrets
+import threading
 
 __all__ = ["Stopper"]
 
@@ -15,6 +16,8 @@ class Stopper:
         self.token = secrets.token_urlsafe(18)
         self.run = ""  # that is going on
         self.reason = ""
+        self._factor = 1.0
+        self._lock = threading.Lock()
 
     def knows(self, authorization: str) -> bool:
         return hmac.compare_digest(authorization.encode(), f"Bearer {self.token}".encode())
@@ -25,3 +28,17 @@ class Stopper:
             return False
         self.reason = "stopped on the live page"
         return True
+
+    def change(self, run: str, factor: float) -> bool:
+        """Whether `run` is the one that is going on; its rate is to be multiplied then. What is asked for before it is done adds up."""
+        if not run or run != self.run:
+            return False
+        with self._lock:
+            self._factor *= factor
+        return True
+
+    def take_factor(self) -> float:
+        """What was asked for since the last question; 1.0 for nothing."""
+        with self._lock:
+            factor, self._factor = self._factor, 1.0
+        return factor

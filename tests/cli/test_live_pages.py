@@ -248,6 +248,36 @@ def test_only_who_has_the_token_stops_it_and_only_this_load(served: Served) -> N
     assert served.observer.stop_requested() == "stopped on the live page"
 
 
+def test_who_has_the_token_changes_the_rate_of_a_load_that_has_one(tmp_path: Path) -> None:
+    pace = Pace((Segment(float(SECONDS), 100.0, 100.0),), max_in_flight=50)
+    with serving(growing_run(tmp_path, plan={"pace": pace.to_json()})) as served:
+
+        def ask(factor: str, token: str = served.token, run: str = served.below) -> int:
+            return served.client.post(f"{run}/rate", content=factor, headers={"Authorization": f"Bearer {token}"}).status_code
+
+        assert ask("1.5", "x" * len(served.token)) == 403
+        assert ask("1.5", run="/another-run") == 404
+        wrong = ["", "0", "-1", "nan", "inf", "1e999", "10.1", "0.09", "1.5x", "½", "1" * 1_000_000]
+        assert [ask(factor) for factor in wrong] == [400] * len(wrong)
+        assert served.observer.rate_factor() == 1.0
+        assert [ask("1.5"), ask("2")] == [202, 202]
+        assert [served.observer.rate_factor() for _ in range(2)] == [3.0, 1.0]
+        assert "rate × 1.5" in served.client.get(f"{served.below}/report.html").text
+        ask("1.5")
+        served.observer.run_ended(served.growing.run, served.growing.run.summary())
+        assert ask("1.5") == 409
+        served.observer.run_started(served.growing.run)
+        assert served.observer.rate_factor() == 1.0
+
+
+@pytest.mark.parametrize("load", [{}, {"plan": {"pace": Pace((Segment(30.0, 9.0, 9.0),)).to_json()}, "environment": {"agents": "2"}}])
+def test_where_the_rate_can_not_be_changed_the_page_does_not_offer_it(load: dict[str, Any], tmp_path: Path) -> None:
+    with serving(growing_run(tmp_path, **load)) as served:
+        assert "rate × 1.5" not in served.client.get(f"{served.below}/report.html").text
+        answer = served.client.post(f"{served.below}/rate", content="1.5", headers={"Authorization": f"Bearer {served.token}"})
+        assert answer.status_code == 409
+
+
 def test_a_load_that_is_over_can_not_be_stopped(served: Served) -> None:
     served.observer.run_ended(served.growing.run, served.growing.run.summary())
     answer = served.client.post(f"{served.below}/stop", headers={"Authorization": f"Bearer {served.token}"})

@@ -10,6 +10,7 @@ import argparse
 import contextlib
 import json
 import os
+import queue
 import random
 import shutil
 import signal
@@ -47,22 +48,25 @@ WARM = 0.25  # share of the time until caches are full
 KEPT_RUNS = 100  # folders of runs that have ended
 GROWTH_BYTES = 64 * 2**20  # by the slope, over all the time after the warm-up
 GROWTH_FILES = 20
+GROWTH_IN_USE = 0.03  # of Python's blocks, and of the C library's bytes
 PROGRESS_S = 60.0
 ROUND = 40  # batches of messages
 
 SERVER = """
 import sys
 from loadflow.engine.control.server import ControlServer
+from tests.control.in_use import in_use
 server = ControlServer(port=0, token=sys.argv[1], root=".").start()
 print(server.port, flush=True)
-sys.stdin.read()
+for _ in sys.stdin:
+    print(sys.argv[1], *in_use(), flush=True)
 server.close()
 """
 
 
 @dataclass
 class Seen:
-    """What a fuzz saw; `wrong` is empty when all was well. `slowest_s` is of `list`; `memory` and `files` are (seconds, amount)."""
+    """What a fuzz saw; `wrong` is empty when all was well. `slowest_s` is of `list`; samples are (seconds, amount)."""
 
     sent: int = 0
     rounds: int = 0
@@ -75,6 +79,8 @@ class Seen:
     slowest_s: float = 0.0
     latest_s: float = 0.0
     memory: list[tuple[float, int]] = field(default_factory=list)
+    blocks: list[tuple[float, int]] = field(default_factory=list)
+    c_bytes: list[tuple[float, int]] = field(default_factory=list)
     files: list[tuple[float, int]] = field(default_factory=list)
     threads: int = 0
     kinds: Counter[str] = field(default_factory=Counter)
@@ -94,7 +100,8 @@ class Seen:
             f"{self.in_use} places in use, at most {self.most_in_use}; `list` asked {self.asked:,} times, "
             f"slowest answer {self.slowest_s:.2f} s, the machine itself up to {self.latest_s:.2f} s late; "
             f"memory {memory[0]:.0f} to {memory[-1]:.0f} MiB, at most {max(memory):.0f}, "
-            f"grown {self.grown() / 2**20:+.0f} after the warm-up; files {files[0]} to {files[-1]}, threads {self.threads}; "
+            f"grown {self.grown() / 2**20:+.0f} after the warm-up; in use grown {_share_grown(self.blocks):+.1%} of Python's blocks, "
+            f"{_share_grown(self.c_bytes):+.1%} of the C library's bytes; files {files[0]} to {files[-1]}, threads {self.threads}; "
             f"verdicts {dict(self.verdicts.most_common())}; refusals {dict(self.kinds.most_common())}"
         )
 
@@ -111,6 +118,10 @@ def _grown(samples: list[tuple[float, int]]) -> float:
     return statistics.median(slopes) * (late[-1][0] - late[0][0])
 
 
+def _share_grown(samples: list[tuple[float, int]]) -> float:
+    return _grown(samples) / samples[0][1] if samples and samples[0][1] else 0.0
+
+
 def furnish(folder: Path) -> None:
     """Files that are of all kinds."""
     os.mkfifo(folder / "pipe")
@@ -125,8 +136,34 @@ def furnish(folder: Path) -> None:
     (folder / "small.har").write_text('{"log": {"entries": [{"request": {"method": "GET", "url": "http://127.0.0.1:9/"}}]}}')
 
 
+class Server:
+    """The process of a control server."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._stdin, self._stdout = process.stdin, process.stdout
+        self.port = int(self._stdout.readline())
+        self.process = psutil.Process(process.pid)
+        self._told: queue.Queue[str] = queue.Queue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    def in_use(self) -> tuple[int, int]:
+        """See `tests.control.in_use`."""
+        self._stdin.write("\n")
+        self._stdin.flush()
+        blocks, c_bytes = self._told.get(timeout=DEAD_S).removeprefix(TOKEN).split()
+        return int(blocks), int(c_bytes)
+
+    def _read(self) -> None:
+        """Whatever scripts print stands between what is told."""
+        for line in self._stdout:
+            if line.startswith(TOKEN):
+                self._told.put(line)
+
+
 @contextlib.contextmanager
-def server_in(folder: Path) -> Iterator[tuple[psutil.Process, int]]:
+def server_in(folder: Path) -> Iterator[Server]:
     hosts = {"LOADFLOW_ALLOWED_HOSTS": "127.0.0.1,localhost", "LOADFLOW_ALLOWED_EXPORT_HOSTS": "127.0.0.1"}
     environment = {**os.environ, **hosts, "LOADFLOW_RUNS_DIR": str(folder / "runs"), "PYTHONPATH": os.pathsep.join(sys.path)}
     with (folder.parent / f"{folder.name}.log").open("wb") as said:
@@ -138,12 +175,11 @@ def server_in(folder: Path) -> Iterator[tuple[psutil.Process, int]]:
             stdout=subprocess.PIPE,
             stderr=said,
             start_new_session=True,
+            text=True,
+            errors="replace",
         )
         try:
-            assert process.stdout is not None
-            port = int(process.stdout.readline())
-            threading.Thread(target=process.stdout.read, daemon=True).start()  # whatever scripts print
-            yield psutil.Process(process.pid), port
+            yield Server(process)
         finally:
             process.kill()
             process.wait()
@@ -162,7 +198,8 @@ class Fuzz:
 
     def run(self) -> None:
         seen = self.seen
-        with server_in(self._folder) as (process, self._port):
+        with server_in(self._folder) as server:
+            self._port, process = server.port, server.process
             self._end_s, done = time.monotonic() + self._seconds, threading.Event()
             threads = [threading.Thread(target=work, args=(done,), daemon=True) for work in (self._watch, self._tell)]
             for thread in threads:
@@ -171,6 +208,9 @@ class Fuzz:
                 self._round(self._first_seed + seen.rounds)
                 self._free(1)
                 self._forget_runs()
+                blocks, c_bytes = server.in_use()
+                seen.blocks.append((time.monotonic(), blocks))
+                seen.c_bytes.append((time.monotonic(), c_bytes))
                 seen.memory.append((time.monotonic(), process.memory_info().rss))
                 seen.files.append((time.monotonic(), process.num_fds()))
                 seen.threads = process.num_threads()
@@ -184,6 +224,9 @@ class Fuzz:
                 thread.join(DEAD_S)
         if seen.grown() > GROWTH_BYTES:
             seen.wrong.append(f"memory grew by {seen.grown() / 2**20:.0f} MiB after the warm-up")
+        for what, samples in (("Python's blocks", seen.blocks), ("the C library's bytes", seen.c_bytes)):
+            if _share_grown(samples) > GROWTH_IN_USE:
+                seen.wrong.append(f"{what} in use grew by {_share_grown(samples):.1%} after the warm-up")
         if _grown(seen.files) > GROWTH_FILES:
             seen.wrong.append(f"open files grew by {_grown(seen.files):.0f} after the warm-up")
 
@@ -194,7 +237,9 @@ class Fuzz:
             shutil.rmtree(end.parent, ignore_errors=True)
 
     def _goes_on(self) -> bool:
-        return time.monotonic() < self._end_s and not self.seen.wrong and not self.seen.over.is_set()
+        """At least one message is sent, however slow the machine is."""
+        in_time = time.monotonic() < self._end_s or not self.seen.sent
+        return in_time and not self.seen.wrong and not self.seen.over.is_set()
 
     def _round(self, number: int) -> None:
         """Some messages that hypothesis draws."""

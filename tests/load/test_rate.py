@@ -12,6 +12,7 @@ import pytest
 from loadflow.engine.load.start import start_test
 from loadflow.engine.plan.pace import LATE_NS, Pace
 from loadflow.engine.plan.target import TargetRules
+from loadflow.engine.records.fingerprint import fingerprint, unlike
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
@@ -187,6 +188,70 @@ def test_an_early_end_asks_for_no_more_than_was_due_by_then(target: Target, tmp_
     due = sum(at <= run.end().ran_s * 1e9 for at in Pace.from_json(run.facts.plan["pace"]).arrivals())
     assert passes.due == due == passes.started + passes.dropped
     assert passes.started == len(run.hits())
+
+
+class Faster(Observer):
+    """Asks for another rate each time that `after` more seconds were counted."""
+
+    def __init__(self, *factors: float) -> None:
+        self.wanted = [*factors]
+        self.asked = False
+
+    def snapshot(self, run: Run, snapshot: Snapshot) -> None:
+        self.asked = True
+
+    def rate_factor(self) -> float:
+        if not (self.asked and self.wanted):
+            return 1.0
+        self.asked = False
+        return self.wanted.pop(0)
+
+
+CHANGES = [
+    ("faster", [2.0], {"rate": 40}),
+    ("slower, then faster", [0.5, 3.0], {"rate": 40}),
+    ("with random gaps", [2.0], {"rate": {"mode": "constant", "rps": 40, "spacing": "poisson"}, "seed": 4}),
+    ("after the last pass", [20.0], {"rate": {"mode": "constant", "rps": 0.25}}),
+]
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+@pytest.mark.parametrize(("factors", "rate"), [one[1:] for one in CHANGES], ids=[one[0] for one in CHANGES])
+def test_a_rate_that_is_changed_while_it_runs_is_as_exact(
+    factors: list[float], rate: dict[str, Any], processes: int, target: Target, tmp_path: Path
+) -> None:
+    watching, before = Faster(*factors), target.counts().get("/ok", 0)
+    with use_session(Session(runs_dir=tmp_path, observers=[watching])) as session:
+        summary = start_test(
+            harness.detail(harness.DEFAULT), tasks=[get("/ok")], host=target.url, **rate, test_time=8, processes=processes, rate_tolerance=1
+        )
+        run = session.runs[-1]
+    assert watching.wanted == []
+    pace = Run.open(run.folder).pace
+    assert pace is not None
+    assert [factor for _, factor in pace.changes] == factors
+    rows = run.hits()
+    assert sorted(rows["due_ns"].tolist()) == pytest.approx(list(pace.arrivals()), abs=2)
+    assert len(rows) == pace.hits if "spacing" not in str(rate) else len(rows) > 300
+    passes = run.totals().passes
+    assert passes.balanced
+    assert passes.due == passes.started == len(rows) == target.counts()["/ok"] - before
+    assert [row.passes.due for row in run.seconds()][:8] == pytest.approx(
+        np.histogram(rows["due_ns"], bins=np.arange(9) * 10**9)[0].tolist(), abs=1
+    )
+    assert "rate-changed" in [warning["code"] for warning in summary["warnings"]]
+    assert summary["verdict"]["verdict"] == "passed"
+
+
+def test_a_run_whose_rate_was_changed_is_like_no_other(target: Target, tmp_path: Path) -> None:
+    for watching in ([], [Faster(2.0)]):
+        with use_session(Session(runs_dir=tmp_path, observers=watching)):
+            start_test(
+                harness.detail(harness.DEFAULT), tasks=[get("/ok")], host=target.url, rate=20, test_time=5, label="night", rate_tolerance=1
+            )
+    usual, changed = sorted((Run.open(path.parent) for path in tmp_path.glob("*/run.json")), key=lambda run: run.facts.started_unix_s)
+    assert fingerprint(usual.facts) != fingerprint(changed.facts)
+    assert any("pace" in one for one in unlike(usual.facts, changed.facts))
 
 
 def test_a_freeze_shows_at_a_rate_and_closed_loop_users_hide_it(tmp_path: Path) -> None:

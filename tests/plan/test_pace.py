@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from loadflow.engine.plan.pace import Pace, Segment, cut
+from loadflow.engine.plan.pace import DueTimes, Pace, Segment, beyond, cut
 
 NS = 10**9
 
@@ -170,6 +170,63 @@ def test_the_number_that_is_due_by_a_time_is_that_of_the_times(parts: tuple[Segm
     times, count = list(pace.arrivals()), pace.count()
     asked = [*sorted(data.draw(st.lists(st.integers(0, length_ns(parts)), max_size=4))), float("inf")]
     assert [count(at) for at in asked] == [sum(due <= at for due in times) for at in asked]
+
+
+@given(segments, st.integers(0, 12))
+def test_a_cut_and_what_is_beyond_it_are_the_whole(parts: tuple[Segment, ...], at_s: int) -> None:
+    both = list(Pace((*cut(parts, at_s), *beyond(parts, at_s))).arrivals())
+    assert both == pytest.approx(list(Pace(parts).arrivals()), abs=2)
+
+
+WRITTEN = (Segment(3, 20, 20), Segment(2, 0, 0), Segment(5, 40, 80))
+
+
+@given(
+    st.sampled_from(["even", "poisson"]),
+    st.integers(1, 3),
+    st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.25, 2 / 3, 1.5, 3.0])), min_size=1, max_size=3, unique_by=lambda one: one[0]),
+    st.data(),
+)
+@settings(max_examples=100)
+def test_a_change_leaves_what_was_due_and_is_the_new_pace_from_then_on(
+    spacing: str, count: int, changes: list[tuple[int, float]], data: st.DataObject
+) -> None:
+    first = Pace(WRITTEN, spacing, 5)  # type: ignore[arg-type]
+    shares = [first.arrivals(index, count) for index in range(count)]
+    due, made, pace = first.count(), [[] for _ in shares], first  # type: ignore[var-annotated]
+    for at_s, factor in sorted(changes):
+        for share, times in zip(shares, made, strict=True):
+            times.extend(take_until(share, at_s * NS, ahead=data.draw(st.integers(0, 200))))
+            del times[sum(time <= at_s * NS for time in times) :]  # an engine was that far ahead, and has not made them
+        if data.draw(st.booleans()):
+            assert due(at_s * NS) == sum(map(len, made))
+        pace = pace.faster(factor, at_s)
+        due.change(pace, at_s * NS)
+        for share in shares:
+            share.change(pace, at_s * NS)
+    for share, times in zip(shares, made, strict=True):
+        times.extend(share)
+    whole = sorted(time for times in made for time in times)
+    assert whole == pytest.approx(list(pace.arrivals()), abs=2)
+    assert due(float("inf")) == len(whole)
+    assert pace.changes == tuple(sorted(changes))
+
+
+def take_until(share: DueTimes, at_ns: int, ahead: int) -> list[int]:
+    """All that are due by `at_ns`, and so many more."""
+    taken = []
+    for time in share:
+        taken.append(time)
+        if time > at_ns and (ahead := ahead - 1) < 0:
+            break
+    return taken
+
+
+def test_a_faster_pace_has_as_many_hits_as_its_rate_says() -> None:
+    pace = Pace((Segment(10, 100, 100),)).faster(1.5, 4).faster(2.0, 8)
+    assert pace.segments == (Segment(4, 100, 100), Segment(4, 150, 150), Segment(2, 300, 300))
+    assert pace.hits == 400 + 600 + 600
+    assert Pace.from_json(pace.to_json()) == pace
 
 
 def test_its_json_form_is_lists_and_comes_back() -> None:

@@ -29,7 +29,10 @@ MOST_WAIT_S = 60
 @contextmanager
 def live_run(folder: Path, url: str, **keys: object) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """A run with its live page, and the address that it prints."""
-    script = steps_script(folder, load(url, **{"test_time": 600, **keys}))
+    action = load(url, **{"test_time": 600, **keys})
+    if "rate" in keys:  # says itself when each request is sent
+        action[1] = {key: value for key, value in action[1].items() if key not in ("spawn_rate", "wait_time", "user_count")}
+    script = steps_script(folder, action)
     process = start(folder, "run", "--live", "--direct", script)
     assert process.stderr is not None
     lines = iter(process.stderr.readline, "")
@@ -104,4 +107,17 @@ def test_its_button_ends_the_load(page: Page, target: Target, tmp_path: Path) ->
         page.get_by_role("button", name="Stop the load").click()
         expect(page.get_by_role("heading", name="Interrupted")).to_be_visible()
         expect(page.get_by_text("stopped on the live page").first).to_be_visible()
+        assert process.wait(60) == 4
+
+
+def test_its_button_makes_the_rate_higher(page: Page, target: Target, tmp_path: Path) -> None:
+    with live_run(tmp_path, f"{target.url}/ok", rate=20) as (process, address):
+        page.goto(address)
+        expect(page.locator('[data-live="requests"]')).not_to_have_text("–")
+        page.get_by_role("button", name="rate × 1.5").click()
+        expect(page.locator("#live-state")).to_contain_text("the rate becomes × 1.5")
+        expect(page.locator('[data-live="rate"]')).to_have_text("30.0/s")
+        picture(page, tmp_path, "live-rate")
+        process.send_signal(signal.SIGINT)
+        expect(page.get_by_text("The rate was changed by hand").first).to_be_visible()
         assert process.wait(60) == 4

@@ -13,13 +13,15 @@ import sys
 import threading
 import time
 from array import array
-from collections.abc import Iterator
-from dataclasses import dataclass
-from itertools import islice
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from loadflow.engine.process.states import STOP_GRACE_S
+
+if TYPE_CHECKING:
+    from loadflow.engine.plan.pace import DueTimes, Pace
 
 __all__ = ["main"]
 
@@ -55,12 +57,14 @@ class _Shard:
     calls: Any
     notes: Any
     spans: Any  # None: no hit is traced
-    arrivals: Iterator[int]
+    pace: Pace | None
+    times: DueTimes | None  # when passes of the pace are due
     functions: Any = None  # those of a scenario that are steps
     told_s: float = 0.0  # when its state was told last
     thread: threading.Thread | None = None
     result: tuple[bool, State, list[tuple[int, int]], int] | BaseException | None = None
     ended: bool = False
+    lock: threading.Lock = field(default_factory=threading.Lock)  # of `times`, which an old and a new feeder may want
 
     def run(self, origin_unix_ns: int, origin_monotonic_ns: int) -> None:
         if self.spans is not None:
@@ -73,13 +77,30 @@ class _Shard:
     def is_running(self) -> bool:
         return self.thread is not None and self.thread.is_alive()
 
-    def feed(self) -> None:
-        """Tell the core when passes are due, some thousand ahead."""
+    def start_feeding(self, number: int = 0) -> None:
+        threading.Thread(target=self._feed, args=(number,), daemon=True).start()
+
+    def faster(self, factor: float, at_s: int) -> None:
+        """See `Engine.faster`."""
+        if self.pace is None or self.times is None:
+            return
+        self.pace = self.pace.faster(factor, at_s)
+        with self.lock:
+            self.times.change(self.pace, at_s * 10**9)
+            number = self.core.change(at_s * 10**9)
+        self.start_feeding(number)
+
+    def _feed(self, number: int) -> None:
+        """Tell the core when passes are due, some thousand ahead, until there are no more, or the pace has changed again."""
         try:
-            while (chunk := array("q", islice(self.arrivals, CHUNK))) and self.core.feed(chunk.tobytes()):
+            while (chunk := self._chunk()) and self.core.feed(chunk.tobytes(), number):
                 pass
         finally:
-            self.core.feed(b"")  # without an end the core would wait for more
+            self.core.feed(b"", number)  # without an end the core would wait for more
+
+    def _chunk(self) -> array[int]:
+        with self.lock:
+            return self.times.take(CHUNK) if self.times is not None else array("q")
 
 
 class NativeProcess:
@@ -122,11 +143,11 @@ class NativeProcess:
                 from loadflow.engine.generator.tracing import SpanNotes
 
                 spans = SpanNotes(Path(job["spans"]), redactor)
-            arrivals = plan.pace.arrivals(job["shard"], job["shards"]) if plan.pace is not None else iter(())
+            times = plan.pace.arrivals(job["shard"], job["shards"]) if plan.pace is not None else None
             calls = Calls(compiled, notes, plan, spans)
             functions = Functions(plan, compiled.steps, compiled.data, compiled.tls) if in_python else None
             core = _native.Core(compiled.json, compiled.tables)
-            self._shards.append(_Shard(job, core, calls, notes, spans, arrivals, functions))
+            self._shards.append(_Shard(job, core, calls, notes, spans, plan.pace, times, functions))
 
     def run(self) -> None:
         """Raises what makes it impossible to go on, e.g. RuntimeError for a full disk."""
@@ -135,7 +156,7 @@ class NativeProcess:
 
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))  # before the start there is nothing to end
         for shard in self._shards:
-            threading.Thread(target=shard.feed, daemon=True).start()
+            shard.start_feeding()
             self._say(Ready(shard.job["shard"]))
         line = sys.stdin.buffer.readline()
         if not line:
@@ -151,9 +172,14 @@ class NativeProcess:
         self._follow()
 
     def _watch_lifeline(self) -> None:
-        while os.read(0, 4_096):  # a line: the load's time is over
+        from loadflow.engine.generator.engine_process import orders
+
+        for words in orders(partial(os.read, 0, 4_096)):
             for shard in self._shards:
-                shard.core.end()
+                if words[0] == "faster":
+                    shard.faster(float(words[1]), int(words[2]))
+                else:
+                    shard.core.end()
         self._stop("the supervisor is gone")
 
     def _stop(self, why: str) -> None:

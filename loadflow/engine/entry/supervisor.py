@@ -1,8 +1,8 @@
 """The supervisor: a small process between the one that wants load and the engines that make it.
 
 `python -P -m loadflow.engine.entry.supervisor`, in a session of its own. It reads lines from its standard input, the
-*lifeline*: first the job, then `go …`, `beat` and `stop …`; end of file means that the parent is gone, however it went. It starts
-the engines, owns the deadline, and ends engines by TERM, a bounded grace, and KILL of everything they started. Its last
+*lifeline*: first the job, then `go …`, `faster …`, `over`, `beat` and `stop …`; end of file means that the parent is gone, however it
+went. It starts the engines, owns the deadline, and ends engines by TERM, a bounded grace, and KILL of everything they started. Its last
 line on standard output says how each engine ended. Engines write their own lines to the same pipe.
 
 On Linux it is a sub-reaper, so that even a grandchild that left its process group stays reachable; elsewhere the tree is
@@ -111,9 +111,9 @@ class Supervisor:
                 self.term_at = self.started_s + self.job["deadline_s"]
             for process in self.engines:
                 self._tell(process, line.strip())
-        elif word == "over":
+        elif word in ("over", "faster"):
             for process in self.engines:
-                self._tell(process, word)
+                self._tell(process, line.strip())
         elif word == "beat":
             self.heard_s = time.monotonic()
         elif word == "stop":

@@ -7,7 +7,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -18,7 +18,7 @@ from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.process.messages import Failed, encode
 from loadflow.errors import RunError
 
-__all__ = ["Outcome", "allow_many_sockets", "opened", "reporting"]
+__all__ = ["Outcome", "allow_many_sockets", "opened", "orders", "reporting"]
 
 TABLE_FILES = 65_536  # half a megabyte of the kernel's memory
 
@@ -54,6 +54,17 @@ def allow_many_sockets() -> None:
     last = TABLE_FILES if most == resource.RLIM_INFINITY else min(most, TABLE_FILES)
     with contextlib.suppress(OSError):  # it can't grow that far: then it grows when it has to
         os.close(fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, last - 1))
+
+
+def orders(read: Callable[[], bytes]) -> Iterator[list[str]]:
+    """The words of each line that the supervisor says after `go`, until `read` gives the end of its pipe.
+
+    `["over"]`: the load's time is over. `["faster", FACTOR, SECOND]`: see `Engine.faster`.
+    """
+    pending = b""
+    while data := read():
+        *whole, pending = (pending + data).split(b"\n")
+        yield from (line.decode().split() for line in whole if line.strip())
 
 
 @contextlib.contextmanager

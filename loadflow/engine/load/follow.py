@@ -56,7 +56,8 @@ class Follower:
         self._begun: Counter[int] = Counter()  # passes, by their rows
         self._told: dict[int, Passes] = {}
         self._own_word: set[int] = set()  # of shards that were not lost
-        self._passes = PassCount(pace.count(), shards) if pace is not None else None
+        self._due = pace.count() if pace is not None else None
+        self._passes = PassCount(self._due, shards) if self._due is not None else None
 
     def open(self, opened: Opened) -> None:
         """What is left of a share comes in a further log."""
@@ -69,6 +70,11 @@ class Follower:
         self._last_health[log] = Health()
         if self._passes is not None:
             self._passes.open(log, opened.share)
+
+    def change(self, pace: Pace, at_s: int) -> None:
+        """From second `at_s` on, which is still to come, `pace` says what is due; up to then both paces are the same."""
+        if self._due is not None:
+            self._due.change(pace, at_s * 10**9)
 
     @property
     def hits(self) -> int:

@@ -41,6 +41,7 @@ from loadflow.engine.records.generator import lag_limit_of
 from loadflow.engine.records.going_on import going_on
 from loadflow.engine.records.judge import EndReason, RunEnd
 from loadflow.engine.records.proxies import PROXY_NOT_USED
+from loadflow.engine.records.rate_changes import AGENTS
 from loadflow.engine.records.run import Run, SnapshotLog
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.standing import Standing, note_standing
@@ -59,6 +60,7 @@ __all__ = ["make_load"]
 
 LOG = logging.getLogger("loadflow.fleet")
 POLL_S = 0.25
+AHEAD_S = 2  # until a rate changes: more than an engine needs to hear of it
 START_LIMIT_S = 60.0  # for importing, compiling and saying `ready`
 
 
@@ -121,6 +123,8 @@ class _Load:
         self._stop_reason = ""
         self._trip = ""
         self._breach = ""
+        self._pace = plan.pace
+        self._changed_s = 0  # from this second on the pace is as it is; until then it can't be changed again
 
     def _watches(self) -> list[Callable[[Snapshot], object]]:
         return [self._precise.add] if self._precise is not None else []
@@ -172,6 +176,24 @@ class _Load:
                 self._stop_reason = next((reason for observer in self._observers if (reason := observer.stop_requested())), "")
                 if self._stop_reason:
                     engine.stop()
+            if isinstance(engine, Engine):
+                self._change_rate(engine)
+
+    def _change_rate(self, engine: Engine) -> None:
+        """Engine and books go over to another pace at a second that is still to come for all."""
+        if self._pace is None or self._origin_ns is None or self._stop_reason:
+            return
+        ran_s = (time.monotonic_ns() - self._origin_ns) / 1e9
+        at_s = max(0, math.floor(ran_s)) + AHEAD_S
+        if ran_s < self._changed_s or at_s >= self._pace.duration_s:
+            return
+        factor = math.prod(observer.rate_factor() for observer in self._observers)
+        if factor == 1.0:
+            return
+        self._pace, self._changed_s = self._pace.faster(factor, at_s), at_s
+        engine.faster(factor, at_s)
+        self._follower.change(self._pace, at_s)
+        self._record.change_pace(self._pace)
 
     def _hold_to_budget(self, engine: Engine | Fleet) -> None:
         if self._budget is None or self._trip or not (reason := self._budget.tripped()):
@@ -331,7 +353,7 @@ def _new_run(
         planned_s=plan.duration_s,
         started_unix_s=time.time(),
         plan=redactor.value(replace(plan, material={}).to_json()),
-        environment={**_environment(), **_proxies(asked.target), "processes": str(parts.shards)},
+        environment={**_environment(), **_proxies(asked.target), "processes": str(parts.shards), **_agents(asked.cluster)},
     )
     return Run.create(
         folder,
@@ -344,6 +366,10 @@ def _new_run(
         allow_gap=asked.allow_gap,
         stop_when=asked.stop_when,
     )
+
+
+def _agents(cluster: Cluster | None) -> dict[str, str]:
+    return {AGENTS: str(cluster.expected)} if cluster is not None else {}
 
 
 def _proxies(target: str) -> dict[str, str]:

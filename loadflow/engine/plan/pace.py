@@ -10,15 +10,18 @@ and together they make exactly the hits that one would.
 
 from __future__ import annotations
 
+import itertools
 import math
+from array import array
 from bisect import bisect_left, bisect_right
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
 from typing import Any, Literal
 
-__all__ = ["LATE_NS", "Pace", "Segment", "Spacing", "cut", "exactly", "peak_per_s"]
+__all__ = ["LATE_NS", "DueCount", "DueTimes", "Pace", "Segment", "Spacing", "beyond", "cut", "exactly", "peak_per_s"]
 
 Spacing = Literal["even", "poisson"]
 
@@ -28,6 +31,7 @@ UNIT = 10**9  # A is counted in billionths of a hit: gaps between random arrival
 LATE_NS = 10_000_000
 WRITTEN = 12  # characters of a float that a person wrote; one that was computed has more
 SIMPLE = 10**6  # the largest denominator of what it was computed as
+REMEMBERED = 16_384  # of given times: more than an engine may be ahead
 MASK = 2**64 - 1
 
 
@@ -55,6 +59,7 @@ class Pace:
     max_in_flight: int = 1  # passes at once; a hit that is due then waits, and is late
     max_lateness_s: float | None = None  # a hit that could not start for so long is dropped; None: it waits until the end of the load
     from_s: int = 0  # times count from this second on, and what was due before it is left out
+    changes: tuple[tuple[int, float], ...] = ()  # (second, factor) of each change that was made while it ran; `segments` have them already
 
     @property
     def duration_s(self) -> float:
@@ -64,6 +69,17 @@ class Pace:
     def later(self, from_s: int) -> Pace:
         """The same hits with the same numbers, of which only those are made that are due after `from_s` more seconds."""
         return replace(self, from_s=self.from_s + from_s)
+
+    def faster(self, factor: float, at_s: int) -> Pace:
+        """The same up to second `at_s`, with the same hits, and from then on `factor` times the rate.
+
+        >>> Pace((Segment(10, 100, 100),)).faster(1.5, 4).segments
+        (Segment(duration_s=4.0, from_per_s=100, to_per_s=100), Segment(duration_s=6.0, from_per_s=150.0, to_per_s=150.0))
+        """
+        before, after = cut(self.segments, at_s), beyond(self.segments, at_s)
+        times = exactly(factor)
+        scaled = (Segment(one.duration_s, float(exactly(one.from_per_s) * times), float(exactly(one.to_per_s) * times)) for one in after)
+        return replace(self, segments=(*before, *scaled), changes=(*self.changes, (at_s, factor)))
 
     @property
     def hits(self) -> int:
@@ -82,38 +98,19 @@ class Pace:
             return inverse.ns(n * UNIT) if n <= inverse.hits else None
         return next(islice(self.arrivals(), n - 1, None), None)
 
-    def arrivals(self, index: int = 0, count: int = 1) -> Iterator[int]:
+    def arrivals(self, index: int = 0, count: int = 1) -> DueTimes:
         """The due times of the hits that process `index` of `count` makes, in nanoseconds, never falling."""
-        times = self._all_arrivals(index, count)
-        if not self.from_s:
-            return times
-        from_ns = self.from_s * NS
-        return (time_ns - from_ns for time_ns in times if time_ns > from_ns)
+        return DueTimes(self, index, count)
 
-    def _all_arrivals(self, index: int, count: int) -> Iterator[int]:
-        inverse = _Inverse(self.segments)
+    def totals(self, index: int, count: int) -> Iterator[int]:
+        """What A reaches, in billionths of a hit, when each hit of process `index` of `count` is due. It does not end."""
         if self.spacing == "even":
-            return inverse.walk(range((index + 1) * UNIT, (inverse.hits + 1) * UNIT, count * UNIT))
-        return inverse.walk(islice(_random_sums(self.seed or 0), index, None, count))
+            return itertools.count((index + 1) * UNIT, count * UNIT)
+        return islice(_random_sums(self.seed or 0), index, None, count)
 
-    def count(self) -> Callable[[float], int]:
+    def count(self) -> DueCount:
         """How many hits are due by a time (nanoseconds), to be asked for times that never fall."""
-        if self.spacing == "even":
-            inverse = _Inverse(self.segments)
-            numbers = range(1, inverse.hits + 1)
-            return lambda at_ns: bisect_right(numbers, at_ns, key=lambda n: inverse.ns(n * UNIT))
-        times = self.arrivals()
-        coming = next(times, None)
-        count = 0
-
-        def walked(at_ns: float) -> int:
-            nonlocal coming, count
-            while coming is not None and coming <= at_ns:
-                coming = next(times, None)
-                count += 1
-            return count
-
-        return walked
+        return DueCount(self)
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -123,11 +120,85 @@ class Pace:
             "max_in_flight": self.max_in_flight,
             "max_lateness_s": self.max_lateness_s,
             **({"from_s": self.from_s} if self.from_s else {}),
+            **({"changes": [list(one) for one in self.changes]} if self.changes else {}),
         }
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Pace:
-        return cls(**{**data, "segments": tuple(Segment(*one) for one in data["segments"])})
+        changes = tuple((second, factor) for second, factor in data.get("changes", ()))
+        return cls(**{**data, "segments": tuple(Segment(*one) for one in data["segments"]), "changes": changes})
+
+
+class DueTimes(Iterator[int]):
+    """The due times of one process's hits, see `Pace.arrivals`. What was given lately is remembered, so that it can be taken back."""
+
+    def __init__(self, pace: Pace, index: int, count: int) -> None:
+        self._given: deque[int] = deque(maxlen=REMEMBERED)
+        self._totals = pace.totals(index, count)
+        self._walk_by(pace)
+
+    def __next__(self) -> int:
+        return next(self._walk)
+
+    def take(self, most: int) -> array[int]:
+        """The next ones, as 64-bit numbers; fewer than `most` at the end."""
+        return array("q", islice(self._walk, most))
+
+    def change(self, pace: Pace, at_ns: int) -> None:
+        """Hits that are due after `at_ns` are due as `pace` has it, also the last REMEMBERED of those whose times were given already.
+
+        Up to `at_ns` both paces are the same.
+        """
+        back = [total for total in self._given if total > self._inverse.end or self._inverse.ns(total) - self._from_ns > at_ns]
+        self._given.clear()
+        self._totals = itertools.chain(back, self._totals)
+        self._walk_by(pace)
+
+    def _walk_by(self, pace: Pace) -> None:
+        self._inverse = _Inverse(pace.segments)
+        self._from_ns = from_ns = pace.from_s * NS
+        times = self._inverse.walk(self._noted(self._totals))
+        self._walk = (time_ns - from_ns for time_ns in times if time_ns > from_ns) if from_ns else times
+
+    def _noted(self, totals: Iterator[int]) -> Iterator[int]:
+        for total in totals:
+            self._given.append(total)
+            yield total
+
+
+class DueCount:
+    """How many hits of a pace are due by a time in nanoseconds; each question's time is not before the last one's."""
+
+    def __init__(self, pace: Pace) -> None:
+        self._times = pace.arrivals()
+        self._by: Callable[[float], int] = self._walked
+        self._coming = next(self._times, None)
+        self._count = 0
+        if pace.spacing == "even" and not pace.from_s:
+            self._search(pace)
+
+    def __call__(self, at_ns: float) -> int:
+        return self._by(at_ns)
+
+    def change(self, pace: Pace, at_ns: int) -> None:
+        """From `at_ns` on, which is later than any time that was asked for, `pace` counts; up to then both are the same."""
+        if self._by != self._walked:
+            self._search(pace)
+            return
+        self._times.change(pace, at_ns)
+        if self._coming is None or self._coming > at_ns:
+            self._coming = next(self._times, None)
+
+    def _search(self, pace: Pace) -> None:
+        inverse = _Inverse(pace.segments)
+        numbers = range(1, inverse.hits + 1)
+        self._by = lambda at_ns: bisect_right(numbers, at_ns, key=lambda n: inverse.ns(n * UNIT))
+
+    def _walked(self, at_ns: float) -> int:
+        while self._coming is not None and self._coming <= at_ns:
+            self._coming = next(self._times, None)
+            self._count += 1
+        return self._count
 
 
 def peak_per_s(segments: Iterable[Segment]) -> float:
@@ -149,6 +220,21 @@ def cut(segments: Iterable[Segment], limit_s: float) -> tuple[Segment, ...]:
             begin, end = exactly(segment.from_per_s), exactly(segment.to_per_s)
             kept.append(Segment(float(left), segment.from_per_s, float(begin + (end - begin) * left / duration)))
         left -= duration
+    return tuple(kept)
+
+
+def beyond(segments: Iterable[Segment], from_s: float) -> tuple[Segment, ...]:
+    """What of `segments` lies after `from_s`: with `cut`, the whole."""
+    kept = []
+    skipped = exactly(from_s)
+    for segment in segments:
+        duration = exactly(segment.duration_s)
+        if skipped <= 0:
+            kept.append(segment)
+        elif skipped < duration:
+            begin, end = exactly(segment.from_per_s), exactly(segment.to_per_s)
+            kept.append(Segment(float(duration - skipped), float(begin + (end - begin) * skipped / duration), segment.to_per_s))
+        skipped -= duration
     return tuple(kept)
 
 
@@ -178,8 +264,13 @@ class _Inverse:
             begin += length
 
     @property
+    def end(self) -> int:
+        """What A reaches in the end, in billionths of a hit."""
+        return self._ends[-1] if self._ends else 0
+
+    @property
     def hits(self) -> int:
-        return self._ends[-1] // UNIT if self._ends else 0
+        return self.end // UNIT
 
     def ns(self, total: int) -> int:
         """The first nanosecond at which A(t) has reached `total` billionths of a hit, which it does."""

@@ -174,6 +174,10 @@ class Engine:
         """Ask for an early end: TERM now, KILL after the grace. More than once does no harm."""
         self._tell(f"stop {grace_s}" if grace_s is not None else "stop")
 
+    def faster(self, factor: float, at_s: int) -> None:
+        """From second `at_s` on, which is a second and more ahead, the pace has `factor` times its rate: `Pace.faster`, in each engine."""
+        self._tell(f"faster {factor!r} {at_s}")
+
     def over(self) -> None:
         """End the load as its planned time would: hits in flight have all of the drain. More than once does no harm."""
         self._tell("over")

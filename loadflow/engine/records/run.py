@@ -167,9 +167,17 @@ class Run:
         """One more hit log, of what another process left of its share."""
         self.shards += 1
         self._ids = ShardIds([NameTable(self.names_path(shard)) for shard in range(self.shards)])
+        self._rewrite(shards=self.shards)
+
+    def change_pace(self, pace: Pace) -> None:
+        """The load goes on by another pace, so that no run by the first is like this one any more."""
+        self.facts = replace(self.facts, plan={**self.facts.plan, "pace": pace.to_json()})
+        self._rewrite(facts=asdict(self.facts))
+
+    def _rewrite(self, **changed: Any) -> None:
         path = self.folder / "run.json"
         with told_disk(self.folder):
-            write_atomically(path, json.dumps({**read_json(read_regular(path)), "shards": self.shards}, indent=2, ensure_ascii=False))
+            write_atomically(path, json.dumps({**read_json(read_regular(path)), **changed}, indent=2, ensure_ascii=False))
 
     @classmethod
     def open(cls, folder: str | os.PathLike[str]) -> Run:
@@ -177,12 +185,10 @@ class Run:
         path = Path(folder)
         try:
             data = read_json(read_regular(path / "run.json"))
+            if not isinstance(data, dict) or data.get("format") != "loadflow-run":
+                raise ValueError("its run.json is something else")
         except (OSError, ValueError) as error:
             raise RunError(f"{path} is not a run folder ({error}); runs stand below LOADFLOW_RUNS_DIR or ./loadflow-runs") from error
-        if not isinstance(data, dict) or data.get("format") != "loadflow-run":
-            raise RunError(
-                f"{path} is not a run folder (its run.json is something else); runs stand below LOADFLOW_RUNS_DIR or ./loadflow-runs"
-            )
         if isinstance(data.get("version"), int) and data["version"] > RUN_VERSION:
             raise RunError(f"{path} was written by a newer loadflow (version {data['version']}); update this one")
         try:
@@ -401,8 +407,7 @@ class Run:
     @property
     def load_s(self) -> float:
         """The time of the load, over which its rates are: until it was ended, without the drain; for a pace, at most the pace's own."""
-        ran_s = self.end().ran_s
-        return ran_s if self.pace is None else min(ran_s, self.pace.duration_s)
+        return min(self.end().ran_s, self.pace.duration_s if self.pace is not None else math.inf)
 
     def fold(self, from_s: float = 0.0, to_s: float = math.inf) -> Totals:
         """Count every hit in the log again, or those that ended in a window: seconds since the run's start."""

@@ -12,6 +12,7 @@ from loadflow.engine.records.judge import Warning_, ceiling_warnings, warnings_o
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.passes import Passes, RateSummary
 from loadflow.engine.records.proxies import proxy_warnings
+from loadflow.engine.records.rate_changes import rate_change_warnings
 from loadflow.engine.records.revisions import revision_warnings
 from loadflow.engine.records.standing import read_standings, standing_warnings
 from loadflow.engine.records.summary import Summary, summarise
@@ -31,6 +32,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     of_ceilings = [warning for run in runs for warning in ceiling_warnings(run.ceiling, run.totals())]
     standing = [warning for run in runs for warning in standing_warnings(read_standings(run.standing_path))]
     proxies = [warning for run in runs for warning in proxy_warnings(run.facts)]
+    changes = [warning for run in runs for warning in rate_change_warnings(run)]
     revisions = [warning for run in runs for warning in revision_warnings(run.facts)]
     samples: dict[tuple[SeriesName, ErrorText], list[dict[str, Any]]] = {}
     health: list[Health] = []
@@ -56,7 +58,9 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         runs=[run.facts for run in runs],
         verdict=worst(verdicts) if runs else Verdict(VerdictKind.INCONCLUSIVE, ("no test was run, so there is nothing to judge",)),
         warnings=list(
-            dict.fromkeys([*warnings_of(totals, health), *of_ceilings, *unreached, *standing, *slow, *revisions, *proxies, *doubts])
+            dict.fromkeys(
+                [*warnings_of(totals, health), *of_ceilings, *unreached, *standing, *slow, *changes, *revisions, *proxies, *doubts]
+            )
         ),
         health=health,
         samples=samples,

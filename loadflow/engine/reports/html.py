@@ -69,11 +69,15 @@ def write_html_report(runs: Sequence[Run], path: Path) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class Live:
-    """What the page of a run that is going on needs: the last `second` that is in it, and `why_no_stop` where it can't end the load."""
+    """What the page of a run that is going on needs: the last `second` that is in it, and `why_no_stop` where it can't end the load.
+
+    `can_change_rate`: of one that can be ended.
+    """
 
     second: int
     can_stop: bool
     why_no_stop: str
+    can_change_rate: bool
     figures: tuple[tuple[str, str], ...] = (
         ("ran", "Time"),
         ("rate", "Rate, last 5 s"),

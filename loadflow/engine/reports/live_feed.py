@@ -20,6 +20,7 @@ from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.passes import RateSummary
+from loadflow.engine.records.rate_changes import why_rate_stays
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.summary import Summary, summarise
@@ -70,13 +71,13 @@ class Feed:
     def head(self, *, can_stop: bool, why_no_stop: str) -> str:
         """How each page of this run begins, as far as nothing has to be read for it: up to the banner's end."""
         nothing = Timeline()
-        live = Live(-1, can_stop, why_no_stop)
+        live = Live(-1, can_stop, why_no_stop, not why_rate_stays(self.run))
         return render_live(self._summary(nothing), nothing, live)[0]
 
     def rest(self, *, can_stop: bool, why_no_stop: str) -> str:
         """What follows on `head`: the report's page, of what was read."""
         with self._lock:
-            live = Live(len(self.events) - 1, can_stop, why_no_stop)
+            live = Live(len(self.events) - 1, can_stop, why_no_stop, not why_rate_stays(self.run))
             return render_live(self._summary(self.timeline), self.timeline, live)[1]
 
     def _summary(self, timeline: Timeline) -> Summary:

@@ -42,3 +42,7 @@ class Observer:
     def stop_requested(self) -> str:
         """Asked several times a second while load runs; a text other than "" ends the load, with the text as the reason."""
         return ""
+
+    def rate_factor(self) -> float:
+        """Asked as often while a load with a rate runs: by how much its rate is to be multiplied from now on; 1.0 leaves it."""
+        return 1.0

@@ -43,9 +43,17 @@ pub struct Arrivals {
     patience_ns: Option<i64>,
     source: Receiver<Vec<i64>>,
     chunk: std::vec::IntoIter<i64>,
+    /// Passes that are due after this time are due at the times of another source.
+    change: Option<(i64, Receiver<Vec<i64>>)>,
+    /// When the last pass was due that was handed out or dropped.
+    last_ns: i64,
+    /// Times up to here are those of a source before this one.
+    after_ns: i64,
     /// The next pass, its pick already drawn: pass n has pick n, in any process.
     next: Option<(i64, Option<usize>)>,
     picks: Option<Picks>,
+    /// Of a pass whose time was taken back before it came.
+    kept_pick: Option<Option<usize>>,
     shard: usize,
     shards: usize,
     drawn: bool,
@@ -63,8 +71,12 @@ impl Arrivals {
             plan: plan.clone(),
             source,
             chunk: Vec::new().into_iter(),
+            change: None,
+            last_ns: i64::MIN,
+            after_ns: i64::MIN,
             next: None,
             picks,
+            kept_pick: None,
             shard,
             shards,
             drawn: false,
@@ -87,6 +99,21 @@ impl Arrivals {
         self.in_flight -= 1;
     }
 
+    /// Passes that are due after `from_ns` are due at the times of `source`, all of them later, instead. What was handed out already stays.
+    pub fn change(&mut self, from_ns: i64, source: Receiver<Vec<i64>>) {
+        self.change = Some((from_ns, source));
+        if let Some((_, pick)) = self.next.take_if(|(due_ns, _)| *due_ns > from_ns) {
+            self.kept_pick = Some(pick);
+            self.take_change(); // what follows is due later still
+        }
+    }
+
+    fn take_change(&mut self) {
+        if let Some((_, source)) = self.change.take() {
+            (self.source, self.chunk, self.after_ns) = (source, Vec::new().into_iter(), self.last_ns);
+        }
+    }
+
     /// The next thing to do; to be asked again until it is `Later` or `End`. `must_know`: wait for times that are not there yet.
     pub fn turn(&mut self, now_ns: i64, must_know: bool) -> Turn {
         loop {
@@ -101,6 +128,7 @@ impl Arrivals {
             if due_ns > now_ns {
                 return Turn::Later(due_ns);
             }
+            self.last_ns = due_ns;
             let late = self.patience_ns.is_some_and(|patience| now_ns - due_ns > patience + self.plan.late_ns);
             if !late && self.in_flight < self.plan.max_in_flight && !self.free.is_empty() {
                 self.next = None;
@@ -134,15 +162,27 @@ impl Arrivals {
     fn next_due(&mut self, must_know: bool) -> Result<i64, TryRecvError> {
         loop {
             if let Some(due_ns) = self.chunk.next() {
-                return Ok(due_ns);
+                if self.change.as_ref().is_some_and(|(from_ns, _)| due_ns > *from_ns) {
+                    self.take_change();
+                } else if due_ns > self.after_ns {
+                    return Ok(due_ns);
+                }
+                continue;
             }
             let more = if must_know { self.source.recv().map_err(|_| TryRecvError::Disconnected) } else { self.source.try_recv() };
-            self.chunk = more?.into_iter();
+            match more {
+                Ok(chunk) => self.chunk = chunk.into_iter(),
+                Err(TryRecvError::Disconnected) if self.change.is_some() => self.take_change(),
+                Err(error) => return Err(error),
+            }
         }
     }
 
     /// Of the picks of all loops, this one's next.
     fn pick(&mut self) -> Option<usize> {
+        if let Some(kept) = self.kept_pick.take() {
+            return kept;
+        }
         let picks = self.picks.as_mut()?;
         let skip = if std::mem::replace(&mut self.drawn, true) { self.shards - 1 } else { self.shard };
         for _ in 0..skip {
@@ -156,9 +196,29 @@ impl Arrivals {
 mod tests {
     use super::*;
 
-    fn arrivals(times: &[i64], max_in_flight: u32, max_lateness_s: Option<f64>) -> Arrivals {
+    fn channel_of(times: &[i64]) -> Receiver<Vec<i64>> {
         let (sender, source) = std::sync::mpsc::channel();
-        sender.send(times.to_vec()).unwrap();
+        for chunk in times.chunks(2) {
+            sender.send(chunk.to_vec()).unwrap();
+        }
+        source
+    }
+
+    /// When each pass was due that users got who always are free.
+    fn given(turns: &mut Arrivals, now_ns: i64) -> Vec<i64> {
+        let mut times = Vec::new();
+        loop {
+            turns.wait(7);
+            match turns.turn(now_ns, true) {
+                Turn::Of(_, due_ns, _) => times.push(due_ns),
+                _ => return times,
+            }
+            turns.passed();
+        }
+    }
+
+    fn arrivals(times: &[i64], max_in_flight: u32, max_lateness_s: Option<f64>) -> Arrivals {
+        let source = channel_of(times);
         let plan = PacePlan { max_in_flight, max_lateness_s, duration_s: 1.0, late_ns: 10_000_000 };
         Arrivals::new(&plan, source, None, 0, 1)
     }
@@ -194,5 +254,33 @@ mod tests {
         assert_eq!(turns.turn(25, false), Turn::Later(1_000_000_000));
         turns.end(30);
         assert_eq!((turns.due, turns.dropped), (3, 2));
+    }
+
+    #[test]
+    fn after_a_change_passes_are_due_at_other_times() {
+        for already in [0, 15, 20, 25] {
+            let mut turns = arrivals(&[10, 20, 30, 40, 50], 1, None);
+            let mut times = given(&mut turns, already); // and the next one is held, or none is
+            turns.change(25, channel_of(&[26, 28, 31]));
+            times.extend(given(&mut turns, 1_000));
+            assert_eq!(times, [10, 20, 26, 28, 31]);
+            assert_eq!((turns.due, turns.turn(1_000, true)), (5, Turn::End));
+        }
+    }
+
+    #[test]
+    fn a_change_after_the_last_time_brings_more() {
+        let mut turns = arrivals(&[10, 20], 1, None);
+        assert_eq!(given(&mut turns, 22), [10, 20]);
+        turns.change(25, channel_of(&[26]));
+        assert_eq!(given(&mut turns, 1_000), [26]);
+    }
+
+    #[test]
+    fn no_pass_is_made_twice_where_a_change_comes_too_late() {
+        let mut turns = arrivals(&[10, 20, 30, 40], 1, None);
+        assert_eq!(given(&mut turns, 30), [10, 20, 30]);
+        turns.change(15, channel_of(&[16, 18, 26, 35, 45]));
+        assert_eq!(given(&mut turns, 1_000), [35, 45]);
     }
 }

@@ -104,7 +104,10 @@ impl Loop<'_> {
             self.set_users(users, wanted);
             agenda.ramp_ns = next_ns;
         }
-        if self.arrivals.is_some() {
+        if let Some(arrivals) = &mut self.arrivals {
+            if let Some((from_ns, source)) = stop.take_change() {
+                arrivals.change(from_ns, source);
+            }
             agenda.pass_ns = self.serve(users, false);
         }
         let all_done = self.plan.ends_with_users && self.finished >= self.plan.most_users();

@@ -1,9 +1,9 @@
 //! The event loop of one core: users, timers, sockets, the log. Nothing in it is shared with another core.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
+use std::sync::{Arc, Mutex};
 
 use rustls::ClientConfig;
 
@@ -77,16 +77,19 @@ pub struct Done {
     pub conditioned: u64,
 }
 
-/// Ends a load early, from any thread.
+/// Ends a load early, or changes its pace, from any thread.
 pub struct Stop {
     asked: AtomicBool,
     over: AtomicBool,
+    changed: AtomicBool,
+    change: Mutex<Option<(i64, Receiver<Vec<i64>>)>>,
     waker: Arc<Waker>,
 }
 
 impl Stop {
     pub fn new() -> std::io::Result<Self> {
-        Ok(Stop { asked: AtomicBool::new(false), over: AtomicBool::new(false), waker: Arc::new(Waker::new()?) })
+        let (asked, over, changed) = Default::default();
+        Ok(Stop { asked, over, changed, change: Mutex::new(None), waker: Arc::new(Waker::new()?) })
     }
 
     pub fn ask(&self) {
@@ -106,6 +109,23 @@ impl Stop {
 
     pub fn is_over(&self) -> bool {
         self.over.load(Ordering::Acquire)
+    }
+
+    /// Passes that are due after `from_ns` are due at the times of `source` instead.
+    pub fn change(&self, from_ns: i64, source: Receiver<Vec<i64>>) {
+        if let Ok(mut change) = self.change.lock() {
+            *change = Some((from_ns, source));
+        }
+        self.changed.store(true, Ordering::Release);
+        self.waker.wake();
+    }
+
+    /// The change that was asked for since the last question.
+    pub fn take_change(&self) -> Option<(i64, Receiver<Vec<i64>>)> {
+        if !self.changed.swap(false, Ordering::AcqRel) {
+            return None;
+        }
+        self.change.lock().ok()?.take()
     }
 }
 

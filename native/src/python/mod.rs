@@ -38,7 +38,13 @@ struct Core {
     sender: Mutex<Option<Sender<Event>>>,
     events: Mutex<Receiver<Event>>,
     due: Mutex<Option<Receiver<Vec<i64>>>>,
-    feed: Mutex<Option<SyncSender<Vec<i64>>>>,
+    feed: Mutex<Feed>,
+}
+
+/// Where times of passes go; `number`: how many changes of the pace there were.
+struct Feed {
+    number: u32,
+    sender: Option<SyncSender<Vec<i64>>>,
 }
 
 #[pymethods]
@@ -60,7 +66,7 @@ impl Core {
             sender: Mutex::new(Some(sender)),
             events: Mutex::new(events),
             due: Mutex::new(Some(due)),
-            feed: Mutex::new(Some(feed)),
+            feed: Mutex::new(Feed { number: 0, sender: Some(feed) }),
         })
     }
 
@@ -94,12 +100,27 @@ impl Core {
     }
 
     /// When the next passes of a pace are due, as 64-bit numbers; b"" after the last. Waits while enough are known; False: the
-    /// load is over.
-    fn feed(&self, py: Python<'_>, times: &[u8]) -> bool {
-        let feed = self.feed.lock().ok().and_then(|mut feed| if times.is_empty() { feed.take().filter(|_| false) } else { feed.clone() });
-        let Some(feed) = feed else { return false };
+    /// load is over, or its pace was changed since `number` changes.
+    fn feed(&self, py: Python<'_>, times: &[u8], number: u32) -> bool {
+        let sender = self
+            .feed
+            .lock()
+            .ok()
+            .filter(|feed| feed.number == number)
+            .and_then(|mut feed| if times.is_empty() { feed.sender.take().filter(|_| false) } else { feed.sender.clone() });
+        let Some(sender) = sender else { return false };
         let chunk = times.as_chunks().0.iter().map(|time| i64::from_le_bytes(*time)).collect();
-        py.detach(|| feed.send(chunk).is_ok())
+        py.detach(|| sender.send(chunk).is_ok())
+    }
+
+    /// Passes that are due after `from_ns` are due at other times instead, all of them later: what `feed` is given with the number that
+    /// this returns.
+    fn change(&self, from_ns: i64) -> PyResult<u32> {
+        let (sender, due) = sync_channel(CHUNKS_AHEAD);
+        let mut feed = self.feed.lock().map_err(|error| PyRuntimeError::new_err(error.to_string()))?;
+        *feed = Feed { number: feed.number + 1, sender: Some(sender) };
+        self.stop.change(from_ns, due);
+        Ok(feed.number)
     }
 
     /// The next event within `timeout_s`, as a tuple: ("tick", second, state), ("flush", until_ns, rows),

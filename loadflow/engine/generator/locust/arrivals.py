@@ -20,6 +20,7 @@ from loadflow.engine.records.passes import Passes
 
 __all__ = ["Arrivals", "Turn"]
 
+LOOK_NS = 500_000_000  # a pass that is due later than this may still get another time
 YIELD_EVERY = 500  # passes that are handed out without a sleep, when late, before others get a chance to run
 
 
@@ -33,9 +34,10 @@ class Arrivals:
 
     def __init__(self, pace: Pace, picks: Iterator[int] | None, shard: Shard, passes: Passes) -> None:
         self._books = passes
-        self._held: int | None = None  # when the pass is due that is next, or waits for a free user
-        own_picks = itertools.repeat(-1) if picks is None else itertools.islice(picks, shard.index, None, shard.count)
-        self._passes = zip(pace.arrivals(shard.index, shard.count), own_picks, strict=False)
+        self._pace = pace
+        self._times = pace.arrivals(shard.index, shard.count)
+        self._picks: Iterator[int] = itertools.repeat(-1) if picks is None else itertools.islice(picks, shard.index, None, shard.count)
+        self._held: tuple[int, int] | None = None  # the pass that is next, or waits for a free user: when it is due, and its pick
         self._end_ns = round(pace.duration_s * 1e9)
         self._patience_ns = None if pace.max_lateness_s is None else round(pace.max_lateness_s * 1e9)
         self._most = pace.max_in_flight
@@ -58,16 +60,21 @@ class Arrivals:
         self._in_flight -= 1
 
     def run(self, now_ns: Callable[[], int]) -> None:
-        """Until the last pass was given away or dropped."""
+        """Until the last pass was given away or dropped, and no change can bring another."""
         hurried = 0
-        for due_ns, position in self._passes:
-            self._held = due_ns
+        while (held := self._next()) is not None or now_ns() < self._end_ns:
+            due_ns, position = held or (self._end_ns, -1)
             early_ns = due_ns - now_ns()
+            if early_ns > LOOK_NS:
+                gevent.sleep(LOOK_NS / 1e9)
+                continue
             if early_ns > 0:
                 gevent.sleep(early_ns / 1e9)
                 hurried = 0
             elif (hurried := hurried + 1) % YIELD_EVERY == 0:
                 gevent.sleep(0)
+            if held is None:
+                continue
             turn = self._next_free(due_ns, now_ns)
             self._held = None
             self._books.due += 1
@@ -77,14 +84,25 @@ class Arrivals:
             self._in_flight += 1
             turn.set((due_ns, position))
 
+    def faster(self, factor: float, at_s: int) -> None:
+        """See `Engine.faster`."""
+        self._pace = self._pace.faster(factor, at_s)
+        self._times.change(self._pace, at_s * 10**9)
+        if self._held is not None and self._held[0] > at_s * 10**9:
+            self._picks = itertools.chain([self._held[1]], self._picks)
+            self._held = None
+
     def end(self, now_ns: int) -> None:
         """Stop handing out passes, and end `run`. Passes that are due by now and have no user are dropped."""
-        held = [] if self._held is None else [self._held]
-        for due_ns in itertools.chain(held, (due_ns for due_ns, _ in self._passes)):
-            if due_ns > now_ns:
-                return
+        while (held := self._next()) is not None and held[0] <= now_ns:
+            self._held = None
             self._books.due += 1
             self._books.dropped += 1
+
+    def _next(self) -> tuple[int, int] | None:
+        if self._held is None and (due_ns := next(self._times, None)) is not None:
+            self._held = due_ns, next(self._picks)
+        return self._held
 
     def _next_free(self, due_ns: int, now_ns: Callable[[], int]) -> Turn | None:
         """The turn of a free user; None when none came in time. After the end of the load nothing waits any more."""

@@ -123,7 +123,7 @@ class Generator:
         """From `go` to the last row."""
         self._probe = ProcessProbe()
         load = self._start_load(recorder, runner)
-        gevent.spawn(self._lead.watch, self._stop)
+        gevent.spawn(self._lead.watch, self._stop, self._faster)
         gevent.spawn(self._probe_lag)
         tellers = [
             gevent.spawn(self._tick_every_second, recorder, runner),
@@ -163,6 +163,10 @@ class Generator:
     def _stop(self, why: str) -> None:
         if not self._end.ready():
             self._end.set(why)
+
+    def _faster(self, factor: float, at_s: int) -> None:
+        if self._arrivals is not None:
+            self._arrivals.faster(factor, at_s)
 
     def _on_fatal(self, error: BaseException) -> None:
         self._fatal = self._fatal or error

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import gevent
 import gevent.event
 import gevent.os
 
+from loadflow.engine.generator.engine_process import orders
 from loadflow.engine.plan.shape import Stage
 
 __all__ = ["ParentLead", "run_stages"]
@@ -28,10 +30,13 @@ class ParentLead:
         assert word == "go"
         return int(monotonic_ns), int(unix_ns)
 
-    def watch(self, stop: Callable[[str], None]) -> None:
-        """`stop` is given why the load must end early; "" where its time is over."""
-        while gevent.os.tp_read(0, 4_096):
-            stop("")
+    def watch(self, stop: Callable[[str], None], faster: Callable[[float, int], None]) -> None:
+        """`stop` is given why the load must end early; "" where its time is over. `faster`: see `Engine.faster`."""
+        for words in orders(partial(gevent.os.tp_read, 0, 4_096)):
+            if words[0] == "faster":
+                faster(float(words[1]), int(words[2]))
+            else:
+                stop("")
         stop("the supervisor is gone")
 
 

@@ -6,6 +6,7 @@
   const SECTIONS = ["h-figures", "h-tested", "h-thresholds", "h-course", "h-environment"];
   const live = document.getElementById("live");
   const state = document.getElementById("live-state");
+  const buttons = document.getElementById("live-buttons");
   const stop = document.getElementById("live-stop");
   const token = new URLSearchParams(location.hash.slice(1)).get("stop");
   const source = new EventSource("live?after=" + document.getElementById("report-data").dataset.second);
@@ -56,22 +57,33 @@
   });
   source.addEventListener("end", (event) => {
     source.close();
-    stop.hidden = true;
+    buttons.hidden = true;
     if (!JSON.parse(event.data).report) return say("the run was cut off: the process that made the load is gone");
     say("the load is over; making the report");
     history.replaceState(null, "", location.pathname);
     location.reload();
   });
 
+  async function ask(button, what, body) {
+    button.disabled = true;
+    const asked = { method: "POST", headers: { Authorization: "Bearer " + token }, body };
+    const answer = await fetch(what, asked).catch(() => null);
+    say(answer === null ? "no connection" : await answer.text());
+    return answer !== null && answer.ok;
+  }
+
   if (token !== null && live.dataset.stop === "yes") {
-    stop.hidden = false;
+    buttons.hidden = false;
     stop.addEventListener("click", async () => {
       if (!window.confirm("End this load now? The results up to now are kept, and the verdict will be: interrupted.")) return;
-      stop.disabled = true;
-      const answer = await fetch("stop", { method: "POST", headers: { Authorization: "Bearer " + token } }).catch(() => null);
-      stop.disabled = answer !== null && answer.ok;
-      say(answer === null ? "no connection" : answer.ok ? "ending the load" : await answer.text());
+      stop.disabled = await ask(stop, "stop");
     });
+    for (const button of buttons.querySelectorAll("[data-factor]")) {
+      button.addEventListener("click", async () => {
+        await ask(button, "rate", button.dataset.factor);
+        button.disabled = false;
+      });
+    }
   } else {
     document.getElementById("live-no-stop").hidden = false;
   }
