@@ -26,7 +26,7 @@ def poisoned(plan: Plan, shard: int, shards: int, env: Mapping[str, str], *read:
         return made
     whole = json.loads(made.json)
     whole["steps"][0]["throttles"] = [NO_SUCH_THROTTLE]
-    return NativePlan(json.dumps(whole).encode(), made.tables, made.steps, made.tls)
+    return NativePlan(json.dumps(whole).encode(), made.tables, made.steps, made.tls, made.data)
 
 
 if __name__ == "__main__":
