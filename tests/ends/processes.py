@@ -20,11 +20,12 @@ import psutil
 from loadflow.engine.records.run import Run
 from tests.prefect_database import with_tables
 from tests.targets.fixture import Target
-from tests.waiting import wait_for
+from tests.waiting import HANG_S, wait_for
 
 __all__ = ["PrefectServer", "Stage", "free_port", "wait_for"]
 
 ROOT = Path(__file__).resolve().parents[2]
+ANSWER_S = 60.0  # then what may be asked again is
 START_S = 180.0  # a busy machine takes a minute for what is a matter of seconds
 
 
@@ -45,7 +46,7 @@ class PrefectServer:
         # the UI asks the API of this port, whatever --port says
         self._settings = {**(settings or {}), "PREFECT_SERVER_API_PORT": str(self._port)}
         self.url = f"http://127.0.0.1:{self._port}/api"
-        self._client = httpx.Client(base_url=self.url, timeout=60)
+        self._client = httpx.Client(base_url=self.url, timeout=ANSWER_S)
         self.start()
 
     def start(self) -> None:
@@ -91,10 +92,11 @@ class PrefectServer:
         return wait_for("an answer other than 503", lambda: self._try(method, path, body), START_S)
 
     def _try(self, method: str, path: str, body: Any) -> httpx.Response | None:
+        may_repeat = method in ("GET", "PATCH") or path.endswith("/filter")
         try:
-            answer = self._client.request(method, path, json=body)
+            answer = self._client.request(method, path, json=body, timeout=ANSWER_S if may_repeat else HANG_S)
         except httpx.ReadTimeout:
-            if method == "GET" or path.endswith("/filter"):  # a question may be asked again
+            if may_repeat:
                 return None
             raise
         return None if answer.status_code == 503 else answer
