@@ -20,6 +20,7 @@ from loadflow.engine.generator.network import Network
 from loadflow.engine.generator.throttle import Throttle
 from loadflow.engine.plan.pace import LATE_NS
 from loadflow.engine.protocols.python.call import Call
+from loadflow.engine.protocols.python.drawing import Drawing
 from loadflow.engine.protocols.python.headers import Headers
 from loadflow.engine.protocols.python.protocol import PYTHON, PythonClient
 from loadflow.engine.protocols.python.words import NOTHING_SENT, words_of
@@ -106,7 +107,7 @@ class _Hit:
         self.failure: Failure | None = None
 
 
-class _Pass:
+class _Pass(Drawing):
     """One call under way: where its values come from, and where its hits go."""
 
     def __init__(
@@ -123,28 +124,16 @@ class _Pass:
         self._count = 0
         self._last: _Hit | None = None
 
-    # -- values of the user
+    @property
+    def scope(self) -> Scope:
+        return self._scope
 
-    def cell(self, rows: Rows, column: str) -> str:
-        name = self.step.call.sources.get(rows)
-        if name is None:
-            raise RuntimeError(f"csv({rows.path!r}) is made in a function; make it in the module or the class, where the load can find it")
-        return self._scope.csv(name, column)
-
-    def between(self, low: int, high: int) -> int:
-        return self._scope.randint(low, high)
-
-    def made_up(self, method: str) -> Any:
-        return self._scope.faker(method)
-
-    def uuid(self) -> str:
-        return self._scope.uuid4()
-
-    def now(self) -> str:
-        return self._scope.now()
+    @property
+    def sources(self) -> Mapping[Rows, str]:
+        return self.step.call.sources
 
     def sleep(self, seconds: float, most: float) -> None:
-        self._pauser.pause(seconds if most <= seconds else self._scope.rng.uniform(seconds, most))
+        self._pauser.pause(self.length_s(seconds, most))
 
     # -- requests
 

@@ -23,6 +23,7 @@ from loadflow.engine.generator.native.asked import NOT_BEGUN, Asked, Asking, Ask
 from loadflow.engine.generator.native.request import TlsTable
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.python.call import Call
+from loadflow.engine.protocols.python.drawing import Drawing
 from loadflow.engine.protocols.python.words import words_of
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
@@ -116,7 +117,7 @@ class _Step:
         self.is_awaited = inspect.iscoroutinefunction(getattr(call.cls, call.function)) and not _may_sleep(call.cls)
 
 
-class _User:
+class _User(Drawing):
     """One user: his object, his client, and where his values come from."""
 
     __slots__ = ("_data", "_object", "_plan", "_scope", "asking", "call", "child", "hub", "number")
@@ -159,28 +160,12 @@ class _User:
         own = list(vars(self._object).items()) if hasattr(self._object, "__dict__") else []
         return own if self._scope is None else [*own, *self._scope.cells()]
 
-    # -- values of the user
-
-    def cell(self, rows: Rows, column: str) -> str:
-        name = self.call.sources.get(rows) if self.call is not None else None
-        if name is None:
-            raise RuntimeError(f"csv({rows.path!r}) is made in a function; make it in the module or the class, where the load can find it")
-        return self.scope.csv(name, column)
-
-    def between(self, low: int, high: int) -> int:
-        return self.scope.randint(low, high)
-
-    def made_up(self, method: str) -> Any:
-        return self.scope.faker(method)
-
-    def uuid(self) -> str:
-        return self.scope.uuid4()
-
-    def now(self) -> str:
-        return self.scope.now()
+    @property
+    def sources(self) -> Mapping[Rows, str]:
+        return self.call.sources if self.call is not None else {}
 
     def sleep(self, seconds: float, most: float) -> None:
-        length = float(seconds if most <= seconds else self.scope.rng.uniform(seconds, most))
+        length = self.length_s(seconds, most)
         if self.hub is None:
             raise RuntimeError("sleep is called through another name in an async def; write `await asyncio.sleep(…)` there")
         self.hub.switch(length)
