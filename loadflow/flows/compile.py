@@ -31,9 +31,10 @@ from loadflow.flows.artifacts import linked
 from loadflow.flows.blocks import prefect_secret
 from loadflow.flows.console import outlive_console
 from loadflow.flows.embedded import guard_embedded_server
-from loadflow.flows.ending import interrupted_state, results_in, results_of, state_of
+from loadflow.flows.ending import interrupted_state, results_of, state_of
 from loadflow.flows.observer import FlowObserver
 from loadflow.flows.pool import agents_in_pool
+from loadflow.flows.script_flow import ScriptFlow, keeps
 from loadflow.flows.uploads import Storage
 from loadflow.tasks import task_for
 from loadflow.tasks.factory import value_of
@@ -62,6 +63,7 @@ def compile_script(script: Any, *, session: Session | None = None, name: str | N
     allowed = frozenset(current_session().allowed_packages)
     checked = checked_script(script, session or Session(own_commands=own_commands, allowed_packages=allowed), name or "")
 
+    @keeps
     def run() -> State[Any]:
         return run_in_flow(checked, session or Session(name=checked.name, own_commands=own_commands, allowed_packages=allowed))
 
@@ -69,19 +71,13 @@ def compile_script(script: Any, *, session: Session | None = None, name: str | N
 
 
 def run_compiled(script: Script, session: Session) -> Results:
-    """Run a checked script as a flow run in `session` and return its results, whatever the verdict; raises what ended it early.
+    """Run a checked script as a flow run in `session` and return its results, whatever the verdict; raises what ended it early."""
 
-    The results are those that the flow itself gave: nothing is read back from Prefect, whose state may hold no data if its API is late.
-    """
-    kept: list[Any] = []
-
+    @keeps
     def run() -> State[Any]:
-        state = run_in_flow(script, session)
-        kept.append(state.data)
-        return state
+        return run_in_flow(script, session)
 
-    state = cast(State[Any], _flow_of(run, script, session, script.name)(return_state=True))
-    return results_in(kept[0]) if kept else results_of(state)
+    return results_of(cast(State[Any], _flow_of(run, script, session, script.name)(return_state=True)))
 
 
 def checked_script(script: Any, session: Session, name: str = "") -> Script:
@@ -170,18 +166,13 @@ class _ScriptRun:
         return [self._subflow(nested, f"{number} {nested.name}", policy) for nested in files]
 
     def _subflow(self, script: Script, run_name: str, policy: Policy) -> Results:
-        kept: list[Any] = []
-
+        @keeps
         def run() -> State[Any]:
-            state = self.run(script)
-            kept.append(state.data)
-            return state
+            return self.run(script)
 
         shown = _redactor(self._session, script).text
         flow = _flow(run, shown(script.name), run_name=shown(run_name), timeout_seconds=policy.timeout_seconds)
-        state = cast(State[Any], flow(return_state=True))
-        # where the API answers late, Prefect's state may be one that was read back from it, which holds no data
-        return results_in(kept[0]) if kept else results_of(state)
+        return results_of(cast(State[Any], flow(return_state=True)))
 
 
 def _flow_of(run: Any, script: Script, session: Session, name: str) -> Flow[[], Any]:
@@ -195,7 +186,7 @@ def _redactor(session: Session, script: Script) -> Redactor:
 
 
 def _flow(run: Any, name: str, *, run_name: str | None = None, timeout_seconds: float | None = None) -> Flow[[], Any]:
-    return Flow(
+    return ScriptFlow(
         fn=run,
         name=BANNED.sub("-", name),
         description=None,

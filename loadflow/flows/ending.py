@@ -21,6 +21,7 @@ from loadflow.engine.reports.bounds import clip
 from loadflow.engine.session.execute import Results
 from loadflow.engine.session.load_result import LoadResult
 from loadflow.errors import Interrupted, LoadflowError, TargetTaken
+from loadflow.tasks.state import data_of
 
 __all__ = [
     "NotPassed",
@@ -87,7 +88,7 @@ def results_of(state: State[Any]) -> Results:
     Raises what ended it early: Interrupted, whose `results` are those until then, or whatever Prefect put into the state. States that
     were read from the API hold no results: a run's folder does.
     """
-    return results_in(state.result(raise_on_failure=False))
+    return results_in(data_of(state))
 
 
 def results_in(value: Any) -> Results:

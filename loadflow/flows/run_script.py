@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from uuid import UUID
 
-from prefect import flow, get_run_logger
+from prefect import get_run_logger
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import State, StateType
 from prefect.runtime import flow_run
@@ -25,6 +26,7 @@ from loadflow.flows.ending import as_loads
 from loadflow.flows.form import ADVANCED, given_of
 from loadflow.flows.lease import target_lease
 from loadflow.flows.run_events import not_run
+from loadflow.flows.script_flow import ScriptFlow, keeps
 from loadflow.flows.uploads import Storage, load_storage
 
 __all__ = ["run_name", "run_script"]
@@ -42,7 +44,8 @@ def run_name() -> str:
     return redactor.text(str(parameters.get("label") or (Path(path).stem if path else "") or "script"))
 
 
-@flow(name="loadflow", flow_run_name=run_name, retries=0, persist_result=False)  # retries: see compile.py
+@partial(ScriptFlow, name="loadflow", flow_run_name=run_name, retries=0, persist_result=False)  # retries: see compile.py
+@keeps
 def run_script(
     script: list[Any] | dict[str, Any] | None = None,
     script_path: str | None = None,

@@ -27,6 +27,7 @@ from loadflow.engine.session.execute import call, may_retry
 from loadflow.engine.session.masking import redactor_of
 from loadflow.engine.session.session import current_session
 from loadflow.errors import Interrupted, LoadflowError, RunError
+from loadflow.tasks.state import data_of
 
 __all__ = ["LoadNotPassed", "task_for", "value_of"]
 
@@ -88,7 +89,7 @@ def task_for(command: Command, policy: Policy, position: int, action: Action) ->
 
 def value_of(state: State[Any]) -> Any:
     """What the command of a task that was called with `return_state=True` gave, whatever the verdict on its load. Raises its error."""
-    result = state.result(raise_on_failure=False)
+    result = data_of(state)
     if isinstance(result, LoadNotPassed):
         return result.value
     if isinstance(result, BaseException):

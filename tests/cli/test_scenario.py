@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from textwrap import dedent
 
@@ -135,3 +136,13 @@ def test_each_task_once_as_a_functional_test(target: Target, tmp_path: Path) -> 
     assert "ok      Shop.buy\n" in done.stdout
     assert target.counts() == {"/login": 2, "/ok": 1, "/echo": 1}
     assert loadflow(tmp_path, "test", made(tmp_path, BRANCHES), "--target", target.url).code == 0
+
+
+def test_a_file_is_read_as_it_is_now(target: Target, tmp_path: Path) -> None:
+    """Python's compiled copy of a file says when it was written to the second, and how long it was: two edits may share both."""
+    file = made(tmp_path, SHOP)
+    at = (tmp_path / file).stat()
+    for label in ("Shop", "Shed"):
+        made(tmp_path, SHOP.replace("class Shop", f"class {label}"))
+        os.utime(tmp_path / file, ns=(at.st_atime_ns, at.st_mtime_ns))
+        assert run(tmp_path, file, target, "--dry-run").json["load_density"][0][1]["label"] == label

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import flow_engine
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import StateType
+from prefect.client.schemas.objects import State, StateType
+from prefect.states import Cancelled
 
 from loadflow.engine.script.command import Command, Policy
 from loadflow.engine.script.document import parse_script
@@ -21,6 +23,7 @@ from loadflow.engine.session.session import Session, current_session, use_sessio
 from loadflow.errors import EngineError, Interrupted, ScriptError
 from loadflow.flows import NotPassed, compile_script, results_of
 from loadflow.flows.compile import run_compiled
+from loadflow.flows.run_script import run_script
 from tests.flows.commands import session_with
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
@@ -239,21 +242,39 @@ def test_two_flows_at_once_in_one_process_do_not_see_each_other() -> None:
     assert seen == {"a": ("a", ["a"]), "b": ("b", ["b"])}
 
 
-def test_results_do_not_hang_on_the_state_that_the_api_gives_back(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the API answered late, Prefect's final state of a flow was read back from it, and held no data."""
-    from prefect import Flow
-    from prefect.states import Completed
+@pytest.fixture
+def forgetful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Prefect's API answers the final state of each flow so late that its client asks again, and reads back a state without data."""
+    propose = flow_engine.propose_state_sync
 
-    known = Flow.__call__
+    def late(client: Any, state: State[Any], **options: Any) -> State[Any]:
+        proposed = propose(client, state, **options)
+        return proposed.model_copy(update={"data": None}) if proposed.is_final() else proposed
 
-    def read_back(self: Any, *args: Any, return_state: bool = False, **options: Any) -> Any:
-        state = known(self, *args, return_state=return_state, **options)
-        return Completed(data=None) if return_state and self.name != "outer" else state
+    monkeypatch.setattr(flow_engine, "propose_state_sync", late)
 
-    monkeypatch.setattr(Flow, "__call__", read_back)
-    script = load_script([["len", ["four"]]], name="from the command line")
-    assert list(run_compiled(script, Session()).values()) == [4]
-    inner = [["len", ["four"]], ["len", ["five!"]]]
-    results = results_of(compile_script([["LD_execute_action", [inner]]], name="outer")(return_state=True))
-    (nested,) = results.values()
+
+@pytest.mark.usefixtures("forgetful")
+def test_what_a_flow_gives_does_not_hang_on_the_state_that_the_api_gives_back(tmp_path: Path) -> None:
+    script = [["len", ["four"]]]
+    assert list(compile_script(script)().values()) == [4]
+    assert list(results_of(compile_script(script)(return_state=True)).values()) == [4]
+    assert list(run_script(script=script, runs_dir=str(tmp_path)).values()) == [4]
+    assert list(run_compiled(load_script(script, name="from the command line"), Session()).values()) == [4]
+    (nested,) = compile_script([["LD_execute_action", [[["len", ["four"]], ["len", ["five!"]]]]]])().values()
     assert list(nested.values()) == [4, 5]
+    with pytest.raises(NotPassed) as caught:
+        compile_script([["max", [[]]]])()
+    assert isinstance(caught.value.results.first_error, ValueError)
+    state = run_script(script=[["lenn", ["four"]]], return_state=True)
+    assert (state.name, type(state.data)) == ("Error", ScriptError)
+
+
+@pytest.mark.usefixtures("forgetful")
+def test_a_state_that_the_api_decided_otherwise_gets_no_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    late = flow_engine.propose_state_sync
+    cancelled = Cancelled(message="by a person")
+    monkeypatch.setattr(
+        flow_engine, "propose_state_sync", lambda client, state, **how: cancelled if state.is_completed() else late(client, state, **how)
+    )
+    assert compile_script([["len", ["four"]]])(return_state=True).data is None

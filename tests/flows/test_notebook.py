@@ -70,13 +70,18 @@ def test_a_kernel_runs_loads_in_its_cells_and_shows_them(kernel: Kernel, target:
     target.reset()
     kernel.run(f"""
 import asyncio
-from loadflow import Run, run_script
+from loadflow import Run, compile_script, results_of, run_script
 test = {{"user_detail_dict": {{"user": "fast_http_user"}}, "user_count": 1, "spawn_rate": 1, "test_time": 30, "iterations": 3,
         "tasks": [{{"method": "get", "request_url": "{target.url}/status/200", "name": "home"}}]}}
 """)
     shown = kernel.run("load = run_script(script=[['LD_start_test', test]], label='by hand')\nload")
     assert "✓ Passed" in shown["text/html"]
     assert "GET home" in shown["text/html"]
+    script = '[["len", ["four"]]]'
+    given = kernel.run(
+        f"[list(compile_script({script})().values()), list(results_of(compile_script({script})(return_state=True)).values())]"
+    )
+    assert given["text/plain"] == "[[4], [4]]"
     kernel.run("beside = await asyncio.to_thread(run_script, script=[['LD_start_test', test]])")
     counts = kernel.run("[len(load.run().frame()), beside['home'].count, len(Run.of_flow_run(beside.flow_run_ids[0]))]")
     assert counts["text/plain"] == "[3, 3, 1]"

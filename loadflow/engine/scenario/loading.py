@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from hashlib import sha256
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.scenario import client, definition
@@ -24,14 +25,22 @@ OTHER = "loadpilot"  # whose files import it by this name
 HOW = 'write @scenario(rps=…, duration="…") before a class with methods that are marked by @task'
 
 
+class _AsWritten(SourceFileLoader):
+    """Compiles the file as it is now: a .pyc beside it may be of other words that were written in the same second."""
+
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
 def load_scenarios(path: str | Path) -> list[ScenarioDef]:
     """The scenarios of a file in their order. It is imported, so what stands outside of its functions runs. Raises ScriptError."""
     file = Path(path).resolve()
     if not file.is_file():
         raise ScriptError([Mistake("", "there is no such file", "check the path")], str(path))
     name = f"loadflow_scenario_{digest_of(file)[:12]}_{sha256(str(file).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
+    spec = importlib.util.spec_from_file_location(name, file, loader=_AsWritten(name, str(file)))
+    if file.suffix != ".py" or spec is None or spec.loader is None:
         raise ScriptError([Mistake("", "is no Python file", "name it NAME.py")], str(path))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
