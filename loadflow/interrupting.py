@@ -8,14 +8,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from types import FrameType
 
-__all__ = ["EXIT_CODE", "STOPS", "end_at_once", "heldable", "raise_for_interrupt", "stop_signals", "was_interrupted"]
+__all__ = ["ENDING", "EXIT_CODE", "STOPS", "end_at_once", "heldable", "raise_for_interrupt", "stop_signals", "was_interrupted"]
 
 ENDED_TWICE = 130  # as a shell has it for a program that a second Ctrl-C ended
 EXIT_CODE = 4  # VerdictKind.INTERRUPTED's; importing it would take longer than what it is for
 STOPS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP", signal.SIGQUIT: "SIGQUIT"}
+ENDING = "ending the load and delivering its hits; once more ends at once"
 
 _interrupted = False
 
@@ -38,10 +39,10 @@ def raise_for_interrupt() -> None:
 
 
 @contextlib.contextmanager
-def stop_signals(say: Callable[[str], None]) -> Iterator[Callable[[], str]]:
+def stop_signals(say: Callable[[str], None], but: Collection[signal.Signals] = ()) -> Iterator[Callable[[], str]]:
     """For an agent: the first stop signal ends its load and delivers it; a second one ends the process at once.
 
-    Gives a function that says why to stop; "" while there is no reason.
+    Gives a function that says why to stop; "" while there is no reason. `but`: signals that are left as they are.
     """
     asked = ""
 
@@ -50,9 +51,9 @@ def stop_signals(say: Callable[[str], None]) -> Iterator[Callable[[], str]]:
         if asked:
             os._exit(ENDED_TWICE)  # the supervisors notice that we are gone, and end the load
         asked = STOPS[signal.Signals(number)]
-        say(f"{asked}: ending the load and delivering its hits; once more ends at once")
+        say(f"{asked}: {ENDING}")
 
-    previous = {number: signal.signal(number, end) for number in heldable()}
+    previous = {number: signal.signal(number, end) for number in heldable() if number not in but}
     try:
         yield lambda: asked
     finally:

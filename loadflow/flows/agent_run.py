@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, TypeVar
 from uuid import UUID
 
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.client.schemas.objects import State
+from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
 
@@ -24,9 +28,11 @@ from loadflow.errors import LoadflowError
 from loadflow.flows.blocks import prefect_secret
 from loadflow.flows.cancels import API_TROUBLE, Cancels
 from loadflow.flows.observer import thread_in_context
-from loadflow.interrupting import stop_signals
+from loadflow.interrupting import ENDING, stop_signals
 
 __all__ = ["AGENT_FLOW", "agent_run", "end_of", "told"]
+
+T = TypeVar("T")
 
 AGENT_FLOW = "loadflow-agent"
 CONNECT_S = 60.0  # for the NATS server, which is there before its agents are
@@ -53,7 +59,7 @@ def agent_run(run: str, nats_url: str, number: int = 1, own_server: bool = False
     own = str(flow_run.id or "")
     watch: _Watch | None = None
     state: State[Any] | None = None
-    with stop_signals(logger.warning) as signalled:
+    with _Stop(logger.warning) as stop:
         try:
             access = pool_access(nats_url, own=own_server, secret=prefect_secret(block) if block else "")
             agent = Agent(
@@ -61,7 +67,7 @@ def agent_run(run: str, nats_url: str, number: int = 1, own_server: bool = False
                 slots=slots,
                 once=False,
                 say=logger.info,
-                stop=lambda: signalled() or (watch.why if watch is not None else ""),
+                stop=lambda: stop.why or (watch.why if watch is not None else ""),
                 run=run,
                 flow_run=own,
                 connect_s=CONNECT_S,
@@ -69,8 +75,8 @@ def agent_run(run: str, nats_url: str, number: int = 1, own_server: bool = False
             watch = _Watch(agent, UUID(own), number) if own else None
             if watch is not None:
                 watch.start()
-            served = asyncio.run(agent.serve())
-            state = end_of(served, signalled() or (watch.last_look() if watch is not None else ""))
+            served = stop.heard_during(lambda: asyncio.run(agent.serve()))
+            state = end_of(served, stop.why or (watch.last_look() if watch is not None else ""))
         except (LoadflowError, LookupError) as error:
             state = Failed(name="Error", message=f"the agent can't serve the run {run}: {error}")
         finally:
@@ -102,6 +108,49 @@ def end_of(served: list[Served], stopped: str) -> State[Any]:
     if broken := [f"share {one.number + 1}: {one.ended}" for one in served if one.ended]:
         return Failed(message=f"{'; '.join(broken)}; {line}")
     return Completed(message=line)
+
+
+class _Stop:
+    """Stop signals end the load and deliver its hits.
+
+    TERM is left to Prefect, whose handler raises TerminationSignal. The process that runs a flow in a container asks first whether that
+    handler is there, and kills this process where it is not. So the work is done on a thread, and this one waits for either.
+    """
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+        self._others = stop_signals(say, but=(signal.SIGTERM,))
+        self._terminated = ""
+
+    def __enter__(self) -> _Stop:
+        self._signalled = self._others.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._others.__exit__(None, None, None)
+
+    @property
+    def why(self) -> str:
+        """The signal that asked for the end; "" while none has."""
+        return self._terminated or self._signalled()
+
+    def heard_during(self, work: Callable[[], T]) -> T:
+        """What `work` gives or raises. A second TERM is raised here, which ends the process."""
+        given: Future[T] = Future()
+
+        def run() -> None:
+            try:
+                given.set_result(work())
+            except BaseException as error:  # noqa: BLE001  it is raised where the result is asked for
+                given.set_exception(error)
+
+        thread_in_context(run).start()
+        try:
+            return given.result()
+        except TerminationSignal as asked:
+            self._terminated = signal.Signals(asked.signal).name
+            self._say(f"{self._terminated}: {ENDING}")
+        return given.result()
 
 
 class _Watch:

@@ -124,7 +124,6 @@ def test_agents_are_containers_and_one_that_is_killed_is_taken_over(pool: Stage,
     wait_for("the end of all containers", lambda: docker.names() == [], START_S)
 
 
-@pytest.mark.xfail(strict=False, reason="in a container Prefect's runner ends the agent's process without asking it, as far as was seen")
 def test_a_container_that_is_stopped_delivers_and_another_goes_on(pool: Stage, docker: Podman) -> None:
     process = pool.start_flow(load(pool))
     pool.wait_for_load(300)

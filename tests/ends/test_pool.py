@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -11,7 +12,7 @@ import psutil
 import pytest
 
 from loadflow.engine.base.verdict import VerdictKind
-from tests.ends.deploying import python
+from tests.ends.deploying import TOP, python
 from tests.ends.processes import START_S, Stage, wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
@@ -114,6 +115,27 @@ def test_a_killed_agent_leaves_honest_books(pool: Stage) -> None:
     assert f"worker {lost.id} on {lost.host} was lost" in summary.verdict.reasons[0]
     assert f"its hits from {lost.recorded_s:.1f} s on may be missing" in summary.verdict.reasons[0]
     assert sorted(run["id"] for run in agents_end(pool, "Completed", "Crashed")) == sorted({one.flow_run for one in summary.workers})
+
+
+def test_an_agent_whose_container_is_stopped_delivers_and_another_goes_on(pool: Stage) -> None:
+    """Without a container: the process that runs a flow in one, told to end as `docker stop` and a drained machine do."""
+    template = json.loads((TOP / "deployments" / "work-pools" / "process.json").read_text())
+    pool.server.ask("PATCH", f"/work_pools/{pool.name}", {"base_job_template": template})
+    command = f"command={sys.executable} -m prefect flow-run execute"
+    python(pool, "-m", "loadflow", "deploy", "--agent", "--pool", pool.name, "--job-variable", command)
+    pool.start_worker(pool.name)
+    workers = {"pool": pool.name, "count": 2, "block": pool.name}
+    process = pool.start_flow(pool.rate_script(50, 30, workers=workers))
+    pool.wait_for_load(200)
+    agents_of(pool)[0].terminate()
+    process.wait(timeout=START_S)
+    summary = pool.run().summary()
+    passes = summary.passes
+    assert passes.due == 1500 == passes.started + passes.dropped + passes.lost
+    assert summary.overall.count == len(pool.arrivals_ns())
+    states = sorted((str(one.state), one.from_s > 0) for one in summary.workers)
+    assert states == [("finished", False), ("finished", True), ("left", False)]
+    agents_end(pool, "Cancelled", "Completed")
 
 
 def test_a_killed_agent_is_taken_over_and_a_cancelled_load_ends_all(pool: Stage) -> None:

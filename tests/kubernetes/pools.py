@@ -143,7 +143,6 @@ def test_a_pod_that_is_killed_is_taken_over(pool: Stage, cluster: Cluster) -> No
     cluster.wait_for("the flow run of the pod to be Crashed", lambda: agent_states(pool) == ["Completed", "Crashed"])
 
 
-@pytest.mark.xfail(strict=False, reason="in a container Prefect's runner ends the agent's process without asking it, as far as was seen")
 def test_a_pod_that_is_deleted_delivers_and_another_goes_on(pool: Stage, cluster: Cluster) -> None:
     """As when its machine is taken away: TERM, and half a minute."""
     process = pool.start_flow(load(pool, 60))
