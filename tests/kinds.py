@@ -18,7 +18,7 @@ import pytest
 ROOT = Path(__file__).parent
 E2E = {"ends", "fleet", "flows", "store", "ui"}
 E2E_FILES = {"test_deployments.py", "test_docs.py", "test_install.py", "test_packaging.py", "test_run_flow.py", "test_walk.py"}
-PROCESSES = {"calibration", "cli", "control", "exporters", "hostile", "load", "protocols", "reliability"}
+PROCESSES = {"calibration", "cli", "control", "exporters", "hostile", "load", "protocols", "proving", "reliability"}
 PROCESS_FILES = {  # of other folders
     "test_chart.py",
     "test_checking.py",

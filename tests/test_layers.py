@@ -37,7 +37,7 @@ ROOMS = (
     ("engine.exporters.influxdb", "engine.exporters.otlp", "engine.exporters.prometheus", "engine.exporters.statsd"),
     ("engine.commands", "engine.control", "engine.forked", "engine.fleet", "tasks"),
     ("engine.load", "engine.entry", "flows"),
-    ("engine.calibration", "engine.hostile"),
+    ("engine.calibration", "engine.hostile", "engine.proving"),
     ("cli", "pytest_plugin", "__init__"),
     ("__main__",),
 )

@@ -13,6 +13,7 @@ from loadflow.cli.variables import variables_option
 from loadflow.engine.base.counted import counted
 
 if TYPE_CHECKING:
+    from loadflow.engine.proving.proof import Proof
     from loadflow.engine.session.checking import Checking
 
 __all__ = ["check"]
@@ -31,8 +32,11 @@ __all__ = ["check"]
     "unless a script uses a word that only loadflow has.",
 )
 @click.option("--strict", is_flag=True, help="Count warnings as mistakes.")
+@click.option(
+    "--prove", is_flag=True, help="Of Python files: run what is traced, 200 passes as steps and as Python, and compare the requests."
+)
 @click.pass_context
-def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any], origin: str, strict: bool) -> None:
+def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any], origin: str, strict: bool, prove: bool) -> None:
     """Check action scripts completely, and print every mistake with its place and a way out.
 
     Of Python files the scenarios are checked: how each of their functions runs, and why. The files are imported.
@@ -40,8 +44,13 @@ def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any],
     The files, environment variables and secrets that the scripts name are checked too: CSV files, certificates, uploads, .proto files.
     Nothing is sent to any server, and no file is written.
 
-    Exit codes: 0 if all scripts can be run as written, also with warnings; 2 if one can't, or with --strict if there is a warning.
+    With --prove each traced function also runs, both ways, against a server that the command starts on this machine for it. The server
+    answers what the steps want, and in some passes not; requests are compared by method, path, headers, body and order.
+
+    Exit codes: 0 if all scripts can be run as written, also with warnings; 2 if one can't, or with --strict if there is a warning. With
+    --prove also 1 if a function sends something else than its steps, and 3 if one could not be proved.
     """
+    from loadflow.cli.proving import exit_code_of
     from loadflow.cli.scenario_file import is_scenario_file
     from loadflow.engine.load_test.names import merged_names
     from loadflow.engine.loaddensity.migrate import changes_of, warnings_of
@@ -50,7 +59,10 @@ def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any],
     from loadflow.engine.session.session import Session
     from loadflow.errors import ScriptError
 
+    if prove and (scripts := [file for file in files if not is_scenario_file(file)]):
+        raise click.UsageError(f"--prove is for Python files, which {scripts[0]} is not")
     wrong = False
+    proofs: list[Proof] = []
     checks = []
     for file in files:
         session = Session(variables=variables)
@@ -59,7 +71,7 @@ def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any],
         checks.append(checking)
         changes, warnings = [], []
         if is_scenario_file(file):
-            wrong = not _check_scenarios(file, checking) or wrong
+            wrong = not _check_scenarios(file, checking, proofs if prove else None) or wrong
             continue
         try:
             document = read_script(file, from_terminal=True)
@@ -80,11 +92,12 @@ def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any],
     if not wrong and (unused := unused_variables(checks, list(variables))):
         wrong = True
         print_mistakes(unused, "; ".join(files))
-    ctx.exit(USAGE if wrong else 0)
+    ctx.exit(USAGE if wrong else exit_code_of(proofs))
 
 
-def _check_scenarios(file: str, checking: Checking) -> bool:
-    """Print how the functions of each scenario run; whether all can."""
+def _check_scenarios(file: str, checking: Checking, proofs: list[Proof] | None) -> bool:
+    """Print how the functions of each scenario run; whether all can. Those that are traced are proved, where `proofs` is a list for it."""
+    from loadflow.cli.proving import print_proofs
     from loadflow.cli.scenario_file import print_traces, traces_of
     from loadflow.engine.scenario.loading import ALLOW
     from loadflow.engine.scenario.script import script_of
@@ -102,6 +115,8 @@ def _check_scenarios(file: str, checking: Checking) -> bool:
             else:
                 echo(f"{file}: {made.name}: ", Styled("ok", fg="green"))
             print_traces(made, trace)
+            if proofs is not None and well:
+                proofs += print_proofs(made, trace, file)
     except ScriptError as error:
         print_mistakes(error.mistakes, error.source or file)
         return False

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from textwrap import dedent
 
 from loadflow.engine.generator.native.fit import is_built
 from tests.cli.running import Done, loadflow
 from tests.targets.fixture import Target
+from tests.waiting import HANG_S
 
 SHOP = """
     from loadpilot import VUser, scenario, task
@@ -136,6 +139,45 @@ def test_each_task_once_as_a_functional_test(target: Target, tmp_path: Path) -> 
     assert "ok      Shop.buy\n" in done.stdout
     assert target.counts() == {"/login": 2, "/ok": 1, "/echo": 1}
     assert loadflow(tmp_path, "test", made(tmp_path, BRANCHES), "--target", target.url).code == 0
+
+
+def test_check_proves_what_is_traced(tmp_path: Path) -> None:
+    done = loadflow(tmp_path, "check", "--prove", made(tmp_path, SHOP))
+    assert done.code == 0, done.stderr
+    for name in ("on_start", "browse", "buy"):
+        assert f"  {name}: traced, 1 step\n" in done.stdout
+        assert f"  {name}: proved: 200 passes, 200 requests each the same\n" in done.stdout
+    unproved = loadflow(tmp_path, "check", "--prove", made(tmp_path, SHOP.replace('"/echo"', '"http://shop.example/echo"')))
+    assert unproved.code == 3
+    assert "  buy: not proved: it sends to http://shop.example/echo, and a proof stays on this machine\n" in unproved.stdout
+    (tmp_path / "plain.json").write_text("[]")
+    refused = loadflow(tmp_path, "check", "--prove", "plain.json")
+    assert (refused.code, "--prove is for Python files, which plain.json is not" in refused.stderr) == (2, True)
+
+
+WRONG = """
+    import sys
+    from loadflow.cli import main
+    from loadflow.engine.scenario import reading
+
+    right = reading.step_of
+
+    def wrong(verb, name, path, options):
+        return right(verb, name, "/ehco" if path == "/echo" else path, options)
+
+    reading.step_of = wrong
+    sys.argv = ["loadflow", "check", "--prove", "shop.py"]
+    main()
+"""
+
+
+def test_a_wrong_trace_is_found(tmp_path: Path) -> None:
+    made(tmp_path, SHOP)
+    command = [sys.executable, "-c", dedent(WRONG)]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S, check=False)
+    assert done.returncode == 1, done.stderr
+    assert "  browse: proved: 200 passes, 200 requests each the same\n" in done.stdout
+    assert "  buy: differs: request 1, POST /ehco: method and path: traced sends POST /ehco, Python POST /echo\n" in done.stdout
 
 
 def test_a_file_is_read_as_it_is_now(target: Target, tmp_path: Path) -> None:

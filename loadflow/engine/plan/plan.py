@@ -51,6 +51,7 @@ class Plan:
     http_version: int | None = None  # 2: by ALPN with TLS, by prior knowledge without; None: HTTP/1.1, or another protocol
     revision_header: str | None = None  # the field of answers that says the target's build
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
+    pauses: bool = True  # whether functions of Python sleep where they say so
 
     @property
     def way(self) -> Way:
@@ -73,6 +74,11 @@ class Plan:
         if self.pace is None:
             return None
         return peak_per_s(self.pace.segments) * self.way.steps_a_pass
+
+    def without_pauses(self) -> Plan:
+        """The same requests, without think time: nothing waits for it, and nothing is drawn for it."""
+        steps = tuple({key: value for key, value in step.items() if key != "think_time"} for step in self.steps)
+        return replace(self, steps=steps, wait_s=(0.0, 0.0), pauses=False)
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "pace": self.pace.to_json() if self.pace else None}

@@ -12,7 +12,7 @@ from loadflow.engine.scenario.sources import source_json, sources_of
 from loadflow.engine.scenario.tracing import Trace
 from loadflow.errors import Mistake, ScriptError
 
-__all__ = ["TARGET", "once_of", "script_of"]
+__all__ = ["TARGET", "call_of", "once_of", "script_of"]
 
 TARGET = "http://localhost:8000"  # where nothing else says it
 PYTHON_USER = "python_user"
@@ -64,10 +64,14 @@ def _in_steps(made: ScenarioDef, trace: Trace) -> dict[str, Any]:
     return {"user_detail_dict": {"user": "fast_http_user"}, **hooks, "tasks": {"mode": "weighted", "tasks": groups}}
 
 
+def call_of(made: ScenarioDef, file: str | Path, name: str) -> str:
+    """Where the function of this name is, as `call` says it."""
+    return f"{Path(file).resolve()}:{made.name}.{name}"
+
+
 def _in_python(made: ScenarioDef, file: str | Path) -> dict[str, Any]:
-    where = f"{Path(file).resolve()}:{made.name}"
-    tasks = [{"name": one.name, "weight": one.weight, "call": f"{where}.{one.name}"} for one in made.tasks]
-    hooks = {name: [{"name": name, "call": f"{where}.{name}"}] for name in made.hooks}
+    tasks = [{"name": one.name, "weight": one.weight, "call": call_of(made, file, one.name)} for one in made.tasks]
+    hooks = {name: [{"name": name, "call": call_of(made, file, name)}] for name in made.hooks}
     engine = {"engine": "locust"} if any(one.engine == "locust" for one in made.tasks) else {}
     return {"user_detail_dict": {"user": PYTHON_USER, **engine}, **hooks, "tasks": {"mode": "weighted", "tasks": tasks}}
 

@@ -132,6 +132,10 @@ class _Pass(Drawing):
     def sources(self) -> Mapping[Rows, str]:
         return self.step.call.sources
 
+    @property
+    def pauses(self) -> bool:
+        return self.step.call.pauses
+
     def sleep(self, seconds: float, most: float) -> None:
         self._pauser.pause(self.length_s(seconds, most))
 

@@ -164,6 +164,10 @@ class _User(Drawing):
     def sources(self) -> Mapping[Rows, str]:
         return self.call.sources if self.call is not None else {}
 
+    @property
+    def pauses(self) -> bool:
+        return self._plan.pauses
+
     def sleep(self, seconds: float, most: float) -> None:
         length = self.length_s(seconds, most)
         if self.hub is None:

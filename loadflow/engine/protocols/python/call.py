@@ -48,6 +48,7 @@ class Call:
         self.check = None if self.function in HOOKS else check_of(self.cls, self.function)
         self.sources = {rows: name for name, rows in sources_of(made).items()}
         self.place = plan.host or ""
+        self.pauses = plan.pauses
         self._headers = compiler(config.get("headers") or {})
         self._made: dict[tuple[str, str], HttpRequest] = {}  # those of a path alone are the same each time
         # the same steps make the requests that scripts make: one of each verb, asked for with the values of each hit

@@ -12,7 +12,8 @@ __all__ = ["Drawing"]
 
 
 class Drawing:
-    """`scope`: the user's; `sources`: the name of each source of rows that the function that runs may ask for."""
+    """`scope`: the user's; `sources`: the name of each source of rows that the function that runs may ask for; `pauses`: whether it sleeps
+    where it says so."""
 
     @property
     def scope(self) -> Scope:
@@ -20,6 +21,10 @@ class Drawing:
 
     @property
     def sources(self) -> Mapping[Rows, str]:
+        raise NotImplementedError
+
+    @property
+    def pauses(self) -> bool:
         raise NotImplementedError
 
     def cell(self, rows: Rows, column: str) -> str:
@@ -42,4 +47,6 @@ class Drawing:
 
     def length_s(self, seconds: float, most: float) -> float:
         """Of a sleep from `seconds` to `most`."""
+        if not self.pauses:
+            return 0.0
         return float(seconds if most <= seconds else self.scope.rng.uniform(seconds, most))
