@@ -31,6 +31,8 @@ COMMANDS = {
     "history": "loadflow.cli.history:history",
     "judge": "loadflow.cli.judge:judge",
     "capacity": "loadflow.cli.capacity:capacity",
+    "verify": "loadflow.cli.verify:verify",
+    "rerun": "loadflow.cli.rerun:rerun",
     "serve": "loadflow.cli.serve:serve",
     "agent": "loadflow.cli.agent:agent",
     "agents": "loadflow.cli.agents:agents",

@@ -21,6 +21,7 @@ from prefect.utilities.urls import url_for
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.figures import count_text, latency_text, percent_text, rate_text, unbroken
+from loadflow.engine.records.evidence import evidence_digest
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import SeriesSummary, Summary
 from loadflow.engine.records.workers import WorkerRecord
@@ -55,6 +56,7 @@ TEXT_CHARACTERS = 200
 SENTENCE_CHARACTERS = 1_000
 MARKDOWN_BYTES = 900_000
 KEY_CHARACTERS = 60
+EVIDENCE_DIGITS = 16  # of its SHA-256: more than anybody could make another file for, on purpose or by chance, and that can be read out
 
 
 def label_key(label: str, kind: str) -> str:
@@ -191,7 +193,14 @@ def _upload_line(why: str) -> str:
 
 def _where(run: Run, not_uploaded: str) -> str:
     machine = run.facts.environment.get("host", "the machine of the run")
-    return f"[HTML report]({report_link(run, not_uploaded)}) · run folder `{_code(str(run.folder.resolve()))}` on {_safe(str(machine))}"
+    digest = evidence_digest(run.folder)
+    return " · ".join(
+        [
+            f"[HTML report]({report_link(run, not_uploaded)})",
+            f"run folder `{_code(str(run.folder.resolve()))}` on {_safe(str(machine))}",
+            *([f"evidence `{digest[:EVIDENCE_DIGITS]}`"] if digest else []),
+        ]
+    )
 
 
 def _names(summary: Summary) -> str:

@@ -35,6 +35,7 @@ from loadflow.flows.ending import interrupted_state, results_of, state_of
 from loadflow.flows.observer import FlowObserver
 from loadflow.flows.pool import agents_in_pool
 from loadflow.flows.script_flow import ScriptFlow, keeps
+from loadflow.flows.started_by import started_by
 from loadflow.flows.uploads import Storage
 from loadflow.tasks import task_for
 from loadflow.tasks.factory import value_of
@@ -102,6 +103,7 @@ def run_in_flow(script: Script, session: Session, storage: Storage | None = None
     if context is None or context.flow_run is None:
         raise RuntimeError("run_in_flow works inside of a flow run only; compile_script makes a flow")
     session.flow_run_url = url_for("flow-run", obj_id=context.flow_run.id, url_type="ui") or ""
+    session.started_by = started_by(context.flow_run)
     outlive_console()
     guard_embedded_server()
     observer = FlowObserver(VisibleLogger(get_run_logger()), storage)

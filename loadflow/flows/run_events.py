@@ -14,6 +14,7 @@ from typing import Any
 from prefect.events import emit_event
 from prefect.runtime import deployment, flow_run
 
+from loadflow.engine.records.evidence import evidence_digest
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.threshold import ThresholdState
@@ -65,6 +66,7 @@ def run_finished(run: Run, summary: Summary) -> None:
         "p95_ms": _finite(latency.p95_ms),
         "p99_ms": _finite(latency.p99_ms),
         "duration_s": _finite(summary.duration_s),
+        "evidence": evidence_digest(run.folder),
         **_intervals(summary),
     }
     for event in (FINISHED, verdict_event(kind)):

@@ -17,7 +17,7 @@ from loadflow.engine.plan.target import allowed_by_environment
 from loadflow.engine.resolve.template import compile_value
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["CAP_VARIABLE", "Package", "fenced", "pack", "rate_cap", "refuse_unshippable", "unpack"]
+__all__ = ["CAP_VARIABLE", "Package", "fenced", "files_of", "pack", "rate_cap", "refuse_unshippable", "unpack"]
 
 CAP_VARIABLE = "LOADFLOW_MAX_RATE_PER_S"
 FILE_KEYS = ("verify", "cert", "client_cert", "files")  # of a step
@@ -95,6 +95,12 @@ def rate_cap(env: Mapping[str, str]) -> float | None:
     if not 0 < cap < math.inf:
         raise CommandError([Mistake(CAP_VARIABLE, f"{text!r} is not a rate", "write how many hits per second may be sent, such as 500")])
     return cap
+
+
+def files_of(plan: Plan) -> list[str]:
+    """The files that the load reads, each once; without those whose path changes from hit to hit."""
+    steps = (compile_value(path, plan.variables) for step in plan.steps for _, path in _paths_of(step))
+    return list(dict.fromkeys([*(one.file_path for one in plan.sources), *(str(one.value) for one in steps if one.is_static)]))
 
 
 def refuse_unshippable(plan: Plan, place: str) -> None:

@@ -98,18 +98,20 @@ def build_plan(
     *,
     ask: bool = True,
     workers: Workers | None = None,
+    pace_seed: int | None = None,
 ) -> Asked:
     """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found.
 
     `rules` come from outside the script; `secret` gives the value of `${secret.NAME}`, or raises LookupError. `ask` False:
-    what only a server could tell is left out. `workers`: who makes the load, unless the script says it.
+    what only a server could tell is left out. `workers`: who makes the load, unless the script says it. `pace_seed`: of random gaps, where
+    the script has no seed.
     """
     arguments = hosted(arguments, rules)
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
     test, variables = _validated(arguments, registered, env, rules, secret)
     sources |= {one.name: one.source() for one in test.csv_sources}
     limited = "test_time" in arguments or (test.stop_when is not None and test.stop_when.at_most is not None)
-    pace = pace_of(test, ROOT, test_time_given=limited, cap_per_s=rules.max_rate_per_s)
+    pace = pace_of(test, ROOT, test_time_given=limited, cap_per_s=rules.max_rate_per_s, seed=pace_seed)
     user_type = user_type_of(test.user_detail_dict.user)
     assert user_type is not None
     mode, written = test.steps()

@@ -10,12 +10,10 @@ from __future__ import annotations
 import logging
 import math
 import os
-import platform
 import signal
-import sys
 import time
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,29 +22,25 @@ from typing import TYPE_CHECKING, Any, Literal
 from loadflow.engine.base.disk import refuse_gone, told_disk
 from loadflow.engine.base.private import opener
 from loadflow.engine.load.build import Asked
+from loadflow.engine.load.facts import facts_of, parts_of
 from loadflow.engine.load.follow import Follower
+from loadflow.engine.load.made_of import made_of
 from loadflow.engine.load.snapshot_feed import SnapshotFeed
 from loadflow.engine.load.span_feed import SpanFeed, trace_rule
-from loadflow.engine.machine.facts import version_of
-from loadflow.engine.machine.kept import ceiling_of_run
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
-from loadflow.engine.plan.proxies import unused_proxies
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.process.launch import Engine, Processes, describe_exit, local_job
 from loadflow.engine.process.messages import Done, Failed, Flush, Message, Note, Opened, Ready, Stood, SupervisorEnd, Tick
 from loadflow.engine.process.states import State, after_exit, moved
-from loadflow.engine.protocols.python.place import PYTHON_USER
+from loadflow.engine.records.evidence import begin_evidence, end_evidence, start_digests
 from loadflow.engine.records.generator import lag_limit_of
 from loadflow.engine.records.going_on import going_on
 from loadflow.engine.records.judge import EndReason, RunEnd
-from loadflow.engine.records.proxies import PROXY_NOT_USED
-from loadflow.engine.records.rate_changes import AGENTS
 from loadflow.engine.records.run import Run, SnapshotLog
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.standing import Standing, note_standing
 from loadflow.engine.records.stop_watch import StopWatch
-from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.records.threshold_watch import ThresholdWatch
 from loadflow.engine.reliability.budget_watch import FLUSH_S, BudgetWatch
 from loadflow.engine.reports.html import write_html_report
@@ -64,20 +58,20 @@ AHEAD_S = 2  # until a rate changes: more than an engine needs to hear of it
 START_LIMIT_S = 60.0  # for importing, compiling and saying `ready`
 
 
-def make_load(session: Session, asked: Asked, engine: Literal["native", "locust"], why_not_native: str) -> dict[str, Any]:
-    """Make the load that `asked` is; returns its summary, and `run_dir`. Raises as `start_test` says."""
+def make_load(
+    session: Session, asked: Asked, arguments: Mapping[str, Any], engine: Literal["native", "locust"], why_not_native: str
+) -> dict[str, Any]:
+    """Make the load that `asked` is, which came of `arguments`; returns its summary, and `run_dir`. Raises as `start_test` says."""
     traces = trace_rule(session, asked.plan.protocol)
     plan = replace(asked.plan, network=session.network, traces=traces, flush_s=FLUSH_S if session.budget else None)
-    processes = asked.processes * (asked.cluster.expected if asked.cluster is not None else 1)
-    # a loop of Locust needs a process of its own, and so does one that runs Python, which runs in one thread of a process at a time
-    shares = engine == "native" and plan.protocol != PYTHON_USER
-    parts = Processes(engine, processes, asked.threads) if shares else Processes(engine, processes * asked.threads)
+    parts = parts_of(asked, engine)
     label = asked.label or session.label
     with session.lease(asked.target):
         run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
         with going_on(folder):
-            run = _new_run(session, run_id, folder, label, plan, asked, parts, why_not_native)
+            run = _new_run(session, run_id, folder, plan, asked, parts, why_not_native)
             session.keep(run)
+            begin_evidence(run, made_of(session, asked, arguments))
             if why_not_native:
                 with told_disk(run.folder), open(run.log_path(0), "w", encoding="utf-8", opener=opener) as log:
                     log.write(f"Locust makes this load: {why_not_native}\n")
@@ -278,11 +272,13 @@ class _Load:
             self._spans.take()
         finally:
             self._snapshots.close()
+        digests = start_digests(self._record)
         totals = self._follower.totals
         if self._plan.pace is None:
             totals.passes = self._follower.closed_passes(self._plan.users, self._plan.iterations)
         self._record.finish(totals, self._end(error))
         write_html_report([self._record], self._record.folder / "report.html")
+        end_evidence(self._record, digests)
 
     def _end(self, error: BaseException | None) -> RunEnd:
         ran_s = max((done.ran_s for done in self._done.values()), default=(self._follower.totals.last_end_ns or 0) / 1e9)
@@ -330,31 +326,8 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _new_run(
-    session: Session, run_id: str, folder: Path, label: str, plan: Plan, asked: Asked, parts: Processes, why_not_native: str
-) -> Run:
-    redactor = redactor_of(plan, session.environment)
-    # of the machines of agents this one knows nothing
-    ceiling = None if asked.cluster else ceiling_of_run(parts.engine, plan.protocol, parts.shards, plan.asked_per_s)
-    facts = RunFacts(
-        id=run_id,
-        label=redactor.text(label),
-        script=session.name,
-        folder=str(folder),
-        protocol=plan.protocol,
-        engine=parts.engine,
-        why_not_native=why_not_native,
-        calibration=ceiling.to_json() if ceiling else None,
-        target=redactor.text(asked.target),
-        revision=redactor.text(asked.revision),
-        flow_run_ids=tuple(session.flow_run_ids),
-        flow_run_url=session.flow_run_url,
-        users=plan.users,
-        planned_s=plan.duration_s,
-        started_unix_s=time.time(),
-        plan=redactor.value(replace(plan, material={}).to_json()),
-        environment={**_environment(), **_proxies(asked.target), "processes": str(parts.shards), **_agents(asked.cluster)},
-    )
+def _new_run(session: Session, run_id: str, folder: Path, plan: Plan, asked: Asked, parts: Processes, why_not_native: str) -> Run:
+    facts = replace(facts_of(session, plan, asked, parts, why_not_native), id=run_id, folder=str(folder), started_unix_s=time.time())
     return Run.create(
         folder,
         facts,
@@ -366,24 +339,3 @@ def _new_run(
         allow_gap=asked.allow_gap,
         stop_when=asked.stop_when,
     )
-
-
-def _agents(cluster: Cluster | None) -> dict[str, str]:
-    return {AGENTS: str(cluster.expected)} if cluster is not None else {}
-
-
-def _proxies(target: str) -> dict[str, str]:
-    unused = unused_proxies(target.split(", "), os.environ)
-    return {PROXY_NOT_USED: ", ".join(unused)} if unused else {}
-
-
-def _environment() -> dict[str, str]:
-    versions = {name: version_of(name) for name in ("loadflow", "locust", "gevent", "prefect")}
-    return {
-        **versions,
-        "python": platform.python_version(),
-        "platform": platform.platform(),
-        "host": platform.node(),
-        "cores": str(os.cpu_count()),
-        "command": Path(sys.argv[0]).name,
-    }

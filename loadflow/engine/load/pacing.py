@@ -17,8 +17,8 @@ IN_FLIGHT_S = 0.2
 IN_FLIGHT = (50, 2_000)
 
 
-def pace_of(test: Any, root: str, *, test_time_given: bool, cap_per_s: float | None) -> Pace | None:
-    """The pace of a settled `StartTest`; None without a rate.
+def pace_of(test: Any, root: str, *, test_time_given: bool, cap_per_s: float | None, seed: int | None = None) -> Pace | None:
+    """The pace of a settled `StartTest`; None without a rate. `seed`: of random gaps, where the test has none; None: a new one.
 
     Raises CommandError where no pass would ever be due, or more per second than `cap_per_s`, which the target may be asked at most.
     """
@@ -35,7 +35,7 @@ def pace_of(test: Any, root: str, *, test_time_given: bool, cap_per_s: float | N
     pace = Pace(
         segments,
         "poisson" if spacing == "poisson" else "even",
-        _seed(test.seed) if spacing == "poisson" else None,
+        _seed(seed if test.seed is None else test.seed) if spacing == "poisson" else None,
         test.max_in_flight or _users(test) or max(_usual(peak), test.processes),
         None if test.max_lateness is None else float(test.max_lateness),
     )

@@ -12,6 +12,7 @@ from loadflow.engine.fleet.draining import Drained, drain
 from loadflow.engine.load.follow import Follower
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.process.messages import Done, Flush, Opened, Tick
+from loadflow.engine.records.evidence import end_evidence
 from loadflow.engine.records.going_on import going_on
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.hitlog import row_count
@@ -82,3 +83,4 @@ def _finish(run: Run, drained: list[Drained]) -> None:
         follower.totals.passes = follower.closed_passes(plan.users, plan.iterations)
     run.finish(follower.totals, RunEnd(EndReason.PARENT_LOST, WHY, run.facts.planned_s, ran_s))
     write_html_report([run], run.folder / "report.html")
+    end_evidence(run)

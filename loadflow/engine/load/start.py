@@ -62,7 +62,16 @@ def start_test(
         return work_once(host, port, token, processes, session)
     # a check does not ask servers: they may be started just before the load
     ask = not session.rehearsing
-    asked = build_plan(arguments, session.variables, session.environment, session.target, session.secret, ask=ask, workers=session.workers)
+    asked = build_plan(
+        arguments,
+        session.variables,
+        session.environment,
+        session.target,
+        session.secret,
+        ask=ask,
+        workers=session.workers,
+        pace_seed=session.pace_seed,
+    )
     agents = asked.cluster.expected if asked.cluster is not None else 1
     session.guard.refuse_load(max(asked.plan.users, 1), agents * asked.processes * asked.threads)
     engine, why_not_native = choose(asked.plan, asked.engine)
@@ -75,7 +84,7 @@ def start_test(
     # what makes a load and writes its report is imported when there is one: a check and a worker need none of it
     from loadflow.engine.load.one_load import make_load
 
-    return make_load(session, asked, engine, why_not_native)
+    return make_load(session, asked, arguments, engine, why_not_native)
 
 
 def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:

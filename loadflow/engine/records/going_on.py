@@ -15,7 +15,7 @@ from pathlib import Path
 from loadflow.engine.base.disk import told_disk
 from loadflow.engine.base.private import opener
 
-__all__ = ["RUNNING", "going_on", "is_held"]
+__all__ = ["LOCK", "RUNNING", "going_on", "is_held"]
 
 RUNNING = "running"  # where lists of runs have a verdict
 LOCK = "running.lock"

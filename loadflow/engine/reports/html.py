@@ -34,7 +34,7 @@ from loadflow.engine.reports.timeline import Timeline, timeline_of
 from loadflow.engine.reports.trusting import trust_words
 from loadflow.errors import RunError
 
-__all__ = ["Live", "prepare", "render_html", "render_live", "script_json", "write_html_report"]
+__all__ = ["Live", "html_report", "prepare", "render_html", "render_live", "script_json", "write_html_report"]
 
 MOST_WARNINGS = 40
 REST = '<section aria-labelledby="h-figures">'  # where a live page's second part begins
@@ -61,10 +61,15 @@ def write_html_report(runs: Sequence[Run], path: Path) -> Path:
     if not runs:
         raise RunError("there is no run to report on; give at least one run folder")
     try:
-        write_atomically(path, _render(_told(runs, path), None))
+        write_atomically(path, html_report(runs, path))
     except OSError as error:
         raise RunError(f"the report {path} can't be written ({error}); choose a folder that can be written and has room") from error
     return path
+
+
+def html_report(runs: Sequence[Run], path: Path) -> str:
+    """What `write_html_report` writes to `path`."""
+    return _render(_told(runs, path), None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ class Session:
     makes the load where the script does not say it; `pool(order)` starts agents in a work pool, for the length of its block.
     `secrets` gives the value of `${secret.NAME}`, and raises LookupError for a name that it does not know. `budget` and `network` hold
     for every load that starts while they are installed. `lease(target)` is held while a load
-    runs. `exporters` are those that run, by kind.
+    runs. `exporters` are those that run, by kind. `started_by`: who or what has started it, as far as that is known, for the evidence.
+    `pace_seed`: of the random gaps of loads whose script has no seed, where a run is made again.
     `rehearsing`: commands tell their mistakes here and do nothing else, see `rehearsal`.
     `loads` are then those since the last LD_clear_records: the names of their hits, None where they are not all known.
     """
@@ -95,6 +96,8 @@ class Session:
         self.flow_run_ids: list[str] = []  # of the flow runs that are running now, the outermost first
         self.flow_run_url = ""  # the page of the outermost
         self.exporters: dict[str, Observer] = {}
+        self.started_by: dict[str, Any] = {}
+        self.pace_seed: int | None = None
         self.rehearsing = False
         self.loads: list[tuple[SeriesName, ...] | None] = []
         self.kept = KeptValues()

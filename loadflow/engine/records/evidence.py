@@ -1,0 +1,160 @@
+"""evidence.json of a run: what it was made of, noted before the load; and at its end the digest of every file, and of the run before it.
+
+The evidence of the runs of one label is a chain: each holds the digest of the one before, and evidence.ndjson in the folder of the runs
+has a line for each. So a changed file is found by its run's evidence, and changed evidence by the chain. Whoever may write to all of the
+folder can make a whole chain anew: a digest that is kept elsewhere (Prefect's event, a ticket) holds it.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Any
+
+from loadflow.engine.base.disk import told_disk
+from loadflow.engine.base.files import write_atomically
+from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.private import opener
+from loadflow.engine.base.regular_file import open_regular, read_regular
+from loadflow.engine.base.typed import typed
+from loadflow.engine.records.going_on import LOCK
+from loadflow.engine.records.run import Run
+
+__all__ = [
+    "CHAIN",
+    "EVIDENCE",
+    "Digests",
+    "Link",
+    "begin_evidence",
+    "digest_of",
+    "end_evidence",
+    "evidence_digest",
+    "evidence_files",
+    "links_of",
+    "read_evidence",
+    "start_digests",
+]
+
+EVIDENCE, CHAIN = "evidence.json", "evidence.ndjson"
+FORMAT, VERSION = "loadflow-evidence", 1
+# what is no part of the run as it ended: its own evidence, the lock, and what later nights say of it
+BESIDES = frozenset({EVIDENCE, LOCK, "judgement.json"})
+Digests = dict[str, dict[str, Any]]  # of files, by name: {"bytes": …, "sha256": …}
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A line of evidence.ndjson. `sha256`: of the run's evidence.json; `previous`: of that of the run before of the same label, or ""."""
+
+    label: str
+    run: str
+    sha256: str
+    previous: str
+    at: str
+
+
+def begin_evidence(run: Run, made_of: Mapping[str, Any]) -> None:
+    """What is known before the load; a run that is cut off has that alone."""
+    with told_disk(run.folder):
+        _write(run.folder, {**_about(run), "made_of": made_of})
+
+
+def start_digests(run: Run) -> Future[Digests]:
+    """Those of the hit logs, once the engines have ended; on a thread of its own, while the parent counts and writes."""
+    pool = ThreadPoolExecutor(1, "loadflow-digests")
+    try:
+        return pool.submit(lambda: {path.name: digest_of(path) for path in sorted(run.folder.glob("hits-*.bin"))})
+    finally:
+        pool.shutdown(wait=False)
+
+
+def end_evidence(run: Run, digests: Future[Digests] | None = None) -> str:
+    """Once all of the run is written: the digest of each file, and the run's place in the chain. Returns the digest of the evidence."""
+    known = digests.result() if digests is not None else {}
+    files = {path.name: known.get(path.name) or digest_of(path) for path in evidence_files(run.folder)}
+    begun = read_evidence(run.folder)
+    label = run.facts.label or run.facts.script
+    with told_disk(run.folder), _chain(run.folder.parent) as chain:
+        previous = next((link for link in reversed(_links(chain)) if link.label == label), None)
+        now = datetime.now(UTC).isoformat(timespec="seconds")
+        before = {"run": previous.run, "sha256": previous.sha256} if previous else None
+        text = _write(run.folder, {**begun, **_about(run), "files": files, "previous": before, "at": now})
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        link = Link(label, run.facts.id, digest, previous.sha256 if previous else "", now)
+        chain.write((json.dumps(asdict(link), ensure_ascii=False) + "\n").encode(errors="replace"))
+    return digest
+
+
+def evidence_files(folder: Path) -> list[Path]:
+    """The files whose digests are kept: all but those of BESIDES, and hidden ones, which are on their way to be renamed."""
+    return sorted(path for path in folder.iterdir() if path.is_file() and path.name not in BESIDES and not path.name.startswith("."))
+
+
+def digest_of(path: Path) -> dict[str, Any]:
+    """Raises OSError."""
+    with open_regular(path, "rb") as opened:
+        file: Any = opened  # a file of bytes, which `open` gives and `IO` does not say
+        digest = hashlib.file_digest(file, "sha256")
+        return {"bytes": file.tell(), "sha256": digest.hexdigest()}
+
+
+def read_evidence(folder: Path) -> dict[str, Any]:
+    """{} where there is none that can be read."""
+    try:
+        found = read_json(read_regular(folder / EVIDENCE))
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) and found.get("format") == FORMAT else {}
+
+
+def evidence_digest(folder: Path) -> str:
+    """To be kept elsewhere: who has it can tell whether evidence.json was changed. "" where there is none."""
+    try:
+        return hashlib.sha256(read_regular(folder / EVIDENCE)).hexdigest()
+    except OSError:
+        return ""
+
+
+def links_of(runs_dir: Path) -> list[Link]:
+    """The chain of all labels, in the order in which the runs ended; lines that are torn or of another shape are passed over."""
+    try:
+        with open_regular(runs_dir / CHAIN, "rb") as file:
+            return _links(file)
+    except OSError:
+        return []
+
+
+def _about(run: Run) -> dict[str, Any]:
+    return {"format": FORMAT, "version": VERSION, "run": run.facts.id, "label": run.facts.label or run.facts.script}
+
+
+def _write(folder: Path, evidence: Mapping[str, Any]) -> str:
+    """Returns what was written: characters that UTF-8 has not are none of it."""
+    text = json.dumps(evidence, indent=2, ensure_ascii=False).encode(errors="replace").decode()
+    write_atomically(folder / EVIDENCE, text)
+    return text
+
+
+@contextmanager
+def _chain(runs_dir: Path) -> Iterator[IO[bytes]]:
+    """The chain's file, which no other process writes to inside of the block."""
+    with open(runs_dir / CHAIN, "ab+", opener=opener) as file:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
+def _links(file: IO[bytes]) -> list[Link]:
+    file.seek(0)
+    found = []
+    for line in file:
+        with suppress(ValueError):
+            found.append(typed(Link, read_json(line), CHAIN))
+    return found
