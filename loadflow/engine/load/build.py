@@ -64,6 +64,7 @@ LIMITS: Mapping[str, type[Part]] = {"throttle": Throttle, "retry": Retry}
 class Asked:
     """What the arguments ask for: the plan, and what only the parent needs to know."""
 
+    arguments: Mapping[str, Any]  # as they were written
     plan: Plan
     target: str  # whom it asks, as far as that is known now
     label: str
@@ -106,6 +107,7 @@ def build_plan(
     what only a server could tell is left out. `workers`: who makes the load, unless the script says it. `pace_seed`: of random gaps, where
     the script has no seed.
     """
+    written_arguments = arguments
     arguments = hosted(arguments, rules)
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
     test, variables = _validated(arguments, registered, env, rules, secret)
@@ -161,6 +163,7 @@ def build_plan(
             raise CommandError([Mistake(f"{ROOT}.stop_when", text, "remove it, and set test_time")])
         refuse_unshippable(plan, ROOT)
     return Asked(
+        arguments=written_arguments,
         plan=plan,
         target=", ".join(dict.fromkeys(map(_origin, places))),
         label=test.label or "",

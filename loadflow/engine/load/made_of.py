@@ -36,10 +36,10 @@ STARTED_BY = {
 }
 
 
-def made_of(session: Session, asked: Asked, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def made_of(session: Session, asked: Asked) -> dict[str, Any]:
     """The `made_of` of a run's evidence. What run.json has (the plan, versions, host, calibration, revision) is not said again here."""
     plan = asked.plan
-    kept = asked_of(session, plan, arguments)
+    kept = asked_of(session, plan, asked.arguments)
     redactor = redactor_of(plan, session.environment)
     by = {"user": _user(), **_service(os.environ), **session.started_by}
     return {"asked": kept, "digests": digests_of(plan, kept), "by": redactor.value(by)}

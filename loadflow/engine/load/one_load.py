@@ -13,7 +13,7 @@ import os
 import signal
 import time
 from asyncio import CancelledError
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,10 +58,8 @@ AHEAD_S = 2  # until a rate changes: more than an engine needs to hear of it
 START_LIMIT_S = 60.0  # for importing, compiling and saying `ready`
 
 
-def make_load(
-    session: Session, asked: Asked, arguments: Mapping[str, Any], engine: Literal["native", "locust"], why_not_native: str
-) -> dict[str, Any]:
-    """Make the load that `asked` is, which came of `arguments`; returns its summary, and `run_dir`. Raises as `start_test` says."""
+def make_load(session: Session, asked: Asked, engine: Literal["native", "locust"], why_not_native: str) -> dict[str, Any]:
+    """Make the load that `asked` is; returns its summary, and `run_dir`. Raises as `start_test` says."""
     traces = trace_rule(session, asked.plan.protocol)
     plan = replace(asked.plan, network=session.network, traces=traces, flush_s=FLUSH_S if session.budget else None)
     parts = parts_of(asked, engine)
@@ -71,7 +69,7 @@ def make_load(
         with going_on(folder):
             run = _new_run(session, run_id, folder, plan, asked, parts, why_not_native)
             session.keep(run)
-            begin_evidence(run, made_of(session, asked, arguments))
+            begin_evidence(run, made_of(session, asked))
             if why_not_native:
                 with told_disk(run.folder), open(run.log_path(0), "w", encoding="utf-8", opener=opener) as log:
                     log.write(f"Locust makes this load: {why_not_native}\n")

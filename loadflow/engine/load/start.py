@@ -84,7 +84,7 @@ def start_test(
     # what makes a load and writes its report is imported when there is one: a check and a worker need none of it
     from loadflow.engine.load.one_load import make_load
 
-    return make_load(session, asked, arguments, engine, why_not_native)
+    return make_load(session, asked, engine, why_not_native)
 
 
 def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:
