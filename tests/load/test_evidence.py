@@ -11,9 +11,12 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from loadflow.cli import main
-from loadflow.engine.load.made_of import IMAGE_VARIABLE
+from loadflow.engine.base.redact import MASK, Redactor
+from loadflow.engine.load.made_of import IMAGE_VARIABLE, unmasked
 from loadflow.engine.records.evidence import CHAIN, EVIDENCE, digest_of, evidence_digest, links_of
 from loadflow.engine.records.fingerprint import fingerprint
 from loadflow.engine.records.run import Run
@@ -199,6 +202,31 @@ def test_a_rerun_says_what_is_different_and_sends_nothing(made: Path, rows: Path
     assert loadflow("rerun", "--check").exit_code == 1
     assert loadflow("rerun", "--anyway", "--direct", "--quiet").exit_code == 0
     assert target.records()
+
+
+NAMES = st.sampled_from(["password", "Authorization", "cookies", "name", "value", "url", "tokens", "user"])
+SECRET = "hunter22-hunter22"
+TEXTS = st.sampled_from([SECRET, f"Bearer {SECRET}", "${secret.shop}", "/a?token=${secret.shop}", "Bearer ${env.T}", "plain"])
+    ["hunter22-hunter22", "Bearer hunter22-hunter22", "${secret.shop}", "/a?token=${secret.shop}", "Bearer ${env.T}", "plain"]
+)
+WRITTEN = st.recursive(
+    st.none() | st.booleans() | st.integers() | TEXTS,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(WRITTEN)
+@example({"cookies": {"a": "b"}, "tokens": ["x"], "password": 5})
+@example(["password", ["hunter22-hunter22"]])
+def test_whatever_is_written_is_kept_without_its_secrets_and_what_is_not_kept_is_named(written: Any) -> None:
+    redactor = Redactor()
+    redactor.learn_from(written)
+    masked: list[str] = []
+    kept = unmasked(written, redactor.value(written), redactor, "", masked)
+    secret = redactor.text("hunter22-hunter22") == MASK
+    assert not (secret and "hunter22" in str(kept))
+    assert bool(masked) == (kept != written)
 
 
 def test_what_held_a_secret_in_clear_can_not_be_made_again(target: Target, tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.evidence import digest_of
 from loadflow.engine.session.session import Session
 
-__all__ = ["IMAGE_VARIABLE", "asked_of", "digests_of", "made_of"]
+__all__ = ["IMAGE_VARIABLE", "asked_of", "digests_of", "made_of", "unmasked"]
 
 IMAGE_VARIABLE = "LOADFLOW_IMAGE"  # which no program in a container can find out by itself
 PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
@@ -65,17 +65,17 @@ def asked_of(session: Session, plan: Plan, arguments: Mapping[str, Any]) -> dict
     }
     plain = json.loads(json.dumps(written, default=str))
     masked: list[str] = []
-    kept: dict[str, Any] = _unmasked(plain, redactor.value(plain), redactor, "", masked)
+    kept: dict[str, Any] = unmasked(plain, redactor.value(plain), redactor, "", masked)
     return {**kept, "masked": masked}
 
 
-def _unmasked(written: Any, shown: Any, redactor: Redactor, place: str, masked: list[str]) -> Any:
+def unmasked(written: Any, shown: Any, redactor: Redactor, place: str, masked: list[str]) -> Any:
     """`shown`, but with texts as they were written where nothing but placeholders was masked in them."""
-    if isinstance(written, dict):
-        return {key: _unmasked(value, shown[key], redactor, f"{place}.{key}".lstrip("."), masked) for key, value in written.items()}
-    if isinstance(written, list):
+    if isinstance(written, dict) and isinstance(shown, dict):
+        return {key: unmasked(value, shown[key], redactor, f"{place}.{key}".lstrip("."), masked) for key, value in written.items()}
+    if isinstance(written, list) and isinstance(shown, list):
         return [
-            _unmasked(value, other, redactor, f"{place}[{number}]", masked)
+            unmasked(value, other, redactor, f"{place}[{number}]", masked)
             for number, (value, other) in enumerate(zip(written, shown, strict=True))
         ]
     if shown == written:
