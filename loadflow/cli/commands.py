@@ -153,7 +153,7 @@ def markdown(table: Iterable[Command], builtins: Iterable[Command]) -> str:
 
 
 def stub(table: Iterable[Command]) -> str:
-    """loadflow/command_functions.pyi, which tells type checkers what `from loadflow import …` finds for each command."""
+    """loadflow/command_functions.pyi, from which type checkers know what `from loadflow import …` finds for each command."""
     from loadflow.engine.commands import installing
 
     lines = []

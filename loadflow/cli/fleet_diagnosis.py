@@ -20,7 +20,7 @@ CLOCK_S = 1.0  # a time of day that is further off makes logs hard to read; hits
 
 
 def diagnose_fleet(url: str | None, credentials: str | None) -> Iterator[Finding]:
-    """`url` None: nobody named a server of others."""
+    """`url` None: no server was named."""
     from loadflow.engine.fleet.access import CREDENTIALS_VARIABLE, given_access
     from loadflow.engine.fleet.broker import find_server
     from loadflow.engine.fleet.discovery import agents_at

@@ -46,7 +46,7 @@ class LivePages:
 
     def __init__(self, runs_dir: Path, headers: dict[str, str], stopper: Stopper | None) -> None:
         self.viewers = 0
-        self.waiting = 0  # who were told of an end, and have not come for the report yet
+        self.waiting = 0  # pages that know of the end and have not asked for the report yet
         self._runs_dir = runs_dir
         self._headers = {**headers, **NO_STORE}
         self._stopper = stopper

@@ -59,7 +59,7 @@ class RunOptions:
 
 
 def workers_at(count: int, url: str | None, credentials: str | None) -> Workers:
-    """So many agents: those of a NATS server that is named here or in LOADFLOW_NATS_URL, else agents of this command's own."""
+    """As many agents: those of a NATS server that is named here or in LOADFLOW_NATS_URL, else agents of this command's own."""
     from loadflow.engine.fleet.access import URL_VARIABLE, given_access
 
     url = url or os.environ.get(URL_VARIABLE)

@@ -52,7 +52,7 @@ def reader_of(file: str, name: str | None) -> Callable[[], Any]:
         from loadflow.engine.scenario.script import script_of
         from loadflow.engine.scenario.tracing import trace
 
-        os.environ[ALLOW] = "1"  # whoever names a Python file on the command line wants it to run
+        os.environ[ALLOW] = "1"  # a Python file that is named on the command line is meant to run
         found = load_scenarios(file)
         made = chosen(found, name if name is not None or len(found) == 1 else _picked(found), file)
         return script_of(made, trace(made), file)

@@ -15,7 +15,7 @@ __all__ = ["script"]
 @click.option("--scenario", "name", metavar="NAME", help="Which one, if the file has several.")
 @click.pass_context
 def script(ctx: click.Context, file: str, name: str | None) -> None:
-    """Read the scenario in the Python FILE and print the action script that it is: nobody is locked in.
+    """Print the action script that the scenario in the Python FILE is, to be edited or run without Python.
 
     Functions are read, not run. If one of them can't be said in steps, the reason is printed, and the exit code is 2.
     """

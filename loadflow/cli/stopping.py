@@ -22,12 +22,12 @@ __all__ = ["StopSignals"]
 
 
 class StopSignals(Observer):
-    """Holds these signals for the length of a `with` block, and tells the engine.
+    """Holds these signals for the length of a `with` block, and passes them on to the engine.
 
     While load runs, the first signal asks the engine to end and drain. Before and after, there is nothing to drain: it raises
     KeyboardInterrupt, unless `raises` is false: then the next load ends as it begins. A KeyboardInterrupt may be lost, or come out
-    as another error, where a library calls back from C (pydantic does); so whoever catches errors looks at `asked`: why the end was
-    asked for, "" while it was not. `before_end` gives the terminal back. `promise` tells what the first signal does.
+    as another error, where a library calls back from C (pydantic does); so code that catches errors looks at `asked`: why the end was
+    asked for, "" while it was not. `before_end` gives the terminal back. `promise` says what the first signal does.
     """
 
     def __init__(

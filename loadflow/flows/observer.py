@@ -245,7 +245,7 @@ class _Watch:
 
 
 def is_refused(url: str | None) -> bool:
-    """Whether nobody listens at the host and port of `url`; what can't be told (a proxy, no address, no answer) is no."""
+    """Whether no server listens at the host and port of `url`; False where that can't be known (a proxy, no address, no answer)."""
     try:
         parts = urlsplit(url or "")
         if parts.hostname:

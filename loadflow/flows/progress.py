@@ -12,7 +12,7 @@ __all__ = ["Progress"]
 
 
 class Progress:
-    """`add` every snapshot; `take` tells about the seconds since the last `take`.
+    """`add` every snapshot; `take` gives the seconds since the last `take`.
 
     >>> Progress().take()
     (0.0, 'starting')

@@ -1,7 +1,7 @@
-"""What a run tells Prefect's event feed, for automations.
+"""What a run sends to Prefect's event feed, for automations.
 
 `loadflow.run.started`; at the end `loadflow.run.finished` and, for triggers that look at one verdict, `loadflow.run.<verdict>`, with the
-numbers. The labels of the resource say verdict, label, script and target too, so that `match` can tell runs apart; deployment and flow
+numbers. The labels of the resource say verdict, label, script and target too, so that `match` can distinguish runs; deployment and flow
 run are related, with their names.
 """
 

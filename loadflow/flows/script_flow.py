@@ -1,7 +1,7 @@
 """A flow that keeps what it gave.
 
 A flow hands its state to Prefect's API. Where the API's answer is lost (a server that is busy or starts again), Prefect's client asks
-again, is told that the run is in that state already, and takes the state that the API remembers, which has no data. So the call
+again, gets the answer that the run is in that state already, and takes the state that the API remembers, which has no data. So the call
 would raise MissingResult, or an error without the results, after a load that passed. Here the call gives what the function gave.
 """
 

@@ -171,7 +171,7 @@ ASKED = [
     ("GET", "/run", 405, "POST /run"),
     ("POST", "/run?lable=x", 400, "did you mean 'label'?"),
     ("POST", "/run?follow=perhaps", 400, "follow is true or false"),
-    ("POST", "/run?follow=false&stop_on_disconnect=true", 400, "nobody stays connected"),
+    ("POST", "/run?follow=false&stop_on_disconnect=true", 400, "without it no client stays connected"),
     ("GET", "/healthz", 200, "ok"),
     ("GET", "/metrics", 200, "loaddensity_requests"),
 ]

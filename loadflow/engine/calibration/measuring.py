@@ -32,7 +32,7 @@ NAPS_S = 0.3
 
 
 def calibrate(seconds: int = 1, tell: Callable[[str], None] = lambda text: None, observers: Sequence[Observer] = ()) -> Calibration:
-    """Takes a few seconds more than four times `seconds`, the length of each load. `tell` hears what is measured next.
+    """Takes a few seconds more than four times `seconds`, the length of each load. `tell` is called with what is measured next.
 
     Raises RunError where a load can't be made, or a hit failed; Interrupted when one of `observers` asked for the end.
     """

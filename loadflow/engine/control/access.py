@@ -50,7 +50,7 @@ def _not_empty(token: str, place: str, hint: str) -> str:
 
 
 def same_token(expected: str, given: object) -> bool:
-    """Compared in a time that does not tell how much of it was right; bytes, because text would have to be ASCII."""
+    """Compared in a time that does not show how much of it was right; bytes, because text would have to be ASCII."""
     if not isinstance(given, str):
         return False
     return hmac.compare_digest(expected.encode("utf-8", "surrogatepass"), given.encode("utf-8", "surrogatepass"))

@@ -62,7 +62,7 @@ class ControlClient:
             raise RunError(f"no control plane at {host}:{port} ({error}); start one with `loadflow serve`") from None
 
     def start(self, script: Any, *, label: str = "", follow: bool = False) -> str:
-        """Start a script (a list of actions, or a document) and return the run's id. With `follow`, `events` tell how it goes."""
+        """Start a script (a list of actions, or a document) and return the run's id. With `follow`, `events` say how it goes."""
         return str(self.ask("start", script=script, label=label, follow=follow)["run"])
 
     def follow(self, run: str, on_snapshot: Callable[[dict[str, Any]], object] = lambda snapshot: None) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class Job(Observer):
     """`run` is the thread's whole life; everything else may be asked from any thread.
 
     `on_checked` is called once, with None or why the script can't be run as written, in which case nothing else happens.
-    `on_change` is called whenever there is something new to tell a follower. Both on the job's thread, as is `tell`, which says what
+    `on_change` is called whenever there is something new for a follower. Both on the job's thread, as is `tell`, which says what
     followers hear of a second of load.
     """
 

@@ -1,4 +1,4 @@
-"""The control plane: takes scripts over TCP, runs each in a session of its own, and tells how they go.
+"""The control plane: takes scripts over TCP, runs each in a session of its own, and reports how they go.
 
 One thread serves all connections; each script has a thread more. Nothing a client does, or leaves undone, blocks the server:
 sockets never wait, the TLS handshake goes in steps, and every wait has an end (see `Limits`).

@@ -60,7 +60,7 @@ class _Shard:
     pace: Pace | None
     times: DueTimes | None  # when passes of the pace are due
     functions: Any = None  # those of a scenario that are steps
-    told_s: float = 0.0  # when its state was told last
+    told_s: float = 0.0  # when its state was reported last
     thread: threading.Thread | None = None
     result: tuple[bool, State, list[tuple[int, int]], int] | BaseException | None = None
     ended: bool = False
@@ -237,7 +237,7 @@ class NativeProcess:
         self._say(Done(shard.job["shard"], rows, ran_ns / 1e9, why, self._health(shard, state), Passes(*passes)))
 
     def _health(self, shard: _Shard, state: State) -> Any:
-        """Since the last question. CPU is the threads' mean; memory and files are those of the process, told by its first shard."""
+        """Since the last question. CPU is the threads' mean; memory and files are those of the process, reported by its first shard."""
         from dataclasses import replace
 
         _, users, users_peak, in_flight, lag_ns, _, (python_ns, slowest_ns, slowest_step, slow), _ = state

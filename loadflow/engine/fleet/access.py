@@ -1,7 +1,7 @@
 """How a connection to a NATS server is made and proven, and what an agent may do there.
 
 With a server of our own both users' keys are made from one token (`Keys`), which never travels: NATS asks for a signature (nkeys). So is
-the authority that has signed the server's certificate: who has the token knows whom to believe, and nobody else can be the server.
+the authority that has signed the server's certificate: with the token an agent knows the right server, and no other can take its place.
 A server of others has its own ways: a file of credentials, a certificate of a known authority, a user and a password in a file's URL.
 """
 
@@ -111,7 +111,7 @@ def given_access(url: str, credentials: str | None, place: str) -> Access:
 
 
 def agent_permissions() -> dict[str, Any]:
-    """Of the user `agent` on a server of our own: it leases shards, asks, and tells; it reads orders. It may not give orders, read what
+    """Of the user `agent` on a server of our own: it leases shards, asks, and reports; it reads orders. It may not give orders, read what
     others recorded, or make or delete a stream."""
     return {
         "publish": {

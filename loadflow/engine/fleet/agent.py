@@ -96,7 +96,7 @@ def run_agent(
 
 
 class Agent:
-    """`say` tells people what happens. Everything is in one loop of asyncio, which an engine's pipe wakes up as well.
+    """`say` is called with what happens, in plain words. Everything is in one loop of asyncio, which an engine's pipe wakes up as well.
 
     `run`: the id of the only run that it serves, until that is over; "": all. `connect_s`: how long it waits for the server; None: ever.
     """
@@ -155,7 +155,7 @@ class Agent:
         finally:
             await link.close()
             with contextlib.suppress(OSError):
-                folder.rmdir()  # unless there are hits in it that nobody else has
+                folder.rmdir()  # unless there are hits in it that are nowhere else
         return self._served
 
     async def _serve(self, link: Link, folder: Path) -> None:
@@ -196,7 +196,7 @@ class Agent:
         return bool((self._gone or (self._once and self._served)) and not self._leases) or self._failed is not None
 
     def _has_room(self) -> bool:
-        """A free slot; or a run of which it makes a part has lost another agent, and nobody is free."""
+        """A free slot; or a run of which it makes a part has lost another agent, and no agent is free."""
         if self._gone or (self._once and self._served):
             return False
         if time.monotonic() < self._fit_s or any(lease.crashed for lease in tuple(self._leases.values())):

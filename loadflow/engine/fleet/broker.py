@@ -1,4 +1,4 @@
-"""A NATS server of our own, for a load whose agents are told of no other: a child process on one port, with a folder of its own.
+"""A NATS server of our own, for a load whose agents were given no other: a child process on one port, with a folder of its own.
 
 It lives as long as its `Broker`. Killed, it is started again on the same port and folder, and goes on where it was. When this process
 dies, however it does, the kernel ends it (on Linux; elsewhere the end of the block does).

@@ -21,7 +21,7 @@ END_S = 15.0
 
 
 class ChildAgents:
-    """So many processes of `loadflow.engine.entry.agent`. How to get in is told on their standard input, which is also their lifeline."""
+    """Processes of `loadflow.engine.entry.agent`. They read how to get in from their standard input, which is also their lifeline."""
 
     def __init__(self, count: int, access: Access, folder: Path) -> None:
         self._count = count

@@ -1,4 +1,4 @@
-"""A connection to a NATS server that is kept up, and what both ends do on it: ask, tell, publish with an answer of the stream."""
+"""A connection to a NATS server that is kept up, and what both ends do on it: ask, report, publish with an answer of the stream."""
 
 from __future__ import annotations
 
@@ -144,14 +144,14 @@ class Link:
         try:
             await self.client.publish(subject, json.dumps(data).encode())
         except trouble() as error:
-            LOG.debug("not told: %s", error)
+            LOG.debug("not reported: %s", error)
 
     async def answer(self, message: Any, data: dict[str, Any]) -> None:
         if message.reply:
             await self.tell(message.reply, data)
 
     async def listen(self, subject: str, handler: Handler) -> None:
-        """Whatever a message holds, the next one is heard."""
+        """A bad message never stops the loop."""
 
         async def careful(message: Any) -> None:
             try:

@@ -44,7 +44,7 @@ TAKE = 32  # parts at a time
 LEAD_S = 0.5  # from the order to the start of the load, at least; four ways to the slowest agent
 RELEASE_S = 0.12  # agents give a load to their engines so long before it starts
 MOVES = 8  # of the start, until it is not moved any more
-PATIENCE_S = 10.0  # for somebody to take what is open when nobody makes load any more
+PATIENCE_S = 10.0  # for an agent to take what is open when no agent makes load any more
 SPARE_S = 2.0  # on top of the time that the slowest agent took to be ready, for one that goes on with a share
 FOLDER_CHARACTERS = WORD_CHARACTERS = 300
 LINGER_S = 3.0  # for agents to hear that everything has arrived
@@ -135,7 +135,7 @@ class Coordinator:
             await self._order_all()
 
     async def close(self) -> None:
-        """Agents are told that all is over, once they know that everything has arrived."""
+        """Agents hear that all is over, once they know that everything has arrived."""
         until_s = time.monotonic() + LINGER_S
         waited = {key for key, member in self._members.items() if member.state in (WorkerState.FINISHED, WorkerState.LEFT)}
         while not waited <= self._delivered and time.monotonic() < until_s and self._link.is_up:
@@ -234,7 +234,7 @@ class Coordinator:
         return ""
 
     def _started_of(self, share: Share) -> list[int]:
-        """Passes that were begun of it, by loop: what was told, or what the rows say, which are written more often."""
+        """Passes that were begun of it, by loop: what was reported, or what the rows say, which are written more often."""
         begun = [0] * len(share.logs)
         for member in self._members.values():
             if member.number == share.number:
@@ -423,7 +423,7 @@ class Coordinator:
             self._forgive_outage(now_s)
             for member in self._live():
                 if why := member.silence(now_s, self._rules):
-                    # passes of users who have ended, of which nobody knows how many they made, are not made again
+                    # passes of users who have ended, of which it is not known how many they made, are not made again
                     self._lose(member, why, again=member.phase != "delivering" or self._plan.duration_s is not None)
             if self._origin is None:
                 self._gather(now_s)
@@ -431,7 +431,7 @@ class Coordinator:
                 self._end_if_over(now_s)
 
     def _forgive_outage(self, now_s: float) -> None:
-        """While the server is away nobody can be heard."""
+        """While the server is away no agent can be heard."""
         up = self._link.is_up
         if not up or not self._was_up:
             for member in self._live():

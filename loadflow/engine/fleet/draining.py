@@ -29,7 +29,7 @@ LOOK_S = 0.1
 
 @dataclass(slots=True)
 class Drained:
-    """An agent's time with a share: its logs, and all that its engine told, in the order in which it did."""
+    """An agent's time with a share: its logs, and all that its engine reported, in order."""
 
     share: int
     epoch: int

@@ -31,7 +31,7 @@ class Token:
 def find_token(host: str, place: str, token_file: str | None = None) -> Token:
     """From the file, else from the environment, else this user's own, which is made when it is missing.
 
-    `host` is where the master listens. Raises CommandError naming `place` when another machine could reach it and nobody gave
+    `host` is where the master listens. Raises CommandError naming `place` when another machine could reach it and no token was given
     a token, or when the token is too short.
     """
     text = _read(Path(token_file), place) if token_file is not None else os.environ.get(TOKEN_VARIABLE)

@@ -43,7 +43,7 @@ PLAN_S = 15.0  # for a plan, whose files the coordinator reads first
 RELEASE_NS = 100_000_000  # before its start a load is out of the coordinator's hands; until then the start may be moved
 SHIP_S = 0.1
 STUCK_S = 4.0  # without news of its bytes it sends them again
-KEPT_S = 3600.0  # as long as the server keeps rows; then nobody will ask for them
+KEPT_S = 3600.0  # as long as the server keeps rows; then they are not asked for any more
 SLOWLY_S = 2.0
 
 

@@ -32,7 +32,7 @@ class Rules:
 class Held(StrEnum):
     """How a shard stands."""
 
-    OPEN = "open"  # nobody makes it
+    OPEN = "open"  # no agent makes it
     MADE = "made"  # an agent makes it
     OVER = "over"  # made, or given up
 
@@ -126,7 +126,7 @@ class Share:
 
 
 def flow_run_of(asked: Mapping[str, Any]) -> str:
-    """The id of the flow run that an agent says it is; "" for none, and for what is no id."""
+    """The id of the flow run that an agent says it is; "" for none, and where it is not an id."""
     text = str(asked.get("flow_run", ""))
     return text if re.fullmatch(r"[0-9a-f-]{36}", text) else ""
 

@@ -15,7 +15,7 @@ __all__ = ["rest_of"]
 def rest_of(entry: dict[str, Any], plan: Plan, from_s: int, started: Sequence[int]) -> dict[str, Any] | None:
     """`entry` from `from_s` seconds on; `started`: passes that were begun of it, by loop. None: nothing is left.
 
-    Users of a closed loop with so many passes each make those that are left, shared out evenly; what does not divide is not made again,
+    Users of a closed loop with a number of passes each make those that are left, shared out evenly; what does not divide is not made again,
     and counts as lost.
     """
     if plan.duration_s is not None and from_s >= plan.duration_s:

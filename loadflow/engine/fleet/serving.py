@@ -53,7 +53,7 @@ def pool_access(url: str, *, own: bool, secret: str) -> Access:
 
 
 def work_once(host: str, port: int, token: Token, slots: int, session: Session) -> dict[str, Any]:
-    """One run of the master, of which so many shares are made here."""
+    """One run of the master, and how many of its shares are made here."""
     observers = tuple(session.observers)
 
     def stop() -> str:

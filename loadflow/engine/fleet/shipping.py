@@ -78,7 +78,7 @@ class Room:
         self.most_bytes = self.FIRST
 
     def took(self, sent_bytes: int, wait_s: float) -> None:
-        """So many bytes had been taken after `wait_s`."""
+        """How many bytes had been taken after `wait_s`."""
         if wait_s > self.SOON_S:
             self.most_bytes = max(self.LEAST, min(self.most_bytes, round(sent_bytes / wait_s * self.SOON_S)))
         elif sent_bytes > self.most_bytes // 2:

@@ -62,7 +62,7 @@ async def _add_rows(link: Link, subjects: Subjects, max_bytes: int) -> Any:
             discard=api.DiscardPolicy.NEW,
             max_bytes=max_bytes,
             max_age=HOUR_S,
-            # two streams of one name and the same settings are one to the server; of two starts of a run the second is to be told
+            # two streams of one name and the same settings are one to the server; of two starts of a run the second must be refused
             description=f"loadflow run {subjects.run}, by {uuid.uuid4().hex}",
         )
     )

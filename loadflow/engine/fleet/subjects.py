@@ -1,7 +1,7 @@
 """Which subjects, streams and consumers of a NATS server a run uses, and the numbers that both ends hold to.
 
 One stream of a server, SHARDS, is the queue in which every run puts its shards: a number and nothing else, so that nothing secret is
-on the server's disk. What is told of a run has subjects of its own, below `lf.<run>`; its rows have a stream of their own.
+on the server's disk. What is reported of a run has subjects of its own, below `lf.<run>`; its rows have a stream of their own.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ __all__ = [
     "shard_of",
 ]
 
-PROTOCOL = 3  # of what agents and coordinators tell each other; goes up when an older end would not understand a newer one
-QUEUE = "LF_SHARDS"  # the stream of shards that nobody makes yet
+PROTOCOL = 3  # of what agents and coordinators say to each other; goes up when an older end would not understand a newer one
+QUEUE = "LF_SHARDS"  # the stream of shards that no agent makes yet
 QUEUE_SUBJECTS = "lf.*.shard.*"
 AGENTS = "agents"  # the consumer of it: each shard goes to one agent
 COORDINATOR = "coordinator"  # the consumer of a run's rows
@@ -38,8 +38,8 @@ WHO = "lf.who"  # "who is there?": every agent answers
 BEAT_S = 0.5  # an agent asks for orders so often
 DRAIN_S = STOP_DRAIN_S  # what a load has left that ends for want of an answer
 SILENT_S = ALL_SILENT_S - DRAIN_S  # without an answer for so long, or without its agent, a load ends
-LEASE_S = ALL_SILENT_S + 1.0  # a shard that is given anew is made by nobody else any more
-PART_BYTES = 512 * 1024  # of a file or a plan in one message; servers take 1 MB unless told otherwise
+LEASE_S = ALL_SILENT_S + 1.0  # a shard that is given anew is made by no other agent any more
+PART_BYTES = 512 * 1024  # of a file or a plan in one message; servers take 1 MB unless configured otherwise
 
 SHARD = re.compile(r"lf\.([A-Za-z0-9_-]+)\.shard\.(\d+)")
 

@@ -1,7 +1,7 @@
 """Calls a function in a child process made by fork, and can end it with all that it started.
 
 The child is a copy of this process, with the calling thread only: it sees everything as it was at the fork, and what it changes
-in memory stays with it. Messages come back through a pipe, pickled: whatever the child tells meanwhile, then its result.
+in memory stays with it. Messages come back through a pipe, pickled: what the child sends meanwhile, then its result.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class ForkedCall:
         self._identity = identity_of(self._pid)
 
     def messages(self, until_s: float) -> Iterator[Any]:
-        """What the child tells, Returned or Raised last. Ends early at `until_s` on the monotonic clock: then nothing was last.
+        """What the child sends, Returned or Raised last. Ends early at `until_s` on the monotonic clock: then nothing was last.
 
         Raises RunError when the child died without a result.
         """

@@ -66,7 +66,7 @@ def with_watchdog(
 
     What a fork means: values come back as pickled copies, and what the callable changes in memory (globals, registered variables,
     what it installs) stays in the child. Runs of load do come back, into the current session, also those that were cut off; the
-    session's exporters, whose threads stay here, are told of them.
+    session's exporters, whose threads stay here, hear of them.
     Of several threads only the calling one goes on in the child: a lock that another one held stays locked there, so call this
     before threads are started, not inside of a Prefect flow, where an action's `timeout_seconds` does the same.
 
@@ -149,7 +149,7 @@ class _Teller(Observer):
 
 
 def _in_session(session: Session, tell: Tell, call: Callable[[], T]) -> T:
-    """In the child: call, and tell what happened to the session's runs."""
+    """In the child: call, and send to the parent what happened to the session's runs."""
     exporters = list(session.exporters.values())
     teller = _Teller(tell, session.all_runs, seconds=bool(exporters))
     session.observers[:] = [*(one for one in session.observers if one not in exporters), teller]
@@ -171,7 +171,7 @@ class _Runs:
         self._going: dict[str, Run] = {}
 
     def adopt(self, message: object) -> None:
-        """What the child told of its runs."""
+        """What the child sent about its runs."""
         match message:
             case _RunStarted(folder):
                 run = self._going[folder] = Run.open(folder)

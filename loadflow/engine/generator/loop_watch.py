@@ -49,7 +49,7 @@ class LoopWatch:
             self.look()
 
     def look(self) -> None:
-        """Whether it stands now; told once."""
+        """Whether it stands now; said once."""
         beat_s = self._beat_s
         stood_s = time.monotonic() - beat_s
         if stood_s < STANDS_S or beat_s == self._told_s or self._over:

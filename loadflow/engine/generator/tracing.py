@@ -121,7 +121,7 @@ class SpanNotes:
         )
 
     def over_cap(self, count: int) -> None:
-        """So many hits were drawn and not traced."""
+        """How many hits were drawn and not traced."""
         if count:
             self._writer.over_cap(count)
 
@@ -130,7 +130,7 @@ class SpanNotes:
 
 
 class Tracer:
-    """One process's traces: draws, and tells the notes of hits that were drawn beyond the limit."""
+    """One process's traces: draws hits, and counts the notes of hits that were drawn beyond the limit."""
 
     def __init__(self, rule: TraceRule, notes: SpanNotes) -> None:
         self.notes = notes

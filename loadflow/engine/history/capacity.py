@@ -25,12 +25,12 @@ Step = Literal["bracket", "narrow", "fit", "confirm"]
 
 BRACKET_S, FIT_S, CONFIRM_TIMES = 20.0, 60.0, 2.0
 NARROW = 1.25
-AROUND = (1.0, 0.92, 1.03, 0.96)  # of the crossing as it is known: far enough apart to tell how the curve grows
+AROUND = (1.0, 0.92, 1.03, 0.96)  # of the crossing as it is known: far enough apart to show how the curve grows
 LEAST_FITTED, MOST_FITTED, MOST_PROBES = 3, 8, 24
 LOWEST_CONFIRM = 0.8  # share of the capacity: below it a probe confirms nothing
 MOST_OVER = 0.99  # a share of 1 has no uncertainty to weigh it by
 VOIDS = 2  # probes one after the other in which the generator was the limit: one alone may have met a busy moment
-NEAR = 0.7  # share of the crossing from which on a probe tells of the curve there
+NEAR = 0.7  # share of the crossing from which on a probe counts for the curve
 DRAWS, SEED = 1_000, 20_261_130
 TAILS = (0.025, 0.5, 0.975)
 NORMAL = 1.96
@@ -200,7 +200,7 @@ def _crossing(told: Sequence[Probe], search: Search, between: float) -> Crossing
 
 
 def _fitted(probes: Sequence[Probe], limit: Limit, between: float) -> tuple[float, tuple[float, float], tuple[float, float]] | None:
-    """Where one limit is crossed, its interval, and a and b; None where these probes do not tell."""
+    """Where one limit is crossed, its interval, and a and b; None where these probes do not show it."""
     if len({round(one.rate_per_s, 6) for one in probes}) < 2:
         return None
     rates = np.array([one.rate_per_s for one in probes])

@@ -1,6 +1,6 @@
 """Two versions of a target in one night, in pairs of legs A B B A …: whether B is worse than A, decided purely.
 
-What makes nights differ hits both legs of a pair alike, so pairs tell changes of 2 % that nights can't. It is looked at after 4, 6, 8 and
+What makes nights differ hits both legs of a pair alike, so pairs show changes of 2 % that nights can't. It is looked at after 4, 6, 8 and
 10 pairs, each time with a fourth of the chance to be wrong; from 6 on the two extreme pairs are trimmed (Yuen, Biometrika 61, 1974).
 """
 

@@ -16,7 +16,7 @@ MOST_TERMS = 200_000  # beyond, its normal approximation is as good
 
 
 def as_many_by_chance(before: Counts, hits: float, failures: float) -> float:
-    """The probability of as many failures or more in so many hits, by the nights `before`, each (hits, failures).
+    """The probability of as many failures or more in as many hits, by the nights `before`, each (hits, failures).
 
     The mean is that of all hits, with half a failure more; the spread between nights is the one that they had, and at least what so few
     hits leave unknown (method of moments: Kleinman, Journal of the American Statistical Association 68, 1973).
@@ -30,7 +30,7 @@ def as_many_by_chance(before: Counts, hits: float, failures: float) -> float:
     sizes = np.array([one for one, _ in before], dtype=float)
     failed = np.array([one for _, one in before], dtype=float)
     mean = (float(failed.sum()) + 0.5) / (float(sizes.sum()) + 1)
-    worth = float(sizes.sum()) + 1  # so many hits stand behind the mean
+    worth = float(sizes.sum()) + 1  # the number of hits behind the mean
     if len(sizes) > 1 and sizes.mean() > 1:
         spread = float(np.sum(sizes * (failed / sizes - mean) ** 2)) / (mean * (1 - mean)) / (len(sizes) - 1)
         alike = min(0.5, max(0.0, (spread - 1) / (float(sizes.mean()) - 1)))

@@ -155,7 +155,7 @@ def _failures(split: _Split, tests: int) -> dict[str, Any]:
     chance = as_many_by_chance(counts, tonight.effective, share * tonight.effective)
     worse = chance < BY_CHANCE / tests and share - usual > FLOOR_OF_FAILURES
     kind = NightKind.WORSE if worse else NightKind.SAME
-    by = f"so many by chance: {chance:.2g}" if worse else ""
+    by = f"by chance: {chance:.2g}" if worse else ""
     return {**told, "verdict": str(kind), "change": share - usual, "by": by, "usual": [0.0, usual, usual]}
 
 

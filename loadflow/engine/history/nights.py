@@ -78,7 +78,7 @@ class Night:
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """What the nights before come to. `days`: the middle of each weekday, all the same where weekdays do not differ. `correlation`: of a
-    night with the next one, as far as it can be told from so few."""
+    night with the next one, as far as so few nights show it."""
 
     middle: float
     spread: float
@@ -123,7 +123,7 @@ def _correlation(values: Floats) -> float:
 
 
 def dependent(nights: int, correlation: float) -> float:
-    """By how much the variance of a mean of so many nights is larger than that of independent ones: 1 + 2 Σ (1 - k/n) ρ^k."""
+    """By how much the variance of a mean of that many nights is larger than that of independent ones: 1 + 2 Σ (1 - k/n) ρ^k."""
     return 1 + 2 * math.fsum((1 - lag / nights) * correlation**lag for lag in range(1, nights))
 
 
@@ -182,7 +182,7 @@ def judged(before: Sequence[Night], last: Sequence[Night], *, floor: float, sign
 
 
 def _window(before: Sequence[Night], last: Sequence[Night], nights: int, by_chance: float) -> tuple[Baseline, float, bool] | None:
-    """The baseline of the nights before the last so many, by how much these are off on average, and whether chance does not do that."""
+    """The baseline of the nights before the last ones, how far the last ones are off on average, and whether that is more than chance."""
     every = [*before, *last]
     older = len(every) - nights
     past = before[: min(older, len(before))]

@@ -31,7 +31,7 @@ assert CONFIDENCE == 0.95
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """From the run `run` on, numbers are what they are meant to be: `why`, in words of whoever accepted it."""
+    """From the run `run` on, numbers are what they are meant to be: `why`: in the words of the person who accepted it."""
 
     label: str
     run: str

@@ -39,7 +39,7 @@ class TrendRow:
     changes: tuple[Change, ...] = ()
     note: str = ""
     flow_run_url: str = ""  # its page, "" without Prefect
-    revision: str = ""  # the target's build, "" where nobody said it
+    revision: str = ""  # the target's build, "" where it is not known
 
     @property
     def failure_rate(self) -> float:

@@ -11,7 +11,7 @@ MEGABYTE = 2**20
 
 
 def gzip_of_zeros(megabytes: int) -> bytes:
-    """A gzip member (RFC 1952) of so many; its checksum is not right, which only shows to who unpacks it all."""
+    """A gzip member (RFC 1952) of that many bytes; its checksum is wrong, which shows only when all of it is unpacked."""
     packer = zlib.compressobj(9, wbits=-15)
     block = packer.compress(bytes(MEGABYTE)) + packer.flush(zlib.Z_FULL_FLUSH)  # ends at a byte, and refers to nothing before it
     end = packer.flush(zlib.Z_FINISH)

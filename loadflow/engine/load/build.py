@@ -104,7 +104,7 @@ def build_plan(
     """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found.
 
     `rules` come from outside the script; `secret` gives the value of `${secret.NAME}`, or raises LookupError. `ask` False:
-    what only a server could tell is left out. `workers`: who makes the load, unless the script says it. `pace_seed`: of random gaps, where
+    what only a server knows is left out. `workers`: who makes the load, unless the script says it. `pace_seed`: of random gaps, where
     the script has no seed.
     """
     written_arguments = arguments
@@ -312,7 +312,7 @@ def _compiler(plan: Plan, env: Mapping[str, str]) -> Compiler:
 
 def _with_material(plan: Plan, user_type: UserType, compiler: Compiler, place: Place, *, ask: bool) -> tuple[Plan, frozenset[int]]:
     """The plan with what its user type looks up for its steps, here and once, so that no engine has to; and the positions of the
-    steps that lack it, because only a server could tell and is not to be asked."""
+    steps that lack it, because only a server knows it and is not to be asked."""
     if not user_type.gather:
         return plan, frozenset()
     gather: Gather = load_named(user_type.gather)

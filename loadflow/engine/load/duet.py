@@ -94,7 +94,7 @@ def duet(
 
 
 def _value(run: Run, metric: str, wanted: str) -> float:
-    """Raises RunError for a leg that asked somebody else, or nobody."""
+    """Raises RunError for a leg that had another target, or none."""
     if urlsplit(wanted).netloc and urlsplit(wanted).netloc not in run.facts.target:
         raise RunError(f"the steps name a host of their own ({run.facts.target}), so {wanted} was not asked; write relative URLs into them")
     overall = run.summary().overall

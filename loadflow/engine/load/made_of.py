@@ -106,7 +106,7 @@ def _of_file(path: str) -> dict[str, Any]:
     try:
         return digest_of(Path(path))
     except OSError as error:
-        return {"why": error.strerror or "can't be read"}  # a folder of certificates; what is missing the check has told
+        return {"why": error.strerror or "can't be read"}  # a folder of certificates; the check has reported what is missing
 
 
 @cache

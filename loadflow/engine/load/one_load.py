@@ -2,7 +2,7 @@
 
 Protocol with the engines, by way of the supervisor: each says `ready`; `go` starts all at one time; a `tick` every second;
 `done`, or an exit code that says otherwise. However it ends (also by an exception in this process: Ctrl-C, a task's
-timeout, a cancelled flow), no engine outlives this call, and the run folder tells what happened.
+timeout, a cancelled flow), no engine outlives this call, and the run folder says what happened.
 """
 
 from __future__ import annotations
@@ -246,7 +246,7 @@ class _Load:
             self._budget.until(shard, until_ns)
 
     def _finish(self, error: BaseException | None) -> dict[str, Any]:
-        """Fold what is left, tell the observers of it, store end, totals, summary and report.
+        """Fold what is left, pass it to the observers, store end, totals, summary and report.
 
         A disk that is full, or a folder that is gone, costs what can't be written; the observers hear of the end all the same.
         """

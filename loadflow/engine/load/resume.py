@@ -41,7 +41,7 @@ def resume(folder: Path, access: Access, say: Callable[[str], None]) -> Run:
 
 
 def _finish(run: Run, drained: list[Drained]) -> None:
-    """Count all from the beginning: what the engines told is on disk, too."""
+    """Count all from the beginning: what the engines reported is on disk, too."""
     plan = Plan.from_json(run.facts.plan)
     first = [one for one in drained if not one.from_s]
     follower = Follower(run, sum(len(one.logs) for one in first), run.facts.planned_s, run.pace)

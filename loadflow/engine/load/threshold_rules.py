@@ -22,7 +22,7 @@ PLACE = "LD_start_test.thresholds"
 def thresholds_for(test: Any, plan: Plan, prepared: Sequence[PreparedStep], *, all_prepared: bool = True) -> tuple[Threshold, ...]:
     """Raises CommandError for names and phases that the load will not have. `all_prepared`: whether these are all of its steps."""
     phases = _phases(plan)
-    # where some steps are not prepared, which are is not told, and names are not looked at
+    # where some steps are not prepared, it is not known which, and names are not looked at
     phases_of = plan.steps if all_prepared else [{}] * len(prepared)
     named = zip(phases_of, prepared, strict=True)
     names = [SeriesName(step.method, phased(config, step.name)) for config, step in named if step.name is not None]

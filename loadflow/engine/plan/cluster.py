@@ -41,7 +41,7 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Workers:
-    """Who makes a load: so many agents. `url` and `credentials` as of a `Cluster`; `listen`: host and port at which the load's own server
+    """Which agents make a load. `url` and `credentials` as of a `Cluster`; `listen`: host and port at which the load's own server
     is to be reached; `pool`: who starts the agents, and `block`, how they get in; `external`: somebody else starts them."""
 
     count: int

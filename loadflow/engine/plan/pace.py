@@ -27,7 +27,7 @@ Spacing = Literal["even", "poisson"]
 
 NS = 10**9
 UNIT = 10**9  # A is counted in billionths of a hit: gaps between random arrivals are no whole hits
-# A hit is late when it starts this long after it was due: more than a healthy event loop needs, less than anyone would tell apart.
+# A hit is late when it starts this long after it was due: more than a healthy event loop needs, less than a person notices.
 LATE_NS = 10_000_000
 WRITTEN = 12  # characters of a float that a person wrote; one that was computed has more
 SIMPLE = 10**6  # the largest denominator of what it was computed as

@@ -1,4 +1,4 @@
-"""Who started an engine process, told by a mark in its environment: a process, named so that no later one can be taken for it."""
+"""Who started an engine process, known by a mark in its environment: a process, named so that no later one can be taken for it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the engine tells its parent: JSON lines on a pipe, each shorter than PIPE_BUF, so that lines never mix.
+"""What the engine reports to its parent: JSON lines on a pipe, each shorter than PIPE_BUF, so that lines never mix.
 
 `ready`: compiled, waiting for `go`. `tick`: all rows up to `rows` are in the log, and every hit that ended before second
 `until_s` is among them. `flush`: the same between two ticks. `done`: the load is over and the log is complete. `failed`: the

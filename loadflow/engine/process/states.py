@@ -1,4 +1,4 @@
-"""The states of a load: what an engine is doing, what moves it on, and who is told. The supervisor, the parent and the engines read this.
+"""The states of a load: what an engine is doing, what moves it on, who hears of it. The supervisor, the parent and the engines read this.
 
 `python -m loadflow.engine.process.states PAGE` puts its picture and its rows into a page of the docs (`make docs`).
 """
@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 __all__ = ["FINAL", "MOVES", "NOTICED_S", "SILENT_S", "STOP_DRAIN_S", "STOP_GRACE_S", "Move", "State", "after_exit", "moved", "with_states"]
 
-# Nothing is sent any more so many seconds after a stop was asked for, or after whoever wanted the load is gone. The others follow:
+# Seconds after a stop was asked for, or after the load's parent is gone, from which on nothing is sent any more. The others follow:
 SILENT_S = 5.0
 NOTICED_S = 2.0  # of these, until the supervisor or a worker knows of it, and the kernel has ended what was killed
 STOP_GRACE_S = SILENT_S - NOTICED_S  # from then until the engine is killed
@@ -95,7 +95,7 @@ def _rows() -> str:
     rows: dict[tuple[str, ...], list[str]] = {}
     for move in MOVES:
         rows.setdefault((move.event, move.after.value, move.why, move.told), []).append(move.before.value)
-    lines = ["| from | event | to | what moves it | who is told |", "|---|---|---|---|---|"]
+    lines = ["| from | event | to | what moves it | who hears of it |", "|---|---|---|---|---|"]
     return "\n".join([*lines, *(f"| {', '.join(befores)} | `{row[0]}` | {' | '.join(row[1:])} |" for row, befores in rows.items())])
 
 

@@ -28,7 +28,7 @@ Steps = Sequence[Mapping[str, Any]]
 
 
 class Answers:
-    """`steps`: those of each function by name; `always_good`: functions whose answers lack nothing, as nobody could go on without.
+    """`steps`: those of each function by name; `always_good`: functions whose answers lack nothing, because a user can't go on without.
 
     The values that these keep may stand in any request of user 0; those of others may be such that a request with them can't be made.
     `reached` are the steps that were asked for, each as function and position.
@@ -61,7 +61,7 @@ class Answers:
 
 
 class _Walk:
-    """Where one function is in its steps, told from what it asks: a pass may have ended after any of them."""
+    """Where one function is in its steps, recognised by what it asks: a pass may have ended after any of them."""
 
     def __init__(self, steps: Steps, random: Random, *, faulty: bool) -> None:
         self.steps = steps

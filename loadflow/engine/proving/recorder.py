@@ -107,7 +107,7 @@ class Recorder:
                 await writer.drain()
                 if request.header("connection").lower() == "close":
                     break
-        except (OSError, asyncio.CancelledError):  # whoever asked is gone, or the proof is over
+        except (OSError, asyncio.CancelledError):  # the client is gone, or the proof is over
             pass
         finally:
             self._open.discard(task)

@@ -77,7 +77,7 @@ def _bytes_of(post: PostData) -> tuple[bytes, str]:
     """The body's bytes, and what is wrong with them.
 
     Exporters write bytes that are no UTF-8 in four ways: as Base64, as half surrogates (Python's surrogateescape, mitmproxy),
-    as one character a byte (the recorded length tells), or not at all, with U+FFFD in their place.
+    as one character a byte (the recorded length shows which), or not at all, with U+FFFD in their place.
     """
     if post.is_base64:
         try:
@@ -101,7 +101,7 @@ def _bytes_of(post: PostData) -> tuple[bytes, str]:
 
 
 def _listed_form(post: PostData) -> dict[str, str] | list[list[str]] | str:
-    """The fields that an exporter listed: as they were before they were encoded, or (the body's size tells) encoded already."""
+    """The fields that an exporter listed: as they were before they were encoded, or (the body's size shows which) encoded already."""
     pairs = [[_param(one, "name"), _param(one, "value")] for one in post.params]
     encoded = "&".join(f"{name}={value}" for name, value in pairs)
     if _ENCODED.fullmatch(encoded) and "%" in encoded and post.size == len(encoded):

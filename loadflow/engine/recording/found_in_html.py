@@ -70,14 +70,14 @@ def _field(tag: re.Match[str]) -> tuple[str, str, str] | None:
 
 
 def _link(link: re.Match[str], part: re.Match[str], text: str, position: int) -> Found:
-    """A value behind `name=` is told by the name, another by what the link says before it, as long as that stays the same."""
+    """A value behind `name=` is recognised by the name, another by what the link says before it, as long as that stays the same."""
     url = link[4]
     before = url[: part.start()]
     name = re.split(r"[?&;]", before[:-1])[-1] if before.endswith("=") else ""
     changes = any(map(is_strong, _PART.findall(before)))
     if not re.search(r"[A-Za-z]", before) or (changes and not name):
         return Found(position, "link", name)
-    if changes:  # the parameter alone tells
+    if changes:  # the parameter alone decides
         pattern = f"[?&;]{re.escape(name)}=([^\"'/?&=;#<>]+)"
         return Found(position, "link", name, _extract(pattern, text, part[0]))
     pattern = f"{link[2]}={link[3]}{re.escape(before)}([^{link[3]}/?&=;#<>]+){re.escape(url[part.end() : part.end() + 1])}"

@@ -1,4 +1,4 @@
-"""Values in a text of any form: in scripts of a page, in URLs inside of JSON, in attributes; each told by the name before it.
+"""Values in a text of any form: in scripts of a page, in URLs inside of JSON, in attributes; each recognised by the name before it.
 
 The name and the signs up to the value make the pattern: `token: "`, `"nonce":"`, `&quot;id&quot;:&quot;`, `code=`.
 """

@@ -1,7 +1,7 @@
 """Which attempts decide: the last of each step, and so also one whose retry was planned and never came.
 
 An engine marks a failed attempt as superseded before the delay of its retry. Where the end of the load, or of the engine, cuts that delay
-off, nothing follows; only who knows the later rows of the same user can tell. A user does one step after the other, so such an
+off, nothing follows; only the later rows of the same user show that. A user does one step after the other, so such an
 attempt is the last row of its user that has to do with a retry.
 """
 

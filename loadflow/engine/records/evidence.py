@@ -1,7 +1,7 @@
 """evidence.json of a run: what it was made of, noted before the load; and at its end the digest of every file, and of the run before it.
 
 The evidence of the runs of one label is a chain: each holds the digest of the one before, and evidence.ndjson in the folder of the runs
-has a line for each. So a changed file is found by its run's evidence, and changed evidence by the chain. Whoever may write to all of the
+has a line for each. So a changed file is found by its run's evidence, and changed evidence by the chain. A person who may write to the
 folder can make a whole chain anew: a digest that is kept elsewhere (Prefect's event, a ticket) holds it.
 """
 
@@ -115,7 +115,7 @@ def read_evidence(folder: Path) -> dict[str, Any]:
 
 
 def evidence_digest(folder: Path) -> str:
-    """To be kept elsewhere: who has it can tell whether evidence.json was changed. "" where there is none."""
+    """Keep it elsewhere: it shows whether evidence.json was changed. "" where there is none."""
     try:
         return hashlib.sha256(read_regular(folder / EVIDENCE)).hexdigest()
     except OSError:

@@ -1,4 +1,4 @@
-"""How the generator itself was doing. Apart from the other records, so that an engine can tell it without NumPy."""
+"""How the generator itself was doing. Apart from the other records, so that an engine can report it without NumPy."""
 
 from __future__ import annotations
 

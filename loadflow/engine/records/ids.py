@@ -69,7 +69,7 @@ class ShardIds:
             for error in names.errors.values():
                 self._ids.error_id(error)
         table = self._ids.table
-        # a process that was lost has not told its steps, of which another made the rest
+        # a process that was lost has not reported its steps, and another process made the rest of them
         told = [names.steps for names in self._tables if names.steps]
         known = set.intersection(*map(set, told)) if told else set()
         table.steps = {step: self._steps(step) for step in sorted(known)}

@@ -66,7 +66,7 @@ def seconds_of_threshold(run: Run, threshold: Threshold, from_s: float, duration
 
 
 def seconds_of_all(totals: Totals, ran_s: float, rows: Iterable[SecondRow]) -> SecondCounts:
-    """Of all hits together, without a look at any: from the histograms that were told each second."""
+    """Of all hits together, without a look at any: from the histograms that were recorded each second."""
     counter = SecondCounter(totals, ran_s, by_name=False)
     for row in rows:
         parts = (row.succeeded, row.failed)

@@ -18,7 +18,7 @@ __all__ = ["PassCount", "Passes", "RateSummary", "closed_passes", "lost_passes"]
 
 @dataclass(slots=True)
 class Passes:
-    """In a second, or in all; sums since the start where an engine tells them. While a load runs, some are under way: due, and in no other
+    """In a second, or in all; as an engine reports them, since the start. While a load runs, some are under way: due, and in no other
     count, or started and not yet made."""
 
     due: int = 0
@@ -58,7 +58,7 @@ class Passes:
 
     @classmethod
     def from_json(cls, data: dict[str, Any] | None) -> Passes:
-        """Older releases did not tell how a pass ended that had started."""
+        """Older releases did not record how a started pass ended."""
         return cls(**{"made": data.get("started", 0), **data}) if data else cls()
 
 
@@ -87,7 +87,7 @@ class RateSummary:
 
 
 def closed_passes(told: Iterable[Passes], asked: int | None, lost: int = 0) -> Passes:
-    """The books of users in a closed loop, from what their processes told, and `lost`, which processes took with them that were lost.
+    """The books of users in a closed loop, from what their processes reported (`told`), and `lost`: the passes of processes that were lost.
 
     Without a number of passes that was `asked` for, one is due when it starts, and all of `lost` had; with one, those that never started
     are dropped, but for up to `lost`.
@@ -99,9 +99,9 @@ def closed_passes(told: Iterable[Passes], asked: int | None, lost: int = 0) -> P
 
 
 def lost_passes(told: Passes, begun: int) -> Passes:
-    """Of a process that was lost: what it `told` last, and that it had `begun` so many passes by its rows, which are written more often.
+    """Of a process that was lost: `told` is what it reported last, `begun` how many passes its rows show, which are written more often.
 
-    A pass whose first row was not written is lost, also where it was told that it had begun.
+    A pass whose first row was not written is lost, even if the process had reported its begin.
 
     >>> lost_passes(Passes(9, 9, 0, 8), begun=12)
     Passes(due=12, started=12, dropped=0, made=8, cut_off=4, lost=0)
@@ -114,7 +114,7 @@ class PassCount:
     """Passes of a pace second by second: the pace gives the number of due passes, the processes report their outcomes.
 
     `due_by` gives the number that is due by a time in nanoseconds (`Pace.count`), of which every `shards`-th belongs to the same process.
-    Each process tells its own sums since the start, so the differences add up to exactly the last ones, whatever came in between.
+    Each process reports its own sums since the start, so the differences add up to exactly the last ones, whatever came in between.
     """
 
     def __init__(self, due_by: Callable[[float], int], shards: int) -> None:
@@ -129,7 +129,7 @@ class PassCount:
         self._share = {shard: shard for shard in range(shards)}
 
     def open(self, log: int, share: int) -> None:
-        """What a lost process left of a share is made by another, which tells its own sums under this number."""
+        """What a lost process left of a share is made by another process, which reports its own sums under this number."""
         self._share[log] = share
 
     def told(self, shard: int, second: int, passes: Passes, ran_s: float | None) -> None:
@@ -173,7 +173,7 @@ class PassCount:
         return self._unknown | (set(self._share) - set(self._done))
 
     def _sums(self, due: int) -> Passes:
-        """What was told last. How a pass ended the seconds tell as it is known; what it was due for, the pace."""
+        """What was reported last. How passes ended comes with the seconds, as it becomes known; when they were due comes from the pace."""
         total = Passes.merged(self._last.values())
         total.due = due
         return total

@@ -25,7 +25,7 @@ __all__ = ["CONFIDENCE", "NO_SECONDS", "Interval", "NamePrecision", "Precision",
 CONFIDENCE = 0.95
 POWER = 0.9  # of ten changes as large as `detectable`, nine are found
 NO_SECONDS = "only totals are kept, not what happened in each second"
-NOT_FOLLOWED = "of so many names only those with most hits are followed from second to second"
+NOT_FOLLOWED = "there are many names: only those with most hits are followed from second to second"
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +134,7 @@ def bounds_of(metric: str, q: float | None, series: Series, error: float, reach:
 
 
 def _effective(share: float, error: float, hits: int) -> float:
-    """So many independent hits would make the share as uncertain; at most all of them."""
+    """How many independent hits would make the share as uncertain; at most all of them."""
     return min(float(hits), share * (1 - share) / error**2) if error > 0 else float(hits)
 
 

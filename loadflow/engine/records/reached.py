@@ -13,7 +13,7 @@ from loadflow.engine.records.judge import Warning_
 __all__ = ["Shortfall", "StepCount", "shortfalls"]
 
 USERS_TOLERANCE = 0.1  # share of the users asked for that may be missing before the run says nothing
-MOST_STEPS = 20  # told one by one
+MOST_STEPS = 20  # listed one by one
 TITLE = 80  # characters of a step's title
 
 # a step's attempts, and how often its conditions said no

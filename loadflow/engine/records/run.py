@@ -7,7 +7,7 @@ spans-<shard>.ndjson  the sampled hits, where hits are traced
 snapshots.ndjson    one line per second           standing.ndjson  when a loop of the generator stood, and at what
 end.json            how it ended; missing: it was cut off
 workers.json        with agents: who made the load, and how it went
-said-<shard>-<epoch>.ndjson  with agents: what the engine told, as it came
+said-<shard>-<epoch>.ndjson  with agents: what the engine reported, as it came
 totals.json         the counts with their histograms           summary.json          `Summary.to_json`
 running.lock        held by the process that makes the load, as long as it does
 """

@@ -1,7 +1,7 @@
 """What a hit's status is called: HTTP's are numbers, gRPC's have names, and both stand in one column of the log.
 
 The log keeps 16 bits. HTTP's statuses stand there as they are; gRPC's code N as 20,000 + N, out of the way of HTTP (to 999) and of
-WebSocket's close codes (to 4,999). 0 is none, which gRPC's OK could not be told from. Nothing but this file knows the offset.
+WebSocket's close codes (to 4,999). 0 is none, which could not be distinguished from gRPC's OK. Nothing but this file knows the offset.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ class StopWatch:
 def reached_of(rule: StopRule, units: Sequence[SeriesTotals], unit_s: int, look: int) -> tuple[list[Reached] | None, int]:
     """What the `look`-th look finds, and the seconds of warm-up that it left out; None for a load that is too short to say anything.
 
-    `units`: all hits of each unit of so many seconds.
+    `units`: all hits of each unit; each is as many seconds long.
     """
     counted = _counted(units, unit_s)
     seconds = counted.per_second()

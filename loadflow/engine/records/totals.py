@@ -108,7 +108,7 @@ class Totals:
     """All counts of a run, a second, or several runs.
 
     `first_start_ns` and `last_end_ns` are nanoseconds since the run's start; both None while nothing was counted. `duration_s` is the time
-    of the load, over which rates are: whoever knows it sets it (`Run.totals`), a second's counts have none, and several runs' add up.
+    of the load, over which rates are: `Run.totals` sets it, a second's counts have none, and several runs' add up.
     """
 
     series: dict[SeriesName, SeriesTotals] = field(default_factory=dict)

@@ -27,7 +27,7 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One run. `faults`: what is not as it was, each a sentence; `notes`: what can't be told, or is worth a word."""
+    """One run. `faults`: what is not as it was, each a sentence; `notes`: what can't be checked, or is worth a word."""
 
     run: str
     state: State

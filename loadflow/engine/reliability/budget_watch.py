@@ -20,9 +20,9 @@ BIN_NS = 10_000_000  # hits that ended in the same hundredth of a second are cou
 
 
 class BudgetWatch:
-    """Counts hits in the order they ended, whichever process told of them first, and says when the budget is breached.
+    """Counts hits in the order they ended, whichever process reported them first, and says when the budget is breached.
 
-    A moment is counted once every process has told of all its hits up to it; else one process's failures would be judged
+    A moment is counted once every process has reported all its hits up to it; else one process's failures would be judged
     without the successes of another. Attempts that a retry replaced do not count, as in the verdict; those whose retry never came do,
     once their process is done. A new watch makes its budget whole again.
     """
@@ -61,7 +61,7 @@ class BudgetWatch:
                 pending[1] += count if failed else 0
 
     def until(self, shard: int, until_ns: float) -> None:
-        """The process has told of all hits that ended before `until_ns` (inf: of all there will be)."""
+        """The process has reported all hits that ended before `until_ns` (inf: of all there will be)."""
         if until_ns == math.inf:
             self._count(self._attempts[shard].rows())
             self._attempts[shard] = OpenAttempts()

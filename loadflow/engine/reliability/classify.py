@@ -1,4 +1,4 @@
-"""Whether trying again could help, told from an exception: by the hierarchy of its class, its errno, its status, its cause.
+"""Whether trying again could help, decided from an exception: by the hierarchy of its class, its errno, its status, its cause.
 
 Classes are known by module and qualified name and looked up along the method resolution order, so that subclasses count as
 their bases and no library is imported for it. Another class with the same name is not recognized.

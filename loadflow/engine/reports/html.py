@@ -94,7 +94,7 @@ class Live:
 
 
 def render_live(summary: Summary, timeline: Timeline, live: Live) -> tuple[str, str]:
-    """The report's page of a run that is going on, as far as its seconds tell; it follows the events of `Feed` by itself.
+    """The report's page of a run that is going on, as far as its seconds go; it follows the events of `Feed` by itself.
 
     In two parts: what does not depend on the seconds, up to the end of its banner, and the rest.
     """

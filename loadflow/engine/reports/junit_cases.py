@@ -31,7 +31,7 @@ from loadflow.engine.reports.xml_text import xml_attribute, xml_text
 __all__ = ["HitCases", "name_cases", "threshold_cases", "verdict_case"]
 
 GROUP = "loadflow"  # classname of what is of no one method
-MOST_ERRORS = 20  # kinds of failure told of one name
+MOST_ERRORS = 20  # kinds of failure listed for one name
 SAMPLE_CHARACTERS = 4_000
 BODIES_BYTES = 2_000_000  # of all names together
 ELEMENTS: Mapping[VerdictKind, Problem] = {

@@ -162,4 +162,4 @@ class Feed:
         known = known or (expression.metric in KNOWN_WITHOUT_RETRIES and not self.run.plans_retries)
         if known and threshold.name is None and threshold.window is None:
             return result
-        return replace(result, state=ThresholdState.INCONCLUSIVE, observed=None, samples=0, note="told when the load is over")
+        return replace(result, state=ThresholdState.INCONCLUSIVE, observed=None, samples=0, note="known when the load is over")

@@ -8,7 +8,7 @@ from loadflow.engine.reports.run_charts import Chart
 
 __all__ = ["data_uri", "standalone"]
 
-# An image sees no more of its page than whether that is dark. Where even this is not told, its own ground keeps it readable.
+# An image sees no more of its page than whether that is dark. Where even this is not known, its own ground keeps it readable.
 STYLE = """
 svg{--ground:#fff;--grid:#e2e3e0;--ink:#5a626b;--worse:#c8402f;--better:#3d8b4f}
 .s-ok{--c:#3d7fb8}.s-fail{--c:#c8402f}.s-users{--c:#6a5aa8}.s-p50{--c:#2b8a7e}.s-p95{--c:#b97a1a}.s-p99{--c:#a8376f}

@@ -92,12 +92,12 @@ def load_rows(source: CsvSource) -> Table:
 
 
 def columns_of(source: CsvSource) -> tuple[str, ...]:
-    """The same of a file whose rows nobody needs yet: read and checked whole, and none of them kept."""
+    """The same of a file whose rows are not needed yet: all are read and checked, none is kept."""
     return read_table(source, _Counted)[0]
 
 
 def read_table(source: CsvSource, make: Callable[[int], StoreT]) -> tuple[tuple[str, ...], StoreT]:
-    """The same into what `make` makes for so many columns."""
+    """The same into what `make` makes for the number of columns."""
     try:
         with _opened(source) as lines:
             if is_json(source.file_path):

@@ -20,7 +20,7 @@ from loadflow.errors import Mistake, ScriptError
 
 __all__ = ["ALLOW", "chosen", "digest_of", "load_scenarios"]
 
-ALLOW = "LOADFLOW_ALLOW_PYTHON"  # whoever starts loadflow says so, never a script
+ALLOW = "LOADFLOW_ALLOW_PYTHON"  # set by the person who starts loadflow, never by a script
 OTHER = "loadpilot"  # whose files import it by this name
 HOW = 'write @scenario(rps=…, duration="…") before a class with methods that are marked by @task'
 

@@ -57,7 +57,7 @@ def of_batch(one: Any) -> tuple[str, Any, dict[str, Any]]:
 
 
 def url_of(path: Any) -> Any:
-    """A path with the slash that it lacks. Raises TypeError for what is no text."""
+    """A path with the slash that it lacks. Raises TypeError if it is not text."""
     if isinstance(path, str):
         return path if path.startswith("/") or "://" in path.partition("?")[0] else f"/{path}"
     if isinstance(path, Joined) and isinstance(path.parts[0], str):

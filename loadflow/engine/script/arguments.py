@@ -166,7 +166,7 @@ def _json_type(annotation: object, default: object = inspect.Parameter.empty) ->
 
 
 def _kind(annotation: object) -> tuple[Any, Any]:
-    """The strict type for values of `annotation`, and the tag of its JSON kind; `(Any, None)` where JSON can't tell."""
+    """The strict type for values of `annotation`, and the tag of its JSON kind; `(Any, None)` where JSON has no such kind."""
     if annotation in _SIMPLE:
         return _SIMPLE[annotation]
     origin, inner = typing.get_origin(annotation), typing.get_args(annotation)

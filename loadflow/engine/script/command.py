@@ -80,7 +80,7 @@ class Command:
     model the function's own signature is the rule.
     `nested` says that the arguments hold actions or files of actions that run as scripts of their own.
     `loads` marks the commands that send load: their task is called directly, never submitted.
-    `dry` marks those whose mistakes can be told before anything runs: called in a session that rehearses, they do nothing outside of it.
+    `dry` marks those whose mistakes can be reported before anything runs: in a session that rehearses, they do nothing outside of it.
     `sets`: later actions may build on what it sets, so after a failed one a check tries no further; `opens`: it may also set what the
     script does not show, so a check can't say then that a variable has no value.
     `guarded`: a client of the control plane may call it only where the server allows it by name.

@@ -113,7 +113,7 @@ def defaults_of(declared: Mapping[str, Declaration]) -> dict[str, Any]:
 def value_trouble(declared: Declaration, value: object) -> str:
     """Why `value` can't be the variable's; "" if it can. A whole placeholder stands for a value that is not known yet.
 
-    A number, true or false may be text too: on the command line nothing tells them apart.
+    A number, true or false may be text too: on the command line they look the same.
 
     >>> value_trouble(Declaration(type="integer", min=1), 0)
     'must be at least 1, not 0'

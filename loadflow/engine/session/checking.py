@@ -1,6 +1,6 @@
 """The check of a script before anything is sent: what it says, then each action tried in a session that does nothing.
 
-The trial calls the commands themselves, so it finds what a run would find; what only a hit, a server or an own command can tell is
+The trial calls the commands themselves, so it finds what a run would find; what only a hit, a server or an own command shows is
 left to them. Files of actions are checked where they are called, with what the actions before them have set.
 """
 
@@ -67,7 +67,7 @@ class Checking:
         def also(script: Script, known: Sequence[Mistake]) -> list[Mistake]:
             refused = session.guard.mistakes(script, commands, session.report_dir)
             if refused:
-                return refused  # further checks look into files, and their messages would tell what is in them
+                return refused  # further checks look into files, and their messages would show what is in them
             outer = walk.mistakes, walk.known, walk.given  # of the script that calls this one as a file
             walk.mistakes, walk.known = [*announced.mistakes, *self._declared(script)], {one.place for one in known}
             walk.given = {*walk.given, *script.variables}
@@ -101,7 +101,7 @@ class Checking:
                     found.append(Mistake(place, f"the value that was given {trouble}", declared.description))
             elif not declared.has_default:
                 found.append(Mistake(place, NO_VALUE, f"give it: --var {name}=…"))
-        self._trial.settled = self._trial.settled and not found  # what a trial would tell follows from these
+        self._trial.settled = self._trial.settled and not found  # what a trial would find follows from these
         return found
 
     def _mistakes_of_file(self, path: str, place: str) -> list[Mistake]:

@@ -52,7 +52,7 @@ class Session:
     for every load that starts while they are installed. `lease(target)` is held while a load
     runs. `exporters` are those that run, by kind. `started_by`: who or what has started it, as far as that is known, for the evidence.
     `pace_seed`: of the random gaps of loads whose script has no seed, where a run is made again.
-    `rehearsing`: commands tell their mistakes here and do nothing else, see `rehearsal`.
+    `rehearsing`: commands report their mistakes here and do nothing else, see `rehearsal`.
     `loads` are then those since the last LD_clear_records: the names of their hits, None where they are not all known.
     """
 

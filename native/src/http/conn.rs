@@ -172,7 +172,7 @@ impl Conn {
                 return Err(Trouble::Endless);
             }
             if let Err(error) = tls.process_new_packets() {
-                let _ = tls.write_tls(&mut self.stream); // the alert that tells the peer why
+                let _ = tls.write_tls(&mut self.stream); // the alert that says why to the peer
                 return Err(Trouble::Tls(error));
             }
         }

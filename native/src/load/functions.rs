@@ -26,9 +26,9 @@ const MOST_AT_ONCE: u32 = 1_000;
 /// What a function wants before it goes on.
 #[derive(Debug)]
 pub enum Wants {
-    /// Answers to so many requests, which are sent at once.
+    /// Answers to a number of requests, which are sent at once.
     Answers(u32),
-    /// A pause of so many seconds.
+    /// A pause in seconds.
     Pause(f64),
     /// Nothing more.
     Nothing(End),
@@ -88,7 +88,7 @@ pub trait Functions {
     fn cut_off(&mut self, place: u32);
 }
 
-/// The time that functions took since the start, or since it was told last.
+/// The time that functions took since the start, or since it was reported last.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Spent {
     pub ns: i64,
@@ -382,7 +382,7 @@ impl<'p> Loop<'p> {
         }
     }
 
-    /// Gives the requests of batches to those who make them, and tells users whose batch is answered.
+    /// Gives the requests of batches to those who make them, and says whose batch is answered.
     pub fn share_batches(&mut self, users: &mut Vec<User>) {
         for of in take(&mut self.helped) {
             let user = &mut users[of as usize];
@@ -438,7 +438,7 @@ fn name_in(call: &CallPlan, name: Option<&str>, number: u32) -> String {
     }
 }
 
-/// Whether so many requests may be sent at once.
+/// Whether that many requests may be sent at once.
 pub fn too_many(count: usize) -> Option<String> {
     (count > MOST_AT_ONCE as usize).then(|| format!("a batch of {count} requests; there may be {MOST_AT_ONCE}"))
 }

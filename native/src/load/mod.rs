@@ -1,8 +1,6 @@
 //! The load: users, passes, steps, and the records of their hits.
 
 pub mod arrivals;
-pub mod course;
-mod crowd;
 pub mod engine;
 mod exchange;
 pub mod functions;
@@ -11,8 +9,10 @@ pub mod limits;
 pub mod picks;
 mod record;
 pub mod revisions;
+pub mod run;
 pub mod stages;
 mod steps;
 pub mod traces;
 pub mod user;
+mod users;
 pub mod watch;

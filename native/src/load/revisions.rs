@@ -1,10 +1,10 @@
-//! What answers say of the target's build: each distinct value of one header field is told to Python once.
+//! What answers say of the target's build: each distinct value of one header field is reported to Python once.
 
 use crate::http::answer::Answer;
 use crate::load::engine::Loop;
 use crate::plan::host::Fatal;
 
-/// Values that are told: one more than a run keeps, so that it knows of more. `MOST_REVISIONS` in `loadflow/engine/records/names.py`.
+/// Values that are reported: one more than a run keeps, so that it knows of more. `MOST_REVISIONS` in `loadflow/engine/records/names.py`.
 const MOST: usize = 11;
 /// Bytes of one value; Python cuts it shorter after it has masked secrets.
 const BYTES: usize = 800;
@@ -21,7 +21,7 @@ impl<'p> Revisions<'p> {
         Revisions { header, told: Vec::new(), last: 0 }
     }
 
-    /// The part of the value that is to be told; None where it was told already, or is one too many.
+    /// The part of the value that is to be reported; None where it was reported already, or is one too many.
     fn news<'v>(&mut self, value: &'v [u8]) -> Option<&'v [u8]> {
         let value = value[..value.len().min(BYTES)].trim_ascii();
         if value.is_empty() || self.told.get(self.last).is_some_and(|last| last == value) {

@@ -139,7 +139,7 @@ impl<'p> Loop<'p> {
             return self.finish(user);
         }
         if !went_well {
-            return self.finish(user); // nobody goes on who could not be set up
+            return self.finish(user); // a user that could not be set up does not go on
         }
         (user.is_set_up, user.phase) = (true, Phase::Load);
         user.next = Next::Pass;

@@ -95,10 +95,10 @@ pub trait Host {
 
     fn span(&mut self, span: &Span) -> Result<(), Fatal>;
 
-    /// So many hits were drawn and not traced, of which no span has told.
+    /// How many hits were drawn and not traced since the last span.
     fn over_cap(&mut self, count: u64) -> Result<(), Fatal>;
 
-    /// An answer told a build of the target that none told before.
+    /// An answer named a build of the target that none named before.
     fn revision(&mut self, value: &[u8]) -> Result<(), Fatal>;
 
     /// Why a host that resolved to these addresses may not be loaded; None where it may.

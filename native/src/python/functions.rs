@@ -19,7 +19,7 @@ use crate::plan::{CallPlan, Limits, Place, Tls};
 
 /// In the order of `VERBS` in `loadflow/engine/scenario/client.py`.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
-/// How often a function may be told that it waits for something that there is not, before it is closed.
+/// How often a function is given the error that what it waits for does not exist, before it is closed.
 const MOST_FOREIGN: usize = 100;
 
 /// One user: his object, his function that is under way, and the requests that it waits for.

@@ -18,7 +18,7 @@ impl Table {
         Table { width, ..Table::default() }
     }
 
-    /// Appends a row. Says why it can't be: another number of cells, or 4 GiB of text, which is all that `ends` can tell.
+    /// Appends a row. Says why it can't be: another number of cells, or 4 GiB of text, which is all that `ends` can count.
     pub fn add<'c>(&mut self, cells: impl Iterator<Item = &'c str>) -> Result<(), String> {
         let (text, ends) = (self.text.len(), self.ends.len());
         for cell in cells {

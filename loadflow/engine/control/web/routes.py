@@ -118,7 +118,7 @@ class Routes:
         asked.only(request, RUN_KEYS)
         follow, stop = asked.flag(request, "follow", True), asked.flag(request, "stop_on_disconnect", False)
         if stop and not follow:
-            raise Refused(ErrorKind.BAD_REQUEST, "stop_on_disconnect needs follow: nobody stays connected without it")
+            raise Refused(ErrorKind.BAD_REQUEST, "stop_on_disconnect needs follow: without it no client stays connected")
         self._refuse_busy()
         read = await asyncio.get_running_loop().run_in_executor(self._reader, asked.script_in, body)
         job, lines = await self._started(read, asked.text(request, "label") or read.label)

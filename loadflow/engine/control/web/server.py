@@ -1,4 +1,4 @@
-"""The control plane over HTTP: takes scripts and LoadPilot's plans, runs one at a time, and tells how it goes in lines of JSON.
+"""The control plane over HTTP: takes scripts and LoadPilot's plans, runs one at a time, and reports how it goes in lines of JSON.
 
 One thread serves all connections, each script has a thread more. Tokens, TLS, limits, and what scripts may reach are those of the
 control plane over TCP.

@@ -73,7 +73,7 @@ class ScrapeServer:
     def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
         version = self._version()
         parts = list(self._app(environ, start_response))
-        # a part of the series, or none, tells nothing
+        # a part of the series, or none, proves nothing
         if environ["REQUEST_METHOD"] != "GET" or environ.get("QUERY_STRING") or environ.get("PATH_INFO") == "/favicon.ico":
             return parts
         return _Told(parts, lambda: self._fetched(version))

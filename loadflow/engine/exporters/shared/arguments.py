@@ -1,4 +1,4 @@
-"""What the commands that start exporters do with their arguments: fill in placeholders, and tell mistakes before anything is sent.
+"""What the commands that start exporters do with their arguments: fill in placeholders, and report mistakes before anything is sent.
 
 Where a script may send is held to a list of hosts, if there is one. No exporter follows redirects, so the list holds for all of it.
 The list does not apply to the environment of the process (OTEL_EXPORTER_OTLP_ENDPOINT, a proxy).

@@ -1,4 +1,4 @@
-"""What exporters tell: the counts of a script's loads so far, per load and name, folded from snapshots, bounded in size.
+"""What exporters send: the counts of a script's loads so far, per load and name, folded from snapshots, bounded in size.
 
 The thread that runs the script folds, an exporter's own thread reads; neither waits for the network while it holds the lock.
 """

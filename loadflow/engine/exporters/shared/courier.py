@@ -1,4 +1,4 @@
-"""Carries what an exporter tells to a server: a bounded queue, a thread, retries; whatever can't be delivered is counted."""
+"""Carries what an exporter sends to a server: a bounded queue, a thread, retries; what can't be delivered is counted."""
 
 from __future__ import annotations
 

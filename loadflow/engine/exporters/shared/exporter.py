@@ -1,4 +1,4 @@
-"""An exporter's life: started once in a session, told of every second, flushed and stopped with the script at the latest."""
+"""An exporter's life: started once in a session, given every second, flushed and stopped with the script at the latest."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""POSTs bytes to a URL as it is given, and tells what an answer means."""
+"""POSTs bytes to a URL as it is given, and says what an answer means."""
 
 from __future__ import annotations
 

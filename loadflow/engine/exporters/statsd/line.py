@@ -32,7 +32,7 @@ def metric_word(text: str) -> str:
 
 
 def counter(name: str, value: int, tags: Mapping[str, str] | None = None) -> str:
-    """So many more.
+    """Add to a counter.
 
     >>> counter("loadflow.hits", 3, {"name": "/a,b", "env": "ci"})
     'loadflow.hits:3|c|#name:/a_b,env:ci'

@@ -1,7 +1,7 @@
 """Functions of a scenario, which the native core calls and resumes: coroutines as they are, all others in a greenlet of their own.
 
 The core's loop sends each request that a function yields and resumes it with the answer; nothing of asyncio or gevent runs. What the
-function raises, and what is wrong with its requests, is told here in the words of `locust/python_step.py`.
+function raises, and what is wrong with its requests, is said here in the words of `locust/python_step.py`.
 """
 
 from __future__ import annotations

@@ -40,7 +40,7 @@ def new_channel(
     """A channel of its own; it connects at the first call. -1: messages of any size. Raises OSError for files that are gone.
 
     `addresses`: what is connected to in the place of `target`, which stays the name of the server; "": gRPC resolves it.
-    `connect_s`: how long an attempt to connect lasts at most. gRPC's library goes on with one that nobody waits for any more, even if
+    `connect_s`: how long an attempt to connect lasts at most. gRPC's library goes on with one that is not waited for any more, even if
     its channel is closed; a server that sends TLS without end then keeps threads of all channels busy.
     """
     options = (*OPTIONS, ("grpc.min_reconnect_backoff_ms", round(connect_s * 1_000)))  # gRPC's name for this limit

@@ -21,7 +21,7 @@ MOST_VALUES = 100_000  # of one answer that become JSON: each takes protobuf's P
 
 Pairs = Sequence[tuple[str, str | bytes]]
 
-# A status, and words in its details: first match wins. Nothing tells a client's own status from a server's but its words, which are
+# A status, and words in its details: first match wins. Only its words distinguish a client's own status from a server's, which are
 # those of gRPC's core (1.85); a status with other words is an answer. The end of the load is not a status: see the step loop.
 OUTCOMES: tuple[tuple[str, str, Outcome], ...] = (
     ("DEADLINE_EXCEEDED", "", Outcome.TIMEOUT),

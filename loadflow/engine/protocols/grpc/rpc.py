@@ -1,6 +1,6 @@
 """A method of a gRPC service: its path, who streams, and its messages, whichever way it became known.
 
-It is told by descriptors (of a .proto file, or of a server's reflection), or by a generated stub that is made on a channel that
+It is described by descriptors (of a .proto file, or of a server's reflection), or by a generated stub that is made on a channel that
 only listens. Nothing here imports grpc: messages are protobuf's.
 """
 

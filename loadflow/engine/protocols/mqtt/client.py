@@ -120,7 +120,7 @@ class _Inbox:
             self.dropped += 1
 
     def take(self, topic: str, after: int = 0) -> paho.MQTTMessage | None:
-        """The oldest message whose topic matches the filter; "" takes any. `after`: so many had arrived when none of them matched."""
+        """The oldest message whose topic matches the filter; "" takes any. `after`: how many had arrived when none of them matched."""
         new = self.arrived - after
         for position in range(max(0, len(self._messages) - new), len(self._messages)):
             message = self._messages[position]

@@ -124,7 +124,7 @@ class Tls(Part):
 class Delivery(Part):
     """How long the message is under way from this publisher to subscribers of the same engine process.
 
-    `path`: where in a JSON payload the value lies that tells messages apart; None: loadflow adds a user property of MQTT 5.
+    `path`: where in a JSON payload the value lies by which messages are matched; None: loadflow adds a user property of MQTT 5.
     `required`: one that did not reach `subscribers` of them within `timeout` seconds is a failure.
     """
 

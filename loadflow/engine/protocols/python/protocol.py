@@ -26,7 +26,7 @@ class PythonClient:
         return self._object
 
     def spare(self, count: int) -> list[HttpClient]:
-        """So many clients, the user's own first; all have his cookies."""
+        """As many clients, the user's own first; all share its cookies."""
         while len(self._spare) < count - 1:
             more = HttpClient(self._plan)
             more.share_cookies(self.http)

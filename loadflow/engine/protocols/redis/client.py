@@ -66,7 +66,7 @@ class _Bounded:
 
 
 class _Connection(Connection):
-    """redis-py's, with our socket: one place opens all of them, with one way to tell why it could not."""
+    """redis-py's, with our socket: one place opens all of them, with one way to say why it could not."""
 
     def __init__(self, server: RedisServer, timeout_s: float, most_bytes: int) -> None:
         self.bounded: _Bounded | None = None

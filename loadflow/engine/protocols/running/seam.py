@@ -74,7 +74,7 @@ class Watch(Protocol):
         ...
 
     def awaits(self, more: int) -> None:
-        """So many more observed hits are due (fewer, if negative). At the end of the load the drain waits for them, too."""
+        """The number of further observed hits that are due (fewer, if negative). At the end of the load the drain waits for them, too."""
         ...
 
 

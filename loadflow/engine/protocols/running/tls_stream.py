@@ -53,7 +53,7 @@ class TlsStream:
                 self.flush()
                 self._fill()
             except ssl.SSLError:
-                self._say_goodbye()  # the alert that tells the peer why
+                self._say_goodbye()  # the alert that says why to the peer
                 raise
         self.flush()
 
@@ -160,7 +160,7 @@ class TlsStream:
         self._turns.taken()
 
     def _flush_if_free(self) -> None:
-        """By who reads: whoever sends now also sends this, and may be waiting for the peer to read."""
+        """For the reading side: the sending side may be waiting for the peer to read, and sends this too."""
         if self._sending.acquire(blocking=False):
             self._sending.release()
             with contextlib.suppress(BlockingIOError):

@@ -31,7 +31,7 @@ class Framing(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Counted:
-    """So many bytes."""
+    """A fixed number of bytes."""
 
     length: int
 

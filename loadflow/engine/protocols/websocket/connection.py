@@ -46,7 +46,7 @@ OnMessage = Callable[[Message, int], bool]
 
 
 class WebSocketConnection:
-    """`failure` is why it can't be used any more, None while it can; `told`: a step failed for it. `arrived` counts the messages for steps.
+    """`failure` is why it can't be used any more, None while it can; `told`: a step has failed for it. `arrived`: messages for steps.
 
     `on_message` is asked first about each message and its size; True: it was not meant for a step.
     """
@@ -62,7 +62,7 @@ class WebSocketConnection:
         self._keeps = keeps
         self._inbox: deque[tuple[Message, int]] = deque()
         self._inbox_bytes = 0
-        self._lost = 0  # messages pushed out of the inbox since the last failure that told so
+        self._lost = 0  # messages pushed out of the inbox since the last failure that said so
         self._pongs: set[bytes] = set()
         self._parts: list[Any] = []
         self._part_bytes = 0

@@ -1,4 +1,4 @@
-//! The course of a load: users start and stop, seconds are reported, the end and the drain.
+//! The run of a load: users start and stop, seconds are reported, the end and the drain.
 
 use std::sync::mpsc::Sender;
 
