@@ -79,6 +79,7 @@ def traces_of(file: str) -> list[tuple[ScenarioDef, Trace]]:
 def print_traces(made: ScenarioDef, trace: Trace) -> None:
     """How each hook and task runs, and why."""
     from loadflow.engine.generator.native.fit import is_built
+    from loadflow.engine.script.visit import steps_of
 
     asking = [one.name for one in made.tasks if one.engine == "locust"]
     in_core = is_built() and not asking
@@ -87,7 +88,7 @@ def print_traces(made: ScenarioDef, trace: Trace) -> None:
         if name in trace.refused:
             echo(f"  {name}: ", Styled(way, fg="yellow"), f", because {trace.refused[name]}")
         elif name in trace.steps:
-            echo(f"  {name}: ", Styled("traced", fg="green"), f", {counted(len(trace.steps[name]), 'step')}")
+            echo(f"  {name}: ", Styled("traced", fg="green"), f", {counted(sum(1 for _ in steps_of(trace.steps[name])), 'step')}")
     if not trace.refused:
         return
     if in_core:

@@ -99,6 +99,42 @@ def test_every_user_sends_and_records_the_same(target: Target, tmp_path_factory:
             assert theirs == ours, user
 
 
+# no answer of a step at once may hold a cookie that another of them would send: whether it comes in time is chance
+calm = st.one_of(
+    st.builds(lambda *parts: raw("".join(parts).encode("latin-1")), start, framed),
+    st.sampled_from(
+        ["/ok", "/echo/${randint(1,999)}", "/status/404", "/status/503", "/redirect/3", "/close-mid-body", "/${w}", "/echo?v=${v}"]
+    ),
+)
+at_once = st.lists(st.builds(lambda one, url: {**one, "request_url": url}, step, calm), min_size=1, max_size=4)
+
+
+@settings(
+    max_examples=SCRIPTS,
+    deadline=None,
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture, HealthCheck.large_base_example],
+)
+@given(st.lists(at_once, min_size=3, max_size=5), st.integers(0, 1000))
+def test_every_user_sends_and_records_the_same_at_once(target: Target, tmp_path_factory: Any, batches: list[list[Step]], seed: int) -> None:
+    """In which order steps of a batch arrive and end is chance; what each sends, and what becomes of it, is not."""
+    entries: list[Any] = []
+    for number, batch in enumerate(batches):
+        named = [{**one, "name": f"{number}{at}"} for at, one in enumerate(batch)]
+        taking = next((one for one in named if "extract" in one), None)
+        steps = [one if one is taking else {key: value for key, value in one.items() if key != "extract"} for one in named]
+        entries += [{"batch": steps}, get(f"/echo?{number}=${{v}}&${{uuid()}}", name=f"after {number}")]
+    made = {user: outcome(target, tmp_path_factory.mktemp("agree"), [*entries, NOTHING], user, seed) for user in USERS}
+
+    def in_no_order(user: str) -> tuple[Any, Any]:
+        received, rows = made[user]
+        return sorted(map(repr, (one[1:] for one in received))), sorted(map(repr, rows))
+
+    for user in USERS[1:]:
+        for theirs, ours in zip(in_no_order(user), in_no_order(USERS[0]), strict=True):
+            assert theirs == ours, user
+
+
 def outcome(target: Target, folder: Path, steps: list[Step], user: str, seed: int) -> tuple[Any, Any]:
     """What the server received, connections numbered in their order, and what was recorded."""
     target.reset()

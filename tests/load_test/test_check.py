@@ -56,6 +56,11 @@ def test_knows(actions: list[Any]) -> None:
 
 
 MISSING: list[tuple[str, list[Any], list[str]]] = [
+    ("a value that only a step beside it extracts", [load_test(tasks=[{"batch": [
+        {"method": "get", "request_url": "http://x/a", "extract": [{"var": "a", "path": "x"}, {"var": "b", "path": "y", "scope": "session"}]},
+        {"method": "get", "request_url": "http://x/${a}/${session.b}"}]}, {"method": "get", "request_url": "http://x/${a}"}])],
+     [f"actions[0].tasks[0].batch[1].request_url: {token} is extracted by this batch alone, whose steps are sent at once; extract it in a step before the batch"
+      for token in ("${a}", "${session.b}")]),
     ("a variable that nobody sets", [with_step(name="${a}")],
      ["actions[0].tasks[0].name: no variable 'a' is set before this test; set it in variables, with LD_register_variable or by --var"]),
     ("a variable that is set too late", [with_step(name="${user}"), ["LD_register_variable", ["user", 1]]],

@@ -19,7 +19,11 @@ def mistakes(action: list[Any]) -> list[str]:
     return [str(mistake).removeprefix("actions[0].") for mistake in caught.value.mistakes]
 
 
+STEP = {"method": "get", "request_url": "http://x/"}
 RIGHT: list[tuple[str, list[Any]]] = [
+    ("batches", load_test(
+        on_start=[{"batch": [STEP, STEP]}],
+        tasks={"mode": "weighted", "tasks": [{"batch": [STEP], "weight": 3, "think_time": {"min": 0, "max": 1}}, {"group": "g", "steps": [STEP, {"batch": [STEP]}]}]})),
     ("only what is required", load_test()),
     ("no user named", load_test(user_detail_dict={})),
     ("no end and no wait", load_test(test_time=None, wait_time=None, web_ui_dict=None)),
@@ -65,6 +69,16 @@ def test_accepts(action: list[Any]) -> None:
 
 KEYS = "allowed: transient, flaky, permanent, base_delay, max_delay, backoff_factor, jitter"
 WRONG: list[tuple[str, list[Any], list[str]]] = [
+    ("a batch in a batch, and keys of a step of a batch", load_test(tasks=[{"batch": [{"batch": [STEP]}, {**STEP, "think_time": 1, "weight": 2}]}]), [
+        "tasks[0].batch[0]: is no step; a batch has steps only; write its steps into this batch, or the batch into a group",
+        "tasks[0].batch[1].think_time: has no meaning for a step of a batch; write it beside batch: it begins when all of its steps have ended",
+        "tasks[0].batch[1].weight: has no meaning for a step of a batch; write it beside batch: all of its steps are picked together"]),
+    ("a batch with keys of a step", load_test(tasks=[{"batch": [STEP], "retry": {}}]), ["tasks[0].retry: 'retry' is not a key of a batch of steps; allowed: batch, weight, think_time"]),
+    ("a batch of nothing", load_test(tasks=[{"batch": []}]), ["tasks[0].batch: must not be empty"]),
+    ("two steps of a batch that extract the same", load_test(tasks=[{"batch": [{**STEP, "extract": [{"var": "a", "path": "b"}]}] * 2}]), [
+        "tasks[0].batch[1].extract[0].var: is extracted by batch[0] too, and which of the two answers comes later is chance; give it another name"]),
+    ("a batch of users who send one by one", load_test(user_detail_dict={"user": "websocket_user", "host": "ws://h"}, tasks=[{"batch": [{"method": "recv"}]}]), [
+        "tasks[0].batch: is not for this user, who sends one request after the other; write its steps one after the other; a batch is for fast_http_user and http_user"]),
     ("an unknown argument", load_test(user_cuont=1), ["user_cuont: 'user_cuont' is not an argument of LD_start_test; did you mean 'user_count'?"]),
     ("an unknown user", load_test(user_detail_dict={"user": "fast_http"}), ["user_detail_dict.user: 'fast_http' is not a user type; did you mean 'fast_http_user'?"]),
     ("numbers out of bounds", load_test(user_count=0, spawn_rate=0, test_time=-1, processes=0, drain_time=-1, max_failure_rate=1.5, max_body_bytes=0), [

@@ -59,6 +59,34 @@ def test_an_attempt_is_replaced_exactly_when_another_followed_it(courses: list[C
     assert not (attempts.rows()["flags"] & S).any()
 
 
+# what one user sends at once: how many attempts each step took, and whether the end cut off another
+AtOnce = list[tuple[int, bool]]
+
+
+@given(
+    st.lists(st.lists(st.tuples(st.integers(1, 3), st.booleans()), min_size=1, max_size=4), min_size=1, max_size=3),
+    st.randoms(),
+    st.integers(1, 7),
+)
+def test_of_steps_at_once_each_has_its_own_attempts(users: list[AtOnce], random: object, chunk: int) -> None:
+    """Every step has a name of its own; the attempts of a user's steps come in any order, those of one step in theirs."""
+    waiting = []
+    for user, batch in enumerate(users):
+        for series, (attempts, cut_off) in enumerate(batch):
+            flags = [(R if number else 0) | (S if number < attempts - 1 or cut_off else 0) for number in range(attempts)]
+            waiting.append([(user, series, flag, cut_off and number == attempts - 1) for number, flag in enumerate(flags)])
+    mixed = []
+    while any(waiting):
+        mixed.append(random.choice([one for one in waiting if one]).pop(0))  # type: ignore[attr-defined]
+    rows = np.zeros(len(mixed), dtype=HIT_DTYPE)
+    for row, (user, series, flags, _) in zip(rows, mixed, strict=True):
+        row["user"], row["series"], row["flags"] = user, series, int(flags)
+    attempts_seen = OpenAttempts()
+    for first in range(0, len(rows), chunk):
+        attempts_seen.take(rows[first : first + chunk])
+    assert attempts_seen.numbers().tolist() == [number for number, (*_, is_open) in enumerate(mixed) if is_open]
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 100])
 def test_readers_of_a_log_see_what_decides(tmp_path: Path, chunk: int) -> None:
     rows = np.zeros(4, dtype=HIT_DTYPE)

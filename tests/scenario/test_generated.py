@@ -6,7 +6,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import groupby
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -117,6 +118,13 @@ class Writer:
                 yield self.random.choice(FAILS)
                 last = ""
                 continue
+            if kind < 0.3:
+                self.names += 1
+                requests = [f"{{'path': {path}, 'name': 'at once {self.names} {at}'}}" for at, path in enumerate(self.paths())]
+                last = f"a{self.names}"
+                yield f"{last} = ({wait}client.batch([{', '.join(requests)}]))[-1]"
+                yield self.random.choice(ASSERTS).format(a=last, method="GET")
+                continue
             self.names += 1
             method = self.random.choice(("get", "post", "put", "patch", "delete"))
             call = f"{wait}client.{method}({self.options(method, last)})"
@@ -126,6 +134,10 @@ class Writer:
                 yield self.random.choice(ASSERTS).format(a=last, method=method.upper())
             if self.random.random() < 0.2:
                 yield f"sleep({self.random.choice(('0.001', '0.001, 0.002'))})"
+
+    def paths(self) -> list[str]:
+        known = ("'/status/503'", "'/ok'", "f'/echo?at-once&q={self.kind}'", "'/echo?at-once=' + users.name")
+        return [self.random.choice(known) for _ in range(self.random.randint(0, 3))] + ["'/echo?at-once'"]
 
     def options(self, method: str, last: str) -> str:
         parts = [
@@ -156,6 +168,19 @@ class Writer:
         return self.random.choice(TEXTS).replace('"', "'") if not last else self.random.choice(TEXTS)
 
 
+def is_at_once(request: Any) -> bool:
+    return request[1] in ("/status/503", "/ok") or "at-once" in request[1]
+
+
+def in_order(entries: list[Any], at_once: Callable[[Any], bool]) -> list[Any]:
+    """In which order requests of a batch arrive and end is chance: neighbours that are of one are sorted."""
+    found: list[Any] = []
+    for of_batch, together in groupby(entries, at_once):
+        neighbours = list(together)
+        found += sorted(neighbours, key=repr) if of_batch else neighbours
+    return found
+
+
 @pytest.mark.parametrize("seed", range(-(-SCENARIOS // TASKS)))
 def test_all_ways_do_the_same(seed: int, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(ALLOW, "1")
@@ -169,7 +194,8 @@ def test_all_ways_do_the_same(seed: int, target: Target, tmp_path: Path, monkeyp
         done = run(tmp_path / f"{way}-{engine}", file, way, engine, target, iterations=12)
         # the words for a failure differ: a part that is not there is a failed assert of a step, and a KeyError before the assert in Python
         hits = [(hit.name, OF_ANSWERS.get(hit.outcome, hit.outcome), hit.status, hit.flags) for hit in done.hits]
-        seen[way, engine] = (sent(target), hits, done.summary["passes"])
+        ordered = in_order(hits, lambda hit: hit[0].startswith("at once"))
+        seen[way, engine] = (in_order(sent(target), is_at_once), ordered, done.summary["passes"])
     first = seen[WAYS[0]]
     assert len(first[0]) > 12, file.read_text()
     for way in WAYS[1:]:

@@ -83,7 +83,7 @@ FORMS: list[tuple[str, str, dict[str, str]]] = [
                 response = await client.get("/search", params={"q": "lamp"})
                 response.raise_for_status()
         """,
-        {"dashboard": "sends several requests at once (batch)"},
+        {},
     ),
     (
         "hooks of a base, which LoadPilot does not find",

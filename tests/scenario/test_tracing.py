@@ -118,6 +118,34 @@ def asserts(*entries: dict[str, Any]) -> dict[str, Any]:
 
 BEARER = {"headers": {"Authorization": "Bearer ${session.token}"}}
 TRACED: list[tuple[str, str, list[dict[str, Any]]]] = [
+    (
+        "a batch",
+        """
+        client.get("/a")
+        found = client.batch([{"path": f"/{n}"} for n in ("b", "c")] + [{"method": "POST", "path": "/d", "json": {"n": 1}, "name": "last"}])
+        assert found[2].json()["ok"] == "yes"
+        sleep(0.5)
+        client.batch([])
+        client.get("/e")
+        """,
+        [
+            step("/a"),
+            {
+                "batch": [
+                    step("/b", "it 2"),
+                    step("/c", "it 3"),
+                    {
+                        **step("/d", "last"),
+                        "method": "post",
+                        "json": {"n": 1},
+                        "assertions": [{"type": "json_path", "path": "$.ok", "value": "yes"}],
+                    },
+                ],
+                "think_time": 0.5,
+            },
+            step("/e", "it 5"),
+        ],
+    ),
     ("a request", 'client.get("/a")', [step("/a")]),
     ("a path without its slash", 'client.get("a")', [step("/a")]),
     ("a whole URL", 'client.get("http://other.test/a")', [step("http://other.test/a")]),
@@ -317,7 +345,19 @@ REFUSED: list[tuple[str, str, str]] = [
     ("not in an assert", 'assert not client.get("/a").json()["x"]', "computes with a value of an answer"),
     ("what is never true", 'client.get("/a")\nassert LIMIT == 4', "asserts what is never true"),
     ("what raises each time", "client.get(PATHS[7])", "raises IndexError each time"),
-    ("a batch", 'client.batch([{"path": "/a"}])', "sends several requests at once"),
+    ("a batch of what is asked", 'n = client.get("/a").json()["n"]\nclient.batch(n)', "client.batch with what is no plain list"),
+    ("a batch without a path", 'client.batch([{"method": "get"}])', "a request of batch has no path"),
+    ("a batch by another keyword", 'client.batch(all=[{"path": "/a"}])', "calls client.batch with other arguments"),
+    (
+        "an assert on the first answer of a batch",
+        'one, two = client.batch([{"path": "/a"}, {"path": "/b"}])\nassert one.ok',
+        "asserts of an answer of a batch that is not its last",
+    ),
+    (
+        "a value of the first answer of a batch",
+        'one, two = client.batch([{"path": "/a"}, {"path": "/b"}])\nclient.get("/" + one.json()["x"])',
+        "reads an answer of a batch that is not its last",
+    ),
     ("another method of the client", 'client.stream("/a")', "calls client.stream"),
     ("the client as a value", 'client.get("/a", json=client)', "sends the client"),
     ("an answer as a value", 'client.get("/a", json=client.get("/b"))', "sends a whole answer"),

@@ -22,7 +22,7 @@ from loadflow.engine.resolve.data import columns_in, looks_separated
 from loadflow.engine.script.arguments import FILES
 from loadflow.engine.script.builtin_functions import BUILTINS
 from loadflow.engine.script.document import Script
-from loadflow.engine.script.mistakes import is_in, place_of, suggest
+from loadflow.engine.script.mistakes import Loc, is_in, place_of, suggest
 from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan, texts
 from loadflow.engine.script.visit import actions_of, steps_of_test
 from loadflow.errors import Mistake
@@ -163,6 +163,7 @@ class _Test:
         for entry in _extracts(arguments):
             self.extracted.setdefault(str(entry.get("scope", "var")), set()).add(str(entry.get("var")))
         self.sources = dict(walk.sources)
+        self.beside: dict[Loc, set[tuple[str, tuple[str, ...]]]] = {}  # see extracted_beside, by batch
 
     def mistakes(self) -> list[Mistake]:
         sources = self.arguments.get("csv_sources")
@@ -173,11 +174,30 @@ class _Test:
             for loc, text, is_key in texts(value):
                 for token in scan(text):
                     message, hint = self.problem(token, in_step=key in PER_HIT)
+                    if not message and (token.kind, token.parts[:1]) in self.extracted_beside(key, loc):
+                        message = f"{token.text} is extracted by this batch alone, whose steps are sent at once"
+                        hint = "extract it in a step before the batch"
                     if is_key and not message:
                         message, hint = f"{token.text} is in a key, where nothing is filled in", "use it in a value"
                     if message:
                         found.append(Mistake(place_of(self.at[key], loc), message, hint))
         return found
+
+    def extracted_beside(self, key: str, loc: Loc) -> set[tuple[str, tuple[str, ...]]]:
+        """Kind and name of what only the batch extracts that holds this place, and nothing else gives a value."""
+        if "batch" not in loc or key not in PER_HIT:
+            return set()
+        batch = (key, *loc[: loc.index("batch") + 1])
+        if batch in self.beside:
+            return self.beside[batch]
+        inside: set[tuple[str, tuple[str, ...]]] = set()
+        outside: set[tuple[str, tuple[str, ...]]] = set()
+        for way, step in steps_of_test(self.arguments):
+            for entry in _extracts_of(step):
+                taken = (str(entry.get("scope", "var")), (str(entry.get("var")),))
+                (inside if way[: len(batch)] == batch else outside).add(taken)
+        self.beside[batch] = inside - outside - {("var", (name,)) for name in self.before}
+        return self.beside[batch]
 
     def problem(self, token: Token, *, in_step: bool) -> tuple[str, str]:
         """What is wrong with `token`, and the way out; two empty texts when nothing is."""
@@ -241,8 +261,12 @@ def _near(name: str, known: Collection[str]) -> str:
 def _extracts(test: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     """The extract entries of all steps, in whatever form they are written."""
     for _, step in steps_of_test(test):
-        entries = step.get("extract")
-        yield from (entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, dict))
+        yield from _extracts_of(step)
+
+
+def _extracts_of(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    entries = step.get("extract")
+    yield from (entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, dict))
 
 
 def _header(source: dict[str, Any]) -> tuple[tuple[str, ...], str]:

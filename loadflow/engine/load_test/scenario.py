@@ -9,15 +9,27 @@ from collections.abc import Iterable
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Discriminator, Field, Tag, ValidationError, ValidatorFunctionWrapHandler, WrapValidator, create_model
+from pydantic import (
+    BeforeValidator,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WithJsonSchema,
+    WrapValidator,
+    create_model,
+)
 
-from loadflow.engine.protocols.model.step import StepBase
+from loadflow.engine.protocols.model.step import SettledSpan, StepBase
 from loadflow.engine.protocols.model.user_type import Form
-from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, shorten, suggest
-from loadflow.engine.script.part import A_LIST, AN_OBJECT, BY_KIND, HIGHEST, Choice, Int, Name, Part
+from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, shorten, suggest, wrong
+from loadflow.engine.script.part import A_LIST, A_NUMBER, AN_OBJECT, BY_KIND, HIGHEST, Choice, Int, Name, Part, Seconds, Settled
+from loadflow.engine.script.visit import steps_of
 
-__all__ = ["MODES", "Group", "Mode", "Scenario", "plain_steps", "tasks_model"]
+__all__ = ["MODES", "Batch", "Group", "Mode", "Scenario", "plain_steps", "tasks_model"]
 
+MOST_AT_ONCE = 1_000  # steps of one batch
 MODES = ("sequence", "weighted", "conditional")
 Mode = Literal["sequence", "weighted"]
 
@@ -70,6 +82,53 @@ class Scenario(Part):
             yield Fault(("tasks",), "all weights are 0, so no step is ever picked", "give one step a weight of 1 or more")
 
 
+class Batch(Part):
+    """Steps that are sent at once; the pass goes on when the last of them has ended. `think_time`: a pause after that, if one was sent."""
+
+    noun: ClassVar[str] = "a batch of steps"
+    refusal: ClassVar[str | None] = None  # the way out for users who can't send several at once
+    batch: Any
+    weight: Annotated[Int, Field(ge=0, le=HIGHEST)] | None = 1
+    think_time: Settled[Annotated[Annotated[Seconds, A_NUMBER] | Annotated[SettledSpan, AN_OBJECT], BY_KIND]] | None = None
+
+    @classmethod
+    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+        if cls.refusal is not None:
+            yield Fault(("batch",), "is not for this user, who sends one request after the other", cls.refusal)
+            return
+        steps = raw.get("batch")
+        for index, step in enumerate(steps if isinstance(steps, list) else ()):
+            for key, hint in _NOT_IN_BATCH.items() if isinstance(step, dict) else ():
+                if step.get(key) is not None:
+                    yield Fault(("batch", index, key), "has no meaning for a step of a batch", hint)
+        yield from _extracted_twice(steps)
+
+
+_NOT_IN_BATCH = {
+    "think_time": "write it beside batch: it begins when all of its steps have ended",
+    "weight": "write it beside batch: all of its steps are picked together",
+}
+
+
+def _extracted_twice(steps: object) -> Iterable[Fault]:
+    first: dict[tuple[str, str], int] = {}
+    for (index, *way), step in steps_of(steps):
+        entries = step.get("extract")
+        for number, entry in enumerate(entries if isinstance(entries, list) else ()):
+            if not isinstance(entry, dict) or not isinstance(entry.get("var"), str):
+                continue
+            before = first.setdefault((entry["var"], str(entry.get("scope") or "var")), int(index))
+            if before != index:
+                text = f"is extracted by batch[{before}] too, and which of the two answers comes later is chance"
+                yield Fault(("batch", index, *way, "extract", number, "var"), text, "give it another name")
+
+
+def _no_list(step: Any) -> Any:
+    if isinstance(step, dict) and ("batch" in step or "steps" in step):
+        raise wrong("is no step; a batch has steps only", "write its steps into this batch, or the batch into a group")
+    return step
+
+
 class Group(Part):
     """Steps that belong together: in weighted mode they are picked together, by the group's `weight`."""
 
@@ -80,6 +139,8 @@ class Group(Part):
 
 
 def _entry(value: Any) -> str:
+    if isinstance(value, Batch) or (isinstance(value, dict) and "batch" in value):
+        return f"{TAG}a batch of steps"
     if isinstance(value, Group) or (isinstance(value, dict) and ("group" in value or "steps" in value)):
         return f"{TAG}a group of steps"
     return f"{TAG}a step"
@@ -95,11 +156,15 @@ def _form(value: Any) -> str:
 def tasks_model(form: Form) -> type[Part]:
     """A model with one key, `tasks`: the steps of user types with this form."""
     noun = form.step.__name__
-    grouped: Any = Annotated[_list_of(form.step), Field(min_length=1)]
+    together: Any = Annotated[_list_of(Annotated[form.step, BeforeValidator(_no_list)]), Field(min_length=1, max_length=MOST_AT_ONCE)]
+    nothing: Any = Annotated[Any, WithJsonSchema({"not": {}})]
+    held_at_once = together if form.one_by_one is None else nothing
+    batch: Any = create_model(f"{noun}Batch", __base__=Batch, __doc__=Batch.__doc__, batch=(held_at_once, ...))
+    batch.refusal = form.one_by_one
+    step: Any = Annotated[form.step, Tag(f"{TAG}a step")] | Annotated[batch, Tag(f"{TAG}a batch of steps")]
+    grouped: Any = Annotated[_list_of(Annotated[step, Discriminator(_entry)]), Field(min_length=1)]
     group: Any = create_model(f"{noun}Group", __base__=Group, __doc__=Group.__doc__, steps=(grouped, ...))
-    entry: Any = Annotated[
-        Annotated[form.step, Tag(f"{TAG}a step")] | Annotated[group, Tag(f"{TAG}a group of steps")], Discriminator(_entry)
-    ]
+    entry: Any = Annotated[step | Annotated[group, Tag(f"{TAG}a group of steps")], Discriminator(_entry)]
     steps: Any = Annotated[_list_of(entry), Field(min_length=1)]
     by_kind: Any = Annotated[steps, A_LIST]
     forms: Any = Annotated[steps, Tag(f"{TAG}a list of steps")]
@@ -125,7 +190,7 @@ def _map_to(model: Any) -> Any:
     return dict[str, model]
 
 
-def plain_steps(tasks: list[StepBase | Group] | dict[str, StepBase] | Scenario) -> tuple[Mode, tuple[dict[str, Any], ...]]:
+def plain_steps(tasks: list[StepBase | Batch | Group] | dict[str, StepBase] | Scenario) -> tuple[Mode, tuple[dict[str, Any], ...]]:
     """How a user goes through the steps, and the steps as plain JSON objects, each with its `weight`, and its method from a map."""
     if isinstance(tasks, Scenario):
         _, steps = plain_steps(tasks.tasks)
@@ -135,10 +200,18 @@ def plain_steps(tasks: list[StepBase | Group] | dict[str, StepBase] | Scenario) 
     return "sequence", tuple(plain for entry in tasks for plain in _plain(entry))
 
 
-def _plain(entry: StepBase | Group) -> Iterable[dict[str, Any]]:
-    """A step by itself; of a group its steps, the first with the group's weight."""
-    if not isinstance(entry, Group):
+def _plain(entry: StepBase | Batch | Group) -> list[dict[str, Any]]:
+    """A step by itself; of a batch or a group its steps, each with its weight, those behind the first marked as ones that follow it.
+
+    The first step of a batch says how many are sent `at_once`, and what is waited for after them (`think_after`).
+    """
+    if isinstance(entry, StepBase):
         return [entry.plain()]
     weight = 1 if entry.weight is None else entry.weight
-    plain = [{**step.plain(), "group": entry.group, "weight": weight} for step in entry.steps]
+    if isinstance(entry, Group):
+        plain = [{**step, "group": entry.group, "weight": weight} for inner in entry.steps for step in _plain(inner)]
+    else:
+        plain = [{**step.plain(), "weight": weight} for step in entry.batch]
+        after = entry.model_dump(mode="json", include={"think_time"}, warnings=False)["think_time"]
+        plain[0] |= {"at_once": len(plain), **({"think_after": after} if after is not None else {})}
     return [plain[0], *({**step, "follows": True} for step in plain[1:])]

@@ -1,8 +1,8 @@
 """Which attempts decide: the last of each step, and so also one whose retry was planned and never came.
 
 An engine marks a failed attempt as superseded before the delay of its retry. Where the end of the load, or of the engine, cuts that delay
-off, nothing follows; only the later rows of the same user show that. A user does one step after the other, so such an
-attempt is the last row of its user that has to do with a retry.
+off, nothing follows; only the later rows of the same user show that: each retry follows one attempt of its user, and those without one
+decide. Where a user does one step after the other, such an attempt is its last row that has to do with a retry.
 """
 
 from __future__ import annotations
@@ -24,29 +24,52 @@ CHUNK_ROWS = 262_144
 
 
 class OpenAttempts:
-    """Follows the rows of one log in order, and keeps each user's attempt that its retry has not followed yet: one row per user at most."""
+    """Follows the rows of one log in order, and keeps those attempts of each user that their retries have not followed yet.
+
+    At most one of a user, but for one who sends several steps at once; a retry then follows the open attempt of its name.
+    """
 
     def __init__(self) -> None:
-        self._open: dict[int, tuple[int, Rows]] = {}
+        self._open: dict[int, list[tuple[int, Rows]]] = {}
         self._taken = 0
 
     def take(self, rows: Rows) -> None:
         marked = np.flatnonzero(rows["flags"] & OF_RETRIES)[::-1]
-        users, of_user = np.unique(rows["user"][marked], return_index=True)
-        for user, at in zip(users.tolist(), marked[of_user].tolist(), strict=True):
-            if rows["flags"][at] & HitFlag.SUPERSEDED:
-                self._open[user] = (self._taken + at, rows[at : at + 1].copy())
-            else:
-                self._open.pop(user, None)
+        users, of_user, which = np.unique(rows["user"][marked], return_index=True, return_inverse=True)
+        flags = rows["flags"][marked]
+        more = ((flags & HitFlag.SUPERSEDED) != 0).astype(np.int64) - ((flags & HitFlag.RETRY) != 0)
+        opened = np.bincount(which.reshape(-1), weights=more, minlength=len(users)).astype(np.int64)
+        for at, user in enumerate(users.tolist()):
+            before = self._open.pop(user, [])
+            left = len(before) + int(opened[at])
+            last = int(marked[of_user[at]])
+            if left == 1 and rows["flags"][last] & HitFlag.SUPERSEDED:
+                self._open[user] = [(self._taken + last, rows[last : last + 1].copy())]
+            elif left > 0:
+                self._open[user] = self._followed(before, rows, np.flatnonzero(which.reshape(-1)[::-1] == at), marked[::-1])
         self._taken += len(rows)
+
+    def _followed(
+        self, opened: list[tuple[int, Rows]], rows: Rows, own: npt.NDArray[np.int64], marked: npt.NDArray[np.int64]
+    ) -> list[tuple[int, Rows]]:
+        """The open attempts of one user after his rows: of `marked`, which are in order, those at `own`."""
+        for row_at in marked[own].tolist():
+            row = rows[row_at : row_at + 1]
+            if row["flags"][0] & HitFlag.RETRY and opened:
+                same = [at for at, (_, one) in enumerate(opened) if one["series"][0] == row["series"][0]]
+                del opened[same[0] if same else -1]  # the name of a step may change from attempt to attempt
+            if row["flags"][0] & HitFlag.SUPERSEDED:
+                opened.append((self._taken + row_at, row.copy()))
+        return opened
 
     def numbers(self) -> npt.NDArray[np.int64]:
         """Of their rows in the log, from 0, ascending."""
-        return np.array(sorted(number for number, _ in self._open.values()), dtype=np.int64)
+        return np.array(sorted(number for attempts in self._open.values() for number, _ in attempts), dtype=np.int64)
 
     def rows(self) -> Rows:
         """As they count when nothing follows any more: without the mark."""
-        found = np.concatenate([np.zeros(0, dtype=HIT_DTYPE), *(row for _, row in self._open.values())])
+        attempts = (row for attempts in self._open.values() for _, row in attempts)
+        found = np.concatenate([np.zeros(0, dtype=HIT_DTYPE), *attempts])
         found["flags"] &= FINAL
         return found
 

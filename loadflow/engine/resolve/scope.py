@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -28,22 +29,68 @@ class Scope:
     3
     """
 
-    __slots__ = ("_kept", "_rows", "data", "out_of_rows", "rng", "session", "variables")
+    __slots__ = ("_beside", "_kept", "_rows", "_user", "data", "holds_rows", "out_of_rows", "rng", "session", "variables")
 
     def __init__(self, variables: Mapping[str, Any], data: Data, *, user: int = 0) -> None:
         self.variables: dict[str, Any] = dict(variables)
         self.session: dict[str, Any] = {}
         self.data = data
-        self.rng = Random() if data.seed is None else Random(f"user {data.seed} {data.shard} {user}")
+        self._user = user
+        self.rng = self._random("")
         self.out_of_rows = False
+        self.holds_rows = False  # while steps are sent at once
+        self._beside: list[Scope] = []  # those of steps that are sent at once with one of this scope
         self._rows: dict[str, Row] = {}
         self._kept: dict[str, Row] = {}  # those of sources that give a user one row for all of his steps
+
+    def _random(self, place: str) -> Random:
+        return Random() if self.data.seed is None else Random(f"user {self.data.seed} {self.data.shard} {self._user}{place}")
+
+    def at_once(self, count: int, sources: Iterable[str]) -> list[Scope]:
+        """So many scopes for steps that are about to be sent at once, this one first; `end_at_once` ends that.
+
+        All have the values as they are now, one row of each of `sources`, which are those of their placeholders, and random values of
+        their own.
+        """
+        self.begin_step()
+        for source in sources:
+            rows = self.data.sources.get(source)
+            if rows is not None and source not in self._rows:
+                with suppress(MissingValue):  # the step that uses it says so
+                    row = self._rows[source] = rows.take()
+                    if rows.is_kept:
+                        self._kept[source] = row
+        while len(self._beside) < count - 1:
+            made = Scope({}, self.data, user=self._user)
+            made.rng = self._random(f" {len(self._beside) + 1}")
+            made.holds_rows = True
+            self._beside.append(made)
+        beside = self._beside[: count - 1]
+        for one in beside:
+            one.variables, one.session = dict(self.variables), dict(self.session)
+            one._rows, one.out_of_rows = self._rows, False
+        self.holds_rows = True
+        return [self, *beside]
+
+    def end_at_once(self, extracted: Sequence[Iterable[tuple[str, bool]]]) -> None:
+        """All of the steps have ended. `extracted`: of each of them the names of its values, and whether they are of the session."""
+        self.holds_rows = False
+        for other, names in zip(self._beside, extracted[1:], strict=False):
+            self.out_of_rows |= other.out_of_rows
+            for name, in_session in names:
+                given, taken = (other.session, self.session) if in_session else (other.variables, self.variables)
+                if name in given:
+                    taken[name] = given[name]
+                else:
+                    taken.pop(name, None)
 
     def begin_step(self) -> None:
         """Lets go of the rows of the step before, but for those that a user keeps.
 
         Each source is asked for its next row when the new step first needs it.
         """
+        if self.holds_rows:
+            return
         if self._rows:
             self._rows.clear()
         if self._kept:

@@ -364,7 +364,8 @@ class Frame:
                 # the client sends at once; what is awaited is the answer
                 return self.reader.pend(lambda: answer) if isinstance(self.node, ast.AsyncFunctionDef) else answer
             case Verb(verb="batch"):
-                raise Untraceable("sends several requests at once (batch)")
+                answers = self.reader.batch(arguments, named)
+                return self.reader.pend(lambda: answers) if isinstance(self.node, ast.AsyncFunctionDef) else answers
             case Verb(verb=verb):
                 raise Untraceable(f"calls client.{verb}")
             case Bound():

@@ -11,12 +11,13 @@ from typing import Any
 from loadflow.engine.scenario.code import Module, plain_function
 from loadflow.engine.scenario.frame import Frame
 from loadflow.engine.scenario.handles import Client, User
-from loadflow.engine.scenario.requests import step_of
+from loadflow.engine.scenario.requests import of_batch, step_of
 from loadflow.engine.scenario.symbols import Answer, Condition, Found, Pending, TracedStep, Untraceable, holds_symbol
 from loadflow.engine.scenario.values import Rows
 
 __all__ = ["Reader", "User"]
 
+MOST_AT_ONCE = 1_000  # of one batch
 MOST_STEPS = 1_000  # of one function, loops unrolled
 MOST_CALLS = 30  # within each other
 MOST_TURNS = 100_000  # of all loops of a function
@@ -131,15 +132,42 @@ class Reader:
         if len(arguments) + ("path" in named) != 1:
             raise Untraceable(f"calls client.{verb} with other arguments than a path and keywords")
         path = arguments[0] if arguments else named.pop("path")
+        return self._ask(verb, path, named)
+
+    def batch(self, arguments: list[Any], named: dict[str, Any]) -> list[Answer]:
+        """The answers of requests that are sent at once."""
+        if len(arguments) + ("requests" in named) != 1 or named.keys() - {"requests"}:
+            raise Untraceable("calls client.batch with other arguments than a list of requests")
+        requests = arguments[0] if arguments else named["requests"]
+        if not isinstance(requests, list | tuple):
+            raise Untraceable("calls client.batch with what is no plain list")
+        try:
+            wanted = [of_batch(one) for one in requests]
+        except TypeError as error:
+            raise Untraceable(str(error)) from None
+        if len(wanted) > MOST_AT_ONCE:
+            raise Untraceable(f"sends more than {MOST_AT_ONCE:,} requests at once")
+        answers = [self._ask(verb, path, options) for verb, path, options in wanted]
+        for answer in answers:
+            answer.step.beside = [one.step for one in answers]
+        return answers
+
+    def _ask(self, verb: str, path: Any, options: Mapping[str, Any]) -> Answer:
         if len(self.steps) >= MOST_STEPS:
             raise Untraceable(f"makes more than {MOST_STEPS:,} requests")
         number = len(self.steps) + 1
         default = f"{self._name} {number}" if number > 1 or self._name == "request" else self._name
-        self.steps.append(TracedStep(step_of(verb, default, path, named), self.line))
+        self.steps.append(TracedStep(step_of(verb, default, path, options), self.line))
         return Answer(self.steps[-1])
+
+    def _must_be_last(self, step: TracedStep, verb: str) -> None:
+        """Of a batch: in Python the last of its hits fails by what an answer lacks, and of steps the one that has the answer."""
+        if self.steps and step is not self.steps[-1] and step in self.steps[-1].beside:
+            raise Untraceable(f"{verb} an answer of a batch that is not its last")
 
     def part(self, step: TracedStep, source: Any, path: tuple[str | int, ...] = ()) -> Found:
         """A part of the last answer: that of an earlier one would have to be taken before the requests after it were sent."""
+        self._must_be_last(step, "reads")
         if not self.steps or step is not self.steps[-1]:
             raise Untraceable("reads an answer after a later request was sent; read it before")
         found = step.part(source, path)
@@ -153,6 +181,7 @@ class Reader:
         return found
 
     def assert_(self, condition: Condition) -> None:
+        self._must_be_last(condition.step, "asserts of")
         if not self.steps or condition.step is not self.steps[-1]:
             raise Untraceable("asserts of an answer after a later request was sent; assert it before")
         if condition.stops:

@@ -23,6 +23,7 @@ __all__ = [
     "Untraceable",
     "holds_symbol",
     "placeholder_of",
+    "steps_json",
     "text_of_part",
 ]
 
@@ -70,6 +71,7 @@ class TracedStep:
         self.assertions: list[dict[str, Any]] = []
         self.stops = False  # any failure ends the pass, also a status of 400 or more alone
         self.think: float | dict[str, float] | None = None
+        self.beside: list[TracedStep] = []  # those of its batch, itself included
 
     def part(self, source: Source, path: tuple[str | int, ...] = ()) -> Found:
         """One object for each part of the answer."""
@@ -89,6 +91,19 @@ class TracedStep:
             **({"think_time": self.think} if self.think is not None else {}),
             "on_failure": "stop" if self.stops else "stop_if_lacking",
         }
+
+
+def steps_json(steps: list[TracedStep]) -> list[dict[str, Any]]:
+    """As a list of the script language, those that are sent at once in batches."""
+    found: list[dict[str, Any]] = []
+    for step in steps:
+        if not step.beside:
+            found.append(step.to_json())
+        elif step is step.beside[-1]:
+            plain = [one.to_json() for one in step.beside]
+            think = plain[-1].pop("think_time", None)
+            found.append({"batch": plain, **({"think_time": think} if think is not None else {})})
+    return found
 
 
 class Answer(Symbol):

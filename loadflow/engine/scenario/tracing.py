@@ -13,7 +13,7 @@ from loadflow.engine.scenario.code import Module
 from loadflow.engine.scenario.definition import ScenarioDef, VUser, check_of
 from loadflow.engine.scenario.reading import Reader, User
 from loadflow.engine.scenario.sources import Names, source_json
-from loadflow.engine.scenario.symbols import TracedStep, Untraceable
+from loadflow.engine.scenario.symbols import TracedStep, Untraceable, steps_json
 
 __all__ = ["Refusal", "Trace", "trace"]
 
@@ -77,7 +77,7 @@ def trace(made: ScenarioDef) -> Trace:
             if name == "on_start":
                 user.values = _Unknown()
     # what a task wants of a value that on_start keeps is known only now
-    found.steps = {name: [step.to_json() for step in steps] for name, steps in read.items()}
+    found.steps = {name: steps_json(steps) for name, steps in read.items()}
     found.sources = [source_json(name, rows) for name, rows in known.sources.items()]
     return found
 

@@ -74,7 +74,9 @@ def steps_of_test(test: Mapping[str, Any]) -> Iterator[tuple[Loc, dict[str, Any]
 
 
 def steps_of(tasks: object, loc: Loc = ()) -> Iterator[tuple[Loc, dict[str, Any]]]:
-    """Each step with its way, those of a group in its place; `tasks` is a list, a map from method to step, or a scenario with either.
+    """Each step with its way, those of a group or a batch in its place.
+
+    `tasks` is a list, a map from method to step, or a scenario with either.
 
     >>> [loc for loc, _ in steps_of([{"group": "buy", "steps": [{"method": "get"}]}, {"method": "post"}])]
     [(0, 'steps', 0), (1,)]
@@ -84,7 +86,8 @@ def steps_of(tasks: object, loc: Loc = ()) -> Iterator[tuple[Loc, dict[str, Any]
     for key, step in tasks.items() if isinstance(tasks, dict) else enumerate(tasks) if isinstance(tasks, list) else ():
         if not isinstance(step, dict):
             continue
-        if isinstance(step.get("steps"), dict | list):
-            yield from steps_of(step["steps"], (*loc, key, "steps"))
+        inner = next((name for name in ("steps", "batch") if isinstance(step.get(name), dict | list)), None)
+        if inner is not None:
+            yield from steps_of(step[inner], (*loc, key, inner))
         else:
             yield (*loc, key), step

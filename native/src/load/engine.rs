@@ -188,6 +188,8 @@ pub struct Loop<'p> {
     pub batches: Vec<u32>,
     pub helped: Vec<u32>,
     pub helps: usize,
+    /// Those whose steps of a batch have ended.
+    pub parts: Vec<u32>,
 }
 
 /// What the parent gives and is given while the load runs.
@@ -278,6 +280,7 @@ impl<'p> Loop<'p> {
             batches: Vec::new(),
             helped: Vec::new(),
             helps: 0,
+            parts: Vec::new(),
         };
         for step in &plan.steps {
             let (fixed, origin) = match &step.request {

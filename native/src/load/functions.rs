@@ -116,14 +116,14 @@ pub struct Call {
     /// Requests that it has asked for.
     count: u32,
     /// Whose function it is, which of the requests that it wants now this user makes, and the number of that.
-    of: u32,
+    pub of: u32,
     at: u32,
     number: u32,
     method: &'static str,
     name: Option<String>,
     open: Option<OpenHit>,
-    /// Of a batch: requests without an answer so far.
-    waits: u32,
+    /// Of a batch: requests without an answer so far, or steps that have not ended.
+    pub waits: u32,
     /// He makes requests for another, and is none of the load's users.
     pub is_help: bool,
     /// Those who make requests for this one.
@@ -392,7 +392,12 @@ impl<'p> Loop<'p> {
                 self.ready.push_back(of);
             }
         }
+        self.end_parts(users);
         for id in take(&mut self.batches) {
+            if users[id as usize].part.is_on {
+                self.share_steps(users, id);
+                continue;
+            }
             let wanted = users[id as usize].call.waits - 1;
             while (users[id as usize].call.helps.len() as u32) < wanted {
                 self.add_help(users, id);
@@ -401,8 +406,7 @@ impl<'p> Loop<'p> {
                 let user = &mut users[id as usize];
                 let help_id = user.call.helps[at as usize];
                 let number = user.call.count - wanted + at;
-                let (step, phase, begun) = (user.step, user.phase, user.has_begun);
-                user.has_begun = true;
+                let (step, phase, begun) = (user.step, user.phase, user.has_begun.clone());
                 let due_ns = user.hit.due_ns.take();
                 let help = &mut users[help_id as usize];
                 (help.step, help.phase, help.has_begun) = (step, phase, begun);
@@ -414,18 +418,6 @@ impl<'p> Loop<'p> {
             users[id as usize].next = Next::Throttle;
             self.ready.push_back(id);
         }
-    }
-
-    fn add_help(&mut self, users: &mut Vec<User>, id: u32) {
-        let user = &users[id as usize];
-        let mut help = self.new_user(user.number);
-        help.id = users.len() as u32;
-        help.jar = user.jar.clone();
-        help.next = Next::Rest;
-        help.call.is_help = true;
-        self.helps += 1;
-        users[id as usize].call.helps.push(help.id);
-        users.push(help);
     }
 }
 

@@ -1,6 +1,7 @@
 //! The load: users, passes, steps, and the records of their hits.
 
 pub mod arrivals;
+pub mod batch;
 pub mod engine;
 mod exchange;
 pub mod functions;

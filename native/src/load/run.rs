@@ -76,6 +76,7 @@ impl Loop<'_> {
                 (done.steps, done.conditioned) = (std::mem::take(&mut self.steps), self.conditioned);
                 return self.fatal.take().map_or(Ok(done), Err);
             }
+            self.share_batches(users);
             let next_ns = self.timers.next_ns().map_or(agenda.next_ns(), |at| at.min(agenda.next_ns()));
             let wait_ns = if self.ready.is_empty() && self.unread.is_empty() { (next_ns - self.now_ns()).max(0) as u64 } else { 0 };
             self.doing.at(At::Waiting);
@@ -91,9 +92,7 @@ impl Loop<'_> {
                 self.event(users, *event, stop);
             }
             self.read_on(users);
-            if !(self.batches.is_empty() && self.helped.is_empty()) {
-                self.share_batches(users);
-            }
+            self.share_batches(users);
         }
     }
 
@@ -132,7 +131,8 @@ impl Loop<'_> {
     }
 
     fn is_drained(&self, agenda: &Agenda, now_ns: i64) -> bool {
-        let idle = self.in_flight == 0 && self.leaving == 0 && self.ready.is_empty() && self.batches.is_empty() && self.helped.is_empty();
+        let none_shared = self.batches.is_empty() && self.helped.is_empty() && self.parts.is_empty();
+        let idle = self.in_flight == 0 && self.leaving == 0 && self.ready.is_empty() && none_shared;
         idle || self.fatal.is_some() || agenda.drained_ns.is_some_and(|at| at <= now_ns)
     }
 

@@ -83,7 +83,8 @@ impl<'p> Loop<'p> {
             return self.leave(user);
         }
         if !user.is_set_up && self.plan.on_start > 0 {
-            (user.step, user.end, user.has_begun) = (0, self.plan.on_start, true); // its attempts are of no pass
+            (user.step, user.end) = (0, self.plan.on_start);
+            user.has_begun.set(true); // its attempts are of no pass
             user.next = Next::Step;
             return;
         }
@@ -115,6 +116,9 @@ impl<'p> Loop<'p> {
 
     /// The user goes, now or after his `on_stop`; a pass that he has under way is cut off.
     pub fn leave(&mut self, user: &mut User) {
+        if user.part.is_on {
+            return self.cut_off_part(user);
+        }
         self.cut_off(user);
         self.settle(user, false);
         self.left(user);
@@ -122,7 +126,8 @@ impl<'p> Loop<'p> {
         if std::mem::take(&mut user.is_set_up) && self.plan.on_stop < self.plan.steps.len() {
             self.leaving += 1;
             user.phase = Phase::OnStop;
-            (user.step, user.end, user.has_begun) = (self.plan.on_stop, self.plan.steps.len(), true);
+            (user.step, user.end) = (self.plan.on_stop, self.plan.steps.len());
+            user.has_begun.set(true);
             user.hit.due_ns = None;
             user.next = Next::Step;
         }
@@ -146,13 +151,18 @@ impl<'p> Loop<'p> {
     }
 
     fn begin_step(&mut self, user: &mut User) {
-        // a pass that was given to this user is made, also when the load ends in that moment: it was counted as started
-        if user.stopping && user.hit.due_ns.is_none() && user.phase != Phase::OnStop {
-            return self.leave(user);
-        }
         let plan = self.plan;
         let step = &plan.steps[user.step];
-        self.data.begin_step(&mut user.scope);
+        if !user.part.is_on {
+            // a pass that was given to this user is made, also when the load ends in that moment: it was counted as started
+            if user.stopping && user.hit.due_ns.is_none() && user.phase != Phase::OnStop {
+                return self.leave(user);
+            }
+            self.data.begin_step(&mut user.scope);
+            if step.batch.is_some() {
+                return self.begin_batch(user);
+            }
+        }
         user.hit.think_s = 0.0;
         user.ends = false;
         user.next = Next::EndStep;
@@ -163,6 +173,7 @@ impl<'p> Loop<'p> {
             self.steps[user.step].1 += 1;
             return;
         }
+        user.part.has_run |= user.part.is_on;
         user.hit.flags = 0;
         user.hit.used = [0; 3];
         if matches!(step.request, RequestPlan::Call(_)) {
@@ -346,6 +357,9 @@ impl<'p> Loop<'p> {
     }
 
     fn end_step(&mut self, user: &mut User, id: u32) {
+        if user.part.is_on {
+            return self.end_part(user);
+        }
         let is_last = user.ends || user.step + 1 == user.end;
         if is_last && user.phase == Phase::Load {
             self.settle(user, true); // one that a failure ended has made all that there was to do

@@ -1,12 +1,13 @@
 //! One virtual user: where he is in his steps, what he holds, the hit he has under way.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 
 use crate::http::conn::{Conn, Phase as ConnPhase};
 use crate::http::cookies::Jar;
 use crate::http::request::Outgoing;
+use crate::load::batch::Part;
 use crate::load::functions::Call;
 use crate::os::random::Rng;
 use crate::plan::host::Trace;
@@ -90,6 +91,7 @@ pub struct User {
     /// Of all who make requests for him.
     pub jar: Rc<RefCell<Jar>>,
     pub call: Call,
+    pub part: Part,
     pub conns: Vec<Box<Conn>>,
     pub next_serial: u32,
     pub next: Next,
@@ -103,9 +105,9 @@ pub struct User {
     pub has_sent: bool,
     /// He makes a pass that a pace gave him.
     pub has_pass: bool,
-    /// His pass is under way for the books, and whether one of its requests has begun.
+    /// His pass is under way for the books, and whether one of its requests has begun; of all who make requests for him.
     pub is_booked: bool,
-    pub has_begun: bool,
+    pub has_begun: Rc<Cell<bool>>,
     pub stopping: bool,
     pub hit: Hit,
     /// The request of this hit, where it is not its step's prepared one.

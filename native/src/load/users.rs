@@ -1,10 +1,11 @@
 //! Users come and go.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::http::cookies::Jar;
 use crate::http::request::Outgoing;
+use crate::load::batch::Part;
 use crate::load::engine::Loop;
 use crate::load::functions::Call;
 use crate::load::user::{Hit, Next, Phase, User};
@@ -26,7 +27,9 @@ impl Loop<'_> {
             }
             user.stopping = true;
             self.alive -= 1;
-            if (user.is_paused && user.is_free && user.phase != Phase::OnStop) || matches!(user.next, Next::Finished | Next::Turn) {
+            self.stop_helps(users, at);
+            let user = &mut users[at];
+            if self.may_leave(user) || matches!(user.next, Next::Finished | Next::Turn) {
                 user.is_paused = false;
                 self.leave(user);
                 if user.next == Next::Gone {
@@ -36,6 +39,11 @@ impl Loop<'_> {
                 }
             }
         }
+    }
+
+    /// Whether he waits for nothing but a time.
+    pub fn may_leave(&self, user: &User) -> bool {
+        user.is_paused && user.is_free && user.phase != Phase::OnStop
     }
 
     fn start_user(&mut self, users: &mut Vec<User>) {
@@ -51,6 +59,12 @@ impl Loop<'_> {
             Some(at) => {
                 (user.id, user.pauses, user.next_serial) = (at as u32, users[at].pauses, users[at].next_serial);
                 user.call.helps = std::mem::take(&mut users[at].call.helps);
+                for (place, id) in user.call.helps.iter().enumerate() {
+                    let mut help = self.help_of(&user, place);
+                    let old = &users[*id as usize];
+                    (help.id, help.pauses, help.next_serial, help.watched_ns) = (old.id, old.pauses, old.next_serial, old.watched_ns);
+                    users[*id as usize] = help;
+                }
                 self.ready.push_back(user.id);
                 users[at] = user;
             }
@@ -81,6 +95,7 @@ impl Loop<'_> {
             scope,
             jar: Rc::new(RefCell::new(Jar::default())),
             call: Call::default(),
+            part: Part::default(),
             conns: Vec::new(),
             next_serial: 0,
             next: Next::Pass,
@@ -92,7 +107,7 @@ impl Loop<'_> {
             has_sent: false,
             has_pass: false,
             is_booked: false,
-            has_begun: false,
+            has_begun: Rc::new(Cell::new(false)),
             stopping: false,
             hit: Hit::default(),
             own: Outgoing::default(),
@@ -120,7 +135,8 @@ impl Loop<'_> {
 
     /// A pass begins for the books; exactly one `settle` ends it.
     pub fn book(&mut self, user: &mut User) {
-        (user.is_booked, user.has_begun) = (true, false);
+        user.is_booked = true;
+        user.has_begun.set(false);
         if self.arrivals.is_none() {
             self.passes.due += 1;
         }
@@ -129,7 +145,7 @@ impl Loop<'_> {
     /// An attempt of the user's step begins.
     pub fn count_attempt(&mut self, user: &mut User) {
         self.steps[user.step].0 += 1;
-        if !std::mem::replace(&mut user.has_begun, true) {
+        if !user.has_begun.replace(true) {
             self.passes.started += 1;
             user.hit.flags |= crate::plan::outcome::FIRST;
         }
@@ -140,7 +156,7 @@ impl Loop<'_> {
         if !std::mem::take(&mut user.is_booked) {
             return;
         }
-        match (made, user.has_begun) {
+        match (made, user.has_begun.get()) {
             (true, begun) => {
                 self.passes.started += u64::from(!begun); // every condition said no: all was done that there was to do
                 self.passes.made += 1;

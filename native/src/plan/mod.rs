@@ -112,6 +112,19 @@ pub struct Step {
     pub think: Option<Think>,
     pub request: RequestPlan,
     pub on_failure: OnFailure,
+    /// On the first step of a batch.
+    pub batch: Option<BatchPlan>,
+}
+
+/// Steps that a user sends at once.
+#[derive(Debug, Deserialize)]
+pub struct BatchPlan {
+    /// So many, this one included.
+    pub count: usize,
+    /// The sources of which they use a row: all have the same one.
+    pub sources: Vec<usize>,
+    /// What is waited for when all have ended: from so many seconds to so many.
+    pub think_s: (f64, f64),
 }
 
 /// What a failure does to the pass of its user, or in `on_start` to the user.

@@ -112,6 +112,13 @@ impl<'p> Data<'p> {
         Ok(self.sources[source].plan.rows.cell(row, column))
     }
 
+    /// A row of the source, where the step has none yet, and there is one.
+    pub fn take(&mut self, scope: &mut Scope, source: usize) {
+        if scope.rows[source].is_none() {
+            scope.rows[source] = self.sources[source].take().ok();
+        }
+    }
+
     /// The cell of the row that this step has taken; None where it took none.
     pub fn taken(&self, scope: &Scope, source: usize, column: usize) -> Option<&str> {
         scope.rows[source].map(|row| self.sources[source].plan.rows.cell(row, column))

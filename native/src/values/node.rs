@@ -41,6 +41,13 @@ pub struct Scope {
     pub rng: Rng,
 }
 
+impl Scope {
+    /// Where a value lies that a step extracts.
+    pub fn kept_at(&mut self, session: bool, place: usize) -> &mut Option<Value> {
+        if session { &mut self.session[place] } else { &mut self.variables[place] }
+    }
+}
+
 /// The message of a placeholder without a value.
 #[derive(Debug, PartialEq)]
 pub struct Missing(pub String);

@@ -155,7 +155,7 @@ class _Pass(Drawing):
         if not wanted:
             return []
         hits = [self._begin(verb, path, options) for verb, path, options in wanted]
-        clients = self.client.spare(len(hits))
+        clients = self.client.http.at_once(len(hits))
         work = [gevent.spawn(self._send, hit, http) for hit, http in zip(hits, clients, strict=True)]
         try:
             gevent.joinall(work, raise_error=True)

@@ -39,7 +39,7 @@ from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.static import tokens_in
 from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
 
-__all__ = ["Pauser", "Step", "compile_steps"]
+__all__ = ["Pauser", "Step", "between", "compile_steps"]
 
 PYTHON = "python_user"  # whose steps are functions
 
@@ -383,7 +383,7 @@ def _seconds(config: Any, compiler: Compiler) -> Any:
         return None
     if isinstance(config, Mapping):
         low, high = compiler(config["min"]), compiler(config["max"])
-        return lambda scope: _between(scope.rng, _number(low, scope), _number(high, scope))
+        return lambda scope: between(scope.rng, _number(low, scope), _number(high, scope))
     value = compiler(config)
     return lambda scope: _number(value, scope)
 
@@ -396,5 +396,5 @@ def _number(compiled: Any, scope: Scope) -> float:
     return seconds
 
 
-def _between(rng: Random, low: float, high: float) -> float:
+def between(rng: Random, low: float, high: float) -> float:
     return low + (high - low) * rng.random() if high > low else low

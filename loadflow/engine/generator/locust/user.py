@@ -13,6 +13,7 @@ from locust import User
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 from loadflow.engine.generator.locust.arrivals import Arrivals, Turn
+from loadflow.engine.generator.locust.batch import in_batches
 from loadflow.engine.generator.locust.recorder import Recorder, UserWatch
 from loadflow.engine.generator.locust.step import Pauser, Step
 from loadflow.engine.plan.plan import Plan, Shard
@@ -48,9 +49,11 @@ class SharedByUsers:
     ) -> None:
         self.plan = plan
         self.protocol = protocol
-        self.steps = steps
         self.way = plan.way
-        self.units = [[steps[position] for position in unit.steps] for unit in self.way.units]
+        self.start, self.stop, *self.units = (
+            in_batches(protocol, steps, plan.steps, positions)
+            for positions in (self.way.start, self.way.stop, *(unit.steps for unit in self.way.units))
+        )
         self.go = gevent.event.Event()  # the load begins; before it users of a pace do nothing
         self.here = 0  # users who wait for that
         self.picks = picks
@@ -156,10 +159,10 @@ def user_class(shared: SharedByUsers) -> type[User]:
         def _set_up(self, client: Client, scope: Scope, number: int) -> bool:
             """`on_start`; whether all of it went well. A user who is stopped meanwhile goes no further."""
             self._begun = True  # its attempts are of no pass
-            for position in shared.way.start:
+            for step in shared.start:
                 if self._state != LOCUST_STATE_RUNNING:
                     raise GreenletExit
-                shared.steps[position].run(client, scope, number, shared.recorder, self)
+                step.run(client, scope, number, shared.recorder, self)
                 if self.ends or scope.out_of_rows:
                     return False
             self._is_set_up = True
@@ -170,8 +173,8 @@ def user_class(shared: SharedByUsers) -> type[User]:
             if not self._is_set_up:
                 return
             self._is_set_up, self._leaving, self._begun = False, True, True
-            for position in shared.way.stop:
-                shared.steps[position].run(client, scope, number, shared.recorder, self)
+            for step in shared.stop:
+                step.run(client, scope, number, shared.recorder, self)
                 if self.ends:
                     return
 
@@ -229,8 +232,9 @@ def user_class(shared: SharedByUsers) -> type[User]:
                 sent = False
                 if self._state != LOCUST_STATE_RUNNING:
                     return  # before the pick: one that is taken and not used would be missing from its step's share
-                chosen = units[next(picks)] if picks is not None else units[0]
-                self._book(len(chosen))
+                picked = next(picks) if picks is not None else 0
+                chosen = units[picked]
+                self._book(len(shared.way.units[picked].steps))
                 try:
                     for step in chosen:
                         if self._state != LOCUST_STATE_RUNNING:
@@ -264,8 +268,9 @@ def user_class(shared: SharedByUsers) -> type[User]:
                 if given is None:
                     return
                 due_ns, position = given
-                chosen = shared.units[max(0, position)]
-                self._book(len(chosen))
+                picked = max(0, position)
+                chosen = shared.units[picked]
+                self._book(len(shared.way.units[picked].steps))
                 try:
                     for step in chosen:
                         if due_ns is None and self._state != LOCUST_STATE_RUNNING:

@@ -31,6 +31,8 @@ STEP_KEYS = frozenset(
         "phase",
         "group",
         "follows",
+        "at_once",
+        "think_after",
         "on_failure",
         "name",
         "weight",

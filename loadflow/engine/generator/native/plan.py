@@ -93,6 +93,7 @@ def compile_plan(
                 "extracts": [_extract(entry, nodes) for entry in config.get("extract") or ()],
                 "retry": _retry(config.get("retry")),
                 "think": _think(config.get("think_time"), nodes),
+                "batch": _batch(plan, len(steps), nodes),
                 "request": {"call": _asking(config, step, plan, tls)} if in_python else request_of(config, step, plan.host, nodes, tls),
             }
         )
@@ -301,6 +302,18 @@ def _think(config: Any, nodes: Nodes) -> dict[str, Any] | None:
     if isinstance(config, Mapping):
         return {"low": nodes.of(config["min"]), "high": nodes.of(config["max"])}
     return {"low": nodes.of(config), "high": None}
+
+
+def _batch(plan: Plan, first: int, nodes: Nodes) -> dict[str, Any] | None:
+    """What the first step of a batch says of all of its steps."""
+    count = plan.steps[first].get("at_once")
+    if not count:
+        return None
+    used = [token.parts for step in plan.steps[first : first + count] for token in tokens_in(dict(step)) if token.kind == "csv"]
+    cells = [cell for parts in used if (cell := nodes.cell(*parts)) is not None]
+    think: Any = plan.steps[first].get("think_after") or 0
+    think_s = (think["min"], think["max"]) if isinstance(think, Mapping) else (think, think)
+    return {"count": count, "sources": list(dict.fromkeys(source for source, _ in cells)), "think_s": think_s}
 
 
 class _Secrets:

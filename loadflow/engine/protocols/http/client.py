@@ -78,16 +78,24 @@ class HttpClient:
         self._max_body_bytes = plan.max_body_bytes
         self._connections: dict[tuple[Any, ...], _Connection] = {}
         self._cookies = Cookies()
+        self._plan = plan
+        self._more: list[HttpClient] = []
 
-    def share_cookies(self, other: HttpClient) -> None:
-        """Have the jar of another client of the same user."""
-        self._cookies = other._cookies
+    def at_once(self, count: int) -> list[HttpClient]:
+        """So many clients for requests that are sent at once, this one first: all have one jar, and connections of their own."""
+        while len(self._more) < count - 1:
+            more = HttpClient(self._plan)
+            more._cookies = self._cookies
+            self._more.append(more)
+        return [self, *self._more[: count - 1]]
 
     def perform(self, request: HttpRequest) -> HttpReply:
         """Raises HitFailure; socket errors pass through for the protocol's table."""
         return follow(request, self.traffic, self._exchange)
 
     def close(self) -> None:
+        for more in self._more:
+            more.close()
         for connection in self._connections.values():
             connection.socket.close()
         self._connections.clear()
@@ -216,5 +224,6 @@ HTTP = UserProtocol(
     errors=((HTTPParseError, Outcome.PROTOCOL), *SOCKET_ERRORS),
     fails=status_failure,
     traffic=lambda client: client.traffic,
+    at_once=HttpClient.at_once,
 )
 FAST_HTTP = replace(HTTP, user="fast_http_user")

@@ -38,7 +38,7 @@ def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
         yield Fault((key,), "is relative, and there is no host", "write the URL whole, or set host to what it is relative to")
 
 
-_FORM = Form(HttpStep, METHODS, MappedHttpStep)
+_FORM = Form(HttpStep, METHODS, MappedHttpStep, one_by_one=None)
 _PREPARE = "loadflow.engine.protocols.http.request:HttpStep"
 
 FAST_HTTP_USER = UserType(

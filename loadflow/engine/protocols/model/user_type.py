@@ -32,11 +32,15 @@ def _never(step: Mapping[str, Any]) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How steps are written: `step` is the model of one in a list. `mapped` is that of one in a map, from which `methods` they have."""
+    """How steps are written: `step` is the model of one in a list. `mapped` is that of one in a map, from which `methods` they have.
+
+    `one_by_one`: the way out for who writes a batch, where a user can't send several steps at once; None where he can.
+    """
 
     step: type[StepBase]
     methods: tuple[str, ...] = ()
     mapped: type[StepBase] | None = None
+    one_by_one: str | None = "write its steps one after the other; a batch is for fast_http_user and http_user"
 
 
 @dataclass(frozen=True, slots=True)

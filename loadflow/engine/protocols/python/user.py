@@ -44,7 +44,7 @@ def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
 
 PYTHON_USER = UserType(
     "python_user",
-    Form(CallStep),
+    Form(CallStep, one_by_one="a function sends several requests at once with client.batch"),
     "loadflow.engine.protocols.python.call:Call",
     "loadflow.engine.protocols.python.protocol:PYTHON",
     FAST_HTTP_USER.host,

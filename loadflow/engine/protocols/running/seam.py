@@ -124,6 +124,7 @@ class UserProtocol:
 
     `prepare` compiles a step, its templates by the given compiler. `fails` gives the default failure of a reply,
     or None: it is asked only where the step has no status assertion. `traffic` counts a client's last hit; None: it does not count.
+    `at_once` gives so many clients of a client's user, itself first, for steps that are sent at once; None: there can be one at a time.
     """
 
     user: str
@@ -132,6 +133,7 @@ class UserProtocol:
     errors: Sequence[tuple[type[BaseException], Outcome]]
     fails: Callable[[Any], tuple[Outcome, str] | None]
     traffic: Callable[[Any], Traffic] | None = None
+    at_once: Callable[[Any, int], Sequence[Client]] | None = None
 
     def outcome_of(self, error: BaseException) -> Outcome:
         for kind, outcome in self.errors:
