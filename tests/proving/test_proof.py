@@ -58,6 +58,10 @@ RIGHT = """
             assert client.get("/quick").elapsed_ms < 3_600_000
 
         @task
+        def at_once(self, client):
+            client.batch([{"path": "/a"}, {"path": "/b"}])
+
+        @task
         def elsewhere(self, client):
             client.get("http://shop.example/")
 
@@ -130,6 +134,7 @@ def test_what_is_traced_rightly_is_proved(tmp_path: Path, monkeypatch: pytest.Mo
     assert all(100 < found[name].requests < 200 for name in ("chain", "draws", "row")), found
     assert found["timed"].unproved == "it asserts how long an answer took, which no proof can repeat"
     assert found["elsewhere"].unproved == "it sends to http://shop.example/, and a proof stays on this machine"
+    assert found["at_once"].unproved == "it sends several requests at once, and in which order they arrive is chance"
     assert "branches" not in found
 
 

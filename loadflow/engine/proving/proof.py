@@ -67,28 +67,33 @@ def prove(made: ScenarioDef, trace: Trace, file: Path, passes: int = PASSES) -> 
 
     `on_start` is proved as if it was a task, so that its answers may fail; before the tasks they do not.
     """
-    elsewhere = {name: url for name, steps in trace.steps.items() if (url := _elsewhere(steps))}
-    steps = {name: of for name, of in trace.steps.items() if name not in elsewhere}
+    barred = {name: why for name, steps in trace.steps.items() if (why := _bar(steps))}
+    steps = {name: of for name, of in trace.steps.items() if name not in barred}
     found: dict[str, Proof] = {}
     with Recorder() as recorder, tempfile.TemporaryDirectory(prefix="loadflow-proof-") as folder:
         prover = _Prover(made, file, recorder, Path(folder), steps)
         if steps.get("on_start"):
             found.update((one.name, one) for one in prover.prove(["on_start"], "", passes, users=1))
         others = [name for name in steps if name != "on_start" and steps[name]]
-        if others and "on_start" not in elsewhere:
+        if others and "on_start" not in barred:
             on_start = "on_start" if steps.get("on_start") else ""
             found.update((one.name, one) for one in prover.prove(others, on_start, -(-passes // USERS), users=USERS))
     for name in trace.steps:
-        if name in elsewhere:
-            found[name] = Proof(name, unproved=f"it sends to {elsewhere[name]}, and a proof stays on this machine")
+        if name in barred:
+            found[name] = Proof(name, unproved=f"it {barred[name]}")
         elif name not in found and trace.steps[name]:
-            found[name] = Proof(name, unproved=f"on_start sends to {elsewhere['on_start']}, and a proof stays on this machine")
+            found[name] = Proof(name, unproved=f"on_start {barred['on_start']}")
     return [found[name] for name in trace.steps if name in found]
 
 
-def _elsewhere(steps: Iterable[Mapping[str, Any]]) -> str:
-    """The first URL of the steps that says its host; "" where all are relative."""
-    return next((str(step["request_url"]) for step in steps if "://" in str(step["request_url"]).partition("?")[0]), "")
+def _bar(steps: Iterable[Mapping[str, Any]]) -> str:
+    """Why there can be no proof of these steps; "" where there can be."""
+    for step in steps:
+        if "batch" in step:
+            return "sends several requests at once, and in which order they arrive is chance"
+        if "://" in str(step["request_url"]).partition("?")[0]:
+            return f"sends to {step['request_url']}, and a proof stays on this machine"
+    return ""
 
 
 class _Prover:
