@@ -95,7 +95,7 @@ class _Hit:
 
     __slots__ = ("due_ns", "end_ns", "failure", "flags", "method", "name", "received", "reply", "request", "sent", "start_ns")
 
-    def __init__(self, method: str, name: str, due_ns: int, start_ns: int, flags: int) -> None:
+    def __init__(self, method: str, name: str, due_ns: int | None, start_ns: int, flags: int) -> None:
         self.method = method
         self.name = name
         self.due_ns = due_ns
@@ -189,7 +189,7 @@ class _Pass(Drawing):
         flags = HitFlag.FIRST if self._pauser.attempt_begins() else 0
         flags |= HitFlag.SETUP if self.step.phase is not None else 0
         start_ns = self._recorder.now_ns()
-        due_ns, self._due_ns = (start_ns if self._due_ns is None else self._due_ns), None
+        due_ns, self._due_ns = self._due_ns, None
         return _Hit(method, name if self.step.phase is None else f"{self.step.phase}: {name}", due_ns, start_ns, flags)
 
     def _send(self, hit: _Hit, http: Any) -> None:
@@ -258,7 +258,8 @@ class _Pass(Drawing):
 
     def _record(self, hit: _Hit) -> None:
         recorder, reply = self._recorder, hit.reply
-        if hit.start_ns - hit.due_ns > LATE_NS and self.step.phase is None:
+        due_ns = hit.start_ns if hit.due_ns is None else hit.due_ns
+        if hit.start_ns - due_ns > LATE_NS and self.step.phase is None:
             hit.flags |= HitFlag.LATE
         if self._scope.out_of_rows:
             hit.flags |= HitFlag.LAST
@@ -266,9 +267,9 @@ class _Pass(Drawing):
         status, sent, received = (reply.status if reply is not None else 0), hit.sent, hit.received
         if self.step.revision_header is not None and reply is not None and (revision := reply.header(self.step.revision_header)):
             recorder.revision(revision)
-        times = (hit.due_ns, hit.start_ns, hit.end_ns)
+        times = (due_ns, hit.start_ns, hit.end_ns)
         if recorder.on_hit is not None:
-            recorder.on_hit(hit.method, hit.name, (hit.end_ns - hit.due_ns) / 1e6, received, hit.failure and hit.failure[1])
+            recorder.on_hit(hit.method, hit.name, (hit.end_ns - due_ns) / 1e6, received, hit.failure and hit.failure[1])
         if hit.failure is None:
             recorder.succeeded(series, self._user, *times, status, sent, received, hit.flags)
             return
