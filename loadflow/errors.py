@@ -8,6 +8,7 @@ LoadflowError
 └── RunError               ours or the machine's: the engine died, a port is taken, a disk is full
     ├── EngineError        the engine process ended without finishing its plan
     ├── TargetTaken        another load is on the target; nothing was sent
+    ├── ConditionBroken    a condition of `only_if` does not hold; nothing was sent
     ├── WatchdogTimeout    a deadline passed and the work was ended
     └── Interrupted        the end was requested: a cancelled flow run, a stop signal
 
@@ -24,6 +25,7 @@ from typing import Any
 __all__ = [
     "CircuitOpenError",
     "CommandError",
+    "ConditionBroken",
     "EngineError",
     "Interrupted",
     "LoadflowError",
@@ -117,6 +119,10 @@ class EngineError(RunError):
 
 class TargetTaken(RunError):
     """Another load is on the target, and its end was not to be waited for; nothing was sent."""
+
+
+class ConditionBroken(RunError):
+    """A condition of `only_if` does not hold, or can't be asked for, before the load; nothing was sent."""
 
 
 class WatchdogTimeout(RunError, TimeoutError):

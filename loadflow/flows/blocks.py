@@ -29,6 +29,8 @@ class LoadTarget(Block):
         headers: Sent with every request that has no header of that name; write secrets as ${secret.NAME}.
         allowed_hosts: Hosts that scripts may load: names with wildcards, addresses, networks. Empty: the host of base_url alone.
         max_rate_per_s: No load sends more requests per second, retries included.
+        prometheus: The address of the Prometheus that has its metrics, for thresholds and conditions by PromQL.
+        only_if: Conditions for each load, as `only_if` of LD_start_test has them.
 
     Example:
         Save one; the flow's parameter `target` names it:
@@ -51,10 +53,13 @@ class LoadTarget(Block):
     allowed_hosts: list[str] = Field(default=[], description="Names with wildcards, addresses or networks; empty: base_url's host.")
     max_rate_per_s: float | None = Field(default=None, gt=0, description="The most requests per second, retries included.")
 
+    prometheus: str = Field(default="", description="The Prometheus that has its metrics, for thresholds by PromQL.")
+    only_if: list[dict[str, Any]] = Field(default=[], description="Conditions for each load, as only_if of LD_start_test has them.")
+
     def rules(self) -> TargetRules:
         own = host_of(self.base_url)
         allowed = tuple(self.allowed_hosts) or ((own,) if own else ())
-        return TargetRules(self.base_url, dict(self.headers), allowed, self.max_rate_per_s)
+        return TargetRules(self.base_url, dict(self.headers), allowed, self.max_rate_per_s, self.prometheus or None, tuple(self.only_if))
 
 
 class LoadflowStore(Block):

@@ -28,6 +28,7 @@ from loadflow.engine.session.masking import redactor_of
 from loadflow.engine.session.session import Session, current_session, use_session
 from loadflow.errors import Interrupted, ScriptError
 from loadflow.flows.artifacts import linked
+from loadflow.flows.asking import ask_prefect
 from loadflow.flows.blocks import prefect_secret
 from loadflow.flows.console import outlive_console
 from loadflow.flows.embedded import guard_embedded_server
@@ -109,13 +110,14 @@ def run_in_flow(script: Script, session: Session, storage: Storage | None = None
     observer = FlowObserver(VisibleLogger(get_run_logger()), storage)
     session.observers.append(observer)
     session.usual_secrets = prefect_secret
+    session.ask_prefect = ask_prefect
     session.pool = partial(agents_in_pool, logger=VisibleLogger(get_run_logger()))
     try:
         with use_session(session):
             return _ScriptRun(session, observer).run(script)
     finally:
         session.observers.remove(observer)
-        session.pool = None
+        session.pool = session.ask_prefect = None
 
 
 def is_scenario(path: str | Path) -> bool:

@@ -20,7 +20,7 @@ from loadflow.engine.base.visible import visible
 from loadflow.engine.reports.bounds import clip
 from loadflow.engine.session.execute import Results
 from loadflow.engine.session.load_result import LoadResult
-from loadflow.errors import Interrupted, LoadflowError, TargetTaken
+from loadflow.errors import ConditionBroken, Interrupted, LoadflowError, TargetTaken
 from loadflow.tasks.state import data_of
 
 __all__ = [
@@ -53,7 +53,8 @@ def state_of(results: Results, redactor: Redactor, passed_line: str = "", *, loa
     """The final state of a flow whose actions gave `results`, with the number of `loads`. `passed_line`: the message of a passed run.
 
     passed: Completed; failed: Failed; inconclusive and error: Failed, under their own names; interrupted: Cancelled, named
-    Interrupted. A script that stopped because another load is on its target, and has sent nothing: Cancelled, named Skipped.
+    Interrupted. A script that stopped because another load is on its target, or a condition of its own does not hold, and has sent nothing:
+    Cancelled, named Skipped.
     """
     verdict = results.verdict
     line = clip(visible(redactor.text("; ".join([str(verdict), *verdict.reasons[1:]])), lines=True), MESSAGE_CHARACTERS)
@@ -61,7 +62,7 @@ def state_of(results: Results, redactor: Redactor, passed_line: str = "", *, loa
         return Completed(message=passed_line or line, data=results)
     error = NotPassed(line, results)
     error.__cause__ = cause = results.first_error
-    if isinstance(cause, TargetTaken) and not loads:
+    if isinstance(cause, TargetTaken | ConditionBroken) and not loads:
         return Cancelled(name="Skipped", message=clip(redactor.text(f"skipped: {cause}"), MESSAGE_CHARACTERS), data=error)
     return _not_passed(verdict.kind, line, error)
 

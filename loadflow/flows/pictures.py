@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import Latency
+from loadflow.engine.records.watched import curves_of
 from loadflow.engine.reports.picture import data_uri
 from loadflow.engine.reports.run_charts import Chart, charts_of
 from loadflow.engine.reports.timeline import timeline_of
@@ -16,9 +17,9 @@ COLOURS = {"s-ok": "blue", "s-fail": "red", "s-users": "purple", "s-p50": "green
 
 
 def markdown_charts(run: Run, latency: Latency) -> str:
-    """Rate, latency percentiles and users (or requests in flight) over time; "" when nothing was recorded."""
-    charts = [chart for chart in charts_of(timeline_of([run]), latency, paced=run.pace is not None) if chart.name in SHOWN]
-    return "\n\n".join(image(chart) for chart in charts)
+    """Rate, latency percentiles, users (or requests in flight) and what Prometheus said of the target; "" when nothing was recorded."""
+    charts = charts_of(timeline_of([run]), latency, paced=run.pace is not None, targets=curves_of(run))
+    return "\n\n".join(image(chart) for chart in charts if chart.name in SHOWN or chart.name.startswith("target"))
 
 
 def image(chart: Chart) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -59,6 +60,7 @@ def run_script(
     exclusive: bool = True,
     wait_for_target: float = 0,
     max_delay: float | None = None,
+    only_if: list[dict[str, Any]] = [],  # noqa: B006  the form shows it; nothing changes it
 ) -> Any:
     """Run a load test script: every action is a task run; the flow run's state is the verdict.
 
@@ -75,6 +77,8 @@ def run_script(
         report_storage: A storage block, written type/name, that the HTML report is put into; LOADFLOW_REPORTS_URL says where it opens.
         exclusive: Whether no other exclusive run, from whatever machine, may load the same host and port at the same time.
         wait_for_target: Seconds to wait while another run does; after that this one skips itself, and nothing was sent.
+        only_if: Conditions for each load, besides those of the script and of the target's block: see docs/interlocks.md. Where one does not
+            hold, the run skips itself.
         max_delay: Seconds that the run may start late; a later one skips itself. A retry counts from when it was asked for.
 
     Called from Python, it gives a LoadResult, or a list of them for a script of several loads; the Results of its actions for one of none.
@@ -100,6 +104,7 @@ def run_script(
     else:
         try:
             storage = _use_blocks(session, target, store, report_storage)
+            session.target = replace(session.target, only_if=(*session.target.only_if, *only_if))
             checked = checked_script(_the_one(script, script_path), session)
         except ScriptError as error:
             message = redactor_of(session, script).text(f"the script can't be run as written: {error}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -64,7 +64,7 @@ LIMITS: Mapping[str, type[Part]] = {"throttle": Throttle, "retry": Retry}
 class Asked:
     """What the arguments ask for: the plan, and what only the parent needs to know."""
 
-    arguments: Mapping[str, Any]  # as they were written
+    arguments: Mapping[str, Any] = field(compare=False)  # as they were written
     plan: Plan
     target: str  # whom it asks, as far as that is known now
     label: str
@@ -79,6 +79,7 @@ class Asked:
     allow_gap: bool = False  # whether the load of an agent that was lost may be missing
     stop_when: StopRule | None = None  # how well its numbers must be known for it to end early
     names: tuple[SeriesName, ...] | None = None  # of all hits; None: not all are known
+    test: Any = field(default=None, compare=False)  # the settled StartTest
 
 
 def worker_of(
@@ -177,6 +178,7 @@ def build_plan(
         cluster=cluster,
         allow_gap=test.allow_gap,
         stop_when=None if test.stop_when is None else rule_of(test.stop_when),
+        test=test,
         names=_names(plan, prepared) if user_type in ONE_NAME_A_STEP and not unknown else None,
     )
 

@@ -27,6 +27,7 @@ from loadflow.engine.load.follow import Follower
 from loadflow.engine.load.made_of import made_of
 from loadflow.engine.load.snapshot_feed import SnapshotFeed
 from loadflow.engine.load.span_feed import SpanFeed, trace_rule
+from loadflow.engine.load.target_watch import Questions, TargetWatch, refuse_broken
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
@@ -58,13 +59,17 @@ AHEAD_S = 2  # until a rate changes: more than an engine needs to hear of it
 START_LIMIT_S = 60.0  # for importing, compiling and saying `ready`
 
 
-def make_load(session: Session, asked: Asked, engine: Literal["native", "locust"], why_not_native: str) -> dict[str, Any]:
-    """Make the load that `asked` is; returns its summary, and `run_dir`. Raises as `start_test` says."""
+def make_load(
+    session: Session, asked: Asked, engine: Literal["native", "locust"], why_not_native: str, questions: Questions | None = None
+) -> dict[str, Any]:
+    """Make the load that `asked` is, and ask `questions` meanwhile; returns its summary, and `run_dir`. Raises as `start_test` says."""
     traces = trace_rule(session, asked.plan.protocol)
     plan = replace(asked.plan, network=session.network, traces=traces, flush_s=FLUSH_S if session.budget else None)
     parts = parts_of(asked, engine)
     label = asked.label or session.label
     with session.lease(asked.target):
+        if questions is not None:
+            refuse_broken(questions)
         run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
         with going_on(folder):
             run = _new_run(session, run_id, folder, plan, asked, parts, why_not_native)
@@ -73,13 +78,15 @@ def make_load(session: Session, asked: Asked, engine: Literal["native", "locust"
             if why_not_native:
                 with told_disk(run.folder), open(run.log_path(0), "w", encoding="utf-8", opener=opener) as log:
                     log.write(f"Locust makes this load: {why_not_native}\n")
-            return _Load(session, run, plan, parts, asked.cluster).run()
+            return _Load(session, run, plan, parts, asked.cluster, questions).run()
 
 
 class _Load:
     """One run, from its folder to its summary."""
 
-    def __init__(self, session: Session, run: Run, plan: Plan, parts: Processes, cluster: Cluster | None) -> None:
+    def __init__(
+        self, session: Session, run: Run, plan: Plan, parts: Processes, cluster: Cluster | None, questions: Questions | None
+    ) -> None:
         self._observers = tuple(session.observers)
         self._record = run
         self._plan = plan
@@ -97,6 +104,7 @@ class _Load:
         self._thresholds = ThresholdWatch(run.thresholds)
         self._precise = StopWatch(run.stop_when, None if plan.pace else plan.users) if run.stop_when else None
         self._snapshots = SnapshotLog(run)
+        self._target = TargetWatch(run.folder, questions) if questions is not None else None
         self._masked = redactor_of(plan, session.environment).text
         self._feed = SnapshotFeed(
             [
@@ -115,6 +123,7 @@ class _Load:
         self._stop_reason = ""
         self._trip = ""
         self._breach = ""
+        self._ended = ""  # why a condition ended it
         self._pace = plan.pace
         self._changed_s = 0  # from this second on the pace is as it is; until then it can't be changed again
 
@@ -162,6 +171,10 @@ class _Load:
             if self._thresholds.breach and not self._breach:
                 self._breach = self._thresholds.breach
                 engine.stop()
+            if self._target is not None and not self._breach and not self._ended:
+                self._breach, self._ended = self._target.breach, self._target.ended
+                if self._breach or self._ended:
+                    engine.stop()
             if self._precise is not None and self._precise.met and isinstance(engine, Engine):
                 engine.over()
             if not self._stop_reason:
@@ -180,6 +193,8 @@ class _Load:
         if ran_s < self._changed_s or at_s >= self._pace.duration_s:
             return
         factor = math.prod(observer.rate_factor() for observer in self._observers)
+        if self._target is not None:
+            factor *= self._target.rate_factor()
         if factor == 1.0:
             return
         self._pace, self._changed_s = self._pace.faster(factor, at_s), at_s
@@ -204,6 +219,8 @@ class _Load:
                     for shard in self._states:
                         self._moved(shard, "go")
                     self._follower.origin_unix_s = unix_ns / 1e9
+                    if self._target is not None:
+                        self._target.start(unix_ns / 1e9)
                     if self._budget is not None:
                         self._budget.start(self._origin_ns)
             case Stood():
@@ -274,7 +291,10 @@ class _Load:
         totals = self._follower.totals
         if self._plan.pace is None:
             totals.passes = self._follower.closed_passes(self._plan.users, self._plan.iterations)
-        self._record.finish(totals, self._end(error))
+        end = self._end(error)
+        if self._target is not None:
+            self._target.finish(end.ran_s)
+        self._record.finish(totals, end)
         write_html_report([self._record], self._record.folder / "report.html")
         end_evidence(self._record, digests)
 
@@ -286,6 +306,8 @@ class _Load:
     def _how(self, error: BaseException | None) -> tuple[EndReason, str]:
         if self._trip:
             return EndReason.BUDGET, self._trip
+        if self._ended and error is None and not self._failed:
+            return EndReason.CONDITION, self._ended
         if self._breach and error is None and not self._failed:
             return EndReason.THRESHOLD, f"ended early by a threshold: {self._breach}"
         if isinstance(error, TimeoutError | CancelledError):  # ours, or a task's timeout_seconds: Prefect raises the latter inside

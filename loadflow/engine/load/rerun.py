@@ -26,6 +26,7 @@ from loadflow.errors import RunError
 __all__ = ["Again", "again"]
 
 MOST_PLACES = 5
+LISTS = ("allowed_hosts", "only_if")  # of the target's rules
 DIGITS = 12  # of a digest, for people
 NO_VERSION = ("command", "processes", "host", "cores")  # of the environment; the last three are said of the plan's traits
 
@@ -62,13 +63,12 @@ def again(run: Run, runs_dir: Path) -> Again:
 def _session(asked: Mapping[str, Any], runs_dir: Path) -> Session:
     """As it was when the load started."""
     target, values, given = asked["target"], asked["variables"], asked["given"]
-    allowed = target["allowed_hosts"]
     session = Session(
         name=asked["session"]["name"],
         label=asked["session"]["label"],
         runs_dir=runs_dir,
         variables={name: values[name] for name in given},
-        target=TargetRules(**{**target, "allowed_hosts": None if allowed is None else tuple(allowed)}),
+        target=TargetRules(**{**target, **{key: tuple(target[key]) for key in LISTS if target.get(key) is not None}}),
         workers=_workers(asked["workers"]),
     )
     session.variables.register_many(values)

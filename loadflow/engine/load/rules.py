@@ -14,7 +14,11 @@ __all__ = ["hosted", "refuse_hosts", "with_headers"]
 
 
 def hosted(arguments: Mapping[str, Any], rules: TargetRules) -> Mapping[str, Any]:
-    """With the target's base URL where the script names no host."""
+    """With the target's base URL where the script names no host, its Prometheus where it names none, and its conditions."""
+    if rules.prometheus and not arguments.get("prometheus"):
+        arguments = {**arguments, "prometheus": rules.prometheus}
+    if rules.only_if:
+        arguments = {**arguments, "only_if": [*rules.only_if, *(arguments.get("only_if") or [])]}
     detail = arguments.get("user_detail_dict")
     if rules.base_url is None or arguments.get("host") or (isinstance(detail, Mapping) and detail.get("host")):
         return arguments

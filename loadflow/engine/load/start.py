@@ -9,6 +9,7 @@ from typing import Any
 
 from loadflow.engine.generator.native.fit import choose
 from loadflow.engine.load.build import build_plan, worker_of
+from loadflow.engine.load.target_watch import questions_of
 from loadflow.engine.session.session import current_session
 from loadflow.errors import CommandError, Mistake
 
@@ -73,6 +74,7 @@ def start_test(
         pace_seed=session.pace_seed,
     )
     agents = asked.cluster.expected if asked.cluster is not None else 1
+    questions = questions_of(asked.test, session)
     session.guard.refuse_load(max(asked.plan.users, 1), agents * asked.processes * asked.threads)
     engine, why_not_native = choose(asked.plan, asked.engine)
     if session.rehearsing:
@@ -84,7 +86,7 @@ def start_test(
     # what makes a load and writes its report is imported when there is one: a check and a worker need none of it
     from loadflow.engine.load.one_load import make_load
 
-    return make_load(session, asked, engine, why_not_native)
+    return make_load(session, asked, engine, why_not_native, questions)
 
 
 def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:

@@ -7,6 +7,7 @@ from itertools import accumulate
 from typing import Any
 
 from loadflow.engine.load_test.threshold import thresholds_of
+from loadflow.engine.load_test.watching import PromqlPart
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.running.seam import PreparedStep
 from loadflow.engine.records.names import SeriesName, phased
@@ -31,6 +32,8 @@ def thresholds_for(test: Any, plan: Plan, prepared: Sequence[PreparedStep], *, a
     mistakes = []
     for position, part in enumerate(test.thresholds):
         place = f"{PLACE}[{position}]"
+        if isinstance(part, PromqlPart):
+            continue
         try:
             (threshold,) = thresholds_of([part], phases)
         except ValueError as error:

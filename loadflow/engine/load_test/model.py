@@ -18,6 +18,7 @@ from loadflow.engine.load_test.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.load_test.stop_when import StopWhen, stop_faults
 from loadflow.engine.load_test.threshold import Thresholds
 from loadflow.engine.load_test.user_types import user_type_names, user_type_of
+from loadflow.engine.load_test.watching import OnlyIf, PrometheusAt, watching_faults
 from loadflow.engine.plan import csv_source
 from loadflow.engine.plan.cluster import DELIVERY_S, MASTER_PORT
 from loadflow.engine.protocols.model.step import SettledSpan
@@ -210,6 +211,8 @@ class StartTest(Part):
     seed: Settled[Int] | None = None
     max_failure_rate: Settled[Share] = 0.0
     thresholds: Thresholds = Field(default=[])
+    prometheus: PrometheusAt | None = None
+    only_if: list[OnlyIf] = Field(default=[])
     stop_when: StopWhen | None = None
     iterations: Settled[Count] | None = None
     rate: Rate | None = None
@@ -242,6 +245,7 @@ class StartTest(Part):
         yield from field_faults(raw)
         yield from header_faults(raw)
         yield from stop_faults(raw)
+        yield from watching_faults(raw)
         yield from _repeated_sources(raw)
         if raw.get("iterations") is not None and raw.get("load_shape") is not None:
             yield Fault(("iterations",), "can't be combined with load_shape: users of a shape come and go", "remove one of the two")

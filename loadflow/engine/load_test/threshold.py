@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, Field, ValidationInfo
+from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo
 
+from loadflow.engine.load_test.watching import PromqlPart
 from loadflow.engine.records.threshold import HIGHEST_LIMIT, WITH_INTERVAL, Expression, Threshold, parse_expression
-from loadflow.engine.script.mistakes import Fault, wrong
+from loadflow.engine.script.mistakes import TAG, Fault, kind_of, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, HIGHEST, TEXT, Choice, Flag, Int, Name, Number, Part, Seconds
 from loadflow.engine.script.placeholders import has_placeholder
 
@@ -118,7 +119,10 @@ def _rule_text(metric: str, operator: str, value: float) -> str:
     return f"{metric.removeprefix('latency_')} {operator} {str(value).removesuffix('.0')}"
 
 
-Thresholds = list[Annotated[Annotated[ExpressionText, TEXT] | Annotated[ThresholdPart, AN_OBJECT], BY_KIND]]
+PROMQL = Tag(f"{TAG}an object with promql")
+BY_PROMQL = Discriminator(lambda value: PROMQL.tag if isinstance(value, dict) and "promql" in value else TAG + kind_of(value))
+OneThreshold = Annotated[ExpressionText, TEXT] | Annotated[ThresholdPart, AN_OBJECT] | Annotated[PromqlPart, PROMQL]
+Thresholds = list[Annotated[OneThreshold, BY_PROMQL]]
 
 
 def thresholds_of(parts: Iterable[str | ThresholdPart | SlaRule], phases: list[tuple[float, float]] | None = None) -> list[Threshold]:

@@ -33,12 +33,16 @@ class TargetRules:
     """`base_url` is the `host` of scripts that name none; `headers` go with every request that has none of that name.
 
     `allowed_hosts` None: any. `max_rate_per_s` holds over all steps and processes of a load, retries included; None: no limit.
+    `prometheus` is where the target's metrics are, for scripts that name none; `only_if` are conditions for each load, besides those of
+    the script.
     """
 
     base_url: str | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     allowed_hosts: tuple[str, ...] | None = None
     max_rate_per_s: float | None = None
+    prometheus: str | None = None
+    only_if: tuple[Mapping[str, object], ...] = ()
 
     def host_lists(self, env: Mapping[str, str] = os.environ) -> HostLists:
         """Whom these rules and LOADFLOW_ALLOWED_HOSTS allow: a host must be in each list. Without rules any host may be loaded."""

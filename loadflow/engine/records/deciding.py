@@ -11,13 +11,19 @@ from loadflow.engine.records.kept_seconds import seconds_of_threshold
 from loadflow.engine.records.sure import decide_surely
 from loadflow.engine.records.threshold import Threshold, ThresholdResult, decide, undecided
 from loadflow.engine.records.trust import steady_from_s
+from loadflow.engine.records.watched import target_results
 
 if TYPE_CHECKING:
     from loadflow.engine.records.run import Run
 
-__all__ = ["decided"]
+__all__ = ["decided", "results_of"]
 
 NOT_STEADY = "no steady phase is known: the load is too short, has gaps, or changes by its plan"
+
+
+def results_of(run: Run) -> tuple[ThresholdResult, ...]:
+    """Each of the run's thresholds: those on its own numbers, then those on the target's."""
+    return (*(decided(run, threshold) for threshold in run.thresholds), *target_results(run))
 
 
 def decided(run: Run, threshold: Threshold) -> ThresholdResult:

@@ -43,6 +43,7 @@ class EndReason(StrEnum):
     PRECISE = "precise enough"  # ended early because its numbers are known as well as `stop_when` asks
     STOPPED = "stopped"  # ended early on request: Ctrl-C, SIGTERM, a cancelled flow run
     BUDGET = "failure budget"  # ended early because too many hits failed
+    CONDITION = "condition"  # ended early by an interlock: a condition of `only_if` did not hold
     THRESHOLD = "threshold"  # ended early because a threshold failed that says so
     PARENT_LOST = "parent lost"  # the process that started the load is gone
     DEADLINE = "deadline"  # the supervisor's deadline passed and the engine was ended
@@ -99,6 +100,8 @@ def judge(
             if lack and not too_many_failed(totals.load, max_failure_rate, own):
                 return Verdict(VerdictKind.INCONCLUSIVE, (lack, end.message))
             return Verdict(VerdictKind.FAILED, (end.message,))
+        case EndReason.CONDITION:
+            return Verdict(VerdictKind.INCONCLUSIVE, (end.message,))
         case EndReason.STOPPED | EndReason.PARENT_LOST | EndReason.UNKNOWN:
             planned = f" of {end.planned_s:g} s" if end.planned_s else ""
             why = f" ({end.message})" if end.message else ""

@@ -3,11 +3,10 @@
 run.json            facts and plan (redacted), written before the load starts
 hits-<shard>.bin    the hit log of one engine process          names-<shard>.ndjson  what its ids stand for, and builds of the target
 samples-<shard>.ndjson  the first few failures of each kind    engine-<shard>.log    what the engine said
-spans-<shard>.ndjson  the sampled hits, where hits are traced
+spans-<shard>.ndjson  the sampled hits, where hits are traced    end.json  how it ended; missing: it was cut off
 snapshots.ndjson    one line per second           standing.ndjson  when a loop of the generator stood, and at what
-end.json            how it ended; missing: it was cut off
-workers.json        with agents: who made the load, and how it went
-said-<shard>-<epoch>.ndjson  with agents: what the engine reported, as it came
+workers.json, said-<shard>-<epoch>.ndjson  with agents: who made the load; what the engine reported, as it came
+watched.json, target.ndjson  what was asked of Prometheus and of conditions, and the answers
 totals.json         the counts with their histograms           summary.json          `Summary.to_json`
 running.lock        held by the process that makes the load, as long as it does
 """
@@ -38,7 +37,7 @@ from loadflow.engine.machine.calibration import Ceiling
 from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records import runs_dir as usual
 from loadflow.engine.records.attempts import final_rows, iter_final_rows
-from loadflow.engine.records.deciding import decided
+from loadflow.engine.records.deciding import decided, results_of
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.frame import Frame, frame_of
 from loadflow.engine.records.generator import LAG_LIMIT_MS
@@ -57,6 +56,7 @@ from loadflow.engine.records.summary import RunFacts, Summary, users_peak_of
 from loadflow.engine.records.summing import summary_of
 from loadflow.engine.records.threshold import Threshold, ThresholdResult, parse_expression
 from loadflow.engine.records.totals import SeriesTotals, Totals
+from loadflow.engine.records.watched import condition_doubts
 from loadflow.engine.records.workers import WorkerRecord, degradation, read_workers
 from loadflow.errors import RunError
 
@@ -426,7 +426,7 @@ class Run:
     def threshold_results(self) -> tuple[ThresholdResult, ...]:
         """Each of the run's thresholds, decided."""
         if self._results is None:
-            self._results = tuple(self.decide(threshold) for threshold in self.thresholds)
+            self._results = results_of(self)
         return self._results
 
     def decide(self, threshold: Threshold) -> ThresholdResult:
@@ -445,7 +445,7 @@ class Run:
             thresholds=self.threshold_results(),
             degraded="" if self.allow_gap else degradation(self.workers()),
             ceiling=self.ceiling,
-            unreached=[one.doubt for one in self.shortfalls(health) if one.doubt],
+            unreached=[*(one.doubt for one in self.shortfalls(health) if one.doubt), *condition_doubts(self)],
             paced=self.pace is not None,
         )
 

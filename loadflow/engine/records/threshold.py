@@ -191,6 +191,7 @@ class ThresholdResult:
     note: str = ""  # why nothing can be said, where that is not the number of samples
     low: float | None = None  # of a threshold with `sure`: the true value lies between these two
     high: float | None = None
+    promql: str = ""  # the query, of a threshold on what Prometheus knows of the target
 
     @property
     def text(self) -> str:

@@ -23,6 +23,7 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.summing import summary_of
+from loadflow.engine.records.watched import TargetCurve, curves_of
 from loadflow.engine.reports import name_curves, page
 from loadflow.engine.reports.bounds import clip
 from loadflow.engine.reports.in_short import compared_words, in_short
@@ -128,6 +129,7 @@ class _Told:
     course: Course | None = None
     since: Since | None = None
     links: Links = field(default_factory=Links)
+    targets: Sequence[TargetCurve] = ()
 
 
 def _told(runs: Sequence[Run], path: Path) -> _Told:
@@ -140,13 +142,15 @@ def _told(runs: Sequence[Run], path: Path) -> _Told:
         course_of(list(zip(in_order, begins_s, strict=True)), timeline.width_s, timeline.end_s),
         since_last_good(runs[0]) if len(runs) == 1 else None,
         links_of(runs, path),
+        curves_of(runs[0]) if len(runs) == 1 else (),
     )
 
 
 def _render(told: _Told, title: str | None, live: Live | None = None) -> str:
     summary, timeline, since = told.summary, told.timeline, told.since
     limits = limit_lines(summary)
-    charts = charts_of(timeline, summary.overall.latency, paced=summary.rate is not None, limits=limits, course=told.course)
+    paced = summary.rate is not None
+    charts = charts_of(timeline, summary.overall.latency, paced=paced, limits=limits, course=told.course, targets=told.targets)
     in_flight = max((one.in_flight for one in timeline.bins() if one.in_flight is not None), default=None)
     curves, numbers = name_curves.curves_of(told.course, limits)
     heads, rows, total, names_left_out = page.name_rows(summary, numbers)

@@ -31,6 +31,8 @@ def limit_lines(summary: Summary) -> list[LimitLine]:
     """Of a service time, a number of hits or of bytes there is no chart that a line could stand in."""
     found: dict[LimitLine, None] = {}
     for one in summary.thresholds:
+        if one.promql:  # of the target: a chart of its own
+            continue
         try:
             expression = parse_expression(one.expression)
         except ValueError:  # of a later release, or of records that were given

@@ -11,6 +11,7 @@ from markupsafe import Markup
 from loadflow.engine.base.figures import clock_text, count_text, latency_text, percent_text, rate_text, span_text
 from loadflow.engine.records.course import Course
 from loadflow.engine.records.summary import Latency
+from loadflow.engine.records.watched import TargetCurve
 from loadflow.engine.reports.chart import Layer, Line, Plot, Scale, linear_scale, log_scale, over_time, svg
 from loadflow.engine.reports.distribution_chart import axis_text, distribution
 from loadflow.engine.reports.limit_lines import LimitLine, lines_of
@@ -23,6 +24,8 @@ LOG_FROM_RATIO = 40  # a linear axis would press the median into the last pixels
 LOWEST_MS = 0.001
 PERCENTILES = (0.5, 0.95, 0.99)
 MARK_CHARACTERS = 24
+TITLE_CHARACTERS = 80
+MOST_TARGETS = 12
 MOST_MARKS = 12
 LIMIT_ROOM = 2.5  # a limit further above the highest value would press the curves together; it is named and not drawn
 TEXTS: Mapping[str, Callable[[float], str]] = {
@@ -30,6 +33,7 @@ TEXTS: Mapping[str, Callable[[float], str]] = {
     "ms": latency_text,
     "share": percent_text,
     "count": lambda value: count_text(round(value)),
+    "number": lambda value: f"{value:.4g}",
 }
 
 
@@ -50,9 +54,17 @@ class Chart:
 
 
 def charts_of(
-    timeline: Timeline, latency: Latency, *, paced: bool, limits: Sequence[LimitLine] = (), course: Course | None = None
+    timeline: Timeline,
+    latency: Latency,
+    *,
+    paced: bool,
+    limits: Sequence[LimitLine] = (),
+    course: Course | None = None,
+    targets: Sequence[TargetCurve] = (),
 ) -> list[Chart]:
-    """Empty when nothing was recorded; `latency` gives the marks of the distribution. `paced`: a rate, not users, decides."""
+    """Empty when nothing was recorded; `latency` gives the marks of the distribution. `paced`: a rate, not users, decides. `targets`: what
+    Prometheus said of the target meanwhile.
+    """
     bins = timeline.bins()
     if not any(one.hits for one in bins):
         return []
@@ -63,6 +75,7 @@ def charts_of(
         drawn.latency(),
         drawn.in_flight() if paced else drawn.users(),
         drawn.failures(),
+        *(drawn.target(number, curve) for number, curve in enumerate(targets[:MOST_TARGETS], start=1)),
         *([drawn.statuses(course, wide=not paced)] if course and course.statuses else []),
         distribution_of(timeline, latency),
     ]
@@ -115,7 +128,7 @@ class _Drawn:
     def __init__(self, timeline: Timeline, bins: Sequence[Bin], limits: Sequence[LimitLine]) -> None:
         self._timeline = timeline
         self._bins = bins
-        self._limits = limits
+        self._limits = list(limits)
         self._edges = list(zip(timeline.starts_s(), timeline.ends_s(), strict=True))
         self._lengths_s = [end - start for start, end in self._edges]
 
@@ -171,6 +184,22 @@ class _Drawn:
         return self._chart(
             "failures", "Failures", "share", layers, "share of requests that failed", description, min(1.0, max(*shares, 0.01))
         )
+
+    def target(self, number: int, curve: TargetCurve) -> Chart:
+        """Between two answers the last one holds, for as long as the next may be late."""
+        values: list[float | None] = []
+        known = list(curve.points)
+        last: tuple[float, float] | None = None
+        for _, end_s in self._edges:
+            while known and known[0][0] < end_s:
+                last = known.pop(0)
+            values.append(last[1] if last is not None and end_s - last[0] <= 2 * curve.every_s + 1 else None)
+        drawn = [value for value in values if value is not None] or [0.0]
+        title = f"{curve.title[:TITLE_CHARACTERS]}{'…' if len(curve.title) > TITLE_CHARACTERS else ''}"
+        description = f"{title} of the target over time, by Prometheus; between {min(drawn):.4g} and {max(drawn):.4g}."
+        self._limits = [*self._limits, LimitLine(f"target{number}", curve.label, curve.limit, None, None)]
+        layers = [Layer("of the target", "s-users", values, step=True)]
+        return self._chart(f"target{number}", title, "number", layers, "value in Prometheus", description, max(drawn))
 
     def statuses(self, course: Course, *, wide: bool) -> Chart:
         layers = [Layer(label, css, self._per_s(counts), area=True) for label, css, counts in status_layers(course.statuses)]

@@ -16,7 +16,17 @@ from loadflow.engine.session.checking import Checking
 from loadflow.engine.session.deadline import deadline
 from loadflow.engine.session.load_result import LoadResult
 from loadflow.engine.session.session import Session, current_session
-from loadflow.errors import CircuitOpenError, CommandError, EngineError, Interrupted, LoadflowError, Mistake, ScriptError, ThresholdsNotMet
+from loadflow.errors import (
+    CircuitOpenError,
+    CommandError,
+    ConditionBroken,
+    EngineError,
+    Interrupted,
+    LoadflowError,
+    Mistake,
+    ScriptError,
+    ThresholdsNotMet,
+)
 
 __all__ = ["ActionResult", "Results", "call", "execute_action", "execute_files", "load_script", "may_retry", "run_actions"]
 
@@ -197,6 +207,8 @@ def _kind(error: BaseException) -> VerdictKind:
     """What an action's error says of the whole: about the target, or about us."""
     if isinstance(error, ThresholdsNotMet):
         return VerdictKind.FAILED if error.failed else VerdictKind.INCONCLUSIVE
+    if isinstance(error, ConditionBroken):
+        return VerdictKind.INCONCLUSIVE
     return VerdictKind.FAILED if isinstance(error, CircuitOpenError) else VerdictKind.ERROR
 
 

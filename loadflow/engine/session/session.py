@@ -51,6 +51,7 @@ class Session:
     `secrets` gives the value of `${secret.NAME}`, and raises LookupError for a name that it does not know. `budget` and `network` hold
     for every load that starts while they are installed. `lease(target)` is held while a load
     runs. `exporters` are those that run, by kind. `started_by`: who or what has started it, as far as that is known, for the evidence.
+    `ask_prefect("variable", name)` gives a variable's value, `("automation", name)` whether it is enabled; None outside of flow runs.
     `pace_seed`: of the random gaps of loads whose script has no seed, where a run is made again.
     `rehearsing`: commands report their mistakes here and do nothing else, see `rehearsal`.
     `loads` are then those since the last LD_clear_records: the names of their hits, None where they are not all known.
@@ -98,6 +99,7 @@ class Session:
         self.exporters: dict[str, Observer] = {}
         self.started_by: dict[str, Any] = {}
         self.pace_seed: int | None = None
+        self.ask_prefect: Callable[[str, str], object] | None = None
         self.rehearsing = False
         self.loads: list[tuple[SeriesName, ...] | None] = []
         self.kept = KeptValues()

@@ -27,7 +27,8 @@ const text = (function () {
     share: (value) => Number((value * 100).toPrecision(3)) + " %",
     ms: (value) => (value >= 1000 ? plain(value / 1000) + " s" : value >= 1 || value === 0 ? plain(value) + " ms" : plain(value * 1000) + " µs"),
   };
-  return { rate, count, ms, share, clock, axis };
+  axis.number = plain;
+  return { rate, count, ms, share, number: plain, clock, axis };
 })();
 
 const draw = (function () {

@@ -1,0 +1,177 @@
+"""Asks Prometheus, an address, Prefect and the calendar, one question at a time; what can't be asked is an answer too, with its reason."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
+
+from loadflow.engine.exporters.shared import way
+from loadflow.engine.exporters.shared.trouble import Unreachable, unreachable, without_user
+from loadflow.engine.load_test.watching import DAYS, OnlyIf
+from loadflow.engine.plan.target import HostLists
+from loadflow.engine.records.watched import parse_bound
+
+__all__ = ["BadQuery", "PrefectAnswers", "Prometheus", "Said", "ask_condition", "in_window"]
+
+TIMEOUT_S = 5.0
+MOST_SERIES = 50  # of one answer
+MOST_BYTES = 2**22
+LONGEST_WHY = 300
+# ("variable", name) or ("automation", name); raises LookupError for a name that is none, and OSError without an answer
+PrefectAnswers = Callable[[str, str], object]
+
+
+class BadQuery(Exception):
+    """Prometheus has no use for the query, now or later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """`holds` None: it could not be asked, and `why`."""
+
+    holds: bool | None
+    why: str = ""
+
+
+class Web:
+    """GETs, each bounded in time and size. `lists` say which hosts may be asked."""
+
+    def __init__(self, lists: HostLists = ()) -> None:
+        import urllib3
+
+        self._pool = urllib3.PoolManager(timeout=TIMEOUT_S, retries=False)
+        if lists:
+            self._pool.pool_classes_by_scheme = way.pool_classes(lists)
+
+    def get(self, url: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
+        """Status and the first bytes of the body. Raises Unreachable."""
+        import urllib3
+
+        bare, shown, user = without_user(url)
+        known = {**(urllib3.make_headers(basic_auth=user) if user else {}), **(headers or {})}
+        try:
+            answer = self._pool.request("GET", bare, headers=known, redirect=False, preload_content=False)
+            try:
+                return int(answer.status), answer.read(MOST_BYTES)
+            finally:
+                answer.drain_conn() if answer.length_remaining == 0 else answer.close()
+        except (urllib3.exceptions.HTTPError, OSError) as error:
+            raise unreachable(shown, error) from None
+
+    def close(self) -> None:
+        self._pool.clear()
+
+
+class Prometheus:
+    """Instant queries of its HTTP API (prometheus.io/docs/prometheus/latest/querying/api)."""
+
+    def __init__(self, web: Web, url: str, headers: Mapping[str, str]) -> None:
+        self._web = web
+        self._url = url.rstrip("/")
+        self._headers = dict(headers)
+
+    def values(self, promql: str, at_unix_s: float) -> dict[str, float]:
+        """By the labels of each series; a value that is no number is left out. Raises Unreachable or BadQuery."""
+        url = f"{self._url}/api/v1/query?{urlencode({'query': promql, 'time': f'{at_unix_s:.3f}', 'timeout': f'{TIMEOUT_S:g}s'})}"
+        status, body = self._web.get(url, self._headers)
+        shown = without_user(self._url)[1]
+        try:
+            answer = json.loads(body)
+            told = f"{answer.get('errorType', '')}: {answer.get('error', '')}"[:LONGEST_WHY] if status != 200 else ""
+            if status == 400 and answer.get("errorType") == "bad_data":
+                raise BadQuery(told)
+            if status == 200:
+                return _numbers(answer["data"])
+        except (ValueError, KeyError, TypeError, AttributeError):
+            told = "its answer is not one of Prometheus"
+        raise Unreachable(f"{shown} answered with status {status}: {told}")
+
+
+def _numbers(data: Mapping[str, Any]) -> dict[str, float]:
+    kind, result = data["resultType"], data["result"]
+    if kind == "scalar":
+        result = [{"metric": {}, "value": result}]
+    elif kind != "vector":
+        raise BadQuery(f"the query gives a {kind}, not a value for a moment; take its max_over_time or rate, for example")
+    found = {}
+    for one in result[:MOST_SERIES]:
+        value = float(one["value"][1])
+        if math.isfinite(value):
+            found[", ".join(f"{name}={text}" for name, text in sorted(one["metric"].items()))] = value
+    return found
+
+
+def ask_condition(
+    one: OnlyIf, web: Web, prometheus: Prometheus | None, prefect: PrefectAnswers | None, now_unix_s: float
+) -> tuple[Said, dict[str, Any]]:
+    """Whether it holds, and what was answered."""
+    try:
+        if one.promql:
+            return _by_promql(one, prometheus, now_unix_s)
+        if one.http:
+            return _by_http(one, web), {}
+        if one.variable or one.automation:
+            return _by_prefect(one, prefect)
+    except (Unreachable, BadQuery) as error:
+        return Said(None, str(error)), {}
+    assert one.between is not None
+    now = datetime.fromtimestamp(now_unix_s, UTC).astimezone(ZoneInfo(one.timezone))
+    holds = in_window(now, one.between[0], one.between[1], one.days)
+    return Said(holds, "" if holds else f"it is {now:%a %H:%M}"), {}
+
+
+def _by_promql(one: OnlyIf, prometheus: Prometheus | None, now_unix_s: float) -> tuple[Said, dict[str, Any]]:
+    assert prometheus is not None
+    values = prometheus.values(one.promql or "", now_unix_s)
+    if not values:
+        return Said(None, "Prometheus has no value"), {}
+    bound = parse_bound(one.is_ or "")
+    worst = bound.worst(values.values())
+    return Said(bound.holds(worst), "" if bound.holds(worst) else f"it is {worst:.6g}"), values
+
+
+def _by_http(one: OnlyIf, web: Web) -> Said:
+    status, body = web.get(one.http or "")
+    if status != one.status if one.status else status >= 400:
+        return Said(False, f"it answered with status {status}")
+    if one.contains and one.contains not in body.decode("utf-8", "replace"):
+        return Said(False, f"its answer does not contain {one.contains!r}")
+    return Said(True)
+
+
+def _by_prefect(one: OnlyIf, prefect: PrefectAnswers | None) -> tuple[Said, dict[str, Any]]:
+    assert prefect is not None
+    kind, name = ("variable", one.variable or "") if one.variable else ("automation", one.automation or "")
+    try:
+        value = prefect(kind, name)
+    except LookupError as error:
+        return Said(False, str(error.args[0])), {}
+    except OSError as error:
+        return Said(None, (error.strerror or str(error))[:LONGEST_WHY]), {}
+    if kind == "automation":
+        return Said(value is True, "" if value is True else "it is paused"), {name: value}
+    text = value if isinstance(value, str) else json.dumps(value)
+    holds = value not in (None, "", False) if one.is_ is None else text == one.is_
+    return Said(holds, "" if holds else f"it is {text[:60]!r}"), {name: text[:200]}
+
+
+def in_window(now: datetime, begins: str, ends: str, days: list[str] | None) -> bool:
+    """Whether a time of day is in a window; one that ends before it begins goes on over midnight, and belongs to the day it began on.
+
+    >>> in_window(datetime(2026, 11, 30, 2, 0), "22:00", "06:00", ["sun"])
+    True
+    """
+    clock = now.strftime("%H:%M")
+    if begins <= ends:
+        inside, began = begins <= clock < ends, now
+    elif clock >= begins:
+        inside, began = True, now
+    else:
+        inside, began = clock < ends, now - timedelta(days=1)
+    return inside and (days is None or DAYS[began.weekday()] in days)
