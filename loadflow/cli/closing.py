@@ -41,6 +41,8 @@ def print_summary(console: Console, summary: Summary) -> None:
         asked = f"asked {rate.asked_per_s:,.1f}/s, achieved {rate.achieved_per_s:,.1f}/s: {rate.started:,} of {counted(rate.due, 'pass')}"
         lost = f", {rate.lost:,} lost" if rate.lost else ""
         console.print(f"{asked}, {rate.dropped:,} dropped, {rate.cut_off:,} cut off{lost}, {counted(summary.overall.late, 'hit')} late")
+    if summary.knee:
+        console.print(Text(summary.knee.text), soft_wrap=True)
     for error in summary.errors[:MOST_ERRORS]:
         line = Text.assemble((f"{error.count:,} × ", "red"), (error.kind, "bold red"), f" {error.method} {error.name}: {error.message}")
         console.print(line, soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from loadflow.cli.baseline import baseline_options
 from loadflow.cli.boundary import EXIT_CODE_HELP
 from loadflow.cli.options import RunOptions, run_options
 
@@ -20,6 +21,7 @@ __all__ = ["run"]
 @click.option("--target", "-t", metavar="URL", help="Of a Python file: where requests go. [default: $LOADFLOW_TARGET, or ./.env]")
 @click.option("--dry-run", is_flag=True, help="Check, print the script that would run, and send nothing.")
 @click.option("--results-json", type=click.Path(dir_okay=False), metavar="FILE", help="Write the numbers of the last load as JSON.")
+@baseline_options
 @click.pass_context
 def run(
     ctx: click.Context,
@@ -29,6 +31,8 @@ def run(
     target: str | None,
     dry_run: bool,
     results_json: str | None,
+    save_baseline: bool,
+    baseline_file: str | None,
     **options: Any,
 ) -> None:
     """Run the action script FILE, or a scenario of the Python file FILE, as a Prefect flow, and give it a verdict.
@@ -36,10 +40,17 @@ def run(
     A Python file is imported. If PREFECT_API_URL is not set, Prefect's embedded server is used. The first Ctrl-C ends the load and keeps
     its results; a second one ends everything at once.
     """
-    from loadflow.cli.console import echo_json
+    from loadflow.cli.baseline import compare_with
+    from loadflow.cli.baseline import save_baseline as keep
+    from loadflow.cli.console import console_for, echo_json
     from loadflow.cli.running import check_all, run_all
-    from loadflow.cli.scenario_file import is_scenario_file, reader_of, target_of, write_results
+    from loadflow.cli.scenario_file import is_scenario_file, reader_of, target_of
+    from loadflow.engine.history.plain_results import read_results, results_of, write_results
     from loadflow.engine.script.document import read_script
+
+    if save_baseline and baseline_file is not None:
+        raise click.UsageError("--save-baseline and --baseline are for two runs: save the first one, and compare the second with it")
+    known = None if baseline_file is None else read_results(baseline_file)
 
     if is_scenario_file(file):
         read = reader_of(file, scenario)
@@ -63,6 +74,13 @@ def run(
         return
     code = run_all(checked, chosen)
     runs = checked[0].session.all_runs
-    if results_json and runs:
-        write_results(runs[-1], results_json, runs[-1].facts.target)
+    if runs and (results_json or save_baseline or known is not None):
+        results = results_of(runs[-1], runs[-1].facts.target)
+        console = console_for(stderr=chosen.as_json)
+        if results_json:
+            write_results(results, results_json)
+        if save_baseline:
+            keep(console, results)
+        if known is not None:
+            code = compare_with(console, known, results, code)
     ctx.exit(code)

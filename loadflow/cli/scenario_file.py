@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -13,11 +12,10 @@ from loadflow.cli.console import Styled, ask_number, echo
 from loadflow.engine.base.counted import counted
 
 if TYPE_CHECKING:
-    from loadflow.engine.records.run import Run
     from loadflow.engine.scenario.definition import ScenarioDef
     from loadflow.engine.scenario.tracing import Trace
 
-__all__ = ["is_scenario_file", "print_traces", "reader_of", "target_of", "traces_of", "write_results"]
+__all__ = ["is_scenario_file", "print_traces", "reader_of", "target_of", "traces_of"]
 
 # LoadPilot's name for it too
 TARGETS = ("LOADFLOW_TARGET", "LOADPILOT_TARGET")
@@ -97,30 +95,3 @@ def print_traces(made: ScenarioDef, trace: Trace) -> None:
         echo(f"  so Locust runs all of them, as marked: {', '.join(asking)}")
     else:
         echo("  so Locust runs all of them, as the native core is not built (see loadflow doctor)")
-
-
-def write_results(run: Run, path: str, target: str) -> None:
-    """The numbers of a run under LoadPilot's names."""
-    from loadflow.engine.plan.pace import peak_per_s
-
-    summary = run.summary()
-    overall, latency = summary.overall, summary.overall.latency
-    pace = run.pace
-    results = {
-        "scenario": run.facts.label,
-        "target_url": target,
-        "rps_target": None if pace is None else peak_per_s(pace.segments),
-        "rps_actual": round(overall.rate_per_s, 2),
-        "requests_total": overall.count,
-        "errors_total": overall.failures,
-        "error_rate_pct": round(overall.failure_rate * 100, 3),
-        "p50_ms": latency.p50_ms,
-        "p95_ms": latency.p95_ms,
-        "p99_ms": latency.p99_ms,
-        "max_ms": latency.max_ms,
-        "duration_secs": round(summary.duration_s, 3),
-        "verdict": str(summary.verdict.kind),
-    }
-    file = Path(path)
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")

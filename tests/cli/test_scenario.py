@@ -57,6 +57,45 @@ def test_a_scenario_runs_with_exact_weights(target: Target, tmp_path: Path) -> N
     assert (results["rps_target"], results["requests_total"], results["errors_total"], results["error_rate_pct"]) == (20, 20, 0, 0)
 
 
+def test_a_run_is_held_against_the_one_that_was_kept(target: Target, tmp_path: Path) -> None:
+    target.reset()
+    stairs = SHOP.replace('mode="constant"', 'mode="step", steps=2')
+    file = made(tmp_path, stairs)
+    saved = run(tmp_path, file, target, "--save-baseline", "--results-json", "results.json")
+    assert saved.code == 0, saved.stderr
+    assert "knee: step 2 of 2, 20/s asked and" in saved.stdout
+    assert "no step broke a limit\n" in saved.stdout
+    assert saved.stdout.endswith("baseline: .loadflow/baseline.json\n")
+    kept = tmp_path / ".loadflow" / "baseline.json"
+    results = json.loads(kept.read_text())
+    assert results == json.loads((tmp_path / "results.json").read_text())
+    assert (results["knee_point"]["step"], results["knee_point"]["rps"]) == (2, 20)
+    # slower and faster than any machine can be: the comparison alone decides
+    kept.write_text(json.dumps({**results, **dict.fromkeys(("p50_ms", "p95_ms", "p99_ms", "max_ms"), 1000000000.0), "rps_actual": 0}))
+    better = run(tmp_path, file, target, "--baseline", ".loadflow/baseline.json")
+    assert better.code == 0, better.stdout
+    assert "compared with the baseline" in better.stdout and "p99 ms" in better.stdout and "worse" not in better.stdout
+    kept.write_text(json.dumps({**results, "scenario": "Shed", "rps_actual": 1e9}))
+    worse = run(tmp_path, file, target, "--baseline", ".loadflow/baseline.json")
+    assert worse.code == 1, worse.stdout
+    assert "the baseline is of 'Shed', and this is 'Shop'" in worse.stdout
+    assert "worse by 10.0 % or more: RPS actual -100.0 %" in worse.stdout
+
+
+def test_what_failed_is_no_baseline(target: Target, tmp_path: Path) -> None:
+    file = made(tmp_path, SHOP.replace("assert status == 200", "assert status == 201"))
+    done = run(tmp_path, file, target, "--save-baseline")
+    assert done.code == 1
+    assert done.stdout.endswith("baseline: not saved, as the verdict is failed\n")
+    assert not (tmp_path / ".loadflow").exists()
+    target.reset()
+    both = run(tmp_path, file, target, "--save-baseline", "--baseline", "x.json")
+    assert (both.code, "--save-baseline and --baseline are for two runs" in both.stderr) == (2, True)
+    missing = run(tmp_path, file, target, "--baseline", "x.json")
+    assert (missing.code, "can't be read: No such file" in missing.stderr) == (2, True)
+    assert target.counts() == {}
+
+
 def test_what_steps_can_not_say_runs_in_python(target: Target, tmp_path: Path) -> None:
     target.reset()
     file = made(tmp_path, BRANCHES)

@@ -23,7 +23,7 @@ from loadflow.engine.base.counted import counted
 from loadflow.engine.base.disk import told_disk
 from loadflow.engine.fleet.clock import WINDOW, ClockComparison
 from loadflow.engine.fleet.connection import Link, attempt, said
-from loadflow.engine.fleet.package import fenced, unpack
+from loadflow.engine.fleet.package import fenced, refuse_python, unpack
 from loadflow.engine.fleet.shipping import Outgoing, Room, files_of
 from loadflow.engine.fleet.subjects import BEAT_S, DRAIN_S, SILENT_S, Subjects
 from loadflow.engine.process.launch import START_ALLOWANCE_S, Engine, agent_job, loop_files
@@ -249,6 +249,7 @@ class Lease:
 
     def _start(self, package: Any) -> None:
         """`fenced` before anything of the coordinator's could say otherwise."""
+        refuse_python(package.plans[0], os.environ)
         plans = [fenced(plan, os.environ, self._facts.slots * len(package.plans)) for plan in package.plans]
         loops = [{**loop, "plan": plan.to_json()} for loop, plan in zip(package.loops, plans, strict=True)]
         plan = plans[0]

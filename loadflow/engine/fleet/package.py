@@ -1,23 +1,39 @@
 """What an agent needs to make a shard of a load: the plan, the files that it names, the environment that it asks for.
 
-One block of bytes; agents have no files and no settings of a load's own. What their machine forbids stays forbidden.
+One block of bytes; agents have no files and no settings of a load's own. What their machine forbids stays forbidden. A file of scenarios
+is sent with the digest of what was checked, and nothing that it imports from beside it.
 """
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.target import allowed_by_environment
+from loadflow.engine.protocols.python.place import split_place
 from loadflow.engine.resolve.template import compile_value
+from loadflow.engine.scenario.loading import ALLOW
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["CAP_VARIABLE", "Package", "fenced", "files_of", "pack", "rate_cap", "refuse_unshippable", "unpack"]
+__all__ = [
+    "CAP_VARIABLE",
+    "Package",
+    "fenced",
+    "files_of",
+    "pack",
+    "rate_cap",
+    "refuse_python",
+    "refuse_unshippable",
+    "scenario_files",
+    "unpack",
+]
 
 CAP_VARIABLE = "LOADFLOW_MAX_RATE_PER_S"
 FILE_KEYS = ("verify", "cert", "client_cert", "files")  # of a step
@@ -56,6 +72,8 @@ def unpack(data: bytes, folder: Path) -> Package:
 
     job = package["job"]
     loops = tuple(job["jobs"]) if "jobs" in job else (job,)
+    for loop in loops:
+        _refuse_changed(loop["plan"].get("material") or {}, package["files"])
     plans = tuple(_with_paths(Plan.from_json(loop["plan"]), lambda path: places.get(path, path)) for loop in loops)
     return Package(package["module"], loops, plans, package["env"])
 
@@ -106,9 +124,10 @@ def files_of(plan: Plan) -> list[str]:
 def refuse_unshippable(plan: Plan, place: str) -> None:
     """Raises CommandError for files that can't be known, or not be sent, before the load starts."""
     mistakes = []
-    if any("call" in step for step in plan.steps):
-        text = "functions of Python run on this machine only"
-        mistakes.append(Mistake(f"{place}.tasks", text, "leave --workers out, or say all tasks so that they can be traced"))
+    for file in scenario_files(plan):
+        for name in _beside(Path(file)):
+            text = f"the scenario's file imports {name}, which lies beside it, and agents are sent the file itself only"
+            mistakes.append(Mistake(f"{place}.tasks", text, "write what it needs into the file, or install it where the agents are"))
     for position, step in enumerate(plan.steps):
         for key, path in _paths_of(step):
             compiled = compile_value(path, plan.variables)
@@ -120,6 +139,46 @@ def refuse_unshippable(plan: Plan, place: str) -> None:
                 mistakes.append(Mistake(at, "is a folder, which is not sent to agents", "name one file with all certificates in it"))
     if mistakes:
         raise CommandError(mistakes)
+
+
+def scenario_files(plan: Plan) -> list[str]:
+    """The Python files whose functions the plan calls."""
+    return list(dict.fromkeys(split_place(step["call"])[0] for step in plan.steps if "call" in step))
+
+
+def refuse_python(plan: Plan, env: Mapping[str, str]) -> None:
+    """Raises CommandError where the plan calls functions of Python, and the machine whose environment is `env` runs none."""
+    files = scenario_files(plan)
+    if files and not env.get(ALLOW):
+        text = f"this machine runs no Python of scripts, and the load calls functions of {', '.join(Path(one).name for one in files)}"
+        raise CommandError([Mistake("", text, f"start the agent with {ALLOW}=1, if it may")])
+
+
+def _refuse_changed(material: Mapping[str, str], files: Mapping[str, bytes]) -> None:
+    for path, digest in material.items():
+        if path in files and sha256(files[path]).hexdigest() != digest:
+            text = f"{Path(path).name} is not the file with which the load was checked"
+            raise CommandError([Mistake("", text, "it was changed meanwhile: start the load again")])
+
+
+def _beside(file: Path) -> list[str]:
+    """What a Python file imports that lies in its folder, where an agent has nothing."""
+    try:
+        tree = ast.parse(read_regular(str(file)))
+    except (OSError, SyntaxError, ValueError):
+        return []  # told where the file is imported
+    names: dict[str, None] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update((one.name.partition(".")[0], None) for one in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names[node.module.partition(".")[0]] = None
+    there = ((name, file.parent / name) for name in names)
+    return [f"{name}.py" if path.with_suffix(".py").is_file() else name for name, path in there if _is_module(path)]
+
+
+def _is_module(path: Path) -> bool:
+    return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
 def _paths_of(step: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -141,8 +200,10 @@ def _with_paths(plan: Plan, change: PathChange) -> Plan:
     def settled(path: str) -> str:
         return change(str(compile_value(path, plan.variables).value))
 
+    scenarios = {file: change(file) for file in scenario_files(plan)}
     steps = tuple({key: _changed(key, value, settled) for key, value in step.items()} for step in plan.steps)
-    return replace(plan, sources=sources, steps=steps)
+    material = {scenarios.get(key, key): value for key, value in plan.material.items()}
+    return replace(plan, sources=sources, steps=steps, material=material)
 
 
 def _changed(key: str, value: Any, change: PathChange) -> Any:
@@ -151,6 +212,9 @@ def _changed(key: str, value: Any, change: PathChange) -> Any:
         if isinstance(value, list | tuple):
             return [change(one) for one in value]
         return change(value) if isinstance(value, str) else value
+    if key == "call":
+        file, cls, method = split_place(value)
+        return f"{change(file)}:{cls}.{method}"
     if key == "files":
         if isinstance(value, Mapping):
             return {field: _upload(entry, change) for field, entry in value.items()}

@@ -16,6 +16,7 @@ from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.in_python import InPython
 from loadflow.engine.records.judge import Warning_
+from loadflow.engine.records.knee import Knee
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.passes import Passes, RateSummary
 from loadflow.engine.records.threshold import ThresholdResult
@@ -194,6 +195,7 @@ class Summary:
     thresholds: tuple[ThresholdResult, ...] = ()
     workers: tuple[WorkerRecord, ...] = ()  # with a master: who made the load
     trust: Trust | None = None  # how far the numbers can be trusted; None for several runs, and for one that has no end
+    knee: Knee | None = None  # of one run whose rate rises in steps
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -222,6 +224,7 @@ class Summary:
             },
             "passes": self.passes.to_json(),
             "rate": asdict(self.rate) if self.rate else None,
+            "knee": self.knee.to_json() if self.knee else None,
             "latency_overall": asdict(self.overall.latency),
             "latency_succeeded": asdict(self.overall.succeeded),
             "latency_failed": asdict(self.overall.failed),
@@ -275,6 +278,7 @@ def summarise(
     rate: RateSummary | None = None,
     workers: Sequence[WorkerRecord] = (),
     trust: Trust | None = None,
+    knee: Knee | None = None,
 ) -> Summary:
     """Fold counts into the numbers that people read. Series come in the order of first use, errors by count, falling.
 
@@ -310,4 +314,5 @@ def summarise(
         thresholds=tuple(thresholds),
         workers=tuple(workers),
         trust=trust,
+        knee=knee,
     )

@@ -9,6 +9,7 @@ from loadflow.engine.base.verdict import Verdict, VerdictKind, worst
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.in_python import InPython, in_python_warnings
 from loadflow.engine.records.judge import Warning_, ceiling_warnings, warnings_of
+from loadflow.engine.records.knee import knee_of
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.passes import Passes, RateSummary
 from loadflow.engine.records.proxies import proxy_warnings
@@ -66,6 +67,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         samples=samples,
         workers=workers,
         trust=trust,
+        knee=knee_of(runs[0]) if len(runs) == 1 else None,
         thresholds=[result for run in runs for result in run.threshold_results()],
         rate=RateSummary.of(Passes.merged(run.totals().passes for run in paced), sum(run.load_s for run in paced)) if paced else None,
     )

@@ -192,6 +192,9 @@ def key_figures(summary: Summary, in_flight: int | None = None, *, sizes: bool =
         *([("In flight", count_text(in_flight), "the most requests at the same time")] if asked and in_flight is not None else []),
         *([("Received", size_text(overall.received_bytes), f"sent {size_text(overall.sent_bytes)}")] if sizes else []),
     ]
+    if (knee := summary.knee) is not None:
+        small = "the first one broke a limit" if knee.held is None else f"step {knee.held.step} of {knee.steps} held every limit"
+        figures.append(("Knee", "none" if knee.held is None else f"{rate_text(knee.held.asked_per_s)}/s", small))
     if overall.retries:
         figures.append(("Retries", count_text(overall.retries), "attempts after a failed attempt"))
     if overall.late:
