@@ -34,6 +34,7 @@ from loadflow.engine.exporters.prometheus.command import start_prometheus_export
 from loadflow.engine.exporters.prometheus.command import stop_prometheus_exporter as stop_prometheus_exporter
 from loadflow.engine.exporters.statsd.command import start_statsd_exporter as start_statsd_exporter
 from loadflow.engine.exporters.statsd.command import stop_statsd_exporter as stop_statsd_exporter
+from loadflow.engine.load.campaign import campaign as campaign
 from loadflow.engine.load.capacity import find_capacity as find_capacity
 from loadflow.engine.load.duet import duet as duet
 from loadflow.engine.load.start import start_test as start_test

@@ -25,7 +25,7 @@ from loadflow.engine.script.json_text import load_json
 from loadflow.engine.session.checking import Checking
 from loadflow.engine.session.execute import Results, load_script, run_actions
 from loadflow.engine.session.masking import redactor_of
-from loadflow.engine.session.session import Session, current_session, use_session
+from loadflow.engine.session.session import Session, at_once, current_session, use_session
 from loadflow.errors import Interrupted, ScriptError
 from loadflow.flows.artifacts import linked
 from loadflow.flows.asking import ask_prefect
@@ -34,6 +34,7 @@ from loadflow.flows.console import outlive_console
 from loadflow.flows.embedded import guard_embedded_server
 from loadflow.flows.ending import interrupted_state, results_of, state_of
 from loadflow.flows.observer import FlowObserver
+from loadflow.flows.parts import as_task
 from loadflow.flows.pool import agents_in_pool
 from loadflow.flows.script_flow import ScriptFlow, keeps
 from loadflow.flows.started_by import started_by
@@ -110,7 +111,7 @@ def run_in_flow(script: Script, session: Session, storage: Storage | None = None
     observer = FlowObserver(VisibleLogger(get_run_logger()), storage)
     session.observers.append(observer)
     session.usual_secrets = prefect_secret
-    session.ask_prefect = ask_prefect
+    session.ask_prefect, session.as_task = ask_prefect, as_task
     session.pool = partial(agents_in_pool, logger=VisibleLogger(get_run_logger()))
     try:
         with use_session(session):
@@ -118,6 +119,7 @@ def run_in_flow(script: Script, session: Session, storage: Storage | None = None
     finally:
         session.observers.remove(observer)
         session.pool = session.ask_prefect = None
+        session.as_task = at_once
 
 
 def is_scenario(path: str | Path) -> bool:

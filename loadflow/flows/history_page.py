@@ -17,6 +17,7 @@ from loadflow.engine.history.judging import sentences
 from loadflow.engine.reports.chart import Plot, Scale, axes, svg
 from loadflow.engine.reports.run_charts import Chart, latency_axis
 from loadflow.flows.artifacts import label_key
+from loadflow.flows.campaign_page import campaign_markdown
 from loadflow.flows.capacity_page import capacity_markdown
 from loadflow.flows.pictures import image
 from loadflow.flows.safe_text import safe
@@ -131,4 +132,5 @@ PAGES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
     "loadflow-judgement": ("history", history_markdown),
     "loadflow-duet": ("duet", duet_markdown),
     "loadflow-capacity": ("capacity", capacity_markdown),
+    "loadflow-campaign": ("campaign", campaign_markdown),
 }

@@ -8,6 +8,7 @@ run are related, with their names.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,7 @@ BREACHED = "loadflow.threshold.breached"
 STARTED = "loadflow.run.started"
 FINISHED = "loadflow.run.finished"
 SUSPECT = "loadflow.suspect"
+CAMPAIGN = "loadflow-campaign"
 CAPACITY = "loadflow-capacity"
 DUET = "loadflow-duet"  # the format of what LD_duet gives
 INTERVALS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "failure_rate": "failure_rate", "rate_per_s": "rate"}
@@ -84,6 +86,10 @@ def run_judged(judgement: Mapping[str, Any]) -> None:
     if judgement["format"] == DUET:
         event, run = f"loadflow.duet.{kind}", judgement["suspect"] or judgement["legs"][-1]["run"]
         told = {key: judgement[key] for key in ("metric", "pairs", "change", "suspect")}
+    elif judgement["format"] == CAMPAIGN:
+        event, run = "loadflow.campaign", next((one["run"] for one in reversed(judgement["cells"]) if one["run"]), "none")
+        counts = Counter(one["verdict"] for one in judgement["cells"])
+        told = {"cells": len(judgement["cells"]), "verdicts": dict(counts), "page": judgement["page"]}
     elif judgement["format"] == CAPACITY:
         event, run = "loadflow.capacity", judgement["probes"][-1]["run"]
         told = {key: judgement[key] for key in ("capacity_per_s", "low", "high", "limit", "at_least", "confirmed")}

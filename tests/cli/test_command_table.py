@@ -69,6 +69,7 @@ BESIDES = [
     "LD_diff_runs",
     "LD_judge",
     "LD_duet",
+    "LD_campaign",
     "LD_find_capacity",
     "LD_start_statsd_exporter",
     "LD_stop_statsd_exporter",

@@ -131,7 +131,7 @@ load_tests = st.fixed_dictionaries(
         )
     },
 )
-SENDERS = ("LD_start_test", "LD_calibrate", "LD_find_capacity")  # they take long: rarely
+SENDERS = ("LD_start_test", "LD_calibrate", "LD_find_capacity", "LD_campaign")  # they take long: rarely
 commands = st.sampled_from(sorted(name for name in (*TABLE, *BUILTINS) if name not in SENDERS))
 actions = commands.flatmap(lambda name: st.tuples(st.just(name), arguments_of(name)).map(list))
 one_load = st.one_of(load_tests, values).map(lambda arguments: ["LD_start_test", arguments])

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from loadflow.engine.records.run import Run
     from loadflow.engine.reliability.budget import InstalledBudget
 
-__all__ = ["PACKAGES_VARIABLE", "Session", "current_session", "secret_of_environment", "use_session"]
+__all__ = ["PACKAGES_VARIABLE", "Session", "at_once", "current_session", "secret_of_environment", "use_session"]
 
 SECRET_VARIABLE = "LOADFLOW_SECRET_"
 PACKAGES_VARIABLE = "LOADFLOW_ALLOWED_PACKAGES"  # names, separated by commas
@@ -52,6 +52,7 @@ class Session:
     for every load that starts while they are installed. `lease(target)` is held while a load
     runs. `exporters` are those that run, by kind. `started_by`: who or what has started it, as far as that is known, for the evidence.
     `ask_prefect("variable", name)` gives a variable's value, `("automation", name)` whether it is enabled; None outside of flow runs.
+    `as_task(name, work)` does a part of a command, where Prefect is there as a task run of its own.
     `pace_seed`: of the random gaps of loads whose script has no seed, where a run is made again.
     `rehearsing`: commands report their mistakes here and do nothing else, see `rehearsal`.
     `loads` are then those since the last LD_clear_records: the names of their hits, None where they are not all known.
@@ -100,6 +101,7 @@ class Session:
         self.started_by: dict[str, Any] = {}
         self.pace_seed: int | None = None
         self.ask_prefect: Callable[[str, str], object] | None = None
+        self.as_task: Callable[[str, Callable[[], Any]], Any] = at_once
         self.rehearsing = False
         self.loads: list[tuple[SeriesName, ...] | None] = []
         self.kept = KeptValues()
@@ -192,6 +194,11 @@ def secret_of_environment(name: str) -> str:
     if variable not in os.environ:
         raise LookupError(f"no secret {name!r}; set {variable}")
     return os.environ[variable]
+
+
+def at_once(name: str, work: Callable[[], Any]) -> Any:
+    """`as_task` without Prefect."""
+    return work()
 
 
 _default = Session(name="interactive")

@@ -1,0 +1,257 @@
+"""LD_campaign: one load for each cell of a matrix of variables, targets and rates. Finished cells are the only state."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.private import opener
+from loadflow.engine.base.redact import Redactor
+from loadflow.engine.base.regular_file import read_regular
+from loadflow.engine.load.build import build_plan
+from loadflow.engine.load.made_of import asked_of, digests_of
+from loadflow.engine.load.start import start_test
+from loadflow.engine.records.run import Run
+from loadflow.engine.reports.campaign_page import write_campaign_page
+from loadflow.engine.session.masking import redactor_of
+from loadflow.engine.session.session import Session, current_session, use_session
+from loadflow.errors import CommandError, Interrupted, Mistake, RunError, ScriptError, ThresholdsNotMet
+
+__all__ = ["FORMAT", "METRICS", "Cell", "campaign", "cells_of"]
+
+FORMAT, VERSION = "loadflow-campaign", 1
+METRICS = ("p50", "p95", "p99", "mean", "rate", "failure_rate")
+MOST_CELLS = 1_000
+MOST_CHARACTERS = 40  # of a value, in the name of a cell
+CONCLUSIVE = ("passed", "failed")  # of a cell that is not made again
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """`target` "" and `rate` None: those of the test. `shown`: the values of the variables as texts; of a secret one, which of them."""
+
+    variables: Mapping[str, Any]
+    shown: Mapping[str, str]
+    target: str = ""
+    rate: float | None = None
+
+    @property
+    def name(self) -> str:
+        values = [f"{name}={text}" for name, text in self.shown.items()]
+        return " · ".join([*values, *([self.target] if self.target else []), *([f"{self.rate:g}/s"] if self.rate is not None else [])])
+
+    def arguments(self, test: Mapping[str, Any], label: str) -> dict[str, Any]:
+        made: dict[str, Any] = {**test, "label": label}
+        if self.variables:
+            made["variables"] = {**(test.get("variables") or {}), **self.variables}
+        if self.target:
+            made["host"] = self.target
+        if self.rate is not None:
+            rate = test.get("rate")
+            made["rate"] = {**rate, "rps": self.rate} if isinstance(rate, Mapping) else self.rate
+        return made
+
+
+def _shown(name: str, value: object, number: int) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, default=str)
+    redactor = Redactor()
+    if redactor.is_secret(name) or redactor.text(text) != text:
+        return f"value {number}"
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS - 1]}…"
+
+
+def campaign(
+    test: Mapping[str, Any],
+    variables: Mapping[str, Sequence[Any]] | None = None,
+    targets: Sequence[str] = (),
+    rates: Sequence[float] = (),
+    metric: str = "p95",
+    budget: float = 14_400.0,
+    max_age: float = 86_400.0,
+    fail_on_failed: bool = False,
+    label: str = "",
+) -> dict[str, Any]:
+    """Make one load of `test` for each combination of the variables' values, targets and rates, one after the other, and compare them.
+
+    Finished cells stand in campaign-LABEL.ndjson in the folder of the runs: a campaign that was cut off goes on with those it has, and one
+    that ended keeps cells that are unchanged and at most `max_age` seconds old. Raises CommandError before anything is sent; Interrupted
+    when an observer asked for the end; with `fail_on_failed` ThresholdsNotMet where a cell failed.
+    """
+    if metric not in METRICS:
+        raise CommandError([Mistake("metric", f"{metric!r} is not a metric", f"metrics: {', '.join(METRICS)}")])
+    session = current_session()
+    cells = cells_of(variables or {}, targets, rates)
+    name = label or str(test.get("label") or session.label or session.name)
+    arguments = [cell.arguments(test, f"{name} {cell.name}"[:200]) for cell in cells]
+    if session.rehearsing:
+        for one in arguments:
+            start_test(**one)
+        return {}
+    keys = _keys(session, cells, arguments, budget)
+    kept = _Kept(session.runs_dir, name, keys, max_age)
+    apart = session.apart()
+    with use_session(apart):
+        for cell, key, one in zip(cells, keys, arguments, strict=True):
+            if key not in kept.found:
+                kept.add(key, session.as_task(cell.name, partial(_made, apart, cell, one)))
+    result = _result(name, metric, cells, [kept.found[key] for key in keys], session)
+    result["page"] = str(write_campaign_page(result, kept.path.with_suffix(".html")))
+    kept.end()
+    for observer in session.observers:
+        observer.judged(result)
+    failed = [one["name"] for one in result["cells"] if one["verdict"] == "failed"]
+    if fail_on_failed and failed:
+        raise ThresholdsNotMet([f"{counted(len(failed), 'cell')} of {len(cells):,} failed: {'; '.join(failed[:5])}"])
+    return result
+
+
+def cells_of(variables: Mapping[str, Sequence[Any]], targets: Sequence[str], rates: Sequence[float]) -> list[Cell]:
+    """All combinations, the rates changing first. Raises CommandError for none, or too many."""
+    empty = [name for name, values in variables.items() if not values]
+    if empty:
+        raise CommandError([Mistake(f"variables.{empty[0]}", "has no value", "write a list of at least one value")])
+    if not (variables or targets or rates):
+        hint = 'write for example "rates": [50, 100] or "variables": {"page": ["/a", "/b"]}'
+        raise CommandError([Mistake("variables", "the matrix has no axis: no variables, targets or rates", hint)])
+    numbered = [[(value, _shown(name, value, number)) for number, value in enumerate(own, 1)] for name, own in variables.items()]
+    values = [dict(zip(variables, one, strict=True)) for one in itertools.product(*numbered)]
+    found = [
+        Cell({name: pair[0] for name, pair in one.items()}, {name: pair[1] for name, pair in one.items()}, target, rate)
+        for one, target, rate in itertools.product(values, targets or ("",), rates or (None,))
+    ]
+    if len(found) > MOST_CELLS:
+        hint = f"write fewer values: at most {MOST_CELLS:,} cells"
+        raise CommandError([Mistake("variables", f"the matrix has {counted(len(found), 'cell')}", hint)])
+    return found
+
+
+def _keys(session: Session, cells: Sequence[Cell], arguments: Sequence[Mapping[str, Any]], budget: float) -> list[str]:
+    """What each cell is made of, as a digest: script, variables, data and code. Raises CommandError for a cell that is wrong, and for more
+    load than `budget` allows."""
+    keys: list[str] = []
+    planned_s, mistakes = 0.0, []
+    for cell, one in zip(cells, arguments, strict=True):
+        try:
+            plan = build_plan(one, session.variables, session.environment, session.target, session.secret, workers=session.workers).plan
+        except ScriptError as error:
+            mistakes += [Mistake(f"{cell.name}: {wrong.place}", wrong.message, wrong.hint) for wrong in error.mistakes]
+            continue
+        planned_s += plan.duration_s or 0.0
+        # what differs each time is no part of it: drawn seeds and the label
+        asked = {**asked_of(session, plan, one), "pace_seed": None, "session": None}
+        # two cells may differ in nothing but a secret, which is not kept
+        which = len(keys) if asked["masked"] else None
+        digests = digests_of(plan, asked)
+        told = [asked["arguments"], asked["variables"], asked["target"], digests["data"], digests["code"], which]
+        keys.append(hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32])
+    if mistakes:
+        raise CommandError(mistakes)
+    if planned_s > budget:
+        text = f"{counted(len(cells), 'cell')} are {planned_s:,.0f} s of load, and budget allows {budget:,.0f} s"
+        raise CommandError([Mistake("budget", text, "write fewer values, a shorter test_time, or a larger budget")])
+    return keys
+
+
+def _made(session: Session, cell: Cell, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """One load. One whose engine was lost is a cell too: it says so, and is made anew the next time."""
+    before = len(session.all_runs)
+    try:
+        start_test(**arguments)
+    except (Interrupted, ScriptError):
+        raise
+    except RunError as error:
+        if len(session.all_runs) == before:
+            return _cell(cell, None, "error", str(error))
+    return _cell(cell, session.all_runs[-1])
+
+
+def _cell(cell: Cell, run: Run | None, verdict: str = "", reason: str = "") -> dict[str, Any]:
+    about: dict[str, Any] = {"variables": dict(cell.shown), "target": cell.target, "asked_per_s": cell.rate}
+    about |= {"name": cell.name, "at": time.time()}
+    about |= {"run": None, "revision": "", "verdict": verdict, "reason": reason}
+    if run is None:
+        return {**about, **dict.fromkeys(METRICS)}
+    summary = run.summary()
+    latency, overall = summary.overall.latency, summary.overall
+    times = {f"{name}": getattr(latency, f"{name}_ms") for name in ("p50", "p95", "p99", "mean")} if overall.count else {}
+    return {
+        **about,
+        "run": run.facts.id,
+        "revision": run.facts.revision,
+        "verdict": str(summary.verdict.kind),
+        "reason": "; ".join(summary.verdict.reasons[:2]),
+        **dict.fromkeys(METRICS),
+        **times,
+        "rate": overall.rate_per_s,
+        "failure_rate": overall.failure_rate if overall.count else None,
+    }
+
+
+class _Kept:
+    """campaign-LABEL.ndjson: each finished cell, and where a campaign ended."""
+
+    def __init__(self, runs_dir: Path, name: str, keys: Sequence[str], max_age_s: float) -> None:
+        words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]
+        self.path = runs_dir / f"campaign-{words}.ndjson"
+        self.found: dict[str, dict[str, Any]] = {}
+        ended = False
+        oldest = time.time() - max_age_s
+        for line in reversed(self._lines()):
+            if line.get("kind") == "end":
+                ended = True
+            cell = line.get("cell")
+            if line.get("kind") != "cell" or not isinstance(cell, dict) or line.get("key") not in keys or line["key"] in self.found:
+                continue
+            # what this campaign has made before it was cut off counts, however old it is
+            fresh = not ended or float(cell["at"]) >= oldest
+            if fresh and cell["verdict"] in CONCLUSIVE and (runs_dir / str(cell["run"])).is_dir():
+                self.found[line["key"]] = {**cell, "kept": True}
+
+    def add(self, key: str, cell: dict[str, Any]) -> None:
+        self.found[key] = cell
+        self._append({"kind": "cell", "key": key, "cell": cell})
+
+    def end(self) -> None:
+        self._append({"kind": "end", "version": VERSION, "at": time.time()})
+
+    def _lines(self) -> list[dict[str, Any]]:
+        found = []
+        for line in read_regular(self.path).splitlines() if self.path.exists() else ():
+            try:
+                found.append(read_json(line))
+            except ValueError:  # torn by a crash: the cell was not finished
+                continue
+        return [one for one in found if isinstance(one, dict)]
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with open(self.path, "a", encoding="utf-8", opener=opener) as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            raise RunError(f"{self.path} can't be written ({error.strerror}); set LOADFLOW_RUNS_DIR to a folder that can") from error
+
+
+def _result(name: str, metric: str, cells: Sequence[Cell], found: Sequence[dict[str, Any]], session: Session) -> dict[str, Any]:
+    verdicts = [one["verdict"] for one in found]
+    order = ("error", "failed", "inconclusive", "interrupted", "passed")
+    # without secrets: the values of the matrix may hold some, and the page is for reading
+    shown: Callable[[Any], Any] = redactor_of(session).value
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "verdict": next(kind for kind in order if kind in verdicts),
+        "label": name,
+        "metric": metric,
+        "cells": [shown({**one, "name": cell.name, "kept": bool(one.get("kept"))}) for cell, one in zip(cells, found, strict=True)],
+    }
