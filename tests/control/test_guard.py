@@ -102,6 +102,11 @@ PATHS = [
         "test.tasks[0].verify",
     ),
     (
+        "a step of a campaign",
+        ["LD_campaign", {"test": a_test({"verify": OUT})[1], "rates": [10]}],
+        "test.tasks[0].verify",
+    ),
+    (
         "the same by position",
         ["LD_find_capacity", [a_test({"cert": OUT})[1], ["p99 < 500 ms"]]],
         "arguments[0].tasks[0].cert",
@@ -226,6 +231,7 @@ NO_PATHS = {
     *("relative", "absolute_ms", "absolute_failure_rate", "confidence", "allow_unlike", "allow_first", "fail_on_worse"),
 }
 NO_PATHS |= {"metric", "metrics", "floor", "leg", "pairs", "target", "baseline_target"}
+NO_PATHS |= {"fail_on_failed", "max_age", "rates", "targets"}
 NO_PATHS |= {"at_most", "budget", "limits", "precision", "probe", "start"}
 KNOWN = {"addr", "tasks", "csv_sources", "sources", "test", "web_ui_dict", "url"}
 
