@@ -120,26 +120,26 @@ def measure(nginx: Nginx, command: list[str], window_s: float) -> Measured:
                 raise SystemExit(f"{command[3]} ended early:\n{output.read().decode()[-2000:]}")
             time.sleep(0.1)
         time.sleep(SETTLE_S)
-        sender = _sender(process.pid)
-        cpu, first, started = _cpu_s(sender), nginx.served(), time.monotonic()
+        senders = senders_of(process.pid)
+        cpu, first, started = _cpu_s(senders), nginx.served(), time.monotonic()
         time.sleep(window_s)
         served, took_s = nginx.served() - first, time.monotonic() - started
-        core_us, rss_mib = (_cpu_s(sender) - cpu) / served * 1e6, sender.memory_info().rss / 2**20
+        core_us, rss_mib = (_cpu_s(senders) - cpu) / served * 1e6, sum(one.memory_info().rss for one in senders) / 2**20
         process.wait(120)
         output.seek(0)
         return Measured(served / took_s, core_us, rss_mib, output.read().decode())
 
 
-def _sender(pid: int) -> psutil.Process:
-    """The process that sends: wrk itself, or the engine among the parent's descendants."""
+def senders_of(pid: int) -> list[psutil.Process]:
+    """The processes that send: wrk itself, or the engines among the parent's descendants."""
     parent = psutil.Process(pid)
     engines = [one for one in parent.children(recursive=True) if "loadflow.engine.entry.native" in one.cmdline()]
-    return engines[0] if engines else parent
+    return engines or [parent]
 
 
-def _cpu_s(process: psutil.Process) -> float:
-    times = process.cpu_times()
-    return float(times.user + times.system)
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    """User and system time of all of them."""
+    return sum(times.user + times.system for times in (one.cpu_times() for one in processes))
 
 
 def _rows(connections: int, found: dict[str, list[Measured]]) -> list[list[str]]:

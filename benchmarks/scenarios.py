@@ -1,28 +1,37 @@
 """Scenarios in Python: traced beside the same JSON script, and Python per hit beside Locust's FastHttpUser.
 
 Generator (engine, supervisor and parent, or Locust) on core 0, nginx on core 1, 50 users without pauses, in turns. The rate is nginx's own
-count over a window in the middle of each run; what counts are medians, and ratios of the same round.
+count over a window in the middle of each run; what counts are medians, and ratios of the same round. Two processes have both cores, and
+functions that work so long that nginx needs little of them. Last come how late hits begin at 5,000/s, and the memory of a user whose
+function waits.
 
     python -m benchmarks.scenarios [--rounds 5] [--window 5] [--write]
+
+A round takes about 2.5 minutes with a window of 5 seconds.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import signal
 import statistics
+import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.native import SETTLE_S, Measured, measure
+from benchmarks.native import SETTLE_S, Measured, measure, senders_of
 from benchmarks.nginx import Nginx
 from benchmarks.results import publish, table
 
 USERS = 50
 SCENARIOS = """
-from loadflow import VUser, scenario, task
+import asyncio
+
+from loadflow import VUser, scenario, sleep, task
 
 @scenario(rps=1)
 class Traced(VUser):
@@ -58,6 +67,28 @@ class Checked(VUser):
         body = answer.json()
         assert body["name"] == "benchmark"
         self.last = body["id"]
+
+@scenario(rps=1)
+class Working(VUser):
+    @task
+    async def works(self, client):
+        answer = await client.get("/")
+        if sum(number * number for number in range(3_000)) < answer.status_code:
+            raise ValueError("no answer")
+
+@scenario(rps=1)
+class Waiting(VUser):
+    @task
+    async def waits(self, client):
+        await asyncio.sleep(3_600)
+        await client.get("/")
+
+@scenario(rps=1)
+class WaitingDef(VUser):
+    @task
+    def waits(self, client):
+        sleep(3_600)
+        client.get("/" if self else "/")
 """
 LOAD = """
 import json, os, sys
@@ -76,6 +107,18 @@ with use_session(Session(runs_dir=folder)):
     summary = start_test(**{**arguments, **given}, spawn_rate=5_000)
 print("recorded", summary["totals"]["requests"], "failed", summary["totals"]["failures"])
 """
+# what `LOAD` gives, at a rate: how late its hits began, in milliseconds
+RATE_LOAD = (
+    LOAD.replace(", spawn_rate=5_000", "")
+    + """
+import numpy as np
+from loadflow.engine.records.run import Run
+rows = Run.open(summary["run_dir"]).hits()
+late_ms = (rows["start_ns"] - rows["due_ns"]) / 1e6
+found = [float(value) for value in np.quantile(late_ms, (0.5, 0.99, 1))]
+print(json.dumps([*found, summary["rate"]["achieved"], summary["totals"]["failures"]]))
+"""
+)
 SCRIPT = """
 import json, sys
 from loadflow.engine.load.start import start_test
@@ -118,7 +161,11 @@ class Checked(FastHttpUser):
         assert body["name"] == "benchmark"
         self.last = body["id"]
 """
+RATE_PER_S = 5_000
+RATE_S = 10
+FEW, MANY = 1_000, 21_000  # users, whose difference says what one needs
 JSON_SCRIPT = "JSON script"
+ONE_PROCESS, TWO_PROCESSES = "Python per hit, with work of its own", "the same, two processes"
 SIMPLE_LOCUST, CHECKED_LOCUST = "Locust FastHttpUser, simple", "Locust FastHttpUser, JSON and assertions"
 # what each is compared with
 BESIDE = {
@@ -126,12 +173,14 @@ BESIDE = {
     "Python per hit, simple": SIMPLE_LOCUST,
     "Python per hit, simple, def": SIMPLE_LOCUST,
     "Python per hit, JSON and assertions": CHECKED_LOCUST,
+    TWO_PROCESSES: ONE_PROCESS,
 }
 
 
 def main() -> None:
     options = _options()
     found: dict[str, list[Measured]] = {}
+    late: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder, Nginx() as nginx:
         (Path(folder) / "scenarios.py").write_text(SCENARIOS)
         (Path(folder) / "locustfile.py").write_text(LOCUST)
@@ -142,11 +191,15 @@ def main() -> None:
                 measured = measure(nginx, command, options.window)
                 found.setdefault(name, []).append(measured)
                 print(f"round {number + 1}: {name}: {measured}", flush=True)
+            for name, command in rate_commands(nginx, Path(folder)).items() if not options.only else ():
+                late.setdefault(name, []).append(_lateness(command))
+                print(f"round {number + 1}: {name} at {RATE_PER_S:,}/s: p50, p99, most ms late: {late[name][-1][:3]}", flush=True)
+        needed = {} if options.only else {name: memory_of(Path(folder), nginx, cls) for name, cls in WAITING.items()}
     heads = ["what", "requests/s, median", "spread", "ratio, median of rounds", "core time per request", "failed"]
     publish(
         "Scenarios in Python",
         f"python -m benchmarks.scenarios --rounds {options.rounds} --window {options.window:g}",
-        table(heads, [_row(name, found) for name in found]),
+        "\n\n".join([table(heads, [_row(name, found) for name in found]), *_late_table(late), *_memory_table(needed)]),
         write=options.write,
     )
 
@@ -156,11 +209,25 @@ def commands(nginx: Nginx, window_s: float, folder: Path) -> dict[str, list[str]
     pin = ["taskset", "-c", "0", sys.executable]
     given: dict[str, Any] = {"folder": str(folder / "runs"), "host": nginx.url, "user_count": USERS, "test_time": seconds}
 
-    def ours(name: str) -> list[str]:
-        return [*pin, "-c", LOAD, json.dumps({**given, "file": str(folder / "scenarios.py"), "name": name})]
+    def ours(name: str, processes: int = 1) -> list[str]:
+        own = {**given, "file": str(folder / "scenarios.py"), "name": name, "processes": processes}
+        return [*(pin if processes == 1 else ["taskset", "-c", "0,1", sys.executable]), "-c", LOAD, json.dumps(own)]
 
     def locust(name: str) -> list[str]:
-        run = ["--headless", "-u", str(USERS), "-r", "500", "-t", f"{seconds:.0f}s", "--host", nginx.url, "--only-summary", "-s", "1"]
+        run = [
+            "--headless",
+            "-u",
+            str(USERS),
+            "-r",
+            "500",
+            "-t",
+            f"{seconds:.0f}s",
+            "--host",
+            nginx.url.rstrip("/"),
+            "--only-summary",
+            "-s",
+            "1",
+        ]
         return [*pin, "-m", "locust", "-f", str(folder / "locustfile.py"), *run, name]
 
     return {
@@ -171,7 +238,70 @@ def commands(nginx: Nginx, window_s: float, folder: Path) -> dict[str, list[str]
         SIMPLE_LOCUST: locust("Simple"),
         "Python per hit, JSON and assertions": ours("Checked"),
         CHECKED_LOCUST: locust("Checked"),
+        ONE_PROCESS: ours("Working"),
+        TWO_PROCESSES: ours("Working", 2),
     }
+
+
+def rate_commands(nginx: Nginx, folder: Path) -> dict[str, list[str]]:
+    """Loads at a rate, which print how late their hits were."""
+    rate = {"mode": "constant", "rps": RATE_PER_S, "duration": RATE_S}
+    given = {"folder": str(folder / "runs"), "host": nginx.url, "rate": rate, "user_count": USERS, "file": str(folder / "scenarios.py")}
+    pin = ["taskset", "-c", "0", sys.executable, "-c", RATE_LOAD]
+    return {name: [*pin, json.dumps({**given, "name": cls})] for name, cls in (("traced", "Traced"), ("Python per hit, simple", "Simple"))}
+
+
+def _lateness(command: list[str]) -> list[float]:
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=300)
+    found: list[float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def _late_table(late: dict[str, list[list[float]]]) -> list[str]:
+    heads = [f"late at {RATE_PER_S:,}/s", "p50 ms", "p99 ms", "most ms", "achieved", "failed"]
+    rows = []
+    for name, rounds in late.items():
+        p50, p99, most, achieved, failed = (statistics.median(values) for values in zip(*rounds, strict=True))
+        rows.append([name, f"{p50:.3f}", f"{p99:.3f}", f"{most:.2f}", f"{achieved:.2%}", f"{failed:,.0f}"])
+    return [table(heads, rows)] if rows else []
+
+
+WAITING = {"async def, awaiting asyncio.sleep": "Waiting", "def, in sleep (a greenlet)": "WaitingDef"}
+
+
+def memory_of(folder: Path, nginx: Nginx, cls: str) -> float:
+    """Bytes for each user more whose function waits: the engine's with many of them, less with few."""
+    few, many = (_rss_bytes(folder / f"waiting-{cls}-{users}", folder, nginx, cls, users) for users in (FEW, MANY))
+    needed = (many - few) / (MANY - FEW)
+    print(f"{cls}: {needed:,.0f} bytes", flush=True)
+    return needed
+
+
+def _rss_bytes(runs: Path, folder: Path, nginx: Nginx, cls: str, users: int) -> int:
+    given = {"folder": str(runs), "host": nginx.url, "user_count": users, "test_time": 600, "drain_time": 0}
+    own = {**given, "file": str(folder / "scenarios.py"), "name": cls}
+    command = ["taskset", "-c", "0", sys.executable, "-c", LOAD, json.dumps(own)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            while not _has_users(runs, users):
+                if process.poll() is not None:
+                    raise SystemExit(f"the load of {cls} ended early")
+                time.sleep(0.2)
+            time.sleep(1)
+            return sum(int(one.memory_info().rss) for one in senders_of(process.pid))
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(120)
+
+
+def _has_users(runs: Path, users: int) -> bool:
+    lines = [line for path in runs.glob("*/snapshots.ndjson") for line in path.read_text().splitlines()[-1:]]
+    return any(json.loads(line)["health"]["users"] >= users for line in lines)
+
+
+def _memory_table(needed: dict[str, float]) -> list[str]:
+    heads = ["a user whose function waits", "bytes"]
+    return [table(heads, [[name, f"{found:,.0f}"] for name, found in needed.items()])] if needed else []
 
 
 def _row(name: str, found: dict[str, list[Measured]]) -> list[str]:

@@ -266,6 +266,7 @@ TRACED: list[tuple[str, str, list[dict[str, Any]]]] = [
         [step("/a", auth={"type": "basic", "username": "u", "password": "${csv.users.pin}"}, timeout=3)],
     ),
     ("bytes", 'client.get("/a", data=b"\\x00")', [step("/a", data_base64="AA==")]),
+    ("a method of the client by another name", 'go = client.get\ngo("/a")', [step("/a")]),
 ]
 
 REFUSED: list[tuple[str, str, str]] = [
@@ -372,6 +373,42 @@ REFUSED: list[tuple[str, str, str]] = [
     ("a value of a caught name", "client.get(undefined_name)", "reads undefined_name, which is not defined"),
     ("a deleted name", 'x = 1\ndel x\nclient.get("/a")', "deletes a name"),
     ("a task that is wrapped", "self.wrapped(client)", "calls wrapped"),
+    ("walrus of an answer", 'if (found := client.get("/a").json()["x"]):\n    client.get(f"/{found}")', "branches on a value of an answer"),
+    ("a comparison of two answers", 'if client.get("/a").json()["x"] == self.token:\n    client.get("/b")', "outside of an assert"),
+    ("while with a counter", 'n = 0\nwhile n < 3:\n    client.get("/a")\n    n += 1', "repeats while"),
+    ("try and finally", 'try:\n    client.get("/a")\nfinally:\n    client.get("/b")', "catches exceptions"),
+    (
+        "a loop with the numbers of an answer",
+        'for n, x in enumerate(client.get("/a").json()):\n    client.get("/b")',
+        "computes with a value",
+    ),
+    ("as many turns as an answer says", 'for n in range(client.get("/a").json()["n"]):\n    client.get("/b")', "computes with a value"),
+    (
+        "a dict comprehension over an answer",
+        'client.get("/a", json={k: 1 for k in client.get("/b").json()})',
+        "loops over a value of an answer",
+    ),
+    ("dict(**answer)", 'client.get("/a", json=dict(**client.get("/b").json()))', "passes ** of what is no plain object"),
+    ("an answer spread into an object", 'client.get("/a", json={**client.get("/b").json()})', "unpacks what is no plain object"),
+    ("an answer spread into a list", 'client.get("/a", json=[*client.get("/b").json()])', "loops over a value of an answer"),
+    ("* of a value", 'client.get(*client.get("/a").json())', "loops over a value of an answer"),
+    ("sorted", 'client.get("/a", json=sorted(client.get("/b").json()))', "computes with a value of an answer"),
+    ("any", 'assert any(client.get("/a").json())', "computes with a value of an answer"),
+    ("a length in an assert", 'assert len(client.get("/a").json()) == 3', "computes with a value of an answer"),
+    ("one of several texts", 'assert client.get("/a").json()["x"] in ("a", "b")', "in a way that steps have not"),
+    ("is not None", 'assert client.get("/a").json()["x"] is not None', "in a way that steps have not"),
+    ("a chain of comparisons", 'assert 1 < client.get("/a").json()["n"] < 3', "asserts a chain of comparisons"),
+    ("a header by itself", 'assert client.get("/a").headers["X"]', "asserts a value of an answer by itself"),
+    ("get of headers", 'client.get("/" + client.get("/a").headers.get("X"))', "reads .get of the headers of an answer"),
+    ("split", 'client.get("/" + client.get("/a").text.split(",")[0])', "reads .split of a value of an answer"),
+    ("join of an answer", 'client.get("/" + ",".join(client.get("/a").json()))', "joins what is no plain list"),
+    ("bytes of an answer", 'client.get("/a", data=client.get("/b").content)', "reads .content of an answer"),
+    ("super", 'super().helper(client, "/a")', "uses names of the function around it: __class__"),
+    ("getattr", 'client.get(getattr(self, "token"))', "calls getattr"),
+    ("the class of the user", 'client.get(f"/{self.__class__.__name__}")', "reads self.__class__"),
+    ("a class within", 'class X:\n    pass\nclient.get("/a")', "defines a class"),
+    ("global", 'global COUNT\nCOUNT = 1\nclient.get("/a")', "changes names of its module"),
+    ("functools", 'functools.partial(client.get, "/a")()', "reads functools, a module"),
 ]
 AFTER = """
 def again(self, client):
