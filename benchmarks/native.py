@@ -111,10 +111,11 @@ def commands(nginx: Nginx, connections: int, window_s: float, folder: str) -> di
     }
 
 
-def measure(nginx: Nginx, command: list[str], window_s: float) -> Measured:
+def measure(nginx: Nginx, command: list[str], window_s: float, *, begun: int = 2_000) -> Measured:
+    """The window begins `SETTLE_S` after so many requests have been answered."""
     before = nginx.served()
     with tempfile.TemporaryFile() as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
-        while nginx.served() - before < 2_000:
+        while nginx.served() - before < begun:
             if process.poll() is not None:
                 output.seek(0)
                 raise SystemExit(f"{command[3]} ended early:\n{output.read().decode()[-2000:]}")

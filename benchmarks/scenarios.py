@@ -188,7 +188,7 @@ def main() -> None:
             for name, command in commands(nginx, options.window, Path(folder)).items():
                 if options.only and not any(one in name for one in options.only):
                     continue
-                measured = measure(nginx, command, options.window)
+                measured = measure(nginx, command, options.window, begun=100)
                 found.setdefault(name, []).append(measured)
                 print(f"round {number + 1}: {name}: {measured}", flush=True)
             for name, command in rate_commands(nginx, Path(folder)).items() if not options.only else ():
@@ -266,26 +266,29 @@ def _late_table(late: dict[str, list[list[float]]]) -> list[str]:
     return [table(heads, rows)] if rows else []
 
 
-WAITING = {"async def, awaiting asyncio.sleep": "Waiting", "def, in sleep (a greenlet)": "WaitingDef"}
+STEPS_WAIT = "steps, waiting for the next pass"
+WAITING = {STEPS_WAIT: "", "async def, awaiting asyncio.sleep": "Waiting", "def, in sleep (a greenlet)": "WaitingDef"}
+# nothing is sent, so that no user has a connection, as those whose functions wait first have none
+SKIPPED = {"wait_time": 3_600, "tasks": [{"method": "get", "request_url": "/", "run_if": "false"}]}
 
 
 def memory_of(folder: Path, nginx: Nginx, cls: str) -> float:
-    """Bytes for each user more whose function waits: the engine's with many of them, less with few."""
+    """Bytes for each user more that waits, in a function of `cls`, or "" for steps: the engine's with many of them, less with few."""
     few, many = (_rss_bytes(folder / f"waiting-{cls}-{users}", folder, nginx, cls, users) for users in (FEW, MANY))
     needed = (many - few) / (MANY - FEW)
-    print(f"{cls}: {needed:,.0f} bytes", flush=True)
+    print(f"{cls or STEPS_WAIT}: {needed:,.0f} bytes", flush=True)
     return needed
 
 
 def _rss_bytes(runs: Path, folder: Path, nginx: Nginx, cls: str, users: int) -> int:
     given = {"folder": str(runs), "host": nginx.url, "user_count": users, "test_time": 600, "drain_time": 0}
-    own = {**given, "file": str(folder / "scenarios.py"), "name": cls}
-    command = ["taskset", "-c", "0", sys.executable, "-c", LOAD, json.dumps(own)]
+    own = {**given, "file": str(folder / "scenarios.py"), "name": cls} if cls else {**given, **SKIPPED}
+    command = ["taskset", "-c", "0", sys.executable, "-c", LOAD if cls else SCRIPT, json.dumps(own)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             while not _has_users(runs, users):
                 if process.poll() is not None:
-                    raise SystemExit(f"the load of {cls} ended early")
+                    raise SystemExit(f"the load of {cls or STEPS_WAIT} ended early")
                 time.sleep(0.2)
             time.sleep(1)
             return sum(int(one.memory_info().rss) for one in senders_of(process.pid))
@@ -300,7 +303,7 @@ def _has_users(runs: Path, users: int) -> bool:
 
 
 def _memory_table(needed: dict[str, float]) -> list[str]:
-    heads = ["a user whose function waits", "bytes"]
+    heads = ["a user that waits", "bytes"]
     return [table(heads, [[name, f"{found:,.0f}"] for name, found in needed.items()])] if needed else []
 
 
