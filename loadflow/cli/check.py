@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -36,7 +36,7 @@ __all__ = ["check"]
     "--prove", is_flag=True, help="Of Python files: run what is traced, 200 passes as steps and as Python, and compare the requests."
 )
 @click.pass_context
-def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, Any], origin: str, strict: bool, prove: bool) -> None:
+def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, object], origin: str, strict: bool, prove: bool) -> None:
     """Check action scripts completely, and print every mistake with its place and a way out.
 
     Of Python files the scenarios are checked: how each of their functions runs, and why. The files are imported.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -51,7 +51,7 @@ def by_group(table: Iterable[Command]) -> Iterator[tuple[str, list[Command]]]:
         yield title, [command for command in commands if command.group == group]
 
 
-def parameters_of(command: Command) -> dict[str, Any]:
+def parameters_of(command: Command) -> dict[str, object]:
     """Name to default, in order; REQUIRED where there is none. Empty where the signature can't be read (some builtins)."""
     if command.arguments is not None:
         fields = command.arguments.model_fields
@@ -84,7 +84,7 @@ def policy_text(policy: Policy) -> str:
     return ", ".join(parts) or "–"
 
 
-def as_json(command: Command) -> dict[str, Any]:
+def as_json(command: Command) -> dict[str, object]:
     return {
         "name": command.name,
         "group": command.group,
@@ -164,7 +164,7 @@ def stub(table: Iterable[Command]) -> str:
     return "\n".join(["# Made by `make docs` from the commands' definitions; don't edit it by hand.", *sorted(lines)]) + "\n"
 
 
-def _parameter(name: str, default: Any) -> str:
+def _parameter(name: str, default: object) -> str:
     return name if default is REQUIRED else f"{name}={json.dumps(default, default=repr)}"
 
 

@@ -189,7 +189,7 @@ def _typed(values: dict[str, Any], variables: dict[str, Declaration]) -> dict[st
     return {name: as_written(variables[name], value) if name in variables else value for name, value in values.items()}
 
 
-def _session(variables: dict[str, Any]) -> Session:
+def _session(variables: dict[str, object]) -> Session:
     from loadflow.engine.session.session import Session
 
     session = Session(variables=variables)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -68,7 +67,7 @@ def har(
     echo(f"wrote {output}", err=True)
 
 
-def _think_time(asked: str | None) -> str | dict[str, Any] | None:
+def _think_time(asked: str | None) -> str | dict[str, object] | None:
     if asked is None:
         return None
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.cli.console import Styled, console_for, echo, echo_json
 from loadflow.engine.base.counted import counted
@@ -49,7 +49,7 @@ def print_hostile(as_json: bool) -> bool:
     return _all_right(found) and not lost
 
 
-def rows_of(played: Sequence[Played]) -> list[dict[str, Any]]:
+def rows_of(played: Sequence[Played]) -> list[dict[str, object]]:
     """As JSON; `got` is null where the step was not made."""
     return [
         {

@@ -68,7 +68,7 @@ class ScriptOutcome:
         }
 
 
-def verdict_json(verdict: Verdict) -> dict[str, Any]:
+def verdict_json(verdict: Verdict) -> dict[str, object]:
     """As `Summary.to_json` has it."""
     return {
         "verdict": str(verdict.kind),
@@ -78,7 +78,7 @@ def verdict_json(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def document_of(outcomes: Sequence[ScriptOutcome]) -> dict[str, Any]:
+def document_of(outcomes: Sequence[ScriptOutcome]) -> dict[str, object]:
     """What `--json` prints: one verdict over all scripts, each script's own, and one summary of all runs (None: no load ran)."""
     runs = [run for outcome in outcomes for run in outcome.runs]
     return {

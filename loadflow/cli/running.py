@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 from rich.console import Console
@@ -44,7 +44,7 @@ class Checked:
     source: str
 
 
-def check_all(sources: Mapping[str, Callable[[], Any]], options: RunOptions) -> list[Checked]:
+def check_all(sources: Mapping[str, Callable[[], object]], options: RunOptions) -> list[Checked]:
     """Read and check every script, given as file ("": none) to reader; where any is wrong, print all mistakes of all and exit."""
     checked = []
     wrong: list[ScriptError] = []

@@ -60,7 +60,7 @@ def newest(folder: Path, limit: int) -> list[dict[str, Any]]:
     return [_entry(run) for run in found[:limit]]
 
 
-def _entry(run: Run) -> dict[str, Any]:
+def _entry(run: Run) -> dict[str, object]:
     """Of one that is going on: its figures so far."""
     verdict, overall = _told(run)
     return {

@@ -42,7 +42,7 @@ def _in_env_file() -> Iterator[str]:
             yield value.strip().strip("\"'")
 
 
-def reader_of(file: str, name: str | None) -> Callable[[], Any]:
+def reader_of(file: str, name: str | None) -> Callable[[], object]:
     """Gives the document of the scenario; which one, a person at a terminal is asked."""
 
     def read() -> Any:

@@ -16,7 +16,7 @@ __all__ = ["assignments", "parse_assignment", "variables_option"]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def parse_assignment(text: str) -> tuple[str, Any]:
+def parse_assignment(text: str) -> tuple[str, object]:
     """Name and value. The value is parsed as JSON if it is JSON, else it is the text itself. Raises ValueError without `=` or a name.
 
     A number counts as a number only if sending it gives the same text: `1.10` is a version, `12e45678` a commit, `007` an agent.
@@ -48,7 +48,7 @@ def _finite(text: str) -> float:
     return number if math.isfinite(number) else _no_constant(text)
 
 
-def assignments(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, Any]:
+def assignments(ctx: click.Context, parameter: click.Parameter, values: tuple[str, ...]) -> dict[str, object]:
     """For options that take NAME=VALUE several times."""
     try:
         return dict(parse_assignment(value) for value in values)

@@ -9,7 +9,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 from urllib.parse import quote, quote_plus
 
 __all__ = ["SHORTEST", "Form", "forms_of"]
@@ -29,7 +28,7 @@ class Form:
     beside: int = 0
 
 
-def forms_of(value: Any) -> tuple[Form, ...]:
+def forms_of(value: object) -> tuple[Form, ...]:
     """What to look for in a text, and in the views of it, to find `value`. () if it is not a secret.
 
     >>> [form.text for form in forms_of("s3cret")][:5]
@@ -40,7 +39,7 @@ def forms_of(value: Any) -> tuple[Form, ...]:
 
 
 @lru_cache(maxsize=KEPT)
-def _forms_of(value: Any) -> tuple[Form, ...]:
+def _forms_of(value: object) -> tuple[Form, ...]:
     if isinstance(value, bool) or not isinstance(value, str | int):
         return ()
     text = str(value)

@@ -35,12 +35,12 @@ def typed(cls: type[T], data: Any, where: str) -> T:
 
 
 @lru_cache(maxsize=64)
-def _hints(cls: type) -> dict[str, Any]:
+def _hints(cls: type) -> dict[str, object]:
     return get_type_hints(cls)
 
 
 def _value(kind: Any, value: Any, where: str) -> Any:
-    if kind is Any:
+    if kind in (Any, object):
         return value
     origin = get_origin(kind)
     if origin in (types.UnionType, Union):
@@ -65,14 +65,14 @@ def _value(kind: Any, value: Any, where: str) -> Any:
     return value
 
 
-def _one_of(kinds: tuple[Any, ...], value: Any, where: str) -> Any:
+def _one_of(kinds: tuple[object, ...], value: object, where: str) -> object:
     if value is None and type(None) in kinds:
         return None
     (kind,) = (one for one in kinds if one is not type(None))
     return _value(kind, value, where)
 
 
-def _tuple(kinds: tuple[Any, ...], value: Any, where: str) -> tuple[Any, ...]:
+def _tuple(kinds: tuple[object, ...], value: object, where: str) -> tuple[object, ...]:
     if not isinstance(value, (list, tuple)):
         raise ValueError(f"{where} is {_kind(value)}, but must be a list")
     if kinds[-1] is Ellipsis:

@@ -41,7 +41,7 @@ def shown(value: Any) -> str:
     return text if len(text) <= SHOWN else text[: SHOWN - 1] + "…"
 
 
-def same(found: Any, wanted: Any) -> bool:
+def same(found: object, wanted: object) -> bool:
     """JSON equality: true is not 1, at any depth; 1 is 1.0."""
     if isinstance(found, Mapping) and isinstance(wanted, Mapping):
         return found.keys() == wanted.keys() and all(same(value, wanted[key]) for key, value in found.items())
@@ -67,21 +67,21 @@ def alike(one: Any, other: Any) -> bool:
     return bool((text.lower() if isinstance(value, bool) else text) == text_of(value))
 
 
-def is_in(needle: Any, haystack: Any) -> bool:
+def is_in(needle: object, haystack: object) -> bool:
     """Whether a list, or the keys of an object, hold something alike, or a text has the needle as a part; false for all else."""
     if isinstance(haystack, str):
         return isinstance(needle, str | int | float) and text_of(needle) in (haystack.lower() if isinstance(needle, bool) else haystack)
     return isinstance(haystack, list | Mapping) and any(alike(one, needle) for one in haystack)
 
 
-def truthy(value: Any) -> bool:
+def truthy(value: object) -> bool:
     """Python's truth, but for text: blank and the words false, 0, no, none, null (in any case) are false."""
     if isinstance(value, str):
         return value.strip(SPACES).lower() not in FALSE_WORDS
     return bool(value)
 
 
-def number_of(value: Any) -> float | None:
+def number_of(value: object) -> float | None:
     """The number that a value is, or that its text says in decimal digits.
 
     >>> [number_of(value) for value in (200, " 200.0 ", True, "inf")]

@@ -147,16 +147,16 @@ def encode(message: Mapping[str, Any]) -> bytes:
     return encode_frame(encode_json(message))
 
 
-def encode_json(value: Any) -> bytes:
+def encode_json(value: object) -> bytes:
     # half a surrogate pair (from a target's answer) is not UTF-8; as \\uXXXX every reader takes it
     return json.dumps(value, separators=(",", ":"), default=str).encode("ascii")
 
 
-def result_frame(request: Request, result: Any) -> bytes:
+def result_frame(request: Request, result: object) -> bytes:
     return encode({"ok": True, "op": request.op, "id": request.id, "result": result})
 
 
-def error_json(refused: Refused) -> dict[str, Any]:
+def error_json(refused: Refused) -> dict[str, object]:
     """Kind, message and mistakes, of bounded size."""
     mistakes = [{"place": mistake.place, "message": mistake.message, "hint": mistake.hint} for mistake in refused.mistakes[:MOST_MISTAKES]]
     return {"kind": str(refused.kind), "message": refused.message[:4_000], "mistakes": mistakes}
@@ -166,5 +166,5 @@ def error_frame(refused: Refused, request: Request | None = None) -> bytes:
     return encode({"ok": False, "op": request.op if request else "", "id": request.id if request else None, "error": error_json(refused)})
 
 
-def event_frame(event: str, request_id: Any, run: str, data: Any) -> bytes:
+def event_frame(event: str, request_id: object, run: str, data: object) -> bytes:
     return encode({"event": event, "op": "follow", "id": request_id, "run": run, "data": data})

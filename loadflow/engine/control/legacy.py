@@ -131,7 +131,7 @@ def parse(data: bytes) -> LegacyRequest:
     return LegacyRequest(script=document.get("command"), text=text, token=token)
 
 
-def line_of(value: Any) -> str:
+def line_of(value: object) -> str:
     """One record. A text that could be taken for the marker is written as JSON, too."""
     if isinstance(value, str) and value != MARKER and len(value.splitlines()) <= 1 and not value.endswith(("\n", "\r")):
         return value

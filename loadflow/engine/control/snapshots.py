@@ -21,7 +21,7 @@ LARGEST_RESULT_BYTES = MAX_FRAME_BYTES - 64 * 1024  # the envelope, and a reader
 LONGEST_ERROR = 4_000
 
 
-def snapshot_json(run: Run, snapshot: Snapshot) -> dict[str, Any]:
+def snapshot_json(run: Run, snapshot: Snapshot) -> dict[str, object]:
     """One second of a load: counts of that second alone, response times of all its hits in milliseconds (null: no hits).
 
     `passes`: of a rate, how many were due, started and were dropped; null: users decide.
@@ -48,7 +48,7 @@ def _ms(ns: float) -> float:
     return round(ns / 1e6, 3)
 
 
-def verdict_json(verdict: Verdict, redactor: Redactor) -> dict[str, Any]:
+def verdict_json(verdict: Verdict, redactor: Redactor) -> dict[str, object]:
     """As a summary has it."""
     return {
         "verdict": str(verdict.kind),
@@ -58,7 +58,7 @@ def verdict_json(verdict: Verdict, redactor: Redactor) -> dict[str, Any]:
     }
 
 
-def action_json(result: ActionResult, redactor: Redactor) -> dict[str, Any]:
+def action_json(result: ActionResult, redactor: Redactor) -> dict[str, object]:
     """What one action gave: `value` when `ok`, else `error`."""
     entry: dict[str, Any] = {"action": result.action.name, "place": result.action.place, "ok": result.ok}
     if result.error is not None:
@@ -67,7 +67,7 @@ def action_json(result: ActionResult, redactor: Redactor) -> dict[str, Any]:
     return {**entry, "value": _bounded(_plain(result.value, redactor))}
 
 
-def result_json(results: Results, verdict: Verdict, runs: Iterable[Run], redactor: Redactor) -> dict[str, Any]:
+def result_json(results: Results, verdict: Verdict, runs: Iterable[Run], redactor: Redactor) -> dict[str, object]:
     """The end of a script. It fits into a frame: where it would not, the largest values are left out and say so."""
     actions = [action_json(result, redactor) for result in results.results]
     loads = [{"load": run.facts.id, "folder": str(run.folder)} for run in runs]
@@ -82,7 +82,7 @@ def result_json(results: Results, verdict: Verdict, runs: Iterable[Run], redacto
     return result
 
 
-def legacy_values(results: Results, redactor: Redactor) -> list[Any]:
+def legacy_values(results: Results, redactor: Redactor) -> list[object]:
     """One value for each action; an error as Python writes it."""
     return [redactor.text(repr(one.error)) if one.error is not None else _plain(one.value, redactor) for one in results.results]
 
@@ -99,14 +99,14 @@ def _plain(value: Any, redactor: Redactor) -> Any:
         return redactor.text(repr(value))
 
 
-def _bounded(value: Any) -> Any:
+def _bounded(value: object) -> object:
     size = _bytes(value)
     return value if size <= LARGEST_VALUE_BYTES else _left_out(size)
 
 
-def _left_out(size: int) -> dict[str, Any]:
+def _left_out(size: int) -> dict[str, object]:
     return {"left_out": True, "bytes": size, "hint": "too large for a reply: let the script write it to a file, or read the run folder"}
 
 
-def _bytes(value: Any) -> int:
+def _bytes(value: object) -> int:
     return len(json.dumps(value, default=str))

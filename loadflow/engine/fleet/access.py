@@ -110,7 +110,7 @@ def given_access(url: str, credentials: str | None, place: str) -> Access:
     return Access(text, credentials=credentials)
 
 
-def agent_permissions() -> dict[str, Any]:
+def agent_permissions() -> dict[str, object]:
     """Of the user `agent` on a server of our own: it leases shards, asks, and reports; it reads orders. It may not give orders, read what
     others recorded, or make or delete a stream."""
     return {

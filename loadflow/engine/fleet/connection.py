@@ -19,7 +19,7 @@ CONNECT_S = 5.0
 TRY_AGAIN_S = 0.25
 PING_S = 5
 
-Handler = Callable[[Any], Awaitable[None]]  # is given a NATS message
+Handler = Callable[[object], Awaitable[None]]  # is given a NATS message
 
 
 def said(data: bytes) -> dict[str, Any]:
@@ -81,7 +81,7 @@ async def connect(access: Access, name: str, *, patient: bool, say: Callable[[st
             return Link(client)
 
 
-async def _open(access: Access, name: str, on_error: Callable[[Exception], Awaitable[None]]) -> Any:
+async def _open(access: Access, name: str, on_error: Callable[[Exception], Awaitable[None]]) -> object:
     """The first connection comes at once or not at all; one that was there is tried again for ever."""
     from nats.aio.client import Client
 

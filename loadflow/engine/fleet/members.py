@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.fleet.shipping import Incoming
@@ -125,13 +124,13 @@ class Share:
     since_s: float = 0.0  # when it became open
 
 
-def flow_run_of(asked: Mapping[str, Any]) -> str:
+def flow_run_of(asked: Mapping[str, object]) -> str:
     """The id of the flow run that an agent says it is; "" for none, and where it is not an id."""
     text = str(asked.get("flow_run", ""))
     return text if re.fullmatch(r"[0-9a-f-]{36}", text) else ""
 
 
-def counts_of(asked: Mapping[str, Any], key: str) -> tuple[int, ...]:
+def counts_of(asked: Mapping[str, object], key: str) -> tuple[int, ...]:
     """What an agent says of each of its loops; () where it says nothing, or nothing that could be counted.
 
     >>> counts_of({"rows": [3, 0]}, "rows"), counts_of({"rows": [-1]}, "rows"), counts_of({}, "rows")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from loadflow.engine.fleet.access import CREDENTIALS_VARIABLE, URL_VARIABLE, Access, Keys, given_access
@@ -52,7 +52,7 @@ def pool_access(url: str, *, own: bool, secret: str) -> Access:
     return given_access(os.environ.get(URL_VARIABLE) or url, os.environ.get(CREDENTIALS_VARIABLE), URL_VARIABLE)
 
 
-def work_once(host: str, port: int, token: Token, slots: int, session: Session) -> dict[str, Any]:
+def work_once(host: str, port: int, token: Token, slots: int, session: Session) -> dict[str, object]:
     """One run of the master, and how many of its shares are made here."""
     observers = tuple(session.observers)
 

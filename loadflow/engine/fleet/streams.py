@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from typing import Any
 
 from loadflow.engine.fleet.connection import Link, attempt
 from loadflow.engine.fleet.subjects import AGENTS, COORDINATOR, LEASE_S, QUEUE, QUEUE_SUBJECTS, Subjects
@@ -49,7 +48,7 @@ async def open_run(link: Link, subjects: Subjects, shards: int) -> None:
         raise RunError(f"the NATS server does not take the run: {error or type(error).__name__}; it needs JetStream (-js)") from None
 
 
-async def _add_rows(link: Link, subjects: Subjects, max_bytes: int) -> Any:
+async def _add_rows(link: Link, subjects: Subjects, max_bytes: int) -> object:
     """A queue, so that what the coordinator has is not on the server any more."""
     from nats.js import api
 

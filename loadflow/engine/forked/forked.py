@@ -35,7 +35,7 @@ END_GRACE_S = 4.0  # a load's supervisor needs up to 3 s to end its engines in a
 PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 
-Tell = Callable[[Any], None]
+Tell = Callable[[object], None]
 
 
 @dataclass(frozen=True)
@@ -114,7 +114,7 @@ class ForkedCall:
 
     # -- the parent's side
 
-    def _next_message(self) -> Any:
+    def _next_message(self) -> object:
         if len(self._buffer) < LENGTH.size:
             return None
         end = LENGTH.size + LENGTH.unpack_from(self._buffer)[0]
@@ -153,7 +153,7 @@ class ForkedCall:
 
     # -- the child's side
 
-    def _be_child(self, call: Callable[[Tell], Any], to_parent: int) -> None:
+    def _be_child(self, call: Callable[[Tell], object], to_parent: int) -> None:
         """Never returns: what the parent has on its stack must not run twice."""
         try:
             _tie_to(self._parent)
@@ -174,7 +174,7 @@ class ForkedCall:
             os._exit(1)
         os._exit(0)
 
-    def _outcome(self, call: Callable[[Tell], Any], tell: Tell) -> bytes:
+    def _outcome(self, call: Callable[[Tell], object], tell: Tell) -> bytes:
         try:
             value = call(tell)
         except BaseException as error:  # noqa: BLE001  passed on to the parent: also SystemExit and KeyboardInterrupt

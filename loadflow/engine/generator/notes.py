@@ -22,7 +22,7 @@ ROUGHLY = 4
 NAMES_KNOWN = 4_096
 REVISION_CAP = 200  # characters
 
-MakeSample = Callable[[], dict[str, Any]]
+MakeSample = Callable[[], dict[str, object]]
 
 
 class Notes:
@@ -102,7 +102,7 @@ class Notes:
         self._samples.write(json.dumps(entry, ensure_ascii=False, default=str) + "\n")
 
 
-def _roughly(data: Any) -> Any:
+def _roughly(data: object) -> object:
     if isinstance(data, dict):
         return {key: _roughly(value) for key, value in data.items()}
     return data[: ROUGHLY * SAMPLE_TEXT] if isinstance(data, str) else data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
 from loadflow.engine.records.outcome import Outcome
 
@@ -12,7 +12,7 @@ __all__ = ["MAX_BODY_BYTES", "HostileAnswer", "Step", "over_tls"]
 
 MAX_BODY_BYTES = 4 * 2**20  # of the loads that play them; what is worst for a decoder is as long
 
-Step = Mapping[str, Any]
+Step = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)

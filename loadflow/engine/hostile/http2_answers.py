@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import Any
 
 from loadflow.engine.hostile.answer import HostileAnswer, over_tls
 from loadflow.engine.hostile.deflating import gzip_of_zeros
@@ -96,11 +95,11 @@ NO_SETTING = struct.pack("!HI", 0xFAFA, 1)
 SAYS_HI = {"assertions": [{"type": "contains", "value": "hi"}]}
 
 
-def flood(name: str, outcome: Outcome, piece: bytes, begin: bytes = b"", **step: Any) -> HostileAnswer:
+def flood(name: str, outcome: Outcome, piece: bytes, begin: bytes = b"", **step: object) -> HostileAnswer:
     return HostileAnswer(name, outcome, sent(begin), repeated(piece), step=step)
 
 
-def once(name: str, outcome: Outcome, data: bytes, **step: Any) -> HostileAnswer:
+def once(name: str, outcome: Outcome, data: bytes, **step: object) -> HostileAnswer:
     return HostileAnswer(name, outcome, sent(data), step=step)
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 from loadflow.engine.hostile.answer import MAX_BODY_BYTES, HostileAnswer
 from loadflow.engine.records.outcome import Outcome
@@ -46,7 +45,7 @@ def in_charset(name: str, text: Callable[[], bytes]) -> HostileAnswer:
     return HostileAnswer(f"text in {name[:40]}", Outcome.OK, body(text, fields), step=LOOKS)
 
 
-def json_with(name: str, outcome: Outcome, text: Callable[[], bytes], path: str = "a", value: Any = 1) -> HostileAnswer:
+def json_with(name: str, outcome: Outcome, text: Callable[[], bytes], path: str = "a", value: object = 1) -> HostileAnswer:
     looks = {"assertions": [{"type": "json_path", "path": path, "value": value}]}
     return HostileAnswer(f"JSON: {name}", outcome, body(text), step=looks)
 

@@ -38,7 +38,7 @@ def limit_s(outcome: Outcome) -> float:
     return WAIT_S if outcome is Outcome.TIMEOUT else LONG_S
 
 
-def pushed(name: str, outcome: Outcome, begin: Callable[[], bytes] = bytes, again: bytes = b"", **step: Any) -> HostileAnswer:
+def pushed(name: str, outcome: Outcome, begin: Callable[[], bytes] = bytes, again: bytes = b"", **step: object) -> HostileAnswer:
     """A receive step, and its connection is closed behind it."""
     asks = {"method": "recv", "timeout": limit_s(outcome), **step}
     return HostileAnswer(name, outcome, begin, again, step=asks, after=[{"method": "close", "timeout": WAIT_S}])

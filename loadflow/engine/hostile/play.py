@@ -49,7 +49,7 @@ AT_ONCE = 2  # loads: a loop that is alone on its core shows its own lag
 HTTP_2 = ("TLS: silence", "TLS: large tickets without end", "TLS: new keys without end", "TLS: empty records without end")
 
 # a word for a load, and its user_detail_dict
-LOADS: dict[str, dict[str, Any]] = {
+LOADS: dict[str, dict[str, object]] = {
     "native": {"user": "fast_http_user", "engine": "native"},
     "native, HTTP/2": {"user": "fast_http_user", "engine": "native", "http_version": 2},
     "fast_http_user": {"user": "fast_http_user", "engine": "locust"},
@@ -209,7 +209,7 @@ def _steps(kind: str, answer: HostileAnswer, target: Target, proto: Path) -> lis
     return [*around[0], {**place, "timeout": TIMEOUT_S, **answer.step, "name": answer.name}, *around[1]]
 
 
-def _around(answer: HostileAnswer) -> list[tuple[str, Sequence[Mapping[str, Any]]]]:
+def _around(answer: HostileAnswer) -> list[tuple[str, Sequence[Mapping[str, object]]]]:
     return [("before", answer.before), ("after", answer.after)]
 
 

@@ -239,7 +239,7 @@ def _probe(data: Mapping[str, Any]) -> dict[str, Any]:
     return {**data, "over": {text: tuple(pair) for text, pair in data["over"].items()}}
 
 
-def _result(probes: Sequence[Probe], found: Found, name: str) -> dict[str, Any]:
+def _result(probes: Sequence[Probe], found: Found, name: str) -> dict[str, object]:
     kept = [one for one in probes if one.sustained and not one.void]
     usl = usl_of([one.achieved_per_s * one.mean_ms / 1e3 for one in kept], [one.achieved_per_s for one in kept])
     verdict = "at least" if found.at_least else "unclear" if found.why else "found"

@@ -88,7 +88,7 @@ def unmasked(written: Any, shown: Any, redactor: Redactor, place: str, masked: l
     return shown
 
 
-def digests_of(plan: Plan, kept: Mapping[str, Any]) -> dict[str, Any]:
+def digests_of(plan: Plan, kept: Mapping[str, object]) -> dict[str, object]:
     """SHA-256 of the script, of the files that the load reads, of what the protocols looked up (descriptors, Python files), and of this
     program. `image`: as the container's environment names it, "" where it does not."""
     canonical = json.dumps({key: value for key, value in kept.items() if key != "session"}, sort_keys=True, separators=(",", ":"))
@@ -102,7 +102,7 @@ def digests_of(plan: Plan, kept: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _of_file(path: str) -> dict[str, Any]:
+def _of_file(path: str) -> dict[str, object]:
     try:
         return digest_of(Path(path))
     except OSError as error:
@@ -135,7 +135,7 @@ def _wheel() -> str:
         return ""
 
 
-def _service(env: Mapping[str, str]) -> dict[str, Any]:
+def _service(env: Mapping[str, str]) -> dict[str, object]:
     found = {service: {name: env[name] for name in names if env.get(name)} for service, names in STARTED_BY.items()}
     return {service: values for service, values in found.items() if values}
 

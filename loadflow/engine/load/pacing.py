@@ -48,7 +48,7 @@ def pace_of(test: Any, root: str, *, test_time_given: bool, cap_per_s: float | N
     return pace
 
 
-def users_of(test: Any, pace: Pace) -> int:
+def users_of(test: object, pace: Pace) -> int:
     """How many users take turns at a pace."""
     return _users(test) or pace.max_in_flight
 

@@ -240,13 +240,13 @@ class _Test:
         return f"the csv source {source!r} has no column {column!r}", looks_separated(columns) or suggest(column, columns, "columns")
 
 
-def _named(name: str, payload: object) -> dict[str, Any]:
+def _named(name: str, payload: object) -> dict[str, object]:
     if isinstance(payload, dict):
         return payload
     return dict(zip(_ARGUMENTS.get(name, ()), payload, strict=False)) if isinstance(payload, list) else {}
 
 
-def _dict(value: object) -> dict[str, Any]:
+def _dict(value: object) -> dict[str, object]:
     return value if isinstance(value, dict) else {}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from loadflow.engine.script.mistakes import Fault
 from loadflow.engine.script.visit import steps_of_test
@@ -15,7 +14,7 @@ USERS = ("fast_http_user", "http_user")
 CONNECTION_FIELDS = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 
 
-def version_faults(detail: dict[str, Any]) -> Iterable[Fault]:
+def version_faults(detail: dict[str, object]) -> Iterable[Fault]:
     """Of `user_detail_dict`, as it was written."""
     if "http_version" not in detail:
         return
@@ -26,7 +25,7 @@ def version_faults(detail: dict[str, Any]) -> Iterable[Fault]:
         yield Fault(("http_version",), "Locust sends no HTTP/2", 'leave "engine" out, or write "native"')
 
 
-def field_faults(test: dict[str, Any]) -> Iterable[Fault]:
+def field_faults(test: dict[str, object]) -> Iterable[Fault]:
     """Header fields of steps that HTTP/2 does not have."""
     detail = test.get("user_detail_dict")
     if not isinstance(detail, dict) or detail.get("http_version") != 2:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import shown
@@ -22,7 +21,7 @@ def header_name(name: str) -> str:
     return name
 
 
-def header_faults(test: dict[str, Any]) -> Iterable[Fault]:
+def header_faults(test: dict[str, object]) -> Iterable[Fault]:
     """Of `LD_start_test`, as it was written: a user whose answers have no header fields, and a field whose values are masked."""
     name = test.get("revision_header")
     if not isinstance(name, str):

@@ -7,7 +7,6 @@ number that is written like it. So what can never hold there becomes `false`, an
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from loadflow.engine.base.values import alike
 from loadflow.engine.loaddensity.words import OPERATORS
@@ -16,10 +15,10 @@ from loadflow.engine.script.placeholders import has_placeholder
 __all__ = ["condition"]
 
 Say = Callable[[str, str], None]  # the key of a difference, and what it means here
-Used = Callable[[Any, Any], None]  # a value of the condition, and what it is compared with
+Used = Callable[[object, object], None]  # a value of the condition, and what it is compared with
 
 
-def condition(expression: Any, say: Say, used: Used) -> Any:
+def condition(expression: object, say: Say, used: Used) -> object:
     """`expression` as it has to be written here; `say` receives each change, `used` each value that is compared or tested."""
     if isinstance(expression, float | list):
         say("condition-form", "a condition that is a list or a fraction never holds in LoadDensity")
@@ -35,7 +34,7 @@ def condition(expression: Any, say: Say, used: Used) -> Any:
     return _term(expression, say, used)
 
 
-def _term(expression: dict[str, Any], say: Say, used: Used) -> Any:
+def _term(expression: dict[str, object], say: Say, used: Used) -> object:
     known = [key for key in expression if str(key).lower() in OPERATORS]
     if not known:
         say("condition-form", "a condition without a known operator never holds in LoadDensity")
@@ -62,7 +61,7 @@ def _term(expression: dict[str, Any], say: Say, used: Used) -> Any:
     return {operator: operand}
 
 
-def _equals(one: Any, other: Any) -> bool | list[Any]:
+def _equals(one: object, other: object) -> bool | list[object]:
     """Whether it is equal, where that is known and differs from what is said here; else the two as they are."""
     if isinstance(one, str) and isinstance(other, str):
         return [one, other]
@@ -73,7 +72,7 @@ def _equals(one: Any, other: Any) -> bool | list[Any]:
     return False if may_be else [one, other]
 
 
-def _in(needle: Any, haystack: Any) -> bool | list[Any]:
+def _in(needle: object, haystack: object) -> bool | list[object]:
     if isinstance(needle, str):
         if not isinstance(haystack, list):
             return [needle, haystack]
@@ -90,7 +89,7 @@ def _in(needle: Any, haystack: Any) -> bool | list[Any]:
     return False if isinstance(haystack, dict) and any(alike(key, needle) for key in haystack) else [needle, haystack]
 
 
-def _is_fixed(value: Any) -> bool:
+def _is_fixed(value: object) -> bool:
     """Whether there is no placeholder in it."""
     if isinstance(value, dict):
         return all(map(_is_fixed, value.values()))

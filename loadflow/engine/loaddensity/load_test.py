@@ -37,7 +37,7 @@ class Before(Protocol):
     def say(self, place: str, difference: str, message: str, file: str | None = None) -> None: ...
 
 
-def migrate_test(test: dict[str, Any], place: str, before: Before) -> None:
+def migrate_test(test: dict[str, object], place: str, before: Before) -> None:
     """Change the arguments of an LD_start_test where they would mean something else here."""
     if test.get("runner_mode") == "worker":
         return  # it does what its master says
@@ -83,11 +83,11 @@ def _keys(test: dict[str, Any], say: Say) -> None:
         say("csv_sources", "wrong-kind", "removed one: LoadDensity passes over a source without name or file_path")
 
 
-def _is_source(source: Any) -> bool:
+def _is_source(source: object) -> bool:
     return isinstance(source, dict) and all(isinstance(source.get(key), str) and source[key] for key in ("name", "file_path"))
 
 
-def _tasks(test: dict[str, Any], user: str, place: str, before: Before) -> None:
+def _tasks(test: dict[str, object], user: str, place: str, before: Before) -> None:
     """The mode, and the steps for which anything is sent."""
     holder, key, at = test, "tasks", place_of(place, ("tasks",))
     tasks = test.get("tasks")
@@ -147,7 +147,7 @@ def _extracts(test: dict[str, Any]) -> Iterator[dict[str, Any]]:
                 yield entry
 
 
-def _host(test: dict[str, Any], user: str, say: Say) -> None:
+def _host(test: dict[str, object], user: str, say: Say) -> None:
     """LoadDensity's HTTP users know no host, and relative URLs ask this machine."""
     if user not in HTTP_USERS:
         return
@@ -172,7 +172,7 @@ def _variables(test: dict[str, Any], known: Known, before: Before) -> None:
         test.setdefault("variables", {}).setdefault(AS_TEXT, "")
 
 
-def _time(test: dict[str, Any], say: Say) -> None:
+def _time(test: dict[str, object], say: Say) -> None:
     shape = test.get("load_shape")
     if shape is not None and "test_time" not in test and _lasts_s(shape, test.get("shape_config")) > TEST_TIME_S:
         test["test_time"] = TEST_TIME_S
@@ -182,7 +182,7 @@ def _time(test: dict[str, Any], say: Say) -> None:
         say("wait_time", "no-wait", "0.1 to 0.2 s after each pass, as in LoadDensity")
 
 
-def _lasts_s(shape: Any, config: Any) -> float:
+def _lasts_s(shape: object, config: object) -> float:
     if not isinstance(config, dict):
         return 0
     if isinstance(shape, str) and shape in SHAPE_S:

@@ -62,11 +62,11 @@ class Migration:
         return list(dict.fromkeys(change.file for change in self.elsewhere))
 
 
-def _no_file(path: str) -> Any:
+def _no_file(path: str) -> object:
     raise ScriptError([Mistake("", "is not looked into", "")], path)
 
 
-def migrate(document: Any, *, read: Callable[[str], Any] = _no_file, always: bool = False) -> Migration:
+def migrate(document: object, *, read: Callable[[str], object] = _no_file, always: bool = False) -> Migration:
     """The script that means here what `document` means in LoadDensity. The document itself stays as it is.
 
     `read` gives the document of a file that LD_execute_files names, and raises ScriptError for one that can't be read; without it no
@@ -89,7 +89,7 @@ def migrate(document: Any, *, read: Callable[[str], Any] = _no_file, always: boo
     return made
 
 
-def changes_of(document: Any, *, read: Callable[[str], Any] = _no_file, always: bool = False) -> list[Change]:
+def changes_of(document: object, *, read: Callable[[str], object] = _no_file, always: bool = False) -> list[Change]:
     """What a migration would change in a script that looks like LoadDensity's, and in the files that it runs, each if it looks like it;
     `always`: whatever they look like. `read`: as of `migrate`."""
     made = migrate(document, read=read, always=always)

@@ -71,7 +71,7 @@ class Known:
                 if variable is not None and isinstance(variable.value, bool | list | dict):
                     self.shown.setdefault(token.parts[0], "spelling")
 
-    def compared(self, value: Any, other: Any) -> None:
+    def compared(self, value: object, other: object) -> None:
         """Note whose type decides a condition: lists, and true beside the word 'true', which LoadDensity writes 'True'."""
         token = whole(value)
         variable = self.constant(token) if token is not None else None
@@ -87,7 +87,7 @@ class Known:
         if shows:
             self.shown.setdefault(token.parts[0], "condition-never")
 
-    def as_json(self, value: Any) -> Any:
+    def as_json(self, value: object) -> object:
         """A value whose types show, with every placeholder in it as text."""
         if isinstance(value, dict):
             return {key: self.as_json(entry) for key, entry in value.items()}

@@ -25,7 +25,7 @@ ORIGIN = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 SENT = ("request_url", "url", "params", "headers", "cookies", "data", "auth")
 
 
-def migrate_step(step: dict[str, Any], user: str, known: Known, say: Say) -> None:
+def migrate_step(step: dict[str, object], user: str, known: Known, say: Say) -> None:
     """Change `step` where it would mean something else here."""
     for key in [key for key in step if key not in step_words(user) and key not in STEP_KEYS.get(user, ())]:
         del step[key]
@@ -48,7 +48,7 @@ def migrate_step(step: dict[str, Any], user: str, known: Known, say: Say) -> Non
         say(("name",), "default-name", f"called {step['name']!r}, as in LoadDensity")
 
 
-def _url(step: dict[str, Any], say: Say) -> None:
+def _url(step: dict[str, object], say: Say) -> None:
     if step.get("request_url") and "url" in step:
         del step["url"]
         say(("url",), "two-urls", "removed: LoadDensity asks for request_url")
@@ -71,11 +71,11 @@ def _numbers(step: dict[str, Any], say: Say) -> None:
         say(("think_time",), "think-time", f"now {think['min']}, which is what LoadDensity waits")
 
 
-def _is_number(value: Any) -> bool:
+def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
-def _conditions(step: dict[str, Any], known: Known, say: Say) -> None:
+def _conditions(step: dict[str, object], known: Known, say: Say) -> None:
     for key in ("run_if", "skip_if"):
         if key not in step:
             continue
@@ -88,7 +88,7 @@ def _conditions(step: dict[str, Any], known: Known, say: Say) -> None:
             del step[key]
 
 
-def _lists(step: dict[str, Any], known: Known, say: Say) -> None:
+def _lists(step: dict[str, object], known: Known, say: Say) -> None:
     for key in ("assertions", "extract"):
         entries = step.get(key)
         if not isinstance(entries, list):
@@ -113,7 +113,7 @@ def _lists(step: dict[str, Any], known: Known, say: Say) -> None:
             del step[key]
 
 
-def _assertion(entry: dict[str, Any], place: Loc, known: Known, say: Say) -> None:
+def _assertion(entry: dict[str, object], place: Loc, known: Known, say: Say) -> None:
     kind, value = str(entry.get("type")).lower(), entry.get("value")
     if kind == "status_code" and isinstance(value, str) and not has_placeholder(value):
         try:
@@ -162,14 +162,14 @@ def _upload(field: str, one: Any) -> Any:
     return one
 
 
-def _peer(step: dict[str, Any], user: str, known: Known, say: Say) -> None:
+def _peer(step: dict[str, object], user: str, known: Known, say: Say) -> None:
     url = step.get("request_url") or step.get("url")
     if user == "fast_http_user" and "verify" not in step and isinstance(url, str) and known.filled(url)[:8].lower() == "https://":
         step["verify"] = False
         say(("verify",), "tls", "false: a fast_http_user of LoadDensity verifies no certificate")
 
 
-def _name(step: dict[str, Any], user: str, known: Known) -> str:
+def _name(step: dict[str, object], user: str, known: Known) -> str:
     url = str(step.get("request_url") or step.get("url"))
     if user == "fast_http_user":
         return known.steady(url)
@@ -182,7 +182,7 @@ def _name(step: dict[str, Any], user: str, known: Known) -> str:
     return known.steady(path)
 
 
-def is_sent(step: Any, method: str = "") -> bool:
+def is_sent(step: object, method: str = "") -> bool:
     """Whether LoadDensity sends anything for this step of an HTTP user."""
     if not isinstance(step, dict):
         return False

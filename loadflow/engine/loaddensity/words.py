@@ -48,7 +48,7 @@ _ASSERTIONS = frozenset({"status_code", "contains", "not_contains", "json_path",
 _SOURCES = frozenset({"json_path", "header", "status_code"})
 
 
-def looks_like_loaddensity(document: Any) -> bool:
+def looks_like_loaddensity(document: object) -> bool:
     """Whether a script has no word that loadflow knows and LoadDensity does not: then it may have been written for LoadDensity.
 
     >>> looks_like_loaddensity([["LD_start_test", {"user_detail_dict": {}, "tasks": []}]])
@@ -59,7 +59,7 @@ def looks_like_loaddensity(document: Any) -> bool:
     return next(_own_words(document), None) is None
 
 
-def _own_words(document: Any) -> Iterator[str]:
+def _own_words(document: object) -> Iterator[str]:
     if isinstance(document, dict) and "$schema" in document:
         yield "$schema"
     for _, text, _ in texts(document):
@@ -72,7 +72,7 @@ def _own_words(document: Any) -> Iterator[str]:
             yield from _words_of_test(action.payload)
 
 
-def _words_of_test(test: dict[str, Any]) -> Iterator[str]:
+def _words_of_test(test: dict[str, object]) -> Iterator[str]:
     yield from (test.keys() & set(StartTest.keys())) - TEST_KEYS
     detail = test.get("user_detail_dict")
     if isinstance(detail, dict):
@@ -103,7 +103,7 @@ def step_words(user: str) -> frozenset[str]:
     return frozenset(user_type.form.step.keys()) if user_type is not None else frozenset()
 
 
-def user_of(test: dict[str, Any]) -> str:
+def user_of(test: dict[str, object]) -> str:
     detail = test.get("user_detail_dict")
     user = detail.get("user", "fast_http_user") if isinstance(detail, dict) else "fast_http_user"
     return user if isinstance(user, str) else ""

@@ -52,7 +52,7 @@ def way_of(mode: str, steps: Sequence[Mapping[str, Any]]) -> Way:
     return Way(range(begin), tuple(units), range(end, len(steps)))
 
 
-def fails_pass(step: Mapping[str, Any]) -> str:
+def fails_pass(step: Mapping[str, object]) -> str:
     """What a failure of the step does: "continue", "stop", or "stop_if_lacking", where the step itself says nothing too."""
     written = step.get("on_failure")
     return str(written) if written is not None else "stop" if step.get("phase") == "on_start" else "continue"

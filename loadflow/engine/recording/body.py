@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from loadflow.engine.base.counted import counted
@@ -28,7 +27,7 @@ DEEPEST_JSON = 40  # a script may be 64 levels deep (script.json_text.MAX_NESTIN
 class StepBody:
     """`keys` go into the step. `makes_type`: the engine writes the Content-Type itself, with its own boundary. `note` "": all is well."""
 
-    keys: dict[str, Any] = field(default_factory=dict)
+    keys: dict[str, object] = field(default_factory=dict)
     makes_type: bool = False
     note: str = ""
 
@@ -130,7 +129,7 @@ def _form_fields(pairs: list[list[str]]) -> dict[str, str] | list[list[str]]:
     return {pair[0]: pair[1] for pair in pairs}
 
 
-def _param(param: Mapping[str, Any], key: str) -> str:
+def _param(param: Mapping[str, object], key: str) -> str:
     value = param.get(key)
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
@@ -139,7 +138,7 @@ class _NotTheSameError(ValueError):
     """This JSON would not be the same after reading and writing it."""
 
 
-def _json(text: str) -> Any:
+def _json(text: str) -> object:
     """The value; None where writing it again would change it (names there twice, numbers beyond a float) or a step can't hold it."""
     try:
         value = read_json(text, object_pairs_hook=_object, parse_float=_float, parse_constant=_constant)
@@ -150,7 +149,7 @@ def _json(text: str) -> Any:
     return value if _depth(value) <= DEEPEST_JSON else None
 
 
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     made = dict(pairs)
     if len(made) < len(pairs) or any("${" in name for name in made):
         raise _NotTheSameError
@@ -164,11 +163,11 @@ def _float(text: str) -> float:
     return number
 
 
-def _constant(_: str) -> Any:
+def _constant(_: str) -> object:
     raise _NotTheSameError
 
 
-def _depth(value: Any) -> int:
+def _depth(value: object) -> int:
     deepest, pending = 0, [(value, 1)]
     while pending:
         one, depth = pending.pop()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from loadflow.engine.recording.dynamic import has_strong_part, is_credential_name, is_id_name, is_strong, is_weak
 from loadflow.engine.recording.exchange import Exchange
@@ -68,7 +67,7 @@ class Correlation:
         return tie
 
 
-def uses_of(drafts: Sequence[dict[str, Any]], exchanges: Sequence[Exchange]) -> dict[str, list[Use]]:
+def uses_of(drafts: Sequence[dict[str, object]], exchanges: Sequence[Exchange]) -> dict[str, list[Use]]:
     """Every value that may have come from a response, with all the places that sent it, in the order they were sent."""
     uses: dict[str, list[Use]] = {}
     for position, (draft, exchange) in enumerate(zip(drafts, exchanges, strict=True)):

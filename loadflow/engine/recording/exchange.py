@@ -26,7 +26,7 @@ class PostData:
 
     mime: str
     text: str
-    params: tuple[Mapping[str, Any], ...]
+    params: tuple[Mapping[str, object], ...]
     is_base64: bool
     size: int | None  # bytes, where the recording says so
 
@@ -77,7 +77,7 @@ class Exchange:
         return (self.response_header("location") or self.redirect_url) if self.status in (301, 302, 303, 307, 308) else ""
 
 
-def exchange_of(entry: Any, index: int) -> Exchange:
+def exchange_of(entry: object, index: int) -> Exchange:
     """The exchange that `entry`, any JSON value, describes; what is missing or of a wrong type is empty."""
     entry = _object(entry)
     request, response = _object(entry.get("request")), _object(entry.get("response"))
@@ -107,7 +107,7 @@ def exchange_of(entry: Any, index: int) -> Exchange:
     )
 
 
-def content_of(entry: Any, most: int) -> Content | None:
+def content_of(entry: object, most: int) -> Content | None:
     """The response body of `entry` as text; None where there is none, or it is not text or longer than `most` characters."""
     content = _object(_object(_object(entry).get("response")).get("content"))
     text = content.get("text")
@@ -124,30 +124,30 @@ def content_of(entry: Any, most: int) -> Content | None:
     return Content(mime, text) if len(text) <= most else None
 
 
-def _object(value: Any) -> Mapping[str, Any]:
+def _object(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _objects(value: Any) -> list[Mapping[str, Any]]:
+def _objects(value: object) -> list[Mapping[str, object]]:
     return [one for one in value if isinstance(one, Mapping)] if isinstance(value, list) else []
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     """A string whose halves of surrogate pairs, which can't be written, are replaced; "" for all else."""
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
-def _number(value: Any) -> float:
+def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         return 0.0
     return float(value) if -1e15 < value < 1e15 else 0.0
 
 
-def _status(value: Any) -> int:
+def _status(value: object) -> int:
     return value if isinstance(value, int) and not isinstance(value, bool) and 100 <= value <= 599 else 0
 
 
-def _pairs(value: Any) -> Pairs:
+def _pairs(value: object) -> Pairs:
     return tuple((_text(one.get("name")), _text(one.get("value"))) for one in _objects(value) if _text(one.get("name")))
 
 
@@ -162,7 +162,7 @@ def _set_names(headers: Pairs) -> Iterable[str]:
                 yield line.split("=", 1)[0].strip()
 
 
-def _cookies(headers: Pairs, recorded: Any) -> Pairs:
+def _cookies(headers: Pairs, recorded: object) -> Pairs:
     """What the Cookie fields say (HTTP/2 may split them, RFC 9113 section 8.2.3), else the entry's own list."""
     sent = "; ".join(value for name, value in headers if name.lower() == "cookie")
     if not sent:
@@ -171,7 +171,7 @@ def _cookies(headers: Pairs, recorded: Any) -> Pairs:
     return tuple((name.strip(), value.strip()) for name, _, value in split if name.strip())
 
 
-def _post_data(request: Mapping[str, Any], headers: Pairs) -> PostData | None:
+def _post_data(request: Mapping[str, object], headers: Pairs) -> PostData | None:
     data = request.get("postData")
     if not isinstance(data, Mapping):
         return None

@@ -99,9 +99,9 @@ def found_in_body(content: Content, position: int, wanted: Collection[str]) -> I
         yield from found_in_text(text, position, missing)
 
 
-def _leaves(value: Any, position: int, wanted: Collection[str]) -> Iterator[tuple[str, Found]]:
+def _leaves(value: object, position: int, wanted: Collection[str]) -> Iterator[tuple[str, Found]]:
     """In the order of the document. `way` is a chain of (way before, key): paths are written only for what is found."""
-    pending: list[tuple[Any, Any]] = [(value, None)]
+    pending: list[tuple[object, object]] = [(value, None)]
     while pending:
         one, way = pending.pop()
         if isinstance(one, dict):

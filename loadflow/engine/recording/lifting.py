@@ -102,7 +102,7 @@ def _can_be_told(value: str) -> bool:
     return is_strong(value) or (len(value) >= 8 and re.search(r"[^A-Za-z]", value) is not None)
 
 
-def _mapped(value: Any, clean: Callable[[str], str]) -> Any:
+def _mapped(value: object, clean: Callable[[str], str]) -> object:
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, list):

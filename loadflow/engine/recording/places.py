@@ -160,7 +160,7 @@ def _holds_values(text: str) -> bool:
     return text.lstrip()[:1] in ("{", "[", "<") or "=" in text
 
 
-def _json(value: Any, place: Place, visit: Visit) -> Any:
+def _json(value: object, place: Place, visit: Visit) -> object:
     if isinstance(value, dict):
         return {key: _json(item, _place_inside(place, key, item), visit) for key, item in value.items()}
     if isinstance(value, list):
@@ -174,7 +174,7 @@ def _json(value: Any, place: Place, visit: Visit) -> Any:
     return value
 
 
-def _place_inside(place: Place, key: str, value: Any) -> Place:
+def _place_inside(place: Place, key: str, value: object) -> Place:
     named = holds_secrets(key) or (is_secret_name(key) and not isinstance(value, dict))
     return Place("json", key, place.is_secret or named)
 

@@ -39,7 +39,7 @@ _VALUE = re.compile(r"[\t\x20-\x7e\x80-\uffff]*")
 _UPGRADED = {304: [200, 304]}  # a new user has an empty cache
 
 
-def draft_of(exchange: Exchange, main_origin: str) -> tuple[dict[str, Any], list[str]]:
+def draft_of(exchange: Exchange, main_origin: str) -> tuple[dict[str, object], list[str]]:
     """The step, and notes on what could not be kept. `cookies`, assertions, extracts and think time come later."""
     url, user, password = _without_user(urldefrag(exchange.url).url)
     body = body_of(exchange.body)
@@ -70,7 +70,7 @@ def main_origin_of(exchanges: list[Exchange]) -> str:
     return counted.most_common(1)[0][0] if counted else ""
 
 
-def status_assertions(status: int) -> list[dict[str, Any]]:
+def status_assertions(status: int) -> list[dict[str, object]]:
     """What the last answer of a step must be; nothing where the recording has no answer."""
     return [{"type": "status_code", "value": _UPGRADED.get(status, status)}] if status >= 200 else []
 
@@ -104,7 +104,7 @@ def _without_user(url: str) -> tuple[str, str, str]:
     return parts._replace(netloc=host).geturl(), unquote(name), unquote(password)
 
 
-def _literal_body(key: str, value: Any) -> Any:
+def _literal_body(key: str, value: object) -> object:
     """`value` with every text in it literal; names in objects are known to hold no `${`."""
     if key == "data_base64":
         return value

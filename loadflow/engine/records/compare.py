@@ -151,7 +151,7 @@ def compare(baseline: Counted, current: Counted, limits: Limits | None = None, *
     )
 
 
-def _key(run: Counted) -> tuple[Any, ...]:
+def _key(run: Counted) -> tuple[object, ...]:
     """Something to order runs by; equal ones have no order."""
     times = run.totals.overall().response()
     buckets, counts = times.buckets()

@@ -21,7 +21,7 @@ BESIDES = frozenset(
 MACHINE = ("host", "cores", "processes")  # of the environment; processes: how many made the load
 
 
-def traits(facts: RunFacts) -> dict[str, Any]:
+def traits(facts: RunFacts) -> dict[str, object]:
     """What must be equal, by name. What is not set counts as absent, so that runs of older releases stay comparable."""
     meant = {key: _without_seed(value) if key == "pace" else value for key, value in facts.plan.items() if key not in BESIDES}
     plan = {f"plan.{key}": value for key, value in meant.items() if value not in (None, [], {}, ())}
@@ -44,7 +44,7 @@ def unlike(baseline: RunFacts, current: RunFacts) -> list[str]:
     ]
 
 
-def _without_seed(pace: Any) -> Any:
+def _without_seed(pace: object) -> object:
     """A pace of random gaps draws a seed of its own where none is written; by it two runs of one script would never be alike."""
     return {key: value for key, value in pace.items() if key != "seed"} if isinstance(pace, Mapping) else pace
 
@@ -54,7 +54,7 @@ def _short(values: Mapping[str, Any], key: str, characters: int = 120) -> str:
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
 
-def _canonical(value: Any) -> str:
+def _canonical(value: object) -> str:
     """Equal values give equal text: a number is the same as a whole one and with a point, keys are sorted."""
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
 

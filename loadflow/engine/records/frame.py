@@ -40,7 +40,7 @@ class Labels:
     texts: Sequence[str]
 
 
-def frame_of(run: Run, kind: Frame | None) -> Any:
+def frame_of(run: Run, kind: Frame | None) -> object:
     """See `Run.frame`."""
     if kind is not None and kind not in FRAMES:
         raise RunError(f"frame({kind!r}): there is no such frame; give one of {', '.join(FRAMES)}, or nothing")
@@ -131,4 +131,4 @@ def _arrow(arrow: Any, columns: dict[str, Values | Labels]) -> Any:
     return arrow.table(arrays)
 
 
-FRAMES: dict[str, Callable[[Any, dict[str, Values | Labels]], Any]] = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}
+FRAMES: dict[str, Callable[[object, dict[str, Values | Labels]], object]] = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}

@@ -28,7 +28,7 @@ class Shortfall:
     doubt: str = ""
 
 
-def shortfalls(plan: Mapping[str, Any], users_peak: int, steps: Sequence[StepCount] | None, conditioned: int) -> list[Shortfall]:
+def shortfalls(plan: Mapping[str, object], users_peak: int, steps: Sequence[StepCount] | None, conditioned: int) -> list[Shortfall]:
     """Of a load that ran its time. `plan` as `Plan.to_json` gives it; `steps` None: not known, as an engine that was lost can't say."""
     found = list(_users(plan, users_peak))
     if steps is not None:
@@ -86,7 +86,7 @@ def _steps(plan: Mapping[str, Any], counts: Sequence[StepCount]) -> Iterator[Sho
         yield Shortfall(Warning_("step-never-ran", text, "The report shows which names are missing."))
 
 
-def _why_idle(step: Mapping[str, Any], skipped: int, *, weighted: bool) -> tuple[str, str, bool]:
+def _why_idle(step: Mapping[str, object], skipped: int, *, weighted: bool) -> tuple[str, str, bool]:
     """The reason, the way out, and whether the run is inconclusive because of it (not if the script itself excluded the step)."""
     times = "once" if skipped == 1 else f"all {skipped:,} times"
     has_run_if, has_skip_if = step.get("run_if") is not None, step.get("skip_if") is not None
@@ -106,7 +106,7 @@ def _why_idle(step: Mapping[str, Any], skipped: int, *, weighted: bool) -> tuple
     return "it was not reached before the load ended", "Use a longer test_time, or less think_time in the steps before it.", True
 
 
-def _title(step: Mapping[str, Any]) -> str:
+def _title(step: Mapping[str, object]) -> str:
     title = str(step.get("name") or f"{step.get('method') or ''} {step.get('request_url') or ''}".strip() or "(without a name)")
     return repr(title if len(title) <= TITLE else f"{title[: TITLE - 1]}…")
 

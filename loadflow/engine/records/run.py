@@ -64,7 +64,7 @@ __all__ = ["Run", "SnapshotLog"]
 
 RUN_VERSION = 1
 MOST_SHARDS = 65_536
-Sample = dict[str, Any]
+Sample = dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)

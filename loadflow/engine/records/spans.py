@@ -70,7 +70,7 @@ class SpanWriter:
     def close(self) -> None:
         self._file.close()
 
-    def _write(self, entry: dict[str, Any]) -> None:
+    def _write(self, entry: dict[str, object]) -> None:
         self._file.write(json.dumps(entry, ensure_ascii=False) + "\n")
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from markupsafe import escape
 
@@ -42,7 +41,7 @@ class Budget:
         return clipped
 
 
-def sample_parts(sample: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
+def sample_parts(sample: Mapping[str, object]) -> tuple[list[tuple[str, str]], list[tuple[str, str]]]:
     """One sample as (plain values, blocks of text), whatever its protocol put into it.
 
     >>> sample_parts({"user": 4, "request": {"method": "GET", "url": "/x", "headers": {"a": "b"}, "body": ""}})
@@ -60,7 +59,7 @@ def sample_parts(sample: Mapping[str, Any]) -> tuple[list[tuple[str, str]], list
     return values, blocks
 
 
-def _block(part: Mapping[str, Any]) -> str:
+def _block(part: Mapping[str, object]) -> str:
     """As it went over the wire, as far as known: first line, headers, an empty line, body; other keys one a line."""
     rest = dict(part)
     first = " ".join(_text(rest.pop(key)) for key in ("method", "url", "status") if key in rest)
@@ -76,5 +75,5 @@ def _block(part: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)

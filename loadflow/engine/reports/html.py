@@ -108,7 +108,7 @@ def prepare() -> None:
     _template()
 
 
-def script_json(data: Any) -> Markup:
+def script_json(data: object) -> Markup:
     """JSON that may stand inside `<script>`: nothing in it can end the element or a line of script.
 
     >>> print(script_json("</script>&"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from loadflow.engine.records.course import Course
 from loadflow.engine.records.names import SeriesName
@@ -16,7 +15,7 @@ __all__ = ["curves_of"]
 CHARACTERS = 200  # of a name
 
 
-def curves_of(course: Course | None, limits: Sequence[LimitLine]) -> tuple[dict[str, Any], Mapping[SeriesName, int]]:
+def curves_of(course: Course | None, limits: Sequence[LimitLine]) -> tuple[dict[str, object], Mapping[SeriesName, int]]:
     """(`width_s` of a bin and `curves`, the number of each name's curve among them). Hits and failures per bin, milliseconds."""
     if course is None:
         return {"width_s": 1, "every": 1, "curves": []}, {}

@@ -239,7 +239,7 @@ def apart_rows(summary: Summary) -> tuple[list[tuple[str, str, list[tuple[str, L
     return found[:MOST_APART], max(0, len(found) - MOST_APART)
 
 
-def error_groups(summary: Summary) -> tuple[list[dict[str, Any]], int, int]:
+def error_groups(summary: Summary) -> tuple[list[dict[str, object]], int, int]:
     """Groups by count, falling; how many groups are left out, and the hits in them."""
     texts, samples = Budget(ERRORS_BYTES), Budget(SAMPLES_BYTES)
     groups = [_group(error, summary, texts, samples) for error in summary.errors[:MOST_ERRORS]]
@@ -330,7 +330,7 @@ def _service_ms(one: SeriesSummary, wanted: bool) -> tuple[float, ...]:
     return (service.p50_ms, service.p99_ms) if wanted else ()
 
 
-def _group(error: ErrorSummary, summary: Summary, texts: Budget, samples: Budget) -> dict[str, Any]:
+def _group(error: ErrorSummary, summary: Summary, texts: Budget, samples: Budget) -> dict[str, object]:
     shown = []
     for sample in error.samples[:MOST_SAMPLES]:
         values, blocks = sample_parts(sample)

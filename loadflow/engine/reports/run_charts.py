@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from markupsafe import Markup
 
@@ -87,7 +86,7 @@ def distribution_of(timeline: Timeline, latency: Latency) -> Chart:
     return Chart("distribution", "Response time distribution", description, drawing, legend, wide=True)
 
 
-def chart_data(timeline: Timeline, charts: Sequence[Chart]) -> dict[str, Any]:
+def chart_data(timeline: Timeline, charts: Sequence[Chart]) -> dict[str, object]:
     """What the page's script draws anew, shows beside the pointer, and gives away as a file. Milliseconds, hits per second, shares of 1."""
     edges = zip(timeline.starts_s(), timeline.ends_s(), strict=True)
     return {
@@ -118,7 +117,7 @@ def chart_data(timeline: Timeline, charts: Sequence[Chart]) -> dict[str, Any]:
     }
 
 
-def line_data(lines: Sequence[LimitLine]) -> list[dict[str, Any]]:
+def line_data(lines: Sequence[LimitLine]) -> list[dict[str, object]]:
     return [{"label": line.label, "value": line.value, **({"window": line.window_s} if line.window_s else {})} for line in lines]
 
 

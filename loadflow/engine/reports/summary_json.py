@@ -33,7 +33,7 @@ def write_summary_report(runs: Sequence[Run], path: Path) -> Path:
     return path
 
 
-def summary_schema() -> dict[str, Any]:
+def summary_schema() -> dict[str, object]:
     """The JSON Schema (2020-12) of the summary.
 
     >>> summary_schema()["title"]

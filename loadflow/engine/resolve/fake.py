@@ -36,7 +36,7 @@ def _refusals() -> tuple[type[Exception], ...]:
 
 
 @cache
-def _method(name: str) -> Callable[[], Any]:
+def _method(name: str) -> Callable[[], object]:
     # Providers put their methods into the instance; all else (seed, format, add_provider) is found on the class only.
     method = None if name.startswith("_") else vars(_generator()).get(name)
     if not callable(method):
@@ -76,7 +76,7 @@ def trouble_with(name: str) -> str:
     return ""
 
 
-def _as_json(value: Any) -> Any:
+def _as_json(value: object) -> object:
     """Decimals, dates, time zones and the like become their text; containers become lists and dicts."""
     if value is None or isinstance(value, str | int | float):
         return value

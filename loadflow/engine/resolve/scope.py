@@ -129,7 +129,7 @@ class Scope:
         for source, row in self._rows.items():
             yield from zip(self.data.sources[source].index, row, strict=True)
 
-    def faker(self, method: str) -> Any:
+    def faker(self, method: str) -> object:
         """A made-up value; raises `MissingValue` where Faker has no such method or it needs arguments."""
         try:
             return fake(method, self.rng)

@@ -14,7 +14,7 @@ __all__ = ["PLACE", "secrets_in"]
 PLACE = "LD_start_test"
 
 
-def secrets_in(written: Any, secret: Callable[[str], str], place: str = PLACE) -> dict[str, Any]:
+def secrets_in(written: object, secret: Callable[[str], str], place: str = PLACE) -> dict[str, object]:
     """The variables that `${secret.NAME}` stands for, by their whole names. `place`: where they are written, for messages."""
     names = {token.parts[0] for token in tokens_in(written) if token.kind == "var" and token.parts[0].startswith(SECRET)}
     found: dict[str, Any] = {}

@@ -43,7 +43,7 @@ def missing_in(
     return list(dict.fromkeys(found))
 
 
-def tokens_in(value: Any) -> Iterator[Token]:
+def tokens_in(value: object) -> Iterator[Token]:
     """Every placeholder in the strings of a JSON value, keys apart, in the order they stand."""
     return (token for _, text, is_key in texts(value) if not is_key for token in scan(text))
 

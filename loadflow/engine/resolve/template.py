@@ -17,7 +17,7 @@ from loadflow.errors import Mistake, ScriptError
 
 __all__ = ["Compiled", "Compiler", "compile_value", "known_text", "text_of"]
 
-Render = Callable[[Scope], Any]
+Render = Callable[[Scope], object]
 
 
 class Compiled:
@@ -37,10 +37,10 @@ class Compiled:
         return f"Compiled({self.value!r})" if self.is_static else "Compiled(<dynamic>)"
 
 
-Compiler = Callable[[Any], Compiled]  # `compile_value` with a plan's constants and environment filled in
+Compiler = Callable[[object], Compiled]  # `compile_value` with a plan's constants and environment filled in
 
 
-def compile_value(value: Any, constants: Mapping[str, Any], env: Mapping[str, str] | None = None) -> Compiled:
+def compile_value(value: object, constants: Mapping[str, object], env: Mapping[str, str] | None = None) -> Compiled:
     """How to fill in `value`, any JSON value; the keys of objects are names and can't hold placeholders.
 
     `constants` are the variables that no step changes; they and `env` are filled in now. What they hold is not looked through
@@ -101,7 +101,7 @@ class _Known:
                 raise ScriptError([Mistake(token.text, token.problem, token.hint)])
 
 
-def _compile(value: Any, known: _Known) -> Compiled:
+def _compile(value: object, known: _Known) -> Compiled:
     if isinstance(value, str):
         if not has_placeholder(value):
             return Compiled(value)
@@ -251,7 +251,7 @@ def _call(token: Token) -> Render:
 
 
 def _never(token: Token, reason: str) -> Render:
-    def never(_: Scope) -> Any:
+    def never(_: Scope) -> object:
         raise MissingValue(token.text, reason)
 
     return never

@@ -63,7 +63,7 @@ class Variables:
         """The column names of every CSV source, as they were when it was registered."""
         return dict(self._columns)
 
-    def register(self, name: str, value: Any) -> None:
+    def register(self, name: str, value: object) -> None:
         """Sets one variable; a value there before is replaced. Raises `CommandError` for a name no placeholder can hold."""
         _check_names([name], "name")
         self._set({name: value})
@@ -73,12 +73,12 @@ class Variables:
         _check_names(variables, "variables")
         self._set(variables)
 
-    def _set(self, variables: Mapping[str, Any]) -> None:
+    def _set(self, variables: Mapping[str, object]) -> None:
         _check_values(variables)
         self._values.update(deepcopy({name: value for name, value in variables.items() if name not in self._given}))
 
     @contextmanager
-    def declared(self, defaults: Mapping[str, Any]) -> Iterator[None]:
+    def declared(self, defaults: Mapping[str, object]) -> Iterator[None]:
         """Inside of the block, those of `defaults` that were not given have their default."""
         added = [name for name in defaults if name not in self._given]
         hidden = {name: self._values[name] for name in added if name in self._values}
@@ -143,7 +143,7 @@ def _check_names(names: Iterable[object], place: str) -> None:
         raise CommandError(mistakes)
 
 
-def _check_values(variables: Mapping[str, Any]) -> None:
+def _check_values(variables: Mapping[str, object]) -> None:
     mistakes = [
         Mistake(name, "holds an infinite number or NaN, which JSON has not", "give a finite number, or text")
         for name, value in variables.items()
@@ -153,7 +153,7 @@ def _check_values(variables: Mapping[str, Any]) -> None:
         raise CommandError(mistakes)
 
 
-def _is_finite(value: Any) -> bool:
+def _is_finite(value: object) -> bool:
     if isinstance(value, float):
         return math.isfinite(value)
     if isinstance(value, dict):

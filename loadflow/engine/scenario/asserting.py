@@ -41,12 +41,12 @@ def conditions_of(test: ast.expr, frame: Frame) -> Iterator[Condition]:
             _must_be(value)
 
 
-def _must_be(value: Any) -> None:
+def _must_be(value: object) -> None:
     if not value:
         raise Untraceable("asserts what is never true")
 
 
-def _compared(values: list[Any], ops: list[ast.cmpop]) -> Iterator[Condition]:
+def _compared(values: list[object], ops: list[ast.cmpop]) -> Iterator[Condition]:
     if not any(map(holds_symbol, values)):
         pairs = zip(values, ops, values[1:], strict=False)
         _must_be(all(plainly(lambda one=one, op=op, other=other: COMPARE[type(op)](one, other)) for one, op, other in pairs))  # type: ignore[misc]
@@ -78,7 +78,7 @@ def _of_status(status: Found, values: list[Any], ops: list[ast.cmpop]) -> Condit
     return Condition(status.step, {"type": "status_code", "value": allowed[0] if len(allowed) == 1 else allowed}, status)
 
 
-def _pair(left: Any, op: ast.cmpop, right: Any) -> Condition:
+def _pair(left: object, op: ast.cmpop, right: object) -> Condition:
     match left, op, right:
         case Found(source="json"), ast.Eq(), _:
             return _equals(left, right)
@@ -98,7 +98,7 @@ def _pair(left: Any, op: ast.cmpop, right: Any) -> Condition:
             raise Untraceable(f"asserts {' and '.join(whats)} in a way that steps have not")
 
 
-def _equals(found: Found, wanted: Any) -> Condition:
+def _equals(found: Found, wanted: object) -> Condition:
     if _has_boolean(wanted):
         raise Untraceable("compares with True or False by ==, which 1 and 0 equal too; write `is True`")
     if (
@@ -110,7 +110,7 @@ def _equals(found: Found, wanted: Any) -> Condition:
     return Condition(found.step, {"type": "json_path", "path": path_text(found.path), "value": written(wanted)}, found)
 
 
-def _has_boolean(value: Any) -> bool:
+def _has_boolean(value: object) -> bool:
     if isinstance(value, dict):
         return any(map(_has_boolean, value.values()))
     if isinstance(value, list | tuple):

@@ -24,7 +24,7 @@ TRICKS = frozenset(
 PLAIN = (str, int, float, bool, bytes, type(None))
 
 
-def is_constant(value: Any) -> bool:
+def is_constant(value: object) -> bool:
     """Whether nothing can change it."""
     if isinstance(value, tuple | frozenset):
         return all(map(is_constant, value))
@@ -69,7 +69,7 @@ class Module:
     def _codes(self) -> list[CodeType]:
         return list(_nested(compile(self._source, self.file, "exec", dont_inherit=True)))
 
-    def refuse_unless_constant(self, name: str, value: Any) -> None:
+    def refuse_unless_constant(self, name: str, value: object) -> None:
         """A name of the module that a function reads: it must be bound once, to what can't change, or to what nothing changes."""
         bound = list(self.bindings(name))
         if len(bound) != 1:
@@ -171,7 +171,7 @@ def _alike(one: CodeType, other: CodeType) -> bool:
     )
 
 
-def plain_function(value: Any) -> FunctionType:
+def plain_function(value: object) -> FunctionType:
     """The function behind a method that nothing wraps. Raises Untraceable."""
     if not isinstance(value, FunctionType) or hasattr(value, "__wrapped__"):
         raise Untraceable(f"calls {getattr(value, '__name__', type(value).__name__)}, which is no plain function")

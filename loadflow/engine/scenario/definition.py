@@ -35,10 +35,10 @@ C = TypeVar("C", bound=type)
 class VUser:
     """One virtual user. A scenario's class may have it as its base; each user of the load is an object of its own."""
 
-    def on_start(self, client: LoadClient) -> Any:
+    def on_start(self, client: LoadClient) -> object:
         """Once, before the user's first task."""
 
-    def on_stop(self, client: LoadClient) -> Any:
+    def on_stop(self, client: LoadClient) -> object:
         """Once, after the user's last task."""
 
 
@@ -107,7 +107,7 @@ def scenario(
     thresholds: Mapping[str, float] | list[Any] | None = None,
     users: int | None = None,
     register: bool = True,
-    **test: Any,
+    **test: object,
 ) -> Callable[[C], C]:
     """The load of a class: `rps` tasks are begun per second at its height, for `duration`.
 

@@ -51,7 +51,7 @@ def document_of(made: ScenarioDef, file: Path, target: str | None = None) -> dic
     return document
 
 
-def read_scenario(path: str | Path) -> dict[str, Any]:
+def read_scenario(path: str | Path) -> dict[str, object]:
     """The script of FILE.py or FILE.py:CLASS, where this machine may run Python files. Raises ScriptError."""
     if not os.environ.get(ALLOW):
         text = "is a Python file, and none is run here"

@@ -6,7 +6,6 @@ import re
 import sys
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.scenario.definition import ScenarioDef
 from loadflow.engine.scenario.values import Rows
@@ -49,7 +48,7 @@ def sources_of(made: ScenarioDef) -> dict[str, Rows]:
     return names.sources
 
 
-def source_json(name: str, rows: Rows) -> dict[str, Any]:
+def source_json(name: str, rows: Rows) -> dict[str, object]:
     """As an entry of `csv_sources`."""
     options = {"seed": rows.seed, "delimiter": None if rows.delimiter == "," else rows.delimiter}
     plain = {key: value for key, value in options.items() if value is not None}

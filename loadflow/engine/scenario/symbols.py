@@ -44,7 +44,7 @@ class Symbol:
 
     what = "a value that only the load has"
 
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
         raise Untraceable(f"computes with {self.what}")
 
 
@@ -215,11 +215,11 @@ class Pending(Symbol):
         self.is_awaited = False
 
 
-def holds_symbol(value: Any) -> bool:
+def holds_symbol(value: object) -> bool:
     return any(isinstance(one, Symbol) for one in _leaves(value))
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def _leaves(value: object) -> Iterator[object]:
     if isinstance(value, dict):
         for key, one in value.items():
             yield key

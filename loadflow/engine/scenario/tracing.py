@@ -132,7 +132,7 @@ def _refuse_own(cls: type) -> None:
             raise Untraceable("belongs to a class with __slots__")
 
 
-class _Unknown(dict[str, Any]):
+class _Unknown(dict[str, object]):
     """The attributes of a user whose on_start runs in Python."""
 
     def __contains__(self, name: object) -> bool:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 __all__ = ["Drawing", "Fake", "Rand", "Rows", "Turn", "csv", "drawing", "fake", "now", "rand", "sleep", "turn", "uuid"]
 
@@ -23,7 +23,7 @@ class Drawing(Protocol):
 
     def cell(self, rows: Rows, column: str) -> str: ...
     def between(self, low: int, high: int) -> int: ...
-    def made_up(self, method: str) -> Any: ...
+    def made_up(self, method: str) -> object: ...
     def uuid(self) -> str: ...
     def now(self) -> str: ...
     def sleep(self, seconds: float, most: float) -> None: ...
@@ -102,7 +102,7 @@ class Rand:
 class Fake:
     """Made-up values by Faker's methods without arguments: `fake.name()`."""
 
-    def __getattr__(self, method: str) -> Any:
+    def __getattr__(self, method: str) -> object:
         if method.startswith("_"):
             raise AttributeError(method)
         return lambda: _now_drawing().made_up(method)

@@ -19,7 +19,7 @@ from loadflow.errors import CommandError, Mistake
 
 __all__ = ["BLOCKED", "BUILTINS", "is_blocked"]
 
-Items = list[Any] | dict[str, Any] | str
+Items = list[object] | dict[str, object] | str
 
 # Names that reach files, code or the interpreter; refused by name, so that the author learns that it is on purpose.
 # fmt: off
@@ -107,7 +107,7 @@ def _pow(base: int | float, exponent: int | float, modulus: int | None = None) -
     return power
 
 
-def _str(value: Any = "") -> str:
+def _str(value: object = "") -> str:
     return str(value)
 
 
@@ -119,7 +119,7 @@ def _float(value: int | float | str | bool = 0.0) -> float:
     return float(value)
 
 
-def _bool(value: Any = False) -> bool:
+def _bool(value: object = False) -> bool:
     return bool(value)
 
 
@@ -131,7 +131,7 @@ def _any(items: Items) -> bool:
     return any(items)
 
 
-def _ascii(value: Any) -> str:
+def _ascii(value: object) -> str:
     return ascii(value)
 
 
@@ -165,7 +165,7 @@ def _format(value: str | int | float | bool | None, spec: str = "") -> str:
     return format(value, spec)
 
 
-def _list(items: Items = "") -> list[Any]:
+def _list(items: Items = "") -> list[object]:
     return list(items)
 
 
@@ -173,23 +173,23 @@ def _dict(items: dict[str, Any] | list[list[Any]] | None = None) -> dict[Any, An
     return dict(items or {})
 
 
-def _set(items: Items = "") -> list[Any]:
+def _set(items: Items = "") -> list[object]:
     return list(dict.fromkeys(items))
 
 
-def _repr(value: Any) -> str:
+def _repr(value: object) -> str:
     return repr(value)
 
 
-def _reversed(items: Items) -> list[Any]:
+def _reversed(items: Items) -> list[object]:
     return list(reversed(list(items)))
 
 
-def _enumerate(items: Items, start: int = 0) -> list[list[Any]]:
+def _enumerate(items: Items, start: int = 0) -> list[list[object]]:
     return [[index, item] for index, item in enumerate(items, start)]
 
 
-def _zip(*rows: Any) -> list[list[Any]]:
+def _zip(*rows: object) -> list[list[object]]:
     return [list(column) for column in zip(*rows, strict=False)]
 
 
@@ -197,7 +197,7 @@ def _hash(value: str | int | float | bool | None) -> int:
     return hash(value)
 
 
-def _callable(value: Any) -> bool:
+def _callable(value: object) -> bool:
     return callable(value)
 
 

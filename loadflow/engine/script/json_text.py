@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from loadflow.engine.base.json_reading import JsonDepthError, read_json
 from loadflow.engine.script.mistakes import Fault, shorten
@@ -25,7 +25,7 @@ class _ConstantError(ValueError):
     pass
 
 
-def load_json(text: str) -> tuple[Any, list[Mistake]]:
+def load_json(text: str) -> tuple[object, list[Mistake]]:
     """The value that `text` holds, and what is wrong with the text; places are lines and columns from 1.
 
     >>> load_json('{"a": 1}')

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.script.arguments import NESTED, named
@@ -12,7 +11,7 @@ from loadflow.engine.script.command import Command
 __all__ = ["learn_document"]
 
 
-def learn_document(redactor: Redactor, document: Any, commands: Mapping[str, Command]) -> None:
+def learn_document(redactor: Redactor, document: object, commands: Mapping[str, Command]) -> None:
     """Have `redactor` mask what stands under a secret's name in `document`, a script or a part of one, checked or not.
 
     An argument has the name of its place too, where it is written by its position, and the arguments that a command calls
@@ -22,7 +21,7 @@ def learn_document(redactor: Redactor, document: Any, commands: Mapping[str, Com
     _learn(redactor, document, commands)
 
 
-def _learn(redactor: Redactor, document: Any, commands: Mapping[str, Command]) -> None:
+def _learn(redactor: Redactor, document: object, commands: Mapping[str, Command]) -> None:
     if isinstance(document, Mapping):
         for value in document.values():
             _learn(redactor, value, commands)

@@ -199,7 +199,7 @@ def _call(command: Command, arguments: object) -> None:
             command.function()
 
 
-def _bound(command: Command, asked: Asked) -> tuple[dict[str, Any], dict[str, str]]:
+def _bound(command: Command, asked: Asked) -> tuple[dict[str, object], dict[str, str]]:
     """The arguments by name, and where each stands, or would stand if it were there."""
     signature = signature_of(command)
     names = signature.model.keys()

@@ -104,7 +104,7 @@ class Results(Mapping[str, Any]):
                 raise result.error
 
 
-def load_script(document: Any, *, session: Session | None = None, source: str = "", name: str = "") -> Script:
+def load_script(document: object, *, session: Session | None = None, source: str = "", name: str = "") -> Script:
     """Parse and check a document (a list, a mapping, or JSON text) against the session's commands and variables.
 
     Raises ScriptError with all mistakes at once; nothing has run then.
@@ -112,7 +112,7 @@ def load_script(document: Any, *, session: Session | None = None, source: str = 
     return Checking(session or current_session()).script(document, source=source, name=name)
 
 
-def execute_action(action_list: Any) -> Results:
+def execute_action(action_list: object) -> Results:
     """Run a script in the current session and return what each command returned.
 
     `action_list`: a list of actions, a mapping with `load_density`, or JSON text of one. Raises ScriptError when the
@@ -137,7 +137,7 @@ def execute_files(execute_files_list: Iterable[str]) -> list[Results]:
 def run_actions(
     script: Script,
     session: Session,
-    run_one: Callable[[int, Action, Command, Policy], Any] | None = None,
+    run_one: Callable[[int, Action, Command, Policy], object] | None = None,
 ) -> Results:
     """Run the actions in order by `run_one` (default: `call` with the policy's retries), keep results, judge.
 
@@ -212,7 +212,7 @@ def _kind(error: BaseException) -> VerdictKind:
     return VerdictKind.FAILED if isinstance(error, CircuitOpenError) else VerdictKind.ERROR
 
 
-def _nested(value: Any) -> list[Results]:
+def _nested(value: object) -> list[Results]:
     """The results of nested scripts in what a command returned."""
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Results)]
 
@@ -236,7 +236,7 @@ def may_retry(command: Command, policy: Policy, error: BaseException) -> bool:
     return policy.retry_safe or (isinstance(error, EngineError) and error.hits == 0)
 
 
-def call_with_retries(command: Command, action: Action, policy: Policy, sleep: Callable[[float], None] = time.sleep) -> Any:
+def call_with_retries(command: Command, action: Action, policy: Policy, sleep: Callable[[float], None] = time.sleep) -> object:
     """`call` under the policy: deadline, retries, delay."""
     attempt = 0
     while True:

@@ -137,7 +137,7 @@ class _Walk:
             elif is_path_argument(argument):
                 self.paths(value, at)
 
-    def load(self, arguments: Mapping[str, Any], place: str) -> None:
+    def load(self, arguments: Mapping[str, object], place: str) -> None:
         """What is written as numbers; the rest is seen when the load is about to start."""
         processes, threads, users = (_count(arguments.get(key)) for key in ("processes", "threads", "user_count"))
         try:

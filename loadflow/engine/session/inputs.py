@@ -20,7 +20,7 @@ __all__ = ["inputs_of", "mistakes_in_script", "named_files"]
 SAMPLES = {"text": "x", "integer": 1, "number": 1.5, "boolean": True}
 
 
-def inputs_of(document: Any, session: Session) -> dict[str, Declaration]:
+def inputs_of(document: object, session: Session) -> dict[str, Declaration]:
     """The variables of a script, in its order: those it declares, those it sets once to a plain value, those it uses and never sets.
 
     A variable that the script sets in several ways, or to a list or an object, is not among them: its own values hold. What is used
@@ -32,7 +32,7 @@ def inputs_of(document: Any, session: Session) -> dict[str, Declaration]:
     {'base': 'text', 'users': 'integer'}
     """
     found, _ = declarations(document)
-    once: dict[str, list[Any]] = {}
+    once: dict[str, list[object]] = {}
     for name, value in _set_by(document):
         once.setdefault(name, []).append(value)
     for name, values in once.items():
@@ -59,13 +59,13 @@ def mistakes_in_script(document: Any, session: Session, variables: Mapping[str, 
     return [replace(one, place=re.sub(rf"^{ROOT_KEY}\[", f"{BARE_ROOT}[", one.place)) for one in mistakes]
 
 
-def named_files(document: Any) -> list[str]:
+def named_files(document: object) -> list[str]:
     """The files of this machine that a script names, in its order."""
     actions = document.get(ROOT_KEY) if isinstance(document, dict) else document
     return list(dict.fromkeys(path for path in paths_in(actions) if Path(path).is_file()))
 
 
-def _mistakes_with(document: Any, session: Session, values: Mapping[str, Any]) -> tuple[Checking, ScriptError | None]:
+def _mistakes_with(document: object, session: Session, values: Mapping[str, object]) -> tuple[Checking, ScriptError | None]:
     """The check of a script that is given these variables besides those of the session, and what is wrong then."""
     trial = session.rehearsal()
     with trial.variables.declared(values):
@@ -77,7 +77,7 @@ def _mistakes_with(document: Any, session: Session, values: Mapping[str, Any]) -
     return checking, None
 
 
-def _missing(document: Any, session: Session) -> list[str]:
+def _missing(document: object, session: Session) -> list[str]:
     checking, _ = _mistakes_with(document, session, {})
     return sorted(checking.walk.missing)
 
@@ -98,7 +98,7 @@ def _wanted(document: Any, session: Session, name: str, unset: list[str]) -> str
     return "boolean" if wrong("boolean") < with_text else "text"
 
 
-def _set_by(document: Any) -> Iterator[tuple[str, Any]]:
+def _set_by(document: object) -> Iterator[tuple[str, object]]:
     """Every variable that an action or a test of the script sets, with its value; nested scripts too."""
     for action in every_action(document):
         match action.name, action.payload:

@@ -31,7 +31,7 @@ class KeptValues:
         return value
 
 
-def _bytes(value: Any, enough: int) -> int:
+def _bytes(value: object, enough: int) -> int:
     """About how much memory a JSON value takes; what is over `enough` is not counted to its end."""
     size = 0
     pending = [value]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.script.secrets_written import learn_document
 from loadflow.engine.session.session import Session
@@ -11,7 +9,7 @@ from loadflow.engine.session.session import Session
 __all__ = ["redactor_of"]
 
 
-def redactor_of(session: Session, *documents: Any) -> Redactor:
+def redactor_of(session: Session, *documents: object) -> Redactor:
     """Masks what stands under a secret name in the session's variables or in `documents`, and what `${secret.…}` was filled in with,
     wherever its value turns up.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from loadflow.engine.plan.traces import TraceRule
@@ -36,7 +36,7 @@ class Observer:
     def run_ended(self, run: Run, summary: Summary) -> None:
         """The load is over, however it ended; the folder is complete, its report included."""
 
-    def judged(self, judgement: Mapping[str, Any]) -> None:
+    def judged(self, judgement: Mapping[str, object]) -> None:
         """A run was held against the nights before it, or two versions of a target against each other; `format` says which."""
 
     def stop_requested(self) -> str:

@@ -19,7 +19,7 @@ RECORDS = table("load_density_records", *map(column, ("id", "run_id", *KEPT)))
 NOT_KEPT = ("outcome_kind", "started_at", "ended_at", "due_ms", "service_time_ms", "sent_bytes", "user", "flags")
 
 
-def stored_runs(connection: Connection, limit: int) -> list[dict[str, Any]]:
+def stored_runs(connection: Connection, limit: int) -> list[dict[str, object]]:
     """Newest first; `started_at` is when LoadDensity stored the run: it did not keep when it began."""
     wanted = select(RUNS).order_by(RUNS.c.id.desc())
     found = connection.execute(wanted if limit < 0 else wanted.limit(limit)).mappings()

@@ -83,16 +83,16 @@ class UtcTime(TypeDecorator[datetime]):
         return (datetime.fromisoformat(value) if isinstance(value, str) else value).astimezone(UTC)
 
 
-class PackedJson(TypeDecorator[Any]):
+class PackedJson(TypeDecorator[object]):
     """JSON without blanks, compressed with zlib: for histograms, which only programs read."""
 
     impl = LargeBinary
     cache_ok = True
 
-    def process_bind_param(self, value: Any, dialect: Dialect) -> bytes | None:
+    def process_bind_param(self, value: object, dialect: Dialect) -> bytes | None:
         return None if value is None else zlib.compress(json.dumps(value, separators=(",", ":")).encode(), 1)
 
-    def process_result_value(self, value: bytes | None, dialect: Dialect) -> Any:
+    def process_result_value(self, value: bytes | None, dialect: Dialect) -> object:
         return None if value is None else json.loads(zlib.decompress(value))
 
 

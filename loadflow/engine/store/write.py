@@ -37,7 +37,7 @@ ROWS_PER_INSERT = 500
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def persist(place: Place, runs: Sequence[Run], *, label: str | None = None, metadata: Mapping[str, Any] | None = None) -> list[int]:
+def persist(place: Place, runs: Sequence[Run], *, label: str | None = None, metadata: Mapping[str, object] | None = None) -> list[int]:
     """Store the runs, all or none, and return their ids in the order given.
 
     `label` None: each run's own. `metadata` is stored as it is, so keep secrets out of it. Raises as `writing` does.
@@ -72,7 +72,7 @@ def _insert_new(connection: Connection) -> Any:
     return dialect.insert(schema.runs).on_conflict_do_nothing(index_elements=["run_key"])
 
 
-def _run_row(run: Run, label: str | None, metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+def _run_row(run: Run, label: str | None, metadata: Mapping[str, object] | None) -> dict[str, object]:
     facts, totals, end, summary = run.facts, run.totals(), run.end(), run.summary()
     origin_ns = _origin_unix_ns(run)
     lasted_s = max(end.ran_s, (totals.last_end_ns or 0) / 1e9)
@@ -132,7 +132,7 @@ def _insert_all(connection: Connection, statement: Insert, rows: Iterable[dict[s
     return hits
 
 
-def _series_rows(run: Run, run_id: int, totals: Totals, ids: Ids) -> Iterator[dict[str, Any]]:
+def _series_rows(run: Run, run_id: int, totals: Totals, ids: Ids) -> Iterator[dict[str, object]]:
     urls = RequestUrls(run.facts.plan)
     duration_s = totals.duration_s
     for name, number in ids.series.items():
@@ -151,7 +151,7 @@ def _series_rows(run: Run, run_id: int, totals: Totals, ids: Ids) -> Iterator[di
         }
 
 
-def _error_rows(run_id: int, totals: Totals, ids: Ids) -> Iterator[dict[str, Any]]:
+def _error_rows(run_id: int, totals: Totals, ids: Ids) -> Iterator[dict[str, object]]:
     for (name, error), count in totals.errors.items():
         yield {
             "run_id": run_id,
@@ -164,7 +164,7 @@ def _error_rows(run_id: int, totals: Totals, ids: Ids) -> Iterator[dict[str, Any
         }
 
 
-def _second_row(run_id: int, one: SecondRow) -> dict[str, Any]:
+def _second_row(run_id: int, one: SecondRow) -> dict[str, object]:
     both = Histogram.merged((one.succeeded, one.failed))
     return {
         "run_id": run_id,

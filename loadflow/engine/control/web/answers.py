@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from starlette.responses import Response
 
@@ -24,11 +23,11 @@ STATUS: Mapping[ErrorKind, HTTPStatus] = {
 }
 
 
-def json_answer(value: Any, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
+def json_answer(value: object, status: HTTPStatus = HTTPStatus.OK, headers: Mapping[str, str] | None = None) -> Response:
     return Response(encode_json(value) + b"\n", status, {**HEADERS, **(headers or {})}, "application/json")
 
 
-def refused_answer(refused: Refused, **more: Any) -> Response:
+def refused_answer(refused: Refused, **more: object) -> Response:
     status = STATUS.get(refused.kind, HTTPStatus.BAD_REQUEST)
     closing = {"Connection": "close"} if refused.kind in (ErrorKind.UNAUTHORISED, ErrorKind.TOO_LARGE, ErrorKind.SHUTTING_DOWN) else {}
     asks = {"WWW-Authenticate": "Bearer"} if refused.kind is ErrorKind.UNAUTHORISED else {}

@@ -88,7 +88,7 @@ class RunLines:
         self._now = _Counts()
 
 
-def _line(record: Mapping[str, Any]) -> bytes:
+def _line(record: Mapping[str, object]) -> bytes:
     return json.dumps(record, separators=(",", ":"), default=str).encode()
 
 
@@ -127,7 +127,7 @@ class _Counts:
             **({"tasks": self._tasks()} if self._times else {}),
         }
 
-    def _tasks(self) -> list[dict[str, Any]]:
+    def _tasks(self) -> list[dict[str, object]]:
         most = sorted(self._times, key=lambda name: -self._times[name].count)
         shown, rest = (most, []) if len(most) <= MOST_TASKS else (most[: MOST_TASKS - 1], most[MOST_TASKS - 1 :])
         tasks = [_task(name, self._failures[name], self._times[name]) for name in sorted(shown)]
@@ -137,7 +137,7 @@ class _Counts:
         return tasks
 
 
-def _task(name: str, failures: int, times: Histogram) -> dict[str, Any]:
+def _task(name: str, failures: int, times: Histogram) -> dict[str, object]:
     return {"name": name, "requests": times.count, "errors": failures, "latency": _latency(times)}
 
 

@@ -22,7 +22,7 @@ TYPES = {"counter": 0, "gauge": 1, "summary": 2, "histogram": 4}
 ZERO_THRESHOLD = 2.0**-128  # as client libraries have it
 Labels = tuple[tuple[str, str], ...]
 Spread = Mapping[tuple[str, Labels], Exponential]  # by family and labels
-App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+App = Callable[[dict[str, object], Callable[..., Any]], Iterable[bytes]]
 
 
 def with_native(app: App, families: Callable[[], tuple[Iterable[Metric], Spread]]) -> App:

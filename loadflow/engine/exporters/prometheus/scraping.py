@@ -17,7 +17,7 @@ __all__ = ["ScrapeServer", "last_scrape_wait_s"]
 
 REQUEST_LIMIT_S = 10.0  # for a client that says nothing: each has a thread
 GRACE_S = 1.0  # a scrape may be late by this, and by a quarter of its interval
-App = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+App = Callable[[dict[str, object], Callable[..., Any]], Iterable[bytes]]
 
 
 def last_scrape_wait_s(scraped_at_s: Sequence[float], now_s: float, limit_s: float) -> float:
@@ -101,7 +101,7 @@ class _Told(list[bytes]):
 class _Handler(WSGIRequestHandler):
     timeout = REQUEST_LIMIT_S
 
-    def log_message(self, format: str, *args: Any) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Scrapes are no news."""
 
 

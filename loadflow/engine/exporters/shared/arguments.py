@@ -35,7 +35,7 @@ def readable(**files: str | None) -> None:
             raise CommandError([Mistake(name, f"{path!r} can't be read: {error.strerror}", "give the path of a PEM file")]) from None
 
 
-def url_of(name: str, value: Any, example: str, session: Session) -> str | None:
+def url_of(name: str, value: object, example: str, session: Session) -> str | None:
     """Raises CommandError if it is not an HTTP URL, or its host is not allowed; None stays None."""
     if value is None:
         return None

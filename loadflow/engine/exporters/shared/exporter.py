@@ -36,7 +36,7 @@ class _Noted(Exporter):
 E = TypeVar("E", bound=Exporter)
 
 
-def start_in(session: Session, kind: type[E], arguments: Mapping[str, Any], make: Callable[[], E]) -> E:
+def start_in(session: Session, kind: type[E], arguments: Mapping[str, object], make: Callable[[], E]) -> E:
     """The session's exporter of this kind: a new one that `make` gives, or the one that runs, if it was started the same way.
 
     Raises CommandError when one runs that was started otherwise.
@@ -62,7 +62,7 @@ def start_in(session: Session, kind: type[E], arguments: Mapping[str, Any], make
     return exporter
 
 
-def stop_in(session: Session, kind: str) -> dict[str, Any]:
+def stop_in(session: Session, kind: str) -> dict[str, object]:
     """Stop the session's exporter of this kind; does no harm where none runs."""
     if session.rehearsing:
         session.exporters.pop(kind, None)
@@ -70,7 +70,7 @@ def stop_in(session: Session, kind: str) -> dict[str, Any]:
     return {"status": "not started"} if exporter is None else {"status": "stopped", **_end(session, exporter)}
 
 
-def _end(session: Session, exporter: Exporter) -> dict[str, Any]:
+def _end(session: Session, exporter: Exporter) -> dict[str, object]:
     if session.exporters.get(exporter.kind) is exporter:
         del session.exporters[exporter.kind]
         session.observers.remove(exporter)

@@ -291,7 +291,7 @@ class _Pass(Drawing):
         yield from (value for name, value in self._scope.cells() if self.step.is_secret(name))
 
 
-def _finished(result: Any) -> None:
+def _finished(result: object) -> None:
     """Runs a coroutine to its end: all that it can wait for here is done when it asks."""
     if not inspect.iscoroutine(result):
         return
@@ -305,12 +305,12 @@ def _finished(result: Any) -> None:
     raise RuntimeError(text)
 
 
-async def _sleep(delay: float, result: Any = None) -> Any:
+async def _sleep(delay: float, result: object = None) -> object:
     gevent.sleep(delay)
     return result
 
 
-async def _gather(*wanted: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
+async def _gather(*wanted: Awaitable[Any], return_exceptions: bool = False) -> list[object]:
     made: list[Any] = []
     for one in wanted:
         try:
@@ -344,19 +344,19 @@ class _Client:
     def get(self, path: str, **options: Any) -> _Answer:
         return self._work.ask("get", path, options)
 
-    def post(self, path: str, **options: Any) -> _Answer:
+    def post(self, path: str, **options: object) -> _Answer:
         return self._work.ask("post", path, options)
 
-    def put(self, path: str, **options: Any) -> _Answer:
+    def put(self, path: str, **options: object) -> _Answer:
         return self._work.ask("put", path, options)
 
-    def patch(self, path: str, **options: Any) -> _Answer:
+    def patch(self, path: str, **options: object) -> _Answer:
         return self._work.ask("patch", path, options)
 
-    def delete(self, path: str, **options: Any) -> _Answer:
+    def delete(self, path: str, **options: object) -> _Answer:
         return self._work.ask("delete", path, options)
 
-    def head(self, path: str, **options: Any) -> _Answer:
+    def head(self, path: str, **options: object) -> _Answer:
         return self._work.ask("head", path, options)
 
     def options(self, path: str, **options: Any) -> _Answer:
@@ -369,7 +369,7 @@ class _Client:
 class _Awaited:
     """There already when it is awaited."""
 
-    def __await__(self) -> Generator[Any, None, Any]:
+    def __await__(self) -> Generator[object, None, object]:
         yield from ()
         return self
 

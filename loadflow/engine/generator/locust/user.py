@@ -92,7 +92,7 @@ class SharedByUsers:
         self.on_done(self._done)
 
 
-def _never(user: Any) -> None:
+def _never(user: object) -> None:
     """Stands for the steps in Locust's eyes."""
 
 

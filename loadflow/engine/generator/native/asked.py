@@ -238,7 +238,7 @@ def _refuse(check: Any, given: Any) -> Any:
         raise
 
 
-def _read_short(text: str) -> Any:
+def _read_short(text: str) -> object:
     """JSON that can't be nested too deeply. Raises ValueError."""
     try:
         found, end = _scan(text)

@@ -125,7 +125,7 @@ def _key_trouble(path: str) -> str | None:
     return _native.key_trouble(path) if Path(path).is_file() else None  # a missing one is said elsewhere
 
 
-def _holds_halves(data: Any) -> bool:
+def _holds_halves(data: object) -> bool:
     try:
         json.dumps(data, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:

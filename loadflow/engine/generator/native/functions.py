@@ -36,7 +36,7 @@ from loadflow.engine.scenario.values import Rows, sleep, turn
 __all__ = ["Functions", "own_asyncio"]
 
 ELSEWHERE = 'mark the task with @task(engine="locust"), where a library that waits for its socket may be called'
-Running = Generator[Any, Any, Any] | Coroutine[Any, Any, Any]
+Running = Generator[object, object, object] | Coroutine[Any, Any, Any]
 
 
 class Functions:
@@ -239,7 +239,7 @@ def _live(user: _User, hub: Any, step: _Step) -> None:
         step = hub.switch(told)
 
 
-def _in_greenlet(step: _Step, user: _User, hub: Any) -> None:
+def _in_greenlet(step: _Step, user: _User, hub: object) -> None:
     target = user.object_of(step.call.cls)
     function = getattr(target, step.name)
     asking = user.asking
@@ -295,7 +295,7 @@ def _may_sleep(cls: type) -> bool:
     return any(value is sleep or _is_loadflow(value) for held in modules for value in list(held.values()))
 
 
-def _is_loadflow(value: Any) -> bool:
+def _is_loadflow(value: object) -> bool:
     return isinstance(value, ModuleType) and value.__name__ == "loadflow"
 
 
@@ -304,12 +304,12 @@ def _pause(seconds: float) -> Generator[float, None, None]:
     yield seconds
 
 
-async def _sleep(delay: float, result: Any = None) -> Any:
+async def _sleep(delay: float, result: object = None) -> object:
     await _pause(float(delay))
     return result
 
 
-async def _gather(*wanted: Awaitable[Any], return_exceptions: bool = False) -> list[Any]:
+async def _gather(*wanted: Awaitable[Any], return_exceptions: bool = False) -> list[object]:
     """One after the other: requests at the same time are `client.batch`."""
     made: list[Any] = []
     for one in wanted:

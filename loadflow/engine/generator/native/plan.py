@@ -150,7 +150,7 @@ def compile_plan(
     return NativePlan(json.dumps(whole).encode(), tables, prepared, tls, data)
 
 
-def _call(config: Mapping[str, Any], plan: Plan, compiler: Callable[[Any], Compiled]) -> Any:
+def _call(config: Mapping[str, object], plan: Plan, compiler: Callable[[object], Compiled]) -> object:
     from loadflow.engine.protocols.python.call import Call  # few loads have functions, and none should start later for them
 
     return Call(config, plan, compiler)
@@ -176,7 +176,7 @@ def _asking(config: Mapping[str, Any], call: Any, plan: Plan, tls: TlsTable) -> 
     return {**named, "base": base}
 
 
-def _pace(pace: Pace | None) -> dict[str, Any] | None:
+def _pace(pace: Pace | None) -> dict[str, object] | None:
     """The core gets the due times of passes while it runs."""
     if pace is None:
         return None
@@ -188,7 +188,7 @@ def _pace(pace: Pace | None) -> dict[str, Any] | None:
     }
 
 
-def _sources(plan: Plan, data: Data, shard: int, *, in_json: bool) -> list[dict[str, Any]]:
+def _sources(plan: Plan, data: Data, shard: int, *, in_json: bool) -> list[dict[str, object]]:
     """The rows as Python reads them, where they stand `in_json`, and the text that the core draws from."""
     seeds = {source.name: source.seed if source.seed is not None else plan.seed for source in plan.sources}
     return [
@@ -203,7 +203,7 @@ def _sources(plan: Plan, data: Data, shard: int, *, in_json: bool) -> list[dict[
     ]
 
 
-def _condition(expression: Any, nodes: Nodes) -> dict[str, Any] | None:
+def _condition(expression: object, nodes: Nodes) -> dict[str, object] | None:
     """None for an absent one (null)."""
     if expression is None:
         return None

@@ -213,7 +213,7 @@ class HttpClient:
         return _Connection(open_connection(request.host, request.port, request.connect_timeout_s, tls))
 
 
-def _key(request: HttpRequest) -> tuple[Any, ...]:
+def _key(request: HttpRequest) -> tuple[object, ...]:
     return request.scheme, request.host, request.port, request.verify, request.cert
 
 

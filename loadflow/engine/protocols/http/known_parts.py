@@ -19,7 +19,7 @@ from loadflow.engine.resolve.template import Compiler, text_of
 __all__ = ["refuse_known"]
 
 
-def refuse_known(step: Mapping[str, Any], compiler: Compiler) -> None:
+def refuse_known(step: Mapping[str, object], compiler: Compiler) -> None:
     """Raises HitFailure for the first part that no hit could be sent with."""
     for holder in (step, step.get("tls")):
         if isinstance(holder, Mapping):
@@ -40,7 +40,7 @@ def _known(value: Any, compiler: Compiler) -> Any:
     return compiled.value if compiled.is_static else None
 
 
-def _uploads(files: Any) -> Iterator[Any]:
+def _uploads(files: object) -> Iterator[object]:
     """The paths of a step's `files`, in either form."""
     for entry in files.values() if isinstance(files, Mapping) else files if isinstance(files, list) else ():
         yield entry.get("path") if isinstance(entry, Mapping) else entry

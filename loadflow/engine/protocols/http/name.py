@@ -44,7 +44,7 @@ def _split(url: str, compiler: Compiler) -> tuple[str, str]:
     return origin, rest
 
 
-def _params(params: Any) -> Iterator[str]:
+def _params(params: object) -> Iterator[str]:
     """Each field of `params` as it is written; a list of values under one name gives a field for each."""
     pairs = params.items() if isinstance(params, Mapping) else params if isinstance(params, list) else ()
     for name, values in pairs:

@@ -262,7 +262,7 @@ def _pairs(fields: Any) -> Pairs:
     return result
 
 
-def body_of(values: Mapping[str, Any]) -> tuple[bytes, str]:
+def body_of(values: Mapping[str, object]) -> tuple[bytes, str]:
     """The body and its content type, "" where the script has to say it itself."""
     if "json" in values:
         return json_text(values["json"]).encode(), "application/json"
@@ -284,7 +284,7 @@ def body_of(values: Mapping[str, Any]) -> tuple[bytes, str]:
     return b"", ""
 
 
-def decoded(text: Any) -> bytes:
+def decoded(text: object) -> bytes:
     try:
         return base64.b64decode(text_of(text), validate=True)
     except ValueError:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from loadflow.engine.protocols.http.step import METHODS, HttpStep, MappedHttpStep
@@ -26,7 +25,7 @@ def _host(host: str) -> tuple[str, str] | None:
     return None if _is_absolute(host) else ("is not an http or https URL", 'write it whole, for example "https://shop.example"')
 
 
-def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
+def _faults(step: Mapping[str, object], hosted: bool) -> Iterable[Fault]:
     key = "request_url" if step.get("request_url") is not None else "url"
     url = step.get(key)
     if not isinstance(url, str) or not url or url.startswith("${"):

@@ -86,7 +86,7 @@ class MqttReply(ReplyParts):
     def text(self) -> str:
         return "" if self.message is None else self.message.payload.decode("utf-8", "replace")
 
-    def parsed(self) -> Any:
+    def parsed(self) -> object:
         return read_json(self.text())
 
     def header_lines(self, name: str) -> list[str]:

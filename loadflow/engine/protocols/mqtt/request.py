@@ -239,7 +239,7 @@ def _link(values: Mapping[str, Any], broker: Broker) -> Link:
     return link
 
 
-def _trust(tls: Any, broker: Broker) -> Trust | None:
+def _trust(tls: object, broker: Broker) -> Trust | None:
     if tls is False or (tls is None and not broker.tls):
         return None
     return Trust(*peer_files(tls if isinstance(tls, Mapping) else {}))
@@ -257,7 +257,7 @@ def _payload(values: Mapping[str, Any]) -> bytes:
     return payload_text(values.get("payload", "")).encode()
 
 
-def _qos(values: Mapping[str, Any]) -> int:
+def _qos(values: Mapping[str, object]) -> int:
     return _whole(values.get("qos", 0), "qos", 2)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 from loadflow.engine.protocols.model.user_type import Form, UserType
 from loadflow.engine.protocols.mqtt.step import MqttStep
@@ -14,7 +13,7 @@ from loadflow.engine.script.placeholders import has_placeholder
 __all__ = ["MQTT_USER"]
 
 
-def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
+def _faults(step: Mapping[str, object], hosted: bool) -> Iterable[Fault]:
     key = "broker" if step.get("broker") is not None else "host"
     broker = step.get(key)
     if isinstance(broker, str) and not has_placeholder(broker) and (trouble := broker_trouble(broker)):

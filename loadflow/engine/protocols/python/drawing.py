@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.scenario.values import Rows
@@ -36,7 +35,7 @@ class Drawing:
     def between(self, low: int, high: int) -> int:
         return self.scope.randint(low, high)
 
-    def made_up(self, method: str) -> Any:
+    def made_up(self, method: str) -> object:
         return self.scope.faker(method)
 
     def uuid(self) -> str:

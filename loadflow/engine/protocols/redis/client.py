@@ -83,7 +83,7 @@ class _Connection(Connection):
             lib_version=None,
         )
 
-    def _connect(self) -> Any:
+    def _connect(self) -> object:
         try:
             opened = open_connection(self.host, self.port, self._limit_s, self._tls)
         except OSError as error:  # redis-py would make one kind of all
@@ -158,7 +158,7 @@ def _json_of(value: Any) -> str:
     return json.dumps(value, default=plain, ensure_ascii=False, separators=(",", ":"))
 
 
-def _error_in(value: Any) -> str | None:
+def _error_in(value: object) -> str | None:
     """The first error of a reply, or of the replies to the commands of a transaction."""
     pending = [value]
     while pending:

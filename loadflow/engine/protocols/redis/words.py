@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 __all__ = ["command_trouble"]
 
@@ -18,7 +17,7 @@ NOT_SENT = {
 }
 
 
-def command_trouble(words: Sequence[Any]) -> tuple[str, str] | None:
+def command_trouble(words: Sequence[object]) -> tuple[str, str] | None:
     """What is wrong with a command, and the way out; None if nothing is.
 
     >>> command_trouble(["SELECT", 3])

@@ -37,7 +37,7 @@ def hit_name(config: Mapping[str, Any], compiler: Compiler, default: str) -> tup
     return (text_of(name.value) if name.is_static else None), lambda scope: text_of(filled(name, scope))
 
 
-def json_text(value: Any) -> str:
+def json_text(value: object) -> str:
     """A JSON body, compact. Raises HitFailure for what JSON can't hold: an answer with `1e999` makes an infinite number of it."""
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)

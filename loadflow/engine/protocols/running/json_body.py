@@ -51,7 +51,7 @@ def read_json(data: str | bytes | bytearray, most_bytes: int = USUAL_BYTES) -> A
     return found
 
 
-def _without_collector(text: str) -> Any:
+def _without_collector(text: str) -> object:
     was_on = gc.isenabled()
     gc.disable()
     try:
@@ -61,7 +61,7 @@ def _without_collector(text: str) -> Any:
             gc.enable()
 
 
-def _parsed(text: str) -> Any:
+def _parsed(text: str) -> object:
     try:
         return json.loads(text)
     except json.JSONDecodeError:

@@ -26,7 +26,7 @@ class MessageReply(ReplyParts):
         """Bytes that are no UTF-8 are replaced, as LoadDensity has it."""
         return self.data if isinstance(self.data, str) else (self.data or b"").decode("utf-8", "replace")
 
-    def parsed(self) -> Any:
+    def parsed(self) -> object:
         return read_json(self.data or "")
 
     def sample(self) -> dict[str, Any]:

@@ -16,7 +16,7 @@ class ReplyParts:
     def __init__(self) -> None:
         self._json: Any = None
 
-    def parsed(self) -> Any:
+    def parsed(self) -> object:
         """Raises ValueError when the body is not JSON."""
         raise NotImplementedError
 

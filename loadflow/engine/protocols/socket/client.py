@@ -155,11 +155,11 @@ def _too_late(request: SocketRequest, connection: _Connection | None) -> str:
     return f"{what if request.reads else 'not sent'} within {request.timeout_s:g} s; {counted(connection.received, 'byte')} received"
 
 
-def _key(request: SocketRequest) -> tuple[Any, ...]:
+def _key(request: SocketRequest) -> tuple[object, ...]:
     return request.udp, request.host, request.port, request.tls
 
 
-def _udp_socket(host: str, port: int) -> Any:
+def _udp_socket(host: str, port: int) -> object:
     """A connected UDP socket, so that a refused port is reported, and datagrams from other peers are not taken for the answer."""
     family, kind, protocol, _, address = gevent.socket.getaddrinfo(host, port, type=gevent.socket.SOCK_DGRAM)[0]
     made = gevent.socket.socket(family, kind, protocol)

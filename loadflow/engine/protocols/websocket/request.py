@@ -145,7 +145,7 @@ def key_at(message: str | bytes, path: str) -> str | None:
     return None if found is MISSING or found is None else text_of(found)
 
 
-def _data(values: Mapping[str, Any], binary: bool) -> str | bytes:
+def _data(values: Mapping[str, object], binary: bool) -> str | bytes:
     if "payload_base64" in values:
         return decoded(values["payload_base64"])
     text = payload_text(values.get("payload", ""))
