@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.files import write_atomically
+from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.plan.pace import peak_per_s
 from loadflow.errors import Mistake, ScriptError
 
@@ -104,7 +105,7 @@ def read_results(path: str | Path) -> dict[str, Any]:
     """What `write_results` or LoadPilot wrote. Raises ScriptError."""
     hint = "write one with --save-baseline or --results-json"
     try:
-        found: object = json.loads(Path(path).read_text(encoding="utf-8"))
+        found: object = read_json(Path(path).read_text(encoding="utf-8"))
     except OSError as error:
         raise ScriptError([Mistake("", f"can't be read: {error.strerror}", hint)], str(path)) from None
     except ValueError as error:

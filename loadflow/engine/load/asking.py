@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.exporters.shared import way
 from loadflow.engine.exporters.shared.trouble import Unreachable, unreachable, without_user
 from loadflow.engine.load_test.watching import DAYS, OnlyIf
@@ -82,7 +83,7 @@ class Prometheus:
         status, body = self._web.get(url, self._headers)
         shown = without_user(self._url)[1]
         try:
-            answer = json.loads(body)
+            answer = read_json(body)
             told = f"{answer.get('errorType', '')}: {answer.get('error', '')}"[:LONGEST_WHY] if status != 200 else ""
             if status == 400 and answer.get("errorType") == "bad_data":
                 raise BadQuery(told)
