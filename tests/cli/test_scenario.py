@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -139,6 +141,22 @@ def test_one_of_several_has_to_be_named(target: Target, tmp_path: Path) -> None:
     misspelt = run(tmp_path, file, target, "--scenario", "Othr")
     assert (misspelt.code, "did you mean 'Other'?" in misspelt.stderr) == (2, True)
     assert run(tmp_path, file, target, "--scenario", "Other", "--dry-run").json["load_density"][0][1]["label"] == "Other"
+
+
+def test_a_terminal_is_asked_which_one(tmp_path: Path) -> None:
+    mine, theirs = pty.openpty()
+    try:
+        command = [sys.executable, "-m", "loadflow", "run", made(tmp_path, TWO), "--dry-run"]
+        with subprocess.Popen(command, cwd=tmp_path, stdin=theirs, stderr=theirs, stdout=subprocess.PIPE, text=True) as process:
+            os.write(mine, b"2\n")
+            printed, _ = process.communicate(timeout=HANG_S)
+        asked = os.read(mine, 100_000).decode()
+    finally:
+        os.close(mine)
+        os.close(theirs)
+    assert process.returncode == 0
+    assert re.search("1 .*Shop.*  20 tasks/s, constant, 1s", asked) and re.search("2 .*Other", asked), asked
+    assert json.loads(printed)["load_density"][0][1]["label"] == "Other"
 
 
 MISTAKES = [
