@@ -52,6 +52,7 @@ SCENARIO = """
         @task
         def draws(self, client):
             client.get(f"/ok?n={rand.int(1, 1000)}")
+            sleep(0.001, 0.002)
             client.post("/echo", json={"id": uuid(), "pin": users.pin, "deep": [None, True, 1.5, "ü"]})
 
 

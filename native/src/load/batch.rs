@@ -125,12 +125,7 @@ impl Loop<'_> {
         if part.is_cut_off {
             return self.leave(user);
         }
-        let (least, most) = batch.think_s;
-        user.hit.think_s = match part.has_run && !part.ends {
-            true if most > least => user.scope.rng.uniform(least, most),
-            true => least,
-            false => 0.0,
-        };
+        user.hit.think_s = if part.has_run { batch.think_s } else { (0.0, 0.0) };
         user.next = Next::EndStep;
     }
 

@@ -163,7 +163,7 @@ impl<'p> Loop<'p> {
                 return self.begin_batch(user);
             }
         }
-        user.hit.think_s = 0.0;
+        user.hit.think_s = (0.0, 0.0);
         user.ends = false;
         user.next = Next::EndStep;
         let is_skipped = step.run_if.as_ref().is_some_and(|condition| !condition.holds(&mut user.scope, &mut self.data))
@@ -182,7 +182,7 @@ impl<'p> Loop<'p> {
         }
         if let Some(think) = &step.think {
             match self.think_s(user, &think.low, think.high.as_ref()) {
-                Ok(seconds) => user.hit.think_s = seconds,
+                Ok(bounds) => user.hit.think_s = bounds,
                 Err(text) => {
                     let now_ns = self.now_ns();
                     self.count_attempt(user);
@@ -199,16 +199,16 @@ impl<'p> Loop<'p> {
         user.next = Next::Throttle;
     }
 
-    fn think_s(&mut self, user: &mut User, low: &Node, high: Option<&Node>) -> Result<f64, String> {
+    /// The least and the most.
+    fn think_s(&mut self, user: &mut User, low: &Node, high: Option<&Node>) -> Result<(f64, f64), String> {
         let mut seconds = |node: &Node| {
             let value = node.value(&mut user.scope, &mut self.data).map_err(|Missing(text)| text)?;
             let usable = number_of(&value).filter(|number| number.is_finite() && *number >= 0.0);
             usable.ok_or_else(|| format!("{} is not a number of seconds", shown(&value)))
         };
         let least = seconds(low)?;
-        let Some(high) = high else { return Ok(least) };
-        let most = seconds(high)?;
-        Ok(if most > least { user.scope.rng.uniform(least, most) } else { least })
+        let Some(high) = high else { return Ok((least, least)) };
+        Ok((least, seconds(high)?))
     }
 
     /// Makes the request and hands it to the network; or records why there is none.
@@ -364,9 +364,12 @@ impl<'p> Loop<'p> {
         if is_last && user.phase == Phase::Load {
             self.settle(user, true); // one that a failure ended has made all that there was to do
         }
-        let think_s = std::mem::take(&mut user.hit.think_s);
-        if think_s > 0.0 && !user.ends {
-            return self.pause(user, id, (think_s * 1e9) as i64, true); // and comes back here
+        let (least, most) = std::mem::take(&mut user.hit.think_s);
+        if !user.ends {
+            let think_s = if most > least { user.scope.rng.uniform(least, most) } else { least };
+            if think_s > 0.0 {
+                return self.pause(user, id, (think_s * 1e9) as i64, true); // and comes back here
+            }
         }
         if user.phase != Phase::Load && (is_last || user.scope.out_of_rows) {
             let went_well = !user.ends && !user.scope.out_of_rows;

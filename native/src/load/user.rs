@@ -46,7 +46,8 @@ pub struct Hit {
     pub start_ns: i64,
     /// When it should have started; None: when it starts.
     pub due_ns: Option<i64>,
-    pub think_s: f64,
+    /// The least and the most of its think time, which is drawn when its requests have been made, as a function of Python draws it.
+    pub think_s: (f64, f64),
     pub flags: u8,
     /// How many throttles of the step let it pass.
     pub throttled: usize,

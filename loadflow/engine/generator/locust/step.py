@@ -147,7 +147,7 @@ class Step:
             self.skipped += 1
             pauser.step_made()
             return False
-        think_s = 0.0
+        think_s = (0.0, 0.0)
         if self._think is not None:
             try:
                 think_s = self._think(scope)
@@ -174,8 +174,9 @@ class Step:
             flags, due_ns = HitFlag.RETRY | self._marks, None
         pauser.ends = outcome is not Outcome.OK and (self._on_failure == "stop" or (self._on_failure == "stop_if_lacking" and lacking))
         pauser.step_made()
-        if think_s > 0 and not pauser.ends:
-            pauser.pause(think_s)
+        # drawn when the requests have been made, as a function of Python draws it
+        if not pauser.ends and (wait_s := between(scope.rng, *think_s)) > 0:
+            pauser.pause(wait_s)
         return outcome.sent
 
     def _begin(self, pauser: Pauser) -> int:
@@ -378,14 +379,14 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
 
 
 def _seconds(config: Any, compiler: Compiler) -> Any:
-    """A function from scope to seconds, uniform between `min` and `max`; None where nothing is to be waited."""
+    """A function from scope to the least and the most seconds; None where nothing is to be waited."""
     if config is None:
         return None
     if isinstance(config, Mapping):
         low, high = compiler(config["min"]), compiler(config["max"])
-        return lambda scope: between(scope.rng, _number(low, scope), _number(high, scope))
+        return lambda scope: (_number(low, scope), _number(high, scope))
     value = compiler(config)
-    return lambda scope: _number(value, scope)
+    return lambda scope: (_number(value, scope),) * 2
 
 
 def _number(compiled: Any, scope: Scope) -> float:
