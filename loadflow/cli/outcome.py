@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +33,8 @@ class ActionOutcome:
         if result.error is not None:
             return cls(result.action.name, redactor.text(str(result.error) or type(result.error).__name__))
         is_report = result.action.name.endswith("_report") and isinstance(result.value, str) and result.value != ""
-        return cls(result.action.name, written=Path(result.value) if is_report else None)
+        written = result.value if is_report else result.value.get("page") if isinstance(result.value, Mapping) else None
+        return cls(result.action.name, written=Path(written) if isinstance(written, str) else None)
 
     def to_json(self) -> dict[str, Any]:
         return {"action": self.name, "ok": not self.error, "error": self.error or None}

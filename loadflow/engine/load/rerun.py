@@ -137,4 +137,4 @@ def _notes(asked: Mapping[str, Any], run: Run) -> Iterator[str]:
     if asked["arguments"].get("seed") is None:
         yield "the script has no seed: random values and rows are drawn anew, due times are the same"
     if run.pace is not None and run.pace.changes:
-        yield "its rate was changed by hand while it ran: that is not done again"
+        yield "its rate was changed while it ran, by hand or by an interlock: that is not done again"

@@ -1,4 +1,4 @@
-"""Loads whose rate somebody changed while they ran."""
+"""Loads whose rate somebody, or an interlock, changed while they ran."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from loadflow.engine.base.figures import clock_text
 from loadflow.engine.records.judge import Warning_
+from loadflow.engine.records.watched import watched_of
 
 if TYPE_CHECKING:
     from loadflow.engine.records.run import Run
@@ -28,9 +29,10 @@ def why_rate_stays(run: Run) -> str:
 def rate_change_warnings(run: Run) -> Iterator[Warning_]:
     if run.pace is not None and run.pace.changes:
         changes = ", ".join(f"× {factor:.3g} at {clock_text(second)}" for second, factor in run.pace.changes)
+        by = "by hand or by an interlock" if watched_of(run.folder).only_if else "by hand"
         yield Warning_(
             "rate-changed",
-            f"The rate was changed by hand while the load ran: {changes}.",
+            f"The rate was changed {by} while the load ran: {changes}.",
             "The verdict is of the load as it was. To compare it with other runs, run the script again and leave the rate alone: a run "
             "whose rate was changed counts for no history and no comparison.",
         )
