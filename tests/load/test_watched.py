@@ -56,7 +56,7 @@ def shop() -> Iterator[Shop]:
             body = f"shop_busy {own.busy}\n".encode() if self.path == "/metrics" else b"well"
             if self.path == "/":
                 own.served.append(time.monotonic())
-            self.send_response(503 if self.path == "/health" and not own.well else 200)
+            self.send_response(503 if self.path.startswith("/health") and not own.well else 200)
             self.send_header("Content-Type", "text/plain")
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -205,6 +205,22 @@ def test_bounds(text: str, held: float, broken: float, worst: float) -> None:
 
 
 # -- interlocks
+
+
+def test_secrets_of_questions_are_written_nowhere(
+    shop: Shop, prometheus: Prometheus, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOADFLOW_SECRET_SHOP", "hunter22-hunter22")
+    asked = {"http": f"{shop.url}/health?key=${{secret.shop}}"}
+    query = {"promql": f'label_replace({QUERY}, "key", "${{secret.shop}}", "", "")', "is": "< 0.1"}
+    at = {"url": prometheus.url, "every": 1, "headers": {"Authorization": "Bearer ${secret.shop}"}}
+    run = loaded(shop, tmp_path, prometheus=at, only_if=[asked], thresholds=[query], test_time=2)
+    assert run.threshold_results()[0].state is ThresholdState.FAILED
+    assert not [path.name for path in run.folder.iterdir() if b"hunter22" in path.read_bytes()]
+    shop.well = False
+    with pytest.raises(ConditionBroken) as error:
+        loaded(shop, tmp_path, only_if=[asked])
+    assert "hunter22" not in str(error.value)
 
 
 def condition(shop: Shop, **more: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextvars
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from loadflow.engine.load.asking import BadQuery, PrefectAnswers, Prometheus, Sa
 from loadflow.engine.load_test.watching import OnlyIf, PromqlPart, condition_of, target_threshold_of
 from loadflow.engine.plan.target import HostLists
 from loadflow.engine.records.watched import Answer, AnswerLog, Watched, decide_target
+from loadflow.engine.session.masking import redactor_of
 from loadflow.engine.session.session import Session
 from loadflow.errors import CommandError, ConditionBroken, Mistake
 
@@ -31,14 +32,16 @@ NO_PREFECT = "run the script with `loadflow run`, without --direct, or as a depl
 
 @dataclass(frozen=True, slots=True)
 class Questions:
-    """What a load asks, and of whom."""
+    """What a load asks, and of whom. `watched`: as it may be written; `queries`: of its thresholds, with their secrets."""
 
     watched: Watched
+    queries: tuple[str, ...]
     conditions: tuple[OnlyIf, ...]
     url: str
     headers: dict[str, str]
     lists: HostLists
     prefect: PrefectAnswers | None
+    masked: Callable[[str], str]
 
     def ask(self, web: Web) -> Prometheus | None:
         return Prometheus(web, self.url, self.headers) if self.url else None
@@ -66,12 +69,17 @@ def questions_of(test: Any, session: Session) -> Questions | None:
             mistakes.append(Mistake(f"{ROOT}.only_if[{number}].{kind}", "is Prefect's, and this is no flow run", NO_PREFECT))
     if mistakes:
         raise CommandError(mistakes)
+    masked = redactor_of(session).text
     every_s = EVERY_S if at is None or isinstance(at, str) else float(at.every)
     watched = Watched(
-        without_user(url)[1] if url else "", every_s, tuple(map(target_threshold_of, thresholds)), tuple(map(condition_of, conditions))
+        without_user(url)[1] if url else "",
+        every_s,
+        tuple(replace(one, promql=masked(one.promql), title=masked(one.title)) for one in map(target_threshold_of, thresholds)),
+        tuple(replace(one, text=masked(one.text)) for one in map(condition_of, conditions)),
     )
     headers = {} if at is None or isinstance(at, str) else dict(at.headers)
-    return Questions(watched, conditions, url, headers, session.target.export_lists(), session.ask_prefect)
+    queries = tuple(one.promql for one in thresholds)
+    return Questions(watched, queries, conditions, url, headers, session.target.export_lists(), session.ask_prefect, masked)
 
 
 def refuse_broken(questions: Questions) -> None:
@@ -79,20 +87,20 @@ def refuse_broken(questions: Questions) -> None:
     web = Web(questions.lists)
     try:
         prometheus, now = questions.ask(web), time.time()
-        for number, threshold in enumerate(questions.watched.thresholds):
+        for number, query in enumerate(questions.queries):
             try:
                 assert prometheus is not None
-                prometheus.values(threshold.promql, now)
+                prometheus.values(query, now)
             except BadQuery as error:
-                hint = "try the query in Prometheus itself"
-                raise CommandError([Mistake(f"{ROOT}.thresholds (PromQL {number + 1})", str(error), hint)]) from None
+                place, hint = f"{ROOT}.thresholds (PromQL {number + 1})", "try the query in Prometheus itself"
+                raise CommandError([Mistake(place, questions.masked(str(error)), hint)]) from None
             except Unreachable:
                 break  # it may be there later; the verdict says what is missing
-        for one in questions.conditions:
+        for one, condition in zip(questions.conditions, questions.watched.only_if, strict=True):
             said, _ = ask_condition(one, web, prometheus, questions.prefect, now)
             if said.holds is not True:
-                why = said.why or "no answer"
-                raise ConditionBroken(f"an interlock holds the load back: {one.text}: {why}; nothing was sent")
+                why = questions.masked(said.why or "no answer")
+                raise ConditionBroken(f"an interlock holds the load back: {condition.text}: {why}; nothing was sent")
     finally:
         web.close()
 
@@ -160,16 +168,21 @@ class TargetWatch:
             if self._over.is_set():
                 return
             said, values = ask_condition(one, self._web, self._prometheus, self._questions.prefect, self._clock())
+            said = replace(said, why=self._questions.masked(said.why))
+            values = {self._questions.masked(name): self._shown(value) for name, value in values.items()}
             self._log.add(Answer(at_s, "condition", number, values or None, said.why, said.holds))
             self._react(number, said)
+
+    def _shown(self, value: Any) -> Any:
+        return self._questions.masked(value) if isinstance(value, str) else value
 
     def _threshold(self, number: int, at_s: float) -> Answer:
         assert self._prometheus is not None
         try:
-            values = self._prometheus.values(self._watched.thresholds[number].promql, self._began_unix_s + at_s)
+            values = self._prometheus.values(self._questions.queries[number], self._began_unix_s + at_s)
         except (Unreachable, BadQuery) as error:
-            return Answer(at_s, "threshold", number, None, str(error))
-        return Answer(at_s, "threshold", number, values)
+            return Answer(at_s, "threshold", number, None, self._questions.masked(str(error)))
+        return Answer(at_s, "threshold", number, {self._questions.masked(labels): value for labels, value in values.items()})
 
     def _hold(self, number: int, at_s: float) -> None:
         threshold = self._watched.thresholds[number]
