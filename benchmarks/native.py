@@ -112,7 +112,7 @@ def commands(nginx: Nginx, connections: int, window_s: float, folder: str) -> di
 
 
 def measure(nginx: Nginx, command: list[str], window_s: float, *, begun: int = 2_000) -> Measured:
-    """The window begins `SETTLE_S` after so many requests have been answered."""
+    """The window begins `SETTLE_S` after so many requests have been answered; asking nginx how many is one each time."""
     before = nginx.served()
     with tempfile.TemporaryFile() as output, subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT) as process:
         while nginx.served() - before < begun:

@@ -188,7 +188,7 @@ def main() -> None:
             for name, command in commands(nginx, options.window, Path(folder)).items():
                 if options.only and not any(one in name for one in options.only):
                     continue
-                measured = measure(nginx, command, options.window, begun=100)
+                measured = measure(nginx, command, options.window, begun=1_000)
                 found.setdefault(name, []).append(measured)
                 print(f"round {number + 1}: {name}: {measured}", flush=True)
             for name, command in rate_commands(nginx, Path(folder)).items() if not options.only else ():
