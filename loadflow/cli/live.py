@@ -40,16 +40,19 @@ class _View(Observer):
 
     def __init__(self, console: Console) -> None:
         self.console = console
-        self.progress = Progress("")
+        self.going: dict[str, Progress] = {}  # by the id of the run; several of a test with populations
 
     def run_started(self, run: Run) -> None:
         facts = run.facts
-        self.progress = Progress(facts.label or facts.script or facts.id, facts.target, facts.planned_s)
+        self.going[facts.id] = Progress(facts.label or facts.script or facts.id, facts.target, facts.planned_s)
         if warning := asked_too_much(run.ceiling):
             print_warning(self.console, warning)
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
-        self.progress.add(snapshot)
+        self.going[run.facts.id].add(snapshot)
+
+    def run_ended(self, run: Run, summary: Summary) -> None:
+        self.going.pop(run.facts.id, None)
 
     def close(self) -> None:
         """Give the terminal back; safe to call at any time and more than once."""
@@ -62,12 +65,13 @@ class Lines(_View):
         super().run_started(run)
         facts = run.facts
         planned = f" for {facts.planned_s:g} s" if facts.planned_s else ""
-        self._print(f"{self.progress.label}: {counted(facts.users, 'user')} on {facts.target}{planned}")
+        self._print(f"{self.going[facts.id].label}: {counted(facts.users, 'user')} on {facts.target}{planned}")
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
         super().snapshot(run, snapshot)
-        if self.progress.ran_s % LINE_EVERY_S == 0:
-            self._print(self.progress.line())
+        progress = self.going[run.facts.id]
+        if progress.ran_s % LINE_EVERY_S == 0:
+            self._print(progress.line())
 
     def _print(self, text: str) -> None:
         self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -85,8 +89,10 @@ class Panels(_View):
     def run_started(self, run: Run) -> None:
         super().run_started(run)
         self._second_at_s = None
+        if self._live is not None:
+            return
         # transient: the table at the end says it all again, and better
-        self._live = Live(console=self.console, get_renderable=self._panel, refresh_per_second=4, transient=True)
+        self._live = Live(console=self.console, get_renderable=self._panels, refresh_per_second=4, transient=True)
         self._live.start()
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
@@ -94,16 +100,18 @@ class Panels(_View):
         self._second_at_s = self._clock_s()
 
     def run_ended(self, run: Run, summary: Summary) -> None:
-        self.close()
+        super().run_ended(run, summary)
+        if not self.going:
+            self.close()
 
     def close(self) -> None:
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _panel(self) -> Panel:
+    def _panels(self) -> Group:
         since_s = 0.0 if self._second_at_s is None else self._clock_s() - self._second_at_s
-        return panel(self.progress, self.progress.ran_s + min(since_s, 1.0))
+        return Group(*(panel(one, one.ran_s + min(since_s, 1.0)) for one in list(self.going.values())))
 
 
 def panel(progress: Progress, elapsed_s: float) -> Panel:

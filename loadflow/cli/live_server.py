@@ -38,12 +38,12 @@ class _LivePage(Observer):
 
     def run_started(self, run: Run) -> None:
         self._stopper.take_factor()  # whatever was asked of a load before it
-        self._stopper.run = run.folder.name
+        self._stopper.runs.add(run.folder.name)
         address = f"{self._base}/{run.folder.name}/report.html#stop={self._stopper.token}"
         self._console.print(Text.assemble(("live: ", "dim"), address), soft_wrap=True)
 
     def run_ended(self, run: Run, summary: Summary) -> None:
-        self._stopper.run = ""
+        self._stopper.runs.discard(run.folder.name)
 
     def stop_requested(self) -> str:
         return self._stopper.reason

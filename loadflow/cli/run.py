@@ -18,6 +18,7 @@ __all__ = ["run"]
 @click.argument("file", type=click.Path())
 @run_options
 @click.option("--scenario", metavar="NAME", help="Of a Python file: which scenario, if it has several.")
+@click.option("--all", "every", is_flag=True, help="Of a Python file: all of its scenarios, side by side.")
 @click.option("--target", "-t", metavar="URL", help="Of a Python file: where requests go. [default: $LOADFLOW_TARGET, or ./.env]")
 @click.option("--dry-run", is_flag=True, help="Check, print the script that would run, and send nothing.")
 @click.option("--results-json", type=click.Path(dir_okay=False), metavar="FILE", help="Write the numbers of the last load as JSON.")
@@ -28,6 +29,7 @@ def run(
     /,
     file: str,
     scenario: str | None,
+    every: bool,
     target: str | None,
     dry_run: bool,
     results_json: str | None,
@@ -53,12 +55,14 @@ def run(
     known = None if baseline_file is None else read_results(baseline_file)
 
     if is_scenario_file(file):
-        read = reader_of(file, scenario)
+        if every and scenario is not None:
+            raise click.UsageError("--all and --scenario say different things")
+        read = reader_of(file, scenario, every=every)
         address = target_of(target)
         if address is not None:
             options["variables"] = {"target": address, **options["variables"]}
-    elif scenario is not None or target is not None:
-        raise click.UsageError("--scenario and --target are for Python files; a script has variables: --var NAME=VALUE")
+    elif scenario is not None or target is not None or every:
+        raise click.UsageError("--scenario, --all and --target are for Python files; a script has variables: --var NAME=VALUE")
     else:
         read = partial(read_script, file, from_terminal=True)
     chosen = RunOptions(**options)

@@ -42,8 +42,8 @@ def _in_env_file() -> Iterator[str]:
             yield value.strip().strip("\"'")
 
 
-def reader_of(file: str, name: str | None) -> Callable[[], object]:
-    """Gives the document of the scenario; which one, a person at a terminal is asked."""
+def reader_of(file: str, name: str | None, *, every: bool = False) -> Callable[[], object]:
+    """Gives the document of the scenario, or of `every` one of the file; which one, a person at a terminal is asked."""
 
     def read() -> Any:
         from loadflow.engine.scenario.loading import ALLOW, chosen, load_scenarios
@@ -52,6 +52,10 @@ def reader_of(file: str, name: str | None) -> Callable[[], object]:
 
         os.environ[ALLOW] = "1"  # a Python file that is named on the command line is meant to run
         found = load_scenarios(file)
+        if every:
+            from loadflow.engine.load_test.populations import side_by_side
+
+            return side_by_side({made.name: script_of(made, trace(made), file) for made in found}, Path(file).stem, Path(file).name)
         made = chosen(found, name if name is not None or len(found) == 1 else _picked(found), file)
         return script_of(made, trace(made), file)
 

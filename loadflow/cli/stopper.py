@@ -14,7 +14,7 @@ class Stopper:
 
     def __init__(self) -> None:
         self.token = secrets.token_urlsafe(18)
-        self.run = ""  # that is going on
+        self.runs: set[str] = set()  # that are going on
         self.reason = ""
         self._factor = 1.0
         self._lock = threading.Lock()
@@ -23,15 +23,15 @@ class Stopper:
         return hmac.compare_digest(authorization.encode(), f"Bearer {self.token}".encode())
 
     def stop(self, run: str) -> bool:
-        """Whether `run` is the one that is going on; it is asked to end then."""
-        if not run or run != self.run:
+        """Whether `run` is going on; it is asked to end then, and others of its test with it."""
+        if run not in self.runs:
             return False
         self.reason = "stopped on the live page"
         return True
 
     def change(self, run: str, factor: float) -> bool:
-        """Whether `run` is the one that is going on; its rate is to be multiplied then. What is asked for before it is done adds up."""
-        if not run or run != self.run:
+        """Whether `run` is going on; its rate is to be multiplied then. What is asked for before it is done adds up."""
+        if run not in self.runs:
             return False
         with self._lock:
             self._factor *= factor

@@ -60,7 +60,7 @@ class FlowObserver(Observer):
         self._logger = logger
         self._storage = storage
         self._flow_runs: list[UUID] = []
-        self._watch: _Watch | None = None
+        self._watches: dict[str, _Watch] = {}  # by the id of the run; several of a test with populations
         self._reason = ""
 
     @property
@@ -81,15 +81,15 @@ class FlowObserver(Observer):
         self._logger.info("load starts: %s; %srun folder %s", run.facts.target, f"live page {live}; " if live else "", run.folder)
         if warning := asked_too_much(run.ceiling):
             self._logger.warning("%s %s", warning.message, warning.advice)
-        self._watch = _Watch(run, tuple(self._flow_runs), self._logger, self._cancel, self._storage)
-        self._watch.start()
+        self._watches[run.facts.id] = watch = _Watch(run, tuple(self._flow_runs), self._logger, self._cancel, self._storage)
+        watch.start()
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
-        if self._watch is not None:
-            self._watch.add(snapshot)
+        if (watch := self._watches.get(run.facts.id)) is not None:
+            watch.add(snapshot)
 
     def run_ended(self, run: Run, summary: Summary) -> None:
-        watch, self._watch = self._watch, None
+        watch = self._watches.pop(run.facts.id, None)
         if watch is not None:
             watch.end(summary)
         self._logger.info("load ended: %s", line_of(summary))

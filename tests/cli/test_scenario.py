@@ -159,6 +159,17 @@ def test_a_terminal_is_asked_which_one(tmp_path: Path) -> None:
     assert json.loads(printed)["load_density"][0][1]["label"] == "Other"
 
 
+def test_all_run_side_by_side(target: Target, tmp_path: Path) -> None:
+    file = made(tmp_path, TWO)
+    both = run(tmp_path, file, target, "--all", "--dry-run").json["load_density"][0][1]
+    assert [one["name"] for one in both["populations"]] == ["Shop", "Other"]
+    target.reset()
+    done = run(tmp_path, file, target, "--all", "--direct")
+    assert done.code in (0, 1), done.stderr
+    assert {"shop: Shop", "shop: Other"} <= {word for word in ("shop: Shop", "shop: Other") if word in done.stderr + done.stdout}
+    assert run(tmp_path, file, target, "--all", "--scenario", "Shop").code == 2
+
+
 MISTAKES = [
     ("check_browse", "check_brwose", "Shop.check_brwose checks no task; did you mean 'browse'?"),
     ('mode="constant"', 'mode="constnt"', "mode 'constnt' is not known; did you mean 'constant'?"),

@@ -21,6 +21,8 @@ def mistakes(action: list[Any]) -> list[str]:
 
 STEP = {"method": "get", "request_url": "http://x/"}
 RIGHT: list[tuple[str, list[Any]]] = [
+    ("populations", ["LD_start_test", {"user_detail_dict": {}, "populations": [
+        {"name": "a", "tasks": [STEP], "user_count": 3}, {"name": "b", "user_detail_dict": {"user": "http_user"}, "tasks": [STEP], "rate": 5, "thresholds": ["p95 < 500"]}]}]),
     ("batches", load_test(
         on_start=[{"batch": [STEP, STEP]}],
         tasks={"mode": "weighted", "tasks": [{"batch": [STEP], "weight": 3, "think_time": {"min": 0, "max": 1}}, {"group": "g", "steps": [STEP, {"batch": [STEP]}]}]})),
@@ -69,6 +71,14 @@ def test_accepts(action: list[Any]) -> None:
 
 KEYS = "allowed: transient, flaky, permanent, base_delay, max_delay, backoff_factor, jitter"
 WRONG: list[tuple[str, list[Any], list[str]]] = [
+    ("neither steps nor populations", ["LD_start_test", {"user_detail_dict": {}}], ["tasks: is missing; write the steps of a user, or populations with their own"]),
+    ("a population without a name, with a key of the test and a wrong step", ["LD_start_test", {"user_detail_dict": {}, "populations": [{"tasks": [{"metod": "get"}], "label": "x"}]}], [
+        "populations[0].tasks[0].metod: 'metod' is not a key of a step; did you mean 'method'?",
+        "populations[0].tasks[0].method: is missing",
+        "populations[0].tasks[0].request_url: is missing; every HTTP step needs the URL it asks for",
+        "populations[0].label: 'label' is not a key of a population; write it beside populations",
+        "populations[0].name: is missing; reports and thresholds name a population by it"]),
+    ("no populations", ["LD_start_test", {"user_detail_dict": {}, "populations": []}], ["populations: must not be empty"]),
     ("a batch in a batch, and keys of a step of a batch", load_test(tasks=[{"batch": [{"batch": [STEP]}, {**STEP, "think_time": 1, "weight": 2}]}]), [
         "tasks[0].batch[0]: is no step; a batch has steps only; write its steps into this batch, or the batch into a group",
         "tasks[0].batch[1].think_time: has no meaning for a step of a batch; write it beside batch: it begins when all of its steps have ended",

@@ -43,7 +43,7 @@ from loadflow.engine.script.mistakes import faults_of, mistakes_of
 from loadflow.engine.script.part import Part
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Asked", "build_plan", "worker_of"]
+__all__ = ["ROOT", "Asked", "build_plan", "worker_of"]
 
 ROOT = "LD_start_test"
 REVISION = "revision"  # the variable that names the target's build where no key does
@@ -109,6 +109,10 @@ def build_plan(
     the script has no seed.
     """
     written_arguments = arguments
+    if arguments.get("populations") is not None:
+        raise CommandError(
+            [Mistake(f"{ROOT}.populations", "are for LD_start_test itself; this load is of one", "write the keys of one of them")]
+        )
     arguments = hosted(arguments, rules)
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
     test, variables = _validated(arguments, registered, env, rules, secret)

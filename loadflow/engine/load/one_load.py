@@ -13,9 +13,11 @@ import os
 import signal
 import time
 from asyncio import CancelledError
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -51,37 +53,72 @@ from loadflow.errors import EngineError, Interrupted, RunError
 if TYPE_CHECKING:
     from loadflow.engine.fleet.fleet import Fleet
 
-__all__ = ["make_load"]
+__all__ = ["Begin", "Load", "load_of", "make_load"]
 
 LOG = logging.getLogger("loadflow.fleet")
 POLL_S = 0.25
 AHEAD_S = 2  # until a rate changes: more than an engine needs to hear of it
 START_LIMIT_S = 60.0  # for importing, compiling and saying `ready`
 
+# Starts a load whose engines are all ready, now or with others; asked again until it says when the load begins: on the monotonic clock
+# and in Unix time, nanoseconds.
+Begin = Callable[["Engine | Fleet"], tuple[int, int] | None]
+
 
 def make_load(
     session: Session, asked: Asked, engine: Literal["native", "locust"], why_not_native: str, questions: Questions | None = None
 ) -> dict[str, Any]:
     """Make the load that `asked` is, and ask `questions` meanwhile; returns its summary, and `run_dir`. Raises as `start_test` says."""
+    with session.lease(asked.target), load_of(session, asked, engine, why_not_native, questions) as load:
+        turns = load.turns()
+        try:
+            while True:
+                next(turns)
+        except StopIteration as ended:
+            summary: dict[str, Any] = ended.value
+            return summary
+        except BaseException as error:
+            if getgeneratorstate(turns) != GEN_CLOSED:  # it was raised between two turns
+                turns.throw(error)
+            raise
+
+
+@contextmanager
+def load_of(
+    session: Session,
+    asked: Asked,
+    engine: Literal["native", "locust"],
+    why_not_native: str,
+    questions: Questions | None,
+    population: str = "",
+    test: str | None = "",
+) -> Iterator[Load]:
+    """The load that `asked` is, with the folder of its run, before it starts; the folder is in use inside of the block.
+
+    `population` and `test`: see `RunFacts`; `test` None: that of this run itself.
+    """
+    if questions is not None:
+        refuse_broken(questions)
     traces = trace_rule(session, asked.plan.protocol)
     plan = replace(asked.plan, network=session.network, traces=traces, flush_s=FLUSH_S if session.budget else None)
     parts = parts_of(asked, engine)
     label = asked.label or session.label
-    with session.lease(asked.target):
-        if questions is not None:
-            refuse_broken(questions)
-        run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
-        with going_on(folder):
-            run = _new_run(session, run_id, folder, plan, asked, parts, why_not_native)
-            session.keep(run)
-            begin_evidence(run, made_of(session, asked))
-            if why_not_native:
-                with told_disk(run.folder), open(run.log_path(0), "w", encoding="utf-8", opener=opener) as log:
-                    log.write(f"Locust makes this load: {why_not_native}\n")
-            return _Load(session, run, plan, parts, asked.cluster, questions).run()
+    run_id, folder = Run.new_folder(session.runs_dir, label or session.name)
+    with going_on(folder):
+        run = _new_run(session, run_id, folder, plan, asked, parts, why_not_native, population, run_id if test is None else test)
+        session.keep(run)
+        begin_evidence(run, made_of(session, asked))
+        if why_not_native:
+            with told_disk(run.folder), open(run.log_path(0), "w", encoding="utf-8", opener=opener) as log:
+                log.write(f"Locust makes this load: {why_not_native}\n")
+        yield Load(session, run, plan, parts, asked.cluster, questions)
 
 
-class _Load:
+def _now(engine: Engine | Fleet) -> tuple[int, int]:
+    return engine.go()
+
+
+class Load:
     """One run, from its folder to its summary."""
 
     def __init__(
@@ -121,6 +158,7 @@ class _Load:
         self._exit: SupervisorEnd | None = None
         self._origin_ns: int | None = None
         self._stop_reason = ""
+        self._stop_asked = ""
         self._trip = ""
         self._breach = ""
         self._ended = ""  # why a condition ended it
@@ -130,13 +168,22 @@ class _Load:
     def _watches(self) -> list[Callable[[Snapshot], object]]:
         return [self._precise.add] if self._precise is not None else []
 
-    def run(self) -> dict[str, Any]:
+    @property
+    def record(self) -> Run:
+        return self._record
+
+    def stop(self, reason: str) -> None:
+        """End it early, at its next turn."""
+        self._stop_asked = self._stop_asked or reason
+
+    def turns(self, begin: Begin = _now, poll_s: float = POLL_S) -> Generator[Engine | Fleet, None, dict[str, Any]]:
+        """Makes the load, turn by turn, each at most `poll_s` long where nothing comes; returns its summary, and `run_dir`."""
         for observer in self._observers:
             observer.run_started(self._record)
         error: BaseException | None = None
         try:
             with told_disk(self._record.folder), self._start() as engine:
-                self._follow(engine)
+                yield from self._follow(engine, begin, poll_s)
         except BaseException as raised:
             error = raised
             raise
@@ -158,11 +205,13 @@ class _Load:
 
         return Fleet(self._job, self._plan, self._record, self._cluster, self._environment, self._pool)
 
-    def _follow(self, engine: Engine | Fleet) -> None:
+    def _follow(self, engine: Engine | Fleet, begin: Begin, poll_s: float) -> Generator[Engine | Fleet, None, None]:
         started = time.monotonic()
         while self._exit is None:
-            for message in engine.messages(POLL_S):
-                self._take(message, engine)
+            for message in engine.messages(poll_s):
+                self._take(message)
+            if self._origin_ns is None and all(state is State.READY for state in self._states.values()):
+                self._begin(begin(engine))
             refuse_gone(self._record.folder)
             self._spans.take()
             if self._origin_ns is None and time.monotonic() - started > self._start_limit_s:
@@ -178,11 +227,26 @@ class _Load:
             if self._precise is not None and self._precise.met and isinstance(engine, Engine):
                 engine.over()
             if not self._stop_reason:
-                self._stop_reason = next((reason for observer in self._observers if (reason := observer.stop_requested())), "")
+                asked = (reason for observer in self._observers if (reason := observer.stop_requested()))
+                self._stop_reason = self._stop_asked or next(asked, "")
                 if self._stop_reason:
                     engine.stop()
             if isinstance(engine, Engine):
                 self._change_rate(engine)
+            if self._exit is None:
+                yield engine
+
+    def _begin(self, origin: tuple[int, int] | None) -> None:
+        if origin is None:
+            return
+        self._origin_ns, unix_ns = origin
+        for shard in self._states:
+            self._moved(shard, "go")
+        self._follower.origin_unix_s = unix_ns / 1e9
+        if self._target is not None:
+            self._target.start(unix_ns / 1e9)
+        if self._budget is not None:
+            self._budget.start(self._origin_ns)
 
     def _change_rate(self, engine: Engine) -> None:
         """Engine and books go over to another pace at a second that is still to come for all."""
@@ -192,7 +256,8 @@ class _Load:
         at_s = max(0, math.floor(ran_s)) + AHEAD_S
         if ran_s < self._changed_s or at_s >= self._pace.duration_s:
             return
-        factor = math.prod(observer.rate_factor() for observer in self._observers)
+        by_hand = () if self._record.facts.population else self._observers  # what they are asked for is of a whole test
+        factor = math.prod(observer.rate_factor() for observer in by_hand)
         if self._target is not None:
             factor *= self._target.rate_factor()
         if factor == 1.0:
@@ -210,19 +275,10 @@ class _Load:
         if self._installed is not None and self._installed.on_trip is not None:
             self._installed.on_trip()
 
-    def _take(self, message: Message, engine: Engine | Fleet) -> None:
+    def _take(self, message: Message) -> None:
         match message:
             case Ready():
                 self._moved(message.shard, "ready")
-                if all(state is State.READY for state in self._states.values()):
-                    self._origin_ns, unix_ns = engine.go()
-                    for shard in self._states:
-                        self._moved(shard, "go")
-                    self._follower.origin_unix_s = unix_ns / 1e9
-                    if self._target is not None:
-                        self._target.start(unix_ns / 1e9)
-                    if self._budget is not None:
-                        self._budget.start(self._origin_ns)
             case Stood():
                 note_standing(
                     self._record.standing_path, Standing(message.shard, message.since_s, message.stood_s, self._masked(message.doing))
@@ -346,8 +402,19 @@ def _words(error: BaseException) -> str:
     return str(error) or type(error).__name__
 
 
-def _new_run(session: Session, run_id: str, folder: Path, plan: Plan, asked: Asked, parts: Processes, why_not_native: str) -> Run:
-    facts = replace(facts_of(session, plan, asked, parts, why_not_native), id=run_id, folder=str(folder), started_unix_s=time.time())
+def _new_run(
+    session: Session,
+    run_id: str,
+    folder: Path,
+    plan: Plan,
+    asked: Asked,
+    parts: Processes,
+    why_not_native: str,
+    population: str,
+    test: str,
+) -> Run:
+    own = {"id": run_id, "folder": str(folder), "started_unix_s": time.time(), "population": population, "test": test}
+    facts = replace(facts_of(session, plan, asked, parts, why_not_native), **own)  # type: ignore[arg-type]
     return Run.create(
         folder,
         facts,

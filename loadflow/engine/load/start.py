@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
 from typing import Any
 
-from loadflow.engine.generator.native.fit import choose
-from loadflow.engine.load.build import build_plan, worker_of
-from loadflow.engine.load.target_watch import questions_of
-from loadflow.engine.session.session import current_session
+from loadflow.engine.generator.native.fit import Choice, choose
+from loadflow.engine.load.build import ROOT, Asked, build_plan, worker_of
+from loadflow.engine.load.target_watch import Questions, questions_of
+from loadflow.engine.load_test.model import StartTest
+from loadflow.engine.load_test.populations import tests_of
+from loadflow.engine.plan.target import TargetRules
+from loadflow.engine.script.mistakes import mistakes_of
+from loadflow.engine.session.session import Session, current_session
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["start_test"]
@@ -53,6 +58,8 @@ def start_test(
     }
     arguments = {name: value for name, value in arguments.items() if value is not NOT_WRITTEN}
     session = current_session()
+    if arguments.get("populations") is not None:
+        return _start_populations(session, arguments)
     if runner_mode == "worker":
         host, port, token, processes = worker_of(arguments, session.variables, session.environment, session.target, session.secret)
         session.guard.refuse_load(1, processes)
@@ -61,18 +68,7 @@ def start_test(
         from loadflow.engine.fleet.serving import work_once
 
         return work_once(host, port, token, processes, session)
-    # a check does not ask servers: they may be started just before the load
-    ask = not session.rehearsing
-    asked = build_plan(
-        arguments,
-        session.variables,
-        session.environment,
-        session.target,
-        session.secret,
-        ask=ask,
-        workers=session.workers,
-        pace_seed=session.pace_seed,
-    )
+    asked = _asked(session, arguments, session.target)
     agents = asked.cluster.expected if asked.cluster is not None else 1
     questions = questions_of(asked.test, session)
     session.guard.refuse_load(max(asked.plan.users, 1), agents * asked.processes * asked.threads)
@@ -87,6 +83,52 @@ def start_test(
     from loadflow.engine.load.one_load import make_load
 
     return make_load(session, asked, engine, why_not_native, questions)
+
+
+def _asked(session: Session, arguments: Mapping[str, Any], rules: TargetRules) -> Asked:
+    """A check does not ask servers: they may be started just before the load."""
+    return build_plan(
+        arguments,
+        session.variables,
+        session.environment,
+        rules,
+        session.secret,
+        ask=not session.rehearsing,
+        workers=session.workers,
+        pace_seed=session.pace_seed,
+    )
+
+
+def _start_populations(session: Session, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """A load for each of them, side by side; a cap from outside the script is shared out evenly."""
+    faults = list(StartTest.conflicts(dict(arguments)))
+    if faults or session.workers is not None:
+        text, hint = "populations are made by this machine alone, and this run is for agents", "run it without --workers"
+        raise CommandError(mistakes_of(faults, arguments, ROOT) or [Mistake(f"{ROOT}.populations", text, hint)])
+    tests = tests_of(arguments)
+    cap = session.target.max_rate_per_s
+    rules = session.target if cap is None else replace(session.target, max_rate_per_s=cap / len(tests))
+    populations: dict[str, tuple[Asked, Choice, Questions | None]] = {}
+    mistakes: list[Mistake] = []
+    label = str(arguments.get("label") or session.label or session.name)
+    for index, (name, test) in enumerate(tests):
+        try:
+            asked = _asked(session, {**test, "label": f"{label}: {name}"}, rules)
+            populations[name] = (asked, choose(asked.plan, asked.engine), questions_of(asked.test, session))
+        except CommandError as error:
+            place = f"{ROOT}.populations[{index}]"
+            mistakes += [replace(one, place=one.place.replace(ROOT, place, 1)) for one in error.mistakes]
+    if mistakes:
+        raise CommandError(mistakes)
+    every = [asked for asked, *_ in populations.values()]
+    session.guard.refuse_load(max(1, sum(one.plan.users for one in every)), sum(one.processes * one.threads for one in every))
+    if session.rehearsing:
+        names = [one.names for one in every]
+        session.loads.append(None if None in names else tuple(dict.fromkeys(name for of in names for name in of or ())))
+        return {}
+    from loadflow.engine.load.side_by_side import make_loads
+
+    return make_loads(session, populations)
 
 
 def _refuse_taken_port(web_ui: tuple[str, int] | None) -> None:

@@ -24,7 +24,7 @@ from loadflow.engine.script.builtin_functions import BUILTINS
 from loadflow.engine.script.document import Script
 from loadflow.engine.script.mistakes import Loc, is_in, place_of, suggest
 from loadflow.engine.script.placeholders import SECRET, Token, has_placeholder, scan, texts
-from loadflow.engine.script.visit import actions_of, steps_of_test
+from loadflow.engine.script.visit import actions_of, populations_of, steps_of_test
 from loadflow.errors import Mistake
 
 __all__ = ["Asked", "Walk", "check_variables"]
@@ -41,6 +41,11 @@ _ARGUMENTS: dict[str, tuple[str, ...]] = {
 
 
 PER_HIT = ("on_start", "tasks", "on_stop")  # filled in by the engine
+
+
+def _is_per_hit(key: str, loc: Loc) -> bool:
+    """Whether what lies at `loc` in the argument `key` of a test is of its steps."""
+    return key in PER_HIT or (key == "populations" and loc[1:2] in [(phase,) for phase in PER_HIT])
 
 
 def _is_own(name: str) -> bool:
@@ -158,7 +163,8 @@ class _Test:
         self.walk = walk
         self.arguments = arguments
         self.at = at
-        self.before = set(walk.variables) | set(_dict(arguments.get("variables")))
+        populations = populations_of(arguments)
+        self.before = set(walk.variables).union(*(_dict(one.get("variables")) for one in (arguments, *populations)))
         self.extracted: dict[str, set[str]] = {"var": set(), "session": set()}
         for entry in _extracts(arguments):
             self.extracted.setdefault(str(entry.get("scope", "var")), set()).add(str(entry.get("var")))
@@ -166,14 +172,16 @@ class _Test:
         self.beside: dict[Loc, set[tuple[str, tuple[str, ...]]]] = {}  # see extracted_beside, by batch
 
     def mistakes(self) -> list[Mistake]:
-        sources = self.arguments.get("csv_sources")
-        for index, source in enumerate(sources if isinstance(sources, list) else ()):
-            self.walk.source(self.sources, source, place_of(self.at["csv_sources"], (index, "file_path")))
+        written: list[tuple[str, Loc, Any]] = [("csv_sources", (), self.arguments.get("csv_sources"))]
+        written += [("populations", (at, "csv_sources"), one.get("csv_sources")) for at, one in enumerate(populations_of(self.arguments))]
+        for key, way, sources in written:
+            for index, source in enumerate(sources if isinstance(sources, list) else ()):
+                self.walk.source(self.sources, source, place_of(self.at[key], (*way, index, "file_path")))
         found = []
         for key, value in self.arguments.items():
             for loc, text, is_key in texts(value):
                 for token in scan(text):
-                    message, hint = self.problem(token, in_step=key in PER_HIT)
+                    message, hint = self.problem(token, in_step=_is_per_hit(key, loc))
                     if not message and (token.kind, token.parts[:1]) in self.extracted_beside(key, loc):
                         message = f"{token.text} is extracted by this batch alone, whose steps are sent at once"
                         hint = "extract it in a step before the batch"
@@ -185,7 +193,7 @@ class _Test:
 
     def extracted_beside(self, key: str, loc: Loc) -> set[tuple[str, tuple[str, ...]]]:
         """Kind and name of what only the batch extracts that holds this place, and nothing else gives a value."""
-        if "batch" not in loc or key not in PER_HIT:
+        if "batch" not in loc or not _is_per_hit(key, loc):
             return set()
         batch = (key, *loc[: loc.index("batch") + 1])
         if batch in self.beside:

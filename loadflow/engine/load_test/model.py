@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic_core import CoreSchema, core_schema
 
 from loadflow.engine.load_test.http_version import field_faults, version_faults
+from loadflow.engine.load_test.populations import population_faults
 from loadflow.engine.load_test.rate import Rate, rate_faults
 from loadflow.engine.load_test.revision_header import header_faults, header_name
 from loadflow.engine.load_test.scenario import Mode, plain_steps, tasks_model
@@ -26,6 +27,7 @@ from loadflow.engine.protocols.running.charsets import CHARSETS
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, kind_of, shorten, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Share, Text
 from loadflow.engine.script.placeholders import has_placeholder
+from loadflow.engine.script.populations import MOST_POPULATIONS
 from loadflow.engine.script.visit import steps_of_test
 
 __all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi", "Workers"]
@@ -199,7 +201,7 @@ class StartTest(Part):
     load_shape: Annotated[str, Choice("load shape", tuple(SHAPES))] | None = None
     shape_config: Annotated[dict[str, object], AfterValidator(_filled_in)] | None = None
     on_start: Annotated[Any, PlainValidator(_phase)] = Field(default=[])
-    tasks: Annotated[Any, PlainValidator(_tasks)]
+    tasks: Annotated[Any, PlainValidator(_tasks)] = Field(default=[])
     on_stop: Annotated[Any, PlainValidator(_phase)] = Field(default=[])
     variables: dict[str, object] = Field(default={})
     csv_sources: list[CsvSource] = Field(default=[])
@@ -235,10 +237,16 @@ class StartTest(Part):
     delivery_timeout: Settled[Positive] = DELIVERY_S
     allow_gap: Settled[Flag] = False
     workers: Workers | None = None
+    populations: Annotated[list[dict[str, object]], Field(min_length=1, max_length=MOST_POPULATIONS)] | None = None
     worker_startup_policy: Annotated[str, Choice("worker startup policy", ("fail", "degraded"))] = "fail"
 
     @classmethod
     def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
+        if raw.get("populations") is not None:
+            yield from population_faults(raw, cls._faults_of)
+            return
+        if raw.get("tasks") is None:
+            yield Fault(("tasks",), "is missing", "write the steps of a user, or populations with their own")
         yield from _shape_faults(raw)
         yield from rate_faults(raw)
         yield from _step_faults(raw, cls.hosted)
@@ -254,6 +262,14 @@ class StartTest(Part):
             if raw.get("web_ui_dict") is not None and isinstance(count, int) and count > 1:
                 yield Fault(("web_ui_dict",), f"the web UI shows one process only, and {key} is {count}", "remove one of the two")
         yield from _cluster_faults(raw)
+
+    @classmethod
+    def _faults_of(cls, raw: dict[str, object]) -> list[Fault]:
+        try:
+            cls.model_validate(raw)
+        except ValidationError as error:
+            return faults_of(error, keys=cls.model_fields, noun=cls.noun)
+        return []
 
     @property
     def most_s(self) -> float | None:

@@ -22,6 +22,7 @@ from loadflow.engine.script.arguments import NESTED, Signature, signature_of
 from loadflow.engine.script.command import Command
 from loadflow.engine.script.declared import DECLARED_KEY, Declaration
 from loadflow.engine.script.document import PolicyElement
+from loadflow.engine.script.populations import MOST_POPULATIONS, OWN_KEYS
 from loadflow.engine.script.visit import ROOT_KEY
 
 __all__ = ["DIALECT", "script_schema"]
@@ -60,7 +61,10 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
     if (StartTest, mode) in references:
         shapes = {name: references[model, mode] for name, model in SHAPES.items()}
         steps = {name: f"{references[model, mode]['$ref']}/properties" for name, model in tasks.items()}
-        _definition(definitions, references[StartTest, mode])["allOf"] = [*_shape_rules(shapes), *_rate_rules(), *_user_rules(steps)]
+        test = _definition(definitions, references[StartTest, mode])
+        test["allOf"] = [*_shape_rules(shapes), *_rate_rules(), *_user_rules(steps)]
+        test["anyOf"] = [{"required": ["tasks"]}, {"required": ["populations"]}]
+        test["properties"]["populations"] = _populations(test["properties"])
     policy = references[PolicyElement, mode]
     for name in commands:
         schema = references[models[name], mode]
@@ -83,6 +87,13 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
     definitions["Document"] = {"anyOf": [{"$ref": "#/$defs/Wrapped"}, {"$ref": "#/$defs/Actions"}]}
     definitions["Top"] = {"anyOf": [{"$ref": "#/$defs/Script"}, {"$ref": "#/$defs/Actions"}]}
     return {"$schema": DIALECT, "title": "loadflow action script", "$ref": "#/$defs/Top", "$defs": definitions}
+
+
+def _populations(properties: Mapping[str, Any]) -> dict[str, Any]:
+    """Each says of a test's keys those that are its own."""
+    own = {"name": {"type": "string", "minLength": 1}, **{key: properties[key] for key in OWN_KEYS}}
+    one = {"type": "object", "required": ["name"], "properties": own, "additionalProperties": False}
+    return {"anyOf": [{"type": "array", "minItems": 1, "maxItems": MOST_POPULATIONS, "items": one}, {"type": "null"}], "default": None}
 
 
 def _definition(definitions: dict[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:

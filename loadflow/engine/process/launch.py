@@ -32,6 +32,7 @@ __all__ = [
     "describe_exit",
     "local_job",
     "loop_files",
+    "start_of_load",
     "start_supervisor",
 ]
 
@@ -127,6 +128,11 @@ def _job(folder: Path, engines: list[Job], *, planned_s: float | None, grace_s: 
     }
 
 
+def start_of_load() -> tuple[int, int]:
+    """In a moment: on the monotonic clock and in Unix time, nanoseconds."""
+    return time.monotonic_ns() + LEAD_NS, time.time_ns() + LEAD_NS
+
+
 def start_supervisor(job: Job, log: IO[bytes], env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """The process of `loadflow.engine.entry.supervisor`, which reads the job from its standard input; `log` gets its stderr, and `env` are
     environment variables besides this process's."""
@@ -166,7 +172,7 @@ class Engine:
 
     def go(self, origin: tuple[int, int] | None = None) -> tuple[int, int]:
         """Start the load in a moment, or at `origin`; returns its start on the monotonic clock and in Unix time, both in nanoseconds."""
-        monotonic_ns, unix_ns = origin or (time.monotonic_ns() + LEAD_NS, time.time_ns() + LEAD_NS)
+        monotonic_ns, unix_ns = origin or start_of_load()
         self._tell(f"go {monotonic_ns} {unix_ns}")
         return monotonic_ns, unix_ns
 

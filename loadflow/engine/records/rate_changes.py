@@ -23,6 +23,8 @@ def why_rate_stays(run: Run) -> str:
         return "this load has no rate: its users decide when the next request is sent"
     if run.facts.environment.get(AGENTS):
         return "the rate of a load on agents can't be changed while it runs"
+    if run.facts.population:
+        return "the rate of a population can't be changed while its test runs"
     return ""
 
 

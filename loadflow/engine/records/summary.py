@@ -151,6 +151,8 @@ class RunFacts:
     `calibration` is the machine's as it holds for this run (`Ceiling.to_json`); None where it was not calibrated for such a load.
     `flow_run_ids` are those of the flow runs that ran the script, the outermost first, () without Prefect; `flow_run_url` is the page of
     the outermost, "" where there is none.
+    `population` is the run's name among those that one test made side by side, and `test` the id of the first of these; "" for a test of
+    one population.
     """
 
     id: str
@@ -172,12 +174,14 @@ class RunFacts:
     flow_run_ids: tuple[str, ...] = ()
     flow_run_url: str = ""
     calibration: Mapping[str, Any] | None = None
+    population: str = ""
+    test: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Summary:
     """`duration_s` is the time of the load, over which every rate is: until it was ended, without the drain, and for a pace at most the
-    pace's own time; added up over the runs."""
+    pace's own time; added up over the runs, of those side by side the longest."""
 
     runs: tuple[RunFacts, ...]
     verdict: Verdict

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.base.verdict import Verdict, VerdictKind, worst
-from loadflow.engine.records.health import Health
 from loadflow.engine.records.in_python import InPython, in_python_warnings
 from loadflow.engine.records.judge import Warning_, ceiling_warnings, warnings_of
 from loadflow.engine.records.knee import knee_of
@@ -15,6 +14,7 @@ from loadflow.engine.records.passes import Passes, RateSummary
 from loadflow.engine.records.proxies import proxy_warnings
 from loadflow.engine.records.rate_changes import rate_change_warnings
 from loadflow.engine.records.revisions import revision_warnings
+from loadflow.engine.records.side_by_side import health_of, seconds_of, thresholds_of
 from loadflow.engine.records.standing import read_standings, standing_warnings
 from loadflow.engine.records.summary import Summary, summarise
 from loadflow.engine.records.totals import Totals
@@ -36,16 +36,16 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     changes = [warning for run in runs for warning in rate_change_warnings(run)]
     revisions = [warning for run in runs for warning in revision_warnings(run.facts)]
     samples: dict[tuple[SeriesName, ErrorText], list[dict[str, Any]]] = {}
-    health: list[Health] = []
+    of_run = {run.facts.id: run.health() for run in runs}
+    health = health_of(runs, lambda run: of_run[run.facts.id])
     verdicts = []
     unreached: list[Warning_] = []
     paced = [run for run in runs if run.pace is not None]
     workers: list[WorkerRecord] = []
     trust: Trust | None = None
     for run in runs:
-        own_health = run.health()
+        own_health = of_run[run.facts.id]
         trust = trust_of(run, own_health) if len(runs) == 1 else None
-        health.extend(own_health)
         workers.extend(run.workers())
         verdicts.append(run.verdict(own_health))
         unreached += [one.warning for one in run.shortfalls(own_health)]
@@ -55,7 +55,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     doubts = trust_warnings(trust, totals.overall().response().quantile_ns(0.99) / 1e6)
     return summarise(
         totals,
-        duration_s=totals.duration_s,
+        duration_s=seconds_of(runs, lambda run: run.totals().duration_s),
         runs=[run.facts for run in runs],
         verdict=worst(verdicts) if runs else Verdict(VerdictKind.INCONCLUSIVE, ("no test was run, so there is nothing to judge",)),
         warnings=list(
@@ -68,6 +68,8 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         workers=workers,
         trust=trust,
         knee=knee_of(runs[0]) if len(runs) == 1 else None,
-        thresholds=[result for run in runs for result in run.threshold_results()],
-        rate=RateSummary.of(Passes.merged(run.totals().passes for run in paced), sum(run.load_s for run in paced)) if paced else None,
+        thresholds=thresholds_of(runs),
+        rate=RateSummary.of(Passes.merged(run.totals().passes for run in paced), seconds_of(paced, lambda run: run.load_s))
+        if paced
+        else None,
     )

@@ -135,11 +135,10 @@ class _Told:
 def _told(runs: Sequence[Run], path: Path) -> _Told:
     timeline = timeline_of(runs)
     in_order = sorted(runs, key=lambda run: run.facts.started_unix_s)
-    begins_s = [moment for moment, _ in timeline.marks] or [0]
     return _Told(
         summary_of(runs),
         timeline,
-        course_of(list(zip(in_order, begins_s, strict=True)), timeline.width_s, timeline.end_s),
+        course_of(list(zip(in_order, timeline.begins_s, strict=True)), timeline.width_s, timeline.end_s),
         since_last_good(runs[0]) if len(runs) == 1 else None,
         links_of(runs, path),
         curves_of(runs[0]) if len(runs) == 1 else (),

@@ -11,6 +11,7 @@ from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
+from loadflow.engine.records.side_by_side import health_of, tests_of
 from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.totals import Totals
 
@@ -49,7 +50,7 @@ class Timeline:
     """Bins of equal width; the width doubles whenever there would be more than MAX_BINS, so one pass and little memory do.
 
     Seconds may come in any order and more than once (several processes); each adds to its bin. `marks` are where one of
-    several runs begins: (seconds, label).
+    several runs, or several side by side, begin: (seconds, label); `begins_s` has that of every run.
 
     >>> timeline = Timeline()
     >>> for second in range(1000):
@@ -62,6 +63,7 @@ class Timeline:
         self.width_s = 1
         self.end_s = 0  # the end of the last second that was added
         self.marks: list[tuple[int, str]] = []
+        self.begins_s: list[int] = []
         self._bins: dict[int, Bin] = {}
 
     def add(self, row: SecondRow, *, offset_s: int = 0, users: bool = True) -> None:
@@ -107,28 +109,34 @@ class Timeline:
 
 
 def timeline_of(runs: Sequence[Run]) -> Timeline:
-    """The runs one after another in the order of their start; the pauses between them are left out."""
+    """The tests one after another in the order of their start, those of a test side by side; the pauses between them are left out."""
     timeline = Timeline()
-    for run in sorted(runs, key=lambda run: run.facts.started_unix_s):
-        if len(runs) > 1:
-            timeline.marks.append((timeline.end_s, run.facts.label or run.facts.id))
-        timeline = _with_run(timeline, run)
+    labels: dict[int, list[str]] = {}
+    for together in tests_of(sorted(runs, key=lambda run: run.facts.started_unix_s)):
+        offset_s = timeline.end_s
+        for run in together:
+            timeline = _with_run(timeline, run, offset_s, users=len(together) == 1)
+            timeline.begins_s.append(offset_s)
+            labels.setdefault(offset_s, []).append(run.facts.label or run.facts.id)
+        for second, health in enumerate(health_of(together, Run.health)) if len(together) > 1 else ():
+            timeline.add(SecondRow(second, Histogram(), Histogram(), health, Passes()), offset_s=offset_s)
+    if len(runs) > 1:
+        timeline.marks = [(offset_s, ", ".join(own)) for offset_s, own in labels.items()]
     return timeline
 
 
-def _with_run(timeline: Timeline, run: Run) -> Timeline:
-    """`timeline` and after it the run: from its stored seconds if these hold every hit, else from its hit log.
+def _with_run(timeline: Timeline, run: Run, offset_s: int, *, users: bool) -> Timeline:
+    """`timeline` and from second `offset_s` on the run: from its stored seconds if these hold every hit, else from its hit log.
 
     A run that was cut off stored no second for its last hits; they are in the log.
     """
-    offset_s = timeline.end_s
     stored, logged = deepcopy(timeline), timeline
     for row in run.seconds():
-        stored.add(row, offset_s=offset_s)
+        stored.add(row, offset_s=offset_s, users=users)
     if stored.hits - timeline.hits == run.totals().hits:
         return stored
     for row in run.seconds():
-        logged.add(SecondRow(row.second, Histogram(), Histogram(), row.health, row.passes), offset_s=offset_s)
+        logged.add(SecondRow(row.second, Histogram(), Histogram(), row.health, row.passes), offset_s=offset_s, users=users)
     for second, totals in _logged_seconds(run):
         overall = totals.overall()
         logged.add(SecondRow(second, overall.succeeded, overall.failed, Health()), offset_s=offset_s, users=False)

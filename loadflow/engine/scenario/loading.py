@@ -74,7 +74,7 @@ def chosen(found: Sequence[ScenarioDef], name: str | None, path: str | Path) -> 
         if len(found) == 1:
             return found[0]
         text = f"has {counted(len(found), 'scenario')}: {', '.join(names)}"
-        raise ScriptError([Mistake("", text, f"choose one with --scenario {names[0]}")], str(path))
+        raise ScriptError([Mistake("", text, f"choose one with --scenario {names[0]}, or run all side by side with --all")], str(path))
     if name not in names:
         close = get_close_matches(name, names, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"there is {', '.join(names)}"

@@ -11,7 +11,17 @@ from typing import Any
 
 from loadflow.engine.script.mistakes import Loc, place_of
 
-__all__ = ["BARE_ROOT", "MOST_NESTED", "ROOT_KEY", "WrittenAction", "actions_of", "every_action", "steps_of", "steps_of_test"]
+__all__ = [
+    "BARE_ROOT",
+    "MOST_NESTED",
+    "ROOT_KEY",
+    "WrittenAction",
+    "actions_of",
+    "every_action",
+    "populations_of",
+    "steps_of",
+    "steps_of_test",
+]
 
 ROOT_KEY = "load_density"  # of an object that holds the list of actions
 BARE_ROOT = "actions"  # what places start with where the list stands by itself
@@ -67,10 +77,19 @@ def every_action(document: object, place: str = "", depth: int = 1) -> Iterator[
             yield from every_action(*inner, depth + 1)
 
 
+def populations_of(test: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The populations of a load test; none where it says none."""
+    written = test.get("populations")
+    return [one if isinstance(one, dict) else {} for one in written] if isinstance(written, list) else []
+
+
 def steps_of_test(test: Mapping[str, Any]) -> Iterator[tuple[Loc, dict[str, Any]]]:
-    """Each step of a load test with its way from the test's arguments: of `on_start`, of `tasks`, of `on_stop`."""
+    """Each step of a load test with its way from the test's arguments: of `on_start`, of `tasks`, of `on_stop`; of each population too."""
     for key in ("on_start", "tasks", "on_stop"):
         yield from steps_of(test.get(key), (key,))
+    for index, population in enumerate(populations_of(test)):
+        for way, step in steps_of_test({**population, "populations": None}):
+            yield ("populations", index, *way), step
 
 
 def steps_of(tasks: object, loc: Loc = ()) -> Iterator[tuple[Loc, dict[str, Any]]]:

@@ -124,6 +124,9 @@ class _Walk:
                 self.path(value, at, self.report_dir)
             elif argument in ("on_start", "tasks", "on_stop"):
                 self.steps(value, at)
+            elif argument == "populations":  # each is a load of its own
+                for index, population in enumerate(value if isinstance(value, list) else ()):
+                    self.action("LD_start_test", population, place_of(at, (index,)))
             elif argument in ("sources", "csv_sources"):
                 self.entries(value, at, "file_path")
             elif argument == "web_ui_dict":

@@ -10,7 +10,7 @@ from typing import Any
 
 from loadflow.engine.script.declared import DECLARED_KEY, Declaration, declarations, type_of
 from loadflow.engine.script.placeholders import has_placeholder
-from loadflow.engine.script.visit import BARE_ROOT, ROOT_KEY, every_action
+from loadflow.engine.script.visit import BARE_ROOT, ROOT_KEY, every_action, populations_of
 from loadflow.engine.session.checking import NO_VALUE, Checking, paths_in
 from loadflow.engine.session.session import Session
 from loadflow.errors import Mistake, ScriptError
@@ -106,5 +106,7 @@ def _set_by(document: object) -> Iterator[tuple[str, object]]:
                 yield name, value
             case "LD_register_variables", {"variables": dict(values)} | [dict(values)]:
                 yield from values.items()
-            case "LD_start_test", {"variables": dict(values)}:
-                yield from values.items()
+            case "LD_start_test", dict(test):
+                for part in (test, *populations_of(test)):
+                    own = part.get("variables")
+                    yield from own.items() if isinstance(own, dict) else ()

@@ -72,7 +72,7 @@ class InfluxdbSink(Exporter):
 
     def _lines(self, run: Run, snapshot: Snapshot) -> Iterator[str]:
         load = self._loads.of(run)
-        tags = {**self._tags, "run": load.run, "scenario": load.scenario, "target": load.target}
+        tags = {**self._tags, **load.labels}
         # a load may end within its last second: a point of the future would be left out of questions up to now
         unix_ms = round(min(snapshot.unix_s, self._now_s()) * 1_000)
         errors = _errors(snapshot.delta, lambda name: self._names.of(load, name).name)

@@ -154,7 +154,7 @@ class Readings:
 
 
 def _of_load(load: Load) -> Attributes:
-    return {"run": load.run, "scenario": load.scenario, "target": load.target}
+    return dict(load.labels)
 
 
 def _data(resource: Resource, scope: Any, metrics: list[Metric]) -> MetricsData:

@@ -91,6 +91,7 @@ def _attributes(run: Run, span: HitSpan) -> dict[str, Any]:
         "loadflow.outcome": span.outcome.label,
         "loadflow.run": run.facts.id,
         "loadflow.scenario": run.facts.script,
+        **({"loadflow.population": run.facts.population} if run.facts.population else {}),
         "loadflow.name": span.name,
         "loadflow.user": span.user,
         "loadflow.waited_ms": (span.start_unix_ns - span.due_unix_ns) / 1e6,

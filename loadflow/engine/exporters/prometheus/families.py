@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Families"]
 
-LOAD_LABELS = ("run", "scenario", "target")
+LOAD_LABELS = ("run", "scenario", "target", "population")  # the last only where a test has several; so it stands last everywhere
 SERIES_LABELS = ("request_type", "name", *LOAD_LABELS)
 NS_PER_MS = 1e6
 INTERVAL = "loadflow_interval"
@@ -77,13 +77,13 @@ class Families:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, SummaryMetricFamily
 
         rows, states = self._counts.read(lambda series, totals: self._row(series, totals, native))
-        requests = CounterMetricFamily("loaddensity_requests", "Hits, by their outcome.", labels=(*SERIES_LABELS, "outcome"))
+        requests = CounterMetricFamily("loaddensity_requests", "Hits, by their outcome.", labels=("outcome", *SERIES_LABELS))
         latency = HistogramMetricFamily("loaddensity_request_latency_ms", "From when a hit was due to its end, ms.", labels=SERIES_LABELS)
         service = HistogramMetricFamily("loaddensity_service_time_ms", "From a hit's start to its end, ms.", labels=SERIES_LABELS)
         size = SummaryMetricFamily("loaddensity_response_bytes", "Bytes received, heads included.", labels=SERIES_LABELS)
         for row in rows:
-            requests.add_metric([*row.labels, "success"], row.succeeded)
-            requests.add_metric([*row.labels, "failure"], row.failed)
+            requests.add_metric(["success", *row.labels], row.succeeded)
+            requests.add_metric(["failure", *row.labels], row.failed)
             size.add_metric(row.labels, row.latency.count, row.received_bytes)
         spread = {
             **self._add(latency, ((row.labels, row.latency) for row in rows)),
@@ -130,9 +130,9 @@ class Families:
         for labels, times in of:
             family.add_metric(labels, list(zip(self._edges, [*times.below, times.count], strict=True)), times.sum_ms)
             if times.native is not None:
-                spread[family.name, tuple(zip(SERIES_LABELS, labels, strict=True))] = times.native
+                spread[family.name, tuple(zip(SERIES_LABELS, labels, strict=False))] = times.native
         return spread
 
 
 def _load_labels(load: Load) -> list[str]:
-    return [load.run, load.scenario, load.target]
+    return list(load.labels.values())

@@ -34,11 +34,19 @@ class Load:
     run: str
     scenario: str
     target: str
+    population: str = ""
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """`population` is one of them where a test has several."""
+        own = {"population": self.population} if self.population else {}
+        return {"run": self.run, "scenario": self.scenario, "target": self.target, **own}
 
     @classmethod
     def of(cls, run: Run) -> Load:
         target = run.facts.target
-        return cls(run.facts.id, run.facts.script, target if len(target) <= TARGET_CAP else target[: TARGET_CAP - 1] + "…")
+        target = target if len(target) <= TARGET_CAP else target[: TARGET_CAP - 1] + "…"
+        return cls(run.facts.id, run.facts.script, target, run.facts.population)
 
 
 @dataclass(frozen=True, slots=True)

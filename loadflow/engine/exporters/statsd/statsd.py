@@ -96,7 +96,7 @@ class StatsdExporter(Exporter):
             yield gauge(f"{self._prefix}.load.{name}", value, self._load_tags(load))
 
     def _load_tags(self, load: Load) -> dict[str, str] | None:
-        return None if self._tags is None else {**self._tags, "run": load.run, "scenario": load.scenario, "target": load.target}
+        return None if self._tags is None else {**self._tags, **load.labels}
 
 
 class _Words:
