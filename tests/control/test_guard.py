@@ -27,6 +27,11 @@ def a_test(step: dict[str, Any] | None = None, **keys: Any) -> list[Any]:
     return ["LD_start_test", {"user_detail_dict": {"user": "http_user"}, "tasks": [{**STEP, **(step or {})}], **keys}]
 
 
+def populations(step: dict[str, Any], **keys: Any) -> list[Any]:
+    one = {"name": "a", "tasks": [{"batch": [{**STEP, **step}]}], **keys}
+    return ["LD_start_test", {"user_detail_dict": {"user": "http_user"}, "populations": [one]}]
+
+
 def a_call(step: dict[str, Any]) -> list[Any]:
     tasks = [{"method": "shop.Shop/Get", **step}]
     return ["LD_start_test", {"user_detail_dict": {"user": "grpc_user"}, "tasks": tasks}]
@@ -43,6 +48,8 @@ PATHS = [
     ("a source", ["LD_register_csv_source", {"name": "a", "file_path": OUT}], "file_path"),
     ("a source by position", ["LD_register_csv_source", ["a", OUT]], "arguments[1]"),
     ("a source of several", ["LD_register_csv_sources", {"sources": [{"name": "a", "file_path": OUT}]}], "sources[0].file_path"),
+    ("a source of a population", populations({}, csv_sources=[{"name": "a", "file_path": OUT}]), "populations[0].csv_sources[0].file_path"),
+    ("a file of a step of a population", populations({"cert": OUT}), "populations[0].tasks[0].batch[0].cert"),
     ("a source of a test", a_test(csv_sources=[{"name": "a", "file_path": OUT}]), "csv_sources[0].file_path"),
     ("a way out by ..", ["LD_register_csv_source", {"name": "a", "file_path": "../../etc/passwd"}], "file_path"),
     ("a way out and in again", ["LD_register_csv_source", {"name": "a", "file_path": "sub/../../x"}], "file_path"),
@@ -192,7 +199,7 @@ def test_without_a_guard_everything_is_open(root: Path) -> None:
 
 # Arguments of the table that hold no path. A new argument belongs here or is known to the guard: that is what this list is for.
 NO_PATHS = {
-    *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "web_ui_dict")),
+    *(name for name in StartTest.model_fields if name not in ("tasks", "csv_sources", "populations", "web_ui_dict")),
     *(
         "action_list",
         "name",
@@ -233,7 +240,7 @@ NO_PATHS = {
 NO_PATHS |= {"metric", "metrics", "floor", "leg", "pairs", "target", "baseline_target"}
 NO_PATHS |= {"fail_on_failed", "max_age", "rates", "targets"}
 NO_PATHS |= {"at_most", "budget", "limits", "precision", "probe", "start"}
-KNOWN = {"addr", "tasks", "csv_sources", "sources", "test", "web_ui_dict", "url"}
+KNOWN = {"addr", "tasks", "csv_sources", "populations", "sources", "test", "web_ui_dict", "url"}
 
 
 @pytest.mark.parametrize("command", TABLE.values(), ids=TABLE)
