@@ -13,7 +13,15 @@ import pytest
 
 from tests.targets.fixture import Target
 
-pytest_plugins = ["tests.kinds", "tests.forked_engines", "tests.leftovers_plugin", "tests.order", "tests.prefect_database", "tests.times"]
+pytest_plugins = [
+    "tests.kinds",
+    "tests.forked_engines",
+    "tests.leftovers_plugin",
+    "tests.order",
+    "tests.prefect_database",
+    "tests.prefect_servers",
+    "tests.times",
+]
 
 # properties are about values; a busy machine must not fail them. What every change runs is the same each time, `make test-thorough`
 # looks elsewhere each time

@@ -37,18 +37,14 @@ PROCESS_FILES = {  # of other folders
     "test_round_trip.py",
 }
 BY_FOLDER = {"store"}  # whose tests share one server
-BY_FILE = {"ends", "exporters", "ui"}  # folders whose files have servers of their own
-DEAR_FILES = {"test_conservation", "test_packaging", "test_target"}  # what their fixtures make takes long, and is for all tests of the file
-# a second Prefect server for about half of the tests that need one: with one for all, they are the last that run, alone
-SECOND_SERVER = {
-    "test_artifacts",
-    "test_composition",
-    "test_imports",
-    "test_lease",
-    "test_load_result",
-    "test_notebook",
-    "test_secrets_in_logs",
-}
+BY_FILE = {"exporters", "flows", "ui"}  # folders whose files have servers of their own, or fixtures
+DEAR_FILES = {
+    "test_conservation",
+    "test_deployed",
+    "test_packaging",
+    "test_target",
+}  # what their fixtures make takes long, and is for all tests of the file
+AUTOMATIONS = {"test_notifications", "test_zombies"}  # whoever applies the automations of a server anew resets what they wait for
 QUICK = os.environ.get("LOADFLOW_TEST_QUICK") == "1"
 STARTING = {"target", "prefect_server", "server"}  # fixtures
 EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"}
@@ -66,7 +62,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         folder, fixtures = folder_of(item.path), getattr(item, "fixturenames", ())
         for kind in kinds_of(folder, item.path.name, fixtures):
             item.add_marker(kind)
-        if group := group_of(folder, item.path.stem, fixtures):
+        if group := group_of(folder, item.path.stem):
             item.add_marker(pytest.mark.xdist_group(group))
 
 
@@ -82,10 +78,10 @@ def kinds_of(folder: str, file: str, fixtures: Iterable[str]) -> set[str]:
     return {"processes"} if starts else set()
 
 
-def group_of(folder: str, file: str, fixtures: Iterable[str]) -> str:
-    """Tests of one group run one after another in the same process (`--dist loadgroup`), so that a server is started once for them."""
-    if "prefect_server" in fixtures:
-        return "prefect-2" if file in SECOND_SERVER else "prefect"
+def group_of(folder: str, file: str) -> str:
+    """Tests of one group run one after another in the same process (`--dist loadgroup`), so that what they share is made once for them."""
+    if file in AUTOMATIONS:
+        return "automations"
     return folder if folder in BY_FOLDER else file if folder in BY_FILE or file in DEAR_FILES else ""
 
 

@@ -1,6 +1,8 @@
 """A Prefect home whose database has its tables already: making them is more than half of what the start of a server costs.
 
 The tables are made once for a session, in a folder that its pytest processes share, and each home gets a copy of the file.
+
+What else a server or client of Prefect's does at its start and no test is about is left out, by `SETTINGS`, in all that the session starts.
 """
 
 from __future__ import annotations
@@ -13,14 +15,21 @@ import sys
 import tempfile
 from pathlib import Path
 
+import certifi
 import pytest
 
 from tests.waiting import HANG_S
 
-__all__ = ["VARIABLE", "with_tables"]
+__all__ = ["SETTINGS", "VARIABLE", "with_tables"]
 
 VARIABLE = "LOADFLOW_TEST_SHARED"  # the folder
 FOLDER = pytest.StashKey[str]()
+SETTINGS = {
+    # a server writes the 54 kinds of blocks that Prefect comes with into its database: those that a test saves are written then
+    "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    # each client reads the certificates of all authorities, 40 ms, before it speaks plain HTTP: one is enough
+    "PREFECT_API_SSL_CERT_FILE": "authority.pem",
+}
 MAKE = """
 import asyncio
 from prefect.server.database import provide_database_interface
@@ -37,12 +46,22 @@ asyncio.run(make())
 def pytest_configure(config: pytest.Config) -> None:
     if "PYTEST_XDIST_WORKER" not in os.environ:
         config.stash[FOLDER] = os.environ[VARIABLE] = tempfile.mkdtemp(prefix="loadflow-tests-")
+        authority = Path(os.environ[VARIABLE], SETTINGS["PREFECT_API_SSL_CERT_FILE"])
+        authority.write_text(first_certificate(Path(certifi.where()).read_text(encoding="utf-8")), encoding="utf-8")
+        os.environ.update(SETTINGS, PREFECT_API_SSL_CERT_FILE=str(authority))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if folder := config.stash.get(FOLDER, None):
         shutil.rmtree(folder, ignore_errors=True)
-        os.environ.pop(VARIABLE, None)
+        for name in (VARIABLE, *SETTINGS):
+            os.environ.pop(name, None)
+
+
+def first_certificate(text: str) -> str:
+    """Of some in PEM, with what is said of it before."""
+    end = "-----END CERTIFICATE-----"
+    return text[: text.index(end) + len(end)] + "\n"
 
 
 def with_tables(home: Path, name: str = "prefect.db") -> Path:

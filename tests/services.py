@@ -14,7 +14,7 @@ import pytest
 
 from tests.waiting import HANG_S
 
-__all__ = ["PostgreSQL", "need"]
+__all__ = ["PostgreSQL", "free_port", "need"]
 
 USER = "loadflow"
 PASSWORD = "pa/ss:w@rd"  # has to be escaped in a URL
@@ -24,6 +24,13 @@ def need(condition: object, reason: str) -> None:
     """Skip the test unless `condition` holds."""
     if not condition:
         pytest.skip(reason)
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
 
 
 class PostgreSQL:
@@ -43,9 +50,7 @@ class PostgreSQL:
         password.write_text(PASSWORD)
         password.chmod(0o644)
         self._run("initdb", "-D", self._data, "-U", USER, "-A", "scram-sha-256", f"--pwfile={password}", "--no-sync", "-E", "UTF8")
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
+        self.port = free_port()
         self.start()
 
     @property

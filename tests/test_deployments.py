@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,8 +15,6 @@ from prefect.client.schemas.schedules import CronSchedule
 
 from loadflow.flows.agent_run import AGENT_FLOW
 from loadflow.flows.run_events import SUSPECT
-from tests.ends.processes import PrefectServer
-from tests.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = yaml.safe_load((ROOT / "prefect.yaml").read_text(encoding="utf-8"))
@@ -60,31 +55,3 @@ def test_the_schedule_is_one() -> None:
 
 def test_prefect_itself_takes_the_file() -> None:
     PrefectYamlModel.model_validate(FILE)
-
-
-@pytest.mark.processes
-@pytest.mark.prefect
-@pytest.mark.timeout(600)
-def test_prefect_deploy_takes_it_and_the_form_knows_the_parameters(tmp_path: Path) -> None:
-    """Against a real server: a FastAPI that Prefect can't work with starts, and refuses only here."""
-    shutil.copy(ROOT / "prefect.yaml", tmp_path)
-    home = tmp_path / "home"
-    home.mkdir()
-    server = PrefectServer(home)
-    try:
-        prefect = [sys.executable, "-m", "prefect", "--no-prompt"]
-        for arguments in (["work-pool", "create", "--type", "process", "load"], ["deploy", "--all"]):
-            done = subprocess.run(
-                [*prefect, *arguments], cwd=tmp_path, env=server.env({}), capture_output=True, text=True, timeout=HANG_S, check=False
-            )
-            assert done.returncode == 0, done.stdout + done.stderr
-        nightly = server.ask("GET", "/deployments/name/loadflow/nightly")
-        assert nightly["entrypoint"] == "loadflow.flows.run_script:run_script"
-        assert [(one["schedule"]["cron"], one["active"]) for one in nightly["schedules"]] == [("0 2 * * *", True)]
-        assert server.ask("GET", "/deployments/name/loadflow-agent/load")["work_pool_name"] == "load"
-        ad_hoc = server.ask("GET", "/deployments/name/loadflow/ad-hoc")
-        form = ad_hoc["parameter_openapi_schema"]["properties"]
-        assert {"script", "script_path", "variables", "label"} <= set(form)
-        assert all(form[name].get("description") for name in ("script", "script_path", "variables"))
-    finally:
-        server.stop()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -30,7 +29,7 @@ from loadflow.engine.script.part import Part
 from loadflow.engine.session.execute import load_script
 from loadflow.engine.session.session import Session
 from tests.builders import build_run, deal
-from tests.prefect_database import with_tables
+from tests.prefect_servers import shared_server
 from tests.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -87,10 +86,9 @@ def test_python_runs(words: list[str], text: str, tmp_path: Path) -> None:
 
 
 def output_of(text: str, folder: Path) -> str:
-    quiet = {"PREFECT_HOME": str(with_tables(folder / "prefect")), "DO_NOT_TRACK": "1"}
-    limits = {"PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS": f"{HANG_S:.0f}", "PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
-    env = {**os.environ, **quiet, **limits}
-    env.pop("PREFECT_API_URL", None)
+    server = shared_server()
+    server.close()
+    env = {**server.env({}), "PREFECT_HOME": str(folder / "prefect"), "DO_NOT_TRACK": "1"}
     done = subprocess.run([sys.executable, "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout

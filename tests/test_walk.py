@@ -23,8 +23,9 @@ import httpx
 import psutil
 import pytest
 
-from tests.ends.processes import free_port, wait_for
 from tests.prefect_database import with_tables
+from tests.services import free_port
+from tests.waiting import wait_for
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "nightly.md"
 MOST = 14  # commands: "under 15"
@@ -136,6 +137,6 @@ def test_who_types_the_page_has_a_nightly_run_that_alerts(town: Town, tmp_path: 
             nightly = api.get("/deployments/name/loadflow/nightly").json()
             assert [(one["schedule"]["cron"], one["active"]) for one in nightly["schedules"]] == [("0 2 * * *", True)]
             chosen = {"deployments": {"id": {"any_": [nightly["id"]]}}, "flow_runs": {"state": {"type": {"any_": ["SCHEDULED"]}}}}
-            due = wait_for("runs of the coming nights", lambda: api.post("/flow_runs/filter", json=chosen).json(), ALERT_S)
+            due = wait_for("runs of the coming nights", lambda: api.post("/flow_runs/filter", json=chosen).json(), ALERT_S, every_s=0.5)
         times = {datetime.fromisoformat(run["expected_start_time"]).strftime("%H:%M") for run in due}
         assert times == {"02:00"}

@@ -23,8 +23,8 @@ from loadflow.cli.prefect_run import ANSWER_S
 from loadflow.engine.records.run import Run
 from loadflow.flows.embedded import EMBEDDED_SERVER
 from tests.cli.running import LIMIT_S, command, environment, load, loadflow, start, steps_script
-from tests.ends.processes import wait_for
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 INTERRUPTED, ERROR = 4, 5
@@ -193,7 +193,7 @@ def test_a_full_disk_is_told_with_the_path_and_the_way_out(engine: str, target: 
     process = subprocess.run(
         command("run", "--direct", script),
         cwd=tmp_path,
-        env=environment(tmp_path),
+        env=environment(tmp_path, PYTHONDONTWRITEBYTECODE="1"),  # Python itself would keep what it compiled cut off at that size
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (16_384, 16_384)),
         capture_output=True,
         text=True,

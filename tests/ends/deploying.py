@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import yaml
+from click.testing import CliRunner
+from prefect.settings import PREFECT_API_URL, PREFECT_HOME, temporary_settings
 
+from loadflow.cli import main
 from tests.ends.processes import Stage
 
-__all__ = ["TOP", "deploy", "project_file", "python"]
+__all__ = ["POOL", "TOP", "deploy", "loadflow", "project_file", "python"]
 
 TOP = Path(__file__).resolve().parents[2]
+POOL = TOP / "deployments" / "work-pools" / "process.json"
 
 
 def project_file() -> dict[str, Any]:
@@ -22,12 +28,11 @@ def project_file() -> dict[str, Any]:
 
 
 def deploy(on: Stage, document: dict[str, Any]) -> None:
-    """All of the document's deployments, in a new pool with the name of the stage."""
+    """All of the document's deployments by `prefect deploy`, in a new pool with the name of the stage."""
     for deployment in document["deployments"]:
         deployment["work_pool"]["name"] = on.name
     (on.folder / "prefect.yaml").write_text(yaml.safe_dump(document))
-    template = TOP / "deployments" / "work-pools" / "process.json"
-    python(on, "-m", "prefect", "work-pool", "create", "--type", "process", "--base-job-template", str(template), on.name)
+    on.server.ask("POST", "/work_pools/", {"name": on.name, "type": "process", "base_job_template": json.loads(POOL.read_text())})
     python(on, "-m", "prefect", "--no-prompt", "deploy", "--all")
 
 
@@ -37,3 +42,12 @@ def python(on: Stage, *arguments: str, folder: Path | None = None) -> str:
     done = subprocess.run(command, cwd=folder or on.folder, env=on.env, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
+
+
+def loadflow(on: Stage, *arguments: str, folder: Path | None = None) -> str:
+    """What the command prints, in this process, which has imported Prefect; otherwise as `python`."""
+    settings = {PREFECT_API_URL: on.server.url, PREFECT_HOME: on.server.home}
+    with temporary_settings(settings), contextlib.chdir(folder or on.folder):
+        done = CliRunner().invoke(main, arguments, env={"LOADFLOW_RUNS_DIR": str(on.runs_dir)})
+    assert done.exit_code == 0, done.output
+    return done.output

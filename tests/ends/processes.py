@@ -1,12 +1,9 @@
-"""What the tests of ends hold in their hands: a Prefect server, a flow process, a worker, and the engine's processes below them."""
+"""What the tests of ends hold in their hands: a flow process, a worker, and the engine's processes below them."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,147 +11,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psutil
 
 from loadflow.engine.records.run import Run
-from tests.prefect_database import with_tables
+from tests.prefect_servers import ASK_S, ROOT, START_S, PrefectApi
 from tests.targets.fixture import Target
-from tests.waiting import HANG_S, wait_for
+from tests.waiting import wait_for
 
-__all__ = ["PrefectServer", "Stage", "free_port", "wait_for"]
+__all__ = ["Stage", "stage"]
 
-ROOT = Path(__file__).resolve().parents[2]
-ANSWER_S = 60.0  # then what may be asked again is
-START_S = 180.0  # a busy machine takes a minute for what is a matter of seconds
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-class PrefectServer:
-    """A server process with a database of its own, and the few questions that the tests ask it."""
-
-    def __init__(self, home: Path, settings: Mapping[str, str] | None = None, *, ui: bool = False) -> None:
-        self.home = with_tables(home)
-        self._ui = "--ui" if ui else "--no-ui"
-        self._port = free_port()
-        # the UI asks the API of this port, whatever --port says
-        self._settings = {**(settings or {}), "PREFECT_SERVER_API_PORT": str(self._port)}
-        self.url = f"http://127.0.0.1:{self._port}/api"
-        self._client = httpx.Client(base_url=self.url, timeout=ANSWER_S)
-        self.start()
-
-    def start(self) -> None:
-        with (self.home / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self._port), self._ui],
-                env={**self.env({}), "PREFECT_API_URL": "", **self._settings},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
-        wait_for("the Prefect server", self._answers, START_S)
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-
-    def env(self, more: Mapping[str, str]) -> dict[str, str]:
-        return {
-            **os.environ,
-            "PYTHONPATH": str(ROOT),
-            "PREFECT_HOME": str(self.home),
-            "PREFECT_API_URL": self.url,
-            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-            "PREFECT_LOGGING_TO_API_ENABLED": "false",
-            "PREFECT_WORKER_QUERY_SECONDS": "1",
-            **more,
-        }
-
-    def stop(self) -> None:
-        self._client.close()
-        self.kill()
-
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        answer = self.answer(method, path, body)
-        answer.raise_for_status()
-        return answer.json() if answer.content else None
-
-    def answer(self, method: str, path: str, body: Any = None) -> httpx.Response:
-        # SQLite has one writer: a busy server says 503, which Prefect's own client waits out too
-        return wait_for("an answer other than 503", lambda: self._try(method, path, body), START_S)
-
-    def _try(self, method: str, path: str, body: Any) -> httpx.Response | None:
-        may_repeat = method in ("GET", "PATCH") or path.endswith("/filter")
-        try:
-            answer = self._client.request(method, path, json=body, timeout=ANSWER_S if may_repeat else HANG_S)
-        except httpx.ReadTimeout:
-            if may_repeat:
-                return None
-            raise
-        return None if answer.status_code == 503 else answer
-
-    def flow_run(self, *, name: str) -> dict[str, Any] | None:
-        """The latest run of the flow `name`, or the run with that name of its own."""
-        by_flow = self.ask("POST", "/flow_runs/filter", {"flows": {"name": {"any_": [name]}}})
-        found = by_flow or self.ask("POST", "/flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}})
-        return found[0] if found else None
-
-    def set_state(self, flow_run: str, kind: str) -> None:
-        self.ask("POST", f"/flow_runs/{flow_run}/set_state", {"state": {"type": kind, "name": kind.capitalize()}})
-
-    def deployment(self, name: str) -> str:
-        """A deployment of the generic flow in a process work pool, both of this name, as prefect.yaml makes them."""
-        self.ask("POST", "/work_pools/", {"name": name, "type": "process", "base_job_template": _process_template()})
-        flow = self.ask("POST", "/flows/", {"name": "loadflow"})
-        made = self.ask(
-            "POST",
-            "/deployments/",
-            {
-                "name": name,
-                "flow_id": flow["id"],
-                "entrypoint": "loadflow.flows.run_script:run_script",
-                "work_pool_name": name,
-                "path": str(ROOT),
-                "tags": ["loadflow"],
-                "job_variables": {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}},
-                "concurrency_limit": 1,
-                "concurrency_options": {"collision_strategy": "CANCEL_NEW"},
-                "enforce_parameter_schema": False,
-            },
-        )
-        return str(made["id"])
-
-    def start_run(self, deployment: str, parameters: Mapping[str, Any]) -> str:
-        run = self.ask("POST", f"/deployments/{deployment}/create_flow_run", {"parameters": parameters, "state": {"type": "SCHEDULED"}})
-        return str(run["id"])
-
-    def _answers(self) -> bool:
-        if self._process.poll() is not None:
-            raise AssertionError((self.home / "server.log").read_text())
-        with contextlib.suppress(httpx.HTTPError):
-            return self._client.get("/health").status_code == 200
-        return False
-
-
-def _process_template() -> dict[str, Any]:
-    from prefect.workers.process import ProcessWorker
-
-    return ProcessWorker.get_default_base_job_template()
+LOOK_S = 0.2  # between two looks at all processes of the machine, each of which costs some 20 ms
 
 
 @dataclass
 class Stage:
     """One test: its own run folders, its own path at the target, and every process that belongs to it."""
 
-    server: PrefectServer
+    server: PrefectApi
     target: Target
     folder: Path
     name: str
@@ -232,7 +105,7 @@ class Stage:
 
     def wait_for_load(self, hits: int = 90) -> None:
         """About two seconds of load: the first second is in the log by then."""
-        wait_for(f"{hits} hits at the target", lambda: len(self.arrivals_ns()) >= hits, START_S)
+        wait_for(f"{hits} hits at the target", lambda: len(self.arrivals_ns()) >= hits, START_S, every_s=LOOK_S)
 
     def run(self, folder: Path | None = None) -> Run:
         """The only one, unless its folder is given."""
@@ -248,10 +121,10 @@ class Stage:
             state: dict[str, Any] | None = run["state"] if run else None
             return state if state and state["name"] in names else None
 
-        return wait_for(f"a state {' or '.join(names)}", look, within_s)
+        return wait_for(f"a state {' or '.join(names)}", look, within_s, every_s=ASK_S)
 
     def no_engine(self, within_s: float) -> None:
-        wait_for("the end of all engine processes", lambda: not self.processes("loadflow.engine.entry."), within_s)
+        wait_for("the end of all engine processes", lambda: not self.processes("loadflow.engine.entry."), within_s, every_s=LOOK_S)
 
     def end_all(self) -> None:
         for process in self.processes():
@@ -260,7 +133,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def stage(server: PrefectServer, target: Target, folder: Path, name: str) -> Iterator[Stage]:
+def stage(server: PrefectApi, target: Target, folder: Path, name: str) -> Iterator[Stage]:
     made = Stage(server, target, folder, name)
     try:
         yield made

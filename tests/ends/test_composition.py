@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 
 from tests.ends.deploying import TOP, deploy, project_file, python
-from tests.ends.processes import PrefectServer, stage, wait_for
+from tests.ends.processes import stage
+from tests.prefect_servers import ASK_S, PrefectApi
 from tests.targets.fixture import Target
 from tests.targets.shop import access_rows, running_shop
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
 COMPOSITION = TOP / "examples" / "composition"
@@ -22,7 +24,7 @@ RUN_WITHIN_S = 120.0
 
 
 def test_the_jobs_load_runs_on_a_worker_and_an_event_of_another_flow_starts_the_smoke_test(
-    server: PrefectServer, target: Target, tmp_path: Path
+    server: PrefectApi, target: Target, tmp_path: Path
 ) -> None:
     """The event says where: the smoke test asks the shop's /health, at an address that stands in no file."""
     document = project_file()
@@ -42,9 +44,9 @@ def test_the_jobs_load_runs_on_a_worker_and_an_event_of_another_flow_starts_the_
             found = server.ask("POST", "/flow_runs/filter", {"deployments": {"name": {"any_": [name]}}, "flow_runs": final})
             return next(iter(found), None)
 
-        by_event = wait_for("the end of the smoke test", lambda: ended("smoke-after-deploy"), RUN_WITHIN_S)
+        by_event = wait_for("the end of the smoke test", lambda: ended("smoke-after-deploy"), RUN_WITHIN_S, every_s=ASK_S)
         assert (by_event["state"]["name"], by_event["parameters"]["variables"]) == ("Completed", {"base": base}), by_event["state"]
-        load = wait_for("the end of the job's load", lambda: ended("ad-hoc"), RUN_WITHIN_S)
+        load = wait_for("the end of the job's load", lambda: ended("ad-hoc"), RUN_WITHIN_S, every_s=ASK_S)
         job = server.flow_run(name="data-job-by-deployment")
         assert job is not None
         assert (job["state"]["name"], job["state"]["message"]) == ("Completed", load["state"]["message"])

@@ -13,8 +13,9 @@ import pytest
 import yaml
 
 from tests.ends.deploying import python
-from tests.ends.processes import PrefectServer, Stage, stage
+from tests.ends.processes import Stage, stage
 from tests.git_folders import pushed
+from tests.prefect_servers import PrefectApi
 from tests.targets.fixture import Target
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
@@ -34,7 +35,7 @@ def script_of(on: Stage) -> dict[str, Any]:
     return {"description": "One page.", "variables": variables, "load_density": [test]}
 
 
-def create(server: PrefectServer, name: str, parameters: dict[str, Any], **more: Any) -> httpx.Response:
+def create(server: PrefectApi, name: str, parameters: dict[str, Any], **more: Any) -> httpx.Response:
     deployment = server.ask("GET", f"/deployments/name/loadflow/{name}")["id"]
     body = {"parameters": parameters, "state": {"type": "SCHEDULED"}, **more}
     return server.answer("POST", f"/deployments/{deployment}/create_flow_run", body)
@@ -50,7 +51,7 @@ REFUSED = [
 ]
 
 
-def test_the_form_of_a_deployed_script_holds_and_its_values_reach_the_target(server: PrefectServer, target: Target, tmp_path: Path) -> None:
+def test_the_form_of_a_deployed_script_holds_and_its_values_reach_the_target(server: PrefectApi, target: Target, tmp_path: Path) -> None:
     target.reset()
     with stage(server, target, tmp_path, f"form-{os.getpid()}") as on:
         (on.folder / "one-page.json").write_text(json.dumps(script_of(on)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ import pytest
 
 from loadflow.engine.base.verdict import VerdictKind
 from loadflow.flows.lease import lease_name
-from tests.ends.deploying import deploy, project_file, python
-from tests.ends.processes import PrefectServer, Stage, stage, wait_for
+from tests.ends.deploying import deploy, loadflow, project_file
+from tests.ends.processes import Stage, stage
+from tests.prefect_servers import ASK_S, PrefectServer
 from tests.services import PostgreSQL
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect, pytest.mark.timeout(700)]
 
@@ -39,14 +42,19 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         database.close()
 
 
-def deploy_script(on: Stage, script: list[Any]) -> None:
-    """The project's own file, with its schedule every 5 s, and a script of the test's."""
-    (on.folder / "script.json").write_text(json.dumps(script))
-    document = project_file()
-    for deployment in document["deployments"]:
-        deployment["parameters"] = {**deployment["parameters"], "script_path": str(on.folder / "script.json")}
-    document["deployments"][0]["schedules"] = [{"interval": 5, "active": True}]
-    deploy(on, document)
+@pytest.fixture
+def on(server: PrefectServer, target: Target, tmp_path: Path) -> Iterator[Stage]:
+    """The project's own file, deployed with one more schedule, of every 5 s, and a script of the test's; its automations."""
+    target.reset()
+    with stage(server, target, tmp_path, f"deployed-{os.getpid()}") as made:
+        (made.folder / "script.json").write_text(json.dumps(made.script(test_time=1)))
+        document = project_file()
+        for deployment in document["deployments"]:
+            deployment["parameters"] = {**deployment["parameters"], "script_path": str(made.folder / "script.json")}
+        document["deployments"][0]["schedules"].append({"interval": 5, "active": True})
+        deploy(made, document)
+        loadflow(made, "automations", "apply")
+        yield made
 
 
 def runs_of(server: PrefectServer, deployment: str) -> list[Mapping[str, Any]]:
@@ -55,49 +63,52 @@ def runs_of(server: PrefectServer, deployment: str) -> list[Mapping[str, Any]]:
     return found
 
 
-def test_a_scheduled_run_and_one_by_hand_with_other_parameters(server: PrefectServer, target: Target, tmp_path: Path) -> None:
-    target.reset()
-    with stage(server, target, tmp_path, f"pool-{os.getpid()}") as on:
-        deploy_script(on, on.script(test_time=1))
-        on.start_worker(on.name)
+def test_runs_by_the_schedule_and_by_hand_and_a_server_that_restarts_neither_ends_nor_loses_one(
+    server: PrefectServer, on: Stage, target: Target
+) -> None:
+    check_deployments(server, on.name)
+    on.start_worker(on.name)
 
-        def scheduled(*states: str) -> Mapping[str, Any] | None:
-            return next((run for run in runs_of(server, "nightly") if run["state"]["type"] in states), None)
+    def scheduled(*states: str) -> Mapping[str, Any] | None:
+        return next((run for run in runs_of(server, "nightly") if run["state"]["type"] in states), None)
 
-        wait_for("a scheduled run that begins", lambda: scheduled("PENDING", "RUNNING", "COMPLETED"), RUN_WITHIN_S)
-        # one is enough: where a run takes longer than its schedule leaves, those to come would hold the target against the one by hand
-        pause = server.ask("GET", "/deployments/name/loadflow/nightly")["id"]
-        server.ask("PATCH", f"/deployments/{pause}", {"paused": True})
-        run = wait_for("a scheduled run that is over", lambda: scheduled("COMPLETED"), RUN_WITHIN_S)
-        assert run["auto_scheduled"] is True
-        assert on.arrivals_ns()
+    wait_for("a scheduled run that begins", lambda: scheduled("PENDING", "RUNNING", "COMPLETED"), RUN_WITHIN_S, every_s=ASK_S)
+    # one is enough: where a run takes longer than its schedule leaves, those to come would hold the target against the one by hand
+    pause = server.ask("GET", "/deployments/name/loadflow/nightly")["id"]
+    server.ask("PATCH", f"/deployments/{pause}", {"paused": True})
+    run = wait_for("a scheduled run that is over", lambda: scheduled("COMPLETED"), RUN_WITHIN_S, every_s=ASK_S)
+    assert run["auto_scheduled"] is True
+    assert on.arrivals_ns()
+    before = set(on.runs_dir.iterdir())
 
-        other = {"script": on.script(tasks=[{"method": "get", "request_url": f"{target.url}/ok?by-hand"}], test_time=1)}
-        ad_hoc = server.ask("GET", "/deployments/name/loadflow/ad-hoc")["id"]
-        by_hand = server.start_run(ad_hoc, {**other, "script_path": None, "label": "by hand", "wait_for_target": RUN_WITHIN_S})
-        state = on.state("Completed", "Failed", "Error", "Crashed", run_id=by_hand, within_s=RUN_WITHIN_S)
-        assert state["name"] == "Completed", state
-        assert [record for record in target.records("/ok") if record.target.endswith("?by-hand")]
+    by_hand = replace(on, name=f"{on.name}-by-hand")  # another script, and other parameters
+    ad_hoc = server.ask("GET", "/deployments/name/loadflow/ad-hoc")["id"]
+    given = {"script": by_hand.script(test_time=25), "script_path": None, "label": "by hand", "wait_for_target": RUN_WITHIN_S}
+    run_id = server.start_run(ad_hoc, given)
+    by_hand.wait_for_load()
+    server.kill()
+    by_hand.wait_for_load(len(by_hand.arrivals_ns()) + 60)  # nobody answers now, and the load goes on
+    server.start()
+    state = by_hand.state("Completed", "Failed", "Error", "Crashed", run_id=run_id, within_s=RUN_WITHIN_S)
+    assert state["name"] == "Completed", state
+    (folder,) = set(on.runs_dir.iterdir()) - before
+    summary = by_hand.run(folder).summary()
+    assert summary.verdict.kind is VerdictKind.PASSED
+    assert summary.overall.count == len(by_hand.arrivals_ns())
+    # the target is free again, also where the server kept the lease in memory and forgot it
+    limit = server.ask("GET", f"/v2/concurrency_limits/{lease_name(target.url)}")
+    assert limit["active_slots"] == 0
+    assert [one for one in server.ask("POST", "/variables/filter", {}) if one["name"].startswith("loadflow_slot_")] == []
 
 
-def test_a_server_that_restarts_in_the_middle_neither_ends_nor_loses_the_run(server: PrefectServer, target: Target, tmp_path: Path) -> None:
-    target.reset()
-    with stage(server, target, tmp_path, f"restart-{os.getpid()}") as on:
-        python(on, "-m", "loadflow", "automations", "apply")
-        deployment = server.deployment(on.name)
-        run_id = server.start_run(deployment, {"script": on.script(test_time=25), "label": "restart"})
-        on.start_worker(on.name)
-        on.wait_for_load()
-        server.kill()
-        before = len(on.arrivals_ns())
-        on.wait_for_load(before + 60)  # nobody answers now, and the load goes on
-        server.start()
-        state = on.state("Completed", "Failed", "Error", "Crashed", run_id=run_id, within_s=RUN_WITHIN_S)
-        assert state["name"] == "Completed", state
-        summary = on.run().summary()
-        assert summary.verdict.kind is VerdictKind.PASSED
-        assert summary.overall.count == len(on.arrivals_ns())
-        # the target is free again, also where the server kept the lease in memory and forgot it
-        limit = server.ask("GET", f"/v2/concurrency_limits/{lease_name(target.url)}")
-        assert limit["active_slots"] == 0
-        assert [one for one in server.ask("POST", "/variables/filter", {}) if one["name"].startswith("loadflow_slot_")] == []
+def check_deployments(server: PrefectServer, pool: str) -> None:
+    """Against a real server: a FastAPI that Prefect can't work with starts, and refuses only here."""
+    nightly = server.ask("GET", "/deployments/name/loadflow/nightly")
+    assert nightly["entrypoint"] == "loadflow.flows.run_script:run_script"
+    crons = [(one["schedule"]["cron"], one["active"]) for one in nightly["schedules"] if "cron" in one["schedule"]]
+    assert crons == [("0 2 * * *", True)]
+    assert server.ask("GET", "/deployments/name/loadflow-agent/load")["work_pool_name"] == pool
+    ad_hoc = server.ask("GET", "/deployments/name/loadflow/ad-hoc")
+    form = ad_hoc["parameter_openapi_schema"]["properties"]
+    assert {"script", "script_path", "variables", "label"} <= set(form)
+    assert all(form[name].get("description") for name in ("script", "script_path", "variables"))

@@ -19,9 +19,11 @@ import pytest
 
 from loadflow.engine.base.verdict import VerdictKind
 from tests.ends.deploying import python
-from tests.ends.processes import START_S, Stage, wait_for
+from tests.ends.processes import Stage
 from tests.kubernetes import podman
+from tests.prefect_servers import START_S
 from tests.services import need
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
 

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from tests.ends.deploying import python
-from tests.ends.processes import Stage, wait_for
+from tests.ends.processes import Stage
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
 

@@ -10,7 +10,9 @@ import pytest
 
 from loadflow.engine.base.verdict import VerdictKind
 from tests.ends.outer_flow import WAYS
-from tests.ends.processes import Stage, wait_for
+from tests.ends.processes import Stage
+from tests.prefect_servers import ASK_S
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect, pytest.mark.timeout(400)]
 
@@ -26,7 +28,7 @@ def test_a_cancel_of_the_root_silences_the_load_below(on_stage: Stage, way: str)
         on_stage.start_worker(on_stage.name)
     on_stage.start("outer", [sys.executable, "-m", "tests.ends.outer_flow", way, str(path), on_stage.name])
     on_stage.wait_for_load()
-    root = wait_for("the outer flow run", lambda: on_stage.server.flow_run(name=f"{on_stage.name}-outer"), 30)
+    root = wait_for("the outer flow run", lambda: on_stage.server.flow_run(name=f"{on_stage.name}-outer"), 30, every_s=ASK_S)
     ended_ns = time.monotonic_ns()
     on_stage.server.set_state(root["id"], "CANCELLING")
     on_stage.no_engine(within_s=2 * STILL_S)

@@ -13,7 +13,9 @@ import pytest
 
 from loadflow.engine.base.verdict import VerdictKind
 from tests.ends.deploying import TOP, python
-from tests.ends.processes import START_S, Stage, wait_for
+from tests.ends.processes import Stage
+from tests.prefect_servers import ASK_S, START_S
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
 
@@ -42,7 +44,7 @@ def agents_end(pool: Stage, *states: str) -> list[dict[str, Any]]:
         same = sorted(run["state"]["name"] for run in found) == sorted(states)
         return found if same else None
 
-    return wait_for(f"agents that are {states}", look, START_S)
+    return wait_for(f"agents that are {states}", look, START_S, every_s=ASK_S)
 
 
 def agents_of(pool: Stage) -> list[psutil.Process]:
@@ -59,7 +61,7 @@ def page(pool: Stage) -> str:
         found = pool.server.ask("POST", "/artifacts/filter", {"artifacts": {"type": {"any_": ["markdown"]}, "key": key}})
         return next((str(one["data"]) for one in found if "Agents" in str(one["data"])), None)
 
-    return wait_for("the page of the load", look, START_S)
+    return wait_for("the page of the load", look, START_S, every_s=ASK_S)
 
 
 def test_agents_are_flow_runs(pool: Stage) -> None:

@@ -18,8 +18,9 @@ from pathlib import Path
 from loadflow.engine.base.verdict import VerdictKind
 from loadflow.flows.lease import lease_name
 from tests.ends.deploying import python
-from tests.ends.processes import PrefectServer, Stage, stage
+from tests.ends.processes import Stage, stage
 from tests.prefect_database import VARIABLE
+from tests.prefect_servers import PrefectServer
 from tests.targets.fixture import Target
 
 FILES = {"PREFECT_SERVER_CONCURRENCY_LEASE_STORAGE": "prefect.server.concurrency.lease_storage.filesystem"}

@@ -20,11 +20,11 @@ from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.records.run import Run
 from loadflow.engine.session.session import Session
 from loadflow.errors import CommandError
-from tests.ends.processes import free_port
 from tests.exporters.feeding import session
 from tests.exporters.otlp_peers import GrpcPeer, HttpPeer, Received
 from tests.fleet.machines import TOKEN, agents
 from tests.load.harness import USERS, detail, get, post
+from tests.services import free_port
 from tests.targets.fixture import Target
 
 PEERS = {"grpc": GrpcPeer, "http": HttpPeer}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.ends.processes import free_port
 from tests.fleet.machines import TOKEN
+from tests.services import free_port
 
 
 @pytest.fixture

@@ -16,8 +16,9 @@ import psutil
 
 from loadflow.engine.fleet.access import Access, given_access
 from loadflow.engine.fleet.broker import find_server
-from tests.ends.processes import free_port, wait_for
 from tests.load.harness import Outcomes, load
+from tests.services import free_port
+from tests.waiting import wait_for
 
 TOKEN = "a token of the tests"
 LIMIT_S = 120.0

@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.ends.processes import wait_for
 from tests.fleet.machines import AgentCommand, InBackground, elsewhere
 from tests.fleet.networks import hub
 from tests.fleet.test_losses import RATE, books, received
 from tests.load.harness import get
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 
 def test_an_agent_behind_a_cut_link_is_silent_before_its_share_is_given_away_and_delivers_when_it_is_mended(

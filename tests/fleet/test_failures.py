@@ -13,11 +13,11 @@ import psutil
 
 from loadflow.engine.plan.cluster import Workers
 from loadflow.engine.session.session import Session, use_session
-from tests.ends.processes import wait_for
 from tests.fleet.machines import AgentCommand, InBackground, agents, given_server, master
 from tests.fleet.test_losses import books, received
 from tests.load.harness import get
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 RATE = {"mode": "constant", "rps": 50, "duration": 40}
 

@@ -23,7 +23,6 @@ from loadflow.engine.fleet.subjects import Subjects
 from loadflow.engine.records.hitlog import read_header
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.workers import read_workers
-from tests.ends.processes import wait_for
 from tests.fleet.machines import TOKEN, AgentCommand, InBackground, agents, elsewhere, given_server, master
 from tests.fleet.slow import SlowWay
 from tests.fleet.test_losses import RATE, books, kill_machine, received
@@ -31,6 +30,7 @@ from tests.fleet.test_rate import due_ns
 from tests.load.harness import get
 from tests.services import need
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 
 def clock(ahead_s: int) -> list[str]:

@@ -19,12 +19,11 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
 from loadflow.engine.reliability.budget import FailureBudget, InstalledBudget
 from loadflow.engine.session.session import Session, use_session
-from tests.ends.processes import wait_for
 from tests.fleet.machines import TOKEN, AgentCommand, InBackground, agents, master
 from tests.fleet.slow import SlowWay
 from tests.load.harness import Outcomes, get
 from tests.targets.fixture import Target
-from tests.waiting import HANG_S
+from tests.waiting import HANG_S, wait_for
 
 
 def received(target: Target) -> int:

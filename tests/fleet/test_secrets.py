@@ -8,11 +8,11 @@ import psutil
 import pytest
 
 from loadflow.engine.fleet.access import Keys
-from tests.ends.processes import wait_for
 from tests.fleet.machines import TOKEN, InBackground, agents
 from tests.fleet.test_losses import received
 from tests.load.harness import get
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 SECRET = "a-secret-of-the-plan-2718281828"
 

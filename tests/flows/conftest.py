@@ -1,4 +1,4 @@
-"""One Prefect server for all tests of this folder."""
+"""The Prefect server that the session shares, for all tests of this folder."""
 
 from __future__ import annotations
 
@@ -8,42 +8,38 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prefect import context
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.objects import TaskRun
 from prefect.settings import (
+    PREFECT_API_URL,
     PREFECT_FLOWS_HEARTBEAT_FREQUENCY,
     PREFECT_HOME,
     PREFECT_LOGGING_TO_API_ENABLED,
-    PREFECT_SERVER_ANALYTICS_ENABLED,
-    PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS,
     temporary_settings,
 )
 
-from tests.prefect_database import with_tables
+from tests.prefect_servers import ASK_S, shared_server
 from tests.waiting import Patience
 
-START_S = 600  # of a server: seconds on a quiet machine, minutes on a very busy one
 ROWS_WITHIN_S = 20.0  # task runs reach the server's database by way of its event queue
 
 
 @pytest.fixture(scope="session")
 def prefect_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    from prefect.testing import utilities  # the whole server: seconds, for the processes only that need it
-
-    home = tmp_path_factory.mktemp("prefect")
+    """Flows of this process run against it, in every thread: one without settings of its own has those of the process."""
+    server = shared_server()
     settings: dict[Any, Any] = {
-        PREFECT_HOME: home,
+        PREFECT_API_URL: server.url,
+        PREFECT_HOME: tmp_path_factory.mktemp("prefect"),
         PREFECT_LOGGING_TO_API_ENABLED: False,
-        PREFECT_SERVER_ANALYTICS_ENABLED: False,
-        PREFECT_SERVER_EPHEMERAL_STARTUP_TIMEOUT_SECONDS: START_S,
         PREFECT_FLOWS_HEARTBEAT_FREQUENCY: None,  # its thread takes a second to join, for each flow
     }
     with temporary_settings(settings), pytest.MonkeyPatch.context() as patch:
-        # the folder of its database, with the name that it gives the file
-        patch.setattr(utilities, "mkdtemp", lambda: str(with_tables(home / "database", "prefect-test.db")))
-        with utilities.prefect_test_harness(server_startup_timeout=START_S):
-            yield
+        patch.setattr(context, "GLOBAL_SETTINGS_CONTEXT", context.get_settings_context())
+        yield
+    server.close()
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +64,6 @@ def task_runs(prefect_server: None) -> Callable[[Any, int], list[TaskRun]]:
                     return sorted(found, key=lambda run: (run.start_time is None, run.start_time, run.name))
                 if patience.is_over():
                     raise AssertionError(f"{len(found)} of {count} task runs after {ROWS_WITHIN_S} s")
-                time.sleep(0.1)
+                time.sleep(ASK_S / 2)
 
     return read

@@ -26,8 +26,9 @@ from loadflow.engine.session.session import current_session
 from loadflow.errors import Interrupted
 from loadflow.flows import compile_script, observer
 from loadflow.flows.observer import FlowObserver
-from tests.ends.processes import wait_for
 from tests.flows.commands import session_with, synthetic_run
+from tests.prefect_servers import ASK_S
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
 
@@ -178,7 +179,7 @@ def test_a_load_says_where_it_can_be_watched_from_its_first_moment(
     found: list[Any] = []
 
     def look() -> None:
-        found.extend(wait_for("the link", lambda: links(address) or None, 30))
+        found.extend(wait_for("the link", lambda: links(address) or None, 30, every_s=ASK_S))
         cancel(flow_run.id, Cancelling())
 
     command = Command("load_long", lambda: load_until_stopped(tmp_path / "run", look), "", Policy())

@@ -19,8 +19,8 @@ import pytest
 from loadflow import ProcessSupervisor
 from loadflow.engine.forked import orphans
 from loadflow.engine.process.lineage import STARTER_VARIABLE, identity_of, own_identity, pid_of
-from tests.ends.processes import wait_for
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 ROOT = Path(__file__).resolve().parents[2]

@@ -31,8 +31,8 @@ from loadflow import (
     with_watchdog,
 )
 from loadflow.errors import EngineError, Mistake
-from tests.ends.processes import wait_for
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.processes
 

@@ -19,10 +19,12 @@ import pytest
 
 from loadflow.engine.base.verdict import VerdictKind
 from tests.ends.deploying import python
-from tests.ends.processes import PrefectServer, Stage, free_port, stage
+from tests.ends.processes import Stage, stage
 from tests.kubernetes.cluster import NAMESPACE, Cluster
 from tests.kubernetes.images import Images
 from tests.kubernetes.pod import NODE_IP
+from tests.prefect_servers import PrefectServer
+from tests.services import free_port
 from tests.targets.fixture import Target
 
 POOLS = Path(__file__).resolve().parents[2] / "deployments" / "work-pools"

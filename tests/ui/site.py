@@ -11,7 +11,8 @@ from pathlib import Path
 
 from playwright.sync_api import Error, Locator, Page, Request, Response, expect
 
-from tests.ends.processes import Stage, wait_for
+from tests.ends.processes import Stage
+from tests.waiting import wait_for
 
 __all__ = ["Site"]
 

@@ -19,8 +19,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from tests.cli.running import load, start, steps_script
-from tests.ends.processes import wait_for
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes]
 MOST_WAIT_S = 60

@@ -15,9 +15,12 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.ends.deploying import deploy, project_file, python
-from tests.ends.processes import PrefectServer, Stage, free_port, stage, wait_for
+from tests.ends.processes import Stage, stage
+from tests.prefect_servers import ASK_S, PrefectServer
+from tests.services import free_port
 from tests.targets.fixture import Target
 from tests.ui.site import Site
+from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
 
@@ -60,7 +63,7 @@ def test_a_person_runs_a_load_test_from_the_form_and_reads_its_story(page: Page,
 
     expect(site.state("Running")).to_be_visible()
     run_page = page.url
-    wait_for("progress with numbers", lambda: "users" in site.told("loadflow-checkout-progress"), 60)
+    wait_for("progress with numbers", lambda: "users" in site.told("loadflow-checkout-progress"), 60, every_s=ASK_S)
     page.reload()  # a tab shows what there was when it was opened
     site.open_tab("Artifacts")
     expect(page.get_by_text(re.compile(r"^0:\d\d of 0:12 · \d users? · .* · 0 failed \(0 %\)$")).first).to_be_visible()

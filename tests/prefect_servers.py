@@ -1,0 +1,184 @@
+"""Prefect servers of the tests: one that all tests of a session share, and those of tests that stop theirs or set it up otherwise.
+
+A server costs nine CPU seconds to start, and a fortieth of a core as long as it is there. The shared one is started by the first process
+of the session that needs it, and ended with the session. Who uses it names what it makes after itself, and asks for that only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+import pytest
+
+from tests.prefect_database import VARIABLE, with_tables
+from tests.services import free_port
+from tests.waiting import HANG_S, wait_for
+
+__all__ = ["ASK_S", "ROOT", "START_S", "PrefectApi", "PrefectServer", "shared_server"]
+
+ROOT = Path(__file__).resolve().parents[1]
+ANSWER_S = 60.0  # then what may be asked again is
+START_S = 180.0  # a busy machine takes a minute for what is a matter of seconds
+ASK_S = 0.5  # between two questions while a test waits: each is 10 ms of the server's, a fifth of a core at 20 in a second
+SHARED = "server.json"  # where the shared one is
+
+
+class PrefectApi:
+    """A server that runs, and the few questions that the tests ask it."""
+
+    def __init__(self, home: Path, port: int) -> None:
+        self.home, self.port = home, port
+        self.url = f"http://127.0.0.1:{port}/api"
+        self._client = httpx.Client(base_url=self.url, timeout=ANSWER_S)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def env(self, more: Mapping[str, str]) -> dict[str, str]:
+        return {
+            **os.environ,
+            "PYTHONPATH": str(ROOT),
+            "PREFECT_HOME": str(self.home),
+            "PREFECT_API_URL": self.url,
+            "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+            "PREFECT_LOGGING_TO_API_ENABLED": "false",
+            "PREFECT_WORKER_QUERY_SECONDS": "1",
+            **more,
+        }
+
+    def ask(self, method: str, path: str, body: Any = None) -> Any:
+        answer = self.answer(method, path, body)
+        answer.raise_for_status()
+        return answer.json() if answer.content else None
+
+    def answer(self, method: str, path: str, body: Any = None) -> httpx.Response:
+        # SQLite has one writer: a busy server says 503, which Prefect's own client waits out too
+        return wait_for("an answer other than 503", lambda: self._try(method, path, body), START_S)
+
+    def _try(self, method: str, path: str, body: Any) -> httpx.Response | None:
+        may_repeat = method in ("GET", "PATCH") or path.endswith("/filter")
+        try:
+            answer = self._client.request(method, path, json=body, timeout=ANSWER_S if may_repeat else HANG_S)
+        except httpx.ReadTimeout:
+            if may_repeat:
+                return None
+            raise
+        return None if answer.status_code == 503 else answer
+
+    def flow_run(self, *, name: str) -> dict[str, Any] | None:
+        """The latest run of the flow `name`, or the run with that name of its own."""
+        by_flow = self.ask("POST", "/flow_runs/filter", {"flows": {"name": {"any_": [name]}}})
+        found = by_flow or self.ask("POST", "/flow_runs/filter", {"flow_runs": {"name": {"any_": [name]}}})
+        return found[0] if found else None
+
+    def set_state(self, flow_run: str, kind: str) -> None:
+        self.ask("POST", f"/flow_runs/{flow_run}/set_state", {"state": {"type": kind, "name": kind.capitalize()}})
+
+    def deployment(self, name: str) -> str:
+        """A deployment of the generic flow in a process work pool, both of this name, as prefect.yaml makes them."""
+        self.ask("POST", "/work_pools/", {"name": name, "type": "process", "base_job_template": _process_template()})
+        flow = self.ask("POST", "/flows/", {"name": "loadflow"})
+        made = self.ask(
+            "POST",
+            "/deployments/",
+            {
+                "name": name,
+                "flow_id": flow["id"],
+                "entrypoint": "loadflow.flows.run_script:run_script",
+                "work_pool_name": name,
+                "path": str(ROOT),
+                "tags": ["loadflow"],
+                "job_variables": {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}},
+                "concurrency_limit": 1,
+                "concurrency_options": {"collision_strategy": "CANCEL_NEW"},
+                "enforce_parameter_schema": False,
+            },
+        )
+        return str(made["id"])
+
+    def start_run(self, deployment: str, parameters: Mapping[str, Any]) -> str:
+        run = self.ask("POST", f"/deployments/{deployment}/create_flow_run", {"parameters": parameters, "state": {"type": "SCHEDULED"}})
+        return str(run["id"])
+
+
+class PrefectServer(PrefectApi):
+    """A server process with a database of its own, for who ends it."""
+
+    def __init__(self, home: Path, settings: Mapping[str, str] | None = None, *, ui: bool = False) -> None:
+        super().__init__(with_tables(home), free_port())
+        self._ui = "--ui" if ui else "--no-ui"
+        # the UI asks the API of this port, whatever --port says
+        self._settings = {**(settings or {}), "PREFECT_SERVER_API_PORT": str(self.port)}
+        self.start()
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def start(self) -> None:
+        with (self.home / "server.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port), self._ui],
+                env={**self.env({}), "PREFECT_API_URL": "", **self._settings},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        wait_for("the Prefect server", self._answers, START_S)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        self.close()
+        self.kill()
+
+    def _answers(self) -> bool:
+        if self._process.poll() is not None:
+            raise AssertionError((self.home / "server.log").read_text())
+        with contextlib.suppress(httpx.HTTPError):
+            return self._client.get("/health").status_code == 200
+        return False
+
+
+def shared_server() -> PrefectApi:
+    """The one of this session; starts it where no process of the session has."""
+    folder = Path(os.environ[VARIABLE])
+    place = folder / SHARED
+    with (folder / "server.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not place.exists():
+            started = PrefectServer(folder / "server")
+            began_s = psutil.Process(started.pid).create_time()
+            place.write_text(json.dumps({"port": started.port, "pid": started.pid, "began_s": began_s}))
+    return PrefectApi(folder / "server", json.loads(place.read_text())["port"])
+
+
+@pytest.hookimpl(tryfirst=True)  # while its folder is there
+def pytest_unconfigure() -> None:
+    if "PYTEST_XDIST_WORKER" in os.environ or VARIABLE not in os.environ:
+        return
+    with contextlib.suppress(FileNotFoundError, psutil.Error):
+        at = json.loads((Path(os.environ[VARIABLE]) / SHARED).read_text())
+        if psutil.Process(at["pid"]).create_time() == at["began_s"]:
+            os.killpg(at["pid"], signal.SIGKILL)
+
+
+def _process_template() -> dict[str, Any]:
+    from prefect.workers.process import ProcessWorker
+
+    return ProcessWorker.get_default_base_job_template()
