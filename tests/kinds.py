@@ -38,12 +38,8 @@ PROCESS_FILES = {  # of other folders
 }
 BY_FOLDER = {"store"}  # whose tests share one server
 BY_FILE = {"exporters", "flows", "ui"}  # folders whose files have servers of their own, or fixtures
-DEAR_FILES = {
-    "test_conservation",
-    "test_deployed",
-    "test_packaging",
-    "test_target",
-}  # what their fixtures make takes long, and is for all tests of the file
+# what their fixtures make takes long, and is for all tests of the file
+DEAR_FILES = {"test_conservation", "test_deployed", "test_packaging", "test_target"}
 AUTOMATIONS = {"test_notifications", "test_zombies"}  # whoever applies the automations of a server anew resets what they wait for
 QUICK = os.environ.get("LOADFLOW_TEST_QUICK") == "1"
 STARTING = {"target", "prefect_server", "server"}  # fixtures

@@ -12,7 +12,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.ends.deploying import python
+from tests.ends.deploying import POOL, loadflow, python
 from tests.ends.processes import Stage, stage
 from tests.git_folders import pushed
 from tests.prefect_servers import PrefectApi
@@ -55,12 +55,12 @@ def test_the_form_of_a_deployed_script_holds_and_its_values_reach_the_target(ser
     target.reset()
     with stage(server, target, tmp_path, f"form-{os.getpid()}") as on:
         (on.folder / "one-page.json").write_text(json.dumps(script_of(on)))
-        python(on, "-m", "prefect", "work-pool", "create", "--type", "process", on.name)
+        python(on, "-m", "prefect", "work-pool", "create", "--type", "process", "--base-job-template", str(POOL), on.name)
         said = python(on, "-m", "loadflow", "deploy", "one-page.json", "--work-pool", on.name, "--tag", "nightly")
         assert f"deployed loadflow/one-page to the work pool {on.name}" in said
         assert "base (required), users (integer), mode (text), advanced" in said
-        python(
-            on, "-m", "loadflow", "deploy", "one-page.json", "-p", on.name, "-n", "embedded", "--from", "embedded",
+        loadflow(
+            on, "deploy", "one-page.json", "-p", on.name, "-n", "embedded", "--from", "embedded",
             "--var", f"base={target.url}", "--cron", "0 2 * * *", "--timezone", "Europe/Berlin", "--paused", "--param", "label=by itself",
         )  # fmt: skip
         for what, parameters, word in REFUSED:
@@ -96,11 +96,11 @@ def test_the_form_of_a_deployed_script_holds_and_its_values_reach_the_target(ser
         # in a repository that is cloned for the run, also by a pull step of the project's own
         clone = pushed(on.folder / "remote.git", on.folder / "clone", {"loads/cloned.json": json.dumps(script_of(on))})
         shared = ("-p", on.name, "--var", f"base={target.url}")
-        said = python(on, "-m", "loadflow", "deploy", "loads/cloned.json", *shared, "--var", "mode=large", "--from", "git", folder=clone)
+        said = loadflow(on, "deploy", "loads/cloned.json", *shared, "--var", "mode=large", "--from", "git", folder=clone)
         assert f"from {on.folder / 'remote.git'}, branch main" in said
         pull = [{"prefect.deployments.steps.git_clone": {"repository": str(on.folder / "remote.git"), "branch": "main"}}]
         (clone / "prefect.yaml").write_text(yaml.safe_dump({"pull": pull}))
-        python(on, "-m", "loadflow", "deploy", "loads/cloned.json", *shared, "-n", "pulled", folder=clone)
+        loadflow(on, "deploy", "loads/cloned.json", *shared, "-n", "pulled", folder=clone)
         shutil.rmtree(clone)
         target.reset()
         for name, mode in (("cloned", "large"), ("pulled", "small")):

@@ -15,7 +15,7 @@ from loadflow.engine.base.verdict import VerdictKind
 from tests.ends.deploying import TOP, python
 from tests.ends.processes import Stage
 from tests.prefect_servers import ASK_S, START_S
-from tests.waiting import wait_for
+from tests.waiting import HANG_S, wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
 
@@ -67,7 +67,7 @@ def page(pool: Stage) -> str:
 def test_agents_are_flow_runs(pool: Stage) -> None:
     """Without a worker they are called off; with one each makes its share, and the load's page leads to them."""
     process = pool.start_flow(load(pool, test_time=5, worker_startup_timeout=3))
-    assert process.wait(timeout=START_S) != 0
+    assert process.wait(timeout=HANG_S) != 0
     assert "0 of 2 shares had an agent within 3 s" in pool.log("flow")
     assert f"no worker of the work pool {pool.name} was heard of lately" in pool.log("flow")
     agents_end(pool, "Cancelled", "Cancelled")
@@ -75,7 +75,7 @@ def test_agents_are_flow_runs(pool: Stage) -> None:
 
     pool.start_worker(pool.name)
     process = pool.start_flow(load(pool, test_time=None, iterations=20))
-    assert process.wait(timeout=START_S) == 0, pool.log("flow") + pool.log("worker")
+    assert process.wait(timeout=HANG_S) == 0, pool.log("flow") + pool.log("worker")
     assert len(pool.arrivals_ns()) == 80
     (folder,) = [one for one in pool.runs_dir.iterdir() if one != first]
     summary = pool.run(folder).summary()
@@ -105,7 +105,7 @@ def test_a_killed_agent_leaves_honest_books(pool: Stage) -> None:
     pool.wait_for_load(200)
     victim, _ = agents_of(pool)
     victim.kill()
-    assert process.wait(timeout=START_S) != 0
+    assert process.wait(timeout=HANG_S) != 0
     summary = pool.run().summary()
     passes = summary.passes
     assert passes.due == 2000 == passes.started + passes.dropped + passes.lost
@@ -154,7 +154,7 @@ def test_a_killed_agent_is_taken_over_and_a_cancelled_load_ends_all(pool: Stage)
     pool.server.set_state(parent["id"], "CANCELLING")
     pool.no_engine(within_s=2 * STILL_S)
     assert max(pool.arrivals_ns()) < ended_ns + STILL_S * 1e9
-    process.wait(timeout=START_S)
+    process.wait(timeout=HANG_S)
     agents_end(pool, "Crashed", "Cancelled")
     summary = pool.run().summary()
     assert summary.verdict.kind is VerdictKind.INTERRUPTED

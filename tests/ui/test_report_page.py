@@ -5,30 +5,18 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.threshold import Threshold
 from loadflow.engine.reports.html import write_html_report
 from tests.builders import build_run, facts, make_rows
-from tests.services import need
 
 NAMES = [("GET", "/items"), ("POST", "=1+1"), ("GET", "<b>/search</b>")]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    program = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    need(program, "Chromium is not installed (Debian: apt-get install chromium)")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
