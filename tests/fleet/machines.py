@@ -16,12 +16,14 @@ import psutil
 
 from loadflow.engine.fleet.access import Access, given_access
 from loadflow.engine.fleet.broker import find_server
+from loadflow.engine.generator.native.fit import is_built
 from tests.load.harness import Outcomes, load
 from tests.services import free_port
 from tests.waiting import wait_for
 
 TOKEN = "a token of the tests"
 LIMIT_S = 120.0
+ENGINE = "native" if is_built() else "fast_http_user"  # where a test says nothing: its agents start in a quarter of the time
 
 
 class AgentCommand:
@@ -118,7 +120,7 @@ def given_server(folder: Path, *, most_bytes: int) -> Iterator[Access]:
 
 def master(folder: Path, port: int, expected: int, steps: Any, **arguments: Any) -> Outcomes:
     """A load of this process, with a NATS server of its own on this port, made by `expected` agents."""
-    rules = {"worker_startup_timeout": 200, "worker_heartbeat_interval": 1, "worker_lost_timeout": 6, **arguments}
+    rules = {"user": ENGINE, "worker_startup_timeout": 200, "worker_heartbeat_interval": 1, "worker_lost_timeout": 6, **arguments}
     return load(
         folder, steps, runner_mode="master", master_bind_host="127.0.0.1", master_bind_port=port, expected_workers=expected, **rules
     )
@@ -127,7 +129,7 @@ def master(folder: Path, port: int, expected: int, steps: Any, **arguments: Any)
 def elsewhere(folder: Path, url: str, expected: int, steps: Any, **arguments: Any) -> Outcomes:
     """A load of this process, made by `expected` agents that wait at a NATS server of others."""
     workers = {"count": expected, "nats_url": url}
-    return load(folder, steps, workers=workers, **{"worker_startup_timeout": 200, **arguments})
+    return load(folder, steps, workers=workers, **{"user": ENGINE, "worker_startup_timeout": 200, **arguments})
 
 
 class InBackground:
