@@ -162,7 +162,8 @@ def shared_server() -> PrefectApi:
     with (folder / "server.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not place.exists():
-            started = PrefectServer(folder / "server")
+            # two processes that save the first block of a kind at the same time would both write the kind, and one of them fails
+            started = PrefectServer(folder / "server", {"PREFECT_API_BLOCKS_REGISTER_ON_START": "true"})
             began_s = psutil.Process(started.pid).create_time()
             place.write_text(json.dumps({"port": started.port, "pid": started.pid, "began_s": began_s}))
     return PrefectApi(folder / "server", json.loads(place.read_text())["port"])

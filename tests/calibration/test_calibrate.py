@@ -92,7 +92,7 @@ def test_a_rate_that_is_too_high_for_the_machine_is_told_before_the_load_and_in_
     assert done.code == 0, done.stderr
     message = "The rate asks for up to 15 hits/s, 75% of what this machine can make with this number of processes and threads"
     assert done.stderr.index(message) < done.stderr.index("5 users on")
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = (tmp_path / "runs").glob("*/")
     summary = json.loads((run / "summary.json").read_text(encoding="utf-8"))
     Draft202012Validator(summary_schema()).validate(summary)
     assert [one["code"] for one in summary["warnings"] if one["message"].startswith(message)] == ["rate-near-ceiling"]

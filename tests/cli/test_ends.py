@@ -40,7 +40,7 @@ def wait_for_hits(target: Target) -> None:
 
 
 def run_of(folder: Path) -> Run:
-    (found,) = (folder / "runs").iterdir()
+    (found,) = (folder / "runs").glob("*/")
     return Run.open(found)
 
 

@@ -102,6 +102,6 @@ def test_a_json_body_never_holds_infinity(engine: str, target: Target) -> None:
     done = run([load({}, engine=engine, tasks=steps)])
     assert done.exit_code == 1
     assert [record.path for record in target.records()] == ["/raw"]
-    (run_folder,) = Path("runs").iterdir()
+    (run_folder,) = Path("runs").glob("*/")
     errors = [error.text for _, error in Run.open(run_folder).totals().errors]
     assert errors == ["the JSON body would hold an infinite number or NaN, which JSON has not"]

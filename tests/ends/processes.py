@@ -110,7 +110,7 @@ class Stage:
     def run(self, folder: Path | None = None) -> Run:
         """The only one, unless its folder is given."""
         if folder is None:
-            (folder,) = self.runs_dir.iterdir()
+            (folder,) = self.runs_dir.glob("*/")
         return Run.open(folder)
 
     def state(self, *names: str, within_s: float = 30.0, run_id: str = "") -> dict[str, Any]:

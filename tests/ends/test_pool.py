@@ -71,13 +71,13 @@ def test_agents_are_flow_runs(pool: Stage) -> None:
     assert "0 of 2 shares had an agent within 3 s" in pool.log("flow")
     assert f"no worker of the work pool {pool.name} was heard of lately" in pool.log("flow")
     agents_end(pool, "Cancelled", "Cancelled")
-    (first,) = pool.runs_dir.iterdir()
+    (first,) = pool.runs_dir.glob("*/")
 
     pool.start_worker(pool.name)
     process = pool.start_flow(load(pool, test_time=None, iterations=20))
     assert process.wait(timeout=HANG_S) == 0, pool.log("flow") + pool.log("worker")
     assert len(pool.arrivals_ns()) == 80
-    (folder,) = [one for one in pool.runs_dir.iterdir() if one != first]
+    (folder,) = [one for one in pool.runs_dir.glob("*/") if one != first]
     summary = pool.run(folder).summary()
     assert summary.verdict.kind is VerdictKind.PASSED
     assert [(one.state, one.hits) for one in summary.workers] == [("finished", 40), ("finished", 40)]
@@ -89,8 +89,14 @@ def test_agents_are_flow_runs(pool: Stage) -> None:
     assert sorted(run["state"]["message"] for run in runs) == [f"1 share ({number}), 40 hits, all received" for number in (1, 2)]
     (above,) = {pool.server.ask("GET", f"/task_runs/{run['parent_task_run_id']}")["flow_run_id"] for run in runs}
     assert pool.server.ask("GET", f"/flow_runs/{above}")["state"]["message"].startswith("passed: 80 requests")
-    shown = pool.server.ask("POST", "/artifacts/filter", {"artifacts": {"flow_run_id": {"any_": [run["id"] for run in runs]}}})
-    assert sorted(one["description"] for one in shown if one["type"] == "progress") == sorted(run["state"]["message"] for run in runs)
+    said = sorted(run["state"]["message"] for run in runs)
+    of_agents = {"artifacts": {"flow_run_id": {"any_": [run["id"] for run in runs]}}}
+
+    def shown() -> list[str]:
+        found = pool.server.ask("POST", "/artifacts/filter", of_agents)
+        return sorted(one["description"] for one in found if one["type"] == "progress")
+
+    wait_for("the progress of the agents that says how they ended", lambda: shown() == said, START_S, every_s=ASK_S)
     text = page(pool)
     assert all(f"/flow-run/{run['id']}" in text for run in runs), text
     # what lets an agent in is in no parameter, and on no command line
@@ -130,7 +136,7 @@ def test_an_agent_whose_container_is_stopped_delivers_and_another_goes_on(pool: 
     process = pool.start_flow(pool.rate_script(50, 30, workers=workers))
     pool.wait_for_load(200)
     agents_of(pool)[0].terminate()
-    process.wait(timeout=START_S)
+    process.wait(timeout=HANG_S)
     summary = pool.run().summary()
     passes = summary.passes
     assert passes.due == 1500 == passes.started + passes.dropped + passes.lost

@@ -17,9 +17,9 @@ from loadflow.engine.scenario.script import script_of
 from loadflow.engine.scenario.tracing import trace
 from loadflow.errors import CommandError
 from tests.cli.running import loadflow
-from tests.ends.processes import wait_for
 from tests.fleet.machines import LIMIT_S, InBackground, agents, master
 from tests.targets.fixture import Target
+from tests.waiting import wait_for
 
 SHOP = """
     from pathlib import Path
