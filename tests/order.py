@@ -1,8 +1,8 @@
 """In which order the workers of xdist take tests and read their files, so that none waits at the end and no file is compiled twice.
 
 Longest first: a group (`tests.kinds`) or test that lasts long and starts last is one worker's, while the others have nothing left to do.
-Seconds are those of `seconds.json`, which `python -m tests.order TIMES` writes anew of what `make test-times` or CI measured; a test that
-is not in there counts as long as others of its kind.
+Seconds are those of `seconds.json`, into which `python -m tests.order TIMES` puts what `make test-times` or CI measured; a test that is
+not in there counts as long as others of its kind.
 
 Every worker collects the same tests. Each begins to import their files at another place, so that most of those it comes to later have
 been compiled, their assertions rewritten, by another. What is collected stays, so that the garbage collector looks for nothing in it:
@@ -18,7 +18,7 @@ import json
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -102,6 +102,20 @@ def _usual_s(item: pytest.Item) -> float:
     return next((seconds for kind, seconds in KINDS_S.items() if item.get_closest_marker(kind)), QUICK_S)
 
 
+def merged(kept: Mapping[str, float], lines: Sequence[str], is_there: Callable[[str], bool]) -> dict[str, float]:
+    """Those of tests that were measured anew, and of others what was known before, as long as they are there."""
+    measured = {name_of(json.loads(line)["test"]) for line in lines}
+    others = {name: seconds for name, seconds in kept.items() if name not in measured}
+    return {name: seconds for name, seconds in sorted({**others, **known_seconds(lines)}.items()) if is_there(name)}
+
+
+def _is_there(name: str) -> bool:
+    path, _, test = name.partition("::")
+    file = ROOT.parent / path
+    return file.exists() and f"def {test.rpartition('::')[2]}(" in file.read_text(encoding="utf-8")
+
+
 if __name__ == "__main__":
     measured = [line for path in sys.argv[1:] for line in Path(path).read_text(encoding="utf-8").splitlines()]
-    FILE.write_text(json.dumps(known_seconds(measured), indent=1) + "\n", encoding="utf-8")
+    known = merged(json.loads(FILE.read_text(encoding="utf-8")), measured, _is_there)
+    FILE.write_text(json.dumps(known, indent=1) + "\n", encoding="utf-8")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.order import known_seconds, longest_first, name_of, turned
+from tests.order import known_seconds, longest_first, merged, name_of, turned
 
 
 @pytest.mark.parametrize(
@@ -40,3 +40,11 @@ def test_each_worker_imports_all_files_from_another_place(workers: int) -> None:
     orders = [turned(paths, worker, workers) for worker in range(workers)]
     assert all(sorted(order) == sorted(paths) for order in orders)
     assert len({order[0] for order in orders}) == workers
+
+
+def test_what_was_not_measured_again_keeps_its_seconds_while_it_is_there() -> None:
+    kept = {"a.py::test_new": 9.0, "a.py::test_quick_now": 7.0, "a.py::test_kept": 5.0, "a.py::test_gone": 3.0}
+    lines = [
+        json.dumps({"test": f"a.py::{name}@group", "wall_s": wall_s}) for name, wall_s in (("test_new[1]", 2.0), ("test_quick_now", 0.2))
+    ]
+    assert merged(kept, lines, lambda name: "gone" not in name) == {"a.py::test_kept": 5.0, "a.py::test_new": 2.0}
