@@ -201,7 +201,7 @@ class StartTest(Part):
     load_shape: Annotated[str, Choice("load shape", tuple(SHAPES))] | None = None
     shape_config: Annotated[dict[str, object], AfterValidator(_filled_in)] | None = None
     on_start: Annotated[Any, PlainValidator(_phase)] = Field(default=[])
-    tasks: Annotated[Any, PlainValidator(_tasks)] = Field(default=[])
+    tasks: Annotated[Any, PlainValidator(_tasks)] = None  # where populations have their own
     on_stop: Annotated[Any, PlainValidator(_phase)] = Field(default=[])
     variables: dict[str, object] = Field(default={})
     csv_sources: list[CsvSource] = Field(default=[])
