@@ -20,8 +20,8 @@ class Campaign(Part):
     noun: ClassVar[str] = "LD_campaign"
     test: dict[str, Any]  # checked with the values of each cell, before the first load
     variables: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default={})
-    targets: list[Name] = Field(default=[])
-    rates: list[PerSecond] = Field(default=[])
+    targets: tuple[Name, ...] = ()
+    rates: tuple[PerSecond, ...] = ()
     metric: Name = "p95"
     budget: Positive = 14_400.0
     max_age: Seconds = 86_400.0

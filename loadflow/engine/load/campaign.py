@@ -72,7 +72,7 @@ def _shown(name: str, value: object, number: int) -> str:
 
 def campaign(
     test: Mapping[str, Any],
-    variables: Mapping[str, Sequence[Any]] | None = None,
+    variables: Mapping[str, Sequence[Any]] = {},
     targets: Sequence[str] = (),
     rates: Sequence[float] = (),
     metric: str = "p95",
@@ -90,7 +90,7 @@ def campaign(
     if metric not in METRICS:
         raise CommandError([Mistake("metric", f"{metric!r} is not a metric", f"metrics: {', '.join(METRICS)}")])
     session = current_session()
-    cells = cells_of(variables or {}, targets, rates)
+    cells = cells_of(variables, targets, rates)
     name = label or str(test.get("label") or session.label or session.name)
     arguments = [cell.arguments(test, f"{name} {cell.name}"[:200]) for cell in cells]
     if session.rehearsing:
