@@ -87,6 +87,18 @@ def test_of_steps_at_once_each_has_its_own_attempts(users: list[AtOnce], random:
     assert attempts_seen.numbers().tolist() == [number for number, (*_, is_open) in enumerate(mixed) if is_open]
 
 
+@given(st.lists(st.sampled_from([S, R, S | R, 0]), min_size=1, max_size=6), st.integers(1, 7))
+def test_an_attempt_that_nothing_followed_decides_also_where_the_log_lacks_rows(flags: list[int], chunk: int) -> None:
+    """As after the loss of a process: a retry may be there without the attempt that it followed."""
+    rows = np.zeros(len(flags), dtype=HIT_DTYPE)
+    rows["flags"] = flags
+    attempts = OpenAttempts()
+    for start in range(0, len(rows), chunk):
+        attempts.take(rows[start : start + chunk])
+    if flags[-1] & S:
+        assert attempts.numbers()[-1:].tolist() == [len(flags) - 1]
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 100])
 def test_readers_of_a_log_see_what_decides(tmp_path: Path, chunk: int) -> None:
     rows = np.zeros(4, dtype=HIT_DTYPE)

@@ -43,9 +43,10 @@ class OpenAttempts:
             before = self._open.pop(user, [])
             left = len(before) + int(opened[at])
             last = int(marked[of_user[at]])
-            if left == 1 and rows["flags"][last] & HitFlag.SUPERSEDED:
+            is_open = bool(rows["flags"][last] & HitFlag.SUPERSEDED)
+            if left == 1 and is_open:
                 self._open[user] = [(self._taken + last, rows[last : last + 1].copy())]
-            elif left > 0:
+            elif left > 0 or is_open:  # the log may lack what a retry followed
                 self._open[user] = self._followed(before, rows, np.flatnonzero(which.reshape(-1)[::-1] == at), marked[::-1])
         self._taken += len(rows)
 

@@ -142,10 +142,13 @@ def wilson(share: float, hits: float, reach: float) -> tuple[float, float]:
     """The score interval of a share of `hits` independent hits (Wilson, Journal of the American Statistical Association 22, 1927).
 
     It stays between 0 and 1, and says something of a share of 0 too. `reach`: how many standard errors it spans to each side.
+    Without a hit the share may be anything.
 
     >>> [round(bound, 4) for bound in wilson(0.0, 1000, 1.96)]
     [0.0, 0.0038]
     """
+    if hits <= 0:
+        return 0.0, 1.0
     middle = share + reach**2 / 2 / hits
     width = reach * math.sqrt(share * (1 - share) / hits + reach**2 / 4 / hits**2)
     scale = 1 + reach**2 / hits
