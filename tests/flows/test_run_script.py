@@ -23,7 +23,7 @@ def test_the_module_entrypoint_gives_the_flow() -> None:
 
 def test_every_field_of_the_form_has_a_help_text_and_none_is_required() -> None:
     schema = parameter_schema(run_script.fn).model_dump_for_openapi()
-    own = ["target", "store", "report_storage", "exclusive", "wait_for_target", "max_delay"]
+    own = ["target", "store", "report_storage", "exclusive", "wait_for_target", "max_delay", "only_if"]
     assert list(schema["properties"]) == ["script", "script_path", "variables", "label", "report_dir", "runs_dir", *own]
     assert all(field["description"] for field in schema["properties"].values())
     assert not schema.get("required")
