@@ -1,13 +1,13 @@
-"""Prefect servers of the tests: one that all tests of a session share, and those of tests that stop theirs or set it up otherwise.
+"""Prefect servers of the tests: one that all tests of a worker share, and those of tests that stop theirs or set it up otherwise.
 
-A server costs nine CPU seconds to start, and a fortieth of a core as long as it is there. The shared one is started by the first process
-of the session that needs it, and ended with the session. Who uses it names what it makes after itself, and asks for that only.
+A server costs seven CPU seconds to start, and a fortieth of a core as long as it is there. The shared one is started by the worker's first
+test that needs it, and ended with the session. A test names what it makes after itself, and asks for that only. One server for all workers
+was slower: SQLite lets one write at a time, and many that wait starve each other, for a minute each.
 """
 
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import signal
@@ -31,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[1]
 ANSWER_S = 60.0  # then what may be asked again is
 START_S = 180.0  # a busy machine takes a minute for what is a matter of seconds
 ASK_S = 0.5  # between two questions while a test waits: each is 10 ms of the server's, a fifth of a core at 20 in a second
-SHARED = "server.json"  # where the shared one is
+SHARED = "server-{}"  # the shared one of each worker, and where it is: .json
 
 
 class PrefectApi:
@@ -156,27 +156,26 @@ class PrefectServer(PrefectApi):
 
 
 def shared_server() -> PrefectApi:
-    """The one of this session; starts it where no process of the session has."""
-    folder = Path(os.environ[VARIABLE])
-    place = folder / SHARED
-    with (folder / "server.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not place.exists():
-            # two processes that save the first block of a kind at the same time would both write the kind, and one of them fails
-            started = PrefectServer(folder / "server", {"PREFECT_API_BLOCKS_REGISTER_ON_START": "true"})
-            began_s = psutil.Process(started.pid).create_time()
-            place.write_text(json.dumps({"port": started.port, "pid": started.pid, "began_s": began_s}))
-    return PrefectApi(folder / "server", json.loads(place.read_text())["port"])
+    """The one of this worker; starts it where no test has."""
+    home = Path(os.environ[VARIABLE]) / SHARED.format(os.environ.get("PYTEST_XDIST_WORKER", "alone"))
+    place = home.with_suffix(".json")
+    if not place.exists():
+        # two processes that save the first block of a kind at the same time would both write the kind, and one of them fails
+        started = PrefectServer(home, {"PREFECT_API_BLOCKS_REGISTER_ON_START": "true"})
+        began_s = psutil.Process(started.pid).create_time()
+        place.write_text(json.dumps({"port": started.port, "pid": started.pid, "began_s": began_s}))
+    return PrefectApi(home, json.loads(place.read_text())["port"])
 
 
 @pytest.hookimpl(tryfirst=True)  # while its folder is there
 def pytest_unconfigure() -> None:
     if "PYTEST_XDIST_WORKER" in os.environ or VARIABLE not in os.environ:
         return
-    with contextlib.suppress(FileNotFoundError, psutil.Error):
-        at = json.loads((Path(os.environ[VARIABLE]) / SHARED).read_text())
-        if psutil.Process(at["pid"]).create_time() == at["began_s"]:
-            os.killpg(at["pid"], signal.SIGKILL)
+    for place in Path(os.environ[VARIABLE]).glob(SHARED.format("*.json")):
+        with contextlib.suppress(psutil.Error):
+            at = json.loads(place.read_text())
+            if psutil.Process(at["pid"]).create_time() == at["began_s"]:
+                os.killpg(at["pid"], signal.SIGKILL)
 
 
 def _process_template() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The Prefect server that the session shares, for all tests of ends; each test has a stage of its own."""
+"""The Prefect server that the worker shares, for all tests of ends; each test has a stage of its own."""
 
 from __future__ import annotations
 

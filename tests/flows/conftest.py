@@ -1,4 +1,4 @@
-"""The Prefect server that the session shares, for all tests of this folder."""
+"""The Prefect server that the worker shares, for all tests of this folder."""
 
 from __future__ import annotations
 
