@@ -29,8 +29,8 @@ def by_deployment(base: str, access_log: Path, folder: Path = Path("data-job"), 
     users_csv = seed(base, runs_dir.parent, 20)
     parameters = {"script": script(base, users_csv, seconds), "label": "by-deployment", "runs_dir": str(runs_dir), "wait_for_target": 600}
     run: Any = run_deployment("loadflow/ad-hoc", parameters=parameters, poll_interval=1)
-    for run_dir in runs_dir.iterdir():  # none, when the run was refused before its load; its state says why
-        publish(compare(run_dir, access_log))
+    for run_json in runs_dir.glob("*/run.json"):  # none, when the run was refused before its load; its state says why
+        publish(compare(run_json.parent, access_log))
     return same_verdict(run.state)
 
 
