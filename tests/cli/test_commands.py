@@ -18,7 +18,7 @@ def test_json_has_every_command_with_parameters_and_policy() -> None:
     assert start["loads"] is True
     assert start["policy"]["retries"] == 0
     assert {"name": "user_count", "required": False, "default": 50} in start["parameters"]
-    assert {"name": "tasks", "required": True} in start["parameters"]
+    assert {"name": "user_detail_dict", "required": True} in start["parameters"]
 
 
 def test_the_list_for_people_names_every_command_and_builtin() -> None:
