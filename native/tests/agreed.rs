@@ -10,8 +10,8 @@ use _native::http::reading;
 use _native::http::redirect;
 use _native::http::turn;
 use _native::http::work;
-use _native::load::course;
 use _native::load::hitlog::{HitLog, Row};
+use _native::load::run;
 use _native::plan::outcome::{DRAINED, FIRST, LAST, LATE, Outcome, RETRY, SETUP, SUPERSEDED};
 use _native::values::value;
 use serde_json::{Value, json};
@@ -80,7 +80,7 @@ fn limits_and_lists() {
         "chunk_line_bytes": chunks::MOST_LINE_BYTES, "trailer_bytes": chunks::MOST_TRAILER_BYTES, "codings": answer::MOST_CODINGS,
         "shown": value::SHOWN, "digits": value::MOST_DIGITS, "work_ms": work::MOST_WORK_MS,
         "beside_bytes": turn::MOST_BESIDE_BYTES, "tls_bytes": turn::MOST_TLS_BYTES,
-        "rows_ms": course::ROWS_NS / 1_000_000,
+        "rows_ms": run::ROWS_NS / 1_000_000,
     });
     assert_eq!(limits, agreed["limits"]);
     assert_eq!(json!(answer::OTHER_CODINGS), agreed["other_codings"]);
