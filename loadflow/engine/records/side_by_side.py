@@ -18,9 +18,9 @@ __all__ = ["health_of", "seconds_of", "tests_of", "thresholds_of"]
 
 def tests_of(runs: Iterable[Run]) -> list[list[Run]]:
     """The runs by the test that made them."""
-    found: dict[str, list[Run]] = {}
+    found: dict[str | int, list[Run]] = {}
     for run in runs:
-        found.setdefault(run.facts.test or run.facts.id, []).append(run)
+        found.setdefault(run.facts.test or len(found), []).append(run)
     return list(found.values())
 
 

@@ -36,15 +36,15 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     changes = [warning for run in runs for warning in rate_change_warnings(run)]
     revisions = [warning for run in runs for warning in revision_warnings(run.facts)]
     samples: dict[tuple[SeriesName, ErrorText], list[dict[str, Any]]] = {}
-    of_run = {run.facts.id: run.health() for run in runs}
-    health = health_of(runs, lambda run: of_run[run.facts.id])
+    of_run = {id(run): run.health() for run in runs}
+    health = health_of(runs, lambda run: of_run[id(run)])
     verdicts = []
     unreached: list[Warning_] = []
     paced = [run for run in runs if run.pace is not None]
     workers: list[WorkerRecord] = []
     trust: Trust | None = None
     for run in runs:
-        own_health = of_run[run.facts.id]
+        own_health = of_run[id(run)]
         trust = trust_of(run, own_health) if len(runs) == 1 else None
         workers.extend(run.workers())
         verdicts.append(run.verdict(own_health))
