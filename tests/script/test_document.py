@@ -131,7 +131,7 @@ WRONG: list[tuple[str, Any, list[str]]] = [
     ),
     ("a load test by position without tasks", [["LD_start_test", [{"user": "x"}]]], [
         f"actions[0].arguments[0].user: 'x' is not a user type; allowed: {', '.join(one.name for one in known_user_types())}",
-        "actions[0].tasks: is missing",
+        "actions[0].tasks: is missing; write the steps of a user, or populations with their own",
     ]),
     ("a value that is not JSON", [["print", [{1, 2}]]], ["[0][1][0]: set is not a JSON value; "
                                                       "use text, numbers, true, false, null, lists and objects"]),
