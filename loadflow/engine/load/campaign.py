@@ -14,11 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.base.counted import counted
-from loadflow.engine.base.json_reading import read_json
-from loadflow.engine.base.private import opener
 from loadflow.engine.base.redact import Redactor
-from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.load.build import build_plan
+from loadflow.engine.load.kept_lines import append_line, kept_lines
 from loadflow.engine.load.made_of import asked_of, digests_of
 from loadflow.engine.load.start import start_test
 from loadflow.engine.records.run import Run
@@ -206,7 +204,7 @@ class _Kept:
         self.found: dict[str, dict[str, Any]] = {}
         ended = False
         oldest = time.time() - max_age_s
-        for line in reversed(self._lines()):
+        for line in reversed(kept_lines(self.path)):
             if line.get("kind") == "end":
                 ended = True
             cell = line.get("cell")
@@ -219,27 +217,10 @@ class _Kept:
 
     def add(self, key: str, cell: dict[str, Any]) -> None:
         self.found[key] = cell
-        self._append({"kind": "cell", "key": key, "cell": cell})
+        append_line(self.path, {"kind": "cell", "key": key, "cell": cell})
 
     def end(self) -> None:
-        self._append({"kind": "end", "version": VERSION, "at": time.time()})
-
-    def _lines(self) -> list[dict[str, Any]]:
-        found = []
-        for line in read_regular(self.path).splitlines() if self.path.exists() else ():
-            try:
-                found.append(read_json(line))
-            except ValueError:  # torn by a crash: the cell was not finished
-                continue
-        return [one for one in found if isinstance(one, dict)]
-
-    def _append(self, line: Mapping[str, Any]) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a", encoding="utf-8", opener=opener) as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise RunError(f"{self.path} can't be written ({error.strerror}); set LOADFLOW_RUNS_DIR to a folder that can") from error
+        append_line(self.path, {"kind": "end", "version": VERSION, "at": time.time()})
 
 
 def _result(name: str, metric: str, cells: Sequence[Cell], found: Sequence[dict[str, Any]], session: Session) -> dict[str, Any]:

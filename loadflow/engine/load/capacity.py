@@ -12,11 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from loadflow.engine.base.json_reading import read_json
-from loadflow.engine.base.private import opener
-from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.history.capacity import Found, Limit, Probe, Search, Wanted, next_probe, usl_of
 from loadflow.engine.history.comparing import share_of
+from loadflow.engine.load.kept_lines import append_line, kept_lines
 from loadflow.engine.load.start import start_test
 from loadflow.engine.records.blocks import spreads
 from loadflow.engine.records.generator import generator_limited
@@ -202,37 +200,20 @@ class _Kept:
         self.path = runs_dir / f"capacity-{words}.ndjson"
         digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
         self.probes: list[Probe] = []
-        lines = self._lines()
+        lines = kept_lines(self.path)
         begins = [number for number, line in enumerate(lines) if line.get("kind") == "asked"]
         last = lines[begins[-1] :] if begins else []
         if last and last[0]["digest"] == digest and not any(line["kind"] == "found" for line in last):
             self.probes = [Probe(**_probe(line["probe"])) for line in last if line["kind"] == "probe"]
         else:
-            self._append({"kind": "asked", "version": VERSION, "digest": digest})
+            append_line(self.path, {"kind": "asked", "version": VERSION, "digest": digest})
 
     def add(self, probe: Probe) -> None:
         self.probes.append(probe)
-        self._append({"kind": "probe", "probe": asdict(probe)})
+        append_line(self.path, {"kind": "probe", "probe": asdict(probe)})
 
     def end(self, result: Mapping[str, Any]) -> None:
-        self._append({"kind": "found", "found": {key: value for key, value in result.items() if key != "probes"}})
-
-    def _lines(self) -> list[dict[str, Any]]:
-        found = []
-        for line in read_regular(self.path).splitlines() if self.path.exists() else ():
-            try:
-                found.append(read_json(line))
-            except ValueError:  # torn by a crash: the probe was not finished
-                continue
-        return found
-
-    def _append(self, line: Mapping[str, Any]) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path, "a", encoding="utf-8", opener=opener) as file:
-                file.write(json.dumps(line) + "\n")
-        except OSError as error:
-            raise RunError(f"{self.path} can't be written ({error.strerror}); set LOADFLOW_RUNS_DIR to a folder that can") from error
+        append_line(self.path, {"kind": "found", "found": {key: value for key, value in result.items() if key != "probes"}})
 
 
 def _probe(data: Mapping[str, Any]) -> dict[str, Any]:
