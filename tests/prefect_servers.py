@@ -40,7 +40,8 @@ class PrefectApi:
     def __init__(self, home: Path, port: int) -> None:
         self.home, self.port = home, port
         self.url = f"http://127.0.0.1:{port}/api"
-        self._client = httpx.Client(base_url=self.url, timeout=ANSWER_S)
+        # no connection is kept: the server closes one that rests, and a question sent just then gets no answer
+        self._client = httpx.Client(base_url=self.url, timeout=ANSWER_S, limits=httpx.Limits(max_keepalive_connections=0))
 
     def close(self) -> None:
         self._client.close()

@@ -39,21 +39,29 @@ def test_the_jobs_load_runs_on_a_worker_and_an_event_of_another_flow_starts_the_
         python(on, str(COMPOSITION / "announce.py"), base)
         python(on, str(COMPOSITION / "by_deployment.py"), base, str(log), "2")
 
-        def ended(name: str) -> Mapping[str, Any] | None:
-            final = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]}}}
-            found = server.ask("POST", "/flow_runs/filter", {"deployments": {"name": {"any_": [name]}}, "flow_runs": final})
-            return next(iter(found), None)
+        def ended(name: str, **of: Any) -> list[Mapping[str, Any]]:
+            final = {"state": {"type": {"any_": ["COMPLETED", "FAILED", "CANCELLED", "CRASHED"]}}, **of}
+            found: list[Mapping[str, Any]] = server.ask(
+                "POST", "/flow_runs/filter", {"deployments": {"name": {"any_": [name]}}, "flow_runs": final}
+            )
+            return found
 
-        by_event = wait_for("the end of the smoke test", lambda: ended("smoke-after-deploy"), RUN_WITHIN_S, every_s=ASK_S)
-        assert (by_event["state"]["name"], by_event["parameters"]["variables"]) == ("Completed", {"base": base}), by_event["state"]
-        load = wait_for("the end of the job's load", lambda: ended("ad-hoc"), RUN_WITHIN_S, every_s=ASK_S)
+        def by_our_event() -> Mapping[str, Any] | None:
+            return next((run for run in ended("smoke-after-deploy") if run["parameters"]["variables"] == {"base": base}), None)
+
+        by_event = wait_for("the end of the smoke test", by_our_event, RUN_WITHIN_S, every_s=ASK_S)
+        assert by_event["state"]["name"] == "Completed", by_event["state"]
         job = server.flow_run(name="data-job-by-deployment")
         assert job is not None
+        of_job = {"parent_flow_run_id": {"any_": [job["id"]]}}
+        (load,) = wait_for("the end of the job's load", lambda: ended("ad-hoc", **of_job), RUN_WITHIN_S, every_s=ASK_S)
         assert (job["state"]["name"], job["state"]["message"]) == ("Completed", load["state"]["message"])
 
     received = Counter("/products/{id}" if row["path"].startswith("/products/") else row["path"] for row in access_rows(log))
     assert received["/health"] > 0
-    (found,) = server.ask("POST", "/artifacts/filter", {"artifacts": {"key": {"any_": ["client-and-server"]}}})
+    (found,) = server.ask(
+        "POST", "/artifacts/filter", {"artifacts": {"key": {"any_": ["client-and-server"]}, "flow_run_id": {"any_": [job["id"]]}}}
+    )
     rows = json.loads(found["data"])
     for name, path in (("log in", "/login"), ("one product", "/products/{id}"), ("recommendations", "/recommendations")):
         of_name = [row for row in rows if row["name"] == name]

@@ -13,8 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterFlowRunId
 
 from loadflow.engine.base.verdict import VerdictKind
 from loadflow.engine.records.health import Health
@@ -31,6 +29,7 @@ from loadflow.flows.artifacts import artifact_key, live_link, markdown, report_l
 from loadflow.flows.progress import Progress
 from tests.builders import Failure, build_run, facts, make_rows
 from tests.flows.commands import session_with, synthetic_run
+from tests.flows.stored import stored
 
 
 @pytest.fixture
@@ -128,12 +127,6 @@ def test_a_live_page_is_linked_where_reports_are_served_and_not_where_they_are_u
     monkeypatch.setenv(artifacts.REPORTS_URL_VARIABLE, "https://reports.test/load/")
     assert live_link(run, uploaded=False) == report_link(run)
     assert live_link(run, uploaded=True) == "", "the address is a bucket's"
-
-
-def stored(flow_run_id: Any) -> dict[str, Any]:
-    with get_client(sync_client=True) as client:
-        found = client.read_artifacts(artifact_filter=ArtifactFilter(flow_run_id=ArtifactFilterFlowRunId(any_=[flow_run_id])))
-    return {artifact.key or "": artifact for artifact in found}
 
 
 @pytest.mark.prefect

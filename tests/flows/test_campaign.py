@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 from prefect.variables import Variable
 
 from loadflow.engine.records.evidence import EVIDENCE
 from loadflow.engine.records.runs_dir import runs_below
 from loadflow.flows.asking import ask_prefect
 from loadflow.flows.run_script import run_script
+from tests.flows.stored import stored_of
 from tests.targets.fixture import Target
 
 pytestmark = pytest.mark.usefixtures("prefect_server")
@@ -44,9 +44,7 @@ def test_each_cell_is_a_task_run_whose_state_is_its_verdict(
     assert state.is_completed(), "cells decide nothing but themselves"
     found = {one.name: one.state_name for one in task_runs(state.state_details.flow_run_id, 3)}
     assert {name: word for name, word in found.items() if name.startswith("page=")} == {"page=/ok": "Passed", "page=/missing": "Failed"}
-    with get_client(sync_client=True) as client:
-        (page,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["loadflow-pages-campaign"])))
-    assert "2 cells: 1 passed, 1 failed." in str(page.data)
+    assert "2 cells: 1 passed, 1 failed." in str(stored_of(state)["loadflow-pages-campaign"].data)
 
 
 def test_a_variable_of_prefect_holds_a_load_back(target: Target, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterParentFlowRunId
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterParentFlowRunId
 
+from tests.flows.stored import stored_of
 from tests.targets.shop import access_rows, running_shop
 
 pytestmark = pytest.mark.prefect
@@ -31,10 +32,8 @@ def example(examples: Callable[[str], ModuleType]) -> ModuleType:
     return examples("data_job")
 
 
-def table(key: str) -> list[dict[str, Any]]:
-    with get_client(sync_client=True) as client:
-        (found,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=[key])))
-    rows: list[dict[str, Any]] = json.loads(str(found.data))
+def table(state: Any, key: str) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = json.loads(str(stored_of(state)[key].data))
     return rows
 
 
@@ -49,7 +48,7 @@ def test_the_table_counts_what_the_shop_counted_and_users_wait_longer_than_it_sa
     with running_shop(log) as base:
         state: Any = example.data_job(base, log, tmp_path / "job", seconds=2, return_state=True)
     assert state.is_completed(), state
-    rows = table("client-and-server")
+    rows = table(state, "client-and-server")
     received = Counter(route(row) for row in access_rows(log))
     assert received.pop(("POST", "/accounts")) == 20
     assert {route for route, _ in received.items()} == set(example.ROUTES.values())
@@ -88,7 +87,7 @@ def test_a_matrix_is_one_load_after_the_other_and_a_row_for_each(examples: Calla
     with running_shop(log) as base:
         state: Any = examples("matrix").matrix(base, 1, [1, 3], return_state=True)
     assert state.is_completed(), state
-    assert [(row["users"], row["verdict"]) for row in table("matrix")] == [(1, "passed"), (3, "passed")]
+    assert [(row["users"], row["verdict"]) for row in table(state, "matrix")] == [(1, "passed"), (3, "passed")]
     assert len(access_rows(log)) > 0
 
 

@@ -10,8 +10,6 @@ from typing import Any
 import numpy as np
 import pytest
 from prefect import flow
-from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey
 
 from loadflow.engine.base.verdict import Verdict, VerdictKind
 from loadflow.flows import run_events, run_script
@@ -19,6 +17,7 @@ from loadflow.flows.automations import NAMES, NOTIFYING, automation
 from loadflow.flows.lease import target_lease
 from tests.builders import STARTED_UNIX_S, build_run, facts, make_rows
 from tests.flows.commands import synthetic_run
+from tests.flows.stored import stored_of
 from tests.targets.fixture import Target
 
 pytestmark = [pytest.mark.prefect, pytest.mark.usefixtures("prefect_server")]
@@ -68,8 +67,7 @@ def test_a_worse_night_is_an_event_and_a_page_of_its_label(tmp_path: Path, emitt
     assert more["payload"]["run"] == run_id
     assert more["payload"]["metric"] == "p95"
     assert more["payload"]["first_bad"]["run"].endswith("-00000010")
-    with get_client(sync_client=True) as client:
-        (page,) = client.read_artifacts(artifact_filter=ArtifactFilter(key=ArtifactFilterKey(any_=["loadflow-judged-history"])))
+    page = stored_of(state)["loadflow-judged-history"]
     assert "first bad run" in str(page.data)
     assert "data:image/svg+xml;base64," in str(page.data)
 

@@ -27,6 +27,7 @@ from loadflow.errors import Interrupted
 from loadflow.flows import compile_script, observer
 from loadflow.flows.observer import FlowObserver
 from tests.flows.commands import session_with, synthetic_run
+from tests.flows.stored import stored_of
 from tests.prefect_servers import ASK_S
 from tests.waiting import wait_for
 
@@ -144,10 +145,9 @@ def test_artifacts_wait_for_an_api_that_refuses_connections_for_a_while(
     refused = iter([True] * 20)
     monkeypatch.setattr(observer, "END_S", 60.0)
     monkeypatch.setattr(observer, "is_refused", lambda url: next(refused, False))
-    compile_script([["load", {"label": "while-away"}]], session=session_with())(return_state=True)
+    state = compile_script([["load", {"label": "while-away"}]], session=session_with())(return_state=True)
     assert next(refused, None) is None, "the artifacts did not wait"
-    with get_client(sync_client=True) as client:
-        assert {"markdown", "progress"} <= {one.type for one in client.read_artifacts() if "while-away" in str(one.key)}
+    assert {"markdown", "progress"} <= {one.type for key, one in stored_of(state).items() if "while-away" in key}
     assert "the Prefect API refuses connections; the artifacts wait for it" in caplog.text
 
 
