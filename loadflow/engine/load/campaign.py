@@ -16,7 +16,7 @@ from typing import Any
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.load.build import build_plan
-from loadflow.engine.load.kept_lines import append_line, kept_lines
+from loadflow.engine.load.kept_lines import keep_line, kept_lines
 from loadflow.engine.load.made_of import asked_of, digests_of
 from loadflow.engine.load.start import start_test
 from loadflow.engine.records.run import Run
@@ -217,10 +217,10 @@ class _Kept:
 
     def add(self, key: str, cell: dict[str, Any]) -> None:
         self.found[key] = cell
-        append_line(self.path, {"kind": "cell", "key": key, "cell": cell})
+        keep_line(self.path, {"kind": "cell", "key": key, "cell": cell})
 
     def end(self) -> None:
-        append_line(self.path, {"kind": "end", "version": VERSION, "at": time.time()})
+        keep_line(self.path, {"kind": "end", "version": VERSION, "at": time.time()})
 
 
 def _result(name: str, metric: str, cells: Sequence[Cell], found: Sequence[dict[str, Any]], session: Session) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import numpy as np
 
 from loadflow.engine.history.capacity import Found, Limit, Probe, Search, Wanted, next_probe, usl_of
 from loadflow.engine.history.comparing import share_of
-from loadflow.engine.load.kept_lines import append_line, kept_lines
+from loadflow.engine.load.kept_lines import keep_line, kept_lines
 from loadflow.engine.load.start import start_test
 from loadflow.engine.records.blocks import spreads
 from loadflow.engine.records.generator import generator_limited
@@ -206,14 +206,14 @@ class _Kept:
         if last and last[0]["digest"] == digest and not any(line["kind"] == "found" for line in last):
             self.probes = [Probe(**_probe(line["probe"])) for line in last if line["kind"] == "probe"]
         else:
-            append_line(self.path, {"kind": "asked", "version": VERSION, "digest": digest})
+            keep_line(self.path, {"kind": "asked", "version": VERSION, "digest": digest})
 
     def add(self, probe: Probe) -> None:
         self.probes.append(probe)
-        append_line(self.path, {"kind": "probe", "probe": asdict(probe)})
+        keep_line(self.path, {"kind": "probe", "probe": asdict(probe)})
 
     def end(self, result: Mapping[str, Any]) -> None:
-        append_line(self.path, {"kind": "found", "found": {key: value for key, value in result.items() if key != "probes"}})
+        keep_line(self.path, {"kind": "found", "found": {key: value for key, value in result.items() if key != "probes"}})
 
 
 def _probe(data: Mapping[str, Any]) -> dict[str, Any]:

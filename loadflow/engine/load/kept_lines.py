@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from loadflow.engine.base.appending import append_line
 from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.base.private import opener
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.errors import RunError
 
-__all__ = ["append_line", "kept_lines"]
+__all__ = ["keep_line", "kept_lines"]
 
 
 def kept_lines(path: Path) -> list[dict[str, Any]]:
@@ -26,11 +27,11 @@ def kept_lines(path: Path) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)]
 
 
-def append_line(path: Path, line: Mapping[str, Any]) -> None:
+def keep_line(path: Path, line: Mapping[str, Any]) -> None:
     """Raises RunError where the file can't be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(path, "a", encoding="utf-8", opener=opener) as file:
-            file.write(json.dumps(line) + "\n")
+        with open(path, "ab+", opener=opener) as file:
+            append_line(file, json.dumps(line))
     except OSError as error:
         raise RunError(f"{path} can't be written ({error.strerror}); set LOADFLOW_RUNS_DIR to a folder that can") from error

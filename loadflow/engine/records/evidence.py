@@ -18,6 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
 
+from loadflow.engine.base.appending import append_line
 from loadflow.engine.base.disk import told_disk
 from loadflow.engine.base.files import write_atomically
 from loadflow.engine.base.json_reading import read_json
@@ -88,7 +89,7 @@ def end_evidence(run: Run, digests: Future[Digests] | None = None) -> str:
         text = _write(run.folder, {**begun, **_about(run), "files": files, "previous": before, "at": now})
         digest = hashlib.sha256(text.encode()).hexdigest()
         link = Link(label, run.facts.id, digest, previous.sha256 if previous else "", now)
-        chain.write((json.dumps(asdict(link), ensure_ascii=False) + "\n").encode(errors="replace"))
+        append_line(chain, json.dumps(asdict(link), ensure_ascii=False))
     return digest
 
 
