@@ -116,9 +116,8 @@ def _table(comparison: Comparison) -> Table:
     table.add_column("")
     for one in _shown(comparison):
         for number, change in enumerate(one.changes):
-            word = str(change.verdict)
-            mark = f"{MARKS[word]}: {change.why}" if change.why else MARKS[word]
-            table.add_row(Text("" if number else _where(one)), change.metric, *_cells(change), Text(mark, style=STYLES[word]))
+            style = STYLES[str(change.verdict)]
+            table.add_row(Text("" if number else _where(one)), change.metric, *_cells(change), Text(_mark(change), style=style))
     return table
 
 
@@ -132,7 +131,7 @@ def markdown(comparison: Comparison, baseline: KeptRun, current: KeptRun) -> str
     ]
     for one in _shown(comparison):
         for change in one.changes:
-            lines.append(f"| {' | '.join([_escaped(_where(one)), change.metric, *_cells(change), MARKS[str(change.verdict)]])} |")
+            lines.append(f"| {' | '.join([_escaped(_where(one)), change.metric, *_cells(change), _mark(change)])} |")
     return "\n".join([*lines, *(f"\n{_escaped(line)}" for line in [*_revisions(baseline, current), *notes(comparison)])])
 
 
@@ -177,6 +176,14 @@ def _cells(change: Change) -> tuple[str, str, str, str]:
         change_text(change),
         interval_text(change),
     )
+
+
+def _mark(change: Change) -> str:
+    """The verdict, why it is unclear, and what would have been seen."""
+    from loadflow.engine.history.comparing import seen_text
+
+    why = "; ".join(filter(None, (change.why, seen_text(change))))
+    return f"{MARKS[str(change.verdict)]}: {why}" if why else MARKS[str(change.verdict)]
 
 
 def _where(one: NameChanges) -> str:

@@ -115,6 +115,14 @@ def test_runs_that_are_unlike_or_say_nothing_are_no_part_of_it(nights: Nights, t
     assert found["verdict"] == "same"
 
 
+def test_nights_in_containers_are_alike_where_their_calibrations_are(nights: Nights, tmp_path: Path) -> None:
+    for number in range(14):
+        costs = {"cpu_ms_per_1000_hits": 9.0 if number == 5 else 6.6 + number % 3 / 10}
+        nights.make(number, environment={"host": f"loadflow-nightly-{number}", "cores": "2"}, calibration=costs)
+    found = judged_at(tmp_path)
+    assert [one["run"][-2:] for one in found["nights"]] == ["00", "01", "02", "03", "04", "06", "07", "08", "09", "10", "11", "12", "13"]
+
+
 def test_more_failures_than_usual_are_worse_in_one_night(nights: Nights, tmp_path: Path) -> None:
     for number in range(12):
         nights.make(number, failures=6)

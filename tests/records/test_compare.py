@@ -10,8 +10,10 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from benchmarks.trust import said_and_seen
+from loadflow.engine.history.comparing import seen_text
 from loadflow.engine.records.compare import Change, ChangeKind, Comparison, Limits, compare
-from loadflow.engine.records.fingerprint import fingerprint, unlike
+from loadflow.engine.records.fingerprint import fingerprint, same_host, unlike
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows
 from loadflow.engine.records.names import SeriesName
@@ -105,6 +107,26 @@ def test_what_a_change_is_called(what: str, metric: str, before: Counted, after:
     assert found.low is not None
     assert found.high is not None
     assert found.low <= found.high
+
+
+@pytest.mark.parametrize(("what", "metric", "before", "after", "verdict"), TABLE, ids=[f"{row[0]}: {row[1]}" for row in TABLE])
+def test_what_would_be_seen_is_beyond_the_limits_and_said_wherever_there_are_hits_enough(
+    what: str, metric: str, before: Counted, after: Counted, verdict: ChangeKind
+) -> None:
+    found = change(compare(before, after), metric)
+    if "needs" in found.why:
+        assert found.detectable is None
+        return
+    assert found.detectable is not None
+    best = max(found.baseline, found.current) if metric == "rate" else min(found.baseline, found.current)
+    assert found.detectable >= Limits().margin(metric, best)
+    assert bool(seen_text(found)) is (verdict in (SAME, UNCLEAR))
+
+
+def test_a_change_that_is_said_to_be_seen_is_seen_nine_times_in_ten() -> None:
+    said, seen = said_and_seen(0.0, "p95", 20)
+    assert 0.1 < said < 0.15
+    assert seen >= 16
 
 
 def test_of_a_baseline_of_zero_no_relative_change_is_said() -> None:
@@ -239,6 +261,7 @@ UNLIKE = [
     ("the machine", {}, {}, {"host": "other"}, "host"),
     ("the processes", {}, {}, {"processes": "2"}, "processes"),
     ("the cores", {}, {}, {"cores": "64"}, "cores"),
+    ("a CPU quota", {}, {}, {"cpu_quota": "1.5"}, "cpu_quota"),
 ]
 
 
@@ -248,4 +271,25 @@ def test_which_differences_make_two_runs_unlike(
 ) -> None:
     other = replace(LIKE, **changed, plan={**PLAN, **plan}, environment={**LIKE.environment, **environment})  # type: ignore[arg-type]
     assert [line.partition(":")[0] for line in unlike(LIKE, other)] == ([key] if key else [])
-    assert (fingerprint(LIKE) == fingerprint(other)) is (key is None)
+    assert (fingerprint(LIKE) == fingerprint(other) and same_host(LIKE, other)) is (key is None)
+
+
+@pytest.mark.parametrize(
+    ("what", "ours", "theirs", "one"),
+    [
+        ("a hit costs the same", 6.6, 6.6, True),
+        ("a hit costs 4 % more", 6.6, 6.86, True),
+        ("a hit costs 4 % less", 6.86, 6.6, True),
+        ("a hit costs 6 % more", 6.6, 7.0, False),
+        ("one was not calibrated", 6.6, None, False),
+        ("neither was calibrated", None, None, False),
+    ],
+)
+def test_two_hosts_are_one_where_their_calibrations_say_so(what: str, ours: float | None, theirs: float | None, one: bool) -> None:
+    first, second = (
+        replace(LIKE, calibration={"cpu_ms_per_1000_hits": cost} if cost else None, environment={**LIKE.environment, "host": host})
+        for cost, host in ((ours, "build-7"), (theirs, "build-8"))
+    )
+    assert same_host(first, second) is one
+    assert [line.partition(":")[0] for line in unlike(first, second)] == ([] if one else ["host"])
+    assert fingerprint(first) == fingerprint(second)

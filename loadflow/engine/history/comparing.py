@@ -6,12 +6,12 @@ from typing import Any
 
 from loadflow.engine.base.figures import latency_text, percent_text, rate_text
 from loadflow.engine.history.kept_runs import KeptRun
-from loadflow.engine.records.compare import Change, Comparison, Limits, NameChanges, compare
+from loadflow.engine.records.compare import Change, ChangeKind, Comparison, Limits, NameChanges, compare
 from loadflow.engine.records.fingerprint import unlike
 from loadflow.engine.script.mistakes import shorten
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["change_text", "compare_kept", "interval_text", "limits_of", "share_of", "value_text", "where_text"]
+__all__ = ["change_text", "compare_kept", "interval_text", "limits_of", "seen_text", "share_of", "value_text", "where_text"]
 
 
 def compare_kept(
@@ -105,6 +105,19 @@ def interval_text(change: Change) -> str:
     if change.low is None or change.high is None:
         return "–"
     return f"{_difference(change.metric, change.low)} … {_difference(change.metric, change.high)}"
+
+
+def seen_text(change: Change) -> str:
+    """What change such runs would have shown nine times in ten; "" of one that was found, and where nothing is known.
+
+    >>> seen_text(Change("p95", 100, 101, 1, 0.01, -2, 4, ChangeKind.SAME, detectable=14))
+    '14.0 % would be seen'
+    """
+    if change.detectable is None or change.verdict in (ChangeKind.WORSE, ChangeKind.BETTER):
+        return ""
+    if change.metric != "failure_rate" and change.baseline > 0:
+        return f"{change.detectable / change.baseline * 100:.1f} % would be seen"
+    return f"{_difference(change.metric, change.detectable).removeprefix('+')} would be seen"
 
 
 def _difference(metric: str, value: float) -> str:

@@ -18,7 +18,7 @@ from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.base.typed import typed
 from loadflow.engine.records.ended import STILL_GOING_ON
-from loadflow.engine.records.fingerprint import fingerprint
+from loadflow.engine.records.fingerprint import fingerprint, same_host
 from loadflow.engine.records.going_on import RUNNING
 from loadflow.engine.records.kept_seconds import seconds_of_all, seconds_of_run
 from loadflow.engine.records.run import Run
@@ -52,6 +52,10 @@ class KeptRun:
     def group(self) -> str:
         """What runs of one deployment have in common: their label, or their script where they have none."""
         return self.label or self.facts.script
+
+    def is_like(self, other: KeptRun) -> bool:
+        """Whether the two may be compared."""
+        return same_host(self.facts, other.facts) and self.fingerprint == other.fingerprint
 
     @cached_property
     def fingerprint(self) -> str:

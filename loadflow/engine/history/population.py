@@ -66,7 +66,7 @@ def nights_of(newest_first: Iterable[KeptRun], run: KeptRun, since: Accepted | N
             continue
         if since is not None and other.facts.started_unix_s < since.started_unix_s:
             break
-        if other.fingerprint == run.fingerprint and (night := _night(other)) is not None:
+        if other.is_like(run) and (night := _night(other)) is not None:
             found.append(night)
     return found[::-1]
 

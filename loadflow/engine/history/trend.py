@@ -63,7 +63,7 @@ def trend(newest_first: Iterable[KeptRun], limit: int, limits: Limits | None = N
     rows = []
     for index, run in enumerate(runs[:limit]):
         older = [] if run.running else [number for number in range(index + 1, len(runs)) if _ended_before(runs[number], run)]
-        like = next((number for number in older if runs[number].fingerprint == run.fingerprint), None)
+        like = next((number for number in older if runs[number].is_like(run)), None)
         note = ""
         if older and older[0] != like:
             keys = (line.partition(":")[0] for line in unlike(runs[older[0]].facts, run.facts))
@@ -76,7 +76,7 @@ def like_runs(newest_first: Iterable[KeptRun], run: KeptRun) -> Iterator[KeptRun
     """Those of the same label and fingerprint that did not start after `run`, and whose counts stand ready."""
     for other in newest_first:
         not_after = other.facts.started_unix_s <= run.facts.started_unix_s
-        if not_after and other.group == run.group and other.finished and other.fingerprint == run.fingerprint:
+        if not_after and other.group == run.group and other.finished and other.is_like(run):
             yield other
 
 

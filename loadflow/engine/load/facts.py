@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from loadflow.engine.load.build import Asked
-from loadflow.engine.machine.facts import version_of
+from loadflow.engine.machine.facts import this_machine, version_of
 from loadflow.engine.machine.kept import ceiling_of_run
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.plan import Plan
@@ -71,11 +71,13 @@ def _proxies(target: str) -> dict[str, str]:
 
 def _environment() -> dict[str, str]:
     versions = {name: version_of(name) for name in ("loadflow", "locust", "gevent", "prefect")}
+    machine = this_machine()
     return {
         **versions,
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "host": platform.node(),
-        "cores": str(os.cpu_count()),
+        "host": machine.host,
+        "cores": str(machine.cores),
+        **({"cpu_quota": f"{machine.cpu_quota:g}"} if machine.cpu_quota is not None else {}),
         "command": Path(sys.argv[0]).name,
     }

@@ -28,7 +28,7 @@ __all__ = ["Again", "again"]
 MOST_PLACES = 5
 LISTS = ("allowed_hosts", "only_if")  # of the target's rules
 DIGITS = 12  # of a digest, for people
-NO_VERSION = ("command", "processes", "host", "cores")  # of the environment; the last three are said of the plan's traits
+NO_VERSION = ("command", "processes", "host", "cores", "cpu_quota")  # of the environment; all but the first are said of the plan's traits
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +98,8 @@ def _different(run: Run, kept: Mapping[str, Any], session: Session) -> Iterator[
     plan = replace(asked.plan, network=session.network)
     facts = facts_of(session, plan, asked, parts_of(asked, engine), why_not_native)
     then = run.facts.environment
-    # how hits were traced and flushed is none of the script's
-    alike = replace(run.facts, plan={**run.facts.plan, "traces": None})
+    # how hits were traced and flushed is none of the script's; another host is another one, however alike a calibration calls it
+    alike = replace(run.facts, plan={**run.facts.plan, "traces": None}, calibration=None)
     yield from unlike(alike, facts)
     for name in dict.fromkeys([*then, *facts.environment]):
         if name not in NO_VERSION and then.get(name) != facts.environment.get(name):

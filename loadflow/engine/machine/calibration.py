@@ -155,6 +155,7 @@ class Ceiling:
     asked_per_s: float | None = None
     unused: str = ""
     floor: Jitter | None = None  # times against a target that does nothing
+    cpu_ms_per_1000_hits: float | None = None  # None: noted by a newer release only
 
     @property
     def date(self) -> str:
@@ -181,4 +182,5 @@ def ceiling_for(
         lag_limit_ms=min(LAG_MOST_MS, max(LAG_FLOOR_MS, LAG_FACTOR * found.lag_ms)),
         asked_per_s=asked_per_s,
         floor=found.floor,
+        cpu_ms_per_1000_hits=found.cpu_ms_per_1000_hits,
     )

@@ -16,6 +16,7 @@ margin: the larger one of the absolute limit and the relative limit's share of t
 
 from __future__ import annotations
 
+import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from statistics import NormalDist
@@ -24,11 +25,13 @@ from typing import Any
 import numpy as np
 
 from loadflow.engine.records.names import SeriesName
+from loadflow.engine.records.precision import POWER
 from loadflow.engine.records.sample import METRICS, Counted, Sample, too_few
 from loadflow.engine.records.seconds import ALL
 
 __all__ = ["Change", "ChangeKind", "Comparison", "Limits", "NameChanges", "compare"]
 
+MOST_TIMES = 3.0  # a change that many times the value is no share of it
 SEED = 20_261_121  # fixed, so that the same two runs always give the same answer
 
 
@@ -61,7 +64,8 @@ class Limits:
 class Change:
     """Milliseconds, a share of 1 (failure_rate), hits per second (rate). `relative` is None where the baseline is 0.
 
-    `low` and `high` are None where nothing is known of how much the runs waver by themselves: `why` says why not.
+    `low`, `high` and `detectable` are None where nothing is known of how much the runs waver by themselves: `why` says why not.
+    `detectable`: a change as large as that would be called worse or better nine times in ten, by two runs that waver as these do.
     """
 
     metric: str
@@ -73,6 +77,7 @@ class Change:
     high: float | None
     verdict: ChangeKind
     why: str = ""  # why it is unclear
+    detectable: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {**asdict(self), "verdict": str(self.verdict)}
@@ -172,23 +177,28 @@ def _change(name: SeriesName, metric: str, before: Sample, after: Sample, limits
     old, new = ours.value(metric), theirs.value(metric)
     relative = (new - old) / old if old else None
     why = next(filter(None, (too_few(metric, min(ours.hits, theirs.hits)), before.why_not(name), after.why_not(name))), "")
-    low = high = None
+    low = high = detectable = None
     verdict = ChangeKind.UNCLEAR
     if not (before.why_not(name) or after.why_not(name)):
         drawn = after.drawn(name, metric, before) - before.drawn(name, metric, after)
         tail = (1 - limits.confidence) / 2
         low, high = (float(bound) for bound in np.quantile(drawn, (tail, 1 - tail)))
         if not why:
-            verdict, why = _judged(metric, old, new, low, high, limits, by_chance=abs(float(drawn.mean())) < off * float(drawn.std()))
-    return Change(metric, old, new, new - old, relative, low, high, verdict, why)
+            by_chance = off * float(drawn.std())
+            margin = limits.margin(metric, max(old, new) if metric == "rate" else min(old, new))
+            detectable = _detectable(metric, old, max(margin, by_chance) + NormalDist().inv_cdf(POWER) * float(drawn.std()))
+            verdict, why = _judged(metric, new - old, low, high, margin, by_chance=abs(float(drawn.mean())) < by_chance)
+    return Change(metric, old, new, new - old, relative, low, high, verdict, why, detectable)
 
 
-def _judged(
-    metric: str, before: float, after: float, low: float, high: float, limits: Limits, *, by_chance: bool
-) -> tuple[ChangeKind, str]:
-    best = max(before, after) if metric == "rate" else min(before, after)
-    margin = limits.margin(metric, best)
-    change = after - before
+def _detectable(metric: str, before: float, change: float) -> float:
+    """`change`: what would be seen if the longer times wavered as the shorter ones do; but they waver by the same share."""
+    if metric in ("failure_rate", "rate") or not 0 < change < MOST_TIMES * before:
+        return change
+    return before * math.expm1(change / before)
+
+
+def _judged(metric: str, change: float, low: float, high: float, margin: float, *, by_chance: bool) -> tuple[ChangeKind, str]:
     if abs(change) > margin and (low > 0 or high < 0) and (low > 0) == (change > 0):
         if by_chance:
             return ChangeKind.UNCLEAR, "in this many comparisons one may differ this much by chance"

@@ -20,7 +20,7 @@ from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.sample import LEAST_BLOCK_S, METRICS, PERCENTILES, Counted, Series, influences, too_few, too_short
 from loadflow.engine.records.seconds import ALL
 
-__all__ = ["CONFIDENCE", "NO_SECONDS", "Interval", "NamePrecision", "Precision", "bounds_of", "precision_of", "wilson"]
+__all__ = ["CONFIDENCE", "NO_SECONDS", "POWER", "Interval", "NamePrecision", "Precision", "bounds_of", "precision_of", "wilson"]
 
 CONFIDENCE = 0.95
 POWER = 0.9  # of ten changes as large as `detectable`, nine are found

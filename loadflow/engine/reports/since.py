@@ -9,7 +9,7 @@ from typing import Any
 
 from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.base.regular_file import read_regular
-from loadflow.engine.history.comparing import change_text, interval_text, value_text
+from loadflow.engine.history.comparing import change_text, interval_text, seen_text, value_text
 from loadflow.engine.history.kept_runs import KeptRun
 from loadflow.engine.records.compare import Change, ChangeKind, Comparison, compare
 from loadflow.engine.records.fingerprint import unlike
@@ -73,7 +73,7 @@ def since_last_good(run: Run) -> Since:
         if len(earlier) < MOST_EARLIER:
             earlier.append(about)
         if about.verdict == "passed" and good is None:
-            if other.fingerprint == now.fingerprint:
+            if other.is_like(now):
                 good = other, about
             elif not difference:
                 keys = dict.fromkeys(line.partition(":")[0].removeprefix("plan.") for line in unlike(other.facts, now.facts))
@@ -131,5 +131,5 @@ def _row(change: Change) -> ChangeRow:
         change=change_text(change),
         between=interval_text(change),
         verdict=change.verdict,
-        why=change.why,
+        why="; ".join(filter(None, (change.why, seen_text(change)))),
     )
