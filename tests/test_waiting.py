@@ -48,5 +48,5 @@ def test_what_does_not_come_is_named() -> None:
 
 
 def test_what_was_found_is_given_back() -> None:
-    found = iter([None, False, 0])
+    found = iter([None, False, [], "", {}, 0])
     assert wait_for("a number", lambda: next(found), 60, every_s=0) == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from pathlib import Path
 from typing import TypeVar
 
@@ -64,12 +64,17 @@ class Patience:
 def wait_for(
     what: str, look: Callable[[], T | None], within_s: float = 60.0, *, progress: Callable[[], object] | None = None, every_s: float = 0.05
 ) -> T:
-    """The first thing that `look` gives which is neither None nor False. AssertionError names `what` when it does not come."""
+    """The first thing that `look` gives which is there: not None, False or empty. AssertionError names `what` when it does not come."""
     patience = Patience(within_s, progress)
     while True:
         found = look()
-        if found is not None and found is not False:
+        if is_there(found):
             return found
         if patience.is_over():
             raise AssertionError(f"{what}: not within {within_s:g} s of a quiet machine")
         time.sleep(every_s)
+
+
+def is_there(found: object) -> bool:
+    """0 is: an exit code, a count."""
+    return found is not None and found is not False and not (isinstance(found, Sized) and len(found) == 0)
