@@ -30,8 +30,11 @@ from tests.waiting import HANG_S
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = Path(loadflow.__file__).parent
 PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
-# made from the definitions, or words about the product as a whole
-BESIDES = {"docs/commands.md", "docs/extending.md", "tests/test_extending.py", "loadflow/command_functions.pyi", "constraints.txt"}
+# made from the definitions, or about all protocols together
+BESIDES = {
+    *("docs/commands.md", "docs/extending.md", "tests/test_extending.py", "loadflow/command_functions.pyi", "constraints.txt"),
+    *("tests/load/test_mixed.py", "tests/load_test/test_model.py"),
+}
 SOURCES = {".py", ".toml", ".md", ".json", ".pyi", ""}
 # what names the exporter or the protocol, and not a word that happens to hold it
 NAMED = {"statsd": r"statsd", "redis": r"redis_user|protocols[./]redis|redis-server|loadflow\[redis"}

@@ -26,6 +26,14 @@ RIGHT: list[tuple[str, list[Any]]] = [
     ("batches", load_test(
         on_start=[{"batch": [STEP, STEP]}],
         tasks={"mode": "weighted", "tasks": [{"batch": [STEP], "weight": 3, "think_time": {"min": 0, "max": 1}}, {"group": "g", "steps": [STEP, {"batch": [STEP]}]}]})),
+    ("one user of several protocols", load_test(
+        host="http://x", hosts={"mqtt_user": "x:1883", "redis_user": "${var.redis}"}, on_start=[{**STEP, "user": "http_user"}],
+        tasks={"mode": "weighted", "tasks": [
+            {"group": "talk", "steps": [{"user": "websocket_user", "method": "connect", "request_url": "/talk"}, {"user": "websocket_user", "method": "recv"}]},
+            {"user": "mqtt_user", "method": "publish", "topic": "a"}, {"user": "redis_user", "command": ["GET", "a"]},
+            {"user": "socket_user", "target": "x:9", "payload": "a"}, {"user": "grpc_user", "target": "x:50051", "method": "B", "stub_path": "a.A"}, {**STEP, "user": None}]})),
+    ("HTTP beside the own protocol", load_test(
+        user_detail_dict={"user": "websocket_user", "host": "ws://x"}, tasks=[{"method": "recv"}, {"user": "fast_http_user", "method": "get", "request_url": "/a"}])),
     ("only what is required", load_test()),
     ("no user named", load_test(user_detail_dict={})),
     ("no end and no wait", load_test(test_time=None, wait_time=None, web_ui_dict=None)),
@@ -73,11 +81,29 @@ KEYS = "allowed: transient, flaky, permanent, base_delay, max_delay, backoff_fac
 WRONG: list[tuple[str, list[Any], list[str]]] = [
     ("neither steps nor populations", ["LD_start_test", {"user_detail_dict": {}}], ["tasks: is missing; write the steps of a user, or populations with their own"]),
     ("a population without a name, with a key of the test and a wrong step", ["LD_start_test", {"user_detail_dict": {}, "populations": [{"tasks": [{"metod": "get"}], "label": "x"}]}], [
-        "populations[0].tasks[0].metod: 'metod' is not a key of a step; did you mean 'method'?",
+        "populations[0].tasks[0].metod: 'metod' is not a key of an HTTP step; did you mean 'method'?",
         "populations[0].tasks[0].method: is missing",
         "populations[0].tasks[0].request_url: is missing; every HTTP step needs the URL it asks for",
         "populations[0].label: 'label' is not a key of a population; write it beside populations",
         "populations[0].name: is missing; reports and thresholds name a population by it"]),
+    ("keys of one protocol in a step of another", load_test(tasks=[{**STEP, "topic": "a", "command": ["PING"]}, {"user": "websocket_user", "request_url": "ws://x", "params": {}}]), [
+        "tasks[0].topic: 'topic' is not a key of an HTTP step; it is a key of mqtt_user; a step of another user says so: \"user\": \"mqtt_user\"",
+        "tasks[0].command: 'command' is not a key of an HTTP step; it is a key of redis_user; a step of another user says so: \"user\": \"redis_user\"",
+        "tasks[1].params: 'params' is not a key of a step of websocket_user; it is a key of fast_http_user, http_user; a step of another user says so: \"user\": \"fast_http_user\""]),
+    ("a step of no user type, and of what is no text", load_test(tasks=[{"user": "websoket_user"}, {**STEP, "user": ["http_user"]}]), [
+        "tasks[0].user: 'websoket_user' is not a user type; did you mean 'websocket_user'?",
+        "tasks[1].user: must be text, not a list; allowed: fast_http_user, http_user, websocket_user, grpc_user, mqtt_user, socket_user, redis_user, python_user"]),
+    ("another user's step that says not whom it asks", load_test(host="http://x", tasks=[{"user": "mqtt_user", "topic": "a"}]), [
+        "tasks[0].broker: is missing: host is for steps of fast_http_user, and this one is of mqtt_user; write it, or beside tasks \"hosts\": {\"mqtt_user\": \"host:port\"}"]),
+    ("another user's step where steps of one stand", load_test(tasks=[{"batch": [STEP, {"user": "websocket_user"}]}]), [
+        "tasks[0].batch[1].user: is another user than the test's, and a batch has steps of one; write it into a list of steps"]),
+    ("another user's step in a map", load_test(tasks={"get": {"user": "websocket_user", "url": "ws://x/"}}), [
+        "tasks.get.user: is another user than the test's, and an object from method to step has steps of one; write it into a list of steps"]),
+    ("a function beside steps", load_test(host="http://x", tasks=[{"user": "python_user", "call": "a.py:A.b"}]), [
+        "tasks[0].user: is another user than the test's, and this one's steps stand by themselves; a function speaks other protocols itself: client.websocket, client.grpc, client.mqtt, client.socket, client.redis"]),
+    ("hosts of no user, of the own one, and that are none", load_test(hosts={"mqt_user": "x:1", "http_user": "http://x", "socket_user": "x"}), [
+        "hosts.mqt_user: 'mqt_user' is not a user type; did you mean 'mqtt_user'?", "hosts.http_user: is the test's own user; write host",
+        "hosts.socket_user: is not a host:port; for example \"127.0.0.1:9000\""]),
     ("no populations", ["LD_start_test", {"user_detail_dict": {}, "populations": []}], ["populations: must not be empty"]),
     ("a batch in a batch, and keys of a step of a batch", load_test(tasks=[{"batch": [{"batch": [STEP]}, {**STEP, "think_time": 1, "weight": 2}]}]), [
         "tasks[0].batch[0]: is no step; a batch has steps only; write its steps into this batch, or the batch into a group",
@@ -141,7 +167,7 @@ WRONG: list[tuple[str, list[Any], list[str]]] = [
         "tasks.tasks: all weights are 0, so no step is ever picked; give one step a weight of 1 or more"]),
     ("a wrong map of methods", load_test(tasks={"gte": {"url": "http://x"}, "get": {"url": "http://x", "bdy": 1}, "GET": {"url": "http://x"}}), [
         "tasks.gte: 'gte' is not an HTTP method (an object here maps methods to steps); did you mean 'get'?",
-        "tasks.get.bdy: 'bdy' is not a key of a step; allowed: name, weight, run_if, skip_if, think_time, throttle, retry, assertions, extract, on_failure, method, request_url and 14 more",
+        "tasks.get.bdy: 'bdy' is not a key of an HTTP step; allowed: name, weight, run_if, skip_if, think_time, throttle, retry, assertions, extract, on_failure, user, method and 15 more",
         "tasks.GET: GET is there twice; write a list of steps"]),
     ("a host that is none", load_test(host="shop.example"), ['host: is not an http or https URL; write it whole, for example "https://shop.example"']),
     ("a relative URL without a host", load_test(tasks=[{"method": "get", "url": "/a"}]), [

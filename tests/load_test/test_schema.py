@@ -42,6 +42,7 @@ BEYOND = {
     "a relative URL without a host", "a scheme that is not HTTP", "a span the wrong way round", "two sources of one name",
     "processes on a master", "a worker that is lost before it is heard",
     "a mode that contradicts cycle", "a raw body with files", "a file of nothing", "a value that is not JSON",
+    "another user's step that says not whom it asks", "hosts of no user, of the own one, and that are none",
     "more at once than users", "two steps of a batch that extract the same",
 }  # fmt: skip
 WRONG = [*((row[0], row[1]) for row in test_document.WRONG), *((name, [action]) for name, action, _ in test_model.WRONG)]

@@ -137,8 +137,8 @@ class Tracer:
         self._sampler = Sampler(rule, Random())
 
     def traced(self, request: Any, now_ns: int) -> tuple[Any, Trace | None]:
-        """The request as it is to be sent, and its trace if it has one. `request` is a Traceable."""
-        if not self._sampler.draws(now_ns):
+        """The request as it is to be sent, and its trace if it has one: only a Traceable can."""
+        if not hasattr(request, "with_field") or not self._sampler.draws(now_ns):
             return request, None
         self._tell_over_cap()
         trace_id, span_id = os.urandom(16).hex(), os.urandom(8).hex()

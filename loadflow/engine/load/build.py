@@ -119,11 +119,12 @@ def build_plan(
     sources |= {one.name: one.source() for one in test.csv_sources}
     limited = "test_time" in arguments or (test.stop_when is not None and test.stop_when.at_most is not None)
     pace = pace_of(test, ROOT, test_time_given=limited, cap_per_s=rules.max_rate_per_s, seed=pace_seed)
-    user_type = user_type_of(test.user_detail_dict.user)
-    assert user_type is not None
+    user_type: UserType = test.user_type
     mode, written = test.steps()
+    types = [user_type_of(step.get("user")) or user_type for step in written]
+    others = {one.name: one for one in types if one is not user_type}
     place = test.place_of_step
-    steps = _settled_limits(with_headers(written, user_type, rules), variables, env, place)
+    steps = _settled_limits(with_headers(written, types, rules), variables, env, place)
     columns = _columns(sources.values())
     _refuse_missing(steps, variables, columns, env, place)
     plan = Plan(
@@ -149,10 +150,12 @@ def build_plan(
         allowed_hosts=rules.host_lists(),
         max_rate_per_s=rules.max_rate_per_s,
         revision_header=test.revision_header,
+        speakers={name: one.protocol for name, one in others.items()},
+        hosts={name: host for name, one in others.items() if (host := test.host_of(one)) is not None},
     )
     compiler = _compiler(plan, env)
-    plan, unknown = _with_material(plan, user_type, compiler, place, ask=ask)
-    prepared = _compile_once(plan, user_type, compiler, unknown, place)
+    plan, unknown = _with_material(plan, types, compiler, place, ask=ask)
+    prepared = _compile_once(plan, types, compiler, unknown, place)
     places = [step.place for step in prepared]
     refuse_hosts(places, plan.allowed_hosts)
     thresholds = thresholds_for(test, plan, prepared, all_prepared=not unknown)
@@ -183,7 +186,7 @@ def build_plan(
         allow_gap=test.allow_gap,
         stop_when=None if test.stop_when is None else rule_of(test.stop_when),
         test=test,
-        names=_names(plan, prepared) if user_type in ONE_NAME_A_STEP and not unknown else None,
+        names=_names(plan, prepared) if all(one in ONE_NAME_A_STEP for one in types) and not unknown else None,
     )
 
 
@@ -316,38 +319,39 @@ def _compiler(plan: Plan, env: Mapping[str, str]) -> Compiler:
     return compiler
 
 
-def _with_material(plan: Plan, user_type: UserType, compiler: Compiler, place: Place, *, ask: bool) -> tuple[Plan, frozenset[int]]:
-    """The plan with what its user type looks up for its steps, here and once, so that no engine has to; and the positions of the
+def _with_material(plan: Plan, types: Sequence[UserType], compiler: Compiler, place: Place, *, ask: bool) -> tuple[Plan, frozenset[int]]:
+    """The plan with what the user types look up for their steps, here and once, so that no engine has to; and the positions of the
     steps that lack it, because only a server knows it and is not to be asked."""
-    if not user_type.gather:
-        return plan, frozenset()
-    gather: Gather = load_named(user_type.gather)
     material: dict[str, str] = {}
     mistakes = []
     unknown: set[int] = set()
-    for position, step in enumerate(plan.steps):
+    parts = {name: plan.part(name) for name in plan.protocols}
+    for position, (step, user_type) in enumerate(zip(plan.steps, types, strict=True)):
+        if not user_type.gather:
+            continue
         if not ask and user_type.asks(step):
             unknown.add(position)
             continue
+        gather: Gather = load_named(user_type.gather)
         try:
-            gather(step, plan, compiler, material)
+            gather(step, parts[user_type.name], compiler, material)
         except HitFailure as failure:
             mistakes.append(Mistake(f"{ROOT}.{place(position)}", str(failure)))
     if mistakes:
         raise CommandError(mistakes)
-    return replace(plan, material=material), frozenset(unknown)
+    return (replace(plan, material=material) if material else plan), frozenset(unknown)
 
 
-def _compile_once(plan: Plan, user_type: UserType, compiler: Compiler, unknown: Collection[int], place: Place) -> list[PreparedStep]:
+def _compile_once(plan: Plan, types: Sequence[UserType], compiler: Compiler, unknown: Collection[int], place: Place) -> list[PreparedStep]:
     """What is wrong with every hit of a step (a file that is not there, a header that can't be sent) shows here."""
-    prepare = load_named(user_type.prepare)
     prepared = []
     mistakes = []
-    for position, step in enumerate(plan.steps):
+    parts = {name: plan.part(name) for name in plan.protocols}
+    for position, (step, user_type) in enumerate(zip(plan.steps, types, strict=True)):
         try:
             refuse_known(step, compiler)
             if position not in unknown:
-                prepared.append(prepare(step, plan, compiler))
+                prepared.append(load_named(user_type.prepare)(step, parts[user_type.name], compiler))
         except HitFailure as failure:
             mistakes.append(Mistake(f"{ROOT}.{place(position)}", str(failure)))
         try:

@@ -38,13 +38,13 @@ def facts_of(session: Session, plan: Plan, asked: Asked, parts: Processes, why_n
     """Without what only a run has: its id, its folder, and when it started."""
     redactor = redactor_of(plan, session.environment)
     # of the machines of agents this one knows nothing
-    ceiling = None if asked.cluster else ceiling_of_run(parts.engine, plan.protocol, parts.shards, plan.asked_per_s)
+    ceiling = None if asked.cluster else ceiling_of_run(parts.engine, _spoken(plan), parts.shards, plan.asked_per_s)
     return RunFacts(
         id="",
         label=redactor.text(asked.label or session.label),
         script=session.name,
         folder="",
-        protocol=plan.protocol,
+        protocol=_spoken(plan),
         engine=parts.engine,
         why_not_native=why_not_native,
         calibration=ceiling.to_json() if ceiling else None,
@@ -58,6 +58,10 @@ def facts_of(session: Session, plan: Plan, asked: Asked, parts: Processes, why_n
         plan=redactor.value(replace(plan, material={}).to_json()),
         environment={**_environment(), **_proxies(asked.target), "processes": str(parts.shards), **_agents(asked.cluster)},
     )
+
+
+def _spoken(plan: Plan) -> str:
+    return ", ".join(plan.protocols)
 
 
 def _agents(cluster: Cluster | None) -> dict[str, str]:

@@ -99,7 +99,7 @@ def load_of(
     """
     if questions is not None:
         refuse_broken(questions)
-    traces = trace_rule(session, asked.plan.protocol)
+    traces = trace_rule(session, asked.plan.protocols)
     plan = replace(asked.plan, network=session.network, traces=traces, flush_s=FLUSH_S if session.budget else None)
     parts = parts_of(asked, engine)
     label = asked.label or session.label

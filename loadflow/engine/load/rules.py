@@ -25,20 +25,19 @@ def hosted(arguments: Mapping[str, Any], rules: TargetRules) -> Mapping[str, Any
     return {**arguments, "host": rules.base_url}
 
 
-def with_headers(steps: tuple[dict[str, Any], ...], user_type: UserType, rules: TargetRules) -> tuple[dict[str, Any], ...]:
-    if not rules.headers or "headers" not in user_type.form.step.model_fields:
+def with_headers(steps: tuple[dict[str, Any], ...], types: Sequence[UserType], rules: TargetRules) -> tuple[dict[str, Any], ...]:
+    """The steps, which are of these types, with the target's header fields where they can have them."""
+    if not rules.headers:
         return steps
-    named = [{name.lower() for name in step.get("headers") or {}} for step in steps]
     return tuple(
-        {
-            **step,
-            "headers": {
-                **{name: value for name, value in rules.headers.items() if name.lower() not in own},
-                **(step.get("headers") or {}),
-            },
-        }
-        for step, own in zip(steps, named, strict=True)
+        {**step, "headers": _merged(rules.headers, step.get("headers") or {})} if "headers" in one.form.step.model_fields else step
+        for step, one in zip(steps, types, strict=True)
     )
+
+
+def _merged(all_have: Mapping[str, str], own: Mapping[str, Any]) -> dict[str, Any]:
+    named = {name.lower() for name in own}
+    return {**{name: value for name, value in all_have.items() if name.lower() not in named}, **own}
 
 
 def refuse_hosts(places: Sequence[str], allowed: HostLists) -> None:

@@ -17,14 +17,15 @@ __all__ = ["SpanFeed", "trace_rule"]
 LOG = logging.getLogger("loadflow.exporters")
 
 
-def trace_rule(session: Session, protocol: str) -> TraceRule | None:
-    """Which hits of a load of this user type the session's exporters want to have traced; None: none."""
+def trace_rule(session: Session, protocols: Sequence[str]) -> TraceRule | None:
+    """Which hits of a load of these user types the session's exporters want to have traced; None: none."""
     rule = next((exporter.traces for exporter in session.exporters.values() if exporter.traces is not None), None)
-    user_type = user_type_of(protocol)
-    if rule is not None and not (user_type is not None and user_type.traced):
-        LOG.warning("hits of %s are not traced: it sends no traceparent; http_user and fast_http_user do", protocol)
+    if rule is None:
         return None
-    return rule
+    silent = [name for name in protocols if (one := user_type_of(name)) is None or not one.traced]
+    if silent:
+        LOG.warning("hits of %s are not traced: no traceparent is sent; http_user and fast_http_user do", " and ".join(silent))
+    return None if len(silent) == len(protocols) else rule
 
 
 class SpanFeed:

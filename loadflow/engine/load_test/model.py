@@ -16,6 +16,7 @@ from loadflow.engine.load_test.rate import Rate, rate_faults
 from loadflow.engine.load_test.revision_header import header_faults, header_name
 from loadflow.engine.load_test.scenario import Mode, plain_steps, tasks_model
 from loadflow.engine.load_test.shape import SHAPES, Soak, Spike, Stages
+from loadflow.engine.load_test.speaking import faults_of_hosts, faults_of_steps, host_of, spoken, whose_key
 from loadflow.engine.load_test.stop_when import StopWhen, stop_faults
 from loadflow.engine.load_test.threshold import Thresholds
 from loadflow.engine.load_test.user_types import user_type_names, user_type_of
@@ -23,12 +24,12 @@ from loadflow.engine.load_test.watching import OnlyIf, PrometheusAt, watching_fa
 from loadflow.engine.plan import csv_source
 from loadflow.engine.plan.cluster import DELIVERY_S, MASTER_PORT
 from loadflow.engine.protocols.model.step import SettledSpan
+from loadflow.engine.protocols.model.user_type import UserType
 from loadflow.engine.protocols.running.charsets import CHARSETS
 from loadflow.engine.script.mistakes import Fault, bundle, faults_of, kind_of, shorten, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Share, Text
 from loadflow.engine.script.placeholders import has_placeholder
 from loadflow.engine.script.populations import MOST_POPULATIONS
-from loadflow.engine.script.visit import steps_of_test
 
 __all__ = ["CsvSource", "HostedStartTest", "StartTest", "UserDetail", "WebUi", "Workers"]
 
@@ -81,8 +82,18 @@ def _tasks(tasks: object, info: ValidationInfo) -> object:
     try:
         checked: Any = tasks_model(user_type.form).model_validate({"tasks": tasks}, context=info.context)
     except ValidationError as error:
-        raise bundle(Fault(fault.loc[1:], fault.message, fault.hint) for fault in faults_of(error)) from None
+        written = {"user_detail_dict": {"user": detail.user}, "tasks": tasks}
+        found = (whose_key(written, fault) for fault in faults_of(error))
+        raise bundle(Fault(fault.loc[1:], fault.message, fault.hint) for fault in found) from None
     return checked.tasks
+
+
+def _hosts(hosts: dict[str, str], info: ValidationInfo) -> dict[str, str]:
+    detail = info.data.get("user_detail_dict")
+    own = None if detail is None else user_type_of(detail.user)
+    if faults := list(faults_of_hosts(hosts, own, bool(info.context and info.context.get("final")))):
+        raise bundle(faults)
+    return hosts
 
 
 def _phase(steps: object, info: ValidationInfo) -> object:
@@ -206,6 +217,7 @@ class StartTest(Part):
     variables: dict[str, object] = Field(default={})
     csv_sources: list[CsvSource] = Field(default=[])
     host: Target | None = None
+    hosts: Annotated[dict[str, Name], AfterValidator(_hosts)] = Field(default={})
     wait_time: Settled[Annotated[Annotated[Seconds, A_NUMBER] | Annotated[SettledSpan, AN_OBJECT], BY_KIND]] | None = None
     processes: Settled[PartCount] = 1
     threads: Settled[PartCount] = 1
@@ -249,7 +261,7 @@ class StartTest(Part):
             yield Fault(("tasks",), "is missing", "write the steps of a user, or populations with their own")
         yield from _shape_faults(raw)
         yield from rate_faults(raw)
-        yield from _step_faults(raw, cls.hosted)
+        yield from faults_of_steps(raw, cls.hosted)
         yield from field_faults(raw)
         yield from header_faults(raw)
         yield from stop_faults(raw)
@@ -283,6 +295,17 @@ class StartTest(Part):
         """Whom steps ask that do not say so themselves, e.g. what relative URLs are relative to."""
         return self.host or self.user_detail_dict.host
 
+    @property
+    def user_type(self) -> UserType:
+        """The test's own, whose steps name none."""
+        found = user_type_of(self.user_detail_dict.user)
+        assert found is not None
+        return found
+
+    def host_of(self, user_type: UserType) -> str | None:
+        """`target`, for steps of this type."""
+        return host_of(user_type, self.user_type, self.target, self.hosts)
+
     def shape(self) -> Stages | Spike | Soak | None:
         """The load shape with its defaults filled in; None: `user_count` users for `test_time` seconds."""
         return None if self.load_shape is None else SHAPES[self.load_shape].model_validate(self.shape_config)
@@ -290,15 +313,15 @@ class StartTest(Part):
     def steps(self) -> tuple[Mode, tuple[dict[str, object], ...]]:
         """How a user goes through the steps, and the steps as plain JSON objects: those of `on_start`, of a pass, of `on_stop`.
 
-        Each has `weight`, and the other keys that were written; HTTP's have `method` (upper case) and `request_url`. `plan/way.py` says
-        what `phase` and `follows` mean.
+        Each has `weight`, and the other keys that were written; HTTP's have `method` (upper case) and `request_url`. Those of another
+        user type than the test's have `user`. `plan/way.py` says what `phase` and `follows` mean.
         """
         mode, steps = plain_steps(self.tasks)
         before, after = (
             tuple({**step, "phase": phase} for step in plain_steps(own)[1])
             for phase, own in (("on_start", self.on_start), ("on_stop", self.on_stop))
         )
-        return mode, (*before, *steps, *after)
+        return mode, spoken((*before, *steps, *after), self.user_type)
 
     def place_of_step(self, position: int) -> str:
         """Where the script has the step that `steps` gives at this position."""
@@ -340,16 +363,6 @@ def _shape_faults(raw: dict[str, object]) -> Iterable[Fault]:
             SHAPES[shape].model_validate(config)
         except ValidationError as error:
             yield from (Fault(("shape_config", *fault.loc), fault.message, fault.hint) for fault in faults_of(error))
-
-
-def _step_faults(raw: dict[str, object], hosted: bool) -> Iterable[Fault]:
-    detail = raw.get("user_detail_dict")
-    user_type = user_type_of(detail.get("user", "fast_http_user")) if isinstance(detail, dict) else None
-    if user_type is None:
-        return
-    hosted = hosted or raw.get("host") is not None or (isinstance(detail, dict) and detail.get("host") is not None)
-    for loc, step in steps_of_test(raw):
-        yield from (Fault((*loc, *fault.loc), fault.message, fault.hint) for fault in user_type.faults(step, hosted))
 
 
 def _repeated_sources(raw: dict[str, object]) -> Iterable[Fault]:

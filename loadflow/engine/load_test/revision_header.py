@@ -6,10 +6,12 @@ from collections.abc import Iterable
 
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import shown
+from loadflow.engine.load_test.speaking import own_type
 from loadflow.engine.load_test.user_types import known_user_types, user_type_of
 from loadflow.engine.protocols.http.request import FIELD_NAME
 from loadflow.engine.script.mistakes import Fault, wrong
 from loadflow.engine.script.placeholders import has_placeholder
+from loadflow.engine.script.visit import steps_of_test
 
 __all__ = ["header_faults", "header_name"]
 
@@ -26,11 +28,11 @@ def header_faults(test: dict[str, object]) -> Iterable[Fault]:
     name = test.get("revision_header")
     if not isinstance(name, str):
         return
-    detail = test.get("user_detail_dict")
-    user_type = user_type_of(detail.get("user", "fast_http_user")) if isinstance(detail, dict) else None
-    if user_type is not None and not user_type.has_fields:
+    own = own_type(test)
+    spoken = (user_type_of(step.get("user")) for _, step in steps_of_test(test))
+    if own is not None and not own.has_fields and not any(one is not None and one.has_fields for one in spoken):
         users = [one.name for one in known_user_types() if one.has_fields]
-        text = f"has no meaning for user {user_type.name!r}: its answers have no header fields"
+        text = f"has no meaning for user {own.name!r}: its answers have no header fields"
         yield Fault(("revision_header",), text, f"it is for {' and '.join(users)}; for others, write revision")
     redact = test.get("redact")
     names = [one for one in redact if isinstance(one, str)] if isinstance(redact, list) else []

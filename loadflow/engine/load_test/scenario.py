@@ -5,7 +5,7 @@ What a step may hold depends on the user type, so the models are made for each f
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cache
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -13,21 +13,24 @@ from pydantic import (
     BeforeValidator,
     Discriminator,
     Field,
+    PlainValidator,
     Tag,
     ValidationError,
+    ValidationInfo,
     ValidatorFunctionWrapHandler,
     WithJsonSchema,
     WrapValidator,
     create_model,
 )
 
+from loadflow.engine.load_test.user_types import user_type_names, user_type_of
 from loadflow.engine.protocols.model.step import SettledSpan, StepBase
-from loadflow.engine.protocols.model.user_type import Form
+from loadflow.engine.protocols.model.user_type import Form, UserType
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, shorten, suggest, wrong
 from loadflow.engine.script.part import A_LIST, A_NUMBER, AN_OBJECT, BY_KIND, HIGHEST, Choice, Int, Name, Part, Seconds, Settled
 from loadflow.engine.script.visit import steps_of
 
-__all__ = ["MODES", "Batch", "Group", "Mode", "Scenario", "plain_steps", "tasks_model"]
+__all__ = ["MODES", "Batch", "Group", "Mode", "Scenario", "StepOfAnother", "another_type", "plain_steps", "tasks_model"]
 
 MOST_AT_ONCE = 1_000  # steps of one batch
 MODES = ("sequence", "weighted", "conditional")
@@ -123,10 +126,46 @@ def _extracted_twice(steps: object) -> Iterable[Fault]:
                 yield Fault(("batch", index, *way, "extract", number, "var"), text, "give it another name")
 
 
-def _no_list(step: Any) -> Any:
-    if isinstance(step, dict) and ("batch" in step or "steps" in step):
-        raise wrong("is no step; a batch has steps only", "write its steps into this batch, or the batch into a group")
-    return step
+def another_type(step: Mapping[str, Any], form: Form) -> UserType | None:
+    """The user type that a step names, where its steps have another form than `form`, and where there is that type."""
+    named = user_type_of(step.get("user"))
+    return None if named is None or named.form == form else named
+
+
+class StepOfAnother(Part):
+    """A step of another user type than the test's, which its key `user` names; its other keys are those of that type's steps."""
+
+
+def _another(form: Form) -> Callable[[Any, ValidationInfo], Any]:
+    """Reads a step of another user type, in a test whose steps have `form`."""
+
+    def read(value: Any, info: ValidationInfo) -> Any:
+        if not isinstance(value, dict):
+            return value
+        try:
+            name = Choice("user type", user_type_names()).read(value["user"])
+        except ValidationError as error:
+            raise bundle(Fault(("user", *fault.loc), fault.message, fault.hint) for fault in faults_of(error)) from None
+        named = user_type_of(name)
+        assert named is not None
+        if apart := form.apart or named.form.apart:
+            raise wrong("is another user than the test's, and this one's steps stand by themselves", apart, "user")
+        return named.form.step.model_validate(value, context=info.context)
+
+    return read
+
+
+def _of_own(form: Form, where: str) -> BeforeValidator:
+    """Refuses what only a list of steps can hold."""
+
+    def check(step: Any) -> Any:
+        if isinstance(step, dict) and ("batch" in step or "steps" in step) and where == "a batch":
+            raise wrong("is no step; a batch has steps only", "write its steps into this batch, or the batch into a group")
+        if isinstance(step, dict) and another_type(step, form) is not None:
+            raise wrong(f"is another user than the test's, and {where} has steps of one", "write it into a list of steps", "user")
+        return step
+
+    return BeforeValidator(check)
 
 
 class Group(Part):
@@ -138,12 +177,18 @@ class Group(Part):
     steps: Any
 
 
-def _entry(value: Any) -> str:
-    if isinstance(value, Batch) or (isinstance(value, dict) and "batch" in value):
-        return f"{TAG}a batch of steps"
-    if isinstance(value, Group) or (isinstance(value, dict) and ("group" in value or "steps" in value)):
-        return f"{TAG}a group of steps"
-    return f"{TAG}a step"
+def _entry(form: Form) -> Discriminator:
+    def of(value: Any) -> str:
+        if isinstance(value, Batch) or (isinstance(value, dict) and "batch" in value):
+            return f"{TAG}a batch of steps"
+        if isinstance(value, Group) or (isinstance(value, dict) and ("group" in value or "steps" in value)):
+            return f"{TAG}a group of steps"
+        if isinstance(value, dict) and value.get("user") is not None:
+            named = user_type_of(value["user"])
+            return f"{TAG}a step" if named is not None and named.form == form else f"{TAG}a step of another user"
+        return f"{TAG}a step"
+
+    return Discriminator(of)
 
 
 def _form(value: Any) -> str:
@@ -156,21 +201,24 @@ def _form(value: Any) -> str:
 def tasks_model(form: Form) -> type[Part]:
     """A model with one key, `tasks`: the steps of user types with this form."""
     noun = form.step.__name__
-    together: Any = Annotated[_list_of(Annotated[form.step, BeforeValidator(_no_list)]), Field(min_length=1, max_length=MOST_AT_ONCE)]
+    alone: Any = Annotated[form.step, _of_own(form, "a batch")]
+    together: Any = Annotated[_list_of(alone), Field(min_length=1, max_length=MOST_AT_ONCE)]
     nothing: Any = Annotated[Any, WithJsonSchema({"not": {}})]
     held_at_once = together if form.one_by_one is None else nothing
     batch: Any = create_model(f"{noun}Batch", __base__=Batch, __doc__=Batch.__doc__, batch=(held_at_once, ...))
     batch.refusal = form.one_by_one
+    another: Any = Annotated[StepOfAnother, PlainValidator(_another(form), json_schema_input_type=StepOfAnother)]
     step: Any = Annotated[form.step, Tag(f"{TAG}a step")] | Annotated[batch, Tag(f"{TAG}a batch of steps")]
-    grouped: Any = Annotated[_list_of(Annotated[step, Discriminator(_entry)]), Field(min_length=1)]
+    step |= Annotated[another, Tag(f"{TAG}a step of another user")]
+    grouped: Any = Annotated[_list_of(Annotated[step, _entry(form)]), Field(min_length=1)]
     group: Any = create_model(f"{noun}Group", __base__=Group, __doc__=Group.__doc__, steps=(grouped, ...))
-    entry: Any = Annotated[step | Annotated[group, Tag(f"{TAG}a group of steps")], Discriminator(_entry)]
+    entry: Any = Annotated[step | Annotated[group, Tag(f"{TAG}a group of steps")], _entry(form)]
     steps: Any = Annotated[_list_of(entry), Field(min_length=1)]
     by_kind: Any = Annotated[steps, A_LIST]
     forms: Any = Annotated[steps, Tag(f"{TAG}a list of steps")]
     if form.mapped is not None:
         by_method: Any = Annotated[
-            _map_to(form.mapped),
+            _map_to(Annotated[form.mapped, _of_own(form, "an object from method to step")]),
             Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": _pattern(form.methods)}}),
             WrapValidator(_Methods(form.methods)),
         ]

@@ -6,7 +6,7 @@ It is for editors and other tools: what it refuses, the checker refuses too. The
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -15,9 +15,10 @@ from pydantic_core import core_schema
 
 from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.load_test.rate import INSTEAD, ONLY_WITH
-from loadflow.engine.load_test.scenario import tasks_model
+from loadflow.engine.load_test.scenario import StepOfAnother, tasks_model
 from loadflow.engine.load_test.shape import SHAPES
 from loadflow.engine.load_test.user_types import known_user_types
+from loadflow.engine.protocols.model.user_type import UserType
 from loadflow.engine.script.arguments import NESTED, Signature, signature_of
 from loadflow.engine.script.command import Command
 from loadflow.engine.script.declared import DECLARED_KEY, Declaration
@@ -48,8 +49,10 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
     signatures = {name: signature_of(command) for name, command in commands.items()}
     models: dict[str, type[BaseModel]] = {name: command.arguments or signatures[name].model for name, command in commands.items()}
     mode: JsonSchemaMode = "validation"
-    tasks = {one.name: tasks_model(one.form) for one in known_user_types()}
+    users = list(known_user_types())
+    tasks = {one.name: tasks_model(one.form) for one in users}
     parts: list[type[BaseModel]] = [*models.values(), PolicyElement, Declaration, *SHAPES.values(), *tasks.values()]
+    parts += [StepOfAnother, *(one.form.step for one in users), *(one.form.mapped for one in users if one.form.mapped is not None)]
     everything = list(dict.fromkeys(parts))
     references, generated = models_json_schema(
         [(model, mode) for model in everything], ref_template="#/$defs/{model}", schema_generator=_Generator
@@ -65,6 +68,8 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
         test["allOf"] = [*_shape_rules(shapes), *_rate_rules(), *_user_rules(steps)]
         test["anyOf"] = [{"required": ["tasks"]}, {"required": ["populations"]}]
         test["properties"]["populations"] = _populations(test["properties"])
+        test["properties"]["hosts"]["propertyNames"] = {"enum": list(tasks)}
+        _name_users(definitions, {model: reference for (model, _), reference in references.items()}, users)
     policy = references[PolicyElement, mode]
     for name in commands:
         schema = references[models[name], mode]
@@ -87,6 +92,23 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
     definitions["Document"] = {"anyOf": [{"$ref": "#/$defs/Wrapped"}, {"$ref": "#/$defs/Actions"}]}
     definitions["Top"] = {"anyOf": [{"$ref": "#/$defs/Script"}, {"$ref": "#/$defs/Actions"}]}
     return {"$schema": DIALECT, "title": "loadflow action script", "$ref": "#/$defs/Top", "$defs": definitions}
+
+
+def _name_users(definitions: dict[str, Any], references: Mapping[Any, Any], users: Sequence[UserType]) -> None:
+    """Each form of step says whose it is, where it says it; a step of another user is one of those that name theirs."""
+    for user in users:
+        names = [one.name for one in users if one.form == user.form]
+        for model in (user.form.step, user.form.mapped):
+            if model is not None:
+                _definition(definitions, references[model])["properties"]["user"] = {"enum": [*names, None]}
+    others = [
+        {"$ref": references[one.form.step]["$ref"], "required": ["user"], "properties": {"user": {"const": one.name}}}
+        for one in users
+        if one.form.apart is None
+    ]
+    another = _definition(definitions, references[StepOfAnother])
+    another.clear()
+    another["anyOf"] = others
 
 
 def _populations(properties: Mapping[str, Any]) -> dict[str, Any]:

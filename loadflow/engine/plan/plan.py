@@ -25,7 +25,7 @@ class Plan:
     `Redactor.value(plan.to_json())`.
     """
 
-    protocol: str  # the user type, e.g. "fast_http_user"
+    protocol: str  # the user type, e.g. "fast_http_user"; a step of another has its name as `user`
     speaker: str  # the UserProtocol that sends, as "package.module:NAME"
     mode: Literal["sequence", "weighted"]
     steps: tuple[Mapping[str, Any], ...]
@@ -51,12 +51,28 @@ class Plan:
     http_version: int | None = None  # 2: by ALPN with TLS, by prior knowledge without; None: HTTP/1.1, or another protocol
     revision_header: str | None = None  # the field of answers that says the target's build
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
+    speakers: Mapping[str, str] = field(default_factory=dict)  # those of the other user types
+    hosts: Mapping[str, str] = field(default_factory=dict)  # whom their steps ask
     pauses: bool = True  # whether functions of Python sleep where they say so
 
     @property
     def way(self) -> Way:
         """Which of the steps are of `on_start`, of a pass, and of `on_stop`."""
         return way_of(self.mode, self.steps)
+
+    @property
+    def protocols(self) -> tuple[str, ...]:
+        """All user types that a user speaks, the test's own first."""
+        return (self.protocol, *self.speakers)
+
+    def part(self, protocol: str) -> Plan:
+        """What one of `protocols` is to know of the plan: the steps that it speaks, and whom they ask."""
+        if not self.speakers:
+            return self
+        steps = tuple(step for step in self.steps if step.get("user", self.protocol) == protocol)
+        if protocol == self.protocol:
+            return replace(self, steps=steps)
+        return replace(self, protocol=protocol, speaker=self.speakers[protocol], steps=steps, host=self.hosts.get(protocol))
 
     @property
     def users(self) -> int:

@@ -12,5 +12,5 @@ OWN_KEYS = (
     *STEPS,
     *("user_count", "spawn_rate", "test_time", "load_shape", "shape_config", "iterations", "wait_time"),
     *("rate", "max_in_flight", "max_lateness", "rate_tolerance", "stop_when", "thresholds", "max_failure_rate"),
-    *("variables", "csv_sources", "host", "processes", "threads", "drain_time", "seed", "max_body_bytes", "revision_header"),
+    *("variables", "csv_sources", "host", "hosts", "processes", "threads", "drain_time", "seed", "max_body_bytes", "revision_header"),
 )

@@ -8,9 +8,9 @@ from typing import Any
 import gevent
 from gevent import GreenletExit
 
+from loadflow.engine.generator.locust.clients import ClientsOf, OneClient, Speakers
 from loadflow.engine.generator.locust.recorder import Recorder
 from loadflow.engine.generator.locust.step import Pauser, Step, between
-from loadflow.engine.protocols.running.seam import Client, UserProtocol
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.static import tokens_in
 
@@ -47,23 +47,25 @@ class _Part(Pauser):
 class Batch:
     """Shared by all users of a process, like the steps that it holds."""
 
-    def __init__(self, protocol: UserProtocol, steps: Sequence[Step], configs: Sequence[Mapping[str, Any]]) -> None:
-        assert protocol.at_once is not None  # a script has no batch for other users
-        self._at_once = protocol.at_once
+    def __init__(self, speakers: Speakers, steps: Sequence[Step], configs: Sequence[Mapping[str, Any]]) -> None:
+        self._speaker = speakers.name_of(configs[0])  # of all of them
+        at_once = speakers.protocols[self._speaker].at_once
+        assert at_once is not None  # a script has no batch for other users
+        self._at_once = at_once
         self._steps = steps
         self._sources = list(dict.fromkeys(token.parts[0] for token in tokens_in(list(configs)) if token.kind == "csv"))
         self._extracted = [[(entry["var"], entry.get("scope") == "session") for entry in one.get("extract") or ()] for one in configs]
         think: Any = configs[0].get("think_after") or 0
         self._think_s: tuple[float, float] = (think["min"], think["max"]) if isinstance(think, Mapping) else (think, think)
 
-    def run(self, client: Client, scope: Scope, user: int, recorder: Recorder, pauser: Pauser, due_ns: int | None = None) -> bool:
+    def run(self, clients: ClientsOf, scope: Scope, user: int, recorder: Recorder, pauser: Pauser, due_ns: int | None = None) -> bool:
         """As `Step.run`: whether anything was sent. All are due at `due_ns`. A failure that ends the pass ends it when all have ended."""
         count = len(self._steps)
         parts = [_Part(pauser) for _ in self._steps]
         scopes = scope.at_once(count, self._sources)
         work = [
-            gevent.spawn(step.run, one, values, user, recorder, part, due_ns)
-            for step, one, values, part in zip(self._steps, self._at_once(client, count), scopes, parts, strict=True)
+            gevent.spawn(step.run, OneClient(one), values, user, recorder, part, due_ns)
+            for step, one, values, part in zip(self._steps, self._at_once(clients.of(self._speaker), count), scopes, parts, strict=True)
         ]
         try:
             gevent.joinall(work, raise_error=True)
@@ -79,13 +81,13 @@ class Batch:
         return any(one.value for one in work)
 
 
-def in_batches(protocol: UserProtocol, steps: Sequence[Step], configs: Sequence[Mapping[str, Any]], positions: range) -> list[Step | Batch]:
+def in_batches(speakers: Speakers, steps: Sequence[Step], configs: Sequence[Mapping[str, Any]], positions: range) -> list[Step | Batch]:
     """The steps at these positions as they are run: those that are sent at once in one batch."""
     found: list[Step | Batch] = []
     position = positions.start
     while position < positions.stop:
         count = configs[position].get("at_once", 0)
         chosen = slice(position, position + max(1, count))
-        found.append(Batch(protocol, steps[chosen], configs[chosen]) if count else steps[position])
+        found.append(Batch(speakers, steps[chosen], configs[chosen]) if count else steps[position])
         position = chosen.stop
     return found

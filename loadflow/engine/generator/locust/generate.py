@@ -23,9 +23,9 @@ from gevent import monkey
 from locust.env import Environment
 from locust.event import Events
 
-from loadflow.engine.base.named import load_named
 from loadflow.engine.base.own_name import is_own_name
 from loadflow.engine.generator.locust.arrivals import Arrivals
+from loadflow.engine.generator.locust.clients import Speakers
 from loadflow.engine.generator.locust.lead import ParentLead, run_stages
 from loadflow.engine.generator.locust.recorder import Recorder
 from loadflow.engine.generator.locust.row_flushing import flush_rows
@@ -39,7 +39,6 @@ from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.process.messages import Done, Flush, Ready, Stood, Tick, encode
 from loadflow.engine.process.states import STOP_DRAIN_S, State, moved
 from loadflow.engine.protocols.running.fence import Fence
-from loadflow.engine.protocols.running.seam import UserProtocol
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.resolve.data import Data
@@ -61,9 +60,9 @@ class Generator:
         self._of = Shard(shard, shards)
         self._paths = paths
         self._messages = messages
-        self._protocol: UserProtocol = load_named(plan.speaker)
+        self._speakers = Speakers(plan)
         self._data = Data.load(plan.sources, shard=shard, shards=shards, seed=plan.seed)
-        self._steps = compile_steps(plan, self._protocol)
+        self._steps = compile_steps(plan, self._speakers)
         weights = [unit.weight for unit in plan.way.units]
         # the passes of a pace are shared out among the processes, so their picks are one order for all of these
         order = f"picks {plan.seed}" if plan.pace else f"picks {plan.seed} {shard}"
@@ -91,7 +90,7 @@ class Generator:
         redactor = redactor_of(self._plan, os.environ)
         recorder = Recorder(**self._paths, shard=self._shard, redactor=redactor, traces=self._plan.traces)
         shared = SharedByUsers(
-            self._plan, self._protocol, self._steps, self._picks, self._data, recorder, self._arrivals, self._of, self._passes
+            self._plan, self._speakers, self._steps, self._picks, self._data, recorder, self._arrivals, self._of, self._passes
         )
         self._users_peak = shared.users_peak
         shared.on_fatal = self._on_fatal

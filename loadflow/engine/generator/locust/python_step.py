@@ -15,6 +15,7 @@ import gevent
 from gevent import GreenletExit
 
 from loadflow.engine.base.values import shown
+from loadflow.engine.generator.locust.clients import ClientsOf
 from loadflow.engine.generator.locust.recorder import Recorder
 from loadflow.engine.generator.network import Network
 from loadflow.engine.generator.throttle import Throttle
@@ -62,10 +63,11 @@ class PythonStep:
         # the loop is gevent's: what asyncio would do with a loop of its own is done here, one thing after the other
         asyncio.sleep, asyncio.gather = _sleep, _gather  # type: ignore[assignment]
 
-    def run(self, client: Any, scope: Scope, user: int, recorder: Recorder, pauser: Any, due_ns: int | None = None) -> bool:
+    def run(self, clients: ClientsOf, scope: Scope, user: int, recorder: Recorder, pauser: Any, due_ns: int | None = None) -> bool:
         """One call of the function by one user; whether anything was sent. GreenletExit passes, after a hit in flight was recorded."""
         scope.begin_step()
         scope.out_of_rows = False
+        client: Any = clients.of(PYTHON.user)
         work = _Pass(self, client, scope, user, recorder, pauser, due_ns)
         failed = True
         try:

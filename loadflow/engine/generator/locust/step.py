@@ -19,6 +19,7 @@ from gevent import GreenletExit
 from loadflow.engine.base.json_path import MISSING
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import number_of, shown
+from loadflow.engine.generator.locust.clients import ClientsOf, Speakers
 from loadflow.engine.generator.locust.recorder import Recorder
 from loadflow.engine.generator.network import Network, is_conditioned
 from loadflow.engine.generator.retry import RetryRule, failure_class
@@ -98,6 +99,7 @@ class Step:
 
     def __init__(
         self,
+        speaker: str,
         protocol: UserProtocol,
         prepared: PreparedStep,
         config: Mapping[str, Any],
@@ -111,6 +113,7 @@ class Step:
         self._marks = 0 if self._phase is None else HitFlag.SETUP
         self._on_failure = fails_pass(config)
         self._protocol = protocol
+        self._speaker = speaker
         self._prepared = prepared
         self._throttles = throttles
         self._network = network
@@ -133,7 +136,7 @@ class Step:
         """Hits of all steps that the network conditioner was asked to treat."""
         return self._network.treated if self._network is not None else 0
 
-    def run(self, client: Client, scope: Scope, user: int, recorder: Recorder, pauser: Pauser, due_ns: int | None = None) -> bool:
+    def run(self, clients: ClientsOf, scope: Scope, user: int, recorder: Recorder, pauser: Pauser, due_ns: int | None = None) -> bool:
         """One use of the step by one user; whether anything was sent. GreenletExit passes, after a hit in flight was recorded.
 
         With `scope.out_of_rows` true after it, a source had no row left for this step: there is nothing more for this user to do.
@@ -158,7 +161,7 @@ class Step:
                 pauser.ends = self._on_failure != "continue"
                 pauser.step_made()
                 return False
-        flags = self._marks
+        client, flags = clients.of(self._speaker), self._marks
         used: dict[FailureClass, int] = {}
         while True:
             for throttle in self._throttles:
@@ -351,7 +354,7 @@ class Step:
         return name if self._phase is None else f"{self._phase}: {name}"
 
 
-def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
+def compile_steps(plan: Plan, speakers: Speakers) -> list[Step]:
     constants = constants_of(plan)
 
     def compiler(value: Any) -> Compiled:
@@ -365,7 +368,9 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
     cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
 
     def compiled(config: Mapping[str, Any], throttle: Throttle | None) -> Any:
-        prepared: Any = protocol.prepare(config, plan, compiler)
+        speaker = speakers.name_of(config)
+        protocol = speakers.protocols[speaker]
+        prepared: Any = protocol.prepare(config, speakers.parts[speaker], compiler)
         if plan.protocol == PYTHON:
             from loadflow.engine.generator.locust.python_step import PythonStep
 
@@ -373,7 +378,7 @@ def compile_steps(plan: Plan, protocol: UserProtocol) -> list[Step]:
         selected = plan.network is not None and is_conditioned(plan.network, config, prepared, compiler)
         secrets = Secrets.of(config, written, is_secret)
         limits = [one for one in (throttle, cap) if one]
-        return Step(protocol, prepared, config, compiler, limits, network if selected else None, secrets, plan.revision_header)
+        return Step(speaker, protocol, prepared, config, compiler, limits, network if selected else None, secrets, plan.revision_header)
 
     return [compiled(config, throttle) for config, throttle in zip(plan.steps, throttles, strict=True)]
 

@@ -14,10 +14,10 @@ from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 from loadflow.engine.generator.locust.arrivals import Arrivals, Turn
 from loadflow.engine.generator.locust.batch import in_batches
+from loadflow.engine.generator.locust.clients import Speakers, UserClients
 from loadflow.engine.generator.locust.recorder import Recorder, UserWatch
 from loadflow.engine.generator.locust.step import Pauser, Step
 from loadflow.engine.plan.plan import Plan, Shard
-from loadflow.engine.protocols.running.seam import Client, UserContext, UserProtocol
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.scope import Scope
@@ -38,7 +38,7 @@ class SharedByUsers:
     def __init__(
         self,
         plan: Plan,
-        protocol: UserProtocol,
+        speakers: Speakers,
         steps: Sequence[Step],
         picks: Iterator[int] | None,
         data: Data,
@@ -48,10 +48,10 @@ class SharedByUsers:
         passes: Passes,
     ) -> None:
         self.plan = plan
-        self.protocol = protocol
+        self.speakers = speakers
         self.way = plan.way
         self.start, self.stop, *self.units = (
-            in_batches(protocol, steps, plan.steps, positions)
+            in_batches(speakers, steps, plan.steps, positions)
             for positions in (self.way.start, self.way.stop, *(unit.steps for unit in self.way.units))
         )
         self.go = gevent.event.Event()  # the load begins; before it users of a pace do nothing
@@ -127,14 +127,14 @@ def user_class(shared: SharedByUsers) -> type[User]:
             number = shared.number()
             scope = Scope(shared.plan.variables, shared.data, user=number)
             watch = UserWatch(shared.recorder, number)
-            client = shared.protocol.new_client(UserContext(shared.plan, number, watch))
+            clients = UserClients(shared.speakers, number, watch)
             try:
                 try:
-                    self._live(client, scope, number)
+                    self._live(clients, scope, number)
                 except GreenletExit:
                     if self._forced:
                         raise
-                self._leave(client, scope, number)
+                self._leave(clients, scope, number)
                 while watch.awaited > 0:  # answers in flight, each with a timeout; the end of the drain cuts this short
                     gevent.sleep(AWAITED_POLL_S)
             except GreenletExit:
@@ -142,39 +142,39 @@ def user_class(shared: SharedByUsers) -> type[User]:
             except Exception as error:  # noqa: BLE001  not of a hit, so of the engine: a full disk, or a mistake of ours
                 shared.on_fatal(error)
             finally:
-                client.close()
+                clients.close()
 
-        def _live(self, client: Client, scope: Scope, number: int) -> None:
+        def _live(self, clients: UserClients, scope: Scope, number: int) -> None:
             if shared.arrivals is not None and shared.way.start:
                 shared.here += 1
                 shared.go.wait()
-            if not self._set_up(client, scope, number):
-                self._finish(client, scope, number)
+            if not self._set_up(clients, scope, number):
+                self._finish(clients, scope, number)
                 return
             if shared.arrivals is None:
-                self._passes(client, scope, number)
+                self._passes(clients, scope, number)
             else:
-                self._turns(client, scope, number, shared.arrivals)
+                self._turns(clients, scope, number, shared.arrivals)
 
-        def _set_up(self, client: Client, scope: Scope, number: int) -> bool:
+        def _set_up(self, clients: UserClients, scope: Scope, number: int) -> bool:
             """`on_start`; whether all of it went well. A user who is stopped meanwhile goes no further."""
             self._begun = True  # its attempts are of no pass
             for step in shared.start:
                 if self._state != LOCUST_STATE_RUNNING:
                     raise GreenletExit
-                step.run(client, scope, number, shared.recorder, self)
+                step.run(clients, scope, number, shared.recorder, self)
                 if self.ends or scope.out_of_rows:
                     return False
             self._is_set_up = True
             return True
 
-        def _leave(self, client: Client, scope: Scope, number: int) -> None:
+        def _leave(self, clients: UserClients, scope: Scope, number: int) -> None:
             """`on_stop`, once, of a user whose `on_start` went well."""
             if not self._is_set_up:
                 return
             self._is_set_up, self._leaving, self._begun = False, True, True
             for step in shared.stop:
-                step.run(client, scope, number, shared.recorder, self)
+                step.run(clients, scope, number, shared.recorder, self)
                 if self.ends:
                     return
 
@@ -225,7 +225,7 @@ def user_class(shared: SharedByUsers) -> type[User]:
             elif left is not None:
                 shared.passes.dropped += 1
 
-        def _passes(self, client: Client, scope: Scope, number: int) -> None:
+        def _passes(self, clients: UserClients, scope: Scope, number: int) -> None:
             units, picks, recorder = shared.units, shared.picks, shared.recorder
             low, high = shared.plan.wait_s
             for _ in itertools.count() if shared.plan.iterations is None else range(shared.plan.iterations):
@@ -239,27 +239,27 @@ def user_class(shared: SharedByUsers) -> type[User]:
                     for step in chosen:
                         if self._state != LOCUST_STATE_RUNNING:
                             return
-                        sent = step.run(client, scope, number, recorder, self) or sent
+                        sent = step.run(clients, scope, number, recorder, self) or sent
                         if scope.out_of_rows or self.ends:
                             break
                 finally:
                     self._settle()
                 if scope.out_of_rows:
-                    self._finish(client, scope, number)
+                    self._finish(clients, scope, number)
                     return
                 if high > 0:
                     self.pause(scope.rng.uniform(low, high))
                 elif not sent:
                     self.pause(IDLE_PASS_S)
-            self._finish(client, scope, number)
+            self._finish(clients, scope, number)
 
-        def _finish(self, client: Client, scope: Scope, number: int) -> None:
+        def _finish(self, clients: UserClients, scope: Scope, number: int) -> None:
             """Nothing is left to do. Stays until the end: locust would start another user in the place of one that is gone."""
-            self._leave(client, scope, number)
+            self._leave(clients, scope, number)
             shared.done()
             self._stopping.wait()
 
-        def _turns(self, client: Client, scope: Scope, number: int, arrivals: Arrivals) -> None:
+        def _turns(self, clients: UserClients, scope: Scope, number: int, arrivals: Arrivals) -> None:
             """A pass that was given to this user is made, also when the load ends in that moment: it was counted as started."""
             while self._state == LOCUST_STATE_RUNNING:
                 self._turn = turn = Turn()
@@ -275,7 +275,7 @@ def user_class(shared: SharedByUsers) -> type[User]:
                     for step in chosen:
                         if due_ns is None and self._state != LOCUST_STATE_RUNNING:
                             return
-                        if step.run(client, scope, number, shared.recorder, self, due_ns):
+                        if step.run(clients, scope, number, shared.recorder, self, due_ns):
                             due_ns = None  # the first request of a pass is due with it, the others when the one before is done
                         if scope.out_of_rows or self.ends:
                             break
@@ -283,7 +283,7 @@ def user_class(shared: SharedByUsers) -> type[User]:
                     self._settle()
                     arrivals.passed()
                 if scope.out_of_rows:
-                    self._finish(client, scope, number)
+                    self._finish(clients, scope, number)
                     return
 
         def context(self) -> dict[str, Any]:

@@ -23,7 +23,7 @@ Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why 
 PLAN_FIELDS = frozenset(
     {"protocol", "speaker", "mode", "steps", "stages", "duration_s", "variables", "sources", "host", "iterations", "wait_s", "drain_s"}
     | {"seed", "max_body_bytes", "redact", "env_names", "network", "traces", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
-    | {"http_version", "revision_header", "material", "pauses"}
+    | {"http_version", "revision_header", "material", "pauses", "speakers", "hosts"}
 )
 USERS = frozenset({"fast_http_user", "http_user", PYTHON_USER})
 STEP_KEYS = frozenset(
@@ -79,8 +79,8 @@ def choose(plan: Plan, wanted: EngineName) -> Choice:
 
 def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
     """In the words of a script, each once; none: the core makes this load."""
-    if plan.protocol not in USERS:
-        yield f"user {plan.protocol!r}"
+    if others := [name for name in plan.protocols if name not in USERS]:
+        yield from (f"user {name!r}" for name in others)
         return
     for one in fields(plan):
         default = one.default_factory() if one.default_factory is not MISSING else one.default

@@ -76,6 +76,7 @@ Dotted = Annotated[Name, Field(pattern=DOTTED)]
 class GrpcStep(StepBase):
     """One call: whom, which method, with what. How the method is known: `stub_path`, `proto` or `reflection`."""
 
+    noun: ClassVar[str] = "a step of grpc_user"
     target: Name | None = None
     host: Name | None = None
     stub_path: Dotted | None = None

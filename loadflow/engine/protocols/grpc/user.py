@@ -35,4 +35,5 @@ GRPC_USER = UserType(
     gather="loadflow.engine.protocols.grpc.interface:gather",
     faults=_faults,
     asks=_asks,
+    whom=("target", "host"),
 )

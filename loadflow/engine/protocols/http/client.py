@@ -15,7 +15,7 @@ from geventhttpclient.response import HTTPParseError, HTTPProtocolViolationError
 
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.http.answer_reader import MAX_HEAD_BYTES, AnswerReader, phrase_of
-from loadflow.engine.protocols.http.cookies import Cookies
+from loadflow.engine.protocols.http.cookies import Cookies, cookies_of
 from loadflow.engine.protocols.http.redirects import follow
 from loadflow.engine.protocols.http.reply import HttpReply, reply_of, status_failure
 from loadflow.engine.protocols.http.request import HttpRequest, HttpStep, field_bytes
@@ -73,20 +73,18 @@ class _Connection:
 class HttpClient:
     """One virtual user's connections and cookies."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, cookies: Cookies | None = None) -> None:
         self.traffic = Traffic()
         self._max_body_bytes = plan.max_body_bytes
         self._connections: dict[tuple[Any, ...], _Connection] = {}
-        self._cookies = Cookies()
+        self._cookies = Cookies() if cookies is None else cookies
         self._plan = plan
         self._more: list[HttpClient] = []
 
     def at_once(self, count: int) -> list[HttpClient]:
         """So many clients for requests that are sent at once, this one first: all have one jar, and connections of their own."""
         while len(self._more) < count - 1:
-            more = HttpClient(self._plan)
-            more._cookies = self._cookies
-            self._more.append(more)
+            self._more.append(HttpClient(self._plan, self._cookies))
         return [self, *self._more[: count - 1]]
 
     def perform(self, request: HttpRequest) -> HttpReply:
@@ -220,7 +218,7 @@ def _key(request: HttpRequest) -> tuple[object, ...]:
 HTTP = UserProtocol(
     user="http_user",
     prepare=HttpStep,
-    new_client=lambda user: HttpClient(user.plan),
+    new_client=lambda user: HttpClient(user.plan, cookies_of(user)),
     errors=((HTTPParseError, Outcome.PROTOCOL), *SOCKET_ERRORS),
     fails=status_failure,
     traffic=lambda client: client.traffic,

@@ -12,10 +12,11 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Protocol
 
-from loadflow.engine.protocols.http.request import HttpRequest
+from loadflow.engine.protocols.running.seam import UserContext
 
-__all__ = ["MOST_ATTRIBUTE_BYTES", "MOST_COOKIES", "MOST_HOST_COOKIES", "MOST_PAIR_BYTES", "Cookies", "Jar"]
+__all__ = ["MOST_ATTRIBUTE_BYTES", "MOST_COOKIES", "MOST_HOST_COOKIES", "MOST_PAIR_BYTES", "Asking", "Cookies", "Jar", "cookies_of"]
 
 REMEMBERED = 256
 MOST_COOKIES = 300  # of one user; a target may set new ones without end
@@ -110,6 +111,25 @@ class Jar:
         return "; ".join([*pairs, own] if own else pairs)
 
 
+class Asking(Protocol):
+    """Whom a request asks. `target`: path and query; `cookies`: those that the script itself gives it."""
+
+    @property
+    def scheme(self) -> str: ...
+    @property
+    def host(self) -> str: ...
+    @property
+    def target(self) -> str: ...
+    @property
+    def cookies(self) -> str: ...
+
+
+def cookies_of(user: UserContext) -> Cookies:
+    """The user's, which all of his clients that have cookies share."""
+    found: Cookies = user.kept.setdefault("cookies", Cookies())
+    return found
+
+
 class Cookies:
     """`header_for` gives what to send, `store` takes what came."""
 
@@ -121,7 +141,7 @@ class Cookies:
         self._remembered: dict[tuple[str, str, str, str], str] = {}
         self._volatile = False
 
-    def store(self, request: HttpRequest, fields: Iterable[tuple[str, str]]) -> None:
+    def store(self, request: Asking, fields: Iterable[tuple[str, str]]) -> None:
         """Take the cookies of a response. Cookies that can't be for its host are refused, as browsers do."""
         path = request.target.partition("?")[0]
         for name, value in fields:
@@ -130,7 +150,7 @@ class Cookies:
         self._remembered.clear()
         self._volatile = self._jar.is_volatile
 
-    def header_for(self, request: HttpRequest) -> str:
+    def header_for(self, request: Asking) -> str:
         """The value of the Cookie field; "" when there is none."""
         if not len(self._jar):
             return request.cookies

@@ -150,6 +150,7 @@ class MappedHttpStep(StepBase):
         }
     )
 
+    noun: ClassVar[str] = "an HTTP step"
     method: Method | None = None
     request_url: Name | None = None
     url: Name | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from loadflow.engine.protocols.http.step import METHODS, HttpStep, MappedHttpStep
@@ -37,12 +38,23 @@ def _faults(step: Mapping[str, object], hosted: bool) -> Iterable[Fault]:
         yield Fault((key,), "is relative, and there is no host", "write the URL whole, or set host to what it is relative to")
 
 
+def _beside(host: str) -> str | None:
+    """The same server, of a test whose own users speak WebSocket."""
+    return host if host.startswith("${") else f"http{host[2:]}" if host.lower().startswith(("ws://", "wss://")) else None
+
+
 _FORM = Form(HttpStep, METHODS, MappedHttpStep, one_by_one=None)
 _PREPARE = "loadflow.engine.protocols.http.request:HttpStep"
 
 FAST_HTTP_USER = UserType(
-    "fast_http_user", _FORM, _PREPARE, "loadflow.engine.protocols.http.client:FAST_HTTP", _host, _faults, traced=True, has_fields=True
+    "fast_http_user",
+    _FORM,
+    _PREPARE,
+    "loadflow.engine.protocols.http.client:FAST_HTTP",
+    _host,
+    _faults,
+    traced=True,
+    has_fields=True,
+    host_beside=_beside,
 )
-HTTP_USER = UserType(
-    "http_user", _FORM, _PREPARE, "loadflow.engine.protocols.http.client:HTTP", _host, _faults, traced=True, has_fields=True
-)
+HTTP_USER = replace(FAST_HTTP_USER, name="http_user", protocol="loadflow.engine.protocols.http.client:HTTP")

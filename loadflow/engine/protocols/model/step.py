@@ -96,6 +96,7 @@ class StepBase(Part):
     assertions: list[Assertion] | None = None
     extract: list[Extract] | None = None
     on_failure: Annotated[str, Choice("what a failure does", ON_FAILURE)] | None = None
+    user: Annotated[Name, Field(description="The user type whose steps have these keys; default: that of the test")] | None = None
 
     def plain(self) -> dict[str, Any]:
         """The step as JSON values: the keys that were written and are not null, and always `weight`."""

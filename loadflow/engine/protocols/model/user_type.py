@@ -30,17 +30,23 @@ def _never(step: Mapping[str, Any]) -> bool:
     return False
 
 
+def _no_host(host: str) -> None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Form:
     """How steps are written: `step` is the model of one in a list. `mapped` is that of one in a map, from which `methods` they have.
 
-    `one_by_one`: the way out for who writes a batch, where a user can't send several steps at once; None where he can.
+    `one_by_one`: the way out for who writes a batch, where a user can't send several steps at once; None where he can. `apart`: the way
+    out for who writes such steps beside those of another user type; None where one user may do both.
     """
 
     step: type[StepBase]
     methods: tuple[str, ...] = ()
     mapped: type[StepBase] | None = None
     one_by_one: str | None = "write its steps one after the other; a batch is for fast_http_user and http_user"
+    apart: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,8 @@ class UserType:
     `asks`: whether a step's look-up asks a server; a check leaves such steps to the start of the load.
     `has_fields`: its answers have header fields, of which one may say the target's build.
     `traced`: its requests can carry a `traceparent`; they are `Traceable` then, see generator/tracing.py.
+    `whom`: the keys of a step that say whom it asks, where a step that has none of them asks the `host`. `host_beside`: what its steps take
+    of the `host` of a test whose own user type is another; None: nothing.
     """
 
     name: str
@@ -67,3 +75,5 @@ class UserType:
     asks: Callable[[Mapping[str, Any]], bool] = _never
     traced: bool = False
     has_fields: bool = False
+    whom: tuple[str, ...] = ()
+    host_beside: Callable[[str], str | None] = _no_host

@@ -138,6 +138,7 @@ class Delivery(Part):
 class MqttStep(StepBase):
     """One step of an `mqtt_user`; which keys it may have depends on `method`."""
 
+    noun: ClassVar[str] = "a step of mqtt_user"
     method: Annotated[str, Choice("MQTT method", METHODS, any_case=True)] | None = None
     broker: Name | None = None
     host: Name | None = None

@@ -27,4 +27,5 @@ MQTT_USER = UserType(
     "loadflow.engine.protocols.mqtt.client:MQTT",
     broker_trouble,
     _faults,
+    whom=("broker", "host"),
 )

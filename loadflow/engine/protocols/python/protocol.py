@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from loadflow.engine.protocols.http.client import FAST_HTTP, HttpClient
+from loadflow.engine.protocols.http.cookies import cookies_of
 from loadflow.engine.protocols.python.call import Call
 from loadflow.engine.protocols.running.seam import UserContext, UserProtocol
 
@@ -15,7 +16,7 @@ class PythonClient:
     """One user's connections, and his object, made when it is first needed."""
 
     def __init__(self, user: UserContext) -> None:
-        self.http = HttpClient(user.plan)
+        self.http = HttpClient(user.plan, cookies_of(user))
         self._object: Any = None
 
     def object_of(self, cls: type) -> Any:

@@ -44,7 +44,11 @@ def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
 
 PYTHON_USER = UserType(
     "python_user",
-    Form(CallStep, one_by_one="a function sends several requests at once with client.batch"),
+    Form(
+        CallStep,
+        one_by_one="a function sends several requests at once with client.batch",
+        apart="a function speaks other protocols itself: client.websocket, client.grpc, client.mqtt, client.socket, client.redis",
+    ),
     "loadflow.engine.protocols.python.call:Call",
     "loadflow.engine.protocols.python.protocol:PYTHON",
     FAST_HTTP_USER.host,

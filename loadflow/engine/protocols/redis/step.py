@@ -80,4 +80,5 @@ REDIS_USER = UserType(
     "loadflow.engine.protocols.redis.client:REDIS",
     _host,
     _faults,
+    whom=("server",),
 )

@@ -8,7 +8,7 @@ assertions, extracts and records are the same for all and know nothing of it.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from loadflow.engine.plan.plan import Plan
@@ -80,11 +80,12 @@ class Watch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class UserContext:
-    """What a client may know of its user."""
+    """What a client may know of its user. `kept` is what all clients of the user share, such as cookies."""
 
     plan: Plan
     number: int  # no two users of a run have the same
     watch: Watch
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 class Client(Protocol):

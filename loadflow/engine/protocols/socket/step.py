@@ -59,6 +59,7 @@ class Framing(Part):
 class SocketStep(MessageStep):
     """One exchange: connect, send, read as much as was asked for. `keep` keeps the connection for the user's next step."""
 
+    noun: ClassVar[str] = "a step of socket_user"
     protocol: Annotated[str, Choice("socket protocol", ("tcp", "udp"), any_case=True)] = "tcp"
     target: Place | None = None
     host: Place | None = None
@@ -111,4 +112,5 @@ SOCKET_USER = UserType(
     "loadflow.engine.protocols.socket.client:SOCKET",
     _host,
     _faults,
+    whom=("target", "host"),
 )

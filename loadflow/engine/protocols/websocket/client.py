@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import gevent
 
+from loadflow.engine.protocols.http.cookies import cookies_of
 from loadflow.engine.protocols.running.connecting import SOCKET_ERRORS
 from loadflow.engine.protocols.running.correlation import Correlations
 from loadflow.engine.protocols.running.message_reply import MessageReply
@@ -26,6 +27,7 @@ class WebSocketClient:
     def __init__(self, user: UserContext) -> None:
         plan = user.plan
         self._max_body_bytes = plan.max_body_bytes
+        self._cookies = cookies_of(user)
         self._connection: WebSocketConnection | None = None
         self._target = target_of("", plan.host, {}) if plan.host is not None else None
         self._correlations = Correlations(WebSocketStep.method, user.watch, _after)
@@ -124,7 +126,9 @@ class WebSocketClient:
             return connection
         self._drop()
         self._target = target
-        self._connection = WebSocketConnection(target, request.timeout_s, self._max_body_bytes, self._answers, keeps=self._keeps)
+        self._connection = WebSocketConnection(
+            target, request.timeout_s, self._max_body_bytes, self._answers, self._cookies, keeps=self._keeps
+        )
         return self._connection
 
     def _wanted(self, target: WebSocketTarget | None) -> WebSocketTarget:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import gevent
@@ -18,12 +18,13 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import InvalidHandshake, InvalidStatus, PayloadTooBig
 from websockets.extensions.permessage_deflate import ClientPerMessageDeflateFactory
 from websockets.frames import Frame, Opcode
-from websockets.http11 import Request
+from websockets.http11 import Request, Response
 from websockets.protocol import State
 from websockets.typing import Subprotocol
 from websockets.uri import WebSocketURI
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.protocols.http.cookies import Cookies
 from loadflow.engine.protocols.running.connecting import open_connection
 from loadflow.engine.protocols.running.endless import MOST_BESIDE_BYTES, is_endless
 from loadflow.engine.protocols.running.message_reply import MessageReply
@@ -51,7 +52,16 @@ class WebSocketConnection:
     `on_message` is asked first about each message and its size; True: it was not meant for a step.
     """
 
-    def __init__(self, target: WebSocketTarget, limit_s: float, max_body_bytes: int, on_message: OnMessage, *, keeps: bool) -> None:
+    def __init__(
+        self,
+        target: WebSocketTarget,
+        limit_s: float,
+        max_body_bytes: int,
+        on_message: OnMessage,
+        cookies: Cookies,
+        *,
+        keeps: bool,
+    ) -> None:
         self.target = target
         self.failure: tuple[Outcome, str] | None = None
         self.ended_normally = False
@@ -59,6 +69,7 @@ class WebSocketConnection:
         self.arrived = 0
         self._max_body_bytes = max_body_bytes
         self._on_message = on_message
+        self._cookies = cookies
         self._keeps = keeps
         self._inbox: deque[tuple[Message, int]] = deque()
         self._inbox_bytes = 0
@@ -168,11 +179,13 @@ class WebSocketConnection:
             else:
                 protocol.receive_eof()
             self._turns.taken()
+        events = protocol.events_received()
+        self._keep_cookies(events)
         if protocol.handshake_exc is not None:
             raise _no_handshake(protocol.handshake_exc)
         if self.target.subprotocols and protocol.subprotocol is None:
             raise HitFailure(Outcome.PROTOCOL, f"the server chose none of the subprotocols {', '.join(self.target.subprotocols)}")
-        self._look_at(protocol.events_received())
+        self._look_at(events)
 
     def _request(self) -> Request:
         request = self._protocol.connect()
@@ -180,7 +193,18 @@ class WebSocketConnection:
             if name in request.headers:
                 del request.headers[name]
             request.headers[name] = value
+        if cookies := self._cookies.header_for(self.target):
+            if "Cookie" in request.headers:
+                del request.headers["Cookie"]
+            request.headers["Cookie"] = cookies
         return request
+
+    def _keep_cookies(self, events: Sequence[object]) -> None:
+        """Those of the handshake's answer, whatever its status."""
+        refused = self._protocol.handshake_exc
+        answers = [refused.response] if isinstance(refused, InvalidStatus) else [one for one in events if isinstance(one, Response)]
+        for answer in answers:
+            self._cookies.store(self.target, answer.headers.raw_items())
 
     def _read(self) -> None:
         while self.failure is None:

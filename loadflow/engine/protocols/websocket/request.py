@@ -43,6 +43,20 @@ class WebSocketTarget:
     has_url: bool
     has_options: bool
 
+    @property
+    def scheme(self) -> str:
+        """That of the handshake, which is a request of HTTP (RFC 6455 section 4.1)."""
+        return "https" if self.secure else "http"
+
+    @property
+    def target(self) -> str:
+        return self.resource
+
+    @property
+    def cookies(self) -> str:
+        """Those of the step's own header field."""
+        return next((value for name, value in self.headers if name.lower() == "cookie"), "")
+
 
 @dataclass(frozen=True, slots=True)
 class Awaited:

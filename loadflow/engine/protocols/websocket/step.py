@@ -47,6 +47,7 @@ class Correlate(Part):
 class WebSocketStep(MessageStep):
     """One action on the user's connection, which is made when it is first needed."""
 
+    noun: ClassVar[str] = "a step of websocket_user"
     method: Annotated[str, Choice("WebSocket method", METHODS, any_case=True)] = "send"
     request_url: Name | None = None
     url: Name | None = None
@@ -122,6 +123,11 @@ def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
         yield Fault((key,), "is relative, and there is no host", "write the URL whole, or set host to what it is relative to")
 
 
+def _beside(host: str) -> str | None:
+    """The same server, of a test whose own users speak HTTP."""
+    return host if host.startswith("${") else f"ws{host[4:]}" if host.lower().startswith(("http://", "https://")) else None
+
+
 WEBSOCKET_USER = UserType(
     "websocket_user",
     Form(WebSocketStep),
@@ -129,4 +135,5 @@ WEBSOCKET_USER = UserType(
     "loadflow.engine.protocols.websocket.client:WEBSOCKET",
     _host,
     _faults,
+    host_beside=_beside,
 )
