@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.waiting import Patience, share, wait_for
@@ -48,5 +50,5 @@ def test_what_does_not_come_is_named() -> None:
 
 
 def test_what_was_found_is_given_back() -> None:
-    found = iter([None, False, [], "", {}, 0])
+    found: Iterator[object] = iter([None, False, [], "", {}, 0])
     assert wait_for("a number", lambda: next(found), 60, every_s=0) == 0

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Sized
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 __all__ = ["HANG_S", "Patience", "share", "wait_for"]
 
@@ -75,6 +75,6 @@ def wait_for(
         time.sleep(every_s)
 
 
-def is_there(found: object) -> bool:
+def is_there(found: T | None) -> TypeGuard[T]:
     """0 is: an exit code, a count."""
     return found is not None and found is not False and not (isinstance(found, Sized) and len(found) == 0)
