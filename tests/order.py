@@ -19,6 +19,7 @@ import os
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Generator, Mapping, Sequence
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,11 @@ QUICK_S = 0.05
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config.option, "loadscopereorder"):
         config.option.loadscopereorder = False  # xdist's own: most tests first
+    if config.getoption("dist", "no") == "loadgroup" and not hasattr(pytest.Item, "_nodeid"):
+        raise pytest.UsageError(
+            f"with pytest {pytest.__version__}, pytest-xdist {version('pytest-xdist')} does not keep the tests of a group together, so "
+            "that every process would make what they share; install the versions of constraints.txt"
+        )
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
