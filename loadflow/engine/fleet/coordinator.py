@@ -41,9 +41,7 @@ __all__ = ["Coordinator"]
 LOG = logging.getLogger("loadflow.fleet")
 LOOK_S = 0.1
 TAKE = 32  # parts at a time
-LEAD_S = 0.5  # from the order to the start of the load, at least; four ways to the slowest agent
 RELEASE_S = 0.12  # agents give a load to their engines so long before it starts
-MOVES = 8  # of the start, until it is not moved any more
 PATIENCE_S = 10.0  # for an agent to take what is open when no agent makes load any more
 SPARE_S = 2.0  # on top of the time that the slowest agent took to be ready, for one that goes on with a share
 FOLDER_CHARACTERS = WORD_CHARACTERS = 300
@@ -100,30 +98,29 @@ class Coordinator:
         await self._link.listen(self._subjects.time, self._on_time)
         self._tasks = [asyncio.create_task(self._consume()), asyncio.create_task(self._watch())]
 
-    async def go(self) -> tuple[int, int]:
-        """The start of the load on the monotonic clock and in Unix time, in nanoseconds: all who make it have heard of it by then, or it is
-        moved."""
-        way_s = max((member.way_s for member in self._live()), default=0.0)
-        lead_s = max(LEAD_S, 4 * way_s)
-        for _ in range(MOVES):
-            origin = time.monotonic_ns() + round(lead_s * 1e9), time.time_ns() + round(lead_s * 1e9)
-            self._origin, self._phase = origin, "go"
-            await self._order_all()
-            decide_s = origin[0] / 1e9 - RELEASE_S - way_s
-            while not (armed := self._all_armed(origin[0])) and time.monotonic() < decide_s:
-                await asyncio.sleep(0.005)
-            if armed:
-                break
-            lead_s *= 2
+    async def ways_s(self) -> float:
+        """How long an order is on its way to the slowest agent."""
+        return max((member.way_s for member in self._live()), default=0.0)
+
+    async def arm(self, origin: tuple[int, int], way_s: float) -> bool:
+        """Order the start of the load, on the monotonic clock and in Unix time, in nanoseconds; whether all who make it have heard of it
+        when it can just be moved, `way_s` before they begin."""
+        self._origin, self._phase = origin, "go"
+        await self._order_all()
+        decide_s = origin[0] / 1e9 - RELEASE_S - way_s
+        while not (armed := self._all_armed(origin[0])) and time.monotonic() < decide_s:
+            await asyncio.sleep(0.005)
+        return armed
+
+    async def begun(self) -> None:
+        """The load begins as it was ordered last."""
         for member in self._live():
             member.state = WorkerState.RUNNING
         for share in self._absent:
             for log in share.logs:
                 self._tell(Done(log, 0, 0.0, "", Health(), lost=True))
             share.held, share.since_s = Held.OPEN, time.monotonic()
-        assert self._origin is not None
         self._note_workers()
-        return self._origin
 
     def _all_armed(self, origin_ns: int) -> bool:
         return all(member.armed_ns == origin_ns for member in self._live())

@@ -12,7 +12,8 @@ import queue
 import secrets
 import threading
 import time
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
 from typing import Any, TypeVar
@@ -30,12 +31,14 @@ from loadflow.engine.process.messages import Message, Note, SupervisorEnd
 from loadflow.engine.records.run import Run
 from loadflow.errors import RunError
 
-__all__ = ["Fleet"]
+__all__ = ["Fleet", "start_fleets"]
 
 T = TypeVar("T")
 DELIVERY_GRACE_S = 10.0  # after an end by force: nothing is sent any more, but hits are still on their way
 ANSWER_S = 30.0
 POLL_S = 0.05
+LEAD_S = 0.5  # from the order to the start of the load, at least; four ways to the slowest agent
+MOVES = 8  # of the start, until it is not moved any more
 
 
 class Fleet:
@@ -112,8 +115,22 @@ class Fleet:
 
     def go(self) -> tuple[int, int]:
         """Start the load; returns its start on the monotonic clock and in Unix time, both in nanoseconds."""
+        return start_fleets([self])
+
+    def way_s(self) -> float:
+        """How long an order is on its way to the slowest agent."""
         assert self._coordinator is not None
-        return self._call(self._coordinator.go())
+        return self._call(self._coordinator.ways_s())
+
+    def arm(self, origin: tuple[int, int], way_s: float) -> Future[bool]:
+        """Order this start; whether all agents have heard of it while it could still be moved."""
+        assert self._coordinator is not None
+        return self._asked(self._coordinator.arm(origin, way_s))
+
+    def begin(self) -> None:
+        """Begin at the start that was ordered last."""
+        assert self._coordinator is not None
+        self._call(self._coordinator.begun())
 
     def stop(self, grace_s: float | None = None) -> None:
         """Ask for an early end. More than once does no harm."""
@@ -177,8 +194,27 @@ class Fleet:
         loop.close()
 
     def _call(self, what: Coroutine[Any, Any, T]) -> T:
+        return self._asked(what).result(timeout=ANSWER_S + self._cluster.startup_s)
+
+    def _asked(self, what: Coroutine[Any, Any, T]) -> Future[T]:
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(what, self._loop).result(timeout=ANSWER_S + self._cluster.startup_s)
+        return asyncio.run_coroutine_threadsafe(what, self._loop)
+
+
+def start_fleets(fleets: Sequence[Fleet]) -> tuple[int, int]:
+    """Start the loads of all of them at once: when their agents have all heard of the start, or it is moved. Returns it as `Fleet.go`."""
+    way_s = max(fleet.way_s() for fleet in fleets)
+    lead_s = max(LEAD_S, 4 * way_s)
+    for _ in range(MOVES):
+        origin = time.monotonic_ns() + round(lead_s * 1e9), time.time_ns() + round(lead_s * 1e9)
+        asked = [fleet.arm(origin, way_s) for fleet in fleets]
+        armed = [one.result(ANSWER_S + lead_s) for one in asked]
+        if all(armed):
+            break
+        lead_s *= 2
+    for fleet in fleets:
+        fleet.begin()
+    return origin
 
 
 async def _cancel_all() -> None:

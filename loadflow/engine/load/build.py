@@ -29,6 +29,7 @@ from loadflow.engine.protocols.http.known_parts import refuse_known
 from loadflow.engine.protocols.http.user import FAST_HTTP_USER, HTTP_USER
 from loadflow.engine.protocols.model.step import Retry, Throttle
 from loadflow.engine.protocols.model.user_type import UserType
+from loadflow.engine.protocols.python.call import Call
 from loadflow.engine.protocols.running.checks import compile_checks
 from loadflow.engine.protocols.running.seam import HitFailure, PreparedStep
 from loadflow.engine.records.names import SeriesName, phased
@@ -156,6 +157,7 @@ def build_plan(
     compiler = _compiler(plan, env)
     plan, unknown = _with_material(plan, types, compiler, place, ask=ask)
     prepared = _compile_once(plan, types, compiler, unknown, place)
+    plan = _with_called(plan, test, prepared)
     places = [step.place for step in prepared]
     refuse_hosts(places, plan.allowed_hosts)
     thresholds = thresholds_for(test, plan, prepared, all_prepared=not unknown)
@@ -361,6 +363,16 @@ def _compile_once(plan: Plan, types: Sequence[UserType], compiler: Compiler, unk
     if mistakes:
         raise CommandError(mistakes)
     return prepared
+
+
+def _with_called(plan: Plan, test: Any, prepared: Sequence[PreparedStep]) -> Plan:
+    """The plan with the protocols that its functions of Python speak beside HTTP."""
+    called = dict.fromkeys(name for step in prepared if isinstance(step, Call) for name in step.speaks)
+    if not called:
+        return plan
+    others = {name: one for name in called if (one := user_type_of(name)) is not None}
+    hosts = {name: host for name, one in others.items() if (host := test.host_of(one)) is not None}
+    return replace(plan, speakers={name: one.protocol for name, one in others.items()}, hosts=hosts)
 
 
 def _names(plan: Plan, prepared: Sequence[PreparedStep]) -> tuple[SeriesName, ...] | None:

@@ -30,17 +30,29 @@ class _Together:
 
     def __init__(self, count: int) -> None:
         self._count = count
-        self._ready: set[Any] = set()
+        self._ready: dict[Engine | Fleet, None] = {}
         self._origin: tuple[int, int] | None = None
 
     def begin(self, engine: Engine | Fleet) -> tuple[int, int] | None:
-        self._ready.add(engine)
+        self._ready[engine] = None
         if len(self._ready) < self._count:
             return None
         if self._origin is None:
-            self._origin = start_of_load()
-        assert isinstance(engine, Engine)  # agents make no populations
-        return engine.go(self._origin)
+            self._origin = _start(list(self._ready))
+        return self._origin
+
+
+def _start(ready: Sequence[Engine | Fleet]) -> tuple[int, int]:
+    """Agents make all of the loads, or none."""
+    engines = [one for one in ready if isinstance(one, Engine)]
+    if engines:
+        origin = start_of_load()
+        for engine in engines:
+            engine.go(origin)
+        return origin
+    from loadflow.engine.fleet.fleet import start_fleets  # a load of this machine needs no NATS
+
+    return start_fleets([one for one in ready if not isinstance(one, Engine)])
 
 
 def make_loads(session: Session, populations: Mapping[str, tuple[Asked, Choice, Questions | None]]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from loadflow.engine.generator.native.fit import Choice, choose
 from loadflow.engine.load.build import ROOT, Asked, build_plan, worker_of
 from loadflow.engine.load.target_watch import Questions, questions_of
 from loadflow.engine.load_test.model import StartTest
-from loadflow.engine.load_test.populations import tests_of
+from loadflow.engine.load_test.populations import ELSEWHERE, tests_of
 from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.script.mistakes import mistakes_of
 from loadflow.engine.session.session import Session, current_session
@@ -101,10 +101,8 @@ def _asked(session: Session, arguments: Mapping[str, Any], rules: TargetRules) -
 
 def _start_populations(session: Session, arguments: Mapping[str, Any]) -> dict[str, Any]:
     """A load for each of them, side by side; a cap from outside the script is shared out evenly."""
-    faults = list(StartTest.conflicts(dict(arguments)))
-    if faults or session.workers is not None:
-        text, hint = "populations are made by this machine alone, and this run is for agents", "run it without --workers"
-        raise CommandError(mistakes_of(faults, arguments, ROOT) or [Mistake(f"{ROOT}.populations", text, hint)])
+    if faults := list(StartTest.conflicts(dict(arguments))):
+        raise CommandError(mistakes_of(faults, arguments, ROOT))
     tests = tests_of(arguments)
     cap = session.target.max_rate_per_s
     rules = session.target if cap is None else replace(session.target, max_rate_per_s=cap / len(tests))
@@ -118,10 +116,13 @@ def _start_populations(session: Session, arguments: Mapping[str, Any]) -> dict[s
         except CommandError as error:
             place = f"{ROOT}.populations[{index}]"
             mistakes += [replace(one, place=one.place.replace(ROOT, place, 1)) for one in error.mistakes]
+    if any(asked.cluster is not None and not asked.cluster.children for asked, *_ in populations.values()):
+        mistakes.append(Mistake(f"{ROOT}.workers" if arguments.get("workers") else "--workers", *ELSEWHERE))
     if mistakes:
         raise CommandError(mistakes)
     every = [asked for asked, *_ in populations.values()]
-    session.guard.refuse_load(max(1, sum(one.plan.users for one in every)), sum(one.processes * one.threads for one in every))
+    processes = sum(one.processes * one.threads * (one.cluster.expected if one.cluster is not None else 1) for one in every)
+    session.guard.refuse_load(max(1, sum(one.plan.users for one in every)), processes)
     if session.rehearsing:
         names = [one.names for one in every]
         session.loads.append(None if None in names else tuple(dict.fromkeys(name for of in names for name in of or ())))

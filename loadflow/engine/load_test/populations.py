@@ -9,8 +9,13 @@ from loadflow.engine.script.mistakes import Fault, kind_of, shorten, suggest
 from loadflow.engine.script.populations import OWN_KEYS, STEPS
 from loadflow.errors import Mistake, ScriptError
 
-__all__ = ["population_faults", "side_by_side", "tests_of"]
+__all__ = ["ELSEWHERE", "population_faults", "side_by_side", "tests_of"]
 
+# why agents that are started elsewhere make no populations, and the way out
+ELSEWHERE = (
+    "are agents that are started elsewhere, of which each makes one load at a time, and each population is a load",
+    "let this machine start them: a number of workers alone; or make a test of one population",
+)
 MERGED = ("variables",)  # objects of which a population changes or adds entries
 
 
@@ -93,9 +98,10 @@ def _shared_faults(raw: Mapping[str, Any]) -> Iterable[Fault]:
         if raw.get(key) is not None:
             yield Fault((key,), "belongs to a population, and there are several", "write it into them")
     if raw.get("runner_mode", "local") != "local":
-        text = f"is {shorten(raw['runner_mode'])}, and populations are made by this machine alone"
-        yield Fault(("runner_mode",), text, "leave it out, or make a test of one population")
-    if raw.get("workers") is not None:
-        yield Fault(("workers",), "are agents, and populations are made by this machine alone", "leave it out")
+        text = f"is {shorten(raw['runner_mode'])}, which makes one load, and each population is a load"
+        yield Fault(("runner_mode",), text, "write workers, or make a test of one population")
+    workers = raw.get("workers")
+    if isinstance(workers, dict) and any(workers.get(key) is not None for key in ("pool", "nats_url", "listen", "block")):
+        yield Fault(("workers",), *ELSEWHERE)
     if raw.get("web_ui_dict") is not None:
         yield Fault(("web_ui_dict",), "the web UI shows one process only, and each population has its own", "remove one of the two")

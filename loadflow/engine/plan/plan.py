@@ -69,7 +69,8 @@ class Plan:
         """What one of `protocols` is to know of the plan: the steps that it speaks, and whom they ask."""
         if not self.speakers:
             return self
-        steps = tuple(step for step in self.steps if step.get("user", self.protocol) == protocol)
+        # which protocols a function speaks shows when it is called
+        steps = tuple(step for step in self.steps if "call" in step or step.get("user", self.protocol) == protocol)
         if protocol == self.protocol:
             return replace(self, steps=steps)
         return replace(self, protocol=protocol, speaker=self.speakers[protocol], steps=steps, host=self.hosts.get(protocol))

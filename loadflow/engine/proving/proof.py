@@ -89,6 +89,8 @@ def prove(made: ScenarioDef, trace: Trace, file: Path, passes: int = PASSES) -> 
 def _bar(steps: Iterable[Mapping[str, Any]]) -> str:
     """Why there can be no proof of these steps; "" where there can be."""
     for step in steps:
+        if "user" in step:
+            return f"speaks to {step['user']}'s peer, and a proof is of HTTP"
         if "batch" in step:
             return "sends several requests at once, and in which order they arrive is chance"
         if "://" in str(step["request_url"]).partition("?")[0]:

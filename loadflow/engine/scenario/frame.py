@@ -16,7 +16,8 @@ from loadflow.engine.scenario.asserting import conditions_of
 from loadflow.engine.scenario.client import VERBS
 from loadflow.engine.scenario.code import FunctionNode, Module, is_constant
 from loadflow.engine.scenario.definition import VUser, task
-from loadflow.engine.scenario.handles import REFUSED, Bound, Client, Draw, Method, User, Verb
+from loadflow.engine.scenario.handles import REFUSED, Bound, Client, Draw, Method, Speaker, User, Verb
+from loadflow.engine.scenario.messages import SPEAKERS
 from loadflow.engine.scenario.symbols import Answer, Condition, Drawn, Found, Headers, Joined, Pending, Symbol, Untraceable, holds_symbol
 from loadflow.engine.scenario.values import Fake, Rand, Rows, now, rand, sleep, uuid
 
@@ -261,8 +262,12 @@ class Frame:
         match holder:
             case User():
                 return self.of_user(holder, name)
+            case Client() if name in SPEAKERS:
+                return Speaker(name)
             case Client():
                 return Verb(name)
+            case Speaker():
+                return Method(holder, name)
             case Answer():
                 return self.of_answer(holder, name)
             case Rows():
@@ -366,6 +371,9 @@ class Frame:
             case Verb(verb="batch"):
                 answers = self.reader.batch(arguments, named)
                 return self.reader.pend(lambda: answers) if isinstance(self.node, ast.AsyncFunctionDef) else answers
+            case Method(holder=Speaker(protocol=protocol), name=verb):
+                said = self.reader.message(protocol, verb, arguments, named)
+                return self.reader.pend(lambda: said) if isinstance(self.node, ast.AsyncFunctionDef) else said
             case Verb(verb=verb):
                 raise Untraceable(f"calls client.{verb}")
             case Bound():

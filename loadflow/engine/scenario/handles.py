@@ -7,7 +7,7 @@ from typing import Any
 
 from loadflow.engine.scenario.symbols import Symbol
 
-__all__ = ["REFUSED", "Bound", "Client", "Draw", "Method", "User", "Verb"]
+__all__ = ["REFUSED", "Bound", "Client", "Draw", "Method", "Speaker", "User", "Verb"]
 
 # what Python has and steps have not, in a person's words
 REFUSED = {
@@ -55,6 +55,13 @@ class Verb:
 
     def __init__(self, verb: str) -> None:
         self.verb = verb
+
+
+class Speaker:
+    """What the client speaks beside HTTP, e.g. `client.websocket`."""
+
+    def __init__(self, protocol: str) -> None:
+        self.protocol = protocol
 
 
 class Bound:

@@ -11,7 +11,8 @@ from typing import Any
 from loadflow.engine.scenario.code import Module, plain_function
 from loadflow.engine.scenario.frame import Frame
 from loadflow.engine.scenario.handles import Client, User
-from loadflow.engine.scenario.requests import of_batch, step_of
+from loadflow.engine.scenario.messages import receives
+from loadflow.engine.scenario.requests import message_step, of_batch, step_of
 from loadflow.engine.scenario.symbols import Answer, Condition, Found, Pending, TracedStep, Untraceable, holds_symbol
 from loadflow.engine.scenario.values import Rows
 
@@ -152,12 +153,22 @@ class Reader:
             answer.step.beside = [one.step for one in answers]
         return answers
 
+    def message(self, protocol: str, verb: str, arguments: list[Any], named: dict[str, Any]) -> Answer:
+        """`client.PROTOCOL.VERB(…)`."""
+        return self._taken(message_step(protocol, verb, self._default(), arguments, named))
+
     def _ask(self, verb: str, path: Any, options: Mapping[str, Any]) -> Answer:
+        return self._taken(step_of(verb, self._default(), path, options))
+
+    def _default(self) -> str:
+        """What the next request is called that says no name."""
+        number = len(self.steps) + 1
+        return f"{self._name} {number}" if number > 1 or self._name == "request" else self._name
+
+    def _taken(self, step: dict[str, Any]) -> Answer:
         if len(self.steps) >= MOST_STEPS:
             raise Untraceable(f"makes more than {MOST_STEPS:,} requests")
-        number = len(self.steps) + 1
-        default = f"{self._name} {number}" if number > 1 or self._name == "request" else self._name
-        self.steps.append(TracedStep(step_of(verb, default, path, options), self.line))
+        self.steps.append(TracedStep(step, self.line))
         return Answer(self.steps[-1])
 
     def _must_be_last(self, step: TracedStep, verb: str) -> None:
@@ -170,6 +181,8 @@ class Reader:
         self._must_be_last(step, "reads")
         if not self.steps or step is not self.steps[-1]:
             raise Untraceable("reads an answer after a later request was sent; read it before")
+        if "user" in step.config and (source in ("status", "header") or not receives(step.config)):
+            raise Untraceable(f"reads what {step.config['user']} gives no step: {source}")
         found = step.part(source, path)
         found.name_of = self._variable
         return found

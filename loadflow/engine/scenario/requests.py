@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from loadflow.engine.scenario.client import OPTIONS, VERBS
+from loadflow.engine.scenario.messages import message_of
 from loadflow.engine.scenario.symbols import Answer, Found, Joined, Symbol, Untraceable, holds_symbol, placeholder_of, text_of_part
 
-__all__ = ["as_options", "of_batch", "step_of", "url_of", "written"]
+__all__ = ["as_options", "message_step", "of_batch", "step_of", "url_of", "written"]
 
 
 def as_options(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -85,6 +86,18 @@ def step_of(verb: str, name: str, path: Any, options: Mapping[str, Any]) -> dict
         if key in made and holds_symbol(made[key]):
             raise Untraceable(f"takes {key} from a value that only the load has")
     return {"name": written(called), "method": verb, "request_url": written(url), **{key: written(value) for key, value in made.items()}}
+
+
+def message_step(protocol: str, verb: str, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The step of `client.PROTOCOL.VERB(…)`. `name`: what it is called where the call does not say it. Raises Untraceable."""
+    try:
+        made = message_of(protocol, verb, arguments, options)
+    except TypeError as error:
+        raise Untraceable(str(error)) from None
+    called = made.pop("name", name)
+    if not isinstance(called, str | Symbol):
+        raise Untraceable("is named by what is no text")
+    return {"name": written(called), **{key: written(value) for key, value in made.items()}}
 
 
 def written(value: Any) -> Any:

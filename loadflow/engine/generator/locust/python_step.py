@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import gevent
@@ -16,16 +16,17 @@ from gevent import GreenletExit
 
 from loadflow.engine.base.values import shown
 from loadflow.engine.generator.locust.clients import ClientsOf
+from loadflow.engine.generator.locust.messages import Messages
+from loadflow.engine.generator.locust.python_client import Answer, Client
 from loadflow.engine.generator.locust.recorder import Recorder
 from loadflow.engine.generator.network import Network
 from loadflow.engine.generator.throttle import Throttle
 from loadflow.engine.plan.pace import LATE_NS
 from loadflow.engine.protocols.python.call import Call
 from loadflow.engine.protocols.python.drawing import Drawing
-from loadflow.engine.protocols.python.headers import Headers
 from loadflow.engine.protocols.python.protocol import PYTHON, PythonClient
 from loadflow.engine.protocols.python.words import NOTHING_SENT, words_of
-from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.protocols.running.seam import HitFailure, UserProtocol
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
@@ -51,8 +52,10 @@ class PythonStep:
         network: Network | None,
         is_secret: Callable[[str], bool],
         revision_header: str | None,
+        messages: Messages,
     ) -> None:
         self.call = call
+        self.messages = messages
         self.phase = config.get("phase")
         self.limits = limits
         self.network = network
@@ -68,13 +71,13 @@ class PythonStep:
         scope.begin_step()
         scope.out_of_rows = False
         client: Any = clients.of(PYTHON.user)
-        work = _Pass(self, client, scope, user, recorder, pauser, due_ns)
+        work = _Pass(self, clients, client, scope, user, recorder, pauser, due_ns)
         failed = True
         try:
             try:
                 with drawing(work):
                     target = client.object_of(self.call.cls)
-                    _finished(getattr(target, self.call.function)(_Client(work)))
+                    _finished(getattr(target, self.call.function)(Client(work)))
                     work.check(target)
                 failed = False
             except RequestFailed:
@@ -95,7 +98,28 @@ class PythonStep:
 class _Hit:
     """The last request, which may still become a failure."""
 
-    __slots__ = ("due_ns", "end_ns", "failure", "flags", "method", "name", "received", "reply", "request", "sent", "start_ns")
+    __slots__ = (
+        *(
+            "due_ns",
+            "end_ns",
+            "failure",
+            "flags",
+            "method",
+            "name",
+            "protocol",
+            "received",
+            "reply",
+            "request",
+            "sample",
+            "sent",
+            "start_ns",
+        ),
+        "is_whole",
+    )
+
+    @property
+    def is_http(self) -> bool:
+        return self.protocol is PYTHON
 
     def __init__(self, method: str, name: str, due_ns: int | None, start_ns: int, flags: int) -> None:
         self.method = method
@@ -104,8 +128,11 @@ class _Hit:
         self.start_ns = self.end_ns = start_ns
         self.flags = flags
         self.sent = self.received = 0  # bytes
+        self.protocol: UserProtocol = PYTHON
         self.request: Any = None
+        self.sample: Callable[[Any], dict[str, Any]] | None = None
         self.reply: Any = None
+        self.is_whole = False  # the answer is there, whatever its status
         self.failure: Failure | None = None
 
 
@@ -113,9 +140,18 @@ class _Pass(Drawing):
     """One call under way: where its values come from, and where its hits go."""
 
     def __init__(
-        self, step: PythonStep, client: PythonClient, scope: Scope, user: int, recorder: Recorder, pauser: Any, due_ns: int | None
+        self,
+        step: PythonStep,
+        clients: ClientsOf,
+        client: PythonClient,
+        scope: Scope,
+        user: int,
+        recorder: Recorder,
+        pauser: Any,
+        due_ns: int | None,
     ) -> None:
         self.step = step
+        self.clients = clients
         self.client = client
         self.sent = False
         self._scope = scope
@@ -143,20 +179,38 @@ class _Pass(Drawing):
 
     # -- requests
 
-    def ask(self, verb: str, path: Any, options: Mapping[str, Any], http: Any = None) -> _Answer:
+    def ask(self, verb: str, path: Any, options: Mapping[str, Any], http: Any = None) -> Answer:
         """One hit. Raises RequestFailed where no whole answer came; TypeError for what a request does not take."""
-        hit = self._begin(verb, path, options)
+        hit = self._begin_http(verb, path, options)
         self._send(hit, self.client.http if http is None else http)
         self._last = hit
         return self._answer(hit)
 
-    def ask_all(self, requests: Sequence[Mapping[str, Any]]) -> list[_Answer]:
+    def speak(self, protocol: str, verb: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Answer:
+        """One hit of another protocol. Raises as `ask`, and RuntimeError for a protocol of which the load knows nothing."""
+        messages, speaker = self.step.messages, self.step.messages.protocol(protocol)
+        method = ""
+
+        def made() -> tuple[Any, Any, Callable[[Any], dict[str, Any]]]:
+            nonlocal method
+            step, values, name = messages.step(protocol, verb, arguments, options)
+            method = step.method
+            return messages.rendered(step, values, self._scope), name, step.sample
+
+        hit = self._begin(made, options.get("name"))
+        hit.method = method or protocol.upper()
+        hit.protocol = speaker
+        self._send(hit, self.clients.of(speaker.user))
+        self._last = hit
+        return self._answer(hit)
+
+    def ask_all(self, requests: Sequence[Mapping[str, Any]]) -> list[Answer]:
         """All at once, each over a connection of its own; the answers in the order of their requests. The first failure is raised when all
         have ended."""
         wanted = [of_batch(one) for one in requests]
         if not wanted:
             return []
-        hits = [self._begin(verb, path, options) for verb, path, options in wanted]
+        hits = [self._begin_http(verb, path, options) for verb, path, options in wanted]
         clients = self.client.http.at_once(len(hits))
         work = [gevent.spawn(self._send, hit, http) for hit, http in zip(hits, clients, strict=True)]
         try:
@@ -168,12 +222,19 @@ class _Pass(Drawing):
             self._last = hits[-1]
         return [self._answer(hit) for hit in hits]
 
-    def _begin(self, verb: str, path: Any, options: Mapping[str, Any]) -> _Hit:
+    def _begin_http(self, verb: str, path: Any, options: Mapping[str, Any]) -> _Hit:
+        call = self.step.call
+        hit = self._begin(lambda: (*call.request(verb, path, options, self._scope), call.sample), options.get("name"))
+        hit.method = verb.upper()
+        return hit
+
+    def _begin(self, make: Callable[[], tuple[Any, Any, Callable[[Any], dict[str, Any]]]], name: Any) -> _Hit:
+        """`make` gives the request, the name that it is called by, and what shows it."""
         self.write()
         self._count += 1
-        request, name, failure = None, options.get("name"), None
+        request, failure, sample = None, None, None
         try:
-            request, name = self.step.call.request(verb, path, options, self._scope)
+            request, name, sample = make()
         except (HitFailure, MissingValue) as error:
             failure = (Outcome.TEMPLATE, str(error))
         for limit in self.step.limits:
@@ -182,8 +243,8 @@ class _Pass(Drawing):
                 self._pauser.pause(wait_s)
         title = self.step.call.title
         default = f"{title} {self._count}" if self._count > 1 or title == "request" else title
-        hit = self._hit(verb.upper(), str(name) if name is not None else default)
-        hit.request, hit.failure = request, failure
+        hit = self._hit("", str(name) if name is not None else default)
+        hit.request, hit.failure, hit.sample = request, failure, sample
         return hit
 
     def _hit(self, method: str, name: str) -> _Hit:
@@ -194,7 +255,7 @@ class _Pass(Drawing):
         due_ns, self._due_ns = self._due_ns, None
         return _Hit(method, name if self.step.phase is None else f"{self.step.phase}: {name}", due_ns, start_ns, flags)
 
-    def _send(self, hit: _Hit, http: Any) -> None:
+    def _send(self, hit: _Hit, client: Any) -> None:
         if hit.failure is not None:
             return
         recorder = self._recorder
@@ -204,9 +265,10 @@ class _Pass(Drawing):
             if self.step.network is not None:
                 named: Any = _Named(hit.name)
                 self.step.network.pass_through(named, self._scope, self._user)
-            hit.reply = http.perform(hit.request)
+            hit.reply = client.perform(hit.request)
             hit.end_ns = recorder.now_ns()
-            hit.failure = PYTHON.fails(hit.reply)
+            hit.is_whole = True
+            hit.failure = hit.protocol.fails(hit.reply)
         except HitFailure as error:
             hit.end_ns = recorder.now_ns()
             hit.failure, hit.reply = (error.outcome, str(error)), error.reply
@@ -217,16 +279,18 @@ class _Pass(Drawing):
             raise
         except Exception as error:  # noqa: BLE001  whatever a library raises is data
             hit.end_ns = recorder.now_ns()
-            hit.failure = (PYTHON.outcome_of(error), f"{type(error).__name__}: {error}")
+            hit.failure = (hit.protocol.outcome_of(error), f"{type(error).__name__}: {error}")
         finally:
             recorder.in_flight -= 1
-            hit.sent, hit.received = http.traffic.sent_bytes, http.traffic.received_bytes
+            counted = hit.protocol.traffic(client) if hit.protocol.traffic is not None else hit.reply
+            if counted is not None:
+                hit.sent, hit.received = counted.sent_bytes, counted.received_bytes
         self.sent = True
 
-    def _answer(self, hit: _Hit) -> _Answer:
-        if hit.reply is None or (hit.failure is not None and hit.failure[0] is not Outcome.STATUS):
+    def _answer(self, hit: _Hit) -> Answer:
+        if not hit.is_whole:
             raise RequestFailed(hit.failure[1] if hit.failure is not None else "no answer")
-        return _Answer(hit)
+        return Answer(hit)
 
     # -- what became of it
 
@@ -279,7 +343,7 @@ class _Pass(Drawing):
 
         def sample() -> dict[str, Any]:
             return {
-                **({"request": self.step.call.sample(hit.request)} if hit.request is not None else {}),
+                **({"request": hit.sample(hit.request)} if hit.request is not None and hit.sample is not None else {}),
                 **({"response": reply.sample()} if reply is not None else {}),
                 "error": text,
             }
@@ -333,88 +397,3 @@ class _Named:
 
     def render_name(self, scope: Scope) -> str:
         return self._name
-
-
-class _Client:
-    """What a function is given."""
-
-    __slots__ = ("_work",)
-
-    def __init__(self, work: _Pass) -> None:
-        self._work = work
-
-    def get(self, path: str, **options: Any) -> _Answer:
-        return self._work.ask("get", path, options)
-
-    def post(self, path: str, **options: object) -> _Answer:
-        return self._work.ask("post", path, options)
-
-    def put(self, path: str, **options: object) -> _Answer:
-        return self._work.ask("put", path, options)
-
-    def patch(self, path: str, **options: object) -> _Answer:
-        return self._work.ask("patch", path, options)
-
-    def delete(self, path: str, **options: object) -> _Answer:
-        return self._work.ask("delete", path, options)
-
-    def head(self, path: str, **options: object) -> _Answer:
-        return self._work.ask("head", path, options)
-
-    def options(self, path: str, **options: Any) -> _Answer:
-        return self._work.ask("options", path, options)
-
-    def batch(self, requests: Sequence[Mapping[str, Any]]) -> _Answers:
-        return _Answers(self._work.ask_all(requests))
-
-
-class _Awaited:
-    """There already when it is awaited."""
-
-    def __await__(self) -> Generator[object, None, object]:
-        yield from ()
-        return self
-
-
-class _Answers(list, _Awaited):  # type: ignore[type-arg]  # of _Answer
-    """Answers in the order of their requests."""
-
-
-class _Answer(_Awaited):
-    """What came back."""
-
-    __slots__ = ("_hit",)
-
-    def __init__(self, hit: _Hit) -> None:
-        self._hit = hit
-
-    @property
-    def status_code(self) -> int:
-        return int(self._hit.reply.status)
-
-    @property
-    def ok(self) -> bool:
-        return self.status_code < 400
-
-    @property
-    def text(self) -> str:
-        return str(self._hit.reply.text())
-
-    @property
-    def content(self) -> bytes:
-        return bytes(self._hit.reply.body())
-
-    @property
-    def headers(self) -> Headers:
-        return Headers(self._hit.reply)
-
-    @property
-    def elapsed_ms(self) -> float:
-        return (self._hit.end_ns - self._hit.start_ns) / 1e6
-
-    def json(self) -> Any:
-        return self._hit.reply.json()
-
-    def raise_for_status(self) -> None:
-        if not self.ok:
-            raise AssertionError(f"status {self.status_code}")

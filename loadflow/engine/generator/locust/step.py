@@ -20,6 +20,7 @@ from loadflow.engine.base.json_path import MISSING
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import number_of, shown
 from loadflow.engine.generator.locust.clients import ClientsOf, Speakers
+from loadflow.engine.generator.locust.messages import Messages
 from loadflow.engine.generator.locust.recorder import Recorder
 from loadflow.engine.generator.network import Network, is_conditioned
 from loadflow.engine.generator.retry import RetryRule, failure_class
@@ -367,6 +368,8 @@ def compile_steps(plan: Plan, speakers: Speakers) -> list[Step]:
 
     cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
 
+    messages = Messages(speakers)
+
     def compiled(config: Mapping[str, Any], throttle: Throttle | None) -> Any:
         speaker = speakers.name_of(config)
         protocol = speakers.protocols[speaker]
@@ -374,7 +377,7 @@ def compile_steps(plan: Plan, speakers: Speakers) -> list[Step]:
         if plan.protocol == PYTHON:
             from loadflow.engine.generator.locust.python_step import PythonStep
 
-            return PythonStep(prepared, config, [cap] if cap else [], network, is_secret, plan.revision_header)
+            return PythonStep(prepared, config, [cap] if cap else [], network, is_secret, plan.revision_header, messages)
         selected = plan.network is not None and is_conditioned(plan.network, config, prepared, compiler)
         secrets = Secrets.of(config, written, is_secret)
         limits = [one for one in (throttle, cap) if one]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from loadflow.engine.protocols.http.reply import HttpReply
 from loadflow.engine.protocols.python.headers import Headers
 from loadflow.engine.protocols.running.json_body import MOST_LEVELS, read_json
 from loadflow.engine.scenario.client import OPTIONS, VERBS, RequestFailed
+from loadflow.engine.scenario.messages import refuse_attribute
 from loadflow.engine.scenario.requests import as_options, of_batch, url_of
 
 __all__ = ["NOT_BEGUN", "Asked", "Asking", "AskingAtOnce"]
@@ -175,6 +176,9 @@ class Asking:
         wanted = [_refuse(of_batch, one) for one in requests]
         return _Batch(self, [Asked(self, VERBS.index(verb), path, options or None) for verb, path, options in wanted])
 
+    def __getattr__(self, name: str) -> NoReturn:
+        refuse_attribute(name)
+
 
 class AskingAtOnce:
     """The client of a `def`, which waits where it asks: `hub` is the loop's own greenlet, which is given what it waits for."""
@@ -227,6 +231,9 @@ class AskingAtOnce:
         except StopIteration:
             pass
         return made
+
+    def __getattr__(self, name: str) -> NoReturn:
+        refuse_attribute(name)
 
 
 def _refuse(check: Any, given: Any) -> Any:

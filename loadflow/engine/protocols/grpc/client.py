@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError
 from grpc.experimental import gevent as grpc_gevent
 
 from loadflow.engine.protocols.grpc.channel import LONGEST_CONNECT_S, new_channel
+from loadflow.engine.protocols.grpc.interface import gather
 from loadflow.engine.protocols.grpc.reply import GrpcReply, grpc_failure
 from loadflow.engine.protocols.grpc.request import GrpcCall, GrpcRequest
 from loadflow.engine.protocols.grpc.target import Security, addresses_of
@@ -206,4 +207,5 @@ GRPC = UserProtocol(
     new_client=GrpcClient,
     errors=((ValueError, Outcome.CLOSED),),  # a channel that was closed
     fails=grpc_failure,
+    gather=gather,
 )

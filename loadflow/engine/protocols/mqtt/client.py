@@ -140,7 +140,7 @@ class MqttClient:
         self._links: dict[Broker, tuple[Link, Mapping[str, Any]]] = {}
         self._subscriptions: dict[Broker, dict[str, MqttRequest]] = {}
         self._inboxes: dict[Broker, _Inbox] = {}
-        self._keeps = any(step["method"] == "receive" for step in user.plan.steps)
+        self._keeps = any("call" in step or step["method"] == "receive" for step in user.plan.steps)
         self._shared = _join(user.plan)
         self._deliveries = self._shared.deliveries
         # the same for all connections of the user; not over 23 characters, which every broker must take (3.1.1 section 3.1.3.1)

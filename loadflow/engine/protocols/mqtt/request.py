@@ -147,7 +147,7 @@ class MqttStep:
         if delivery is not None and not delivery.get("path"):
             new.append("delivery without path")
         version = self._config.get("version")
-        if new and version != "5" and (version or not any(step.get("version") == "5" for step in plan.steps)):
+        if new and version != "5" and (version or not any("call" in step or step.get("version") == "5" for step in plan.steps)):
             raise HitFailure(Outcome.TEMPLATE, f'{new[0]} needs MQTT 5: write "version": "5" into the step that connects')
 
     def _build(self, scope: Scope | None) -> MqttRequest:

@@ -19,6 +19,7 @@ from loadflow.engine.resolve.template import Compiler
 from loadflow.engine.scenario.client import VERBS
 from loadflow.engine.scenario.definition import HOOKS, ScenarioDef, check_of
 from loadflow.engine.scenario.loading import ALLOW, chosen, digest_of, load_scenarios
+from loadflow.engine.scenario.messages import users_spoken
 from loadflow.engine.scenario.requests import as_options, url_of
 from loadflow.engine.scenario.sources import sources_of
 from loadflow.errors import ScriptError
@@ -30,7 +31,7 @@ MOST_MADE = 1_000  # requests that are kept
 
 
 class Call:
-    """`cls` is the scenario's class, `method` the name of its method; `names` the CSV sources of the plan by the rows that it uses."""
+    """`cls` is the scenario's class, `function` the name of its method; `sources` the CSV sources of the plan by the rows that it uses."""
 
     method = "PYTHON"
     name: str | None = None
@@ -47,6 +48,7 @@ class Call:
         self.title = "request" if self.function in HOOKS else self.function
         self.check = None if self.function in HOOKS else check_of(self.cls, self.function)
         self.sources = {rows: name for name, rows in sources_of(made).items()}
+        self.speaks = users_spoken(made.cls)  # beside HTTP
         self.place = plan.host or ""
         self.pauses = plan.pauses
         self._headers = compiler(config.get("headers") or {})

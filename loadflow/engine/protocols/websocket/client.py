@@ -34,7 +34,7 @@ class WebSocketClient:
         # where an answer says whom it answers; usually one place
         self._reply_paths = {one.get("reply_path") or one["path"] for step in plan.steps if (one := step.get("correlate"))}
         # a plan that only sends never asks for messages
-        self._keeps = any(step["method"] in ("recv", "sendrecv") for step in plan.steps)
+        self._keeps = any("call" in step or step["method"] in ("recv", "sendrecv") for step in plan.steps)
 
     def perform(self, request: WebSocketRequest) -> MessageReply:
         """Raises HitFailure; socket errors pass through for the protocol's table."""

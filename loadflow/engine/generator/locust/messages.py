@@ -1,0 +1,100 @@
+"""What functions of Python send beside HTTP: each call of `client.websocket` and its like as a request of its protocol.
+
+A call is a step of the script language that is compiled when it is first made. What differs from call to call is filled in, as a
+placeholder of a step is, so a function that sends a million messages compiles one step.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from loadflow.engine.generator.locust.clients import Speakers
+from loadflow.engine.protocols.running.seam import HitFailure, PreparedStep, UserProtocol
+from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.resolve.scope import Scope
+from loadflow.engine.resolve.template import compile_value
+from loadflow.engine.scenario.messages import message_of, refuse_attribute, user_of
+
+__all__ = ["Messages"]
+
+MOST_COMPILED = 1_000  # steps of one protocol
+# the keys whose values a compiled step takes for each hit
+FILLED = ("payload", "payload_hex", "payload_base64", "topic", "request_url", "metadata", "headers", "expect", "expect_substring")
+PLACE = "loadflow_{}"  # where such a value stands among the session's
+
+
+class Messages:
+    """Shared by all users of a process."""
+
+    def __init__(self, speakers: Speakers) -> None:
+        self._speakers = speakers
+        self._compiled: dict[tuple[str, str], PreparedStep] = {}
+
+    def protocol(self, protocol: str) -> UserProtocol:
+        """The one that speaks. Raises RuntimeError where the plan knows nothing of it."""
+        user = user_of(protocol)
+        if user not in self._speakers.protocols:
+            refuse_attribute(protocol)
+        return self._speakers.protocols[user]
+
+    def step(
+        self, protocol: str, verb: str, arguments: Sequence[Any], options: Mapping[str, Any]
+    ) -> tuple[PreparedStep, dict[str, Any], Any]:
+        """A call as its compiled step, the values of this hit, and the name that it gives. Raises TypeError, HitFailure."""
+        config = message_of(protocol, verb, arguments, options)
+        name = config.pop("name", None)
+        values = {}
+        for key in FILLED:
+            if key in config:
+                values[PLACE.format(key)] = config[key]
+                config[key] = f"${{session.{PLACE.format(key)}}}"
+        if "command" in config:
+            word, *rest = config["command"]
+            values.update({PLACE.format(position): one for position, one in enumerate(rest)})
+            config["command"] = [word, *(f"${{session.{PLACE.format(position)}}}" for position in range(len(rest)))]
+        user = config.pop("user")
+        made_of = (user, json.dumps(config, default=repr, sort_keys=True))
+        step = self._compiled.get(made_of)
+        if step is None:
+            if len(self._compiled) >= MOST_COMPILED:
+                self._compiled.clear()
+            step = self._compiled[made_of] = self._prepared(user, config)
+        return step, values, name
+
+    @staticmethod
+    def rendered(step: PreparedStep, values: Mapping[str, Any], scope: Scope) -> Any:
+        """The request of one hit. Raises MissingValue, HitFailure."""
+        scope.session.update(values)
+        try:
+            return step.render(scope)
+        finally:
+            for name in values:
+                del scope.session[name]
+
+    def _prepared(self, user: str, config: dict[str, Any]) -> PreparedStep:
+        if any("${" in text for text in _texts(config) if not text.startswith("${session.loadflow_")):
+            raise HitFailure(Outcome.TEMPLATE, "holds the characters ${, which begin a placeholder in steps")
+        if config.get("reflection") or (user == "grpc_user" and not config.get("proto") and not config.get("stub_path")):
+            raise HitFailure(Outcome.TEMPLATE, "say how the method is known: proto=, a file, or stub_path=, a class of generated code")
+        protocol, part = self._speakers.protocols[user], self._speakers.parts[user]
+
+        def compiler(value: object) -> Any:
+            return compile_value(value, {}, os.environ)
+
+        if protocol.gather is not None:
+            found: dict[str, str] = {}
+            protocol.gather(config, part, compiler, found)
+            part = replace(part, material=found)
+        return protocol.prepare(config, part, compiler)
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        return [text for one in value.values() for text in _texts(one)]
+    return [text for one in value for text in _texts(one)] if isinstance(value, list | tuple) else []

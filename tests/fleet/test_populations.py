@@ -1,0 +1,67 @@
+"""Populations that agents make: each divided among agents of its own, all on one clock."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from loadflow.engine.load.start import start_test
+from loadflow.engine.records.run import Run
+from loadflow.engine.session.session import Session, use_session
+from loadflow.errors import CommandError
+from tests.cli.running import loadflow
+from tests.load.harness import Outcomes, balance, detail, get
+from tests.load.test_populations import QUICK, Watch
+from tests.targets.fixture import Target
+
+TWO: list[dict[str, Any]] = [
+    {"name": "browse", "tasks": [get("/ok?browse", name="page")], **QUICK, "user_count": 4},
+    {"name": "buy", "tasks": [get("/status/500", name="page")], "rate": {"mode": "constant", "rps": 10, "duration": 1}, "user_count": 2},
+]
+
+
+def begun_unix_ns(run: Run) -> int:
+    """When its load began, by the logs that agents sent."""
+    from loadflow.engine.records.hitlog import read_header
+
+    return read_header(run.hits_path(0)).origin_unix_ns
+
+
+def test_each_population_is_divided_among_agents_and_all_begin_at_once(target: Target, tmp_path: Path) -> None:
+    target.reset()
+    watch = Watch()
+    with use_session(Session(runs_dir=tmp_path / "runs", observers=[watch])) as session:
+        summary = start_test(detail("native"), populations=TWO, host=target.url, workers={"count": 2})
+    runs = {run.facts.population: run for run in session.runs}
+    for name, run in runs.items():
+        balance(Outcomes(run, {}, None, watch.seconds[name]))
+        assert [worker.state.value for worker in run.workers()] == ["finished"] * 2
+    assert target.counts() == {"/ok": 12, "/status/500": 10}
+    assert {name: one["totals"]["requests"] for name, one in summary["populations"].items()} == {"browse": 12, "buy": 10}
+    assert summary["totals"]["requests"] == 22
+    assert len(summary["workers"]) == 4
+    begun = [begun_unix_ns(run) for run in runs.values()]
+    assert abs(begun[0] - begun[1]) < 50e6, "within what clocks of agents are known to"
+
+
+def test_the_command_divides_populations_and_refuses_agents_of_elsewhere(target: Target, tmp_path: Path) -> None:
+    target.reset()
+    script = [["LD_start_test", {"user_detail_dict": {"user": "fast_http_user"}, "host": target.url, "populations": TWO[:1]}]]
+    (tmp_path / "script.json").write_text(json.dumps(script))
+    done = loadflow(tmp_path, "run", "script.json", "--direct", "--workers", "2", "--json")
+    assert done.json["summary"]["totals"]["requests"] == 12, done.stderr
+    assert len(done.json["summary"]["workers"]) == 2
+    refused = loadflow(
+        tmp_path, "run", "script.json", "--direct", "--workers", "2", "--external-agents", "--nats-url", "nats://127.0.0.1:1"
+    )
+    assert refused.code == 2
+    assert "--workers: are agents that are started elsewhere, of which each makes one load at a time" in refused.stderr
+
+
+def test_a_pool_of_prefect_s_is_refused_with_its_place(tmp_path: Path) -> None:
+    with use_session(Session(runs_dir=tmp_path)), pytest.raises(CommandError) as caught:
+        start_test({}, populations=TWO, host="http://127.0.0.1:1", workers={"count": 2, "pool": "agents"})
+    assert str(caught.value.mistakes[0]).startswith("LD_start_test.workers: are agents that are started elsewhere")
