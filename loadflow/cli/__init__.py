@@ -31,6 +31,7 @@ COMMANDS = {
     "history": "loadflow.cli.history:history",
     "judge": "loadflow.cli.judge:judge",
     "capacity": "loadflow.cli.capacity:capacity",
+    "campaign": "loadflow.cli.campaign:campaign",
     "verify": "loadflow.cli.verify:verify",
     "rerun": "loadflow.cli.rerun:rerun",
     "serve": "loadflow.cli.serve:serve",

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from loadflow.cli.console import echo, echo_json
+from loadflow.cli.many_loads import many_loads_options, session_of
 
 __all__ = ["capacity"]
 
@@ -21,11 +22,9 @@ __all__ = ["capacity"]
 @click.option("--precision", default="5%", show_default=True, help="How far to each side the capacity may be from the true one.")
 @click.option("--budget", default=1_800.0, show_default=True, type=click.FloatRange(min=0, min_open=True), help="Seconds of load at most.")
 @click.option("--probe", default=60.0, show_default=True, type=click.FloatRange(min=0, min_open=True), help="Seconds of a whole probe.")
-@click.option("--var", "-V", "variables", multiple=True, metavar="NAME=VALUE", help="A value of ${var.NAME}; repeatable.")
-@click.option(
-    "--runs-dir", type=click.Path(file_okay=False), help="Folder for the probes. [default: $LOADFLOW_RUNS_DIR or ./loadflow-runs]"
-)
-@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option("--peak", type=click.FloatRange(min=0, min_open=True), help="Rate that is expected at the busiest time, per second.")
+@click.option("--peak-growth", default="0%", show_default=True, help="By how much the peak grows in 30 days.")
+@many_loads_options
 @click.pass_context
 def capacity(
     ctx: click.Context,
@@ -36,33 +35,29 @@ def capacity(
     precision: str,
     budget: float,
     probe: float,
-    variables: tuple[str, ...],
+    peak: float | None,
+    peak_growth: str,
+    variables: dict[str, Any],
     runs_dir: str | None,
     as_json: bool,
 ) -> None:
-    """Find how many passes per second the first LD_start_test of SCRIPT can be made at, while all limits hold.
+    """Find how many passes per second the LD_start_test that SCRIPT begins with can be made at, while all limits hold.
 
     Each probe is a run. A search that was cut off goes on with the probes that it has, when it is started again the same way.
     Exit codes: 0 found; 3 at least, or unclear.
     """
     from loadflow.engine.history.capacity_words import capacity_sentences
     from loadflow.engine.load.capacity import find_capacity
-    from loadflow.engine.script.document import read_script
-    from loadflow.engine.session.execute import load_script
-    from loadflow.engine.session.session import Session, use_session
-    from loadflow.errors import CommandError, Mistake
+    from loadflow.engine.load.load_in_script import load_in
+    from loadflow.engine.session.checking import Checking
 
-    given = dict(one.partition("=")[::2] for one in variables)
-    session = Session(name="capacity", runs_dir=runs_dir, variables=given)
-    with use_session(session):
-        checked = load_script(read_script(script), session=session, source=script)
-        test: Any = next((one.arguments for one in checked.actions if one.name == "LD_start_test"), None)
-        if not isinstance(test, dict):
-            raise CommandError([Mistake("SCRIPT", "has no LD_start_test with named arguments", "write the load into it")])
-        result = find_capacity(test, list(limits), start, at_most, precision, budget, probe)
+    with session_of("capacity", runs_dir, variables, "probes that are finished are kept") as session:
+        test = load_in(Checking(session).file(script), session)
+        result = find_capacity(test, list(limits), start, at_most, precision, budget, probe, peak, peak_growth)
     if as_json:
         echo_json(result)
     else:
         for line in capacity_sentences(result):
             echo(line)
+        echo(result["page"])
     ctx.exit(0 if result["verdict"] == "found" else 3)

@@ -26,6 +26,6 @@ def campaign_markdown(result: Mapping[str, Any]) -> str:
         image(heat_chart(heat_map_of(cells), result["metric"], f"{result['metric']} of each cell")),
         "\n".join(f"| {' | '.join(line)} |" for line in lines),
         *([f"{len(cells) - MOST_ROWS:,} more are on the page."] if len(cells) > MOST_ROWS else []),
-        f"The page: `{safe(result['page'], TEXT)}`",
+        f"The page: {safe(result['page'], TEXT)}",
     ]
     return "\n\n".join(parts)

@@ -5,15 +5,13 @@ from __future__ import annotations
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import Latency
 from loadflow.engine.records.watched import curves_of
-from loadflow.engine.reports.picture import data_uri
+from loadflow.engine.reports.picture import data_uri, legend_text
 from loadflow.engine.reports.run_charts import Chart, charts_of
 from loadflow.engine.reports.timeline import timeline_of
 
 __all__ = ["SHOWN", "image", "markdown_charts"]
 
 SHOWN = ("rate", "latency", "users", "in_flight")
-
-COLOURS = {"s-ok": "blue", "s-fail": "red", "s-users": "purple", "s-p50": "green", "s-p95": "ochre", "s-p99": "magenta"}
 
 
 def markdown_charts(run: Run, latency: Latency) -> str:
@@ -24,5 +22,4 @@ def markdown_charts(run: Run, latency: Latency) -> str:
 
 def image(chart: Chart) -> str:
     """The chart as Markdown, with its title and legend above it."""
-    legend = ", ".join(f"{COLOURS[css]}: {label}" for css, label in chart.legend)
-    return f"**{chart.title}** ({legend}; {chart.note})\n\n![{chart.title}]({data_uri(chart)})"
+    return f"**{chart.title}** ({legend_text(chart)}; {chart.note})\n\n![{chart.title}]({data_uri(chart)})"

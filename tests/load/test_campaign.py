@@ -18,6 +18,7 @@ from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import CommandError, Interrupted, ThresholdsNotMet
 from loadflow.flows.campaign_page import campaign_markdown
 from tests.targets.fixture import Target
+from tests.targets.queueing import queueing_server
 
 MATRIX: dict[str, Any] = {"variables": {"page": ["/ok", "/missing"]}, "rates": [10, 20]}
 
@@ -74,6 +75,50 @@ def test_each_combination_is_one_load_and_all_are_compared(session: Session, tar
     text = campaign_markdown(result)
     assert "4 cells: 2 failed, 2 passed." in text or "4 cells: 2 passed, 2 failed." in text
     assert "data:image/svg+xml;base64," in text
+
+
+def script(folder: Path, name: str, *actions: Any, **declared: Any) -> str:
+    path = folder / f"{name}.json"
+    document: Any = {"variables": declared, "load_density": list(actions)} if declared else list(actions)
+    path.write_text(json.dumps(document), encoding="utf-8")
+    return str(path)
+
+
+def test_scripts_are_an_axis_and_keys_of_the_test_take_the_place_of_theirs(session: Session, target: Target, tmp_path: Path) -> None:
+    target.reset()
+    step = {"method": "get", "request_url": f"{target.url}/${{var.page}}"}
+    declared = {"page": {"type": "text", "default": "echo"}}
+    load = {"user_detail_dict": {"user": "fast_http_user"}, "test_time": 60, "rate": 5, "tasks": [step]}
+    one = script(tmp_path, "one", ["LD_start_test", load], ["LD_generate_html_report", {"html_name": "never"}], **declared)
+    two = script(tmp_path, "two", ["LD_start_test", test_of(target)])
+    result = campaign({"test_time": 1}, rates=[10, 20], script_files=[one, two])
+    assert [cell["name"] for cell in result["cells"]] == [f"{one} · 10/s", f"{one} · 20/s", f"{two} · 10/s", f"{two} · 20/s"]
+    assert {path: len(target.records(path)) for path in ("/echo", "/ok")} == {"/echo": 30, "/ok": 30}
+    assert heat_map_of(result["cells"]).rows == [one, two]
+    assert not list(tmp_path.glob("never*"))
+
+
+def test_what_a_script_does_before_its_load_is_refused(session: Session, target: Target, tmp_path: Path) -> None:
+    before = script(tmp_path, "before", ["LD_register_variable", {"name": "page", "value": "/ok"}], ["LD_start_test", test_of(target)])
+    none = script(tmp_path, "none", ["LD_summary"])
+    with pytest.raises(CommandError) as raised:
+        campaign(rates=[10], script_files=[before, none])
+    first, second = raised.value.mistakes
+    assert first.place == f"script_files[0]: {before}: actions[0]"
+    assert "the load comes after LD_register_variable" in first.message
+    assert "the script has no LD_start_test" in second.message
+
+
+def test_loads_of_two_targets_can_be_made_at_once(session: Session, target: Target) -> None:
+    target.reset()
+    with queueing_server(8, 0.001, random=False) as other:
+        step = {"method": "get", "request_url": "/ok"}
+        test = {"user_detail_dict": {"user": "fast_http_user"}, "test_time": 1, "rate": 10, "tasks": [step]}
+        result = campaign(test, targets=[f"{target.url}", other.url.rstrip("/")], rates=[10, 20], at_once=2)
+    assert [one["verdict"] for one in result["cells"]] == ["passed"] * 4
+    assert len({one["run"] for one in result["cells"]}) == 4
+    assert [round(one["rate"]) for one in result["cells"]] == [10, 20, 10, 20]
+    assert other.served == 30
 
 
 def test_unchanged_cells_are_kept_and_changed_ones_made_anew(session: Session, target: Target, tmp_path: Path) -> None:
@@ -134,6 +179,7 @@ def test_failed_cells_can_be_the_verdict(session: Session, target: Target) -> No
     ("given", "said"),
     [
         ({}, "the matrix has no axis"),
+        ({"rates": [10], "script_files": ["nowhere.json"]}, "there is no such file"),
         ({"rates": [10], "metric": "p42"}, "'p42' is not a metric"),
         ({"rates": [10, 20, 30], "budget": 2}, "3 cells are 3 s of load, and budget allows 2 s"),
         ({"variables": {"n": list(range(40))}, "rates": list(range(1, 41))}, "the matrix has 1,600 cells"),
@@ -162,4 +208,10 @@ def test_a_heat_map_has_a_place_for_every_cell_of_three_axes() -> None:
 
 
 def cell_of(one: Any) -> dict[str, Any]:
-    return dict(json.loads(json.dumps({"variables": dict(one.shown), "target": one.target, "asked_per_s": one.rate, "name": one.name})))
+    return dict(
+        json.loads(
+            json.dumps(
+                {"variables": dict(one.shown), "target": one.target, "asked_per_s": one.rate, "name": one.name, "script": one.script}
+            )
+        )
+    )

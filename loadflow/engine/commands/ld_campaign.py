@@ -7,10 +7,11 @@ from typing import Annotated, Any, ClassVar
 from pydantic import Field
 
 from loadflow.engine.script.command import LOAD, Command
-from loadflow.engine.script.part import HIGHEST, Flag, Name, Number, Part, Positive, Seconds, Text
+from loadflow.engine.script.part import HIGHEST, Flag, Int, Name, Number, Part, Positive, Seconds, Text
 
 __all__ = ["COMMAND", "Campaign"]
 
+MOST_AT_ONCE = 64
 PerSecond = Annotated[Number, Field(gt=0, le=HIGHEST)]
 
 
@@ -18,11 +19,13 @@ class Campaign(Part):
     """The arguments of LD_campaign."""
 
     noun: ClassVar[str] = "LD_campaign"
-    test: dict[str, Any]  # checked with the values of each cell, before the first load
+    test: dict[str, Any] = Field(default={})  # checked with the values of each cell, before the first load
     variables: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default={})
     targets: tuple[Name, ...] = ()
     rates: tuple[PerSecond, ...] = ()
+    script_files: tuple[Name, ...] = ()
     metric: Name = "p95"
+    at_once: Annotated[Int, Field(ge=1, le=MOST_AT_ONCE)] = 1
     budget: Positive = 14_400.0
     max_age: Seconds = 86_400.0
     fail_on_failed: Flag = False
@@ -32,7 +35,7 @@ class Campaign(Part):
 COMMAND = Command(
     "LD_campaign",
     "loadflow.engine.load.campaign:campaign",
-    "Make one load for each combination of variables, targets and rates, and compare them.",
+    "Make one load for each combination of scripts, variables, targets and rates, and compare them.",
     LOAD,
     model=Campaign,
     loads=True,

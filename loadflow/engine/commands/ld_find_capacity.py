@@ -25,6 +25,8 @@ class FindCapacity(Part):
     precision: Share | Name = "5%"
     budget: Positive = 1_800.0
     probe: Positive = 60.0
+    peak: PerSecond | None = None
+    peak_growth: Share | Name = 0.0
     label: Text = ""
 
 
@@ -37,7 +39,7 @@ COMMAND = Command(
     loads=True,
     dry=True,
     group="load",
-    returns="object: capacity_per_s, low, high, limit, probes",
+    returns="object: capacity_per_s, low, high, limit, probes, forecast, page",
     example={
         "limits": ["p99 < 500 ms", "failure_rate < 1%"],
         "start": 50,

@@ -19,7 +19,7 @@ from loadflow.engine.records.blocks import student_t
 
 Floats = npt.NDArray[np.float64]
 
-__all__ = ["Found", "Limit", "Probe", "Search", "Usl", "Wanted", "next_probe", "usl_of"]
+__all__ = ["BEYOND", "Found", "Limit", "Probe", "Search", "Usl", "Wanted", "next_probe", "usl_of"]
 
 Step = Literal["bracket", "narrow", "fit", "confirm"]
 
@@ -32,6 +32,7 @@ MOST_OVER = 0.99  # a share of 1 has no uncertainty to weigh it by
 VOIDS = 2  # probes one after the other in which the generator was the limit: one alone may have met a busy moment
 NEAR = 0.7  # share of the crossing from which on a probe counts for the curve
 DRAWS, SEED = 1_000, 20_261_130
+BEYOND = 1.5  # times the most that was in flight up to which the law of scalability says something
 TAILS = (0.025, 0.5, 0.975)
 NORMAL = 1.96
 
@@ -254,6 +255,11 @@ class Usl:
     coherency: float
     off: float
     highest: float
+
+    def rate_at(self, in_flight: float) -> float:
+        """Per second."""
+        n = in_flight
+        return self.rate_of_one * n / (1 + self.contention * (n - 1) + self.coherency * n * (n - 1))
 
 
 def usl_of(in_flight: Sequence[float], per_s: Sequence[float]) -> Usl | None:

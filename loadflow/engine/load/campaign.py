@@ -1,27 +1,31 @@
-"""LD_campaign: one load for each cell of a matrix of variables, targets and rates. Finished cells are the only state."""
+"""LD_campaign: one load for each cell of a matrix of scripts, variables, targets and rates. Finished cells are the only state."""
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.redact import Redactor
+from loadflow.engine.load.at_once import Todo, in_turn, work_off
 from loadflow.engine.load.build import build_plan
 from loadflow.engine.load.kept_lines import keep_line, kept_lines
-from loadflow.engine.load.made_of import asked_of, digests_of
+from loadflow.engine.load.load_in_script import load_in
+from loadflow.engine.load.made_of import load_digest
 from loadflow.engine.load.start import start_test
 from loadflow.engine.records.run import Run
 from loadflow.engine.reports.campaign_page import write_campaign_page
+from loadflow.engine.session.checking import Checking
 from loadflow.engine.session.masking import redactor_of
+from loadflow.engine.session.observer import Observer
 from loadflow.engine.session.session import Session, current_session, use_session
 from loadflow.errors import CommandError, Interrupted, Mistake, RunError, ScriptError, ThresholdsNotMet
 
@@ -36,17 +40,20 @@ CONCLUSIVE = ("passed", "failed")  # of a cell that is not made again
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """`target` "" and `rate` None: those of the test. `shown`: the values of the variables as texts; of a secret one, which of them."""
+    """`target` and `script` "", `rate` None: those of the test. `shown`: the values of the variables as texts; of a secret one, which of
+    them."""
 
     variables: Mapping[str, Any]
     shown: Mapping[str, str]
     target: str = ""
     rate: float | None = None
+    script: str = ""
 
     @property
     def name(self) -> str:
         values = [f"{name}={text}" for name, text in self.shown.items()]
-        return " · ".join([*values, *([self.target] if self.target else []), *([f"{self.rate:g}/s"] if self.rate is not None else [])])
+        rate = f"{self.rate:g}/s" if self.rate is not None else ""
+        return " · ".join(filter(None, (self.script, *values, self.target, rate)))
 
     def arguments(self, test: Mapping[str, Any], label: str) -> dict[str, Any]:
         made: dict[str, Any] = {**test, "label": label}
@@ -69,17 +76,22 @@ def _shown(name: str, value: object, number: int) -> str:
 
 
 def campaign(
-    test: Mapping[str, Any],
+    test: Mapping[str, Any] = {},
     variables: Mapping[str, Sequence[Any]] = {},
     targets: Sequence[str] = (),
     rates: Sequence[float] = (),
+    script_files: Sequence[str] = (),
     metric: str = "p95",
+    at_once: int = 1,
     budget: float = 14_400.0,
     max_age: float = 86_400.0,
     fail_on_failed: bool = False,
     label: str = "",
 ) -> dict[str, Any]:
     """Make one load of `test` for each combination of the variables' values, targets and rates, one after the other, and compare them.
+
+    With `script_files` the load of each of these scripts is made so; keys of `test` take the place of theirs. `at_once`: how many loads
+    may be made at a time, each of another target.
 
     Finished cells stand in campaign-LABEL.ndjson in the folder of the runs: a campaign that was cut off goes on with those it has, and one
     that ended keeps cells that are unchanged and at most `max_age` seconds old. Raises CommandError before anything is sent; Interrupted
@@ -88,20 +100,25 @@ def campaign(
     if metric not in METRICS:
         raise CommandError([Mistake("metric", f"{metric!r} is not a metric", f"metrics: {', '.join(METRICS)}")])
     session = current_session()
-    cells = cells_of(variables, targets, rates)
-    name = label or str(test.get("label") or session.label or session.name)
-    arguments = [cell.arguments(test, f"{name} {cell.name}"[:200]) for cell in cells]
+    script_files = list(dict.fromkeys(script_files))
+    cells = cells_of(variables, targets, rates, script_files if len(script_files) > 1 else ())
+    tests = _tests(session, test, script_files)
+    labels = {one.get("label") for one in tests.values()}
+    name = label or str((labels.pop() if len(labels) == 1 else "") or session.label or session.name)
+    arguments = [cell.arguments(tests[cell.script], f"{name} {cell.name}"[:200]) for cell in cells]
     if session.rehearsing:
         for one in arguments:
             start_test(**one)
         return {}
-    keys = _keys(session, cells, arguments, budget)
+    keys, places = _keys(session, cells, arguments, budget)
     kept = _Kept(session.runs_dir, name, keys, max_age)
-    apart = session.apart()
-    with use_session(apart):
-        for cell, key, one in zip(cells, keys, arguments, strict=True):
-            if key not in kept.found:
-                kept.add(key, session.as_task(cell.name, partial(_made, apart, cell, one)))
+    observers, ending = in_turn(session.observers)
+    missing = [
+        Todo(place, partial(_keep, session, observers, kept, key, cell, one))
+        for cell, key, place, one in zip(cells, keys, places, arguments, strict=True)
+        if key not in kept.found
+    ]
+    work_off(missing, at_once, ending)
     result = _result(name, metric, cells, [kept.found[key] for key in keys], session)
     result["page"] = str(write_campaign_page(result, kept.path.with_suffix(".html")))
     kept.end()
@@ -113,19 +130,41 @@ def campaign(
     return result
 
 
-def cells_of(variables: Mapping[str, Sequence[Any]], targets: Sequence[str], rates: Sequence[float]) -> list[Cell]:
-    """All combinations, the rates changing first. Raises CommandError for none, or too many."""
+def _tests(session: Session, test: Mapping[str, Any], script_files: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The arguments of LD_start_test by script; "" where there is one alone. Raises CommandError with the mistakes of all scripts."""
+    if not script_files:
+        if not test:
+            raise CommandError([Mistake("test", "is missing", "write the arguments of an LD_start_test, or script_files")])
+        return {"": dict(test)}
+    found, mistakes = {}, []
+    for number, path in enumerate(script_files):
+        try:
+            of_script = load_in(Checking(session).file(path), session)
+        except ScriptError as error:
+            mistakes += [replace(one, place=f"script_files[{number}]: {path}: {one.place}".rstrip(": ")) for one in error.mistakes]
+            continue
+        variables = {**(of_script.get("variables") or {}), **(test.get("variables") or {})}
+        found[path] = {**of_script, **test, **({"variables": variables} if variables else {})}
+    if mistakes:
+        raise CommandError(mistakes)
+    return found if len(found) > 1 else {"": next(iter(found.values()))}
+
+
+def cells_of(
+    variables: Mapping[str, Sequence[Any]], targets: Sequence[str], rates: Sequence[float], scripts: Sequence[str] = ()
+) -> list[Cell]:
+    """All combinations, the rates changing first and the scripts last. Raises CommandError for none, or too many."""
     empty = [name for name, values in variables.items() if not values]
     if empty:
         raise CommandError([Mistake(f"variables.{empty[0]}", "has no value", "write a list of at least one value")])
-    if not (variables or targets or rates):
+    if not (variables or targets or rates or scripts):
         hint = 'write for example "rates": [50, 100] or "variables": {"page": ["/a", "/b"]}'
-        raise CommandError([Mistake("variables", "the matrix has no axis: no variables, targets or rates", hint)])
+        raise CommandError([Mistake("variables", "the matrix has no axis: no variables, targets, rates or script_files", hint)])
     numbered = [[(value, _shown(name, value, number)) for number, value in enumerate(own, 1)] for name, own in variables.items()]
     values = [dict(zip(variables, one, strict=True)) for one in itertools.product(*numbered)]
     found = [
-        Cell({name: pair[0] for name, pair in one.items()}, {name: pair[1] for name, pair in one.items()}, target, rate)
-        for one, target, rate in itertools.product(values, targets or ("",), rates or (None,))
+        Cell({name: pair[0] for name, pair in one.items()}, {name: pair[1] for name, pair in one.items()}, target, rate, script)
+        for script, one, target, rate in itertools.product(scripts or ("",), values, targets or ("",), rates or (None,))
     ]
     if len(found) > MOST_CELLS:
         hint = f"write fewer values: at most {MOST_CELLS:,} cells"
@@ -133,31 +172,37 @@ def cells_of(variables: Mapping[str, Sequence[Any]], targets: Sequence[str], rat
     return found
 
 
-def _keys(session: Session, cells: Sequence[Cell], arguments: Sequence[Mapping[str, Any]], budget: float) -> list[str]:
-    """What each cell is made of, as a digest: script, variables, data and code. Raises CommandError for a cell that is wrong, and for more
-    load than `budget` allows."""
+def _keys(session: Session, cells: Sequence[Cell], arguments: Sequence[Mapping[str, Any]], budget: float) -> tuple[list[str], list[str]]:
+    """What each cell is made of, as a digest: script, variables, data and code; and its target. Raises CommandError for a cell that is
+    wrong, and for more load than `budget` allows."""
     keys: list[str] = []
+    places: list[str] = []
     planned_s, mistakes = 0.0, []
     for cell, one in zip(cells, arguments, strict=True):
         try:
-            plan = build_plan(one, session.variables, session.environment, session.target, session.secret, workers=session.workers).plan
+            asked = build_plan(one, session.variables, session.environment, session.target, session.secret, workers=session.workers)
         except ScriptError as error:
             mistakes += [Mistake(f"{cell.name}: {wrong.place}", wrong.message, wrong.hint) for wrong in error.mistakes]
             continue
-        planned_s += plan.duration_s or 0.0
-        # what differs each time is no part of it: drawn seeds and the label
-        asked = {**asked_of(session, plan, one), "pace_seed": None, "session": None}
+        planned_s += asked.plan.duration_s or 0.0
+        places.append(asked.target)
+        digest, masked = load_digest(session, asked.plan, one)
         # two cells may differ in nothing but a secret, which is not kept
-        which = len(keys) if asked["masked"] else None
-        digests = digests_of(plan, asked)
-        told = [asked["arguments"], asked["variables"], asked["target"], digests["data"], digests["code"], which]
-        keys.append(hashlib.sha256(json.dumps(told, sort_keys=True, default=str).encode()).hexdigest()[:32])
+        keys.append(f"{digest[:32]}{f'-{len(keys)}' if masked else ''}")
     if mistakes:
         raise CommandError(mistakes)
     if planned_s > budget:
         text = f"{counted(len(cells), 'cell')} are {planned_s:,.0f} s of load, and budget allows {budget:,.0f} s"
         raise CommandError([Mistake("budget", text, "write fewer values, a shorter test_time, or a larger budget")])
-    return keys
+    return keys, places
+
+
+def _keep(session: Session, observers: list[Observer], kept: _Kept, key: str, cell: Cell, arguments: Mapping[str, Any]) -> None:
+    """Make one cell, in Prefect as a task run, and keep it."""
+    apart = session.apart()
+    apart.observers = observers
+    with use_session(apart):
+        kept.add(key, session.as_task(cell.name, partial(_made, apart, cell, arguments)))
 
 
 def _made(session: Session, cell: Cell, arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -175,7 +220,7 @@ def _made(session: Session, cell: Cell, arguments: Mapping[str, Any]) -> dict[st
 
 def _cell(cell: Cell, run: Run | None, verdict: str = "", reason: str = "") -> dict[str, Any]:
     about: dict[str, Any] = {"variables": dict(cell.shown), "target": cell.target, "asked_per_s": cell.rate}
-    about |= {"name": cell.name, "at": time.time()}
+    about |= {"script": cell.script, "name": cell.name, "at": time.time()}
     about |= {"run": None, "revision": "", "verdict": verdict, "reason": reason}
     if run is None:
         return {**about, **dict.fromkeys(METRICS)}
@@ -202,6 +247,7 @@ class _Kept:
         words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]
         self.path = runs_dir / f"campaign-{words}.ndjson"
         self.found: dict[str, dict[str, Any]] = {}
+        self._lock = threading.Lock()
         ended = False
         oldest = time.time() - max_age_s
         for line in reversed(kept_lines(self.path)):
@@ -216,8 +262,9 @@ class _Kept:
                 self.found[line["key"]] = {**cell, "kept": True}
 
     def add(self, key: str, cell: dict[str, Any]) -> None:
-        self.found[key] = cell
-        keep_line(self.path, {"kind": "cell", "key": key, "cell": cell})
+        with self._lock:
+            self.found[key] = cell
+            keep_line(self.path, {"kind": "cell", "key": key, "cell": cell})
 
     def end(self) -> None:
         keep_line(self.path, {"kind": "end", "version": VERSION, "at": time.time()})
@@ -234,5 +281,8 @@ def _result(name: str, metric: str, cells: Sequence[Cell], found: Sequence[dict[
         "verdict": next(kind for kind in order if kind in verdicts),
         "label": name,
         "metric": metric,
-        "cells": [shown({**one, "name": cell.name, "kept": bool(one.get("kept"))}) for cell, one in zip(cells, found, strict=True)],
+        "cells": [
+            shown({"script": cell.script, **one, "name": cell.name, "kept": bool(one.get("kept"))})
+            for cell, one in zip(cells, found, strict=True)
+        ],
     }

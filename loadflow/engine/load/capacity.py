@@ -5,22 +5,26 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from loadflow.engine.history.capacity import Found, Limit, Probe, Search, Wanted, next_probe, usl_of
 from loadflow.engine.history.comparing import share_of
-from loadflow.engine.load.kept_lines import keep_line, kept_lines
+from loadflow.engine.history.forecast import forecast_of
+from loadflow.engine.load.build import build_plan
+from loadflow.engine.load.kept_search import KeptSearch
+from loadflow.engine.load.made_of import load_digest
 from loadflow.engine.load.start import start_test
 from loadflow.engine.records.blocks import spreads
 from loadflow.engine.records.generator import generator_limited
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.sample import LEAST_BLOCK_S, influence, too_short
 from loadflow.engine.records.threshold import Expression, parse_expression
+from loadflow.engine.reports.capacity_page import write_capacity_page
 from loadflow.engine.session.session import Session, current_session, use_session
 from loadflow.errors import CommandError, Mistake, RunError
 
@@ -33,6 +37,7 @@ MOST_DROPPED = 0.01  # of the passes of a probe
 STORM = "50%"  # of the hits of a probe that fail: it goes on no longer
 STORM_AFTER_S = 5.0
 GROWS = 4.0  # standard errors by which the number in flight must grow to call it growing
+GROWTH_DAYS = 30  # in which a peak grows by `peak_growth`
 LONGEST_WAIT_S = 2.0  # for which room in flight is made
 
 
@@ -44,11 +49,14 @@ def find_capacity(
     precision: float | str = "5%",
     budget: float = 1_800.0,
     probe: float = 60.0,
+    peak: float | None = None,
+    peak_growth: float | str = 0.0,
     label: str = "",
 ) -> dict[str, Any]:
     """The highest rate at which all `limits` hold, with its 95 % interval. `test`: arguments of LD_start_test without a rate.
 
-    The probes stand in capacity-LABEL.ndjson in the folder of the runs; a search that was cut off goes on with those it has.
+    The probes stand in capacity-LABEL.ndjson in the folder of the runs; a search that was cut off goes on with those it has. With enough
+    searches of the same load before it, the result has a forecast, and when it meets `peak`, which grows by `peak_growth` in 30 days.
     Raises CommandError before anything is sent; Interrupted when an observer asked for the end.
     """
     expressions = _expressions(limits)
@@ -61,22 +69,37 @@ def find_capacity(
         probe,
         max(5.0, probe / 3),
     )
+    growth = share_of("peak_growth", peak_growth)
     session = current_session()
     plain = {key: value for key, value in test.items() if key not in OWN_KEYS}
     name = label or str(test.get("label") or session.label or session.name)
     if session.rehearsing:
         start_test(**{**plain, "rate": start, "test_time": search.bracket_s})
         return {}
-    kept = _Kept(session.runs_dir, name, {"test": plain, "limits": list(limits), "search": asdict(search)})
+    kept = KeptSearch(session.runs_dir, name, *_digests(session, plain, search))
     apart = session.apart()
     with use_session(apart):
         while isinstance(wanted := next_probe(kept.probes, search), Wanted):
             kept.add(_made(apart, plain, name, wanted, expressions))
     result = _result(kept.probes, wanted, name)
     kept.end(result)
+    forecast = forecast_of(kept.measured(), peak, (1 + growth) ** (1 / GROWTH_DAYS) - 1)
+    result |= {"searches": [asdict(one) for one in kept.measured()], "forecast": asdict(forecast) if forecast else None}
+    result["page"] = str(write_capacity_page(result, kept.path.with_suffix(".html")))
     for observer in session.observers:
         observer.judged(result)
     return result
+
+
+def _digests(session: Session, plain: Mapping[str, Any], search: Search) -> tuple[str, str]:
+    """Of this search, and of all searches whose capacities can be held against it: those of other builds, too."""
+    arguments = {**plain, "rate": search.start_per_s, "test_time": search.fit_s}
+    plan = build_plan(arguments, session.variables, session.environment, session.target, session.secret, workers=session.workers).plan
+    limits = sorted(one.text for one in search.limits)
+    asked = json.dumps([load_digest(session, plan, plain)[0], asdict(search)])
+    alike = json.dumps([load_digest(session, plan, plain, with_build=False)[0], limits])
+    digests = (hashlib.sha256(one.encode()).hexdigest() for one in (asked, alike))
+    return next(digests), next(digests)
 
 
 def _expressions(limits: Sequence[str]) -> list[Expression]:
@@ -191,35 +214,6 @@ def _over(run: Run, one: Expression) -> tuple[float, float]:
     return share, max(1.0, min(count, share * (1 - share) / max(float(errors[0]) ** 2, 1e-18)))
 
 
-class _Kept:
-    """capacity-LABEL.ndjson: what was asked, each finished probe, and at the end what was found. A search without an end that asked the
-    same is gone on with."""
-
-    def __init__(self, runs_dir: Path, name: str, asked: Mapping[str, Any]) -> None:
-        words = "".join(letter if letter.isalnum() else "-" for letter in name.lower()).strip("-")[:60]
-        self.path = runs_dir / f"capacity-{words}.ndjson"
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
-        self.probes: list[Probe] = []
-        lines = kept_lines(self.path)
-        begins = [number for number, line in enumerate(lines) if line.get("kind") == "asked"]
-        last = lines[begins[-1] :] if begins else []
-        if last and last[0]["digest"] == digest and not any(line["kind"] == "found" for line in last):
-            self.probes = [Probe(**_probe(line["probe"])) for line in last if line["kind"] == "probe"]
-        else:
-            keep_line(self.path, {"kind": "asked", "version": VERSION, "digest": digest})
-
-    def add(self, probe: Probe) -> None:
-        self.probes.append(probe)
-        keep_line(self.path, {"kind": "probe", "probe": asdict(probe)})
-
-    def end(self, result: Mapping[str, Any]) -> None:
-        keep_line(self.path, {"kind": "found", "found": {key: value for key, value in result.items() if key != "probes"}})
-
-
-def _probe(data: Mapping[str, Any]) -> dict[str, Any]:
-    return {**data, "over": {text: tuple(pair) for text, pair in data["over"].items()}}
-
-
 def _result(probes: Sequence[Probe], found: Found, name: str) -> dict[str, object]:
     kept = [one for one in probes if one.sustained and not one.void]
     usl = usl_of([one.achieved_per_s * one.mean_ms / 1e3 for one in kept], [one.achieved_per_s for one in kept])
@@ -229,6 +223,7 @@ def _result(probes: Sequence[Probe], found: Found, name: str) -> dict[str, objec
         "version": VERSION,
         "verdict": verdict,
         "label": name,
+        "at": time.time(),
         "capacity_per_s": found.capacity_per_s,
         "low": found.low,
         "high": found.high if math.isfinite(found.high) else None,

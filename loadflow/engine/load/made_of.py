@@ -17,14 +17,14 @@ from typing import Any
 from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.base.redact import MASK, Redactor
 from loadflow.engine.fleet.package import files_of
-from loadflow.engine.load.build import Asked
+from loadflow.engine.load.build import REVISION, Asked
 from loadflow.engine.machine.facts import this_machine, version_of
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.evidence import digest_of
 from loadflow.engine.session.session import Session
 
-__all__ = ["IMAGE_VARIABLE", "asked_of", "digests_of", "made_of", "unmasked"]
+__all__ = ["IMAGE_VARIABLE", "asked_of", "digests_of", "load_digest", "made_of", "unmasked"]
 
 IMAGE_VARIABLE = "LOADFLOW_IMAGE"  # which no program in a container can find out by itself
 PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
@@ -67,6 +67,20 @@ def asked_of(session: Session, plan: Plan, arguments: Mapping[str, Any]) -> dict
     masked: list[str] = []
     kept: dict[str, Any] = unmasked(plain, redactor.value(plain), redactor, "", masked)
     return {**kept, "masked": masked}
+
+
+def load_digest(session: Session, plan: Plan, arguments: Mapping[str, Any], *, with_build: bool = True) -> tuple[str, bool]:
+    """The same for loads that are one and the same: of script, variables, target, data and code, but not of seeds that are drawn.
+
+    And whether a secret in clear is left out of it. `with_build`: the target's revision counts.
+    """
+    asked = asked_of(session, plan, arguments)
+    if not with_build:
+        for written in (asked["arguments"], asked["variables"]):
+            written.pop(REVISION, None)
+    digests = digests_of(plan, asked)
+    told = [asked["arguments"], asked["variables"], asked["target"], digests["data"], digests["code"]]
+    return _sha256(json.dumps(told, sort_keys=True).encode(errors="replace")), bool(asked["masked"])
 
 
 def unmasked(written: Any, shown: Any, redactor: Redactor, place: str, masked: list[str]) -> Any:

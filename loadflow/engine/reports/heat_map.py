@@ -43,16 +43,17 @@ class HeatMap:
 
 
 def heat_map_of(cells: Sequence[Mapping[str, Any]]) -> HeatMap:
-    """The columns are the rates where there are several, else the targets, else the values of the last variable that has several."""
+    """The columns are the rates where there are several, else the targets, else the values of the last variable that has several, else
+    the scripts."""
     of_variables = [(name, partial(_variable, name)) for name in reversed(list(cells[0]["variables"]))]
     axes: list[tuple[str, Callable[[Mapping[str, Any]], Any]]] = [("rate", itemgetter("asked_per_s")), ("target", itemgetter("target"))]
-    axes += of_variables
+    axes += [*of_variables, ("script", itemgetter("script"))]
     several = [(name, of) for name, of in axes if len({_text(of(one)) for one in cells}) > 1]
     axis, column_of = several[0] if several else axes[0]
     rest = [*((name, of) for name, of in reversed(axes) if name != axis and (name, of) in several)]
 
     def row_of(one: Mapping[str, Any]) -> str:
-        parts = [_text(of(one)) if name in ("target", "rate") else f"{name}={_text(of(one))}" for name, of in rest]
+        parts = [_text(of(one)) if name in ("target", "rate", "script") else f"{name}={_text(of(one))}" for name, of in rest]
         return " · ".join(parts) or "all"
 
     def column(one: Mapping[str, Any]) -> str:

@@ -6,7 +6,9 @@ import base64
 
 from loadflow.engine.reports.run_charts import Chart
 
-__all__ = ["data_uri", "standalone"]
+__all__ = ["data_uri", "legend_text", "standalone"]
+
+COLOURS = {"s-ok": "blue", "s-fail": "red", "s-users": "purple", "s-p50": "green", "s-p95": "ochre", "s-p99": "magenta"}
 
 # An image sees no more of its page than whether that is dark. Where even this is not known, its own ground keeps it readable.
 STYLE = """
@@ -33,3 +35,8 @@ def standalone(chart: Chart) -> str:
 def data_uri(chart: Chart) -> str:
     """Fit for the `src` of an image."""
     return f"data:image/svg+xml;base64,{base64.b64encode(standalone(chart).encode()).decode()}"
+
+
+def legend_text(chart: Chart) -> str:
+    """Which colour is what."""
+    return ", ".join(f"{COLOURS[css]}: {label}" for css, label in chart.legend)
