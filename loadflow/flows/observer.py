@@ -78,7 +78,9 @@ class FlowObserver(Observer):
 
     def run_started(self, run: Run) -> None:
         live = live_link(run, uploaded=self._storage is not None)
-        self._logger.info("load starts: %s; %srun folder %s", run.facts.target, f"live page {live}; " if live else "", run.folder)
+        self._logger.info(
+            "%s starts: %s; %srun folder %s", _which(run), run.facts.target, f"live page {live}; " if live else "", run.folder
+        )
         if warning := asked_too_much(run.ceiling):
             self._logger.warning("%s %s", warning.message, warning.advice)
         self._watches[run.facts.id] = watch = _Watch(run, tuple(self._flow_runs), self._logger, self._cancel, self._storage)
@@ -92,7 +94,7 @@ class FlowObserver(Observer):
         watch = self._watches.pop(run.facts.id, None)
         if watch is not None:
             watch.end(summary)
-        self._logger.info("load ended: %s", line_of(summary))
+        self._logger.info("%s ended: %s", _which(run), line_of(summary))
         self._logger.info("report: %s", report_link(run))
 
     def judged(self, judgement: Mapping[str, Any]) -> None:
@@ -110,6 +112,10 @@ class FlowObserver(Observer):
     def _cancel(self, why: str) -> None:
         self._reason = why
         self._logger.info("%s: the load is ended", self._reason)
+
+
+def _which(run: Run) -> str:
+    return f"load of {run.facts.population}" if run.facts.population else "load"
 
 
 class _Watch:
@@ -224,7 +230,7 @@ class _Watch:
                 said_at = now
                 with self._lock:
                     _, text = self._lines.take()
-                self._logger.info("%s", text)
+                self._logger.info("%s%s", f"{self._run.facts.population}: " if self._run.facts.population else "", text)
 
     def _show(self) -> None:
         with self._lock:

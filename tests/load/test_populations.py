@@ -8,6 +8,7 @@ import socketserver
 import threading
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import psutil
 import pytest
@@ -21,6 +22,7 @@ from loadflow.engine.records.judge import EndReason
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summing import summary_of
+from loadflow.engine.reports.junit import write_junit_report
 from loadflow.engine.reports.junit_cases import threshold_cases
 from loadflow.engine.session.observer import Observer
 from loadflow.engine.session.session import Session, use_session
@@ -244,3 +246,38 @@ def test_a_script_with_populations_is_checked_run_and_reported(target: Target, t
     assert "script: buy" in done.output + done.stderr
     page = next(Path().glob("both*.html")).read_text()
     assert "browse" in page and "buy" in page
+
+
+@pytest.mark.parametrize("per_request", [False, True])
+def test_junit_keeps_equal_names_of_two_populations_apart(per_request: bool, target: Target, tmp_path: Path) -> None:
+    """Also for servers that look at group and name of a case alone."""
+    populations = [{"name": name, "tasks": [get("/ok", name="page")], **QUICK} for name in ("browse", "buy")]
+    made = Made(tmp_path, populations, host=target.url, label="shop")
+    path = write_junit_report(list(made.runs.values()), tmp_path / "junit.xml", per_request=per_request)
+    suites = list(ElementTree.parse(path).getroot())
+    assert [suite.get("name") for suite in suites] == ["shop: browse", "shop: buy"]
+    cases = [(case.get("classname"), case.get("name")) for suite in suites for case in suite.iter("testcase")]
+    assert len(set(cases)) == len(cases) == (8 if per_request else 4), cases
+    groups = {"browse.loadflow", "browse.GET", "buy.loadflow", "buy.GET"}
+    assert {group for group, _ in cases} == groups
+
+
+ONE_LOAD_AFTER_THE_OTHER: list[tuple[str, dict[str, Any], str]] = [
+    ("LD_find_capacity", {"limits": ["p99 < 500 ms"]}, "a search for capacity"),
+    ("LD_duet", {"baseline_target": "http://127.0.0.1:1", "target": "http://127.0.0.1:2"}, "a leg of a duet"),
+    ("LD_campaign", {"targets": ["http://127.0.0.1:1"]}, "a cell of a campaign"),
+]
+
+
+@pytest.mark.parametrize(("command", "arguments", "what"), ONE_LOAD_AFTER_THE_OTHER)
+def test_what_makes_one_load_after_the_other_takes_no_populations(
+    command: str, arguments: dict[str, Any], what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check says so already."""
+    monkeypatch.chdir(tmp_path)
+    test = {"user_detail_dict": {}, "host": "http://127.0.0.1:1", "populations": [{"name": "a", "tasks": [get("/ok")]}]}
+    Path("script.json").write_text(json.dumps([[command, {**arguments, "test": test}]]))
+    for words in (["check", "script.json"], ["run", "--direct", "script.json"]):
+        done = CliRunner().invoke(main, words)
+        assert done.exit_code == 2, done.output
+        assert f"test.populations: are several loads side by side, and {what} is of one\n" in done.stderr

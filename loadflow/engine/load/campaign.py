@@ -21,6 +21,7 @@ from loadflow.engine.load.kept_lines import keep_line, kept_lines
 from loadflow.engine.load.load_in_script import load_in
 from loadflow.engine.load.made_of import load_digest
 from loadflow.engine.load.start import start_test
+from loadflow.engine.load_test.populations import refuse_populations
 from loadflow.engine.records.run import Run
 from loadflow.engine.reports.campaign_page import write_campaign_page
 from loadflow.engine.session.checking import Checking
@@ -97,6 +98,7 @@ def campaign(
     that ended keeps cells that are unchanged and at most `max_age` seconds old. Raises CommandError before anything is sent; Interrupted
     when an observer asked for the end; with `fail_on_failed` ThresholdsNotMet where a cell failed.
     """
+    refuse_populations(test, "a cell of a campaign")
     if metric not in METRICS:
         raise CommandError([Mistake("metric", f"{metric!r} is not a metric", f"metrics: {', '.join(METRICS)}")])
     session = current_session()

@@ -19,6 +19,7 @@ from loadflow.engine.load.build import build_plan
 from loadflow.engine.load.kept_search import KeptSearch
 from loadflow.engine.load.made_of import load_digest
 from loadflow.engine.load.start import start_test
+from loadflow.engine.load_test.populations import refuse_populations
 from loadflow.engine.records.blocks import spreads
 from loadflow.engine.records.generator import generator_limited
 from loadflow.engine.records.run import Run
@@ -59,6 +60,7 @@ def find_capacity(
     searches of the same load before it, the result has a forecast, and when it meets `peak`, which grows by `peak_growth` in 30 days.
     Raises CommandError before anything is sent; Interrupted when an observer asked for the end.
     """
+    refuse_populations(test, "a search for capacity")
     expressions = _expressions(limits)
     search = Search(
         tuple(Limit(one.text, _allowed(one)) for one in expressions),

@@ -14,6 +14,7 @@ from loadflow.engine.history.judging import keep_judgement
 from loadflow.engine.history.kept_runs import KeptRun, find_run
 from loadflow.engine.history.population import JUDGEMENT, METRICS
 from loadflow.engine.load.start import start_test
+from loadflow.engine.load_test.populations import refuse_populations
 from loadflow.engine.records.run import Run
 from loadflow.engine.resolve.template import compile_value
 from loadflow.engine.session.session import current_session, use_session
@@ -43,6 +44,7 @@ def duet(
     `test`: arguments of LD_start_test, whose steps name no host. `leg`: seconds of each load. `suspect`: a run of LD_judge, whose judgement
     becomes this one. Raises CommandError before anything is sent; RunError where a leg sent nothing.
     """
+    refuse_populations(test, "a leg of a duet")
     share = share_of("floor", floor)
     if metric not in METRICS:
         raise CommandError([Mistake("metric", f"{metric!r} is not a metric", f"metrics: {', '.join(METRICS)}")])

@@ -7,9 +7,9 @@ from typing import Any
 
 from loadflow.engine.script.mistakes import Fault, kind_of, shorten, suggest
 from loadflow.engine.script.populations import OWN_KEYS, STEPS
-from loadflow.errors import Mistake, ScriptError
+from loadflow.errors import CommandError, Mistake, ScriptError
 
-__all__ = ["ELSEWHERE", "population_faults", "side_by_side", "tests_of"]
+__all__ = ["ELSEWHERE", "population_faults", "refuse_populations", "side_by_side", "tests_of"]
 
 # why agents that are started elsewhere make no populations, and the way out
 ELSEWHERE = (
@@ -49,6 +49,13 @@ def side_by_side(documents: Mapping[str, Mapping[str, Any]], label: str, source:
     test = {"label": label, "user_detail_dict": {}, "populations": populations}
     first = next(iter(documents.values()))
     return {**first, "description": f"The scenarios of {source}.", "load_density": [["LD_start_test", test]]}
+
+
+def refuse_populations(test: Mapping[str, Any], what: str) -> None:
+    """Raises CommandError where the `test` of a command that makes one load after the other has populations; `what` it makes."""
+    if test.get("populations") is not None:
+        hint = "write the keys of one of them into test, or make one such command for each"
+        raise CommandError([Mistake("test.populations", f"are several loads side by side, and {what} is of one", hint)])
 
 
 def population_faults(raw: Mapping[str, Any], faults_of_test: Callable[[dict[str, Any]], list[Fault]]) -> Iterable[Fault]:

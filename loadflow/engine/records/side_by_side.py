@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 from typing import TYPE_CHECKING
 
+from loadflow.engine.base.verdict import Verdict
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.threshold import ThresholdResult
 
 if TYPE_CHECKING:
     from loadflow.engine.records.run import Run
 
-__all__ = ["health_of", "seconds_of", "tests_of", "thresholds_of"]
+__all__ = ["health_of", "seconds_of", "tests_of", "thresholds_of", "verdicts_of"]
 
 
 def tests_of(runs: Iterable[Run]) -> list[list[Run]]:
@@ -38,6 +39,14 @@ def health_of(runs: Sequence[Run], own: Callable[[Run], Sequence[Health]]) -> li
         else:
             found += [Health.merged(one for one in of_second if one is not None) for of_second in zip_longest(*map(own, together))]
     return found
+
+
+def verdicts_of(runs: Iterable[Run], own: Callable[[Run], Sequence[Health]]) -> Iterator[Verdict]:
+    """Of each run; a population says in its reasons that they are its."""
+    for run in runs:
+        verdict = run.verdict(own(run))
+        name = run.facts.population
+        yield replace(verdict, reasons=tuple(f"{name}: {reason}" for reason in verdict.reasons)) if name else verdict
 
 
 def thresholds_of(runs: Sequence[Run]) -> list[ThresholdResult]:

@@ -14,7 +14,7 @@ from loadflow.engine.records.passes import Passes, RateSummary
 from loadflow.engine.records.proxies import proxy_warnings
 from loadflow.engine.records.rate_changes import rate_change_warnings
 from loadflow.engine.records.revisions import revision_warnings
-from loadflow.engine.records.side_by_side import health_of, seconds_of, thresholds_of
+from loadflow.engine.records.side_by_side import health_of, seconds_of, thresholds_of, verdicts_of
 from loadflow.engine.records.standing import read_standings, standing_warnings
 from loadflow.engine.records.summary import Summary, summarise
 from loadflow.engine.records.totals import Totals
@@ -38,7 +38,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     samples: dict[tuple[SeriesName, ErrorText], list[dict[str, Any]]] = {}
     of_run = {id(run): run.health() for run in runs}
     health = health_of(runs, lambda run: of_run[id(run)])
-    verdicts = []
+    verdicts = list(verdicts_of(runs, lambda run: of_run[id(run)])) if len(runs) != 1 else [runs[0].verdict(of_run[id(runs[0])])]
     unreached: list[Warning_] = []
     paced = [run for run in runs if run.pace is not None]
     workers: list[WorkerRecord] = []
@@ -47,7 +47,6 @@ def summary_of(runs: Sequence[Run]) -> Summary:
         own_health = of_run[id(run)]
         trust = trust_of(run, own_health) if len(runs) == 1 else None
         workers.extend(run.workers())
-        verdicts.append(run.verdict(own_health))
         unreached += [one.warning for one in run.shortfalls(own_health)]
         for key, entries in run.samples().items():
             samples.setdefault(key, []).extend(entries)

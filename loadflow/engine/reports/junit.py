@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import Summary
-from loadflow.engine.reports.junit_cases import HitCases, name_cases, threshold_cases, verdict_case
-from loadflow.engine.reports.junit_xml import Case, Counts, Suite, case_xml, suite_head, suites_head
+from loadflow.engine.reports.junit_cases import HitCases, group_of, name_cases, threshold_cases, verdict_case
+from loadflow.engine.reports.junit_xml import Counts, Suite, case_xml, suite_head, suites_head
 from loadflow.engine.reports.pieces import render
 from loadflow.engine.reports.run_hits import chronological
 from loadflow.engine.reports.writing import report_files
@@ -43,9 +44,10 @@ class _RunSuite:
         self._run = run
         self._number = number
         self._hits = HitCases(run) if per_request and self.summary.overall.count else None
-        self._cases: list[Case] = [verdict_case(self.summary), *threshold_cases(self.summary)]
+        cases = [verdict_case(self.summary), *threshold_cases(self.summary)]
         if self._hits is None:
-            self._cases += name_cases(run, self.summary)
+            cases += name_cases(run, self.summary)
+        self._cases = [replace(case, group=group_of(run, case.group)) for case in cases]
         self.counts = Counts.of(self._cases) + (self._hits.counts() if self._hits else Counts())
 
     def write(self, file: BinaryIO) -> None:

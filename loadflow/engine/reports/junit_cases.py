@@ -28,7 +28,7 @@ from loadflow.engine.reports.run_hits import Hits, RunHits
 from loadflow.engine.reports.trusting import interval_lines, trust_words
 from loadflow.engine.reports.xml_text import xml_attribute, xml_text
 
-__all__ = ["HitCases", "name_cases", "threshold_cases", "verdict_case"]
+__all__ = ["HitCases", "group_of", "name_cases", "threshold_cases", "verdict_case"]
 
 GROUP = "loadflow"  # classname of what is of no one method
 MOST_ERRORS = 20  # kinds of failure listed for one name
@@ -41,6 +41,11 @@ ELEMENTS: Mapping[VerdictKind, Problem] = {
     VerdictKind.INTERRUPTED: Problem("error", "interrupted", "the run was ended early"),
     VerdictKind.ERROR: Problem("error", "error", "the run could not be made"),
 }
+
+
+def group_of(run: Run, group: str) -> str:
+    """The group of a case, with the population that it is of: servers take cases of one group and name for one, also in two suites."""
+    return f"{run.facts.population}.{group}" if run.facts.population else group
 
 
 def verdict_case(summary: Summary) -> Case:
@@ -128,7 +133,7 @@ class HitCases:
 
     def __init__(self, run: Run) -> None:
         self._hits = RunHits(run)
-        self._groups = Labels.of([name.method or GROUP for name in self._hits.series], xml_attribute)
+        self._groups = Labels.of([group_of(run, name.method or GROUP) for name in self._hits.series], xml_attribute)
         self._names = Labels.of([name.name for name in self._hits.series], xml_attribute)
         errors = self._hits.errors
         self._tails = Labels(["/>\n", *map(_failed, errors), *map(_retried, errors)])

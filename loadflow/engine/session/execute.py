@@ -9,6 +9,7 @@ from typing import Any
 
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.verdict import Verdict, VerdictKind, worst
+from loadflow.engine.records.side_by_side import verdicts_of
 from loadflow.engine.script.command import Command, Policy
 from loadflow.engine.script.declared import defaults_of
 from loadflow.engine.script.document import Action, Script
@@ -192,9 +193,7 @@ def _command(action: Action, session: Session) -> Command:
 
 def verdict_of(session: Session, results: Iterable[ActionResult], first_run: int = 0) -> Verdict:
     """The worst of the runs from `first_run` on and of the actions' own failures."""
-    verdicts = []
-    for run in session.all_runs[first_run:]:
-        verdicts.append(run.verdict(run.health()))
+    verdicts = list(verdicts_of(session.all_runs[first_run:], lambda run: run.health()))
     for result in results:
         verdicts.extend(nested.verdict for nested in _nested(result.value))
         if result.error is not None:
