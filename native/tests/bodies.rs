@@ -4,9 +4,9 @@ use std::io::Write;
 
 use _native::http::answer::Answer;
 use _native::http::reading::{Progress, Reader};
-use _native::plan::Assembled;
-use _native::plan::host::{Asked, Fatal, Host, Kind, Report, Span};
+use _native::plan::host::{Asked, Fatal, Host, Kind, Report, Route, Span};
 use _native::plan::outcome::Outcome;
+use _native::plan::{Assembled, Place};
 use _native::values::found::{PartPlan, Path};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -35,6 +35,9 @@ impl Host for Nobody {
     }
     fn refused(&mut self, _: &str, _: &[String]) -> Option<String> {
         None
+    }
+    fn route(&mut self, _: &Place) -> Result<Route, String> {
+        Err("nobody".into())
     }
     fn place(&mut self, _: &str) -> Result<Asked, String> {
         Err("nobody".into())

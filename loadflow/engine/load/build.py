@@ -15,8 +15,9 @@ from loadflow.engine.fleet.package import refuse_unshippable
 from loadflow.engine.generator.native.fit import EngineName
 from loadflow.engine.load.clustering import cluster_of, master_of
 from loadflow.engine.load.pacing import pace_of, users_of
-from loadflow.engine.load.rules import hosted, refuse_hosts, with_headers
+from loadflow.engine.load.rules import hosted, refuse_routes, with_headers
 from loadflow.engine.load.threshold_rules import limits_failures, thresholds_for
+from loadflow.engine.load_test.connecting import connections_of, no_local_address
 from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.load_test.stop_when import rule_of
 from loadflow.engine.load_test.user_types import user_type_of
@@ -102,12 +103,13 @@ def build_plan(
     ask: bool = True,
     workers: Workers | None = None,
     pace_seed: int | None = None,
+    proxy_env: Mapping[str, str] | None = None,
 ) -> Asked:
     """Resolve, validate, and compile once to see that it can be compiled. Raises CommandError with all mistakes found.
 
     `rules` come from outside the script; `secret` gives the value of `${secret.NAME}`, or raises LookupError. `ask` False:
     what only a server knows is left out. `workers`: who makes the load, unless the script says it. `pace_seed`: of random gaps, where
-    the script has no seed.
+    the script has no seed. `proxy_env`: the environment that may name proxies, where that is more than scripts may see of it.
     """
     written_arguments = arguments
     if arguments.get("populations") is not None:
@@ -150,6 +152,7 @@ def build_plan(
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
         allowed_hosts=rules.host_lists(),
         max_rate_per_s=rules.max_rate_per_s,
+        connections=connections_of(test.user_detail_dict, (user_type.name, *others), env if proxy_env is None else proxy_env),
         revision_header=test.revision_header,
         speakers={name: one.protocol for name, one in others.items()},
         hosts={name: host for name, one in others.items() if (host := test.host_of(one)) is not None},
@@ -159,7 +162,7 @@ def build_plan(
     prepared = _compile_once(plan, types, compiler, unknown, place)
     plan = _with_called(plan, test, prepared)
     places = [step.place for step in prepared]
-    refuse_hosts(places, plan.allowed_hosts)
+    refuse_routes(places, plan)
     thresholds = thresholds_for(test, plan, prepared, all_prepared=not unknown)
     # a script that says itself how many may fail does not mean the default besides
     own_limit = "max_failure_rate" not in test.model_fields_set and any(map(limits_failures, thresholds))
@@ -172,6 +175,9 @@ def build_plan(
             text = "agents make this load, and only a load of this machine ends by it"
             raise CommandError([Mistake(f"{ROOT}.stop_when", text, "remove it, and set test_time")])
         refuse_unshippable(plan, ROOT)
+    elif (foreign := no_local_address(plan.connections.local_addresses)) is not None:
+        hint = "leave it out, or give the machine this address"
+        raise CommandError([Mistake(f"{ROOT}.user_detail_dict.local_address", f"{foreign} is no address of this machine", hint)])
     return Asked(
         arguments=written_arguments,
         plan=plan,

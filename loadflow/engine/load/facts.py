@@ -8,17 +8,20 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from loadflow.engine.load.build import Asked
+from loadflow.engine.load_test.connecting import sends_http
 from loadflow.engine.machine.facts import this_machine, version_of
 from loadflow.engine.machine.kept import ceiling_of_run
 from loadflow.engine.plan.cluster import Cluster
+from loadflow.engine.plan.connections import proxy_shown
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.proxies import unused_proxies
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.process.launch import Processes
 from loadflow.engine.protocols.python.place import PYTHON_USER
-from loadflow.engine.records.proxies import PROXY_NOT_USED
+from loadflow.engine.records.proxies import PROXY, PROXY_NOT_USED
 from loadflow.engine.records.rate_changes import AGENTS
 from loadflow.engine.records.summary import RunFacts
 from loadflow.engine.session.session import Session
@@ -56,7 +59,7 @@ def facts_of(session: Session, plan: Plan, asked: Asked, parts: Processes, why_n
         planned_s=plan.duration_s,
         started_unix_s=0.0,
         plan=redactor.value(replace(plan, material={}).to_json()),
-        environment={**_environment(), **_proxies(asked.target), "processes": str(parts.shards), **_agents(asked.cluster)},
+        environment={**_environment(), **_proxies(asked.target, plan), "processes": str(parts.shards), **_agents(asked.cluster)},
     )
 
 
@@ -68,9 +71,13 @@ def _agents(cluster: Cluster | None) -> dict[str, str]:
     return {AGENTS: str(cluster.expected)} if cluster is not None else {}
 
 
-def _proxies(target: str) -> dict[str, str]:
-    unused = unused_proxies(target.split(", "), os.environ)
-    return {PROXY_NOT_USED: ", ".join(unused)} if unused else {}
+def _proxies(target: str, plan: Plan) -> dict[str, str]:
+    """By which proxy the targets are reached that are known now, or which one is not used: not by every user."""
+    targets = target.split(", ")
+    asked = [one for one in targets if sends_http(*plan.protocols) and urlsplit(one).scheme in ("http", "https")]
+    used = dict.fromkeys(shown for one in asked if (shown := proxy_shown(one, plan.connections)))
+    unused = unused_proxies([one for one in targets if one not in asked], os.environ)
+    return {**({PROXY: ", ".join(used)} if used else {}), **({PROXY_NOT_USED: ", ".join(unused)} if unused else {})}
 
 
 def _environment() -> dict[str, str]:

@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
-from loadflow.engine.plan.target import HostLists, TargetRules, host_of, is_this_machine_by_name, refusing
+from loadflow.engine.plan.connections import Route
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.proxies import port_of
+from loadflow.engine.plan.target import TargetRules, host_of, is_this_machine_by_name, refusing
 from loadflow.engine.protocols.model.user_type import UserType
 from loadflow.engine.resolve.secret_values import PLACE
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["hosted", "refuse_hosts", "with_headers"]
+__all__ = ["hosted", "refuse_routes", "with_headers"]
+
+PROXY_PLACE = "LD_start_test.user_detail_dict.proxy"
 
 
 def hosted(arguments: Mapping[str, Any], rules: TargetRules) -> Mapping[str, Any]:
@@ -40,14 +46,29 @@ def _merged(all_have: Mapping[str, str], own: Mapping[str, Any]) -> dict[str, An
     return {**{name: value for name, value in all_have.items() if name.lower() not in named}, **own}
 
 
-def refuse_hosts(places: Sequence[str], allowed: HostLists) -> None:
-    """Hosts that are known now; the others are asked about by the engine, before it connects."""
-    mistakes = []
+def refuse_routes(places: Sequence[str], plan: Plan) -> None:
+    """Hosts and proxies that are known now; the others are asked about by the engine, before it connects."""
+    mistakes: dict[Mistake, None] = {}
     for position, place in enumerate(places):
         host = host_of(place)
-        refused = None if host is None else refusing(host, allowed)
-        if refused is not None and not is_this_machine_by_name(host or ""):
-            text = f"{host} may not be loaded here; allowed: {', '.join(refused) or 'loopback only'}"
-            mistakes.append(Mistake(f"{PLACE}.tasks[{position}]", text, "the target's block or LOADFLOW_ALLOWED_HOSTS says so"))
+        if host is None:
+            continue
+        try:
+            route = _route(place, host, plan)
+        except ValueError as error:
+            mistakes[Mistake(PROXY_PLACE, str(error), 'write "proxy": "" for none, or add the target to NO_PROXY')] = None
+            continue
+        for one in (host, route.host) if route.proxy is not None else (route.host,):
+            refused = refusing(one, plan.allowed_hosts)
+            if refused is not None and not is_this_machine_by_name(one):
+                text = f"{one} may not be loaded here; allowed: {', '.join(refused) or 'loopback only'}"
+                mistakes[Mistake(f"{PLACE}.tasks[{position}]", text, "the target's block or LOADFLOW_ALLOWED_HOSTS says so")] = None
     if mistakes:
-        raise CommandError(mistakes)
+        raise CommandError(list(mistakes))
+
+
+def _route(place: str, host: str, plan: Plan) -> Route:
+    scheme = urlsplit(place).scheme
+    if plan.connections.is_direct or scheme not in ("http", "https"):
+        return Route(host, 0)
+    return plan.connections.route(scheme, host.lower(), port_of(place) or 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import replace
@@ -96,6 +97,7 @@ def _asked(session: Session, arguments: Mapping[str, Any], rules: TargetRules) -
         ask=not session.rehearsing,
         workers=session.workers,
         pace_seed=session.pace_seed,
+        proxy_env=os.environ,
     )
 
 

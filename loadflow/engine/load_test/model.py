@@ -10,6 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
+from loadflow.engine.load_test.connecting import ConnectionWord, LocalAddress, ProxyUrl, Resolve, connecting_faults
 from loadflow.engine.load_test.http_version import field_faults, version_faults
 from loadflow.engine.load_test.populations import population_faults
 from loadflow.engine.load_test.rate import Rate, rate_faults
@@ -118,6 +119,10 @@ class UserDetail(Part):
     host: Target | None = None
     engine: Annotated[str, Choice("engine", ENGINES)] = "auto"
     http_version: Settled[Annotated[Int, Field(ge=1, le=2)]] = 1
+    proxy: ProxyUrl | None = None
+    resolve: Resolve | None = None
+    local_address: LocalAddress | None = None
+    connection: ConnectionWord = "keep"
 
     @classmethod
     def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
@@ -263,6 +268,7 @@ class StartTest(Part):
         yield from rate_faults(raw)
         yield from faults_of_steps(raw, cls.hosted)
         yield from field_faults(raw)
+        yield from connecting_faults(raw)
         yield from header_faults(raw)
         yield from stop_faults(raw)
         yield from watching_faults(raw)

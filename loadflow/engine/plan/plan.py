@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from loadflow.engine.plan.conditioner import NetworkConditioner
+from loadflow.engine.plan.connections import Connections
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.plan.pace import Pace, peak_per_s
 from loadflow.engine.plan.shape import Stage, stages_after
@@ -49,6 +50,7 @@ class Plan:
     material: Mapping[str, str] = field(default_factory=dict)  # what the user type looked up before the load, under keys of its own
     traces: TraceRule | None = None  # None: no hit is traced
     http_version: int | None = None  # 2: by ALPN with TLS, by prior knowledge without; None: HTTP/1.1, or another protocol
+    connections: Connections = field(default_factory=Connections)  # how HTTP users connect
     revision_header: str | None = None  # the field of answers that says the target's build
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not
     speakers: Mapping[str, str] = field(default_factory=dict)  # those of the other user types
@@ -116,6 +118,7 @@ class Plan:
                 "allowed_hosts": tuple(tuple(one) for one in data.get("allowed_hosts") or ()),
                 "network": NetworkConditioner(**data["network"]) if data.get("network") else None,
                 "traces": TraceRule(**data["traces"]) if data.get("traces") else None,
+                "connections": Connections.from_json(data["connections"]),
             }
         )
 

@@ -11,9 +11,11 @@ __all__ = ["redactor_of"]
 
 
 def redactor_of(plan: Plan, env: Mapping[str, str]) -> Redactor:
-    """Knows what stands under a secret name in variables and steps, and the environment variables with such names that were used."""
+    """Knows what stands under a secret name in variables and steps, the environment variables with such names that were used, and the
+    credentials of proxies."""
     redactor = Redactor(plan.redact)
     redactor.learn_from(plan.variables)
     redactor.learn_from(plan.steps)
     redactor.learn_from({name: env[name] for name in plan.env_names if name in env})
+    redactor.learn(plan.connections.secrets())
     return redactor

@@ -1,15 +1,19 @@
 //! One connection of one user: connect, TLS, write, read; nothing of it ever waits.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::os::fd::{AsRawFd, RawFd};
+use std::rc::Rc;
 
 use rustls::ClientConnection;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::http::http2::Session;
+use crate::http::proxy::{self, Tunnel};
 use crate::http::reading::Reader;
 use crate::http::turn::MOST_TLS_BYTES;
+use crate::os::socket::choose_port_late;
+use crate::plan::host::Proxy;
 use crate::plan::outcome::{Failure, Outcome};
 
 /// Reads of a TLS connection that may give nothing of the answer (tickets, empty records), in one go.
@@ -18,6 +22,8 @@ const RECORDS: usize = 16;
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
     Connecting,
+    /// A proxy is asked for a tunnel.
+    Tunnel,
     Handshake,
     Sending,
     Receiving,
@@ -42,6 +48,22 @@ pub struct Conn {
     beside: u64,
     stream: TcpStream,
     pub tls: Option<Box<ClientConnection>>,
+    /// At its other end, or on the way to it.
+    pub proxy: Option<Rc<Proxy>>,
+    tunnel: Option<Box<Tunnel>>,
+    /// What came by the tunnel with the proxy's answer.
+    early: Vec<u8>,
+    /// The request as it is sent, where that is another one for a proxy.
+    pub own: Vec<u8>,
+}
+
+/// What a connection is made of. `from`: the address that it comes from.
+pub struct Way {
+    pub to: SocketAddr,
+    pub from: Option<IpAddr>,
+    pub tls: Option<Box<ClientConnection>>,
+    pub http2: bool,
+    pub proxy: Option<Rc<Proxy>>,
 }
 
 /// Of a read or a write that could not go on.
@@ -115,11 +137,16 @@ pub fn words(error: &std::io::Error) -> String {
 
 impl Conn {
     /// Starts to connect; `events` will say how it went.
-    pub fn open(address: SocketAddr, origin: usize, serial: u32, tls: Option<Box<ClientConnection>>, http2: bool) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    pub fn open(way: Way, origin: usize, serial: u32) -> io::Result<Self> {
+        let socket = Socket::new(Domain::for_address(way.to), Type::STREAM, Some(Protocol::TCP))?;
         socket.set_nonblocking(true)?;
         socket.set_tcp_nodelay(true)?;
-        match socket.connect(&SockAddr::from(address)) {
+        if let Some(from) = way.from {
+            // the port is chosen when it connects: else an address would have no more of them than for one peer
+            choose_port_late(socket.as_raw_fd())?;
+            socket.bind(&SockAddr::from(SocketAddr::new(from, 0)))?;
+        }
+        match socket.connect(&SockAddr::from(way.to)) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
@@ -131,10 +158,14 @@ impl Conn {
             sent: 0,
             received: 0,
             ended: false,
-            session: http2.then(Box::default),
+            session: way.http2.then(Box::default),
             beside: 0,
             stream: socket.into(),
-            tls,
+            tls: way.tls,
+            tunnel: way.proxy.as_ref().filter(|proxy| !proxy.connect.is_empty()).map(|_| Box::new(Tunnel::new())),
+            proxy: way.proxy,
+            early: Vec::new(),
+            own: Vec::new(),
         })
     }
 
@@ -147,15 +178,60 @@ impl Conn {
         match self.stream.take_error()? {
             Some(error) => Err(error),
             None => {
-                self.phase = if self.tls.is_some() { Phase::Handshake } else { Phase::Sending };
+                self.phase = if self.tunnel.is_some() { Phase::Tunnel } else { self.behind_the_way() };
                 Ok(())
             }
         }
     }
 
+    fn behind_the_way(&self) -> Phase {
+        if self.tls.is_some() { Phase::Handshake } else { Phase::Sending }
+    }
+
+    /// As far as a tunnel is made now; Ok(true): it is there, or none is wanted.
+    pub fn dig(&mut self, block: &mut [u8]) -> Result<bool, Failure> {
+        let (Some(tunnel), Some(proxy)) = (&mut self.tunnel, &self.proxy) else { return Ok(true) };
+        let broken = |error: io::Error| proxy::trouble(proxy, &words(&error));
+        while tunnel.sent < proxy.connect.len() {
+            match self.stream.write(&proxy.connect[tunnel.sent..]) {
+                Ok(count) => tunnel.sent += count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(broken(error)),
+            }
+        }
+        loop {
+            let count = match self.stream.read(block) {
+                Ok(count) => count,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(broken(error)),
+            };
+            if let Some(behind) = tunnel.feed(&block[..count], proxy)? {
+                self.early.extend_from_slice(&block[count - behind..count]);
+                break;
+            }
+        }
+        self.tunnel = None;
+        self.phase = self.behind_the_way();
+        if let Some(session) = self.session.as_mut().filter(|_| self.tls.is_none()) {
+            session.feed(&std::mem::take(&mut self.early));
+        }
+        Ok(true)
+    }
+
+    /// Whether it asks the proxy at its other end for whole URLs.
+    pub fn speaks_to_proxy(&self) -> Option<&Proxy> {
+        self.proxy.as_deref().filter(|proxy| proxy.connect.is_empty())
+    }
+
     /// As far as the handshake goes now; Ok: it is done.
     pub fn shake_hands(&mut self) -> Result<(), Trouble> {
         let Some(tls) = &mut self.tls else { return Ok(()) };
+        let early = std::mem::take(&mut self.early);
+        let mut left = early.as_slice();
+        while !left.is_empty() {
+            tls.read_tls(&mut left)?;
+            tls.process_new_packets().map_err(Trouble::Tls)?;
+        }
         while tls.is_handshaking() {
             while tls.wants_write() {
                 tls.write_tls(&mut self.stream)?;

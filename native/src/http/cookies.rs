@@ -242,7 +242,7 @@ mod tests {
     use super::*;
 
     fn place(host: &str) -> Place {
-        Place { https: false, host: host.into(), port: 80, tls: 0 }
+        Place { host: host.into(), port: 80, ..Place::default() }
     }
 
     #[test]

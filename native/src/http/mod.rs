@@ -9,6 +9,7 @@ pub mod http2;
 pub mod lines;
 pub mod place;
 pub mod plain;
+pub mod proxy;
 pub mod reading;
 pub mod redirect;
 pub mod request;

@@ -7,7 +7,7 @@ use crate::values::value::text_of;
 
 /// Scheme and authority apart from the rest of a URL that needs no rewriting: lower-case scheme, a host of plain letters,
 /// a target that may be sent as it is, no fragment. None for all others.
-pub fn split_plain(url: &str, tls: usize) -> Option<(Place, &str)> {
+pub fn split_plain(url: &str) -> Option<(Place, &str)> {
     let (https, rest) = match url.strip_prefix("http://") {
         Some(rest) => (false, rest),
         None => (true, url.strip_prefix("https://")?),
@@ -26,7 +26,7 @@ pub fn split_plain(url: &str, tls: usize) -> Option<(Place, &str)> {
     if !labels || !host.bytes().all(plain) || !(target.is_empty() || is_plain_target(target)) {
         return None;
     }
-    Some((Place { https, host: host.to_owned(), port, tls }, target))
+    Some((Place { https, host: host.to_owned(), port, ..Place::default() }, target))
 }
 
 /// RFC 3986: what may stand in a path and query as it is; `%` with two digits is taken as already encoded, any other is a letter.

@@ -51,7 +51,7 @@ pub fn lay_out(method: &'static str, base: &CallBase, asked: &PlainRequest, out:
     if !asked.body.is_empty() || matches!(method, "POST" | "PUT" | "PATCH") {
         push(bytes, "Content-Length", &asked.body.len().to_string());
     }
-    (out.own_host, out.own_length, out.closes) = (false, false, false);
+    (out.own_host, out.own_length, out.closes) = (false, false, base.closes);
     out.is_head = method == "HEAD";
     out.limits = base.limits;
     out.cookies.clear();
@@ -80,9 +80,9 @@ mod tests {
     use crate::plan::{Limits, Place};
 
     fn base() -> CallBase {
-        let place = Place { https: false, host: "shop.example".into(), port: 8080, tls: 0 };
+        let place = Place { host: "shop.example".into(), port: 8080, ..Place::default() };
         let lines = vec![("user-agent".into(), "User-Agent: loadflow\r\n".into()), ("accept".into(), "Accept: */*\r\n".into())];
-        CallBase { place, path: "/base".into(), lines, limits: Limits { connect_s: 60.0, total_s: 60.0, follow: true } }
+        CallBase { place, path: "/base".into(), lines, closes: false, limits: Limits { connect_s: 60.0, total_s: 60.0, follow: true } }
     }
 
     fn laid(method: &'static str, asked: &PlainRequest) -> Option<String> {

@@ -60,6 +60,8 @@ pub struct Reader {
     reason: Range<u32>,
     /// Whether the connection can be used for another request.
     pub keep: bool,
+    /// Bytes of the last block that stand behind a whole answer.
+    pub behind: usize,
     no_body: bool,
     kept_bytes: usize,
     max_body_bytes: u64,
@@ -80,6 +82,7 @@ impl Default for Reader {
             status: 0,
             reason: 0..0,
             keep: true,
+            behind: 0,
             no_body: false,
             kept_bytes: 0,
             max_body_bytes: 0,
@@ -125,6 +128,7 @@ impl Reader {
                     let at = block.len() - rest.len();
                     self.direct = Some((at, at + head_len));
                     self.body_bytes = length;
+                    self.behind = after.len() - length as usize;
                     self.keep &= is_blank(&after[length as usize..]);
                     self.phase = Phase::Done;
                     return Ok(Progress::Whole);
@@ -392,6 +396,7 @@ impl Reader {
             }
         }
         self.keep &= is_blank(rest);
+        self.behind = rest.len();
         self.phase = Phase::Done;
         Ok(Progress::Whole)
     }

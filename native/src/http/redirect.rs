@@ -20,18 +20,27 @@ pub fn resolve(from: &Place, request: &Outgoing, location: &[u8], host: &mut dyn
         if text.starts_with('/') && !dots && is_plain_target(text) {
             return Ok((from.clone(), text.to_owned()));
         }
-        if let Some((place, target)) = split_plain(text, from.tls)
+        if let Some((place, target)) = split_plain(text)
             && !target.contains("/.")
         {
             let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
-            return Ok((place, target));
+            return Ok((seen_from(from, place), target));
         }
     }
     let refused = |text: String| Failure::new(Outcome::Redirect, text);
     let url = host.join(&url_of(from, request.target()), location).map_err(refused)?;
-    let mut asked = host.place(&url).map_err(refused)?;
-    asked.place.tls = from.tls;
-    Ok((asked.place, asked.target))
+    let asked = host.place(&url).map_err(refused)?;
+    Ok((seen_from(from, asked.place), asked.target))
+}
+
+/// TLS trusts whom it trusted before, and calls the peer what it called it as long as that is the same.
+fn seen_from(from: &Place, to: Place) -> Place {
+    let sni = if is_away(from, &to) { None } else { from.sni.clone() };
+    Place { tls: from.tls, sni, ..to }
+}
+
+fn is_away(from: &Place, to: &Place) -> bool {
+    (from.https, &from.host, from.port) != (to.https, &to.host, to.port)
 }
 
 /// 303, and 301 and 302 after POST, go on with GET and without a body; credentials stay with the host they were meant for.
@@ -40,7 +49,7 @@ pub fn follow(request: &Outgoing, from: &Place, status: u16, to: &Place, target:
     let method = latin1(lines.next().and_then(|line| line.split(|byte| *byte == b' ').next()).unwrap_or(b"GET"));
     let to_get = (status == 303 && method != "HEAD") || (matches!(status, 301 | 302) && method == "POST");
     let (method, body): (&str, &[u8]) = if to_get { ("GET", b"") } else { (&method, request.body()) };
-    let away = (from.https, &from.host, from.port) != (to.https, &to.host, to.port);
+    let away = is_away(from, to);
     let own_host = request.own_host && !away;
     let own_length = request.own_length && !to_get;
     let mut head = format!("{method} {target} HTTP/1.1\r\n").into_bytes();

@@ -185,16 +185,14 @@ fn find_target(
         url.insert_str(0, &url_of(place, ""));
     } else {
         make_absolute(url, parts.base.as_deref())?;
-        if let Some((place, rest)) = split_plain(url, parts.tls) {
+        if let Some((place, rest)) = split_plain(url) {
             push_target(target, rest);
-            return Ok((Some(place), String::new()));
+            return Ok((Some(parts.with_peer(place)), String::new()));
         }
     }
-    let Asked { mut place, target: found, authorization } =
-        host.place(sendable(url)?).map_err(|text| Failure::new(Outcome::Template, text))?;
-    place.tls = parts.tls;
+    let Asked { place, target: found, authorization } = host.place(sendable(url)?).map_err(|text| Failure::new(Outcome::Template, text))?;
     push_target(target, &found);
-    Ok((Some(place), authorization))
+    Ok((Some(parts.with_peer(place)), authorization))
 }
 
 fn push_target(out: &mut String, rest: &str) {

@@ -57,10 +57,11 @@ impl Loop<'_> {
             }
             let user = &users[id as usize];
             let help_id = user.call.helps[at - 1];
-            let (step, phase, begun) = (user.step + at, user.phase, user.has_begun.clone());
+            let (step, phase, begun, ended) = (user.step + at, user.phase, user.has_begun.clone(), user.ended);
             let (stopping, due_ns) = (user.stopping, user.hit.due_ns);
             let (variables, session, rows) = (user.scope.variables.clone(), user.scope.session.clone(), user.scope.rows.clone());
             let help = &mut users[help_id as usize];
+            help.end_connections(ended);
             (help.step, help.phase, help.has_begun) = (step, phase, begun);
             (help.stopping, help.has_sent, help.ends, help.hit.due_ns) = (stopping, false, false, due_ns);
             (help.scope.variables, help.scope.session, help.scope.rows) = (variables, session, rows);

@@ -1,6 +1,7 @@
 //! The event loop of one core: users, timers, sockets, the log. Nothing in it is shared with another core.
 
 use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, Sender};
 use std::sync::{Arc, Mutex};
@@ -22,7 +23,7 @@ use crate::os::dns::Resolver;
 use crate::os::random::Rng;
 use crate::os::socket::{ENDED, Poller, READABLE, Ready, Waker, monotonic_ns};
 use crate::os::timers::{Due, Timers};
-use crate::plan::host::{Fatal, Host, Kind};
+use crate::plan::host::{Fatal, Host, Kind, Route};
 use crate::plan::{Place, Plan, RequestPlan, Tls};
 use crate::values::data::Data;
 
@@ -147,6 +148,10 @@ pub struct Loop<'p> {
     /// Read when the first connection needs one: most loads need none.
     pub tls: Vec<(Tls, Option<Arc<ClientConfig>>)>,
     pub origins: Vec<Place>,
+    /// Of the same places, whom to connect to, as far as that was asked for; none are where each is connected to as it is written.
+    pub routes: Vec<Option<Rc<Route>>>,
+    /// The next of the plan's local addresses.
+    pub next_local: usize,
     pub origin_ids: HashMap<Place, usize>,
     /// Of hosts that were asked for: why they may not be loaded, or None.
     /// By host and its addresses.
@@ -250,6 +255,8 @@ impl<'p> Loop<'p> {
             throttles: plan.throttles.iter().map(Throttle::new).collect(),
             tls: plan.tls.iter().map(|plan| (plan.clone(), None)).collect(),
             origins: Vec::new(),
+            routes: Vec::new(),
+            next_local: plan.shard,
             origin_ids: HashMap::new(),
             refused: HashMap::new(),
             fixed: Vec::new(),
@@ -311,6 +318,7 @@ impl<'p> Loop<'p> {
         }
         let id = self.origins.len();
         self.origins.push(place.clone());
+        self.routes.push(None);
         self.origin_ids.insert(place.clone(), id);
         id
     }
@@ -323,7 +331,17 @@ impl<'p> Loop<'p> {
             Some(config) => config,
             none => none.insert(crate::http::tls::config_of(plan, self.plan.http2)?),
         };
-        crate::http::tls::connection(config, &place.host)
+        crate::http::tls::connection(config, place.sni.as_deref().unwrap_or(&place.host))
+    }
+
+    /// Whom to connect to for a place that the plan's rules are about.
+    pub fn route(&mut self, origin: usize) -> Result<Rc<Route>, String> {
+        if let Some(known) = &self.routes[origin] {
+            return Ok(known.clone());
+        }
+        let route = Rc::new(self.host.route(&self.origins[origin])?);
+        self.routes[origin] = Some(route.clone());
+        Ok(route)
     }
 
     pub fn event(&mut self, users: &mut [User], event: Ready, stop: &Stop) {

@@ -1,12 +1,13 @@
 //! A hit on the network: connect, send, read, follow redirects, judge.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use rustls::AlertDescription;
 
 use crate::http::answer::{Answer, with_commas};
 use crate::http::checks::{judge, short};
-use crate::http::conn::{Conn, Got, Phase, Trouble, broken, words};
+use crate::http::conn::{Conn, Got, Phase, Trouble, Way, broken, words};
+use crate::http::proxy;
 use crate::http::reading::{Broken, Progress};
 use crate::http::redirect;
 use crate::http::request::Outgoing;
@@ -15,6 +16,8 @@ use crate::load::engine::Loop;
 use crate::load::steps::unix_s;
 use crate::load::user::{Next, User};
 use crate::load::watch::At;
+use crate::plan::Kept;
+use crate::plan::host::Proxy;
 use crate::plan::outcome::{Failure, Outcome};
 
 /// Of a body that nothing in the step looks at, kept for the samples of failures.
@@ -44,10 +47,23 @@ impl<'p> Loop<'p> {
             user.hit.connect_deadline_ns = Some(now_ns + limit_ns);
             self.watch(user, id);
         }
+        let route = if self.plan.routed {
+            match self.route(origin) {
+                Ok(route) => Some(route),
+                Err(text) => return self.fail(user, id, Failure::new(Outcome::Connect, text)),
+            }
+        } else {
+            None
+        };
         let place = &self.origins[origin];
-        let Some(found) = self.resolver.look_up(&place.host, place.port, id, now_ns) else { return };
+        let (host, port) = route.as_ref().map_or((&place.host, place.port), |route| (&route.host, route.port));
+        user.hit.proxy = route.as_ref().and_then(|route| route.proxy.clone());
+        let Some(found) = self.resolver.look_up(host, port, id, now_ns) else { return };
+        // a proxy resolves the name, so the name is all that can be held against the list
+        let (host, named) = (host.clone(), user.hit.proxy.is_some().then(|| place.host.clone()));
         // held against the very addresses that are connected to: a name may have others a moment later
-        if let Some(text) = self.refusal(origin, found.as_deref().unwrap_or_default()) {
+        let refusal = named.and_then(|named| self.refusal(named, &[]));
+        if let Some(text) = refusal.or_else(|| self.refusal(host, found.as_deref().unwrap_or_default())) {
             return self.fail(user, id, Failure::new(Outcome::Forbidden, text));
         }
         match found {
@@ -56,16 +72,20 @@ impl<'p> Loop<'p> {
                 user.hit.addresses.reverse(); // taken from the end
                 self.connect(user, id, Failure::new(Outcome::Dns, "the name has no address"));
             }
-            Err(text) => self.fail(user, id, Failure::new(Outcome::Dns, format!("gaierror: {text}"))),
+            Err(text) => {
+                let text = format!("gaierror: {text}");
+                let failure = user.hit.proxy.as_ref().map(|proxy| proxy::trouble(proxy, &text));
+                self.fail(user, id, failure.unwrap_or_else(|| Failure::new(Outcome::Dns, text)));
+            }
         }
     }
 
-    /// Why a place may not be loaded; asked once for each host and what it resolves to.
-    fn refusal(&mut self, origin: usize, addresses: &[SocketAddr]) -> Option<String> {
+    /// Why a host may not be loaded; asked once for each and what it resolves to.
+    fn refusal(&mut self, host: String, addresses: &[SocketAddr]) -> Option<String> {
         if !self.plan.fenced {
             return None;
         }
-        let key = (self.origins[origin].host.clone(), addresses.iter().map(|address| address.ip().to_string()).collect());
+        let key = (host, addresses.iter().map(|address| address.ip().to_string()).collect());
         if let Some(known) = self.refused.get(&key) {
             return known.clone();
         }
@@ -86,7 +106,15 @@ impl<'p> Loop<'p> {
             };
             user.next_serial = user.next_serial.wrapping_add(1);
             let serial = user.next_serial;
-            let opened = Conn::open(address, origin, serial, tls, self.plan.http2).and_then(|conn| {
+            let from = match self.local_address(address) {
+                Ok(from) => from,
+                Err(text) => {
+                    last = connect_failure(user.hit.proxy.as_deref(), &text);
+                    continue;
+                }
+            };
+            let way = Way { to: address, from, tls, http2: self.plan.http2, proxy: user.hit.proxy.clone() };
+            let opened = Conn::open(way, origin, serial).and_then(|conn| {
                 self.poller.add(conn.fd(), u64::from(id) << 32 | u64::from(serial))?;
                 Ok(conn)
             });
@@ -98,10 +126,24 @@ impl<'p> Loop<'p> {
                     self.prepare(user, at, bytes);
                     return;
                 }
-                Err(error) => last = Failure::new(Outcome::Connect, words(&error)),
+                Err(error) => last = connect_failure(user.hit.proxy.as_deref(), &words(&error)),
             }
         }
         self.fail(user, id, last);
+    }
+
+    /// Where the next connection to an address comes from; None: the system chooses.
+    fn local_address(&mut self, to: SocketAddr) -> Result<Option<IpAddr>, String> {
+        let all = &self.plan.local_addresses;
+        if all.is_empty() {
+            return Ok(None);
+        }
+        let from = all[self.next_local % all.len()];
+        if from.is_ipv4() != to.is_ipv4() {
+            return Err(format!("OSError: {} has no address of the kind of {from}", to.ip()));
+        }
+        self.next_local += 1;
+        Ok(Some(from))
     }
 
     /// A kept connection gets its next request.
@@ -119,6 +161,13 @@ impl<'p> Loop<'p> {
         conn.reader.begin(is_head, kept, most);
         if let Some(session) = &mut conn.session {
             session.begin();
+        }
+        if conn.speaks_to_proxy().is_some() {
+            let mut own = std::mem::take(&mut user.conns[at].own);
+            if let Some(proxy) = user.conns[at].speaks_to_proxy() {
+                proxy::lay_out(self.request_of(user), proxy, &mut own);
+            }
+            user.conns[at].own = own;
         }
     }
 
@@ -179,7 +228,19 @@ impl<'p> Loop<'p> {
         if conn.phase == Phase::Connecting
             && let Err(error) = conn.connected()
         {
-            return failed(Failure::new(Outcome::Connect, words(&error)));
+            let text = words(&error);
+            return failed(connect_failure(conn.proxy.as_deref(), &text));
+        }
+        let readable = readable || conn.phase == Phase::Tunnel; // behind its answer there may be more
+        if conn.phase == Phase::Tunnel {
+            match conn.dig(block) {
+                Ok(true) => {}
+                Ok(false) => return Got::Nothing,
+                Err(failure) => {
+                    user.hit.addresses.clear(); // it is connected, and says no
+                    return failed(failure);
+                }
+            }
         }
         if conn.phase == Phase::Handshake {
             match conn.shake_hands() {
@@ -199,7 +260,15 @@ impl<'p> Loop<'p> {
         }
         if conn.phase == Phase::Sending {
             user.hit.connect_deadline_ns = None;
-            match conn.write(&request.bytes) {
+            let written = if conn.speaks_to_proxy().is_some() {
+                let own = std::mem::take(&mut conn.own);
+                let written = conn.write(&own);
+                conn.own = own;
+                written
+            } else {
+                conn.write(&request.bytes)
+            };
+            match written {
                 Ok(()) => {}
                 Err(Trouble::Later) => return Got::Nothing,
                 // the server may have answered early and closed: its answer says more than our broken pipe
@@ -252,7 +321,11 @@ impl<'p> Loop<'p> {
         let max_body_bytes = self.plan.max_body_bytes;
         let request = self.request_of(user);
         let follow = request.limits.follow;
-        let keep = conn.reader.keep && !conn.ended && !too_large && (!request.closes || conn.session.is_some());
+        let keep = conn.reader.keep
+            && !conn.ended
+            && !too_large
+            && (!request.closes || conn.session.is_some())
+            && (self.plan.kept != Kept::PerRequest);
         conn.phase = Phase::Idle;
         let mut answer = Answer::new(&conn.reader, block, max_body_bytes);
         self.doing.at(At::Cookies);
@@ -285,6 +358,10 @@ impl<'p> Loop<'p> {
                     }
                 }
             }
+        }
+        if let Some(proxy) = conn.speaks_to_proxy().filter(|_| answer.status() == 407) {
+            let failure = proxy::no_credentials(proxy, answer.reason());
+            return self.end_hit(user, id, Err(failure), Some(&mut answer), end_ns);
         }
         let time_ms = (end_ns - user.hit.start_ns) as f64 / 1e6;
         let step = &self.plan.steps[user.step];
@@ -327,16 +404,26 @@ impl<'p> Loop<'p> {
 
     pub fn time_out(&mut self, user: &mut User, id: u32, now_ns: i64) {
         let limits = self.request_of(user).limits;
-        let handshake = user.conns.iter().any(|conn| conn.phase == Phase::Handshake);
+        let is_at = |phase: Phase| user.conns.iter().any(|conn| conn.phase == phase);
+        let proxy = user.hit.proxy.as_ref().map_or("", |proxy| proxy.name.as_str());
+        let lacks = match () {
+            () if is_at(Phase::Handshake) => "no TLS session".to_owned(),
+            () if is_at(Phase::Tunnel) => format!("no tunnel through {proxy}"),
+            () if proxy.is_empty() => "not connected".to_owned(),
+            () => format!("not connected to {proxy}"),
+        };
         let text = match user.hit.connect_deadline_ns {
-            Some(_) if now_ns >= user.hit.deadline_ns => format!("no whole answer within {} s", short(limits.total_s)),
-            Some(_) if handshake => format!("no TLS session within {} s", short(limits.connect_s)),
-            Some(_) => format!("not connected within {} s", short(limits.connect_s)),
-            None => format!("no whole answer within {} s", short(limits.total_s)),
+            Some(_) if now_ns < user.hit.deadline_ns => format!("{lacks} within {} s", short(limits.connect_s)),
+            _ => format!("no whole answer within {} s", short(limits.total_s)),
         };
         user.count_all();
         user.conns.retain(|conn| conn.phase == Phase::Idle);
         debug_assert_eq!(user.next, Next::Answer);
         self.fail(user, id, Failure::new(Outcome::Timeout, text));
     }
+}
+
+/// A connection that could not be made.
+fn connect_failure(proxy: Option<&Proxy>, text: &str) -> Failure {
+    proxy.map_or_else(|| Failure::new(Outcome::Connect, text), |proxy| proxy::trouble(proxy, text))
 }

@@ -406,9 +406,10 @@ impl<'p> Loop<'p> {
                 let user = &mut users[id as usize];
                 let help_id = user.call.helps[at as usize];
                 let number = user.call.count - wanted + at;
-                let (step, phase, begun) = (user.step, user.phase, user.has_begun.clone());
+                let (step, phase, begun, ended) = (user.step, user.phase, user.has_begun.clone(), user.ended);
                 let due_ns = user.hit.due_ns.take();
                 let help = &mut users[help_id as usize];
+                help.end_connections(ended);
                 (help.step, help.phase, help.has_begun) = (step, phase, begun);
                 (help.hit.due_ns, help.hit.flags, help.hit.used) = (due_ns, 0, [0; 3]);
                 (help.call.of, help.call.at, help.call.number) = (id, at, number);

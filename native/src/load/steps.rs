@@ -6,7 +6,7 @@ use crate::load::engine::Loop;
 use crate::load::user::{Next, Phase, User};
 use crate::os::random::Rng;
 use crate::plan::outcome::{Failure, Outcome};
-use crate::plan::{Conditioned, Network, OnFailure, RequestPlan, Step};
+use crate::plan::{Conditioned, Kept, Network, OnFailure, RequestPlan, Step};
 use crate::values::node::{Missing, Node};
 use crate::values::value::{number_of, shown};
 
@@ -147,7 +147,16 @@ impl<'p> Loop<'p> {
             return self.finish(user); // a user that could not be set up does not go on
         }
         (user.is_set_up, user.phase) = (true, Phase::Load);
+        self.pass_ends(user);
         user.next = Next::Pass;
+    }
+
+    /// Connections may live as long as a pass.
+    fn pass_ends(&self, user: &mut User) {
+        if self.plan.kept == Kept::PerPass {
+            user.conns.clear();
+            user.ended += 1;
+        }
     }
 
     fn begin_step(&mut self, user: &mut User) {
@@ -384,6 +393,7 @@ impl<'p> Loop<'p> {
             return;
         }
         user.passes += 1;
+        self.pass_ends(user);
         user.next = Next::Pass;
         if self.arrivals.is_some() {
             return self.left(user);

@@ -10,7 +10,7 @@ use crate::http::request::Outgoing;
 use crate::load::batch::Part;
 use crate::load::functions::Call;
 use crate::os::random::Rng;
-use crate::plan::host::Trace;
+use crate::plan::host::{Proxy, Trace};
 use crate::values::node::Scope;
 
 /// What he does as soon as nothing holds him up.
@@ -65,8 +65,9 @@ pub struct Hit {
     /// While a connection is made: until when it must be there.
     pub connect_deadline_ns: Option<i64>,
     pub trace: Option<Box<Trace>>,
-    /// Where a name leads, those not tried yet.
+    /// Where a name leads, those not tried yet, and the proxy that this is.
     pub addresses: Vec<SocketAddr>,
+    pub proxy: Option<Rc<Proxy>>,
 }
 
 /// Which of his steps a user is at.
@@ -94,6 +95,8 @@ pub struct User {
     pub call: Call,
     pub part: Part,
     pub conns: Vec<Box<Conn>>,
+    /// So many times all of them came to their end with a pass.
+    pub ended: u64,
     pub next_serial: u32,
     pub next: Next,
     /// Grows with each pause, so that a timer of an earlier one is known as such.
@@ -123,6 +126,13 @@ impl User {
     /// Drops a connection; its socket is closed.
     pub fn close(&mut self, serial: u32) {
         self.conns.retain(|conn| conn.serial != serial);
+    }
+
+    /// Of one who makes requests for a user whose connections came to their end so many times: his do, too.
+    pub fn end_connections(&mut self, ended: u64) {
+        if std::mem::replace(&mut self.ended, ended) != ended {
+            self.conns.clear();
+        }
     }
 
     /// Adds what a connection sent and received to the hit under way.

@@ -97,6 +97,7 @@ impl Loop<'_> {
             call: Call::default(),
             part: Part::default(),
             conns: Vec::new(),
+            ended: 0,
             next_serial: 0,
             next: Next::Pass,
             pauses: 0,

@@ -85,6 +85,15 @@ fn ask_for_short_slices() {
     }
 }
 
+/// Of a socket that is bound to an address: its port is chosen when it connects (IP_BIND_ADDRESS_NO_PORT).
+pub fn choose_port_late(fd: RawFd) -> io::Result<()> {
+    let yes: libc::c_int = 1;
+    let size = std::mem::size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: `yes` is a local of `size` bytes
+    check(unsafe { libc::setsockopt(fd, libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, (&raw const yes).cast(), size) })?;
+    Ok(())
+}
+
 /// Wakes a loop from another thread.
 pub struct Waker(OwnedFd);
 

@@ -1,5 +1,7 @@
 //! What the core asks of Python: rarely, and never on the common path of a hit.
 
+use std::rc::Rc;
+
 use crate::plan::outcome::{Failure, Outcome};
 use crate::plan::{Assembled, Place};
 
@@ -44,6 +46,26 @@ pub struct GotReply<'a> {
 pub struct Kind {
     pub error: u32,
     pub more: bool,
+}
+
+/// Whom to connect to for a place.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Route {
+    pub host: String,
+    pub port: u16,
+    pub proxy: Option<Rc<Proxy>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Proxy {
+    /// What messages call it.
+    pub name: String,
+    /// What it is asked for a tunnel; empty: it is asked for whole URLs.
+    pub connect: Vec<u8>,
+    /// What such begin with: scheme and authority.
+    pub origin: String,
+    /// The header field that lets us in, with its end.
+    pub credentials: String,
 }
 
 /// Where a URL leads.
@@ -103,6 +125,9 @@ pub trait Host {
 
     /// Why a host that resolved to these addresses may not be loaded; None where it may.
     fn refused(&mut self, host: &str, addresses: &[String]) -> Option<String>;
+
+    /// Asked once for each place, where the plan is `routed`; Err: there is no way to it.
+    fn route(&mut self, place: &Place) -> Result<Route, String>;
 
     /// An absolute URL that is not of the plain kind; Err: why it can't be asked. The place's `tls` is left out.
     fn place(&mut self, url: &str) -> Result<Asked, String>;

@@ -1,5 +1,7 @@
 //! A plan as Python compiled it: what all users will do. Made by `loadflow/engine/generator/native/plan.py`.
 
+use std::net::IpAddr;
+
 pub mod host;
 pub mod outcome;
 
@@ -52,6 +54,11 @@ pub struct Plan {
     pub max_body_bytes: u64,
     /// Speak HTTP/2, and nothing else.
     pub http2: bool,
+    pub kept: Kept,
+    /// Where connections come from, in turns; none: the system chooses.
+    pub local_addresses: Vec<IpAddr>,
+    /// Not every place is connected to as it is written: the host says whom to connect to.
+    pub routed: bool,
     pub flush_s: Option<f64>,
     pub tls: Vec<Tls>,
     pub throttles: Vec<ThrottlePlan>,
@@ -60,6 +67,15 @@ pub struct Plan {
     pub transient_status: Vec<u16>,
     /// The field of answers that says the target's build.
     pub revision_header: Option<String>,
+}
+
+/// For how long connections live.
+#[derive(Debug, Deserialize, PartialEq, Clone, Copy)]
+#[serde(rename_all = "snake_case")]
+pub enum Kept {
+    Keep,
+    PerPass,
+    PerRequest,
 }
 
 #[derive(Debug, Deserialize)]
@@ -251,7 +267,7 @@ pub struct Secrets {
 #[serde(rename_all = "lowercase")]
 pub enum RequestPlan {
     /// The same bytes for every hit.
-    Fixed(Assembled),
+    Fixed(Box<Assembled>),
     Parts(Box<Parts>),
     /// Rare shapes: Python makes the request of the values.
     Python(Vec<(String, Node)>),
@@ -278,6 +294,7 @@ pub struct CallBase {
     pub path: String,
     /// The header fields of every request, by their names in lower case, each with its line end.
     pub lines: Vec<(String, String)>,
+    pub closes: bool,
     pub limits: Limits,
 }
 
@@ -309,6 +326,8 @@ pub struct Place {
     pub host: String,
     pub port: u16,
     pub tls: usize,
+    /// What TLS calls it; None: as `host` does.
+    pub sni: Option<String>,
 }
 
 #[derive(Debug, Deserialize, Clone, Copy, Default)]
@@ -324,6 +343,7 @@ pub struct Parts {
     /// Where it goes, if that is the same for all hits: then `url` gives only what follows.
     pub place: Option<Place>,
     pub tls: usize,
+    pub sni: Option<String>,
     pub url: Node,
     pub base: Option<String>,
     pub params: Option<Node>,
@@ -338,6 +358,13 @@ pub struct Parts {
     pub body: BodyPlan,
     pub cookies: Vec<(String, Node)>,
     pub limits: Limits,
+}
+
+impl Parts {
+    /// A place as these requests see it: whom TLS trusts there, and what it calls it.
+    pub fn with_peer(&self, place: Place) -> Place {
+        Place { tls: self.tls, sni: self.sni.clone(), ..place }
+    }
 }
 
 #[derive(Debug, Deserialize)]

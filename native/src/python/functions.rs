@@ -266,7 +266,7 @@ impl PythonFunctions {
         }
         let head: Bound<'_, PyBytes> = made.get_item("head")?.cast_into()?;
         let sent: Bound<'_, PyBytes> = made.get_item("body")?.cast_into()?;
-        let (https, host, port, tls): (bool, String, u16, usize) = made.get_item("place")?.extract()?;
+        let (https, host, port, tls, sni): (bool, String, u16, usize, Option<String>) = made.get_item("place")?.extract()?;
         let (connect_s, total_s, follow): (f64, f64, bool) = made.get_item("limits")?.extract()?;
         let (own_host, own_length, closes): (bool, bool, bool) = made.get_item("own")?.extract()?;
         let (verify, authorities, certificate): (bool, Vec<String>, Option<(String, String)>) = made.get_item("tls")?.extract()?;
@@ -278,7 +278,7 @@ impl PythonFunctions {
         out.cookies = made.get_item("cookies")?.extract()?;
         out.limits = Limits { connect_s, total_s, follow };
         let tls_plan = Tls { verify, authorities, certificate };
-        Ok(Laid { method, name, made: Ok(Some((Place { https, host, port, tls }, Some(tls_plan)))) })
+        Ok(Laid { method, name, made: Ok(Some((Place { https, host, port, tls, sni }, Some(tls_plan)))) })
     }
 
     fn told<T>(&mut self, question: impl FnOnce(&mut Self, Python<'_>) -> PyResult<T>) -> Result<T, Fatal> {

@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, TcpListener};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
+use std::rc::Rc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,7 +19,7 @@ use crate::load::functions::{Functions, Spent};
 use crate::load::hitlog::HitLog;
 use crate::null_target;
 use crate::os::socket::monotonic_ns;
-use crate::plan::host::{Asked, Fatal, Host, Kind, Report, Span};
+use crate::plan::host::{Asked, Fatal, Host, Kind, Proxy, Report, Route, Span};
 use crate::plan::{Assembled, Place, Plan};
 use crate::values::pattern::Pattern;
 use crate::values::table::Table;
@@ -254,9 +255,16 @@ impl Host for PythonHost {
         self.ask(|calls| calls.call_method1("refused", (host, addresses))?.extract()).unwrap_or_else(Some)
     }
 
+    fn route(&mut self, place: &Place) -> Result<Route, String> {
+        type Told = (String, u16, Option<(String, Vec<u8>, String, String)>);
+        let (host, port, proxy): Told = self.ask(|calls| calls.call_method1("route", (place.https, &place.host, place.port))?.extract())?;
+        let proxy = proxy.map(|(name, connect, origin, credentials)| Rc::new(Proxy { name, connect, origin, credentials }));
+        Ok(Route { host, port, proxy })
+    }
+
     fn place(&mut self, url: &str) -> Result<Asked, String> {
         let (https, host, port, target, authorization) = self.ask(|calls| calls.call_method1("place", (url,))?.extract())?;
-        Ok(Asked { place: Place { https, host, port, tls: 0 }, target, authorization })
+        Ok(Asked { place: Place { https, host, port, ..Place::default() }, target, authorization })
     }
 
     fn join(&mut self, base: &str, reference: &[u8]) -> Result<String, String> {

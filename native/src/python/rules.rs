@@ -155,11 +155,11 @@ impl Cookies {
     }
 
     fn store(&mut self, field: &[u8], host: String, path: &str, now_s: i64) {
-        self.0.store(field, &Place { https: false, host, port: 80, tls: 0 }, path, now_s);
+        self.0.store(field, &Place { host, port: 80, ..Place::default() }, path, now_s);
     }
 
     fn header_for(&self, scheme: &str, host: String, path: &str, own: &str, now_s: i64) -> String {
-        self.0.header_for(&Place { https: scheme == "https", host, port: 80, tls: 0 }, path, own, now_s)
+        self.0.header_for(&Place { https: scheme == "https", host, port: 80, ..Place::default() }, path, own, now_s)
     }
 }
 
@@ -217,7 +217,7 @@ type Asked = (bool, String, u16, Vec<u8>, Vec<u8>, String);
 #[pyfunction]
 fn redirected(asked: Asked, own_host: bool, own_length: bool, status: u16, location: &[u8], calls: Py<PyAny>) -> PyResult<Asked> {
     let (https, host, port, head, body, cookies) = asked;
-    let from = Place { https, host, port, tls: 0 };
+    let from = Place { https, host, port, ..Place::default() };
     let made =
         Assembled { place: from.clone(), head, body, cookies, own_host, own_length, closes: false, limits: Limits::default(), tls: None };
     let mut request = Outgoing::default();

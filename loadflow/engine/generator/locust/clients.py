@@ -58,6 +58,11 @@ class UserClients:
             client = self._clients[speaker] = self._speakers.protocols[speaker].new_client(context)
         return client
 
+    def pass_ends(self) -> None:
+        for speaker, client in self._clients.items():
+            if (end := self._speakers.protocols[speaker].pass_ends) is not None:
+                end(client)
+
     def close(self) -> None:
         """The one that was made last first."""
         while self._clients:

@@ -165,6 +165,7 @@ def user_class(shared: SharedByUsers) -> type[User]:
                 step.run(clients, scope, number, shared.recorder, self)
                 if self.ends or scope.out_of_rows:
                     return False
+            clients.pass_ends()
             self._is_set_up = True
             return True
 
@@ -244,6 +245,7 @@ def user_class(shared: SharedByUsers) -> type[User]:
                             break
                 finally:
                     self._settle()
+                clients.pass_ends()
                 if scope.out_of_rows:
                     self._finish(clients, scope, number)
                     return
@@ -282,6 +284,7 @@ def user_class(shared: SharedByUsers) -> type[User]:
                 finally:
                     self._settle()
                     arrivals.passed()
+                clients.pass_ends()
                 if scope.out_of_rows:
                     self._finish(clients, scope, number)
                     return

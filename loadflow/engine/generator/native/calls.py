@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
+from loadflow.engine.base.host_port import host_port
 from loadflow.engine.base.values import shown
 from loadflow.engine.generator.native.plan import NativePlan
 from loadflow.engine.generator.native.request import assembled
 from loadflow.engine.generator.notes import Notes
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.http.reply import HttpReply
-from loadflow.engine.protocols.http.request import authorization_of, place_of
+from loadflow.engine.protocols.http.request import authority, authorization_of, place_of
+from loadflow.engine.protocols.http.tunnel import Tunnel, credentials_of, name_of
 from loadflow.engine.protocols.running.fence import Fence
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
@@ -39,6 +41,8 @@ class Calls:
         self._notes = notes
         self._max_body_bytes = plan.max_body_bytes
         self._fence = Fence(plan.allowed_hosts)
+        self._connections = plan.connections
+        self._is_http2 = plan.http_version == 2
         self.series = notes.series
 
     def failed(
@@ -107,6 +111,17 @@ class Calls:
     def refused(self, host: str, addresses: Sequence[str]) -> str | None:
         """Why this host, which resolved to `addresses`, may not be loaded; None where it may."""
         return self._fence.refusal(host, addresses)
+
+    def route(self, https: bool, host: str, port: int) -> tuple[str, int, tuple[str, bytes, str, str] | None]:
+        """Whom to connect to for a place, and where that is a proxy: its name in messages, what it is asked for a tunnel (b"": it is asked
+        for whole URLs), what such begin with, and the line of credentials. Raises ValueError."""
+        scheme = "https" if https else "http"
+        found = self._connections.route(scheme, host, port)
+        proxy = found.proxy
+        if proxy is None:
+            return found.host, found.port, None
+        connect = Tunnel(name_of(proxy), host_port(host, port), credentials_of(proxy)).request if https or self._is_http2 else b""
+        return found.host, found.port, (name_of(proxy), connect, f"{scheme}://{authority(scheme, host, port)}", credentials_of(proxy))
 
     def place(self, url: str) -> tuple[bool, str, int, str, str]:
         """Whether it is https, host, port, target, and the authorization that the URL holds. Raises HitFailure."""

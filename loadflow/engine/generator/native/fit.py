@@ -23,7 +23,7 @@ Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why 
 PLAN_FIELDS = frozenset(
     {"protocol", "speaker", "mode", "steps", "stages", "duration_s", "variables", "sources", "host", "iterations", "wait_s", "drain_s"}
     | {"seed", "max_body_bytes", "redact", "env_names", "network", "traces", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
-    | {"http_version", "revision_header", "material", "pauses", "speakers", "hosts"}
+    | {"http_version", "connections", "revision_header", "material", "pauses", "speakers", "hosts"}
 )
 USERS = frozenset({"fast_http_user", "http_user", PYTHON_USER})
 STEP_KEYS = frozenset(

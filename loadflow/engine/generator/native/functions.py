@@ -87,7 +87,7 @@ class Functions:
         return name, {
             "head": made.head,
             "body": made.body,
-            "place": (made.scheme == "https", made.host, made.port, number),
+            "place": (made.scheme == "https", made.host, made.port, number, made.sni),
             "cookies": made.cookies,
             "own": ("host" in own, "content-length" in own, made.closes),
             "limits": (made.connect_timeout_s, made.timeout_s, made.allow_redirects),

@@ -20,7 +20,7 @@ from loadflow.engine.plan.pace import LATE_NS, Pace
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.way import fails_pass
 from loadflow.engine.process.states import STOP_DRAIN_S
-from loadflow.engine.protocols.http.request import DEFAULT_HEADERS, DEFAULT_TIMEOUT_S, HttpStep, place_of
+from loadflow.engine.protocols.http.request import DEFAULT_TIMEOUT_S, HttpStep, asks_to_close, default_fields, place_of
 from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.engine.protocols.running.checks import group_of, not_as_wanted, nothing_matches, secret_entries
 from loadflow.engine.protocols.running.seam import HitFailure
@@ -140,6 +140,9 @@ def compile_plan(
         "pools": nodes.pools,
         "max_body_bytes": plan.max_body_bytes,
         "http2": plan.http_version == 2,
+        "kept": plan.connections.kept,
+        "local_addresses": plan.connections.local_addresses,
+        "routed": not plan.connections.is_direct,
         "flush_s": plan.flush_s,
         "tls": tls.to_json(),
         "throttles": [{"rate_per_s": 1e9 / one.interval_ns, "burst": one.burst} for one in used],
@@ -160,7 +163,7 @@ def _asking(config: Mapping[str, Any], call: Any, plan: Plan, tls: TlsTable) -> 
     """What a function's requests are called, and, where plain ones can be laid out by the core, what they begin with."""
     phase = config.get("phase")
     named = {"title": call.title, "numbered": call.title == "request", "phase": "" if phase is None else f"{phase}: "}
-    base = None
+    base, defaults = None, default_fields(plan)
     if plan.host and not config.get("headers") and "@" not in plan.host:
         try:
             scheme, host, port, path = place_of(plan.host, None, Outcome.TEMPLATE)
@@ -168,9 +171,10 @@ def _asking(config: Mapping[str, Any], call: Any, plan: Plan, tls: TlsTable) -> 
             path = "?"
         if "?" not in path:
             base = {
-                "place": {"https": scheme == "https", "host": host, "port": port, "tls": tls.number(True, None)},
+                "place": {"https": scheme == "https", "host": host, "port": port, "tls": tls.number(True, None), "sni": None},
                 "path": path.rstrip("/"),
-                "lines": [(name.lower(), f"{name}: {value}\r\n") for name, value in DEFAULT_HEADERS.items()],
+                "lines": [(name.lower(), f"{name}: {value}\r\n") for name, value in defaults.items()],
+                "closes": asks_to_close(list(defaults.items())),
                 "limits": {"connect_s": DEFAULT_TIMEOUT_S, "total_s": DEFAULT_TIMEOUT_S, "follow": True},
             }
     return {**named, "base": base}

@@ -14,7 +14,6 @@ from certifi import where as ca_bundle
 
 from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, joined, static_value
 from loadflow.engine.protocols.http.request import (
-    DEFAULT_HEADERS,
     FIELD_NAME,
     FIELD_VALUE,
     PARTS,
@@ -32,7 +31,7 @@ from loadflow.engine.resolve.template import text_of
 __all__ = ["TlsTable", "assembled", "request_of"]
 
 BODY_KEYS = ("json", "data", "data_base64", "files")
-SETTINGS = ("timeout", "verify", "cert", "allow_redirects")
+SETTINGS = ("timeout", "verify", "cert", "sni", "allow_redirects")
 KNOWN = {*BODY_KEYS, *SETTINGS, "params", "auth", "headers", "cookies"}  # of a further key, Python makes each request
 
 
@@ -61,7 +60,7 @@ def request_of(config: Mapping[str, Any], prepared: HttpStep, host: str | None, 
         return {"fixed": assembled(prepared.fixed, tls)}
     keys = {key: nodes.of(config[key]) for key in PARTS if is_used(key, config)}
     url = nodes.of(config["request_url"])
-    parts = _Parts(keys, url, host, nodes, config, tls)
+    parts = _Parts(keys, url, host, nodes, config, tls, prepared.defaults)
     if parts.is_rare():
         return {"python": [("request_url", url), *keys.items()]}
     return {"parts": parts.to_json()}
@@ -76,6 +75,7 @@ def assembled(request: HttpRequest, tls: TlsTable) -> dict[str, Any]:
             "host": request.host,
             "port": request.port,
             "tls": tls.number(request.verify, request.cert),
+            "sni": request.sni,
         },
         "head": base64.b64encode(request.head).decode(),
         "body": base64.b64encode(request.body).decode(),
@@ -91,7 +91,14 @@ class _Parts:
     """One step whose requests differ."""
 
     def __init__(
-        self, keys: Mapping[str, Node], url: Node, host: str | None, nodes: Nodes, config: Mapping[str, Any], tls: TlsTable
+        self,
+        keys: Mapping[str, Node],
+        url: Node,
+        host: str | None,
+        nodes: Nodes,
+        config: Mapping[str, Any],
+        tls: TlsTable,
+        defaults: Mapping[str, str],
     ) -> None:
         self._keys = keys
         self._url = url
@@ -99,6 +106,7 @@ class _Parts:
         self._nodes = nodes
         self._config = config
         self._tls = tls
+        self._defaults = defaults
         headers = config.get("headers") or {}
         self._own = [(name, nodes.of(value)) for name, value in headers.items() if value is not None]
         self._replaced = {name.lower() for name, _ in self._own}
@@ -120,14 +128,15 @@ class _Parts:
     def to_json(self) -> dict[str, Any]:
         limits = Limits.of({key: static_value(self._keys[key]) for key in SETTINGS if key in self._keys})
         number = self._tls.number(limits.verify, limits.cert)
+        tls = {"tls": number, "sni": limits.sni}
         place, rest = _split(self._url, self._host)
         auth = self._config["auth"] if "auth" in self._keys else None
         bearer = [] if auth is None or auth["type"].lower() != "bearer" else [("Authorization", self._bearer(auth))]
-        defaults = [(name, value) for name, value in DEFAULT_HEADERS.items() if name.lower() not in self._replaced]
+        defaults = [(name, value) for name, value in self._defaults.items() if name.lower() not in self._replaced]
         basic = None if auth is None or bearer else (self._nodes.of(auth["username"]), self._nodes.of(auth["password"]))
         return {
-            "place": None if place is None else {"https": place[0] == "https", "host": place[1], "port": place[2], "tls": number},
-            "tls": number,
+            "place": None if place is None else {"https": place[0] == "https", "host": place[1], "port": place[2], **tls},
+            **tls,
             "url": rest,
             "base": self._host,
             "params": self._keys.get("params"),
@@ -137,7 +146,7 @@ class _Parts:
             "basic": basic,
             "own_host": "host" in self._replaced,
             "own_length": "content-length" in self._replaced,
-            "closes": asks_to_close([(name, text_of(static_value(node))) for name, node in self._own if is_static(node)]),
+            "closes": asks_to_close([*defaults, *((name, text_of(static_value(node))) for name, node in self._own if is_static(node))]),
             "body": self._body(),
             "cookies": [(name, self._nodes.of(value)) for name, value in (self._config.get("cookies") or {}).items()],
             "limits": {"connect_s": limits.connect_s, "total_s": limits.total_s, "follow": limits.follow},

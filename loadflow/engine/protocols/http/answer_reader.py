@@ -65,6 +65,11 @@ class AnswerReader:
         self._trailer_bytes = 0
         self._read: Callable[[], bool] | None = self._head  # gives whether it could do something; None: the answer is whole
 
+    @property
+    def behind(self) -> bytes:
+        """What came behind a whole answer."""
+        return bytes(self._held)
+
     def feed(self, block: bytes) -> bool:
         """Whether the answer is complete, or larger than what is kept. Raises HitFailure if it is not an answer."""
         self._held += block

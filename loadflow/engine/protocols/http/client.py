@@ -14,12 +14,15 @@ from typing import Any
 from geventhttpclient.response import HTTPParseError, HTTPProtocolViolationError, HTTPResponse
 
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.proxies import Proxy
 from loadflow.engine.protocols.http.answer_reader import MAX_HEAD_BYTES, AnswerReader, phrase_of
 from loadflow.engine.protocols.http.cookies import Cookies, cookies_of
+from loadflow.engine.protocols.http.dialing import Dialer
 from loadflow.engine.protocols.http.redirects import follow
 from loadflow.engine.protocols.http.reply import HttpReply, reply_of, status_failure
 from loadflow.engine.protocols.http.request import HttpRequest, HttpStep, field_bytes
-from loadflow.engine.protocols.running.connecting import SOCKET_ERRORS, open_connection, stirs
+from loadflow.engine.protocols.http.tunnel import name_of, no_credentials, whole_url_head
+from loadflow.engine.protocols.running.connecting import SOCKET_ERRORS, stirs
 from loadflow.engine.protocols.running.endless import refuse_endless
 from loadflow.engine.protocols.running.seam import HitFailure, Traffic, UserProtocol
 from loadflow.engine.protocols.running.turns import Turns
@@ -61,12 +64,14 @@ class _Parser(HTTPResponse):  # type: ignore[misc]  # geventhttpclient is compil
 
 
 class _Connection:
-    """`is_dead`: whether the peer closed it, or said something unasked, since its last answer: nothing is due then."""
+    """`is_dead`: whether the peer closed it, or said something unasked, since its last answer: nothing is due then. `proxy`: its peer, as
+    far as that is asked for whole URLs."""
 
-    __slots__ = ("is_dead", "socket")
+    __slots__ = ("is_dead", "proxy", "socket")
 
-    def __init__(self, socket: Any) -> None:
+    def __init__(self, socket: Any, proxy: Proxy | None) -> None:
         self.socket = socket
+        self.proxy = proxy
         self.is_dead = stirs(socket)
 
 
@@ -79,6 +84,8 @@ class HttpClient:
         self._connections: dict[tuple[Any, ...], _Connection] = {}
         self._cookies = Cookies() if cookies is None else cookies
         self._plan = plan
+        self._keeps = plan.connections.kept != "per_request"
+        self._dialer = Dialer(plan)
         self._more: list[HttpClient] = []
 
     def at_once(self, count: int) -> list[HttpClient]:
@@ -90,6 +97,10 @@ class HttpClient:
     def perform(self, request: HttpRequest) -> HttpReply:
         """Raises HitFailure; socket errors pass through for the protocol's table."""
         return follow(request, self.traffic, self._exchange)
+
+    def pass_ends(self) -> None:
+        if self._plan.connections.kept == "per_pass":
+            self.close()
 
     def close(self) -> None:
         for more in self._more:
@@ -106,7 +117,7 @@ class HttpClient:
             if connection is not None:
                 connection.socket.close()
                 del self._connections[key]
-            connection = self._connections[key] = self._connect(request)
+            connection = self._connections[key] = _Connection(*self._dialer.dial(request))
         try:
             reply, keep = self._ask(connection, request)
         except BaseException:
@@ -121,13 +132,21 @@ class HttpClient:
     def _ask(self, connection: _Connection, request: HttpRequest) -> tuple[HttpReply, bool]:
         """The answer, and whether the connection can be used again."""
         cookies = self._cookies.header_for(request)
-        head = request.head + b"Cookie: " + field_bytes(cookies) + b"\r\n\r\n" if cookies else request.head + b"\r\n"
+        own = request.head if connection.proxy is None else whole_url_head(request, connection.proxy)
+        head = own + b"Cookie: " + field_bytes(cookies) + b"\r\n\r\n" if cookies else own + b"\r\n"
         data = head + request.body if request.body else head
         self._send(connection, data)
-        parser = self._receive(connection, request)
+        reply, keeps = self._reply(self._receive(connection, request), request)
+        if connection.proxy is not None and reply.status == 407:
+            failure = no_credentials(name_of(connection.proxy), reply.reason)
+            raise HitFailure(failure.outcome, str(failure), reply)
+        return reply, keeps and not request.closes and self._keeps
+
+    def _reply(self, parser: _Parser | AnswerReader, request: HttpRequest) -> tuple[HttpReply, bool]:
+        """What was read as an answer, and whether its connection lives on."""
         if isinstance(parser, AnswerReader):
             self._cookies.store(request, parser.fields)
-            return reply_of(parser, request, self._max_body_bytes), parser.keeps and not request.closes
+            return reply_of(parser, request, self._max_body_bytes), parser.keeps
         fields = parser.info()
         if "set-cookie" in fields:
             self._cookies.store(request, fields.items())
@@ -143,7 +162,7 @@ class HttpClient:
         )
         if parser.too_large:
             raise HitFailure(Outcome.TOO_LARGE, f"the body is over max_body_bytes ({self._max_body_bytes:,})", reply)
-        return reply, not request.closes and not parser.should_close()
+        return reply, not parser.should_close()
 
     def _send(self, connection: _Connection, data: bytes) -> None:
         left = memoryview(data)
@@ -206,13 +225,9 @@ class HttpClient:
         reader.ended()
         return reader
 
-    def _connect(self, request: HttpRequest) -> _Connection:
-        tls = (request.verify, request.cert) if request.scheme == "https" else None
-        return _Connection(open_connection(request.host, request.port, request.connect_timeout_s, tls))
-
 
 def _key(request: HttpRequest) -> tuple[object, ...]:
-    return request.scheme, request.host, request.port, request.verify, request.cert
+    return request.scheme, request.host, request.port, request.verify, request.cert, request.sni
 
 
 HTTP = UserProtocol(
@@ -223,5 +238,6 @@ HTTP = UserProtocol(
     fails=status_failure,
     traffic=lambda client: client.traffic,
     at_once=HttpClient.at_once,
+    pass_ends=HttpClient.pass_ends,
 )
 FAST_HTTP = replace(HTTP, user="fast_http_user")

@@ -69,11 +69,10 @@ def redirected(request: HttpRequest, status: int, location: str) -> HttpRequest:
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         method, body = "GET", b""
         headers = [(name, value) for name, value in headers if name.lower() not in OF_THE_BODY]
-    cookies = request.cookies
+    cookies, sni = request.cookies, request.sni
     if (scheme, host, port) != (request.scheme, request.host, request.port):
         headers = [(name, value) for name, value in headers if name.lower() not in OF_THE_HOST]
-        cookies = ""
+        cookies, sni = "", None
     head = head_of(method, scheme, host, port, target, headers, body)
-    return replace(
-        request, method=method, scheme=scheme, host=host, port=port, target=target, headers=headers, body=body, cookies=cookies, head=head
-    )
+    moved = replace(request, scheme=scheme, host=host, port=port, target=target, sni=sni)
+    return replace(moved, method=method, headers=headers, body=body, cookies=cookies, head=head)

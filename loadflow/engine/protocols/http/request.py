@@ -29,22 +29,25 @@ if TYPE_CHECKING:  # `requests` and urllib3 are imported where they are used: fe
     from urllib3.fields import RequestField
 
 __all__ = [
-    "DEFAULT_HEADERS",
     "DEFAULT_TIMEOUT_S",
     "FIELD_NAME",
     "FIELD_VALUE",
     "PARTS",
+    "USER_AGENT",
     "HttpRequest",
     "HttpStep",
     "Limits",
+    "authority",
     "authorization_of",
     "body_of",
     "decoded",
+    "default_fields",
     "field_bytes",
     "head_of",
     "is_used",
     "place_of",
     "refuse_unsendable",
+    "server_name",
 ]
 
 DEFAULT_TIMEOUT_S = 60.0
@@ -59,9 +62,16 @@ SCHEME = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 LONGEST_HOST = 255  # RFC 1035 section 2.3.4
 UNSPLITTABLE = re.compile(r"[\x00-\x20\x7f]")
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
-DEFAULT_HEADERS = {"User-Agent": "loadflow", "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+USER_AGENT = "loadflow"
+DEFAULT_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
 
 Pairs = list[tuple[str, str]]
+
+
+def default_fields(plan: Plan) -> dict[str, str]:
+    """What every request has that says nothing else. HTTP/2 has no field about connections."""
+    closes = plan.connections.kept == "per_request" and plan.http_version != 2
+    return {**DEFAULT_HEADERS, **({"Connection": "close"} if closes else {})}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +93,7 @@ class HttpRequest:
     timeout_s: float  # for the whole exchange
     verify: bool | str
     cert: str | tuple[str, str] | None
+    sni: str | None  # what TLS calls the peer; None: as the URL does
     allow_redirects: bool
     closes: bool  # it asks for the connection to end with the answer (RFC 9112 section 9.6)
     head: bytes
@@ -104,6 +115,7 @@ class HttpStep:
     def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
         self.method: str = config["method"]
         self._base = plan.host
+        self.defaults = default_fields(plan)
         self._url = compiler(config["request_url"])
         self._parts = {key: compiler(config[key]) for key in PARTS if is_used(key, config)}
         self._name = compiler(config["name"]) if config.get("name") is not None else None
@@ -145,7 +157,7 @@ class HttpStep:
     def _assemble(self, values: Mapping[str, Any], url: str) -> HttpRequest:
         scheme, host, port, target = place_of(url, values.get("params"), Outcome.TEMPLATE)
         body, content_type = body_of(values)
-        headers, own_cookies = _headers(values, content_type, authorization_of(values.get("auth"), url))
+        headers, own_cookies = _headers(values, self.defaults, content_type, authorization_of(values.get("auth"), url))
         limits = Limits.of(values)
         return HttpRequest(
             method=self.method,
@@ -160,6 +172,7 @@ class HttpStep:
             timeout_s=limits.total_s,
             verify=limits.verify,
             cert=limits.cert,
+            sni=limits.sni,
             allow_redirects=limits.follow,
             closes=asks_to_close(headers),
             head=head_of(self.method, scheme, host, port, target, headers, body),
@@ -168,12 +181,13 @@ class HttpStep:
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long a request may take, whom its TLS trusts, what it shows, whether it follows redirects."""
+    """How long a request may take, whom its TLS trusts, what it shows, what it calls the peer, whether it follows redirects."""
 
     connect_s: float
     total_s: float
     verify: bool | str
     cert: str | tuple[str, str] | None
+    sni: str | None
     follow: bool
 
     @classmethod
@@ -183,11 +197,23 @@ class Limits:
         connect_s, total_s = timeout if isinstance(timeout, list) else (timeout, timeout)
         total_s = seconds(total_s, DEFAULT_TIMEOUT_S)
         verify, cert = peer_files(values)
-        return cls(seconds(connect_s, total_s), total_s, verify, cert, flag(values.get("allow_redirects", True)))
+        sni = None if values.get("sni") is None else server_name(text_of(values["sni"]))
+        return cls(seconds(connect_s, total_s), total_s, verify, cert, sni, flag(values.get("allow_redirects", True)))
+
+
+def server_name(text: str) -> str:
+    """A host name as TLS sends it. Raises HitFailure."""
+    try:
+        return _host(text.strip("[]").lower())
+    except ValueError as error:
+        raise HitFailure(Outcome.TEMPLATE, f"sni: {error}") from None
 
 
 # in the order in which they are filled in
-PARTS = ("params", "json", "data", "data_base64", "files", "auth", "headers", "cookies", "timeout", "verify", "cert", "allow_redirects")
+PARTS = (
+    *("params", "json", "data", "data_base64", "files", "auth", "headers", "cookies"),
+    *("timeout", "verify", "cert", "sni", "allow_redirects"),
+)
 
 
 def is_used(key: str, config: Mapping[str, Any]) -> bool:
@@ -320,12 +346,12 @@ def _upload_content(entry: Mapping[str, Any]) -> tuple[bytes, str]:
     return text_of(entry["content"]).encode(), "file"
 
 
-def _headers(values: Mapping[str, Any], content_type: str, authorization: str) -> tuple[Pairs, str]:
+def _headers(values: Mapping[str, Any], defaults: Mapping[str, str], content_type: str, authorization: str) -> tuple[Pairs, str]:
     """The default fields, then the script's, which replace defaults of the same name; and the script's own Cookie field.
 
     It is apart because a request has one Cookie field, which the user's jar has a part in (RFC 6265 section 5.4).
     """
-    headers = dict(DEFAULT_HEADERS)
+    headers = dict(defaults)
     if content_type:
         headers["Content-Type"] = content_type
     if authorization:

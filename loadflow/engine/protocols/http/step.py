@@ -166,6 +166,7 @@ class MappedHttpStep(StepBase):
     verify: Annotated[Annotated[Flag, A_FLAG] | Annotated[Name, TEXT], BY_KIND] | None = None
     cert: Annotated[Annotated[Name, TEXT] | Annotated[CertAndKey, A_LIST], BY_KIND] | None = None
     client_cert: Annotated[Annotated[Name, TEXT] | Annotated[CertAndKey, A_LIST], BY_KIND] | None = None
+    sni: Name | None = None
     allow_redirects: Templated[Flag] | None = None
 
     @classmethod

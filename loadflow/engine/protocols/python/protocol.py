@@ -31,4 +31,6 @@ class PythonClient:
         self.http.close()
 
 
-PYTHON = UserProtocol("python_user", Call, PythonClient, FAST_HTTP.errors, FAST_HTTP.fails)
+PYTHON = UserProtocol(
+    "python_user", Call, PythonClient, FAST_HTTP.errors, FAST_HTTP.fails, pass_ends=lambda client: client.http.pass_ends()
+)

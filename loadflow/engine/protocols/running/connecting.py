@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import ssl
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -19,12 +21,13 @@ from loadflow.engine.protocols.running.tls_files import load_files
 from loadflow.engine.protocols.running.tls_stream import TlsEndless, TlsStream
 from loadflow.engine.records.outcome import Outcome
 
-__all__ = ["SOCKET_ERRORS", "Tls", "client_context", "open_connection", "stirs"]
+__all__ = ["SOCKET_ERRORS", "Through", "Tls", "client_context", "open_connection", "stirs"]
 
 Tls = tuple[bool | str, str | tuple[str, str] | None]  # `verify` and `cert`
 
 # gevent's own poll would go through its event loop; this one is asked without waiting
 _poll = monkey.get_original("select", "poll")
+IP_BIND_ADDRESS_NO_PORT = 24  # of Linux; Python has no name for it before 3.14
 _READABLE = 1  # POLLIN; errors and hang-ups are always reported
 
 # what the socket calls of an open connection raise
@@ -39,22 +42,50 @@ SOCKET_ERRORS: Sequence[tuple[type[BaseException], Outcome]] = (
 )
 
 
-def open_connection(host: str, port: int, limit_s: float, tls: Tls | None) -> Any:
-    """A connected socket. Raises HitFailure, or gaierror for an unknown host name. Other timeouts are not caught."""
+@dataclass(frozen=True, slots=True)
+class Through:
+    """A proxy on the way. `name`: what messages call it; `opens` asks it for a tunnel over a connected socket, and gives the first bytes
+    that came by it; None: it is spoken to."""
+
+    name: str
+    opens: Callable[[Any], bytes] | None = None
+
+
+def open_connection(
+    host: str,
+    port: int,
+    limit_s: float,
+    tls: Tls | None,
+    *,
+    server_name: str | None = None,
+    source: str | None = None,
+    through: Through | None = None,
+) -> Any:
+    """A connected socket. `server_name`: what TLS calls the peer (`host`); `source`: the address that it comes from. Raises HitFailure, or
+    gaierror for an unknown host name. Other timeouts are not caught."""
     plain: Any = None
+    lacks = f"not connected to {through.name}" if through else "not connected"
+    mark = f"{through.name}: " if through else ""
     try:
-        with within(limit_s, lambda: f"{'not connected' if plain is None else 'no TLS session'} within {limit_s:g} s"):
+        with within(limit_s, lambda: f"{lacks} within {limit_s:g} s"):
             try:
-                plain = gevent.socket.create_connection((host, port))
-            except gevent.socket.gaierror:
-                raise
+                plain = _connected(host, port, source)
+            except gevent.socket.gaierror as error:
+                if through is None:
+                    raise
+                raise HitFailure(Outcome.CONNECT, f"{mark}gaierror: {error.strerror or error}") from None
             except OSError as error:
-                raise HitFailure(Outcome.CONNECT, f"{type(error).__name__}: {error.strerror or error}") from None
+                raise HitFailure(Outcome.CONNECT, f"{mark}{type(error).__name__}: {error.strerror or error}") from None
             plain.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
+            early = b""
+            if through is not None and through.opens is not None:
+                lacks = f"no tunnel through {through.name}"
+                early = through.opens(plain)
             if tls is None:
                 return plain
+            lacks = "no TLS session"
             try:
-                return TlsStream(plain, client_context(*tls), host)
+                return TlsStream(plain, client_context(*tls), server_name or host, early)
             except TlsEndless as error:
                 raise HitFailure(Outcome.TLS, error.strerror or "") from None
             except OSError as error:
@@ -63,6 +94,31 @@ def open_connection(host: str, port: int, limit_s: float, tls: Tls | None) -> An
         if plain is not None:
             plain.close()
         raise
+
+
+def _connected(host: str, port: int, source: str | None) -> Any:
+    """Raises OSError, and gaierror among them."""
+    if source is None:
+        return gevent.socket.create_connection((host, port))
+    family = gevent.socket.AF_INET6 if ":" in source else gevent.socket.AF_INET
+    last: OSError = OSError(errno.EAFNOSUPPORT, f"{host} has no address of the kind of {source}")
+    for kind, _, _, _, address in gevent.socket.getaddrinfo(host, port, type=gevent.socket.SOCK_STREAM):
+        if kind != family:
+            continue
+        plain = gevent.socket.socket(family, gevent.socket.SOCK_STREAM)
+        try:
+            # the port is chosen when it connects: else an address would have no more of them than for one peer
+            plain.setsockopt(gevent.socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+            plain.bind((source, 0))
+            plain.connect(address)
+            return plain
+        except OSError as error:
+            plain.close()
+            last = error
+        except BaseException:
+            plain.close()
+            raise
+    raise last
 
 
 def stirs(socket: Any) -> Callable[[], bool]:

@@ -127,6 +127,7 @@ class UserProtocol:
     or None: it is asked only where the step has no status assertion. `traffic` counts a client's last hit; None: it does not count.
     `gather` finds what `prepare` needs beside a step, where a step is not known before the load (as load/build.py does for those that are).
     `at_once` gives so many clients of a client's user, itself first, for steps that are sent at once; None: there can be one at a time.
+    `pass_ends` is called between a client's passes, and behind `on_start`; None: nothing of them ends.
     """
 
     user: str
@@ -137,6 +138,7 @@ class UserProtocol:
     traffic: Callable[[Any], Traffic] | None = None
     at_once: Callable[[Any, int], Sequence[Client]] | None = None
     gather: Callable[[Mapping[str, Any], Plan, Compiler, dict[str, str]], None] | None = None
+    pass_ends: Callable[[Any], None] | None = None
 
     def outcome_of(self, error: BaseException) -> Outcome:
         for kind, outcome in self.errors:

@@ -31,12 +31,14 @@ class TlsStream:
     """Made once the session is there: the handshake is the constructor's work. Raises OSError, and ssl.SSLError among them.
 
     Two greenlets may use it, one that reads and one that writes. Timeouts are those of the socket below; with a timeout of 0 nothing
-    waits: `recv`, `send` and `flush` raise BlockingIOError, and `has_unsent` says whether `flush` is to be called again.
+    waits: `recv`, `send` and `flush` raise BlockingIOError, and `has_unsent` says whether `flush` is to be called again. `early`: what came
+    through the socket already.
     """
 
-    def __init__(self, plain: Any, context: ssl.SSLContext, server_hostname: str | None) -> None:
+    def __init__(self, plain: Any, context: ssl.SSLContext, server_hostname: str | None, early: bytes = b"") -> None:
         self._plain = plain
         self._incoming = ssl.MemoryBIO()
+        self._incoming.write(early)
         self._outgoing = ssl.MemoryBIO()
         self._unsent = b""  # out of `_outgoing`, and not taken by the socket yet
         self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)

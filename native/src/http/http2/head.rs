@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     fn shown(lines: &str) -> Result<String, String> {
-        let place = Place { https: true, host: "shop.example".into(), port: 8443, tls: 0 };
+        let place = Place { https: true, host: "shop.example".into(), port: 8443, ..Place::default() };
         let request = head_of(lines.as_bytes(), &place).map_err(|failure| failure.text)?;
         let fields: Vec<String> =
             request.headers().iter().map(|(name, value)| format!("{name}={}", value.to_str().unwrap_or("?"))).collect();
