@@ -100,7 +100,7 @@ def _check_scenarios(file: str, checking: Checking, proofs: list[Proof] | None) 
     from loadflow.cli.proving import print_proofs
     from loadflow.cli.scenario_file import print_traces, traces_of
     from loadflow.engine.scenario.loading import ALLOW
-    from loadflow.engine.scenario.script import script_of
+    from loadflow.engine.scenario.script import own_places, script_of
     from loadflow.errors import ScriptError
 
     os.environ[ALLOW] = "1"
@@ -111,7 +111,7 @@ def _check_scenarios(file: str, checking: Checking, proofs: list[Proof] | None) 
                 checking.script(script_of(made, trace, file), source=file, name=made.name)
             except ScriptError as error:
                 well = False
-                print_mistakes(error.mistakes, f"{file}: {made.name}")
+                print_mistakes(own_places(error.mistakes, made), f"{file}: {made.name}")
             else:
                 echo(f"{file}: {made.name}: ", Styled("ok", fg="green"))
             print_traces(made, trace)

@@ -127,7 +127,7 @@ WRONG: list[tuple[str, str, str]] = [
     ("no task", "@scenario()\nclass A(VUser):\n    pass", "A: has no task"),
     ("weights of 0", "@scenario()\nclass A(VUser):\n    @task(weight=0)\n    def a(self, client):\n        pass", "all weights are 0"),
     ("an unknown mode", "@scenario(mode='rampp')\nclass A(VUser):\n    pass", "mode 'rampp' is not known; did you mean 'ramp'?"),
-    ("a rate of 0", "@scenario(rps=0)\nclass A(VUser):\n    pass", "rps must be a number above 0, not 0"),
+    ("a rate of 0", "@scenario(rps=0)\nclass A(VUser):\n    pass", "rps must be a number above 0 and at most 1,000,000, not 0"),
     ("a mistake of the file", "import no_such_module", "line 2: ModuleNotFoundError: No module named 'no_such_module'"),
     (
         "a check of no task",

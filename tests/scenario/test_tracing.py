@@ -15,6 +15,9 @@ from tests.scenario.constructs import REFUSED, TRACED, kept
 HEAD = """
 import asyncio, contextlib, functools, json, math, os, random, secrets, threading, time
 import datetime as dates
+import enum
+from dataclasses import dataclass
+from typing import NamedTuple
 from uuid import uuid4
 
 import loadflow
@@ -27,6 +30,40 @@ HEADERS = {"X-App": "shop"}
 CHANGED = ["/a"]
 COUNT = 0
 FLAG = True
+
+
+class Place(enum.Enum):
+    HOME = "/home"
+
+
+class Word(enum.StrEnum):
+    SHOP = "/shop"
+
+
+class Old(str, enum.Enum):
+    SHOP = "/old"
+
+
+class Level(enum.IntEnum):
+    HIGH = 3
+
+
+class Spot(NamedTuple):
+    path: str
+    size: int = 2
+
+
+@dataclass(frozen=True)
+class Fixed:
+    path: str = "/fixed"
+
+
+@dataclass
+class Loose:
+    path: str = "/loose"
+
+
+SPOT, FIXED, LOOSE = Spot("/spot"), Fixed(), Loose()
 
 
 def note():

@@ -36,8 +36,8 @@ def counted(count: int, one: str, many: str = "") -> str:
 def a(noun: str) -> str:
     """The noun with its article, by its first letters.
 
-    >>> a("key"), a("HTTP method"), a("user type")
-    ('a key', 'an HTTP method', 'a user type')
+    >>> a("key"), a("HTTP method"), a("user type"), a("Enum")
+    ('a key', 'an HTTP method', 'a user type', 'an Enum')
     """
-    is_an = noun.startswith((*"aeiou", "HTTP")) and not noun.startswith(("us", "uni"))
+    is_an = noun.startswith((*"aeiouAEIOU", "HTTP")) and not noun.lower().startswith(("us", "uni"))
     return f"{'an' if is_an else 'a'} {noun}"

@@ -5,15 +5,18 @@ from __future__ import annotations
 import ast
 import inspect
 from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import Enum, EnumType
 from functools import cached_property
 from pathlib import Path
 from types import CodeType, FunctionType
 from typing import Any
 
+from loadflow.engine.base.counted import a
 from loadflow.engine.scenario.client import VERBS
 from loadflow.engine.scenario.symbols import Untraceable
 
-__all__ = ["FunctionNode", "Module", "is_constant", "plain_function"]
+__all__ = ["FunctionNode", "Module", "fields_of", "is_constant", "plain_function"]
 
 FunctionNode = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -26,9 +29,22 @@ PLAIN = (str, int, float, bool, bytes, type(None))
 
 def is_constant(value: object) -> bool:
     """Whether nothing can change it."""
+    if isinstance(value, Enum):
+        return is_constant(value.value)
+    if isinstance(value, EnumType):
+        return all(map(is_constant, value))
     if isinstance(value, tuple | frozenset):
         return all(map(is_constant, value))
-    return type(value) in PLAIN
+    return type(value) in PLAIN or (bool(names := fields_of(value)) and all(is_constant(getattr(value, name)) for name in names))
+
+
+def fields_of(value: object) -> tuple[str, ...]:
+    """The names of what a named tuple or a frozen dataclass holds; () for all else."""
+    if isinstance(value, tuple):
+        return tuple(getattr(value, "_fields", ()))
+    if not is_dataclass(value) or isinstance(value, type) or not type(value).__dataclass_params__.frozen:  # type: ignore[attr-defined]
+        return ()
+    return tuple(one.name for one in fields(value))
 
 
 class Module:
@@ -80,7 +96,7 @@ class Module:
             if (line := self._changed(name)) is None:
                 return
             raise Untraceable(f"reads {name}, which line {line} may change")
-        raise Untraceable(f"reads {name}, a {type(value).__name__} outside of it")
+        raise Untraceable(f"reads {name}, {a(type(value).__name__)} outside of it")
 
     def bindings(self, name: str) -> Iterator[int]:
         """Lines that bind a name of the module, or may do so from within a function."""

@@ -11,12 +11,14 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, TypeVar, overload
 
 from loadflow.engine.scenario.client import LoadClient
+from loadflow.engine.scenario.refusing import method_trouble, nearest, refuse_keywords, refuse_method, refuse_thresholds, refuse_weight
 
 __all__ = ["HOOKS", "MODES", "ScenarioDef", "TaskDef", "VUser", "check_of", "scenario", "scenario_of", "scenarios", "taking", "task"]
 
@@ -27,6 +29,8 @@ WEIGHT = "__loadflow_weight__"
 ENGINE = "__loadflow_engine__"
 SCENARIO = "__loadflow_scenario__"
 CHECK = "check_"
+TAKES = ("client",)  # what a task and a hook are given beside the user
+KEYWORDS = ("rps", "duration", "ramp_up", "mode", "steps", "thresholds", "users")
 
 F = TypeVar("F", bound=Callable[..., Any])
 C = TypeVar("C", bound=type)
@@ -98,6 +102,8 @@ class taking:
 
 
 def scenario(
+    cls: object = None,
+    /,
     *,
     rps: float = 10,
     duration: str | float = "1m",
@@ -113,18 +119,23 @@ def scenario(
 
     `mode`: "ramp" comes to `rps` within `ramp_up`, "constant" has it all the time, "step" in `steps` stairs, "spike" in the middle third.
     `thresholds`: {"p99_ms": 250, "error_rate": 1} (percent), or expressions such as "p95 < 200". `users`: how many take turns; None: as
-    many as the rate needs. Further keywords are keys of LD_start_test, such as `seed=7`. Raises ValueError.
+    many as the rate needs. Further keywords are keys of LD_start_test, such as `seed=7`. Raises ValueError, TypeError.
     """
-    if mode not in MODES:
-        raise ValueError(f"mode {mode!r} is not known; {_nearest(str(mode), MODES)}")
-    if isinstance(rps, bool) or not isinstance(rps, int | float) or rps <= 0:
-        raise ValueError(f"rps must be a number above 0, not {rps!r}")
+    if cls is not None:
+        raise TypeError("@scenario has parentheses: write @scenario(rps=…, duration=…) before the class")
+    refuse_keywords(rps, duration, ramp_up, mode, steps, users, MODES)
+    if thresholds is not None:
+        refuse_thresholds(thresholds)
+    for name in test:
+        if close := get_close_matches(name, KEYWORDS, 1, cutoff=0.8):
+            raise TypeError(f"@scenario takes no {name!r}; did you mean {close[0]!r}?")
 
     def decorate(cls: C) -> C:
         if not isinstance(cls, type):
             raise TypeError("@scenario(…) goes before a class")
         made = ScenarioDef(cls.__name__, cls, rps, duration, ramp_up, mode, steps, thresholds or {}, users, test)
         setattr(cls, SCENARIO, made)
+        _refuse_methods(made)
         _refuse_lost_checks(made)
         if register:
             _taken[-1].append(made)
@@ -152,11 +163,14 @@ def task(function: Any = None, /, *, weight: int = 1, engine: str = "auto") -> A
     ValueError.
     """
     if engine not in ENGINES:
-        raise ValueError(f"the engine {engine!r} is not known; {_nearest(str(engine), ENGINES)}")
-    if isinstance(weight, bool) or not isinstance(weight, int) or weight < 0:
-        raise ValueError(f"the weight of a task is a whole number of 0 or more, not {weight!r}")
+        raise ValueError(f"the engine {engine!r} is not known; {nearest(str(engine), ENGINES)}")
+    refuse_weight(weight)
+    if isinstance(function, int | float | str):
+        raise TypeError(f"@task takes its weight by name: @task(weight={function!r})")
 
     def mark(method: F) -> F:
+        if trouble := method_trouble(method, TAKES):
+            raise TypeError(f"{getattr(method, '__name__', 'a task')} {trouble}")
         setattr(method, WEIGHT, weight)
         setattr(method, ENGINE, engine)
         return method
@@ -174,10 +188,31 @@ def _refuse_lost_checks(made: ScenarioDef) -> None:
     """A check whose task is misspelt would never run."""
     names = [one.name for one in made.tasks]
     for name in dir(made.cls):
-        if name.startswith(CHECK) and callable(getattr(made.cls, name)) and name.removeprefix(CHECK) not in names:
-            raise ValueError(f"{made.name}.{name} checks no task; {_nearest(name.removeprefix(CHECK), names)}")
+        if not name.startswith(CHECK) or not callable(getattr(made.cls, name)):
+            continue
+        if name.removeprefix(CHECK) not in names:
+            raise ValueError(f"{made.name}.{name} checks no task; {nearest(name.removeprefix(CHECK), names)}")
+        refuse_method(made.cls, name, ("status", "body"))
 
 
-def _nearest(word: str, known: Any) -> str:
-    close = get_close_matches(word, known, 1)
-    return f"did you mean {close[0]!r}?" if close else f"there are {', '.join(map(repr, known)) or 'none'}"
+def _refuse_methods(made: ScenarioDef) -> None:
+    """Methods, or a class, that no user could call."""
+    for base in made.cls.__mro__:
+        for name, value in vars(base).items():
+            if isinstance(value, staticmethod | classmethod) and hasattr(value.__func__, WEIGHT):
+                refuse_method(made.cls, name, TAKES)
+    for name in HOOKS:
+        if getattr(made.cls, name, None) is None:
+            continue
+        if hasattr(getattr(made.cls, name), WEIGHT):
+            raise ValueError(f"{made.name}.{name} is a task too; it runs by itself, before or after the tasks of each user: remove @task")
+        refuse_method(made.cls, name, TAKES)
+    if inspect.isabstract(made.cls):
+        lacks = sorted(getattr(made.cls, "__abstractmethods__", ()))
+        raise ValueError(f"{made.name} is abstract: it lacks {', '.join(lacks)}")
+    try:
+        inspect.signature(made.cls).bind()
+    except TypeError:
+        raise ValueError(f"{made.name} is made for each user without arguments; set what a user has in on_start") from None
+    except ValueError:  # it says nothing of its arguments
+        pass

@@ -142,7 +142,7 @@ def formatted(value: Any, conversion: int, spec: Any) -> str | Symbol:
 
 def method(holder: Any, name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
     """A method of a plain text, list, tuple or object that changes nothing."""
-    if name not in METHODS[type(holder)]:
+    if name not in next((names for kind, names in METHODS.items() if isinstance(holder, kind)), ()):
         raise Untraceable(f"calls .{name} of a {type(holder).__name__}")
     if isinstance(holder, str) and name == "format":
         return _format(holder, arguments, named)

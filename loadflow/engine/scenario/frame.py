@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator
+from enum import Enum, EnumType
 from types import FunctionType, ModuleType
 from typing import TYPE_CHECKING, Any
 
+from loadflow.engine.base.counted import a
 from loadflow.engine.scenario import expressions
 from loadflow.engine.scenario.asserting import conditions_of
 from loadflow.engine.scenario.client import VERBS
-from loadflow.engine.scenario.code import FunctionNode, Module, is_constant
+from loadflow.engine.scenario.code import FunctionNode, Module, fields_of, is_constant
 from loadflow.engine.scenario.definition import VUser, task
 from loadflow.engine.scenario.handles import REFUSED, Bound, Client, Draw, Method, Speaker, User, Verb
 from loadflow.engine.scenario.messages import SPEAKERS
@@ -283,10 +285,16 @@ class Frame:
                 raise Untraceable(f"uses {holder.__name__}.{name}")
             case Found() | Joined() | Drawn() | Headers() | Condition() | Pending():
                 raise Untraceable(f"reads .{name} of {holder.what}")
+            case Enum() if name in ("name", "value"):
+                return getattr(holder, name)
+            case EnumType() if name in holder.__members__:
+                return holder.__members__[name]
+            case _ if name in fields_of(holder):
+                return getattr(holder, name)
             case str() | dict() | list() | tuple():
                 return Method(holder, name)
             case _:
-                raise Untraceable(f"reads .{name} of a {type(holder).__name__}")
+                raise Untraceable(f"reads .{name} of {a(type(holder).__name__)}")
 
     def of_user(self, user: User, name: str) -> Any:
         if name in user.values:

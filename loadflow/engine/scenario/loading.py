@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from difflib import get_close_matches
 from hashlib import sha256
 from importlib.machinery import SourceFileLoader
@@ -22,6 +23,8 @@ __all__ = ["ALLOW", "chosen", "digest_of", "load_scenarios"]
 
 ALLOW = "LOADFLOW_ALLOW_PYTHON"  # set by the person who starts loadflow, never by a script
 OTHER = "loadpilot"  # whose files import it by this name
+HERE = Path(__file__).parent
+NAME = "give each method its own name"
 HOW = 'write @scenario(rps=…, duration="…") before a class with methods that are marked by @task'
 
 
@@ -47,9 +50,10 @@ def load_scenarios(path: str | Path) -> list[ScenarioDef]:
     if str(file.parent) not in sys.path:
         sys.path.insert(0, str(file.parent))  # modules beside it may be imported, also later by its functions
     try:
-        with definition.taking() as found, _known_by_its_old_name():
+        # what it prints is for a person: commands write to standard output what programs read
+        with definition.taking() as found, _known_by_its_old_name(), redirect_stdout(sys.stderr):
             spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ScriptError([_mistake(error, file)], str(path)) from error
     if not found:
@@ -62,6 +66,7 @@ def load_scenarios(path: str | Path) -> list[ScenarioDef]:
     ]
     names = [one.name for one in found]
     mistakes += [Mistake(name, "is there twice", "give each class its own name") for name in dict.fromkeys(names) if names.count(name) > 1]
+    mistakes += _lost_tasks(file)
     if mistakes:
         raise ScriptError(mistakes, str(path))
     return found
@@ -87,10 +92,46 @@ def digest_of(file: Path) -> str:
     return sha256(file.read_bytes()).hexdigest()
 
 
-def _mistake(error: Exception, file: Path) -> Mistake:
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(file)]
-    line = error.lineno if isinstance(error, SyntaxError) else lines[-1] if lines else None
-    return Mistake("" if line is None else f"line {line}", f"{type(error).__name__}: {error}", "the file must be importable")
+def _lost_tasks(file: Path) -> list[Mistake]:
+    """Methods marked as tasks that a later one of the same name replaces: Python says nothing of it."""
+    lost = []
+    for cls in (node for node in ast.walk(ast.parse(file.read_bytes())) if isinstance(node, ast.ClassDef)):
+        methods = [one for one in cls.body if isinstance(one, ast.FunctionDef | ast.AsyncFunctionDef)]
+        last = {one.name: one for one in methods}
+        lost += [
+            Mistake(
+                f"line {one.lineno}", f"{cls.name}.{one.name} is defined again in line {last[one.name].lineno}, and this one is lost", NAME
+            )
+            for one in methods
+            if one is not last[one.name] and any("task" in ast.unparse(decorator) for decorator in one.decorator_list)
+        ]
+    return lost
+
+
+def _mistake(error: BaseException, file: Path) -> Mistake:
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(file)]
+    is_syntax = isinstance(error, SyntaxError) and error.filename == str(file)
+    line = error.lineno if isinstance(error, SyntaxError) and is_syntax else lines[-1] if lines else None
+    place = "" if line is None else f"line {line}"
+    if frames and Path(frames[-1].filename).parent == HERE:  # the decorators' own words
+        return Mistake(place, str(error))
+    if isinstance(error, SystemExit):
+        return Mistake(place, "ends the program while it is imported", 'move that below if __name__ == "__main__":')
+    said = error.msg if isinstance(error, SyntaxError) and is_syntax else str(error)
+    return Mistake(place, f"{type(error).__name__}: {said}" if said else type(error).__name__, _way_out(error))
+
+
+def _way_out(error: BaseException) -> str:
+    match error:
+        case ImportError() if "relative import" in str(error):
+            return "a file beside it is imported by its name alone: from helpers import …"
+        case ImportError():
+            return "install it beside loadflow, or lay the file beside this one"
+        case SyntaxError():
+            return ""
+        case _:
+            return "the file is imported before the load, and must not raise"
 
 
 @contextmanager

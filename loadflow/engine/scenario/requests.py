@@ -60,6 +60,7 @@ def of_batch(one: Any) -> tuple[str, Any, dict[str, Any]]:
 def url_of(path: Any) -> Any:
     """A path with the slash that it lacks. Raises TypeError if it is not text."""
     if isinstance(path, str):
+        path = str.__str__(path)  # of an Enum of texts, the text
         return path if path.startswith("/") or "://" in path.partition("?")[0] else f"/{path}"
     if isinstance(path, Joined) and isinstance(path.parts[0], str):
         begin = path.parts[0]
@@ -107,9 +108,11 @@ def written(value: Any) -> Any:
     if isinstance(value, Symbol):
         return placeholder_of(value)
     if isinstance(value, str):
-        return text_of_part(value)
-    if value is None or isinstance(value, bool | int):
+        return text_of_part(str.__str__(value))  # of an Enum of texts, the text
+    if value is None or isinstance(value, bool):
         return value
+    if isinstance(value, int):
+        return int(value)
     if isinstance(value, float) and math.isfinite(value):
         return value
     if isinstance(value, Mapping):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -12,10 +14,12 @@ from loadflow.engine.scenario.sources import source_json, sources_of
 from loadflow.engine.scenario.tracing import Trace
 from loadflow.errors import Mistake, ScriptError
 
-__all__ = ["TARGET", "call_of", "once_of", "script_of"]
+__all__ = ["TARGET", "call_of", "once_of", "own_places", "script_of"]
 
 TARGET = "http://localhost:8000"  # where nothing else says it
 PYTHON_USER = "python_user"
+ROOT = re.compile(r"^load_density\[0\](\[1\])?\.")
+TASK = re.compile(r"^tasks\.tasks\[(\d+)\]")
 # the names of thresholds in @scenario, and ours
 THRESHOLDS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "max_ms": "max", "error_rate": "failure_rate"}
 
@@ -46,6 +50,18 @@ def script_of(made: ScenarioDef, trace: Trace, file: str | Path, *, in_python: b
         "variables": {"target": {"type": "text", "default": TARGET, "description": "Where requests go"}},
         "load_density": [["LD_start_test", {**test, **made.test, "user_detail_dict": detail}]],
     }
+
+
+def own_places(mistakes: Iterable[Mistake], made: ScenarioDef) -> list[Mistake]:
+    """What is wrong with the script of a scenario, with places of the scenario: the name of a task, the keyword of `@scenario`."""
+    found = []
+    for mistake in mistakes:
+        place = ROOT.sub("", mistake.place)
+        in_task = TASK.match(place)
+        if in_task is not None:
+            place = f"{made.tasks[int(in_task[1])].name}{place[in_task.end() :]}"
+        found.append(replace(mistake, place=place))
+    return found
 
 
 def once_of(document: Mapping[str, Any], task: str) -> dict[str, Any]:

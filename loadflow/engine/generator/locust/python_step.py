@@ -84,7 +84,7 @@ class PythonStep:
                 pass  # its hit says it already
             except GreenletExit:
                 raise
-            except Exception as error:  # noqa: BLE001  whatever the scenario's own code raises is data
+            except BaseException as error:  # noqa: BLE001  whatever the scenario's own code raises is data: sys.exit(), too
                 work.raised(error)
         finally:
             work.write()
@@ -306,7 +306,7 @@ class _Pass(Drawing):
                 body = None
             getattr(target, f"check_{self.step.call.function}")(reply.status, body)
 
-    def raised(self, error: Exception) -> None:
+    def raised(self, error: BaseException) -> None:
         """The function has raised: the last hit has failed, or a hit without a request where there is none."""
         kind = Outcome.ASSERTION if isinstance(error, AssertionError) else Outcome.EXTRACT
         text = words_of(error)

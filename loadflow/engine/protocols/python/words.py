@@ -22,7 +22,8 @@ def words_of(error: BaseException) -> str:
             if isinstance(error, AssertionError) and not str(error):
                 return f"{source}{place}"
         frame = frame.tb_next
-    said = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+    name = type(error).__name__
+    said = str(error) if isinstance(error, AssertionError) else f"{name}: {error}" if str(error) else name
     if isinstance(error, RuntimeError) and "event loop" in said:
         said = f"{said}; {AWAITED}"
     return f"{said}{place}"
