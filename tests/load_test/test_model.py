@@ -181,7 +181,10 @@ WRONG: list[tuple[str, list[Any], list[str]]] = [
     ("a mode that contradicts cycle", load_test(csv_sources=[{"name": "u", "file_path": "a", "mode": "random", "cycle": True}]), [
         "csv_sources[0].cycle: contradicts mode 'random'; keep mode and remove cycle"]),
     ("no method, no URL", load_test(tasks=[{}]), ["tasks[0].method: is missing", "tasks[0].request_url: is missing; every HTTP step needs the URL it asks for"]),
-    ("an unknown method", with_step(method="trace"), ["tasks[0].method: 'trace' is not an HTTP method; allowed: GET, POST, PUT, PATCH, DELETE, HEAD, OPTIONS"]),
+    ("a method that nobody knows, in lower case", with_step(method="warm-up"), ["tasks[0].method: 'warm-up' is not an HTTP method; write a method of your own in upper case, as PURGE"]),
+    ("a method that is near one", with_step(method="gte"), ["tasks[0].method: 'gte' is not an HTTP method; did you mean 'GET'?"]),
+    ("a method that is no token", with_step(method="GET /"), ["tasks[0].method: 'GET /' is not an HTTP method; did you mean 'GET'?"]),
+    ("the method of tunnels", with_step(method="connect"), ["tasks[0].method: CONNECT makes a tunnel through a proxy; name the proxy in user_detail_dict, and write the method for the target"]),
     ("the URL twice", with_step(url="http://x"), ["tasks[0].url: says the same as 'request_url'; keep one of them"]),
     ("two bodies", with_step(json={}, data={}), ["tasks[0].data: can't be sent together with 'json': a request has one body; keep one of them"]),
     ("bytes beside text", with_step(data="a", data_base64="AA=="), ["tasks[0].data: can't be sent together with 'data_base64': a request has one body; keep one of them"]),
@@ -191,7 +194,7 @@ WRONG: list[tuple[str, list[Any], list[str]]] = [
         "tasks[0].params: must be an object or a list, not text", "tasks[0].headers: must be an object, not a list", "tasks[0].verify: must be true, false or text, not 1",
         "tasks[0].timeout: must be more than 0, not 0", "tasks[0].allow_redirects: must be true or false, not text", "tasks[0].cert: must have at least 2 items, not 1"]),
     ("a file of nothing", with_step(files={"f": {}}), ["tasks[0].files.f: a file has exactly one of path, content, content_base64, not none"]),
-    ("an unknown auth", with_step(auth={"type": "digest"}), ["tasks[0].auth.type: 'digest' is not an auth type; allowed: basic, bearer"]),
+    ("an unknown auth", with_step(auth={"type": "digest"}), ["tasks[0].auth.type: 'digest' is not an auth type; allowed: basic, bearer, aws"]),
     ("half an auth", with_step(auth={"type": "basic", "username": "u", "token": "t"}), [
         "tasks[0].auth.token: 'token' is not a key of basic auth; allowed: type, username, password", "tasks[0].auth.password: is missing"]),
     ("an assertion's wrong keys", with_step(assertions=[{"type": "contains", "path": "x"}, {"type": "status_code", "value": "ok"}, {"type": "status_code", "value": 20}, {}]), [

@@ -42,9 +42,7 @@ correlated (2):
 secrets to give before it runs (1):
   ${env.RECORDED_X_API_KEY}: POST /upload: header x-api-key, GET /files/{id}: header x-api-key""",
     "charles": """\
-2 steps from 3 entries
-left out, because no step can play it (1):
-  entry 2: PROPFIND https://bank.example/dav 'PROPFIND' is not a method of a step
+3 steps from 3 entries
 secrets to give before it runs (3):
   ${env.RECORDED_AUTHORIZATION}: POST /transfer: header Authorization
   ${env.RECORDED_COOKIE_JSESSIONID}: POST /transfer: cookie JSESSIONID
@@ -99,8 +97,10 @@ STEPS = {
             "cookies": {"JSESSIONID": "${env.RECORDED_COOKIE_JSESSIONID}"},
             "data": {"amount": "100", "pin": "${env.RECORDED_PIN_SECRET}", "note": ""},
             "allow_redirects": False,
+            "think_time": {"min": 2.955, "max": 4.925},
             "status": 302,
         },
+        {"method": "PROPFIND", "request_url": "https://bank.example/dav", "status": 207},
     ],
 }
 APART = ("name", "headers", "extract", "assertions")

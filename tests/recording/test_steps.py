@@ -229,7 +229,7 @@ LEFT_OUT: list[tuple[dict[str, Any], str]] = [
     (entry("http://"), "its URL can't be asked"),
     (entry("http://shop.example:99999/"), "its URL can't be asked"),
     (entry("shop.example:443", "CONNECT"), "CONNECT opens a tunnel; the requests inside are entries of their own"),
-    (entry(U, "PROPFIND"), "'PROPFIND' is not a method of a step"),
+    (entry(U, "G T"), "its method is none"),
     (entry(U, _fromCache="memory"), "was answered by the browser's cache; nothing was sent"),
     (
         entry(U, status=307, answer_headers={"Non-Authoritative-Reason": "HSTS"}),

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from loadflow.engine.loaddensity.conditions import condition
 from loadflow.engine.loaddensity.placeholders import Known
 from loadflow.engine.loaddensity.words import HTTP_USERS, SCENARIO_KEYS, STEP_KEYS, step_words
-from loadflow.engine.protocols.http.step import METHODS
+from loadflow.engine.protocols.http.method import METHODS
 from loadflow.engine.protocols.model.assertion import ASSERTIONS, SOURCES
 from loadflow.engine.script.mistakes import Loc
 from loadflow.engine.script.placeholders import has_placeholder

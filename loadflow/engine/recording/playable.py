@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from urllib.parse import urlsplit
 
 from loadflow.engine.base.pattern import Pattern, compile_pattern
-from loadflow.engine.protocols.http.step import METHODS
+from loadflow.engine.protocols.http.method import is_method
 from loadflow.engine.recording.exchange import Exchange
 from loadflow.engine.script.mistakes import shorten
 from loadflow.errors import CommandError, Mistake
@@ -61,8 +61,8 @@ def why_unplayable(exchange: Exchange) -> str:
         return f"{scheme}: is nothing that is asked over HTTP" if _SCHEME.fullmatch(scheme) else "its URL can't be asked"
     if not _is_url(exchange.url):
         return "its URL can't be asked"
-    if exchange.method not in METHODS:
-        return f"{exchange.method!r} is not a method of a step" if re.fullmatch(r"[A-Z-]{1,20}", exchange.method) else "its method is none"
+    if not is_method(exchange.method):
+        return "its method is none"
     if exchange.is_cached:
         return "was answered by the browser's cache; nothing was sent"
     if exchange.status == 307 and exchange.response_header("non-authoritative-reason"):

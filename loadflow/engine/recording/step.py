@@ -7,6 +7,7 @@ from collections import Counter
 from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
+from loadflow.engine.protocols.http.method import METHODS
 from loadflow.engine.recording.body import body_of
 from loadflow.engine.recording.exchange import Exchange
 from loadflow.engine.recording.name import step_name
@@ -52,7 +53,7 @@ def draft_of(exchange: Exchange, main_origin: str) -> tuple[dict[str, object], l
         if mime and _VALUE.fullmatch(mime):
             headers["Content-Type"] = literal(mime)
     step: dict[str, Any] = {
-        "method": exchange.method.lower(),
+        "method": exchange.method.lower() if exchange.method in METHODS else exchange.method,
         "request_url": url.replace("${", "$%7B"),  # what a client sends for it in any case
         "name": step_name(exchange.method, url, main_origin),
     }

@@ -105,3 +105,25 @@ def test_what_is_no_path_is_a_mistake_before_the_load(path: str, text: str) -> N
     }
     with pytest.raises(CommandError, match=text):
         build_plan(given, Variables(), {}, TargetRules(), lambda name: "")
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_any_token_is_a_method(user: str, target: Target, tmp_path: Path) -> None:
+    target.reset()
+    steps = [
+        {"method": "propfind", "request_url": "/echo?a", "headers": {"Depth": "1"}},
+        {"method": "PURGE", "request_url": "/echo?${uuid()}"},
+        {"method": "Query", "request_url": "/echo?c", "json": {"a": 1}},
+        {"method": "M-SEARCH", "request_url": "/redirect-code/307?to=/echo%3Fd", "name": "307", "data": "x"},
+        {"method": "X!", "request_url": "/redirect-code/303?to=/echo%3Fe", "name": "303", "data": "x"},
+    ]
+    done = load(tmp_path, steps, user=user, host=target.url)
+    assert ends(done) == [(Outcome.OK, "")] * 5
+    sent = [(record.method, record.header("Content-Length"), record.body) for record in target.records("/echo")]
+    assert sent == [
+        ("PROPFIND", None, b""),
+        ("PURGE", None, b""),
+        ("QUERY", "7", b'{"a":1}'),
+        ("M-SEARCH", "1", b"x"),
+        ("GET", None, b""),
+    ]

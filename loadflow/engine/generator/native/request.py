@@ -22,6 +22,7 @@ from loadflow.engine.protocols.http.request import (
     Limits,
     asks_to_close,
     body_of,
+    is_signed,
     is_used,
     place_of,
 )
@@ -116,6 +117,7 @@ class _Parts:
         body_changes = any(not is_static(self._keys[key]) for key in BODY_KEYS if key in self._keys)
         return (
             not self._keys.keys() <= KNOWN
+            or is_signed(self._config)
             or any(not is_static(self._keys[key]) for key in SETTINGS if key in self._keys)
             or (body_changes and bool({"files", "data_base64"} & self._keys.keys()))
             or "cookie" in self._replaced

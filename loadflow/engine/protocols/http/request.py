@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +19,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.base.values import shown, text_of
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.http.aws_signature import AwsKeys, signed_fields, signed_target
 from loadflow.engine.protocols.http.name import default_name
 from loadflow.engine.protocols.running.filling import filled, flag, json_text, peer_files, seconds
 from loadflow.engine.protocols.running.seam import HitFailure
@@ -44,6 +46,7 @@ __all__ = [
     "default_fields",
     "field_bytes",
     "head_of",
+    "is_signed",
     "is_used",
     "place_of",
     "refuse_unsendable",
@@ -110,10 +113,14 @@ class HttpRequest:
 
 
 class HttpStep:
-    """A compiled step. `name` is None where it has placeholders that differ per hit; `fixed` is the request where none has."""
+    """A compiled step. `name` is None where it has placeholders that differ per hit; `fixed` is the request where all hits have the same.
+
+    `clock` gives Unix seconds, for signatures.
+    """
 
     def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
         self.method: str = config["method"]
+        self.clock: Callable[[], float] = time.time
         self._base = plan.host
         self.defaults = default_fields(plan)
         self._url = compiler(config["request_url"])
@@ -126,7 +133,8 @@ class HttpStep:
         self.fixed: HttpRequest | None = None
         if self._url.is_static and all(part.is_static for part in self._parts.values()):
             # no placeholder anywhere, so what is wrong with it is wrong with every hit: raised before the load starts
-            self.fixed = self._build(None)
+            made = self._build(None)
+            self.fixed = None if is_signed(config) else made
 
     def render(self, scope: Scope) -> HttpRequest:
         return self.fixed if self.fixed is not None else self._build(scope)
@@ -159,6 +167,12 @@ class HttpStep:
         body, content_type = body_of(values)
         headers, own_cookies = _headers(values, self.defaults, content_type, authorization_of(values.get("auth"), url))
         limits = Limits.of(values)
+        if (keys := _aws_keys(values.get("auth"))) is not None:
+            target = signed_target(target)
+            own_host = next((value for name, value in headers if name.lower() == "host"), authority(scheme, host, port))
+            headers += signed_fields(self.method, own_host, target, headers, body, keys, self.clock())
+            for name, value in headers:
+                refuse_unsendable(name, value)
         return HttpRequest(
             method=self.method,
             scheme=scheme,
@@ -373,11 +387,25 @@ def refuse_unsendable(name: str, value: str) -> None:
         raise HitFailure(Outcome.TEMPLATE, f"the header {shown(name[:50])} holds a line break or another character that can't be sent")
 
 
+def is_signed(config: Mapping[str, Any]) -> bool:
+    """Whether each request of a step has a signature of its own, which holds the time."""
+    return is_used("auth", config) and config["auth"]["type"].lower() == "aws"
+
+
+def _aws_keys(auth: Mapping[str, Any] | None) -> AwsKeys | None:
+    if auth is None or str(auth["type"]).lower() != "aws":
+        return None
+    return AwsKeys(**{key: text_of(value) for key, value in auth.items() if key != "type" and value is not None})
+
+
 def authorization_of(auth: Mapping[str, Any] | None, url: str) -> str:
     """The field's value, from `auth`, or from user and password in the URL; "" where there is neither."""
     if auth is not None:
-        if str(auth["type"]).lower() == "bearer":
+        kind = str(auth["type"]).lower()
+        if kind == "bearer":
             return f"Bearer {text_of(auth['token'])}"
+        if kind == "aws":
+            return ""  # it is made of the whole request
         return _basic(text_of(auth["username"]), text_of(auth["password"]))
     if "@" not in url or not (parts := urlsplit(url)).username:
         return ""

@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from loadflow.engine.protocols.http.method import AnyMethod
 from loadflow.engine.protocols.model.step import StepBase
 from loadflow.engine.protocols.model.values import Base64, CertAndKey, Pair, Scalar, WrittenNumber
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
@@ -35,10 +36,9 @@ from loadflow.engine.script.part import (
     Text,
 )
 
-__all__ = ["METHODS", "HttpStep", "MappedHttpStep", "Method"]
+__all__ = ["HttpStep", "MappedHttpStep", "Method"]
 
-METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-Method = Annotated[str, Choice("HTTP method", METHODS, any_case=True)]
+Method = Annotated[str, AnyMethod()]
 
 
 Scalars = Annotated[
@@ -103,14 +103,27 @@ class BearerAuth(Part):
     token: Name
 
 
-_AUTH_TYPE = Choice("auth type", ("basic", "bearer"), any_case=True)
+class AwsAuth(Part):
+    """AWS Signature Version 4."""
+
+    noun: ClassVar[str] = "aws auth"
+    type: Annotated[str, Choice("auth type", ("aws",), any_case=True)]
+    access_key: Name
+    secret_key: Name
+    region: Name
+    service: Name
+    session_token: Name | None = None
+
+
+AUTH_TYPES = ("basic", "bearer", "aws")
+_AUTH_TYPE = Choice("auth type", AUTH_TYPES, any_case=True)
 
 
 def _known_auth(value: object) -> object:
     if not isinstance(value, dict):
         raise wrong(f"must be an object, not {kind_of(value)}", 'for example {"type": "bearer", "token": "${env.TOKEN}"}')
     if "type" not in value:
-        raise wrong("is missing", "allowed: basic, bearer", "type")
+        raise wrong("is missing", f"allowed: {', '.join(AUTH_TYPES)}", "type")
     try:
         _AUTH_TYPE.read(value["type"])
     except ValidationError as error:
@@ -123,7 +136,7 @@ def _auth_tag(value: Any) -> str:
 
 
 Auth = Annotated[
-    Annotated[BasicAuth, Tag(f"{TAG}basic")] | Annotated[BearerAuth, Tag(f"{TAG}bearer")],
+    Annotated[BasicAuth, Tag(f"{TAG}basic")] | Annotated[BearerAuth, Tag(f"{TAG}bearer")] | Annotated[AwsAuth, Tag(f"{TAG}aws")],
     Discriminator(_auth_tag),
     BeforeValidator(_known_auth),
 ]

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from loadflow.engine.protocols.http.step import METHODS, HttpStep, MappedHttpStep
+from loadflow.engine.protocols.http.method import METHODS
+from loadflow.engine.protocols.http.step import HttpStep, MappedHttpStep
 from loadflow.engine.protocols.model.user_type import Form, UserType
 from loadflow.engine.script.mistakes import Fault
 from loadflow.engine.script.placeholders import has_placeholder
