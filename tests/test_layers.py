@@ -41,7 +41,7 @@ ROOMS = (
     ("cli", "pytest_plugin", "__init__"),
     ("__main__",),
 )
-NATIVE_ROOMS = (("os",), ("values", "null_target"), ("plan",), ("http",), ("load",), ("python",))
+NATIVE_ROOMS = (("os",), ("values", "null_target"), ("plan",), ("http",), ("protocols",), ("load",), ("python",))
 
 # What makes load starts without what only scripts, pages and flows need.
 HEAVY = {"pydantic", "click", "prefect", "sqlalchemy", "jinja2"}

@@ -1,4 +1,4 @@
-//! The native HTTP engine of loadflow: one event loop per core, no lock between them, no Python call per hit.
+//! The native engine of loadflow: one event loop per core, no lock between them, no Python call per hit.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
@@ -7,6 +7,7 @@ pub mod load;
 pub mod null_target;
 pub mod os;
 pub mod plan;
+pub mod protocols;
 pub mod values;
 
 #[cfg(feature = "python")]

@@ -4,9 +4,9 @@ use std::io::Write;
 
 use _native::http::answer::Answer;
 use _native::http::reading::{Progress, Reader};
+use _native::plan::Place;
 use _native::plan::host::{Asked, Fatal, Host, Kind, Report, Route, Span};
 use _native::plan::outcome::Outcome;
-use _native::plan::{Assembled, Place};
 use _native::values::found::{PartPlan, Path};
 use flate2::Compression;
 use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
@@ -45,7 +45,7 @@ impl Host for Nobody {
     fn join(&mut self, _: &str, _: &[u8]) -> Result<String, String> {
         Err("nobody".into())
     }
-    fn assemble(&mut self, _: usize, _: &str) -> Result<Assembled, String> {
+    fn assemble(&mut self, _: usize, _: &str) -> Result<String, String> {
         Err("nobody".into())
     }
     fn json(&mut self, _: &[u8], _: &[u8]) -> Option<String> {

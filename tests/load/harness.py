@@ -40,16 +40,23 @@ def raw(*pieces: bytes, then: str = "keep") -> str:
 
 # both engines; `http_user` has the client of `fast_http_user` (tests/protocols/http/test_http_name.py loads with it)
 USERS = ("fast_http_user", "native")
+ENGINES = ("locust", "native")
 DEFAULT = "fast_http_user"  # replaced by tests that run with several
 
 
 def detail(user: str) -> dict[str, Any]:
     if user == "http2":
         return {"user": "fast_http_user", "http_version": 2}
-    if user != "native":
-        return {"user": user, "engine": "locust"}
-    need(is_built(), "the native core is not built")
-    return {"user": "fast_http_user", "engine": "native"}
+    if user == "native":
+        return on("native", "fast_http_user")
+    return on("locust", user)
+
+
+def on(engine: str, user: str) -> dict[str, Any]:
+    """The `user_detail_dict` of one of `ENGINES`."""
+    if engine == "native":
+        need(is_built(), "the native core is not built")
+    return {"user": user, "engine": engine}
 
 
 @dataclass(frozen=True)
@@ -109,16 +116,20 @@ class Outcomes:
         return [hit for hit in self.hits if hit.name == name][-1].error
 
 
-def load(folder: Path, steps: Any, *, user: str | None = None, **arguments: Any) -> Outcomes:
-    """One user, one pass, unless `arguments` say otherwise: the run ends when all passes are made, however fast the machine is."""
+def load(folder: Path, steps: Any, *, user: str | None = None, engine: str | None = None, **arguments: Any) -> Outcomes:
+    """One user, one pass, unless `arguments` say otherwise: the run ends when all passes are made, however fast the machine is.
+
+    `engine`: one of `ENGINES`, where `user` does not say it.
+    """
     watch = Seconds()
     with use_session(Session(runs_dir=folder / "runs", observers=[watch])) as session:
         summary: dict[str, Any] = {}
         error = None
         plain = {} if "rate" in arguments else {"user_count": 1, "spawn_rate": 1000, "test_time": 60, "iterations": 1}
         given = {**plain, **arguments}
+        written = given.pop("user_detail_dict", None) or (on(engine, user or DEFAULT) if engine else detail(user or DEFAULT))
         try:
-            summary = start_test(given.pop("user_detail_dict", None) or detail(user or DEFAULT), tasks=steps, **given)
+            summary = start_test(written, tasks=steps, **given)
         except RunError as raised:
             error = raised
         done = Outcomes(session.runs[-1], summary, error, watch.snapshots)

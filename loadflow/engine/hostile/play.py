@@ -53,10 +53,8 @@ LOADS: dict[str, dict[str, object]] = {
     "native": {"user": "fast_http_user", "engine": "native"},
     "native, HTTP/2": {"user": "fast_http_user", "engine": "native", "http_version": 2},
     "fast_http_user": {"user": "fast_http_user", "engine": "locust"},
-    "websocket_user": {"user": "websocket_user"},
-    "socket_user": {"user": "socket_user"},
-    "mqtt_user": {"user": "mqtt_user"},
-    "grpc_user": {"user": "grpc_user"},
+    "native, socket_user": {"user": "socket_user", "engine": "native"},
+    **{user: {"user": user, "engine": "locust"} for user in ("websocket_user", "socket_user", "mqtt_user", "grpc_user")},
 }
 
 
@@ -144,7 +142,7 @@ def play(load: str, target: Target, observers: Sequence[Observer] = ()) -> list[
 
 
 def _answers(load: str) -> list[tuple[str, HostileAnswer]]:
-    match load:
+    match LOADS[load]["user"]:
         case "websocket_user":
             return [*(("websocket", answer) for answer in WEBSOCKET_ANSWERS), *(("wss", answer) for answer in BELOW)]
         case "socket_user":
@@ -165,7 +163,7 @@ def _answers(load: str) -> list[tuple[str, HostileAnswer]]:
                 *(("tls grpc", answer) for answer in GRPC_BELOW),
                 *(("grpcs", answer) for answer in GRPC_TLS_ANSWERS),
             ]
-        case "native, HTTP/2":
+        case _ if "http_version" in LOADS[load]:
             return [
                 *(("http2", answer) for answer in HTTP2_ANSWERS),
                 *(("https", answer) for answer in BELOW if answer.name in HTTP_2),

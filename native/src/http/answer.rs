@@ -7,11 +7,12 @@ use std::io::Read;
 use flate2::bufread::{DeflateDecoder, GzDecoder, ZlibDecoder};
 use serde_json::Value;
 
-use crate::http::reading::{Reader, slice};
+use crate::http::reading::{Field, Reader, slice};
 use crate::http::work::LARGE_BYTES;
 use crate::plan::host::Host;
 use crate::plan::outcome::{Failure, Outcome};
 use crate::values::found::{NoJson, Path};
+use crate::values::words::with_commas;
 
 /// Of one gzip body; each takes a decoder of its own, and may hold nothing.
 const MOST_MEMBERS: usize = 1_000;
@@ -22,8 +23,11 @@ pub const MOST_CODINGS: usize = 5;
 pub const OTHER_CODINGS: [&str; 9] = ["aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"];
 
 pub struct Answer<'a> {
-    reader: &'a Reader,
+    /// 0: there is none.
+    status: u16,
     head: &'a [u8],
+    /// Places in the head.
+    fields: &'a [Field],
     raw: &'a [u8],
     reason: &'a [u8],
     max_body_bytes: u64,
@@ -37,8 +41,9 @@ pub struct Answer<'a> {
 impl<'a> Answer<'a> {
     pub fn new(reader: &'a Reader, block: &'a [u8], max_body_bytes: u64) -> Self {
         Answer {
-            reader,
+            status: reader.status,
             head: reader.head(block),
+            fields: &reader.fields,
             raw: reader.body(block),
             reason: reader.reason(block),
             max_body_bytes,
@@ -48,8 +53,23 @@ impl<'a> Answer<'a> {
         }
     }
 
+    /// A message by itself, without header fields.
+    pub fn of_message(data: &'a [u8], status: u16, max_body_bytes: u64) -> Self {
+        Answer {
+            status,
+            head: b"",
+            fields: &[],
+            raw: data,
+            reason: b"",
+            max_body_bytes,
+            decoded: OnceCell::new(),
+            other_text: OnceCell::new(),
+            other_json: None,
+        }
+    }
+
     pub fn status(&self) -> u16 {
-        self.reader.status
+        self.status
     }
 
     pub fn reason(&self) -> &'a [u8] {
@@ -62,7 +82,7 @@ impl<'a> Answer<'a> {
 
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let head = self.head;
-        self.reader.fields.iter().map(move |field| (slice(head, &field.name), slice(head, &field.value)))
+        self.fields.iter().map(move |field| (slice(head, &field.name), slice(head, &field.value)))
     }
 
     /// Whether it can make much work: it is large, or may become so when it is decoded.
@@ -291,16 +311,4 @@ fn charset(content_type: &[u8]) -> Charset {
 /// A field's value as Python reads it: Latin-1.
 pub fn latin1(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
-}
-
-pub fn with_commas(number: u64) -> String {
-    let digits = number.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.char_indices() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }

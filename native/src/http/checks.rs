@@ -215,6 +215,7 @@ pub fn find(finder: &Finder, answer: &mut Answer, host: &mut dyn Host) -> Result
             Some(value) => pattern.find(&latin1(&value), *group).map(Value::String).ok_or_else(|| fails.clone()),
             None => Err(format!("no header {name}")),
         },
+        Finder::Status if answer.status() == 0 => Err("the reply has no status".into()),
         Finder::Status => Ok(Value::from(answer.status())),
         Finder::Pattern { pattern, group, fails } => {
             pattern.find(&answer.text(host)?, *group).map(Value::String).ok_or_else(|| fails.clone())

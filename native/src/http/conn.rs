@@ -1,23 +1,17 @@
 //! One connection of one user: connect, TLS, write, read; nothing of it ever waits.
 
-use std::io::{self, ErrorKind, Read, Write};
-use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::os::fd::{AsRawFd, RawFd};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use rustls::ClientConnection;
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::http::http2::Session;
 use crate::http::proxy::{self, Tunnel};
 use crate::http::reading::Reader;
-use crate::http::turn::MOST_TLS_BYTES;
-use crate::os::socket::choose_port_late;
+use crate::os::wire::{Trouble, Wire};
 use crate::plan::host::Proxy;
-use crate::plan::outcome::{Failure, Outcome};
-
-/// Reads of a TLS connection that may give nothing of the answer (tickets, empty records), in one go.
-const RECORDS: usize = 16;
+use crate::plan::outcome::{Failure, broken};
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
@@ -44,10 +38,7 @@ pub struct Conn {
     pub ended: bool,
     /// What it speaks, where that is HTTP/2.
     pub session: Option<Box<Session>>,
-    /// Bytes of TLS since the last one of an answer: tickets, empty records, new keys.
-    beside: u64,
-    stream: TcpStream,
-    pub tls: Option<Box<ClientConnection>>,
+    pub wire: Wire,
     /// At its other end, or on the way to it.
     pub proxy: Option<Rc<Proxy>>,
     tunnel: Option<Box<Tunnel>>,
@@ -64,25 +55,6 @@ pub struct Way {
     pub tls: Option<Box<ClientConnection>>,
     pub http2: bool,
     pub proxy: Option<Rc<Proxy>>,
-}
-
-/// Of a read or a write that could not go on.
-#[derive(Debug)]
-pub enum Trouble {
-    /// Not now; the event loop will say when.
-    Later,
-    /// There is more to read, and nothing of the answer came of much that was read.
-    Busy,
-    /// TLS that says nothing, and no end of it.
-    Endless,
-    Io(io::Error),
-    Tls(rustls::Error),
-}
-
-impl From<io::Error> for Trouble {
-    fn from(error: io::Error) -> Self {
-        if error.kind() == ErrorKind::WouldBlock { Trouble::Later } else { Trouble::Io(error) }
-    }
 }
 
 /// How far a connection got.
@@ -102,54 +74,9 @@ pub enum Got {
     Unseen(Failure),
 }
 
-const ENDLESS_TLS: &str = "over 262,144 bytes of TLS that hold nothing of an answer, and no end";
-
-pub fn broken(trouble: Trouble) -> Failure {
-    match trouble {
-        Trouble::Tls(error) => Failure::new(Outcome::Tls, error.to_string()),
-        Trouble::Endless => Failure::new(Outcome::Tls, ENDLESS_TLS),
-        Trouble::Later | Trouble::Busy => Failure::new(Outcome::Engine, "a wait was taken for a failure"),
-        Trouble::Io(error) => {
-            let outcome = match error.raw_os_error() {
-                Some(libc::ECONNREFUSED) => Outcome::Connect,
-                Some(libc::ETIMEDOUT) => Outcome::Timeout,
-                Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED) | None => Outcome::Closed,
-                Some(_) => Outcome::Connect,
-            };
-            Failure::new(outcome, words(&error))
-        }
-    }
-}
-
-/// As the other HTTP users write an error of the system.
-pub fn words(error: &std::io::Error) -> String {
-    let text = error.to_string();
-    let text = text.split(" (os error").next().unwrap_or(&text);
-    let kind = match error.raw_os_error() {
-        Some(libc::ECONNREFUSED) => "ConnectionRefusedError",
-        Some(libc::ECONNRESET) => "ConnectionResetError",
-        Some(libc::EPIPE) => "BrokenPipeError",
-        Some(libc::ETIMEDOUT) => "TimeoutError",
-        _ => "OSError",
-    };
-    format!("{kind}: {text}")
-}
-
 impl Conn {
     /// Starts to connect; `events` will say how it went.
     pub fn open(way: Way, origin: usize, serial: u32) -> io::Result<Self> {
-        let socket = Socket::new(Domain::for_address(way.to), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_nonblocking(true)?;
-        socket.set_tcp_nodelay(true)?;
-        if let Some(from) = way.from {
-            // the port is chosen when it connects: else an address would have no more of them than for one peer
-            choose_port_late(socket.as_raw_fd())?;
-            socket.bind(&SockAddr::from(SocketAddr::new(from, 0)))?;
-        }
-        match socket.connect(&SockAddr::from(way.to)) {
-            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
-            _ => {}
-        }
         Ok(Conn {
             origin,
             serial,
@@ -159,9 +86,7 @@ impl Conn {
             received: 0,
             ended: false,
             session: way.http2.then(Box::default),
-            beside: 0,
-            stream: socket.into(),
-            tls: way.tls,
+            wire: Wire::open(way.to, way.from, way.tls)?,
             tunnel: way.proxy.as_ref().filter(|proxy| !proxy.connect.is_empty()).map(|_| Box::new(Tunnel::new())),
             proxy: way.proxy,
             early: Vec::new(),
@@ -169,41 +94,32 @@ impl Conn {
         })
     }
 
-    pub fn fd(&self) -> RawFd {
-        self.stream.as_raw_fd()
-    }
-
     /// Once it is writable: Err where there is no connection after all.
     pub fn connected(&mut self) -> io::Result<()> {
-        match self.stream.take_error()? {
-            Some(error) => Err(error),
-            None => {
-                self.phase = if self.tunnel.is_some() { Phase::Tunnel } else { self.behind_the_way() };
-                Ok(())
-            }
-        }
+        self.wire.connected()?;
+        self.phase = if self.tunnel.is_some() { Phase::Tunnel } else { self.behind_the_way() };
+        Ok(())
     }
 
     fn behind_the_way(&self) -> Phase {
-        if self.tls.is_some() { Phase::Handshake } else { Phase::Sending }
+        if self.wire.tls.is_some() { Phase::Handshake } else { Phase::Sending }
     }
 
     /// As far as a tunnel is made now; Ok(true): it is there, or none is wanted.
     pub fn dig(&mut self, block: &mut [u8]) -> Result<bool, Failure> {
         let (Some(tunnel), Some(proxy)) = (&mut self.tunnel, &self.proxy) else { return Ok(true) };
-        let broken = |error: io::Error| proxy::trouble(proxy, &words(&error));
         while tunnel.sent < proxy.connect.len() {
-            match self.stream.write(&proxy.connect[tunnel.sent..]) {
+            match self.wire.write_below(&proxy.connect[tunnel.sent..]) {
                 Ok(count) => tunnel.sent += count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(broken(error)),
+                Err(Trouble::Later) => return Ok(false),
+                Err(trouble) => return Err(proxy::trouble(proxy, &broken(trouble).text)),
             }
         }
         loop {
-            let count = match self.stream.read(block) {
+            let count = match self.wire.read_below(block) {
                 Ok(count) => count,
-                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
-                Err(error) => return Err(broken(error)),
+                Err(Trouble::Later) => return Ok(false),
+                Err(trouble) => return Err(proxy::trouble(proxy, &broken(trouble).text)),
             };
             if let Some(behind) = tunnel.feed(&block[..count], proxy)? {
                 self.early.extend_from_slice(&block[count - behind..count]);
@@ -212,7 +128,7 @@ impl Conn {
         }
         self.tunnel = None;
         self.phase = self.behind_the_way();
-        if let Some(session) = self.session.as_mut().filter(|_| self.tls.is_none()) {
+        if let Some(session) = self.session.as_mut().filter(|_| self.wire.tls.is_none()) {
             session.feed(&std::mem::take(&mut self.early));
         }
         Ok(true)
@@ -225,86 +141,19 @@ impl Conn {
 
     /// As far as the handshake goes now; Ok: it is done.
     pub fn shake_hands(&mut self) -> Result<(), Trouble> {
-        let Some(tls) = &mut self.tls else { return Ok(()) };
-        let early = std::mem::take(&mut self.early);
-        let mut left = early.as_slice();
-        while !left.is_empty() {
-            tls.read_tls(&mut left)?;
-            tls.process_new_packets().map_err(Trouble::Tls)?;
-        }
-        while tls.is_handshaking() {
-            while tls.wants_write() {
-                tls.write_tls(&mut self.stream)?;
-            }
-            if !tls.is_handshaking() {
-                break;
-            }
-            let count = tls.read_tls(&mut self.stream)?;
-            if count == 0 {
-                return Err(Trouble::Io(io::Error::new(ErrorKind::UnexpectedEof, "the connection was closed within the TLS handshake")));
-            }
-            self.beside += count as u64;
-            if self.beside > MOST_TLS_BYTES {
-                return Err(Trouble::Endless);
-            }
-            if let Err(error) = tls.process_new_packets() {
-                let _ = tls.write_tls(&mut self.stream); // the alert that says why to the peer
-                return Err(Trouble::Tls(error));
-            }
-        }
+        self.wire.take_early(&std::mem::take(&mut self.early))?;
+        self.wire.shake_hands()?;
         self.phase = Phase::Sending;
         Ok(())
     }
 
     /// Writes what is left of `bytes`; Ok: all of it is on its way.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Trouble> {
-        let Some(tls) = &mut self.tls else {
-            while self.sent < bytes.len() {
-                self.sent += self.stream.write(&bytes[self.sent..])?;
-            }
-            return Ok(());
-        };
-        loop {
-            while tls.wants_write() {
-                tls.write_tls(&mut self.stream)?;
-            }
-            if self.sent == bytes.len() {
-                return Ok(());
-            }
-            // rustls takes no more than its buffer holds
-            self.sent += tls.writer().write(&bytes[self.sent..])?;
-        }
-    }
-
-    /// The next bytes of the answer; 0 at its end.
-    pub fn read(&mut self, block: &mut [u8]) -> Result<usize, Trouble> {
-        let Some(tls) = &mut self.tls else { return Ok(self.stream.read(block)?) };
-        for _ in 0..RECORDS {
-            match tls.reader().read(block) {
-                Ok(count) => {
-                    self.beside = 0;
-                    return Ok(count);
-                }
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(0), // closed without a TLS goodbye
-                Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(Trouble::Io(error)),
-                Err(_) => {}
-            }
-            self.beside += tls.read_tls(&mut self.stream)? as u64;
-            if self.beside > MOST_TLS_BYTES {
-                return Err(Trouble::Endless);
-            }
-            if let Err(error) = tls.process_new_packets() {
-                return Err(Trouble::Tls(error));
-            }
-            while tls.wants_write() {
-                tls.write_tls(&mut self.stream)?;
-            }
-        }
-        Err(Trouble::Busy)
+        self.wire.write(bytes, &mut self.sent)
     }
 
     /// Whether a short read means that nothing more is there now: then no read is needed to find that out.
     pub fn short_read_is_all(&self) -> bool {
-        self.tls.is_none() && !self.ended
+        self.wire.tls.is_none() && !self.ended
     }
 }

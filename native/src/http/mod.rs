@@ -14,5 +14,4 @@ pub mod reading;
 pub mod redirect;
 pub mod request;
 pub mod tls;
-pub mod turn;
 pub mod work;

@@ -3,7 +3,7 @@
 
 use crate::http::reading::{Broken, Progress, Reader};
 use crate::http::request::Outgoing;
-use crate::http::turn::is_endless;
+use crate::os::turn::is_endless;
 use crate::plan::host::Proxy;
 use crate::plan::outcome::{Failure, Outcome};
 

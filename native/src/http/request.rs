@@ -10,9 +10,7 @@ use crate::plan::outcome::{Failure, Outcome};
 use crate::plan::{Assembled, BodyPlan, Limits, Parts, Place};
 use crate::values::data::Data;
 use crate::values::node::{Filled, Missing, Node, Scope};
-use crate::values::value::{HALF, push_text, shown_text};
-
-const NOT_JSON: &str = "the JSON body would hold an infinite number or NaN, which JSON has not";
+use crate::values::value::{HALF, NOT_JSON, push_text, shown_text};
 
 /// One request, ready to be sent. `head_end` is where the fields of the step end; the jar's cookies come behind them.
 #[derive(Debug, Default, Clone)]

@@ -1,8 +1,8 @@
 //! How much work one answer may make: its decoders, patterns and paths share one budget; `loadflow/engine/protocols/running/work.py` says the same.
 
-use crate::http::answer::with_commas;
 use crate::os::socket::thread_cpu_ns;
 use crate::plan::outcome::{Failure, Outcome};
+use crate::values::words::with_commas;
 
 /// Of the loop's processor, not of the clock: on a busy machine an answer makes no more work than on an idle one.
 pub const MOST_WORK_MS: i64 = 1_000;

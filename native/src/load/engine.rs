@@ -15,6 +15,7 @@ use crate::load::functions::{Functions, Spent};
 use crate::load::hitlog::HitLog;
 use crate::load::limits::Throttle;
 use crate::load::picks::Picks;
+use crate::load::record::KindKey;
 use crate::load::revisions::Revisions;
 use crate::load::traces::Sampler;
 use crate::load::user::{self, Next, User};
@@ -25,6 +26,7 @@ use crate::os::socket::{ENDED, Poller, READABLE, Ready, Waker, monotonic_ns};
 use crate::os::timers::{Due, Timers};
 use crate::plan::host::{Fatal, Host, Kind, Route};
 use crate::plan::{Place, Plan, RequestPlan, Tls};
+use crate::protocols::orders::Orders;
 use crate::values::data::Data;
 
 const BLOCK_BYTES: usize = 65_536;
@@ -162,7 +164,7 @@ pub struct Loop<'p> {
     pub step_origins: Vec<Option<usize>>,
     pub step_series: Vec<Option<u32>>,
     pub series: HashMap<String, u32>,
-    pub kinds: HashMap<(u32, u8, String), Kind>,
+    pub kinds: HashMap<KindKey, Kind>,
     pub block: Box<[u8]>,
     pub scratch: Scratch,
     /// Users who go on in this round: after a failure, others come first.
@@ -187,8 +189,9 @@ pub struct Loop<'p> {
     /// What functions took, and the ids of names that their hits have by step, method and number.
     pub python: Spent,
     pub call_series: HashMap<(usize, &'static str, u32), u32>,
-    /// Reused from request to request of a function.
+    /// Reused from request to request of a function, and from word to word with a client.
     pub body: Vec<u8>,
+    pub orders: Orders,
     /// Users whose functions want several answers at once, those for whom others have one, and how many those others are.
     pub batches: Vec<u32>,
     pub helped: Vec<u32>,
@@ -284,6 +287,7 @@ impl<'p> Loop<'p> {
             python: Spent::default(),
             call_series: HashMap::new(),
             body: Vec::new(),
+            orders: Orders::default(),
             batches: Vec::new(),
             helped: Vec::new(),
             helps: 0,
@@ -299,7 +303,7 @@ impl<'p> Loop<'p> {
                     (Some(out), Some(origin))
                 }
                 RequestPlan::Parts(parts) => (None, parts.place.as_ref().map(|place| core.origin(place))),
-                RequestPlan::Python(_) => (None, None),
+                RequestPlan::Python(_) | RequestPlan::Message(_) => (None, None),
                 RequestPlan::Call(call) => (None, call.base.as_ref().map(|base| core.origin(&base.place))),
             };
             core.fixed.push(fixed);
@@ -350,6 +354,11 @@ impl<'p> Loop<'p> {
             stop.waker.clear();
             for id in self.resolver.take(self.now_ns()) {
                 let user = &mut users[id as usize];
+                if user.talk.is_some() {
+                    self.names_known(user);
+                    self.drive(user, id);
+                    continue;
+                }
                 // he may have given up meanwhile, and be at work on another request
                 let waits = user.hit.in_flight && user.next == Next::Answer && user.hit.connect_deadline_ns.is_some();
                 if waits && user.conns.iter().all(|conn| conn.phase == Phase::Idle) {
@@ -367,6 +376,12 @@ impl<'p> Loop<'p> {
     pub fn read_on(&mut self, users: &mut [User]) {
         for _ in 0..self.unread.len() {
             let Some((id, serial)) = self.unread.pop_front() else { return };
+            let user = &mut users[id as usize];
+            if user.talk.is_some() {
+                self.link_stirred(user, serial, 0);
+                self.drive(user, id);
+                continue;
+            }
             // meanwhile its answer may have come to its end
             if users[id as usize].conns.iter().any(|conn| conn.serial == serial && conn.phase != Phase::Idle) {
                 self.stirred(users, id, serial, READABLE);
@@ -377,6 +392,10 @@ impl<'p> Loop<'p> {
     /// Something happened on a connection.
     fn stirred(&mut self, users: &mut [User], id: u32, serial: u32, bits: u32) {
         let user = &mut users[id as usize];
+        if user.talk.is_some() {
+            self.link_stirred(user, serial, bits);
+            return self.drive(user, id);
+        }
         let Some(at) = user.conns.iter().position(|conn| conn.serial == serial) else { return };
         let conn = &mut user.conns[at];
         conn.ended |= bits & ENDED != 0;
@@ -397,7 +416,7 @@ impl<'p> Loop<'p> {
         self.drive(user, id);
     }
 
-    pub fn fire(&mut self, users: &mut [User], due: Due, now_ns: i64) {
+    pub fn fire(&mut self, users: &mut [User], due: Due, due_ns: i64, now_ns: i64) {
         match due {
             Due::Pause { user: id, number } => {
                 let user = &mut users[id as usize];
@@ -405,6 +424,11 @@ impl<'p> Loop<'p> {
                     user.is_paused = false;
                     self.drive(user, id);
                 }
+            }
+            Due::Alarm { user: id } => {
+                let user = &mut users[id as usize];
+                self.alarm(user, due_ns);
+                self.drive(user, id);
             }
             Due::Timeout { user: id } => {
                 let user = &mut users[id as usize];

@@ -4,21 +4,23 @@ use std::net::{IpAddr, SocketAddr};
 
 use rustls::AlertDescription;
 
-use crate::http::answer::{Answer, with_commas};
+use crate::http::answer::Answer;
 use crate::http::checks::{judge, short};
-use crate::http::conn::{Conn, Got, Phase, Trouble, Way, broken, words};
+use crate::http::conn::{Conn, Got, Phase, Way};
 use crate::http::proxy;
 use crate::http::reading::{Broken, Progress};
 use crate::http::redirect;
 use crate::http::request::Outgoing;
-use crate::http::turn::{Turn, is_endless};
 use crate::load::engine::Loop;
 use crate::load::steps::unix_s;
 use crate::load::user::{Next, User};
 use crate::load::watch::At;
+use crate::os::turn::{Turn, is_endless};
+use crate::os::wire::{Trouble, words};
 use crate::plan::Kept;
 use crate::plan::host::Proxy;
-use crate::plan::outcome::{Failure, Outcome};
+use crate::plan::outcome::{Failure, Outcome, broken};
+use crate::values::words::with_commas;
 
 /// Of a body that nothing in the step looks at, kept for the samples of failures.
 const SAMPLE_BYTES: usize = 64 * 1024;
@@ -81,7 +83,7 @@ impl<'p> Loop<'p> {
     }
 
     /// Why a host may not be loaded; asked once for each and what it resolves to.
-    fn refusal(&mut self, host: String, addresses: &[SocketAddr]) -> Option<String> {
+    pub fn refusal(&mut self, host: String, addresses: &[SocketAddr]) -> Option<String> {
         if !self.plan.fenced {
             return None;
         }
@@ -115,7 +117,7 @@ impl<'p> Loop<'p> {
             };
             let way = Way { to: address, from, tls, http2: self.plan.http2, proxy: user.hit.proxy.clone() };
             let opened = Conn::open(way, origin, serial).and_then(|conn| {
-                self.poller.add(conn.fd(), u64::from(id) << 32 | u64::from(serial))?;
+                self.poller.add(conn.wire.fd(), u64::from(id) << 32 | u64::from(serial))?;
                 Ok(conn)
             });
             match opened {
@@ -288,7 +290,7 @@ impl<'p> Loop<'p> {
             if turn.is_over() {
                 return Got::More;
             }
-            let count = match conn.read(block) {
+            let count = match conn.wire.read(block) {
                 Ok(count) => count,
                 Err(Trouble::Later) => return Got::Nothing,
                 Err(Trouble::Busy) => return Got::More,
@@ -403,6 +405,9 @@ impl<'p> Loop<'p> {
     }
 
     pub fn time_out(&mut self, user: &mut User, id: u32, now_ns: i64) {
+        if user.asked.is_some() {
+            return self.give_up_talk(user);
+        }
         let limits = self.request_of(user).limits;
         let is_at = |phase: Phase| user.conns.iter().any(|conn| conn.phase == phase);
         let proxy = user.hit.proxy.as_ref().map_or("", |proxy| proxy.name.as_str());

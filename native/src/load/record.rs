@@ -9,12 +9,16 @@ use crate::load::limits::failure_class;
 use crate::load::user::{Next, Phase, User};
 use crate::load::watch::At;
 use crate::plan::host::{Ended, Fatal, GotReply, Kind, Report, SentRequest};
+use crate::plan::message::Asked;
 use crate::plan::outcome::{DRAINED, Failure, LAST, LATE, Outcome, RETRY, SETUP, SUPERSEDED};
 use crate::plan::{OnFailure, RequestPlan, Step};
 use crate::values::node::Missing;
 
 /// Names and kinds of failures that are remembered here; Python knows all that are in the files.
 pub const KNOWN: usize = 4096;
+
+/// Series, outcome, text.
+pub type KindKey = (u32, u8, String);
 
 impl<'p> Loop<'p> {
     /// Records the attempt and says what comes next: a retry after its delay, or the step's end.
@@ -176,12 +180,22 @@ impl<'p> Loop<'p> {
         kept: Option<GotReply>,
     ) -> Result<u32, Fatal> {
         let key = (series, failure.outcome as u8, failure.text);
-        if let Some(kind) = self.kinds.get(&key).filter(|kind| !kind.more) {
-            return Ok(kind.error);
+        if let Some(error) = self.known(&key) {
+            return Ok(error);
         }
         let secrets = self.secrets(user, step, answer.as_deref_mut());
-        let request = if user.uses_own { Some(&user.own) } else { self.fixed[user.step].as_ref() };
-        let request = request.filter(|_| user.hit.asked);
+        let message = user.asked.as_ref().map(Asked::shown);
+        let request = match &message {
+            Some(shown) => Some(SentRequest { url: shown.url.clone(), head: shown.head.as_bytes(), body: &shown.body }),
+            None => {
+                let request = if user.uses_own { Some(&user.own) } else { self.fixed[user.step].as_ref() };
+                request.map(|request| SentRequest {
+                    url: url_of(&self.origins[request.origin], request.target()),
+                    head: &request.bytes[..request.body_at.saturating_sub(2)],
+                    body: request.body(),
+                })
+            }
+        };
         let reply = answer.as_ref().map(|answer| GotReply {
             status: answer.status(),
             reason: answer.reason(),
@@ -196,18 +210,23 @@ impl<'p> Loop<'p> {
             outcome: failure.outcome,
             text: &key.2,
             secrets,
-            request: request.map(|request| SentRequest {
-                url: url_of(&self.origins[request.origin], request.target()),
-                head: &request.bytes[..request.body_at.saturating_sub(2)],
-                body: request.body(),
-            }),
+            request: request.filter(|_| user.hit.asked),
             reply,
         };
-        let kind: Kind = self.host.failed(&report)?;
+        let kind = self.host.failed(&report)?;
+        Ok(self.remember(key, kind))
+    }
+
+    /// The id of a failure's text, where no more samples of it are wanted.
+    pub fn known(&self, key: &KindKey) -> Option<u32> {
+        self.kinds.get(key).filter(|kind| !kind.more).map(|kind| kind.error)
+    }
+
+    pub fn remember(&mut self, key: KindKey, kind: Kind) -> u32 {
         if self.kinds.len() < KNOWN || self.kinds.contains_key(&key) {
             self.kinds.insert(key, kind);
         }
-        Ok(kind.error)
+        kind.error
     }
 
     /// This user's secret values, which are masked, each as JSON.

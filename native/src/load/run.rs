@@ -85,7 +85,7 @@ impl Loop<'_> {
             self.doing.alive(woken_ns);
             while let Some((due_ns, due)) = self.timers.pop_due(woken_ns) {
                 self.lag_ns = self.lag_ns.max(woken_ns - due_ns);
-                self.fire(users, due, woken_ns);
+                self.fire(users, due, due_ns, woken_ns);
             }
             self.drive_ready(users);
             for event in &ready[..count] {

@@ -6,7 +6,7 @@ use crate::load::engine::Loop;
 use crate::load::user::{Next, Phase, User};
 use crate::os::random::Rng;
 use crate::plan::outcome::{Failure, Outcome};
-use crate::plan::{Conditioned, Kept, Network, OnFailure, RequestPlan, Step};
+use crate::plan::{Assembled, Conditioned, Kept, Network, OnFailure, RequestPlan, Step};
 use crate::values::node::{Missing, Node};
 use crate::values::value::{number_of, shown};
 
@@ -53,6 +53,15 @@ impl<'p> Loop<'p> {
                 Next::Send => {
                     user.next = Next::Answer;
                     let now_ns = self.now_ns();
+                    if let Some(asked) = &user.asked {
+                        user.hit.deadline_ns = now_ns + (asked.timeout_s() * 1e9) as i64;
+                        self.watch(user, id);
+                        self.begin_talk(user);
+                        if user.next != Next::Answer {
+                            return self.ready.push_back(id); // as below
+                        }
+                        continue;
+                    }
                     let limits = if user.uses_own { user.own.limits } else { self.fixed_limits(user.step) };
                     user.hit.deadline_ns = now_ns + (limits.total_s * 1e9) as i64;
                     user.hit.connect_deadline_ns = None;
@@ -72,6 +81,7 @@ impl<'p> Loop<'p> {
                 Next::Answer | Next::Finished | Next::Turn | Next::Batch | Next::Rest => return,
                 Next::Gone => {
                     user.conns.clear();
+                    self.hang_up(user);
                     return;
                 }
             }
@@ -289,6 +299,7 @@ impl<'p> Loop<'p> {
                 let template = |text: String| Failure::new(Outcome::Template, text);
                 let values = values_json(values, &mut user.scope, &mut self.data).map_err(|Missing(text)| template(text))?;
                 let made = self.host.assemble(user.step, &values).map_err(template)?;
+                let made: Assembled = serde_json::from_str(&made).map_err(|error| template(error.to_string()))?;
                 if let Some(tls) = made.tls.as_ref().filter(|_| made.place.tls == self.tls.len()) {
                     self.tls.push((tls.clone(), None));
                 }
@@ -298,6 +309,11 @@ impl<'p> Loop<'p> {
                 Ok(())
             }
             RequestPlan::Call(call) => self.lay_out(user, call),
+            RequestPlan::Message(plan) => {
+                user.asked = None;
+                user.asked = Some(self.message_of(user, plan)?);
+                Ok(())
+            }
         }
     }
 

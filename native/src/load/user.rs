@@ -9,8 +9,10 @@ use crate::http::cookies::Jar;
 use crate::http::request::Outgoing;
 use crate::load::batch::Part;
 use crate::load::functions::Call;
+use crate::load::links::Talk;
 use crate::os::random::Rng;
 use crate::plan::host::{Proxy, Trace};
+use crate::plan::message::Asked;
 use crate::values::node::Scope;
 
 /// What he does as soon as nothing holds him up.
@@ -97,6 +99,9 @@ pub struct User {
     pub conns: Vec<Box<Conn>>,
     /// So many times all of them came to their end with a pass.
     pub ended: u64,
+    /// What he speaks where that is not HTTP, and the request of this hit.
+    pub talk: Option<Box<Talk>>,
+    pub asked: Option<Asked>,
     pub next_serial: u32,
     pub next: Next,
     /// Grows with each pause, so that a timer of an earlier one is known as such.

@@ -34,6 +34,7 @@ impl Loop<'_> {
                 self.leave(user);
                 if user.next == Next::Gone {
                     user.conns.clear();
+                    self.hang_up(user);
                 } else {
                     self.ready.push_back(at as u32);
                 }
@@ -54,7 +55,9 @@ impl Loop<'_> {
         let mut user = self.new_user(number);
         // the place of one who is gone, if there is one; timers and events of his must not reach the new one
         let some_are_gone = users.len() - self.helps >= self.alive as usize;
-        let free = some_are_gone.then(|| users.iter().rposition(|old| old.next == Next::Gone && old.watched_ns.is_none())).flatten();
+        let free = some_are_gone
+            .then(|| users.iter().rposition(|old| old.next == Next::Gone && old.watched_ns.is_none() && old.talk.is_none()))
+            .flatten();
         match free {
             Some(at) => {
                 (user.id, user.pauses, user.next_serial) = (at as u32, users[at].pauses, users[at].next_serial);
@@ -98,6 +101,8 @@ impl Loop<'_> {
             part: Part::default(),
             conns: Vec::new(),
             ended: 0,
+            talk: None,
+            asked: None,
             next_serial: 0,
             next: Next::Pass,
             pauses: 0,
@@ -130,6 +135,7 @@ impl Loop<'_> {
             }
             self.cut_off(user);
             user.conns.clear();
+            self.hang_up_now(user);
             self.settle(user, false);
         }
     }

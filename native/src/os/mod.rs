@@ -1,6 +1,9 @@
 //! What the system gives: sockets and the event poll, timers, names of hosts, random numbers.
 
+pub mod datagrams;
 pub mod dns;
 pub mod random;
 pub mod socket;
 pub mod timers;
+pub mod turn;
+pub mod wire;

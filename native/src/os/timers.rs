@@ -9,6 +9,8 @@ pub enum Due {
     Pause { user: u32, number: u32 },
     /// Look whether a user's hit has taken too long.
     Timeout { user: u32 },
+    /// A user's client wanted to be asked.
+    Alarm { user: u32 },
 }
 
 #[derive(Default)]

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use crate::plan::Place;
 use crate::plan::outcome::{Failure, Outcome};
-use crate::plan::{Assembled, Place};
 
 /// What ends the load: a full disk, a mistake of ours.
 #[derive(Debug, PartialEq)]
@@ -135,8 +135,8 @@ pub trait Host {
     /// The absolute URL that a reference means, as Python's `urljoin` sees it.
     fn join(&mut self, base: &str, reference: &[u8]) -> Result<String, String>;
 
-    /// The request of a step of a rare shape, from its values (a JSON object).
-    fn assemble(&mut self, step: usize, values: &str) -> Result<Assembled, String>;
+    /// The request of a step of a rare shape, from its values (a JSON object): JSON, as it would stand in the plan.
+    fn assemble(&mut self, step: usize, values: &str) -> Result<String, String>;
 
     /// A body that this reader can't parse as JSON, rewritten by Python as strict JSON; None if Python can't read it either.
     fn json(&mut self, body: &[u8], content_type: &[u8]) -> Option<String>;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 pub mod host;
+pub mod message;
 pub mod outcome;
 
 use base64::Engine;
@@ -10,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::plan::message::{MessagePlan, Speech};
 use crate::values::condition::Condition;
 use crate::values::data::SourcePlan;
 use crate::values::found::Path;
@@ -52,6 +54,8 @@ pub struct Plan {
     pub sources: Vec<SourcePlan>,
     pub pools: Vec<Vec<Value>>,
     pub max_body_bytes: u64,
+    /// What users speak, where that is not HTTP.
+    pub speech: Option<Speech>,
     /// Speak HTTP/2, and nothing else.
     pub http2: bool,
     pub kept: Kept,
@@ -273,6 +277,8 @@ pub enum RequestPlan {
     Python(Vec<(String, Node)>),
     /// A function of Python asks for requests, any number of them.
     Call(Box<CallPlan>),
+    /// Of what users speak who do not speak HTTP.
+    Message(Box<MessagePlan>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -394,7 +400,8 @@ pub struct PacePlan {
     pub late_ns: i64,
 }
 
-fn bytes<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<u8>, D::Error> {
+/// Base64, as bytes stand in a plan.
+pub fn bytes<'de, D: Deserializer<'de>>(reader: D) -> Result<Vec<u8>, D::Error> {
     STANDARD.decode(String::deserialize(reader)?).map_err(serde::de::Error::custom)
 }
 

@@ -1,5 +1,9 @@
 //! How a hit ended: the numbers of `loadflow/engine/records/outcome.py`.
 
+use crate::os::wire::{Trouble, words};
+
+const ENDLESS_TLS: &str = "over 262,144 bytes of TLS that hold nothing of an answer, and no end";
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Outcome {
@@ -69,5 +73,23 @@ pub struct Failure {
 impl Failure {
     pub fn new(outcome: Outcome, text: impl Into<String>) -> Self {
         Failure { outcome, text: text.into(), has_all: false }
+    }
+}
+
+/// A read or a write that could not go on, as the failure of a hit.
+pub fn broken(trouble: Trouble) -> Failure {
+    match trouble {
+        Trouble::Tls(error) => Failure::new(Outcome::Tls, error.to_string()),
+        Trouble::Endless => Failure::new(Outcome::Tls, ENDLESS_TLS),
+        Trouble::Later | Trouble::Busy => Failure::new(Outcome::Engine, "a wait was taken for a failure"),
+        Trouble::Io(error) => {
+            let outcome = match error.raw_os_error() {
+                Some(libc::ECONNREFUSED) => Outcome::Connect,
+                Some(libc::ETIMEDOUT) => Outcome::Timeout,
+                Some(libc::ECONNRESET | libc::EPIPE | libc::ECONNABORTED) | None => Outcome::Closed,
+                Some(_) => Outcome::Connect,
+            };
+            Failure::new(outcome, words(&error))
+        }
     }
 }

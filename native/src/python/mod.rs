@@ -20,7 +20,7 @@ use crate::load::hitlog::HitLog;
 use crate::null_target;
 use crate::os::socket::monotonic_ns;
 use crate::plan::host::{Asked, Fatal, Host, Kind, Proxy, Report, Route, Span};
-use crate::plan::{Assembled, Place, Plan};
+use crate::plan::{Place, Plan};
 use crate::values::pattern::Pattern;
 use crate::values::table::Table;
 use functions::PythonFunctions;
@@ -271,9 +271,8 @@ impl Host for PythonHost {
         self.ask(|calls| calls.call_method1("join", (base, PyBytes::new(calls.py(), reference)))?.extract())
     }
 
-    fn assemble(&mut self, step: usize, values: &str) -> Result<Assembled, String> {
-        let text: String = self.ask(|calls| calls.call_method1("assemble", (step, values))?.extract())?;
-        serde_json::from_str(&text).map_err(|error| error.to_string())
+    fn assemble(&mut self, step: usize, values: &str) -> Result<String, String> {
+        self.ask(|calls| calls.call_method1("assemble", (step, values))?.extract())
     }
 
     fn json(&mut self, body: &[u8], content_type: &[u8]) -> Option<String> {

@@ -75,10 +75,11 @@ impl Steps {
                 }
                 RequestPlan::Python(values) => {
                     let values = values_json(values, scope, data).map_err(|Missing(text)| text)?;
-                    let made = host.assemble(step, &values)?;
+                    let made: Assembled = serde_json::from_str(&host.assemble(step, &values)?).map_err(|error| error.to_string())?;
                     Ok((made.head, made.body, made.cookies))
                 }
                 RequestPlan::Call(_) => Err("a function makes its requests".into()),
+                RequestPlan::Message(_) => Err("it asks by messages".into()),
             }
         })
     }

@@ -7,3 +7,4 @@ pub mod node;
 pub mod pattern;
 pub mod table;
 pub mod value;
+pub mod words;

@@ -88,6 +88,9 @@ fn push_number(out: &mut String, number: &Number) {
     }
 }
 
+/// Of what is not finite.
+pub const NOT_JSON: &str = "the JSON body would hold an infinite number or NaN, which JSON has not";
+
 /// Whether every number in it is one that JSON can hold: `1e999` is read as an infinite one.
 pub fn is_finite(value: &Value) -> bool {
     match value {

@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 from loadflow.engine.base.host_port import host_port
 from loadflow.engine.base.values import shown
+from loadflow.engine.generator.native.messages import SPEECHES, made_message
 from loadflow.engine.generator.native.plan import NativePlan
 from loadflow.engine.generator.native.request import assembled
 from loadflow.engine.generator.notes import Notes
@@ -17,6 +18,7 @@ from loadflow.engine.protocols.http.reply import HttpReply
 from loadflow.engine.protocols.http.request import authority, authorization_of, place_of
 from loadflow.engine.protocols.http.tunnel import Tunnel, credentials_of, name_of
 from loadflow.engine.protocols.running.fence import Fence
+from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
 
@@ -43,6 +45,7 @@ class Calls:
         self._fence = Fence(plan.allowed_hosts)
         self._connections = plan.connections
         self._is_http2 = plan.http_version == 2
+        self._speech = SPEECHES.get(plan.protocol)
         self.series = notes.series
 
     def failed(
@@ -141,6 +144,8 @@ class Calls:
     def assemble(self, step: int, values: str) -> str:
         """The request of a step of a rare shape, as JSON. Raises HitFailure."""
         given = json.loads(_with_halves(values))
+        if self._speech is not None:
+            return json.dumps(made_message(self._speech, self._plan.steps[step], given, self._plan.tls))
         url = given.pop("request_url")
         made = assembled(self._plan.steps[step].made_of(given, url), self._plan.tls)
         return json.dumps({**made, "tls": self._plan.tls.to_json()[made["place"]["tls"]]})
@@ -170,6 +175,8 @@ class Calls:
         )
 
     def _reply_sample(self, reply: Got) -> dict[str, Any]:
+        if self._speech is not None:
+            return MessageReply(reply[3]).sample()
         return self._reply(*reply).sample()
 
 

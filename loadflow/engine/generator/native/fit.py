@@ -25,29 +25,12 @@ PLAN_FIELDS = frozenset(
     | {"seed", "max_body_bytes", "redact", "env_names", "network", "traces", "allowed_hosts", "max_rate_per_s", "flush_s", "pace"}
     | {"http_version", "connections", "revision_header", "material", "pauses", "speakers", "hosts"}
 )
-USERS = frozenset({"fast_http_user", "http_user", PYTHON_USER})
+HTTP_USERS = frozenset({"fast_http_user", "http_user", PYTHON_USER})
+# their requests are made of steps by the same code for both engines, so no key of a step can get lost
+MESSAGE_USERS = frozenset({"socket_user"})
 STEP_KEYS = frozenset(
-    {
-        "phase",
-        "group",
-        "follows",
-        "at_once",
-        "think_after",
-        "on_failure",
-        "name",
-        "weight",
-        "run_if",
-        "skip_if",
-        "think_time",
-        "throttle",
-        "retry",
-        "assertions",
-        "extract",
-        "method",
-        "request_url",
-        "call",
-        *PARTS,
-    }
+    {"phase", "group", "follows", "at_once", "think_after", "on_failure", "name", "weight", "run_if", "skip_if", "think_time"}
+    | {"throttle", "retry", "assertions", "extract", "method", "request_url", "call", *PARTS}
 )
 ASSERTIONS = frozenset({"status_code", "contains", "not_contains", "regex", "not_regex", "json_path", "header", "response_time"})
 FINDERS = frozenset({"json_path", "header", "status_code", "regex", "cookie", "body"})
@@ -79,7 +62,10 @@ def choose(plan: Plan, wanted: EngineName) -> Choice:
 
 def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
     """In the words of a script, each once; none: the core makes this load."""
-    if others := [name for name in plan.protocols if name not in USERS]:
+    if len(plan.protocols) > 1 and not HTTP_USERS.issuperset(plan.protocols):
+        yield f"one user of {', '.join(plan.protocols)}"
+        return
+    if others := [name for name in plan.protocols if name not in HTTP_USERS | MESSAGE_USERS]:
         yield from (f"user {name!r}" for name in others)
         return
     for one in fields(plan):
@@ -90,13 +76,13 @@ def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
         yield "text with half a surrogate pair"
     found: dict[str, None] = {}
     for step in plan.steps:
+        if plan.protocol in HTTP_USERS:
+            found.update(dict.fromkeys(f"step key {key!r}" for key in step.keys() - STEP_KEYS))
         found.update(dict.fromkeys(_of_step(step)))
     yield from found
 
 
 def _of_step(step: Mapping[str, Any]) -> Iterator[str]:
-    for key in step.keys() - STEP_KEYS:
-        yield f"step key {key!r}"
     cert = step.get("cert")
     pem = cert[-1] if isinstance(cert, list | tuple) else cert
     if isinstance(pem, str) and "${" not in pem and is_built() and (trouble := _key_trouble(pem)) is not None:

@@ -20,7 +20,7 @@ from loadflow.engine.base.counted import counted
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import shown
 from loadflow.engine.generator.native.asked import NOT_BEGUN, Asked, Asking, AskingAtOnce
-from loadflow.engine.generator.native.request import TlsTable
+from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.python.call import Call
 from loadflow.engine.protocols.python.drawing import Drawing

@@ -9,8 +9,10 @@ from typing import Any
 from loadflow.engine.base.json_path import JsonKey, parts_of
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import text_of
+from loadflow.engine.generator.native.messages import SPEECHES, message_of
 from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, static_value
-from loadflow.engine.generator.native.request import TlsTable, request_of
+from loadflow.engine.generator.native.request import request_of
+from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.generator.network import is_conditioned
 from loadflow.engine.generator.retry import RetryRule
 from loadflow.engine.generator.throttle import Throttle, throttles_of
@@ -64,10 +66,19 @@ def compile_plan(
     def compiler(value: Any) -> Compiled:
         return compile_value(value, constants, env)
 
-    prepared: list[Any] = [_call(config, plan, compiler) if in_python else HttpStep(config, plan, compiler) for config in plan.steps]
+    speech = SPEECHES.get(plan.protocol)
+    prepare: Any = _call if in_python else HttpStep if speech is None else speech.prepare
+    prepared: list[Any] = [prepare(config, plan, compiler) for config in plan.steps]
     conditioner = plan.network
 
-    def conditioned(config: Mapping[str, Any], step: HttpStep) -> str:
+    def request(config: Mapping[str, Any], step: Any) -> dict[str, Any]:
+        if in_python:
+            return {"call": _asking(config, step, plan, tls)}
+        if speech is not None:
+            return {"message": message_of(speech, step, nodes, tls)}
+        return request_of(config, step, plan.host, nodes, tls)
+
+    def conditioned(config: Mapping[str, Any], step: Any) -> str:
         if conditioner is None or not (in_python or is_conditioned(conditioner, config, step, compiler)):
             return "no"
         return "yes" if step.name is not None and not in_python else "ask"
@@ -94,7 +105,7 @@ def compile_plan(
                 "retry": _retry(config.get("retry")),
                 "think": _think(config.get("think_time"), nodes),
                 "batch": _batch(plan, len(steps), nodes),
-                "request": {"call": _asking(config, step, plan, tls)} if in_python else request_of(config, step, plan.host, nodes, tls),
+                "request": request(config, step),
             }
         )
     # a user's secrets lie in variables that any step writes, so their places are known only now
@@ -139,6 +150,7 @@ def compile_plan(
         "sources": [] if in_python else _sources(plan, data, shard, in_json=read is None),
         "pools": nodes.pools,
         "max_body_bytes": plan.max_body_bytes,
+        "speech": speech.of_plan(plan) if speech is not None else None,
         "http2": plan.http_version == 2,
         "kept": plan.connections.kept,
         "local_addresses": plan.connections.local_addresses,

@@ -10,9 +10,8 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
-from certifi import where as ca_bundle
-
 from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, joined, static_value
+from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.protocols.http.request import (
     FIELD_NAME,
     FIELD_VALUE,
@@ -29,31 +28,11 @@ from loadflow.engine.protocols.http.request import (
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.template import text_of
 
-__all__ = ["TlsTable", "assembled", "request_of"]
+__all__ = ["assembled", "request_of"]
 
 BODY_KEYS = ("json", "data", "data_base64", "files")
 SETTINGS = ("timeout", "verify", "cert", "sni", "allow_redirects")
 KNOWN = {*BODY_KEYS, *SETTINGS, "params", "auth", "headers", "cookies"}  # of a further key, Python makes each request
-
-
-class TlsTable:
-    """The trust settings of a plan, each once; steps name them by number."""
-
-    def __init__(self) -> None:
-        self._numbers: dict[tuple[bool | str, str | tuple[str, str] | None], int] = {}
-
-    def number(self, verify: bool | str, cert: str | tuple[str, str] | None) -> int:
-        return self._numbers.setdefault((verify, cert), len(self._numbers))
-
-    def to_json(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "verify": verify is not False,
-                "authorities": [] if verify is False else [ca_bundle() if verify is True else verify],
-                "certificate": (cert, cert) if isinstance(cert, str) else cert,
-            }
-            for verify, cert in self._numbers
-        ]
 
 
 def request_of(config: Mapping[str, Any], prepared: HttpStep, host: str | None, nodes: Nodes, tls: TlsTable) -> dict[str, Any]:

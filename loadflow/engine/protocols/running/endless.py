@@ -1,4 +1,4 @@
-"""When what comes can be no answer any more; `native/src/http/turn.rs` says the same for the core."""
+"""When what comes can be no answer any more; `native/src/os/turn.rs` says the same for the core."""
 
 from __future__ import annotations
 

@@ -45,7 +45,10 @@ class SocketRequest:
 
 
 class SocketStep:
-    """A compiled step. `name` is None where it has placeholders that differ per hit."""
+    """A compiled step. `name` is None where it has placeholders that differ per hit; `fixed` is the request where none has.
+
+    `written`: what makes a request, by its keys, as it stands in the step.
+    """
 
     def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
         self.method = config["protocol"].upper()
@@ -53,25 +56,27 @@ class SocketStep:
         self.place = known_text(target, compiler)
         self.name, self.render_name = hit_name(config, compiler, f"{config['protocol']}:{self.place}")
         self._config = config
-        self._target = compiler(target)
-        self._parts = {key: compiler(config[key]) for key in PARTS if config.get(key) is not None}
+        self.written = {"target": target, **{key: config[key] for key in PARTS if config.get(key) is not None}}
+        self._parts = {key: compiler(value) for key, value in self.written.items()}
         self._framing = framing_of(config["framing"]) if config.get("framing") is not None else None
-        is_fixed = self._target.is_static and all(part.is_static for part in self._parts.values())
-        self._fixed = self._build(None) if is_fixed else None
+        self.fixed = self._build(None) if all(part.is_static for part in self._parts.values()) else None
 
     def render(self, scope: Scope) -> SocketRequest:
-        return self._fixed if self._fixed is not None else self._build(scope)
+        return self.fixed if self.fixed is not None else self._build(scope)
 
     def sample(self, request: SocketRequest) -> dict[str, Any]:
         shown = f"[{request.host}]" if ":" in request.host else request.host
         return {"method": self.method, "url": f"{shown}:{request.port}", "body": request.data.decode("utf-8", "backslashreplace")}
 
     def _build(self, scope: Scope | None) -> SocketRequest:
-        target = text_of(filled(self._target, scope))
+        return self.made_of({key: filled(part, scope) for key, part in self._parts.items()})
+
+    def made_of(self, values: Mapping[str, Any]) -> SocketRequest:
+        """The request of these values, by the keys of `written`. Raises HitFailure where they make none."""
+        target = text_of(values["target"])
         place = host_and_port(target)
         if place is None:
             raise HitFailure(Outcome.TEMPLATE, f"{target[:100]!r} is not a host:port")
-        values = {key: filled(part, scope) for key, part in self._parts.items()}
         framing = self._framing
         try:
             data = bytes_of(payload_text(values.get("payload", "")))

@@ -2,13 +2,14 @@
 
 use super::head::head_of;
 use super::{Lost, Session};
-use crate::http::conn::{Conn, Got, Phase, Trouble, broken};
+use crate::http::conn::{Conn, Got, Phase};
 use crate::http::reading::Progress;
 use crate::http::request::Outgoing;
 use crate::http::tls::HTTP_2;
-use crate::http::turn::Turn;
+use crate::os::turn::Turn;
+use crate::os::wire::Trouble;
 use crate::plan::Place;
-use crate::plan::outcome::{Failure, Outcome};
+use crate::plan::outcome::{Failure, Outcome, broken};
 
 impl Conn {
     /// As `Loop::advance`, once it is connected.
@@ -48,7 +49,7 @@ impl Conn {
             if turn.is_over() {
                 break deaf.map_or(Got::More, |trouble| Got::Failed(broken(trouble)));
             }
-            match self.read(block) {
+            match self.wire.read(block) {
                 Ok(0) => {
                     self.ended = true;
                     if !session.ended() {
@@ -71,7 +72,7 @@ impl Conn {
 
     /// Whether the peer chose HTTP/2; without TLS there is no such choice.
     pub fn chose_http2(&self) -> bool {
-        self.tls.as_ref().is_none_or(|tls| tls.alpn_protocol() == Some(HTTP_2))
+        self.wire.tls.as_ref().is_none_or(|tls| tls.alpn_protocol() == Some(HTTP_2))
     }
 
     /// Writes what the session has ready; Ok: all of it is on its way.
@@ -94,7 +95,7 @@ impl Conn {
                 usable = false; // a peer that has so much to say between two requests is not heard to its end
                 break;
             }
-            match self.read(block) {
+            match self.wire.read(block) {
                 Ok(count) if count > 0 => {
                     session.feed(&block[..count]);
                     usable = session.idle();

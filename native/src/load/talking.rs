@@ -1,0 +1,412 @@
+//! Between a user's client and the network: carries out what the client orders, and tells it what happens.
+
+use std::mem::take;
+
+use crate::http::answer::Answer;
+use crate::http::checks::judge;
+use crate::load::engine::Loop;
+use crate::load::hitlog::Row;
+use crate::load::links::{Connection, Phase, Socket, Talk};
+use crate::load::user::{Next, User};
+use crate::load::watch::At;
+use crate::os::datagrams::Datagrams;
+use crate::os::socket::{ENDED, READABLE};
+use crate::os::timers::Due;
+use crate::os::turn::Turn;
+use crate::os::wire::{Trouble, Wire, words};
+use crate::plan::host::{Fatal, Report};
+use crate::plan::message::{Asked, MadeMessage, MessagePlan};
+use crate::plan::outcome::{DRAINED, Failure, Outcome, broken};
+use crate::protocols::Link;
+use crate::protocols::message::{Filling, no_message};
+use crate::protocols::orders::{Lost, Observed, Order, Orders, Reply};
+use crate::values::node::{Missing, Node};
+
+impl Loop<'_> {
+    /// The request of the user's next hit.
+    pub fn message_of(&mut self, user: &mut User, plan: &MessagePlan) -> Result<Asked, Failure> {
+        let template = |Missing(text)| no_message(text);
+        let whole = match plan {
+            MessagePlan::Whole { request, .. } => request,
+            MessagePlan::Python(values) => {
+                let values = crate::http::request::values_json(values, &mut user.scope, &mut self.data).map_err(template)?;
+                let text = self.host.assemble(user.step, &values).map_err(no_message)?;
+                let made: MadeMessage = serde_json::from_str(&text).map_err(|error| no_message(error.to_string()))?;
+                if let Some(tls) = made.tls.filter(|_| made.request.place().is_some_and(|place| place.tls == self.tls.len())) {
+                    self.tls.push((tls, None));
+                }
+                return Ok(made.request);
+            }
+        };
+        let MessagePlan::Whole { payload, expect, .. } = plan else { return Ok(whole.clone()) };
+        if payload.is_none() && expect.is_none() {
+            return Ok(whole.clone());
+        }
+        let payload = payload.as_ref().map(|node| node.value(&mut user.scope, &mut self.data)).transpose().map_err(template)?;
+        let mut text_of = |node: &Node| {
+            let mut text = String::new();
+            node.push_text(&mut text, &mut user.scope, &mut self.data).map(|()| text)
+        };
+        let expect = expect.as_ref().map(&mut text_of).transpose().map_err(template)?;
+        whole.filled(Filling { payload, expect })
+    }
+
+    /// The user's hit goes to his client.
+    pub fn begin_talk(&mut self, user: &mut User) {
+        let Some(request) = user.asked.clone() else { return };
+        if user.talk.is_none() {
+            let Some(speech) = &self.plan.speech else {
+                return self.fail(user, user.id, Failure::new(Outcome::Engine, "the plan does not say what its users speak"));
+            };
+            user.talk = Some(Box::new(Talk::new(speech.client(self.plan.max_body_bytes))));
+        }
+        self.talk(user, |_, _, talk, orders| talk.client.begin(&request, orders));
+    }
+
+    /// Tells the user's client something, and does what it orders.
+    fn talk(&mut self, user: &mut User, tell: impl FnOnce(&mut Self, &mut User, &mut Talk, &mut Orders)) {
+        let Some(mut talk) = user.talk.take() else { return };
+        let mut orders = take(&mut self.orders);
+        (orders.now_ns, orders.last_link) = (self.now_ns(), user.next_serial);
+        tell(self, user, &mut talk, &mut orders);
+        self.carry_out(user, &mut talk, &mut orders);
+        user.next_serial = orders.last_link;
+        self.orders = orders;
+        self.note(user, &mut talk);
+        let is_over = user.next == Next::Gone && talk.awaited == 0;
+        user.talk = Some(talk);
+        if is_over {
+            self.hang_up(user);
+        }
+    }
+
+    /// What the client waits for besides the user's hit.
+    fn note(&mut self, user: &User, talk: &mut Talk) {
+        let awaited = talk.client.awaited();
+        self.in_flight = self.in_flight + awaited - talk.awaited;
+        talk.awaited = awaited;
+        if let Some(due_ns) = talk.client.next_due_ns()
+            && talk.alarm_ns.is_none_or(|at| at > due_ns)
+        {
+            talk.alarm_ns = Some(due_ns);
+            self.timers.add(due_ns, Due::Alarm { user: user.id });
+        }
+    }
+
+    fn carry_out(&mut self, user: &mut User, talk: &mut Talk, orders: &mut Orders) {
+        while let Some(order) = orders.take() {
+            match order {
+                Order::Open { link, place, udp } => {
+                    let origin = self.origin(&place);
+                    talk.links.push(Box::new(Connection::new(link, origin, udp)));
+                    self.name(user, talk, link, orders);
+                }
+                Order::Send(link, range) => {
+                    if let Some(one) = talk.of(link).filter(|one| one.deaf.is_none()) {
+                        let done = one.send(orders.bytes(range));
+                        self.after_sending(user, talk, link, done, orders);
+                    }
+                }
+                Order::TellSent(link) => match talk.of(link) {
+                    Some(one) if one.is_sending() || one.deaf.is_some() => one.tells_sent = true,
+                    Some(_) => talk.client.sent(link, orders),
+                    None => {}
+                },
+                Order::Listen(link, on) => {
+                    if let Some(one) = talk.of(link) {
+                        one.listens = on;
+                        if on && one.readable {
+                            self.unread.push_back((user.id, link));
+                        }
+                    }
+                }
+                Order::Again(link) => {
+                    if let Some(one) = talk.of(link) {
+                        one.again = true;
+                        self.unread.push_back((user.id, link));
+                    }
+                }
+                Order::Close(link) => drop(talk.drop_link(link)),
+                Order::End(result) => self.end_talk(user, result),
+                Order::Observed(observed) => {
+                    if let Err(fatal) = self.observe(user, observed) {
+                        self.fatal.get_or_insert(fatal);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Looks up where a connection leads, and begins to make it.
+    fn name(&mut self, user: &User, talk: &mut Talk, link: Link, orders: &mut Orders) {
+        let Some(one) = talk.of(link) else { return };
+        let origin = one.origin;
+        let place = &self.origins[origin];
+        let Some(found) = self.resolver.look_up(&place.host, place.port, user.id, orders.now_ns) else { return };
+        let host = place.host.clone();
+        if let Some(text) = self.refusal(host, found.as_deref().unwrap_or_default()) {
+            return lose(talk, link, Some(Failure::new(Outcome::Forbidden, text)), orders);
+        }
+        match found {
+            Ok(mut addresses) => {
+                addresses.reverse(); // taken from the end
+                if let Some(one) = talk.of(link) {
+                    one.addresses = addresses;
+                }
+                self.connect_link(user, talk, link, Failure::new(Outcome::Dns, "the name has no address"), orders);
+            }
+            Err(text) => lose(talk, link, Some(Failure::new(Outcome::Dns, format!("gaierror: {text}"))), orders),
+        }
+    }
+
+    /// Tries the next address; `last` is how the one before it failed.
+    fn connect_link(&mut self, user: &User, talk: &mut Talk, link: Link, mut last: Failure, orders: &mut Orders) {
+        let Some(one) = talk.of(link) else { return };
+        while let Some(address) = one.addresses.pop() {
+            let opened = if one.udp {
+                Datagrams::open(address).map(Socket::Datagrams)
+            } else {
+                let origin = one.origin;
+                let tls = match self.origins[origin].https.then(|| self.tls_session(origin)).transpose() {
+                    Ok(tls) => tls,
+                    Err(text) => return lose(talk, link, Some(Failure::new(Outcome::Tls, text)), orders),
+                };
+                Wire::open(address, None, tls).map(Socket::Stream)
+            };
+            let added = opened.and_then(|socket| {
+                self.poller.add(socket.fd(), u64::from(user.id) << 32 | u64::from(link))?;
+                Ok(socket)
+            });
+            match added {
+                Ok(socket) => {
+                    one.socket = Some(socket);
+                    one.phase = if one.udp { Phase::Open } else { Phase::Connecting };
+                    if one.udp {
+                        talk.client.connected(link, orders);
+                    }
+                    return;
+                }
+                Err(error) => last = Failure::new(Outcome::Connect, words(&error)),
+            }
+        }
+        lose(talk, link, Some(last), orders);
+    }
+
+    /// Names were resolved.
+    pub fn names_known(&mut self, user: &mut User) {
+        self.talk(user, |core, user, talk, orders| {
+            let waiting: Vec<Link> = talk.links.iter().filter(|one| one.phase == Phase::Naming).map(|one| one.link).collect();
+            for link in waiting {
+                core.name(user, talk, link, orders);
+            }
+        });
+    }
+
+    /// Something happened on a connection of the user's client.
+    pub fn link_stirred(&mut self, user: &mut User, link: Link, bits: u32) {
+        self.talk(user, |core, user, talk, orders| core.attend(user, talk, link, bits, orders));
+    }
+
+    fn attend(&mut self, user: &mut User, talk: &mut Talk, link: Link, bits: u32, orders: &mut Orders) {
+        let Some(one) = talk.of(link) else { return };
+        one.hung_up |= bits & ENDED != 0;
+        one.readable |= bits & (READABLE | ENDED) != 0;
+        if one.phase != Phase::Open {
+            return self.get_on(user, talk, link, orders);
+        }
+        if one.is_sending() {
+            let done = one.flush();
+            self.after_sending(user, talk, link, done, orders);
+            self.carry_out(user, talk, orders);
+        }
+        let Some(one) = talk.of(link) else { return };
+        if take(&mut one.again) {
+            talk.client.go_on(link, orders);
+            self.carry_out(user, talk, orders);
+            if talk.of(link).is_some_and(|one| one.readable && !one.again) {
+                self.unread.push_back((user.id, link));
+            }
+            return;
+        }
+        if one.listens && one.readable {
+            self.hear(user, talk, link, orders);
+        } else if one.hung_up && !one.listens && !one.is_sending() && !one.udp {
+            lose(talk, link, None, orders);
+        }
+    }
+
+    /// A connection that is made: as far as that goes now.
+    fn get_on(&mut self, user: &User, talk: &mut Talk, link: Link, orders: &mut Orders) {
+        let Some(one) = talk.of(link) else { return };
+        let Some(Socket::Stream(wire)) = &mut one.socket else { return };
+        if one.phase == Phase::Connecting {
+            if let Err(error) = wire.connected() {
+                one.socket = None;
+                return self.connect_link(user, talk, link, Failure::new(Outcome::Connect, words(&error)), orders);
+            }
+            one.phase = Phase::Handshake;
+        }
+        match wire.shake_hands() {
+            Ok(()) => {
+                one.phase = Phase::Open;
+                talk.client.connected(link, orders);
+            }
+            Err(Trouble::Later | Trouble::Busy) => {}
+            Err(Trouble::Io(error)) => lose(talk, link, Some(Failure::new(Outcome::Tls, words(&error))), orders),
+            Err(trouble) => lose(talk, link, Some(broken(trouble)), orders),
+        }
+    }
+
+    fn after_sending(&mut self, user: &User, talk: &mut Talk, link: Link, done: Result<(), Trouble>, orders: &mut Orders) {
+        let Some(one) = talk.of(link) else { return };
+        match done {
+            Ok(()) => {
+                if one.tells_sent && !one.is_sending() {
+                    one.tells_sent = false;
+                    talk.client.sent(link, orders);
+                }
+            }
+            // the peer may have said before why: that is read first
+            Err(Trouble::Io(error)) if one.listens && matches!(error.raw_os_error(), Some(libc::EPIPE | libc::ECONNRESET)) => {
+                one.deaf = Some(broken(Trouble::Io(error)));
+                one.readable = true;
+                self.unread.push_back((user.id, link));
+            }
+            Err(trouble) => lose(talk, link, Some(broken(trouble)), orders),
+        }
+    }
+
+    /// Reads what came on a connection, until its client or the user has something else to do first.
+    fn hear(&mut self, user: &mut User, talk: &mut Talk, link: Link, orders: &mut Orders) {
+        let mut block = take(&mut self.block);
+        let mut turn = Turn::default();
+        let waited = user.hit.in_flight;
+        self.doing.step(user.step);
+        self.doing.at(At::Reading);
+        while let Some(one) = talk.of(link).filter(|one| one.listens && one.readable && !one.again) {
+            if turn.is_over() || (waited && !user.hit.in_flight) {
+                self.unread.push_back((user.id, link)); // others first, and the user himself
+                break;
+            }
+            match one.read(&mut block) {
+                Ok(Some(count)) => talk.client.received(link, &block[..count], orders),
+                Ok(None) => {
+                    let deaf = one.deaf.take();
+                    lose(talk, link, deaf, orders);
+                }
+                Err(Trouble::Later) => {
+                    one.readable = false;
+                    if let Some(deaf) = one.deaf.take() {
+                        lose(talk, link, Some(deaf), orders);
+                    }
+                }
+                Err(Trouble::Busy) => {
+                    self.unread.push_back((user.id, link));
+                    break;
+                }
+                Err(trouble) => lose(talk, link, Some(broken(trouble)), orders),
+            }
+            self.carry_out(user, talk, orders);
+        }
+        self.doing.at(At::Running);
+        self.block = block;
+    }
+
+    /// The user's hit has ended.
+    fn end_talk(&mut self, user: &mut User, result: Result<Reply, Lost>) {
+        if !user.hit.in_flight || user.next != Next::Answer {
+            return; // it was given up in the meantime
+        }
+        let end_ns = self.now_ns();
+        let (reply, failure) = match result {
+            Ok(reply) => (Some(reply), None),
+            Err(lost) => (lost.reply, Some(lost.failure)),
+        };
+        if let Some(reply) = &reply {
+            (user.hit.sent, user.hit.received) = (reply.sent, reply.received);
+        }
+        let Some(reply) = reply else {
+            return self.end_hit(user, user.id, failure.map_or(Ok(()), Err), None, end_ns);
+        };
+        let most = self.plan.max_body_bytes;
+        let mut answer = Answer::of_message(reply.data.as_deref().unwrap_or_default(), reply.status, most);
+        let judged = match failure {
+            Some(failure) => Err(failure),
+            None => {
+                let time_ms = (end_ns - user.hit.start_ns) as f64 / 1e6;
+                let step = &self.plan.steps[user.step];
+                self.doing.at(At::Judging);
+                judge(step, &mut answer, &mut user.scope, &mut self.data, self.host, time_ms)
+            }
+        };
+        let id = user.id;
+        self.end_hit(user, id, judged, Some(&mut answer), end_ns);
+    }
+
+    /// The user's hit took too long.
+    pub fn give_up_talk(&mut self, user: &mut User) {
+        let mut text = String::new();
+        self.talk(user, |_, _, talk, orders| text = talk.client.late(orders));
+        if user.hit.in_flight && user.next == Next::Answer {
+            self.fail(user, user.id, Failure::new(Outcome::Timeout, text));
+        }
+    }
+
+    /// A timer of the user's client.
+    pub fn alarm(&mut self, user: &mut User, due_ns: i64) {
+        self.talk(user, |_, _, talk, orders| {
+            if talk.alarm_ns == Some(due_ns) {
+                talk.alarm_ns = None;
+                talk.client.due(orders);
+            }
+        });
+    }
+
+    /// The user goes as soon as nothing more is awaited.
+    pub fn hang_up(&mut self, user: &mut User) {
+        if user.talk.as_ref().is_some_and(|talk| talk.awaited == 0) {
+            self.hang_up_now(user);
+        }
+    }
+
+    /// The user goes; what he awaited is unfinished.
+    pub fn hang_up_now(&mut self, user: &mut User) {
+        let Some(mut talk) = user.talk.take() else { return };
+        let mut orders = take(&mut self.orders);
+        orders.now_ns = self.now_ns();
+        talk.client.leave(&mut orders);
+        self.carry_out(user, &mut talk, &mut orders);
+        self.in_flight -= talk.awaited;
+        self.orders = orders;
+    }
+
+    fn observe(&mut self, user: &User, observed: Observed) -> Result<(), Fatal> {
+        let Observed { method, name, start_ns, received, failure } = observed;
+        let end_ns = self.now_ns();
+        let series = self.series_named(method, &name)?;
+        let flags = if self.draining { DRAINED } else { 0 };
+        let mut row = Row { due_ns: start_ns, start_ns, end_ns, series, user: user.number, received, flags, ..Row::default() };
+        if let Some(failure) = failure {
+            row.outcome = failure.outcome as u8;
+            let key = (series, failure.outcome as u8, failure.text);
+            row.error = match self.known(&key) {
+                Some(error) => error,
+                None => {
+                    let (secrets, request, reply) = (Vec::new(), None, None);
+                    let outcome = failure.outcome;
+                    let report = Report { series, user: user.number, end_ns, outcome, text: &key.2, secrets, request, reply };
+                    let kind = self.host.failed(&report)?;
+                    self.remember(key, kind)
+                }
+            };
+        }
+        Ok(self.log.append(&row)?)
+    }
+}
+
+/// The client is told that a connection is no more.
+fn lose(talk: &mut Talk, link: Link, failure: Option<Failure>, orders: &mut Orders) {
+    if talk.drop_link(link) {
+        talk.client.ended(link, failure, orders);
+    }
+}

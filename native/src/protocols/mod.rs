@@ -1,0 +1,96 @@
+//! The seam for a protocol: what a user speaks, without sockets, clocks and threads.
+//!
+//! A `Client` is one user's. It is told what happens, and says by its orders what is to be done; the loop owns sockets, timers, TLS and
+//! records. HTTP is not behind this seam yet: `crate::http`.
+
+pub mod message;
+pub mod orders;
+pub mod socket;
+
+use std::sync::Arc;
+
+use crate::plan::Place;
+use crate::plan::message::{Asked, Speech};
+use crate::plan::outcome::Failure;
+use crate::protocols::message::{Filling, Shown};
+use crate::protocols::orders::Orders;
+use crate::protocols::socket::SocketClient;
+
+/// One of a user's connections; no two of a loop have the same number at a time.
+pub type Link = u32;
+
+/// Exactly one `Orders::end` follows each `begin`, unless the hit is late or its user is gone before.
+pub trait Client {
+    /// A hit begins.
+    fn begin(&mut self, request: &Asked, orders: &mut Orders);
+
+    /// A connection that was asked for is there, TLS too.
+    fn connected(&mut self, link: Link, orders: &mut Orders);
+
+    /// What came on a connection; of UDP one datagram, which may be empty.
+    fn received(&mut self, link: Link, bytes: &[u8], orders: &mut Orders);
+
+    /// The user has gone on since `Orders::again`.
+    fn go_on(&mut self, _link: Link, _orders: &mut Orders) {}
+
+    /// Of what was asked for with `Orders::tell_sent`: all that was to be sent is on its way.
+    fn sent(&mut self, _link: Link, _orders: &mut Orders) {}
+
+    /// There is no such connection any more. None: the peer has ended it.
+    fn ended(&mut self, link: Link, failure: Option<Failure>, orders: &mut Orders);
+
+    /// The hit took too long, and ends with this text.
+    fn late(&mut self, orders: &mut Orders) -> String;
+
+    /// When `due` is to be called, of the times of `Orders::now_ns`.
+    fn next_due_ns(&self) -> Option<i64> {
+        None
+    }
+
+    fn due(&mut self, _orders: &mut Orders) {}
+
+    /// How many hits besides those of steps have begun and not ended: answers that come by themselves.
+    fn awaited(&self) -> u32 {
+        0
+    }
+
+    /// The user goes; what it awaited stays unfinished.
+    fn leave(&mut self, _orders: &mut Orders) {}
+}
+
+impl Speech {
+    pub fn client(&self, max_body_bytes: u64) -> Box<dyn Client> {
+        match self {
+            Speech::Socket => Box::new(SocketClient::new(max_body_bytes as usize)),
+        }
+    }
+}
+
+impl Asked {
+    /// Where it says itself whom it asks.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Asked::Socket(request) => Some(&request.place),
+        }
+    }
+
+    pub fn timeout_s(&self) -> f64 {
+        match self {
+            Asked::Socket(request) => request.timeout_s,
+        }
+    }
+
+    /// As it is shown where the hit failed.
+    pub fn shown(&self) -> Shown<'_> {
+        match self {
+            Asked::Socket(request) => request.shown(),
+        }
+    }
+
+    /// With what differs per hit.
+    pub fn filled(&self, filling: Filling) -> Result<Self, Failure> {
+        Ok(match self {
+            Asked::Socket(request) => Asked::Socket(Arc::new(request.filled(filling)?)),
+        })
+    }
+}

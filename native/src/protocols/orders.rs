@@ -1,0 +1,128 @@
+//! What a client wants done, in its order.
+
+use std::collections::VecDeque;
+use std::ops::Range;
+
+use crate::plan::Place;
+use crate::plan::outcome::Failure;
+use crate::protocols::Link;
+
+#[derive(Debug, PartialEq)]
+pub enum Order {
+    Open {
+        link: Link,
+        place: Place,
+        udp: bool,
+    },
+    /// Places in `Orders::bytes`; of UDP a datagram.
+    Send(Link, Range<usize>),
+    TellSent(Link),
+    Listen(Link, bool),
+    Again(Link),
+    Close(Link),
+    End(Result<Reply, Lost>),
+    Observed(Observed),
+}
+
+/// A message that came back. `data` None: nothing was asked for. Sizes in bytes, without what the protocol puts around a message.
+#[derive(Debug, Default, PartialEq)]
+pub struct Reply {
+    pub data: Option<Vec<u8>>,
+    pub sent: u64,
+    pub received: u64,
+    /// 0: there is none.
+    pub status: u16,
+}
+
+/// Why there is none; or one that is not as it should be.
+#[derive(Debug, PartialEq)]
+pub struct Lost {
+    pub failure: Failure,
+    pub reply: Option<Reply>,
+}
+
+impl From<Failure> for Lost {
+    fn from(failure: Failure) -> Self {
+        Lost { failure, reply: None }
+    }
+}
+
+/// A hit that no step waited for.
+#[derive(Debug, PartialEq)]
+pub struct Observed {
+    pub method: &'static str,
+    pub name: String,
+    pub start_ns: i64,
+    pub received: u64,
+    pub failure: Option<Failure>,
+}
+
+#[derive(Default)]
+pub struct Orders {
+    /// Since the run's start.
+    pub now_ns: i64,
+    pub last_link: Link,
+    list: VecDeque<Order>,
+    bytes: Vec<u8>,
+}
+
+impl Orders {
+    /// A connection to a place; `connected` or `ended` follows.
+    pub fn open(&mut self, place: Place, udp: bool) -> Link {
+        self.last_link = self.last_link.wrapping_add(1);
+        self.list.push_back(Order::Open { link: self.last_link, place, udp });
+        self.last_link
+    }
+
+    pub fn send(&mut self, link: Link, bytes: &[u8]) {
+        self.write(link, |out| out.extend_from_slice(bytes));
+    }
+
+    /// Sends what is written to the end of the given bytes.
+    pub fn write(&mut self, link: Link, write: impl FnOnce(&mut Vec<u8>)) {
+        let start = self.bytes.len();
+        write(&mut self.bytes);
+        self.list.push_back(Order::Send(link, start..self.bytes.len()));
+    }
+
+    /// Says when all is on its way that was sent so far.
+    pub fn tell_sent(&mut self, link: Link) {
+        self.list.push_back(Order::TellSent(link));
+    }
+
+    /// Whether what comes is read; on a new connection it is not.
+    pub fn listen(&mut self, link: Link, on: bool) {
+        self.list.push_back(Order::Listen(link, on));
+    }
+
+    /// There is more in what came than the client has looked at: `go_on` follows when the user has gone on, and nothing is read before.
+    pub fn again(&mut self, link: Link) {
+        self.list.push_back(Order::Again(link));
+    }
+
+    /// After what was sent, as far as that goes without waiting.
+    pub fn close(&mut self, link: Link) {
+        self.list.push_back(Order::Close(link));
+    }
+
+    pub fn end(&mut self, result: Result<Reply, impl Into<Lost>>) {
+        self.list.push_back(Order::End(result.map_err(Into::into)));
+    }
+
+    pub fn observed(&mut self, observed: Observed) {
+        self.list.push_back(Order::Observed(observed));
+    }
+
+    pub fn take(&mut self) -> Option<Order> {
+        let next = self.list.pop_front();
+        if next.is_none() {
+            self.bytes.clear();
+            self.bytes.shrink_to(65_536);
+        }
+        next
+    }
+
+    pub fn bytes(&self, range: Range<usize>) -> &[u8] {
+        &self.bytes[range]
+    }
+}

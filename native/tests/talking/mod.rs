@@ -1,0 +1,31 @@
+//! A client without a loop: what it orders, and what it sends.
+
+use _native::protocols::Link;
+use _native::protocols::orders::{Lost, Observed, Order, Orders, Reply};
+
+/// What a client ordered, by kind.
+#[derive(Debug, Default)]
+pub struct Ordered {
+    pub opened: Vec<Link>,
+    pub sent: Vec<u8>,
+    pub closed: Vec<Link>,
+    pub ended: Vec<Result<Reply, Lost>>,
+    pub observed: Vec<Observed>,
+    pub again: bool,
+}
+
+pub fn ordered(orders: &mut Orders) -> Ordered {
+    let mut found = Ordered::default();
+    while let Some(order) = orders.take() {
+        match order {
+            Order::Open { link, .. } => found.opened.push(link),
+            Order::Send(_, range) => found.sent.extend_from_slice(orders.bytes(range)),
+            Order::Close(link) => found.closed.push(link),
+            Order::End(result) => found.ended.push(result),
+            Order::Observed(observed) => found.observed.push(observed),
+            Order::Again(_) => found.again = true,
+            Order::TellSent(_) | Order::Listen(..) => {}
+        }
+    }
+    found
+}
