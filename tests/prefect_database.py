@@ -20,7 +20,7 @@ import pytest
 
 from tests.waiting import HANG_S
 
-__all__ = ["SETTINGS", "VARIABLE", "with_tables"]
+__all__ = ["OF_CONTAINERS", "SETTINGS", "VARIABLE", "with_tables"]
 
 VARIABLE = "LOADFLOW_TEST_SHARED"  # the folder
 FOLDER = pytest.StashKey[str]()
@@ -30,6 +30,8 @@ SETTINGS = {
     # each client reads the certificates of all authorities, 40 ms, before it speaks plain HTTP: one is enough
     "PREFECT_API_SSL_CERT_FILE": "authority.pem",
 }
+# of a worker that starts containers: it gives them its own settings, and they do not have the file
+OF_CONTAINERS = {"PREFECT_API_SSL_CERT_FILE": ""}
 MAKE = """
 import asyncio
 from prefect.server.database import provide_database_interface

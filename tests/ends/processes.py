@@ -32,6 +32,7 @@ class Stage:
     folder: Path
     name: str
     settings: dict[str, str] = field(default_factory=dict)  # more environment of all that is started
+    _flow: subprocess.Popen[bytes] | None = None
 
     @property
     def runs_dir(self) -> Path:
@@ -64,7 +65,8 @@ class Stage:
     def start_flow(self, script: list[Any]) -> subprocess.Popen[bytes]:
         path = self.folder / "script.json"
         path.write_text(json.dumps(script))
-        return self.start("flow", [sys.executable, "-m", "tests.ends.flow_process", str(path), self.name])
+        self._flow = self.start("flow", [sys.executable, "-m", "tests.ends.flow_process", str(path), self.name])
+        return self._flow
 
     def start_worker(self, pool: str) -> subprocess.Popen[bytes]:
         return self.start("worker", [sys.executable, "-m", "prefect", "worker", "start", "--pool", pool, "--type", "process"])
@@ -104,8 +106,16 @@ class Stage:
         return self.processes("loadflow.engine.entry.supervisor")[0]
 
     def wait_for_load(self, hits: int = 90) -> None:
-        """About two seconds of load: the first second is in the log by then."""
-        wait_for(f"{hits} hits at the target", lambda: len(self.arrivals_ns()) >= hits, START_S, every_s=LOOK_S)
+        """About two seconds of load: the first second is in the log by then. A flow that has ended makes none: then an AssertionError."""
+
+        def look() -> bool:
+            has_ended = self._flow is not None and self._flow.poll() is not None
+            if len(self.arrivals_ns()) >= hits:
+                return True
+            assert not has_ended, f"the flow ended before {hits} hits were at the target:\n{self.log('flow')[-2000:]}"
+            return False
+
+        wait_for(f"{hits} hits at the target", look, START_S, every_s=LOOK_S)
 
     def run(self, folder: Path | None = None) -> Run:
         """The only one, unless its folder is given."""

@@ -21,6 +21,7 @@ from loadflow.engine.base.verdict import VerdictKind
 from tests.ends.deploying import python
 from tests.ends.processes import Stage
 from tests.kubernetes import podman
+from tests.prefect_database import OF_CONTAINERS
 from tests.prefect_servers import START_S
 from tests.services import need
 from tests.waiting import wait_for
@@ -91,7 +92,7 @@ def pool(on_stage: Stage, docker: Podman) -> Iterator[Stage]:
     python(on_stage, "-m", "prefect", "work-pool", "create", "--type", "docker", "--base-job-template", str(TEMPLATE), name)
     given = ["--job-variable", f"image={IMAGE}", "--job-variable", "networks=[]", "--job-variable", "network_mode=host"]
     python(on_stage, "-m", "loadflow", "deploy", "--agent", "--pool", name, *given)
-    on_stage.settings = {"DOCKER_HOST": docker.socket}
+    on_stage.settings = {"DOCKER_HOST": docker.socket, **OF_CONTAINERS}
     on_stage.start("worker", [sys.executable, "-m", "prefect", "worker", "start", "--pool", name, "--type", "docker"])
     yield on_stage
 

@@ -23,6 +23,7 @@ from tests.ends.processes import Stage, stage
 from tests.kubernetes.cluster import NAMESPACE, Cluster
 from tests.kubernetes.images import Images
 from tests.kubernetes.pod import NODE_IP
+from tests.prefect_database import OF_CONTAINERS
 from tests.prefect_servers import PrefectServer
 from tests.services import free_port
 from tests.targets.fixture import Target
@@ -64,6 +65,7 @@ def pool(
             "KUBECONFIG": str(cluster.kubeconfig("worker")),
             "PREFECT_INTEGRATIONS_KUBERNETES_OBSERVER_NAMESPACES": json.dumps([NAMESPACE]),
             "PREFECT_INTEGRATIONS_KUBERNETES_CLUSTER_UID": "the-tests",  # or the worker would have to read kube-system
+            **OF_CONTAINERS,
         }
         made.start("worker", [sys.executable, "-m", "prefect", "worker", "start", "--pool", name, "--type", "kubernetes"])
         yield made
