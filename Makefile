@@ -19,7 +19,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := $(shell find loadflow -type f -not -path '*/__pycache__/*' -not -name '_native*') pyproject.toml README.md LICENSE \
            setup.py MANIFEST.in $(shell find native -type f -not -path 'native/target/*')
 
-.PHONY: help demo test test-prefect test-kubernetes try-restarts test-quick test-unit test-e2e test-thorough test-times coverage audit lint types native wheel wheels image ui bench fuzz-control docs clean
+.PHONY: help demo test test-prefect test-kubernetes try-restarts test-quick test-unit test-e2e test-thorough test-times coverage audit lint types native wheel wheels image ui bench bench-trust fuzz-control docs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -104,6 +104,12 @@ bench: $(VENV)/.tuned ## run the benchmarks (minutes; they want nginx and a quie
 	$(VENV)/bin/python -m benchmarks.store
 	$(VENV)/bin/python -m benchmarks.exporters
 	$(VENV)/bin/python -m benchmarks.start
+
+bench-trust: $(VENV)/.tuned ## how true intervals, judgements and capacities are: simulated (20 minutes of CPU), and on real servers (half an hour)
+	$(VENV)/bin/python -m benchmarks.trust 60 400
+	$(VENV)/bin/python -m benchmarks.history 200
+	$(VENV)/bin/python -m benchmarks.capacity 100
+	$(VENV)/bin/python -m benchmarks.real_targets
 
 fuzz-control: $(VENV)/.dev ## hypothesis against the control plane, for MINUTES (60)
 	$(VENV)/bin/python -m tests.control.fuzz --minutes $(MINUTES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import shutil
@@ -13,10 +14,12 @@ import pytest
 import yaml
 from prefect.client.schemas.actions import WorkPoolCreate
 from prefect.utilities.schema_tools.validation import validate
+from prefect.workers.base import BaseJobConfiguration
 
 from loadflow.cli import COMMANDS
 from loadflow.cli.variables import parse_assignment
 from loadflow.engine.exporters.prometheus import prometheus
+from loadflow.engine.load.made_of import IMAGE_VARIABLE
 from tests.services import need
 
 FOLDER = Path(__file__).resolve().parents[1] / "deployments"
@@ -58,6 +61,24 @@ def test_the_end_of_a_container_can_be_seen_by_the_worker() -> None:
 @pytest.mark.parametrize("kind", ["docker", "kubernetes"])
 def test_who_is_asked_to_end_in_a_container_hears_of_it_and_is_not_run_again(kind: str) -> None:
     assert pool(kind)["variables"]["properties"]["env"]["default"]["PREFECT_FLOW_RUN_EXECUTE_SIGTERM_BEHAVIOR"] == "relinquish"
+
+
+NO_SERVER: Any = object()  # nothing in the templates has to be looked up
+IMAGES: list[tuple[dict[str, Any], str]] = [
+    ({}, "loadflow:latest"),
+    ({"image": "registry.example/loadflow@sha256:12ab"}, "registry.example/loadflow@sha256:12ab"),
+    ({"image": "registry.example/loadflow:2", "env": {"LOADFLOW_RUNS_DIR": "/other"}}, "registry.example/loadflow:2"),
+]
+
+
+@pytest.mark.parametrize("kind", ["docker", "kubernetes"])
+@pytest.mark.parametrize(("given", "image"), IMAGES)
+def test_a_run_in_a_container_knows_its_image(kind: str, given: dict[str, Any], image: str) -> None:
+    """As the worker makes the job of a flow run, whatever a deployment says of image and environment."""
+    made = asyncio.run(BaseJobConfiguration.from_template_and_values(pool(kind), given, client=NO_SERVER))
+    assert made.env[IMAGE_VARIABLE] == image
+    assert made.env["PREFECT_FLOWS_HEARTBEAT_FREQUENCY"] == "30"
+    assert made.env["LOADFLOW_RUNS_DIR"] == given.get("env", {}).get("LOADFLOW_RUNS_DIR", "/runs")
 
 
 def test_a_kubernetes_job_is_started_once_and_not_as_root() -> None:

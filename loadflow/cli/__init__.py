@@ -33,6 +33,7 @@ COMMANDS = {
     "capacity": "loadflow.cli.capacity:capacity",
     "campaign": "loadflow.cli.campaign:campaign",
     "verify": "loadflow.cli.verify:verify",
+    "approve": "loadflow.cli.approve:approve",
     "rerun": "loadflow.cli.rerun:rerun",
     "serve": "loadflow.cli.serve:serve",
     "agent": "loadflow.cli.agent:agent",

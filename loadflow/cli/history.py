@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from loadflow.cli.approve import approve_run, approver, by_option
 from loadflow.cli.compare import MARKS, STYLES, place_option
 from loadflow.cli.console import echo, echo_json
 from loadflow.cli.runs import REVISION_COLUMNS
@@ -58,21 +59,29 @@ def history(ctx: click.Context, label: str | None, runs_dir: str | None, db: str
 @history.command(short_help="From a run on, a label's numbers are what they are meant to be.")
 @click.argument("run")
 @click.option("--why", required=True, help="Why the numbers are another from now on; kept beside the runs.")
+@by_option
 @click.option(
     "--runs-dir", type=click.Path(file_okay=False), help="Folder of the run folders. [default: $LOADFLOW_RUNS_DIR or ./loadflow-runs]"
 )
-def accept(run: str, why: str, runs_dir: str | None) -> None:
+def accept(run: str, why: str, by: str | None, runs_dir: str | None) -> None:
     """Say that a change was meant: later runs of RUN's label are held against RUN and those after it, not against those before.
 
-    Until there are 10 of them, `loadflow judge` is learning. What was accepted stands in accepted.ndjson in the folder of the runs.
+    Until there are 10 of them, `loadflow judge` is learning. What was accepted stands in accepted.ndjson in the folder of the runs, and in
+    the run's evidence.json.
     """
     from loadflow.engine.history import population
     from loadflow.engine.history.kept_runs import find_run
     from loadflow.engine.session.session import Session
+    from loadflow.errors import RunError
 
     folder = Session(runs_dir=runs_dir).runs_dir
-    one = population.accept(folder, find_run("run", run, folder), why)
+    kept = find_run("run", run, folder)
+    one = population.accept(folder, kept, why, approver(by))
     echo(f"accepted: from {one.run} on, {one.label} is held against itself")
+    try:
+        approve_run(kept, "change", why, one.by)
+    except RunError as error:
+        echo(f"its evidence does not say so: {error}", err=True)
 
 
 def _readable(folder: Any) -> Iterator[KeptRun]:

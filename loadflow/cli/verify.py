@@ -86,5 +86,5 @@ def _print(found: list[Verified], folder: Path) -> None:
         console.print(Text(f"no runs in {folder}"))
     for one in found:
         console.print(Text.assemble((f"{one.state}", STYLES[one.state]), f"  {one.run}"), soft_wrap=True)
-        for line in (*one.faults, *one.notes):
+        for line in (*one.faults, *one.notes, *one.approvals):
             console.print(Text(f"  {line}"), soft_wrap=True)

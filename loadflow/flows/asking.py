@@ -2,26 +2,41 @@
 
 from __future__ import annotations
 
-from prefect.client.orchestration import get_client
+import fnmatch
+from collections.abc import Iterator
+from typing import Any
+
+from prefect.client.orchestration import SyncPrefectClient, get_client
 
 from loadflow.flows.cancels import API_TROUBLE
 
 __all__ = ["ask_prefect"]
 
 REQUEST_S = 5.0
+EVERY = "*"
+PAGE = 200  # what the API gives at most at a time
+
+
+def _automations(client: SyncPrefectClient) -> Iterator[dict[str, Any]]:
+    offset = 0
+    while page := client.request("POST", "/automations/filter", json={"limit": PAGE, "offset": offset}).json():
+        yield from page
+        offset += len(page)
 
 
 def ask_prefect(kind: str, name: str) -> object:
-    """`kind` "variable": its value; "automation": whether it is enabled. Raises LookupError for a name that is none, OSError without an
-    answer."""
+    """`kind` "variable": its value; "automation": the names of those that are paused, of all that `name` means, which may have wildcards.
+
+    Raises LookupError for a name that is none, but for `*` where there are no automations at all; OSError without an answer.
+    """
     try:
         with get_client(httpx_settings={"timeout": REQUEST_S}, sync_client=True) as client:
             if kind == "variable":
                 variable = client.read_variable_by_name(name)
                 found: object = LookupError if variable is None else variable.value
             else:
-                automations = client.request("POST", "/automations/filter", json={"limit": 200}).json()
-                found = next((bool(one["enabled"]) for one in automations if one["name"] == name), LookupError)
+                meant = [one for one in _automations(client) if fnmatch.fnmatchcase(one["name"], name)]
+                found = [str(one["name"]) for one in meant if not one["enabled"]] if meant or name == EVERY else LookupError
     except API_TROUBLE as error:
         raise OSError(None, f"the Prefect API did not answer ({type(error).__name__}: {error})") from error
     if found is LookupError:

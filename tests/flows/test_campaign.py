@@ -74,6 +74,7 @@ def test_what_prefect_does_not_have_is_told() -> None:
         trigger = {"type": "event", "match": {}, "posture": "Reactive", "threshold": 1, "within": 0}
         automation = {"name": "own", "enabled": True, "trigger": trigger, "actions": [{"type": "do-nothing"}]}
         made = client.request("POST", "/automations/", json=automation).json()
-        assert ask_prefect("automation", "own") is True
+        assert ask_prefect("automation", "own") == []
         client.request("PATCH", "/automations/{id}", path_params={"id": made["id"]}, json={"enabled": False})
-        assert ask_prefect("automation", "own") is False
+        assert ask_prefect("automation", "own") == ask_prefect("automation", "o?n") == ["own"]
+        assert "own" in ask_prefect("automation", "*")  # type: ignore[operator]

@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,9 @@ from hypothesis import strategies as st
 
 from loadflow.cli import main
 from loadflow.engine.base.redact import MASK, Redactor
+from loadflow.engine.history.population import accepted_of
 from loadflow.engine.load.made_of import IMAGE_VARIABLE, unmasked
-from loadflow.engine.records.evidence import CHAIN, EVIDENCE, digest_of, evidence_digest, links_of
+from loadflow.engine.records.evidence import CHAIN, CHAIN_VARIABLE, EVIDENCE, approvals_of, digest_of, evidence_digest, links_of
 from loadflow.engine.records.fingerprint import fingerprint
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.runs_dir import runs_below
@@ -158,6 +160,97 @@ def test_each_change_is_found(change: Callable[[Run], object], said: str, made: 
     done = loadflow("verify", made)
     assert done.exit_code == 1
     assert said in done.stdout
+
+
+def test_who_approved_a_run_or_a_change_stands_in_its_evidence_and_the_chain_holds_it(made: Path) -> None:
+    run = last_run(made)
+    before = evidence_digest(run.folder)
+    done = loadflow("approve", "latest", "--why", "good enough for 2.1", "--by", "Ann")
+    assert done.exit_code == 0, done.output
+    assert evidence_digest(run.folder) in done.stdout
+    assert loadflow("history", "accept", "latest", "--why", "the basket is checked, too", "--by", "Bob").exit_code == 0
+    first, second = approvals_of(run.folder)
+    assert (first.kind, first.by, first.why, first.evidence) == ("run", "Ann", "good enough for 2.1", before)
+    assert (second.kind, second.by) == ("change", "Bob")
+    assert {"host", "user"} <= first.where.keys()
+    accepted = accepted_of(made, "shop")
+    assert accepted is not None
+    assert accepted.by == "Bob"
+    done = loadflow("verify", "latest")
+    assert done.exit_code == 0, done.stdout
+    assert "approved by Ann on " in done.stdout
+    assert "accepted as a change by Bob on " in done.stdout
+    assert loadflow("verify").exit_code == 0, "the chain of all labels holds"
+    assert [link.run for link in links_of(made)][-2:] == [run.facts.id] * 2
+
+
+def another_person(path: Path) -> None:
+    path.write_text(path.read_text().replace('"by": "Ann"', '"by": "Eve"'))
+
+
+def made_up(path: Path) -> None:
+    """An approval beside the one that there is, with a line in the chain."""
+    evidence = json.loads(path.read_text())
+    evidence["approvals"].append({**evidence["approvals"][0], "by": "Eve", "evidence": "0" * 64})
+    path.write_text(json.dumps(evidence))
+    chain = path.parent.parent / CHAIN
+    last = links_of(chain.parent)[-1]
+    link = {**asdict(last), "sha256": evidence_digest(path.parent), "previous": last.sha256}
+    chain.write_text(chain.read_text() + json.dumps(link) + "\n")
+
+
+def as_before(path: Path) -> None:
+    """The evidence as it was before it was approved, which the chain has, too."""
+    evidence = json.loads(path.read_text())
+    del evidence["approvals"]
+    path.write_text(json.dumps(evidence, indent=2, ensure_ascii=False))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (another_person, "evidence.json was changed"),
+        (made_up, "what Eve approved at"),
+        (as_before, "evidence.json was changed"),
+    ],
+)
+def test_an_approval_that_was_changed_made_up_or_taken_out_is_found(change: Callable[[Path], object], said: str, made: Path) -> None:
+    assert loadflow("approve", "latest", "--why", "good enough", "--by", "Ann").exit_code == 0
+    change(last_run(made).folder / EVIDENCE)
+    done = loadflow("verify", "latest")
+    assert done.exit_code == 1
+    assert said in done.stdout
+    again = loadflow("approve", "latest", "--why", "once more")
+    assert (again.exit_code == 0) is (change is made_up)
+
+
+def test_a_run_without_whole_evidence_can_not_be_approved(made: Path) -> None:
+    (last_run(made).folder / EVIDENCE).unlink()
+    done = loadflow("approve", "latest", "--why", "good enough")
+    assert done.exit_code == 5
+    assert "has no whole evidence.json" in done.stderr
+    accepted = loadflow("history", "accept", "latest", "--why", "meant")
+    assert accepted.exit_code == 0
+    assert "its evidence does not say so" in accepted.stderr
+
+
+def test_the_chain_may_stand_elsewhere(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One for two folders of runs: each is verified by it, and knows nothing of the runs of the other."""
+    chain = tmp_path / "kept" / "chain.ndjson"
+    chain.parent.mkdir()
+    monkeypatch.setenv(CHAIN_VARIABLE, str(chain))
+    step = {"method": "get", "request_url": f"{target.url}/ok"}
+    test = {"user_detail_dict": {"user": "fast_http_user"}, "user_count": 1, "iterations": 1, "tasks": [step]}
+    for place in ("one", "two"):
+        with use_session(Session(label=place, runs_dir=tmp_path / place)):
+            execute_action([["LD_start_test", test]]).raise_for_failure()
+    assert [link.label for link in links_of(tmp_path / "one")] == ["one", "two"]
+    assert not (tmp_path / "one" / CHAIN).exists()
+    assert loadflow("verify", tmp_path / "one").exit_code == loadflow("verify", tmp_path / "two").exit_code == 0
+    chain.write_text("")
+    done = loadflow("verify", tmp_path / "one")
+    assert done.exit_code == 1
+    assert "evidence.ndjson has no line of its evidence.json" in done.stdout
 
 
 def test_a_run_whose_folder_was_removed_is_told(made: Path) -> None:

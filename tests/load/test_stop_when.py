@@ -46,7 +46,7 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("two lengths", {"stop_when": {"p95": "5%", "at_most": 60}, "test_time": 60}, "test_time: says the same as stop_when.at_most"),
     ("iterations", {"stop_when": {"p95": "5%"}, "iterations": 5}, "iterations: can't be combined with stop_when"),
     ("a rate that changes", {"stop_when": {"p95": "5%"}, "rate": {"mode": "ramp", "rps": 5}}, "this rate changes by its plan"),
-    ("a master", {"stop_when": {"p95": "5%"}, "runner_mode": "master"}, "only a load of this machine"),
+    ("a worker", {"stop_when": {"p95": "5%"}, "runner_mode": "worker"}, "the master's script says when the load ends"),
 ]
 
 

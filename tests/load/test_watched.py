@@ -14,8 +14,11 @@ from typing import Any
 
 import pytest
 
-from loadflow.engine.load.asking import in_window
+from loadflow.engine.exporters.shared.bounded import MOST_BYTES, Bounded
+from loadflow.engine.load import asking
+from loadflow.engine.load.asking import ask_condition, in_window
 from loadflow.engine.load_test.model import StartTest
+from loadflow.engine.load_test.watching import OnlyIf
 from loadflow.engine.records.judge import EndReason
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.threshold import ThresholdState
@@ -27,6 +30,7 @@ from loadflow.engine.session.observer import Observer
 from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import ConditionBroken, ScriptError
 from tests.exporters.servers import Prometheus, wait_until
+from tests.exporters.test_bounded import answer, drip, playing
 
 QUERY = "shop_busy"
 
@@ -265,8 +269,91 @@ def test_one_that_breaks_pauses_the_load_until_it_holds_again(shop: Shop, promet
     assert any("the load was paused by an interlock" in reason for reason in verdict.reasons)
 
 
+def test_one_that_breaks_shrinks_the_load_to_half_until_it_holds_again(shop: Shop, tmp_path: Path) -> None:
+    ill, well = Switch(3, lambda: setattr(shop, "well", False)), Switch(12, lambda: setattr(shop, "well", True))
+    more = {"rate": 50, "test_time": 20, "rate_tolerance": 1.0, "prometheus": {"url": "http://127.0.0.1:1", "every": 1}}
+    run = loaded(shop, tmp_path, [ill, well], only_if=[condition(shop, **{"else": "shrink"})], **more)
+    assert run.end().reason is EndReason.COMPLETED
+    assert run.pace is not None
+    (begin_s, shrunk), (end_s, resumed) = run.pace.changes
+    assert (shrunk, resumed) == (0.5, 2.0)
+    due_s = run.hits()["due_ns"] / 1e9
+    per_s = {
+        "before": (due_s < begin_s).sum() / begin_s,
+        "between": ((due_s >= begin_s) & (due_s < end_s)).sum() / (end_s - begin_s),
+        "after": (due_s >= end_s).sum() / (20 - end_s),
+    }
+    assert per_s == {"before": pytest.approx(50, abs=1), "between": pytest.approx(25, abs=1), "after": pytest.approx(50, abs=1)}
+    verdict = run.summary().verdict
+    assert str(verdict.kind) == "inconclusive"
+    assert any("the load was shrunk by an interlock" in reason for reason in verdict.reasons)
+
+
+def vector(*values: str) -> bytes:
+    result = [{"metric": {"n": str(number)}, "value": [0, value]} for number, value in enumerate(values)]
+    return json.dumps({"status": "success", "data": {"resultType": "vector", "result": result}}).encode()
+
+
+# what a Prometheus answers to `busy < 0.8`; whether the condition holds, and why not (None: it could not be asked)
+HOSTILE: list[tuple[str, bytes, bool | None, str]] = [
+    ("a value", vector("0.5"), True, ""),
+    ("NaN", vector("NaN"), None, "Prometheus has no value"),
+    ("NaN beside a value", vector("NaN", "0.9"), False, "it is 0.9"),
+    ("infinity", vector("+Inf"), False, "it is 1e+300"),
+    ("minus infinity", vector("-Inf"), True, ""),
+    ("a number that no float holds", json.dumps({"data": {"resultType": "scalar", "result": [0, 10**400]}}).encode(), None, "not one of"),
+    ("no number", vector("banana"), None, "its answer is not one of Prometheus"),
+    ("a value without a value", b'{"data": {"resultType": "vector", "result": [{"metric": {}, "value": [0]}]}}', None, "not one of"),
+    ("labels that are none", b'{"data": {"resultType": "vector", "result": [{"metric": 5, "value": [0, "1"]}]}}', None, "not one of"),
+    ("a result that is none", b'{"data": {"resultType": "vector", "result": {"a": 1}}}', None, "its answer is not one of Prometheus"),
+    ("another kind of value", b'{"data": {"resultType": "string", "result": [0, "x"]}}', None, "the query gives a string"),
+    ("a list", b"[1, 2]", None, "its answer is not one of Prometheus"),
+    ("a page", b"<html>log in</html>", None, "its answer is not one of Prometheus"),
+    ("nothing", b"", None, "its answer is not one of Prometheus"),
+    ("brackets without end", b"[" * 100_000, None, "its answer is not one of Prometheus"),
+    ("more than is read", b" " * (MOST_BYTES + 1), None, "its answer is larger than 4.19 MB"),
+    ("many series", vector(*["0.1"] * 201), None, "the query gives 201 series, and at most 200 are taken"),
+    ("the worst one as the last of many", vector(*["0.1"] * 199, "0.9"), False, "it is 0.9"),
+]
+
+
+@pytest.mark.parametrize(("body", "holds", "why"), [row[1:] for row in HOSTILE], ids=[row[0] for row in HOSTILE])
+def test_whatever_a_prometheus_answers_the_outcome_is_clear(body: bytes, holds: bool | None, why: str) -> None:
+    web = Bounded(60.0)
+    one = OnlyIf(promql="busy", **{"is": "< 0.8"})
+    with playing(answer(body)) as url:
+        said, _ = ask_condition(one, web, asking.Prometheus(web, url, {}), None, 0.0)
+    assert said.holds is holds
+    assert why in said.why
+
+
+@pytest.mark.parametrize(
+    ("what", "body", "holds", "why"),
+    [
+        ("the text is there", b"all is well", True, ""),
+        ("another text", b"\xff\x00", False, "its answer does not contain 'well'"),
+        ("too far behind", b" " * MOST_BYTES + b"well", False, "the first 4.19 MB of its answer do not contain 'well'"),
+    ],
+)
+def test_whatever_a_page_answers_the_outcome_is_clear(what: str, body: bytes, holds: bool, why: str) -> None:
+    web = Bounded(60.0)
+    with playing(answer(body)) as url:
+        said, _ = ask_condition(OnlyIf(http=url, contains="well"), web, None, None, 0.0)
+    assert (said.holds, said.why) == (holds, why)
+
+
+def test_an_answer_that_never_ends_holds_the_load_back_and_a_load_that_goes_on_counts_three(shop: Shop, tmp_path: Path) -> None:
+    with playing(drip(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n", b"a", 0.2)) as url:
+        web = Bounded(0.5)
+        said, _ = ask_condition(OnlyIf(http=url), web, None, None, 0.0)
+        assert said.holds is None
+        assert "did not answer whole within 0.5 s" in said.why
+        with pytest.raises(ConditionBroken, match=r"did not answer whole within 5 s; nothing was sent"):
+            loaded(shop, tmp_path, only_if=[{"http": url}])
+
+
 def test_what_prefect_says_is_a_condition(shop: Shop, tmp_path: Path) -> None:
-    told = {("variable", "load_allowed"): "yes", ("automation", "nightly"): False}
+    told = {("variable", "load_allowed"): "yes", ("automation", "nightly"): ["nightly"], ("automation", "*"): []}
 
     def ask(kind: str, name: str) -> object:
         return told[kind, name]
@@ -278,10 +365,10 @@ def test_what_prefect_says_is_a_condition(shop: Shop, tmp_path: Path) -> None:
             session.ask_prefect = ask
             execute_action([["LD_start_test", {**test, "tasks": tasks, "only_if": list(conditions)}]]).raise_for_failure()
 
-    check({"variable": "load_allowed", "is": "yes"}, {"variable": "load_allowed"})
+    check({"variable": "load_allowed", "is": "yes"}, {"variable": "load_allowed"}, {"automation": "*"})
     for condition, why in (
         ({"variable": "load_allowed", "is": "no"}, "it is 'yes'"),
-        ({"automation": "nightly"}, "it is paused"),
+        ({"automation": "nightly"}, "the automation nightly is not paused: nightly is paused"),
     ):
         with pytest.raises(ConditionBroken, match=why):
             check(condition)

@@ -131,6 +131,12 @@ class Coordinator:
             self._phase = "stop"
             await self._order_all()
 
+    async def finish(self) -> None:
+        """End the load as its planned time would; more than once does no harm."""
+        if self._phase == "go":
+            self._phase = "end"
+            await self._order_all()
+
     async def close(self) -> None:
         """Agents hear that all is over, once they know that everything has arrived."""
         until_s = time.monotonic() + LINGER_S
@@ -183,7 +189,7 @@ class Coordinator:
         if self._job["engines"][share.number]["argv"][-1] == MODULES["native"] and not asked["native"]:
             self._note_once(f"not counted: {asked['agent']} on {asked['host']} has no native core")
             return {"refused": "native", "say": "this agent has no native core", "again": "0.5", "pause": "5"}
-        if share.held is Held.OVER or self._over or self._phase in ("stop", "over"):
+        if share.held is Held.OVER or self._over or self._phase in ("stop", "end", "over"):
             return {"refused": "over"}
         member = share.member
         epoch = int(asked["epoch"])
@@ -460,7 +466,7 @@ class Coordinator:
     def _end_if_over(self, now_s: float) -> None:
         assert self._origin is not None
         ran_s = now_s - self._origin[0] / 1e9
-        timed_out = self._plan.duration_s is not None and ran_s > self._plan.duration_s
+        timed_out = self._phase == "end" or (self._plan.duration_s is not None and ran_s > self._plan.duration_s)
         waiting = [share for share in self._shares if share.held is Held.OPEN]
         if waiting and self._stop_why is None and not timed_out and now_s - max(one.since_s for one in waiting) < PATIENCE_S:
             return

@@ -137,6 +137,11 @@ class Fleet:
         if self._coordinator is not None:
             self._call(self._coordinator.stop("a stop was asked for"))
 
+    def over(self) -> None:
+        """End the load as its planned time would: hits in flight have all of the drain. More than once does no harm."""
+        if self._coordinator is not None:
+            self._call(self._coordinator.finish())
+
     def messages(self, wait_s: float) -> Iterator[Message]:
         """The messages that came within `wait_s`."""
         until = time.monotonic() + wait_s

@@ -391,6 +391,10 @@ class Lease:
         phase = order["phase"]
         if phase == "over":
             self._over = True
+        if phase == "end":
+            if self._engine is not None:
+                self._engine.over()
+            return
         if phase in ("stop", "leave", "over"):
             if self._engine is not None:
                 self._engine.stop()

@@ -24,12 +24,15 @@ __all__ = ["BEYOND", "Found", "Limit", "Probe", "Search", "Usl", "Wanted", "next
 Step = Literal["bracket", "narrow", "fit", "confirm"]
 
 BRACKET_S, FIT_S, CONFIRM_TIMES = 20.0, 60.0, 2.0
+LONGEST_TIMES = 4.0  # a probe against a short one of those that are fitted
 NARROW = 1.25
 AROUND = (1.0, 0.92, 1.03, 0.96)  # of the crossing as it is known: far enough apart to show how the curve grows
 LEAST_FITTED, MOST_FITTED, MOST_PROBES = 3, 8, 24
 LOWEST_CONFIRM = 0.8  # share of the capacity: below it a probe confirms nothing
 MOST_OVER = 0.99  # a share of 1 has no uncertainty to weigh it by
 VOIDS = 2  # probes one after the other in which the generator was the limit: one alone may have met a busy moment
+ASTRAY = 1.03  # times the bracket's end beyond which no probe is made for the fit
+FARTHEST = 1.6  # times the middle of the bracket, or that part of it, at which a crossing is believed
 NEAR = 0.7  # share of the crossing from which on a probe counts for the curve
 DRAWS, SEED = 1_000, 20_261_130
 BEYOND = 1.5  # times the most that was in flight up to which the law of scalability says something
@@ -161,16 +164,27 @@ def _refine(told: Sequence[Probe], fitted: Sequence[Probe], low: float, high: fl
     enough = len(fitted) >= LEAST_FITTED and crossing is not None and _width(crossing) <= search.precision
     over = spent_s + search.fit_s > search.budget_s or len(fitted) >= MOST_FITTED
     if not enough and not over:
-        middle = crossing[0] if crossing is not None else between
+        # a fit of few probes may lead far away from where most of them say that it is
+        middle = min(high * ASTRAY, max(low / ASTRAY, crossing[0])) if crossing is not None else between
         unheld = min((one.rate_per_s for one in told if not one.sustained), default=math.inf)
         rate = min(middle * AROUND[len(fitted) % len(AROUND)], search.at_most_per_s, 0.97 * unheld)
-        return Wanted("fit", rate, search.fit_s)
+        return Wanted("fit", rate, _length(crossing, fitted, spent_s, search))
     if crossing is None:
         return Found(between, low, high, why="too few hits over the limits to fit their growth")
     if over and spent_s + search.fit_s > search.budget_s:
         capacity, interval, limit, curve = crossing
         return Found(capacity, *interval, limit, why="the budget is used up", curve=curve)
     return Wanted("confirm", max(crossing[1][0], LOWEST_CONFIRM * crossing[0]), CONFIRM_TIMES * search.fit_s)
+
+
+def _length(crossing: Crossing | None, fitted: Sequence[Probe], spent_s: float, search: Search) -> float:
+    """Seconds: so long that the probes which are left are enough, since the interval narrows with the root of the time."""
+    if crossing is None or len(fitted) < LEAST_FITTED:
+        return search.fit_s
+    missing_s = math.fsum(one.seconds for one in fitted) * ((_width(crossing) / search.precision) ** 2 - 1)
+    most_s = (search.budget_s - spent_s - CONFIRM_TIMES * search.fit_s) / (MOST_FITTED - len(fitted))
+    wanted_s = min(missing_s / (MOST_FITTED - len(fitted)), most_s, LONGEST_TIMES * search.fit_s)
+    return max(search.fit_s, float(round(wanted_s)))
 
 
 Crossing = tuple[float, tuple[float, float], str, dict[str, tuple[float, float]]]
@@ -186,7 +200,7 @@ def _crossing(told: Sequence[Probe], search: Search, between: float) -> Crossing
     found: list[tuple[float, tuple[float, float], str]] = []
     curves: dict[str, tuple[float, float]] = {}
     for limit in search.limits:
-        usable = [one for one in told if one.sustained and one.rate_per_s >= NEAR * between and one.over[limit.text][0] > 0]
+        usable = [one for one in told if one.sustained and one.rate_per_s >= NEAR * between]
         whole = [one for one in usable if one.step in ("fit", "confirm")]
         # short probes from an empty queue show times that are too short: they count while there is nothing better
         for of in (whole, usable) if len(whole) >= LEAST_FITTED else (usable,):
@@ -205,14 +219,17 @@ def _fitted(probes: Sequence[Probe], limit: Limit, between: float) -> tuple[floa
     if len({round(one.rate_per_s, 6) for one in probes}) < 2:
         return None
     rates = np.array([one.rate_per_s for one in probes])
-    shares = np.array([min(one.over[limit.text][0], MOST_OVER) for one in probes])
     hits = np.array([max(1.0, one.over[limit.text][1]) for one in probes])
+    # half a hit more: that none was over the limit says something, too
+    shares = np.array(
+        [min((one.over[limit.text][0] * count + 0.5) / (count + 1), MOST_OVER) for one, count in zip(probes, hits, strict=True)]
+    )
     logs, errors = np.log(shares), np.sqrt((1 - shares) / shares / hits)
     line = _line(rates, logs, errors)
     if line is None:
         return None
     at = (math.log(limit.allowed) - line[0]) / line[1]
-    if not 0.3 * between < at < 3 * between:  # extrapolated too far to mean anything
+    if not between / FARTHEST < at < between * FARTHEST:  # extrapolated too far to mean anything
         return None
     return at, _interval(rates, logs, errors, line, math.log(limit.allowed), at), line
 

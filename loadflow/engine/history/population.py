@@ -15,6 +15,7 @@ from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.history.kept_runs import KeptRun
 from loadflow.engine.history.nights import MOST_NIGHTS, Night
+from loadflow.engine.records.evidence import now_text
 from loadflow.engine.records.precision import CONFIDENCE
 from loadflow.errors import RunError
 
@@ -31,13 +32,14 @@ assert CONFIDENCE == 0.95
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """From the run `run` on, numbers are what they are meant to be: `why`: in the words of the person who accepted it."""
+    """From the run `run` on, numbers are what they are meant to be: `why`: in the words of the person who accepted it, `by`."""
 
     label: str
     run: str
     started_unix_s: float
     why: str
     at: str
+    by: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +119,9 @@ def _judged_before(run: KeptRun) -> str:
         return ""
 
 
-def accept(runs_dir: Path, run: KeptRun, why: str) -> Accepted:
+def accept(runs_dir: Path, run: KeptRun, why: str, by: str = "") -> Accepted:
     """From now on, the label's runs are held against `run` and those after it."""
-    one = Accepted(run.group, run.name, run.facts.started_unix_s, why, datetime.now(UTC).isoformat(timespec="seconds"))
+    one = Accepted(run.group, run.name, run.facts.started_unix_s, why, now_text(), by)
     path = runs_dir / ACCEPTED
     try:
         before = read_regular(path).decode() if path.exists() else ""

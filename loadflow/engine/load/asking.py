@@ -11,20 +11,23 @@ from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
+from loadflow.engine.base.counted import counted
+from loadflow.engine.base.figures import size_text
 from loadflow.engine.base.json_reading import read_json
-from loadflow.engine.exporters.shared import way
-from loadflow.engine.exporters.shared.trouble import Unreachable, unreachable, without_user
+from loadflow.engine.exporters.shared.bounded import MOST_BYTES, Bounded
+from loadflow.engine.exporters.shared.trouble import Unreachable, without_user
 from loadflow.engine.load_test.watching import DAYS, OnlyIf
-from loadflow.engine.plan.target import HostLists
 from loadflow.engine.records.watched import parse_bound
 
 __all__ = ["BadQuery", "PrefectAnswers", "Prometheus", "Said", "ask_condition", "in_window"]
 
-TIMEOUT_S = 5.0
-MOST_SERIES = 50  # of one answer
-MOST_BYTES = 2**22
+TIMEOUT_S = 5.0  # for a whole question
+MOST_SERIES = 200  # of one answer: all are kept, since the worst one decides
+INFINITE = 1e300  # what an infinity of Prometheus counts as: JSON and charts have none
 LONGEST_WHY = 300
-# ("variable", name) or ("automation", name); raises LookupError for a name that is none, and OSError without an answer
+MOST_NAMED = 5
+# ("variable", name): its value; ("automation", name): the names of those that are paused, where the name may have wildcards. Raises
+# LookupError for a name that is none, and OSError without an answer
 PrefectAnswers = Callable[[str, str], object]
 
 
@@ -40,56 +43,29 @@ class Said:
     why: str = ""
 
 
-class Web:
-    """GETs, each bounded in time and size. `lists` say which hosts may be asked."""
-
-    def __init__(self, lists: HostLists = ()) -> None:
-        import urllib3
-
-        self._pool = urllib3.PoolManager(timeout=TIMEOUT_S, retries=False)
-        if lists:
-            self._pool.pool_classes_by_scheme = way.pool_classes(lists)
-
-    def get(self, url: str, headers: Mapping[str, str] | None = None) -> tuple[int, bytes]:
-        """Status and the first bytes of the body. Raises Unreachable."""
-        import urllib3
-
-        bare, shown, user = without_user(url)
-        known = {**(urllib3.make_headers(basic_auth=user) if user else {}), **(headers or {})}
-        try:
-            answer = self._pool.request("GET", bare, headers=known, redirect=False, preload_content=False)
-            try:
-                return int(answer.status), answer.read(MOST_BYTES)
-            finally:
-                answer.drain_conn() if answer.length_remaining == 0 else answer.close()
-        except (urllib3.exceptions.HTTPError, OSError) as error:
-            raise unreachable(shown, error) from None
-
-    def close(self) -> None:
-        self._pool.clear()
-
-
 class Prometheus:
     """Instant queries of its HTTP API (prometheus.io/docs/prometheus/latest/querying/api)."""
 
-    def __init__(self, web: Web, url: str, headers: Mapping[str, str]) -> None:
+    def __init__(self, web: Bounded, url: str, headers: Mapping[str, str]) -> None:
         self._web = web
         self._url = url.rstrip("/")
         self._headers = dict(headers)
 
     def values(self, promql: str, at_unix_s: float) -> dict[str, float]:
-        """By the labels of each series; a value that is no number is left out. Raises Unreachable or BadQuery."""
+        """By the labels of each series; a value that is no number (NaN) is left out. Raises Unreachable or BadQuery."""
         url = f"{self._url}/api/v1/query?{urlencode({'query': promql, 'time': f'{at_unix_s:.3f}', 'timeout': f'{TIMEOUT_S:g}s'})}"
-        status, body = self._web.get(url, self._headers)
-        shown = without_user(self._url)[1]
+        answered = self._web("GET", url, self._headers)
+        status, shown = answered.status, without_user(self._url)[1]
+        told = f"its answer is larger than {size_text(MOST_BYTES)}; aggregate the query, for example by max(…)"
         try:
-            answer = read_json(body)
-            told = f"{answer.get('errorType', '')}: {answer.get('error', '')}"[:LONGEST_WHY] if status != 200 else ""
-            if status == 400 and answer.get("errorType") == "bad_data":
-                raise BadQuery(told)
-            if status == 200:
-                return _numbers(answer["data"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+            if not answered.cut:
+                answer = read_json(answered.body)
+                told = f"{answer.get('errorType', '')}: {answer.get('error', '')}"[:LONGEST_WHY]
+                if status == 400 and answer.get("errorType") == "bad_data":
+                    raise BadQuery(told)
+                if status == 200:
+                    return _numbers(answer["data"])
+        except (ValueError, LookupError, TypeError, AttributeError, ArithmeticError):
             told = "its answer is not one of Prometheus"
         raise Unreachable(f"{shown} answered with status {status}: {told}")
 
@@ -99,17 +75,23 @@ def _numbers(data: Mapping[str, Any]) -> dict[str, float]:
     if kind == "scalar":
         result = [{"metric": {}, "value": result}]
     elif kind != "vector":
-        raise BadQuery(f"the query gives a {kind}, not a value for a moment; take its max_over_time or rate, for example")
+        text = f"the query gives a {str(kind)[:LONGEST_WHY]}, not a value for a moment; take its max_over_time or rate, for example"
+        raise BadQuery(text)
+    if len(result) > MOST_SERIES:
+        raise BadQuery(
+            f"the query gives {counted(len(result), 'series', 'series')}, and at most {MOST_SERIES} are taken; aggregate it by max(…)"
+        )
     found = {}
-    for one in result[:MOST_SERIES]:
+    for one in result:
         value = float(one["value"][1])
-        if math.isfinite(value):
+        if not math.isnan(value):
+            value = min(INFINITE, max(-INFINITE, value))
             found[", ".join(f"{name}={text}" for name, text in sorted(one["metric"].items()))] = value
     return found
 
 
 def ask_condition(
-    one: OnlyIf, web: Web, prometheus: Prometheus | None, prefect: PrefectAnswers | None, now_unix_s: float
+    one: OnlyIf, web: Bounded, prometheus: Prometheus | None, prefect: PrefectAnswers | None, now_unix_s: float
 ) -> tuple[Said, dict[str, Any]]:
     """Whether it holds, and what was answered."""
     try:
@@ -137,12 +119,13 @@ def _by_promql(one: OnlyIf, prometheus: Prometheus | None, now_unix_s: float) ->
     return Said(bound.holds(worst), "" if bound.holds(worst) else f"it is {worst:.6g}"), values
 
 
-def _by_http(one: OnlyIf, web: Web) -> Said:
-    status, body = web.get(one.http or "")
-    if status != one.status if one.status else status >= 400:
-        return Said(False, f"it answered with status {status}")
-    if one.contains and one.contains not in body.decode("utf-8", "replace"):
-        return Said(False, f"its answer does not contain {one.contains!r}")
+def _by_http(one: OnlyIf, web: Bounded) -> Said:
+    answer = web("GET", one.http or "")
+    if answer.status != one.status if one.status else answer.status >= 400:
+        return Said(False, f"it answered with status {answer.status}")
+    if one.contains and one.contains not in answer.body.decode("utf-8", "replace"):
+        where = f"the first {size_text(MOST_BYTES)} of its answer do" if answer.cut else "its answer does"
+        return Said(False, f"{where} not contain {one.contains!r}")
     return Said(True)
 
 
@@ -156,7 +139,10 @@ def _by_prefect(one: OnlyIf, prefect: PrefectAnswers | None) -> tuple[Said, dict
     except OSError as error:
         return Said(None, (error.strerror or str(error))[:LONGEST_WHY]), {}
     if kind == "automation":
-        return Said(value is True, "" if value is True else "it is paused"), {name: value}
+        paused = [str(one) for one in value] if isinstance(value, list) else []
+        more = f" and {len(paused) - MOST_NAMED:,} more" if len(paused) > MOST_NAMED else ""
+        why = f"{', '.join(paused[:MOST_NAMED])}{more} {'is' if len(paused) == 1 else 'are'} paused" if paused else ""
+        return Said(not paused, why[:LONGEST_WHY]), {name: "paused" if paused else "not paused"}
     text = value if isinstance(value, str) else json.dumps(value)
     holds = value not in (None, "", False) if one.is_ is None else text == one.is_
     return Said(holds, "" if holds else f"it is {text[:60]!r}"), {name: text[:200]}

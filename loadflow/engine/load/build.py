@@ -171,9 +171,6 @@ def build_plan(
         if plan.web_ui is not None:
             hint = "leave web_ui_dict out; --live shows the load of all agents"
             raise CommandError([Mistake(f"{ROOT}.web_ui_dict", "the web UI shows one process only, and agents make this load", hint)])
-        if test.stop_when is not None:
-            text = "agents make this load, and only a load of this machine ends by it"
-            raise CommandError([Mistake(f"{ROOT}.stop_when", text, "remove it, and set test_time")])
         refuse_unshippable(plan, ROOT)
     elif (foreign := no_local_address(plan.connections.local_addresses)) is not None:
         hint = "leave it out, or give the machine this address"

@@ -8,9 +8,11 @@ import math
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from loadflow.engine.history.capacity import Found, Limit, Probe, Search, Wanted, next_probe, usl_of
 from loadflow.engine.history.comparing import share_of
@@ -20,7 +22,7 @@ from loadflow.engine.load.kept_search import KeptSearch
 from loadflow.engine.load.made_of import load_digest
 from loadflow.engine.load.start import start_test
 from loadflow.engine.load_test.populations import refuse_populations
-from loadflow.engine.records.blocks import spreads
+from loadflow.engine.records.blocks import spreads, student_t
 from loadflow.engine.records.generator import generator_limited
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.sample import LEAST_BLOCK_S, influence, too_short
@@ -29,16 +31,18 @@ from loadflow.engine.reports.capacity_page import write_capacity_page
 from loadflow.engine.session.session import Session, current_session, use_session
 from loadflow.errors import CommandError, Mistake, RunError
 
-__all__ = ["FORMAT", "find_capacity"]
+__all__ = ["FORMAT", "find_capacity", "grows", "share_over"]
 
 FORMAT, VERSION = "loadflow-capacity", 1
 LABEL = "capacity"
+Floats = npt.NDArray[np.float64]
 OWN_KEYS = ("rate", "user_count", "spawn_rate", "test_time", "iterations", "load_shape", "shape_config", "stop_when", "thresholds", "label")
 MOST_DROPPED = 0.01  # of the passes of a probe
 STORM = "50%"  # of the hits of a probe that fail: it goes on no longer
 STORM_AFTER_S = 5.0
 GROWS = 4.0  # standard errors by which the number in flight must grow to call it growing
 GROWTH_DAYS = 30  # in which a peak grows by `peak_growth`
+WARM_UP = 6  # the first of so many parts of a probe
 LONGEST_WAIT_S = 2.0  # for which room in flight is made
 
 
@@ -206,14 +210,23 @@ def _over(run: Run, one: Expression) -> tuple[float, float]:
         over = np.array([row.failed.count for row in rows], dtype=float)
     else:
         over = np.array([row.succeeded.above(one.limit * 1e6) + row.failed.above(one.limit * 1e6) for row in rows], dtype=float)
+    return share_over(hits, over)
+
+
+def share_over(hits: Floats, over: Floats) -> tuple[float, float]:
+    """The share of hits over a limit, by the hits that ended in each second and those of them over it; and how many independent hits would
+    say as much. The first seconds are left out: a queue that is still filling up shows times that are too short."""
+    from_s = len(hits) // WARM_UP
+    hits, over = hits[from_s:], over[from_s:]
     count = float(hits.sum())
     share = float(over.sum()) / count if count else 1.0
     if count == 0 or share in (0.0, 1.0):
         return share, count
-    if too_short(len(rows)):
+    if too_short(len(hits)):
         return share, count / 10  # nothing is known of how alike they are: a queue's hits are
-    errors, _ = spreads(influence(over[None], hits[None]), least=LEAST_BLOCK_S)
-    return share, max(1.0, min(count, share * (1 - share) / max(float(errors[0]) ** 2, 1e-18)))
+    errors, freedoms = spreads(influence(over[None], hits[None]), least=LEAST_BLOCK_S)
+    error = float(errors[0]) * student_t(0.975, float(freedoms[0])) / NormalDist().inv_cdf(0.975)  # few clusters know little of their error
+    return share, max(1.0, min(count, share * (1 - share) / max(error**2, 1e-18)))
 
 
 def _result(probes: Sequence[Probe], found: Found, name: str) -> dict[str, object]:

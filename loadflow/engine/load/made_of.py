@@ -24,7 +24,7 @@ from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.records.evidence import digest_of
 from loadflow.engine.session.session import Session
 
-__all__ = ["IMAGE_VARIABLE", "asked_of", "digests_of", "load_digest", "made_of", "unmasked"]
+__all__ = ["IMAGE_VARIABLE", "asked_of", "digests_of", "load_digest", "made_of", "unmasked", "who"]
 
 IMAGE_VARIABLE = "LOADFLOW_IMAGE"  # which no program in a container can find out by itself
 PLACEHOLDER = re.compile(r"\$\{[^}]*\}")
@@ -41,7 +41,7 @@ def made_of(session: Session, asked: Asked) -> dict[str, Any]:
     plan = asked.plan
     kept = asked_of(session, plan, asked.arguments)
     redactor = redactor_of(plan, session.environment)
-    by = {"user": _user(), **_service(os.environ), **session.started_by}
+    by = {**who(), **session.started_by}
     return {"asked": kept, "digests": digests_of(plan, kept), "by": redactor.value(by)}
 
 
@@ -147,6 +147,11 @@ def _wheel() -> str:
         return str(read_json(text or "{}").get("archive_info", {}).get("hashes", {}).get("sha256", ""))
     except (metadata.PackageNotFoundError, ValueError, AttributeError):
         return ""
+
+
+def who() -> dict[str, object]:
+    """The user of this process, and the job of a service that it belongs to."""
+    return {"user": _user(), **_service(os.environ)}
 
 
 def _service(env: Mapping[str, str]) -> dict[str, object]:

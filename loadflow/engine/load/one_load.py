@@ -224,7 +224,7 @@ class Load:
                 self._breach, self._ended = self._target.breach, self._target.ended
                 if self._breach or self._ended:
                     engine.stop()
-            if self._precise is not None and self._precise.met and isinstance(engine, Engine):
+            if self._precise is not None and self._precise.met:
                 engine.over()
             if not self._stop_reason:
                 asked = (reason for observer in self._observers if (reason := observer.stop_requested()))

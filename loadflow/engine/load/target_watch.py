@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.exporters.shared.arguments import url_of
+from loadflow.engine.exporters.shared.bounded import Bounded
 from loadflow.engine.exporters.shared.trouble import Unreachable, without_user
-from loadflow.engine.load.asking import BadQuery, PrefectAnswers, Prometheus, Said, Web, ask_condition
+from loadflow.engine.load.asking import TIMEOUT_S, BadQuery, PrefectAnswers, Prometheus, Said, ask_condition
 from loadflow.engine.load_test.watching import OnlyIf, PromqlPart, condition_of, target_threshold_of
 from loadflow.engine.plan.target import HostLists
-from loadflow.engine.records.watched import Answer, AnswerLog, Watched, decide_target
+from loadflow.engine.records.watched import ANSWERS, Answer, AnswerLog, Watched, decide_target
 from loadflow.engine.session.masking import redactor_of
 from loadflow.engine.session.session import Session
 from loadflow.errors import CommandError, ConditionBroken, Mistake
@@ -43,7 +44,7 @@ class Questions:
     prefect: PrefectAnswers | None
     masked: Callable[[str], str]
 
-    def ask(self, web: Web) -> Prometheus | None:
+    def ask(self, web: Bounded) -> Prometheus | None:
         return Prometheus(web, self.url, self.headers) if self.url else None
 
 
@@ -84,7 +85,7 @@ def questions_of(test: Any, session: Session) -> Questions | None:
 
 def refuse_broken(questions: Questions) -> None:
     """Before the load. Raises ConditionBroken for a condition that does not hold, or can't be asked; CommandError for a wrong query."""
-    web = Web(questions.lists)
+    web = Bounded(TIMEOUT_S, questions.lists)
     try:
         prometheus, now = questions.ask(web), time.time()
         for number, query in enumerate(questions.queries):
@@ -115,7 +116,7 @@ class TargetWatch:
         self._watched = questions.watched
         self._log = AnswerLog(folder, questions.watched)
         self._clock = clock
-        self._web = Web(questions.lists)
+        self._web = Bounded(TIMEOUT_S, questions.lists)
         self._prometheus = questions.ask(self._web)
         self._began_unix_s = 0.0
         self._over = threading.Event()
@@ -152,7 +153,11 @@ class TargetWatch:
     def _work(self) -> None:
         turn = 0
         while not self._over.is_set():
-            self._round(turn * self._watched.every_s)
+            try:
+                self._round(turn * self._watched.every_s)
+            except OSError as error:  # of the file of answers: a load that nobody watches must not go on
+                self.ended = f"ended early: {ANSWERS} can't be written ({error.strerror or error})"
+                return
             turn = int((self._clock() - self._began_unix_s) / self._watched.every_s) + 1  # what a slow answer took is left out
             self._over.wait(max(0.0, self._began_unix_s + turn * self._watched.every_s - self._clock()))
 

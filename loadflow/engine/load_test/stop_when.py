@@ -66,5 +66,5 @@ def stop_faults(raw: dict[str, Any]) -> Iterable[Fault]:
     if isinstance(rate, dict) and rate.get("mode", CONSTANT) != CONSTANT:
         hint = 'use {"mode": "constant"}, or remove stop_when'
         yield Fault(("stop_when",), "needs the same load all the time, and this rate changes by its plan", hint)
-    if raw.get("runner_mode", "local") != "local":
-        yield Fault(("stop_when",), f"can't be combined with runner_mode {raw['runner_mode']!r}", "only a load of this machine ends by it")
+    if raw.get("runner_mode") == "worker":
+        yield Fault(("stop_when",), "can't be combined with runner_mode 'worker'", "the master's script says when the load ends")

@@ -90,7 +90,8 @@ class PromqlPart(Part):
 
 class OnlyIf(Part):
     """A condition for the load, of one kind: `promql` with `is`, `http` with `status` and `contains`, a Prefect `variable` with `is`, an
-    `automation` that is not paused, or a time of day `between`. `else`: what the load does while it does not hold.
+    `automation` that is not paused (its name may have wildcards; `*`: none is), or a time of day `between`. `else`: what the load does
+    while it does not hold.
     """
 
     noun: ClassVar[str] = "a condition"
@@ -138,6 +139,8 @@ class OnlyIf(Part):
         if self.variable:
             return f"the Prefect variable {self.variable} is {'set' if self.is_ is None else repr(self.is_)}"
         if self.automation:
+            if self.automation == "*":
+                return "no automation is paused"
             return f"the automation {self.automation} is not paused"
         assert self.between is not None
         days = f" on {', '.join(self.days)}" if self.days else ""

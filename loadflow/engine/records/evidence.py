@@ -1,8 +1,8 @@
 """evidence.json of a run: what it was made of, noted before the load; and at its end the digest of every file, and of the run before it.
 
-The evidence of the runs of one label is a chain: each holds the digest of the one before, and evidence.ndjson in the folder of the runs
-has a line for each. So a changed file is found by its run's evidence, and changed evidence by the chain. A person who may write to the
-folder can make a whole chain anew: a digest that is kept elsewhere (Prefect's event, a ticket) holds it.
+The evidence of the runs of one label is a chain: each holds the digest of the one before, and evidence.ndjson, in the folder of the runs
+or where LOADFLOW_EVIDENCE says, has a line for each. So a changed file is found by its run's evidence, and changed evidence by the chain. A
+person who may write to the folder can make a whole chain anew: a digest that is kept elsewhere (Prefect's event, a ticket) holds it.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO, Any
@@ -27,23 +28,31 @@ from loadflow.engine.base.regular_file import open_regular, read_regular
 from loadflow.engine.base.typed import typed
 from loadflow.engine.records.going_on import LOCK
 from loadflow.engine.records.run import Run
+from loadflow.errors import RunError
 
 __all__ = [
     "CHAIN",
+    "CHAIN_VARIABLE",
     "EVIDENCE",
+    "Approval",
     "Digests",
     "Link",
+    "add_approval",
+    "approvals_of",
     "begin_evidence",
+    "chain_path",
     "digest_of",
     "end_evidence",
     "evidence_digest",
     "evidence_files",
     "links_of",
+    "now_text",
     "read_evidence",
     "start_digests",
 ]
 
 EVIDENCE, CHAIN = "evidence.json", "evidence.ndjson"
+CHAIN_VARIABLE = "LOADFLOW_EVIDENCE"
 FORMAT, VERSION = "loadflow-evidence", 1
 # what is no part of the run as it ended: its own evidence, the lock, and what later nights say of it
 BESIDES = frozenset({EVIDENCE, LOCK, "judgement.json"})
@@ -59,6 +68,26 @@ class Link:
     sha256: str
     previous: str
     at: str
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """`kind`: "run", whose numbers are good enough for what they are for; or "change", after which they are meant to be what they are.
+
+    `by`: a person; `where`: the host, and the user or the job that gave it. `evidence`: the digest of the evidence.json that was approved.
+    """
+
+    kind: str
+    by: str
+    why: str
+    at: str
+    where: Mapping[str, Any]
+    evidence: str = ""
+
+    @property
+    def text(self) -> str:
+        verb = "approved" if self.kind == "run" else "accepted as a change"
+        return f"{verb} by {self.by} on {self.where.get('host')}, {self.at}: {self.why}"
 
 
 def begin_evidence(run: Run, made_of: Mapping[str, Any]) -> None:
@@ -81,15 +110,59 @@ def end_evidence(run: Run, digests: Future[Digests] | None = None) -> str:
     known = digests.result() if digests is not None else {}
     files = {path.name: known.get(path.name) or digest_of(path) for path in evidence_files(run.folder)}
     begun = read_evidence(run.folder)
-    label = run.facts.label or run.facts.script
     with told_disk(run.folder), _chain(run.folder.parent) as chain:
-        previous = next((link for link in reversed(_links(chain)) if link.label == label), None)
-        now = datetime.now(UTC).isoformat(timespec="seconds")
+        previous = _last(chain, run)
+        now = now_text()
         before = {"run": previous.run, "sha256": previous.sha256} if previous else None
-        text = _write(run.folder, {**begun, **_about(run), "files": files, "previous": before, "at": now})
-        digest = hashlib.sha256(text.encode()).hexdigest()
-        link = Link(label, run.facts.id, digest, previous.sha256 if previous else "", now)
-        append_line(chain, json.dumps(asdict(link), ensure_ascii=False))
+        return _link(chain, run, {**begun, **_about(run), "files": files, "previous": before, "at": now}, previous, now)
+
+
+def add_approval(run: Run, approval: Approval) -> str:
+    """Write it into the evidence of a run that has ended, which gets a new line in the chain. Returns the digest of the evidence.
+
+    Raises RunError where there is no evidence to be approved, or it is not the one that the chain has.
+    """
+    with told_disk(run.folder), _chain(run.folder.parent) as chain:
+        kept, digest = read_evidence(run.folder), evidence_digest(run.folder)
+        own = [link for link in _links(chain) if link.run == run.facts.id]
+        if not own or not kept.get("files"):
+            raise RunError(f"{run.folder} has no whole {EVIDENCE}: a run that was cut off, or of an older release, can't be approved")
+        if own[-1].sha256 != digest:
+            raise RunError(f"the {EVIDENCE} of {run.folder} was changed, so it can't be approved; see `loadflow verify`")
+        approvals = [*(kept.get("approvals") or []), asdict(replace(approval, evidence=digest))]
+        return _link(chain, run, {**kept, "approvals": approvals}, _last(chain, run), approval.at)
+
+
+def approvals_of(folder: Path) -> list[Approval]:
+    """Oldest first; those that can't be read are left out."""
+    found = []
+    for one in read_evidence(folder).get("approvals") or []:
+        with suppress(ValueError):
+            found.append(typed(Approval, one, EVIDENCE))
+    return found
+
+
+def chain_path(runs_dir: Path) -> Path:
+    """Where LOADFLOW_EVIDENCE says; else in the folder of the runs."""
+    given = os.environ.get(CHAIN_VARIABLE)
+    return Path(given).expanduser() if given else runs_dir / CHAIN
+
+
+def now_text() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _last(chain: IO[bytes], run: Run) -> Link | None:
+    """The last line of the run's label."""
+    label = run.facts.label or run.facts.script
+    return next((link for link in reversed(_links(chain)) if link.label == label), None)
+
+
+def _link(chain: IO[bytes], run: Run, evidence: Mapping[str, Any], previous: Link | None, at: str) -> str:
+    digest = hashlib.sha256(_write(run.folder, evidence).encode()).hexdigest()
+    label = run.facts.label or run.facts.script
+    link = Link(label, run.facts.id, digest, previous.sha256 if previous else "", at)
+    append_line(chain, json.dumps(asdict(link), ensure_ascii=False))
     return digest
 
 
@@ -126,7 +199,7 @@ def evidence_digest(folder: Path) -> str:
 def links_of(runs_dir: Path) -> list[Link]:
     """The chain of all labels, in the order in which the runs ended; lines that are torn or of another shape are passed over."""
     try:
-        with open_regular(runs_dir / CHAIN, "rb") as file:
+        with open_regular(chain_path(runs_dir), "rb") as file:
             return _links(file)
     except OSError:
         return []
@@ -146,7 +219,7 @@ def _write(folder: Path, evidence: Mapping[str, Any]) -> str:
 @contextmanager
 def _chain(runs_dir: Path) -> Iterator[IO[bytes]]:
     """The chain's file, which no other process writes to inside of the block."""
-    with open(runs_dir / CHAIN, "ab+", opener=opener) as file:
+    with open(chain_path(runs_dir), "ab+", opener=opener) as file:
         with suppress(OSError):  # a file system without locks
             fcntl.flock(file, fcntl.LOCK_EX)
         yield file

@@ -7,7 +7,19 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from loadflow.engine.records.evidence import CHAIN, EVIDENCE, Link, digest_of, evidence_digest, evidence_files, links_of, read_evidence
+from loadflow.engine.records.evidence import (
+    CHAIN,
+    EVIDENCE,
+    Approval,
+    Link,
+    approvals_of,
+    chain_path,
+    digest_of,
+    evidence_digest,
+    evidence_files,
+    links_of,
+    read_evidence,
+)
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.runs_dir import runs_below
 from loadflow.errors import RunError
@@ -27,12 +39,14 @@ class State(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """One run. `faults`: what is not as it was, each a sentence; `notes`: what can't be checked, or is worth a word."""
+    """One run. `faults`: what is not as it was, each a sentence; `notes`: what can't be checked, or is worth a word; `approvals`: who
+    approved it."""
 
     run: str
     state: State
     faults: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    approvals: tuple[str, ...] = ()
 
 
 def verify_runs(runs_dir: Path, only: Path | None, same_report: Callable[[Run], bool]) -> list[Verified]:
@@ -46,7 +60,8 @@ def verify_runs(runs_dir: Path, only: Path | None, same_report: Callable[[Run], 
     if only is None:
         there = {folder.name for folder in folders}
         note = f"its folder is gone; its place in {CHAIN} is kept"
-        found += [Verified(link.run, State.UNKNOWN, notes=(note,)) for link in links if link.run not in there]
+        gone = dict.fromkeys(link.run for link in links if link.run not in there and link.label in _labels(runs_dir, folders, links))
+        found += [Verified(run, State.UNKNOWN, notes=(note,)) for run in gone]
         found += [Verified(CHAIN, State.CHANGED, (fault,)) for fault in _broken(links)]
     return found
 
@@ -65,9 +80,26 @@ def _verified(folder: Path, links: list[Link], same_report: Callable[[Run], bool
             return Verified(folder.name, State.CHANGED, (f"its {EVIDENCE} is gone or damaged, and {CHAIN} has it",))
         why = "it was cut off before its end" if evidence else f"it has no {EVIDENCE}: an older release made it, or it was cut off"
         return Verified(folder.name, State.UNKNOWN, notes=(f"{why}; nothing says what its files were",))
-    faults = [*_changed(run, evidence["files"], same_report), *_unlinked(folder, own)]
+    approvals = approvals_of(folder)
+    faults = [*_changed(run, evidence["files"], same_report), *_unlinked(folder, own), *_unapproved(approvals, own)]
     notes = [] if links else [f"there is no {CHAIN} beside it, which would hold its {EVIDENCE}"]
-    return Verified(folder.name, State.CHANGED if faults else State.WHOLE, tuple(faults), tuple(notes))
+    said = tuple(one.text for one in approvals)
+    return Verified(folder.name, State.CHANGED if faults else State.WHOLE, tuple(faults), tuple(notes), said)
+
+
+def _labels(runs_dir: Path, folders: Iterable[Path], links: Iterable[Link]) -> set[str]:
+    """Those whose runs belong to this folder: all of a chain that stands in it, else those that it has runs of."""
+    if chain_path(runs_dir).parent.resolve() == runs_dir.resolve():
+        return {link.label for link in links}
+    there = {folder.name for folder in folders}
+    return {link.label for link in links if link.run in there}
+
+
+def _unapproved(approvals: Iterable[Approval], own: Iterable[Link]) -> Iterator[str]:
+    known = {link.sha256 for link in own}
+    for one in approvals:
+        if one.evidence not in known:
+            yield f"what {one.by} approved at {one.at} is not in {CHAIN}"
 
 
 def _changed(run: Run, files: dict[str, dict[str, object]], same_report: Callable[[Run], bool]) -> Iterator[str]:
@@ -94,11 +126,10 @@ def _changed(run: Run, files: dict[str, dict[str, object]], same_report: Callabl
 def _unlinked(folder: Path, own: Iterable[Link]) -> Iterator[str]:
     links = list(own)
     if not links:
-        if (folder.parent / CHAIN).exists():
+        if chain_path(folder.parent).exists():
             yield f"{CHAIN} has no line of its {EVIDENCE}"
         return
-    digest = evidence_digest(folder)
-    if all(link.sha256 != digest for link in links):
+    if links[-1].sha256 != evidence_digest(folder):  # earlier lines are of what it was before it was approved
         yield f"{EVIDENCE} was changed: its digest is not the one in {CHAIN}"
 
 

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 from loadflow.engine.exporters.influxdb.line import Field, line
-from loadflow.engine.exporters.shared.counts import Loads, Names
+from loadflow.engine.exporters.shared.counts import Loads, Names, bounds_of, intervals_of
 from loadflow.engine.exporters.shared.courier import Courier
 from loadflow.engine.exporters.shared.exporter import Exporter
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
+from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
 __all__ = ["InfluxdbSink", "Writer"]
@@ -22,6 +23,7 @@ __all__ = ["InfluxdbSink", "Writer"]
 NS_PER_MS = 1e6
 QUANTILES = (0.5, 0.9, 0.95, 0.99)
 LOAD_MEASUREMENT = "loaddensity_load"
+INTERVAL_MEASUREMENT = "loaddensity_interval"
 
 
 class Writer(Protocol):
@@ -60,6 +62,12 @@ class InfluxdbSink(Exporter):
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
         self._courier.put(list(self._lines(run, snapshot)))
+
+    def run_ended(self, run: Run, summary: Summary) -> None:
+        """A point for each number whose interval can be said."""
+        tags, unix_ms = {**self._tags, **self._loads.of(run).labels}, round(self._now_s() * 1_000)
+        points = ((one.metric, dict[str, Field](bounds_of(one))) for one in intervals_of(summary))
+        self._courier.put([line(INTERVAL_MEASUREMENT, {**tags, "metric": metric}, fields, unix_ms) for metric, fields in points])
 
     def close(self) -> dict[str, Any]:
         with self._closing:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from loadflow.engine.exporters.otlp.spans import Spans
 from loadflow.engine.exporters.shared.buckets import exponential
-from loadflow.engine.exporters.shared.counts import Counts, Load, LoadState, Series
+from loadflow.engine.exporters.shared.counts import Counts, Load, LoadState, Series, bounds_of
 from loadflow.engine.exporters.shared.exporter import Exporter
 from loadflow.engine.exporters.shared.repeating import Repeated, Repeater
 from loadflow.engine.exporters.shared.trouble import Unreachable
@@ -42,6 +42,7 @@ __all__ = ["OpenTelemetryExporter", "Readings"]
 METER = "loaddensity"
 NS_PER_MS = 1e6
 LAST_SPANS_S = 1.0
+INTERVAL_TEXT = "Between low and high the true value of an ended load lies; in ms, shares of 1, or per second, by its metric."
 Attributes = dict[str, str]
 
 # name, unit, what it says, its value; one for each load
@@ -86,6 +87,12 @@ class Readings:
         requests = otel.Sum([point for row in rows for point in row.requests], total, is_monotonic=True)
         latency = otel.ExponentialHistogram([point for row in rows for point in row.latency], total)
         service = otel.ExponentialHistogram([point for row in rows for point in row.service], total)
+        intervals = [
+            self._number({**_of_load(load), "metric": one.metric, "bound": bound}, value)
+            for load, state in states
+            for one in state.intervals
+            for bound, value in bounds_of(one)
+        ]
         metrics = [
             otel.Metric("loaddensity.requests", "Hits, by their outcome.", "1", requests),
             otel.Metric("loaddensity.request.latency", "From when a hit was due to its end.", "ms", latency),
@@ -93,6 +100,7 @@ class Readings:
             otel.Metric(
                 "loaddensity.response.size", "Bytes received, heads included.", "By", otel.Histogram([row.size for row in rows], total)
             ),
+            otel.Metric("loaddensity.interval", INTERVAL_TEXT, "1", otel.Gauge(intervals)),
             *(
                 otel.Metric(name, text, unit, otel.Gauge([self._number(_of_load(load), value(state)) for load, state in states]))
                 for name, unit, text, value in GAUGES

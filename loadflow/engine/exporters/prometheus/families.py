@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from loadflow.engine.exporters.prometheus.native import Labels, Spread
 from loadflow.engine.exporters.shared.buckets import Exponential, below, exponential
-from loadflow.engine.exporters.shared.counts import Counts, Load, LoadState, Series
+from loadflow.engine.exporters.shared.counts import Counts, Load, LoadState, Series, bounds_of
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.totals import SeriesTotals
 
@@ -100,9 +100,8 @@ class Families:
         )
         for load, state in states:
             for one in state.intervals:
-                for bound, bound_value in (("low", one.low), ("value", one.value), ("high", one.high)):
-                    if bound_value is not None:
-                        interval.add_metric([one.metric, bound, *_load_labels(load)], bound_value)
+                for bound, bound_value in bounds_of(one):
+                    interval.add_metric([one.metric, bound, *_load_labels(load)], bound_value)
         families.append(interval)
         for name, text, count in COUNTERS:
             counter = CounterMetricFamily(name, text, labels=LOAD_LABELS)

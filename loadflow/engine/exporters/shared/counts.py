@@ -6,7 +6,7 @@ The thread that runs the script folds, an exporter's own thread reads; neither w
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
@@ -19,7 +19,7 @@ from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
-__all__ = ["Counts", "Load", "Loads", "Names", "Series"]
+__all__ = ["Counts", "Load", "Loads", "Names", "Series", "bounds_of", "intervals_of"]
 
 RUN_CAP = 100  # loads of one script with a label of their own; further loads are counted as "(other)"
 TARGET_CAP = 200  # characters: a script may ask many hosts
@@ -141,8 +141,7 @@ class Counts:
 
     def ended(self, run: Run, summary: Summary) -> None:
         """Set the gauges to 0 after the load; otherwise they would keep their last value. From now on its intervals are known."""
-        every = summary.trust.precision.overall.intervals.values() if summary.trust else ()
-        intervals = tuple(one for one in every if one.low is not None)
+        intervals = tuple(intervals_of(summary))
         with self._lock:
             load = self._loads.of(run)
             state = self._states.get(load, LoadState())
@@ -153,6 +152,19 @@ class Counts:
         """`of_series` of every series, and the state of every load, all of one moment. It must be quick and keep no totals."""
         with self._lock:
             return [of_series(series, totals) for series, totals in self._series.items()], list(self._states.items())
+
+
+def intervals_of(summary: Summary) -> Iterator[Interval]:
+    """Of all hits: those that can be said."""
+    if summary.trust is not None:
+        yield from (one for one in summary.trust.precision.overall.intervals.values() if one.low is not None)
+
+
+def bounds_of(interval: Interval) -> Iterator[tuple[str, float]]:
+    """The ends of the interval and the value, by their names."""
+    for bound, value in (("low", interval.low), ("value", interval.value), ("high", interval.high)):
+        if value is not None:
+            yield bound, value
 
 
 def _merged(*parts: SeriesTotals) -> SeriesTotals:

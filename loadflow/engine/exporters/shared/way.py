@@ -12,7 +12,7 @@ import http.client
 import socket
 import urllib.request
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from loadflow.engine.plan.target import HostLists, refusing_answer
@@ -20,9 +20,17 @@ from loadflow.engine.plan.target import HostLists, refusing_answer
 if TYPE_CHECKING:
     from requests.adapters import HTTPAdapter
 
-__all__ = ["adapter", "answer", "grpc_options", "opener", "pool_classes"]
+__all__ = ["Watch", "adapter", "answer", "grpc_options", "opener", "pool_classes"]
 
 Entry = tuple[Any, Any, int, str, tuple[Any, ...]]  # of getaddrinfo
+
+
+class Watch(Protocol):
+    """Is told of each connection as soon as its socket is connected, and when it is closed."""
+
+    def opened(self, connection: object, own: socket.socket) -> None: ...
+
+    def closed(self, connection: object) -> None: ...
 
 
 def answer(host: str, port: int, lists: HostLists, kind: int = socket.SOCK_STREAM) -> list[Entry]:
@@ -33,8 +41,8 @@ def answer(host: str, port: int, lists: HostLists, kind: int = socket.SOCK_STREA
     return found
 
 
-def pool_classes(lists: HostLists) -> dict[str, Any]:
-    """For a PoolManager of urllib3: its `pool_classes_by_scheme`."""
+def pool_classes(lists: HostLists, watch: Watch | None = None) -> dict[str, Any]:
+    """For a PoolManager of urllib3: its `pool_classes_by_scheme`. Without lists every host may be asked."""
     from urllib3.connection import HTTPConnection, HTTPSConnection
     from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
     from urllib3.exceptions import HTTPError, NewConnectionError
@@ -43,6 +51,17 @@ def pool_classes(lists: HostLists) -> dict[str, Any]:
         """Of a connection; urllib3 has the host twice: `_dns_host` is what it connects to."""
 
         def _new_conn(self: Any) -> socket.socket:
+            own = self._held() if lists else super()._new_conn()  # type: ignore[misc]
+            if watch is not None:
+                watch.opened(self, own)
+            return own  # type: ignore[no-any-return]
+
+        def close(self: Any) -> None:
+            super().close()  # type: ignore[misc]
+            if watch is not None:
+                watch.closed(self)
+
+        def _held(self: Any) -> socket.socket:
             host: str = self._dns_host
             try:
                 addresses = [entry[4][0] for entry in answer(host.strip("[]"), self.port, lists)]

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
-from loadflow.engine.exporters.shared.counts import Load, Loads, Names, Series
+from loadflow.engine.exporters.shared.counts import Load, Loads, Names, Series, bounds_of, intervals_of
 from loadflow.engine.exporters.shared.courier import Courier
 from loadflow.engine.exporters.shared.exporter import Exporter
 from loadflow.engine.exporters.statsd.line import counter, gauge, metric_word
@@ -59,8 +59,14 @@ class StatsdExporter(Exporter):
         self._courier.put(list(self._lines(run, snapshot)))
 
     def run_ended(self, run: Run, summary: Summary) -> None:
-        """Gauges keep their last value, so those of a load that is over are set to 0."""
-        self._courier.put(list(self._of_load(self._loads.of(run), Health())))
+        """Gauges keep their last value, so those of a load that is over are set to 0; those of intervals are known from now on."""
+        load = self._loads.of(run)
+        intervals = (
+            gauge(f"{self._prefix}.load.interval.{one.metric}.{bound}", value, self._load_tags(load))
+            for one in intervals_of(summary)
+            for bound, value in bounds_of(one)
+        )
+        self._courier.put([*self._of_load(load, Health()), *intervals])
 
     def close(self) -> dict[str, Any]:
         with self._closing:
