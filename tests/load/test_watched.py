@@ -22,7 +22,7 @@ from loadflow.engine.load_test.watching import OnlyIf
 from loadflow.engine.records.judge import EndReason
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.threshold import ThresholdState
-from loadflow.engine.records.watched import Answer, TargetThreshold, answers_of, decide_target, parse_bound
+from loadflow.engine.records.watched import Answer, AnswerLog, TargetThreshold, answers_of, decide_target, parse_bound
 from loadflow.engine.reports.html import html_report
 from loadflow.engine.reports.junit_cases import threshold_cases
 from loadflow.engine.session.execute import execute_action, load_script
@@ -350,6 +350,17 @@ def test_an_answer_that_never_ends_holds_the_load_back_and_a_load_that_goes_on_c
         assert "did not answer whole within 0.5 s" in said.why
         with pytest.raises(ConditionBroken, match=r"did not answer whole within 5 s; nothing was sent"):
             loaded(shop, tmp_path, only_if=[{"http": url}])
+
+
+def test_a_load_whose_answers_can_not_be_written_ends(shop: Shop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: AnswerLog, answer: Answer) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(AnswerLog, "add", full)
+    run = loaded(shop, tmp_path, only_if=[condition(shop)], test_time=120)
+    assert run.end().reason is EndReason.CONDITION
+    assert "target.ndjson can't be written (No space left on device)" in run.end().message
+    assert str(run.summary().verdict.kind) == "inconclusive"
 
 
 def test_what_prefect_says_is_a_condition(shop: Shop, tmp_path: Path) -> None:
