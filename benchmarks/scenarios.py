@@ -2,12 +2,14 @@
 
 Generator (engine, supervisor and parent, or Locust) on core 0, nginx on core 1, 50 users without pauses, in turns. The rate is nginx's own
 count over a window in the middle of each run; what counts are medians, and ratios of the same round. Two processes have both cores, and
-functions that work so long that nginx needs little of them. Last come how late hits begin at 5,000/s, and the memory of a user whose
-function waits.
+functions that work so long that nginx needs little of them. Last comes how late hits begin at 5,000/s.
 
     python -m benchmarks.scenarios [--rounds 5] [--window 5] [--write]
+    python -m benchmarks.scenarios --memory [--write]
 
-A round takes about 2.5 minutes with a window of 5 seconds.
+A round takes about 2.5 minutes with a window of 5 seconds. `--memory` measures the memory alone, in two minutes: a user of steps is
+what the core itself holds of a user; what a function adds is Python's objects, and for a `def` the page that CPython keeps for its
+frames and the stack that greenlet saves.
 """
 
 from __future__ import annotations
@@ -179,6 +181,9 @@ BESIDE = {
 
 def main() -> None:
     options = _options()
+    if options.memory:
+        measure_memory(write=options.write)
+        return
     found: dict[str, list[Measured]] = {}
     late: dict[str, list[list[float]]] = {}
     with tempfile.TemporaryDirectory() as folder, Nginx() as nginx:
@@ -194,14 +199,23 @@ def main() -> None:
             for name, command in rate_commands(nginx, Path(folder)).items() if not options.only else ():
                 late.setdefault(name, []).append(_lateness(command))
                 print(f"round {number + 1}: {name} at {RATE_PER_S:,}/s: p50, p99, most ms late: {late[name][-1][:3]}", flush=True)
-        needed = {} if options.only else {name: memory_of(Path(folder), nginx, cls) for name, cls in WAITING.items()}
     heads = ["what", "requests/s, median", "spread", "ratio, median of rounds", "core time per request", "failed"]
     publish(
         "Scenarios in Python",
         f"python -m benchmarks.scenarios --rounds {options.rounds} --window {options.window:g}",
-        "\n\n".join([table(heads, [_row(name, found) for name in found]), *_late_table(late), *_memory_table(needed)]),
+        "\n\n".join([table(heads, [_row(name, found) for name in found]), *_late_table(late)]),
         write=options.write,
     )
+
+
+def measure_memory(*, write: bool) -> None:
+    """Nothing is sent, so there is no target."""
+    with tempfile.TemporaryDirectory() as folder:
+        (Path(folder) / "scenarios.py").write_text(SCENARIOS)
+        needed = {name: memory_of(Path(folder), name, *waiting) for name, waiting in WAITING.items()}
+    rows = [[name, f"{found:,.0f}"] for name, found in needed.items()]
+    text = table(["a user that waits", "bytes"], rows)
+    publish("Memory of users that wait: the native core", "python -m benchmarks.scenarios --memory", text, write=write)
 
 
 def commands(nginx: Nginx, window_s: float, folder: Path) -> dict[str, list[str]]:
@@ -266,29 +280,36 @@ def _late_table(late: dict[str, list[list[float]]]) -> list[str]:
     return [table(heads, rows)] if rows else []
 
 
-STEPS_WAIT = "steps, waiting for the next pass"
-WAITING = {STEPS_WAIT: "", "async def, awaiting asyncio.sleep": "Waiting", "def, in sleep (a greenlet)": "WaitingDef"}
+# the class, and what the load has besides
+WAITING: dict[str, tuple[str, dict[str, Any]]] = {
+    "steps, waiting for the next pass": ("", {}),
+    "the same with a seed": ("", {"seed": 7}),
+    "async def, awaiting asyncio.sleep": ("Waiting", {}),
+    "async def, the same with a seed": ("Waiting", {"seed": 7}),
+    "def, in sleep (a greenlet)": ("WaitingDef", {}),
+}
+NOBODY = "http://127.0.0.1:9"
 # nothing is sent, so that no user has a connection, as those whose functions wait first have none
 SKIPPED = {"wait_time": 3_600, "tasks": [{"method": "get", "request_url": "/", "run_if": "false"}]}
 
 
-def memory_of(folder: Path, nginx: Nginx, cls: str) -> float:
+def memory_of(folder: Path, name: str, cls: str, more: dict[str, Any]) -> float:
     """Bytes for each user more that waits, in a function of `cls`, or "" for steps: the engine's with many of them, less with few."""
-    few, many = (_rss_bytes(folder / f"waiting-{cls}-{users}", folder, nginx, cls, users) for users in (FEW, MANY))
+    few, many = (_rss_bytes(folder / f"{name}-{users}", folder, cls, users, more) for users in (FEW, MANY))
     needed = (many - few) / (MANY - FEW)
-    print(f"{cls or STEPS_WAIT}: {needed:,.0f} bytes", flush=True)
+    print(f"{name}: {needed:,.0f} bytes", flush=True)
     return needed
 
 
-def _rss_bytes(runs: Path, folder: Path, nginx: Nginx, cls: str, users: int) -> int:
-    given = {"folder": str(runs), "host": nginx.url, "user_count": users, "test_time": 600, "drain_time": 0}
+def _rss_bytes(runs: Path, folder: Path, cls: str, users: int, more: dict[str, Any]) -> int:
+    given = {"folder": str(runs), "host": NOBODY, "user_count": users, "test_time": 600, "drain_time": 0, **more}
     own = {**given, "file": str(folder / "scenarios.py"), "name": cls} if cls else {**given, **SKIPPED}
     command = ["taskset", "-c", "0", sys.executable, "-c", LOAD if cls else SCRIPT, json.dumps(own)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         try:
             while not _has_users(runs, users):
                 if process.poll() is not None:
-                    raise SystemExit(f"the load of {cls or STEPS_WAIT} ended early")
+                    raise SystemExit(f"the load for {runs.name} ended early")
                 time.sleep(0.2)
             time.sleep(1)
             return sum(int(one.memory_info().rss) for one in senders_of(process.pid))
@@ -300,11 +321,6 @@ def _rss_bytes(runs: Path, folder: Path, nginx: Nginx, cls: str, users: int) -> 
 def _has_users(runs: Path, users: int) -> bool:
     lines = [line for path in runs.glob("*/snapshots.ndjson") for line in path.read_text().splitlines()[-1:]]
     return any(json.loads(line)["health"]["users"] >= users for line in lines)
-
-
-def _memory_table(needed: dict[str, float]) -> list[str]:
-    heads = ["a user that waits", "bytes"]
-    return [table(heads, [[name, f"{found:,.0f}"] for name, found in needed.items()])] if needed else []
 
 
 def _row(name: str, found: dict[str, list[Measured]]) -> list[str]:
@@ -326,6 +342,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--window", type=float, default=5.0, help="seconds measured in each run")
     parser.add_argument("--only", nargs="+", help="parts of the names of those that are measured")
+    parser.add_argument("--memory", action="store_true", help="measure the memory of users that wait, and nothing else")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
     return parser.parse_args()
 

@@ -65,7 +65,8 @@ class Lines(_View):
         super().run_started(run)
         facts = run.facts
         planned = f" for {facts.planned_s:g} s" if facts.planned_s else ""
-        self._print(f"{self.going[facts.id].label}: {counted(facts.users, 'user')} on {facts.target}{planned}")
+        made = f"; made by Locust, as {facts.why_not_native}" if facts.why_not_native else ""
+        self._print(f"{self.going[facts.id].label}: {counted(facts.users, 'user')} on {facts.target}{planned}{made}")
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
         super().snapshot(run, snapshot)

@@ -15,7 +15,7 @@ from loadflow.engine.load_test.user_types import user_type_of
 from loadflow.engine.protocols.model.step import StepBase
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.scenario.loading import ALLOW, load_scenarios
-from loadflow.engine.scenario.messages import KEYS, SILENT, VERBS, message_of, user_of, users_spoken
+from loadflow.engine.scenario.messages import KEYS, SILENT, VERBS, WHOM, message_of, user_of, users_spoken
 from loadflow.engine.scenario.tracing import trace
 from tests.load.harness import Outcomes, load
 from tests.load.test_mixed import Talk, broker, generated, methods, new_shop, redis, shop, talk
@@ -127,6 +127,10 @@ PYTHON = """
             client.get("/ok") and client.mqtt.publish("a", paylod="x")
 
         @task
+        def nobody(self, client):
+            client.get("/ok") and client.redis.command("PING", name="nobody")
+
+        @task
         def unmet(self, client):
             said = client.websocket.sendrecv("a", request_url="TALK/x", name="unmet")
             assert "b" in said.text, "not what was said"
@@ -137,20 +141,22 @@ def test_functions_that_no_steps_can_say(talk: Talk, target: Target, unused_port
     target.reset()
     text = PYTHON.replace("TALK", talk.url).replace("PORT", str(unused_port))
     file = written(tmp_path, text)
-    assert set(trace(load_scenarios(file)[0]).refused) == {"talk", "wrong", "key"}
-    arguments = {"mode": "sequence", "tasks": [{"call": f"{file}:Shop.{name}"} for name in ("talk", "wrong", "key", "unmet")]}
+    assert set(trace(load_scenarios(file)[0]).refused) == {"talk", "wrong", "key", "nobody"}
+    arguments = {"mode": "sequence", "tasks": [{"call": f"{file}:Shop.{name}"} for name in ("talk", "wrong", "key", "nobody", "unmet")]}
     told = {}
     for task in arguments["tasks"]:
         done = load(
             tmp_path / "runs", [task], user_detail_dict={"user": "python_user"}, host=target.url, hosts={"mqtt_user": "127.0.0.1:1"}
         )
         told.update({(hit.name, hit.outcome): hit.error.partition(" (line")[0] for hit in done.hits})
-        assert done.run.facts.protocol == "python_user, websocket_user, mqtt_user, socket_user"
+        assert done.run.facts.protocol == "python_user, websocket_user, mqtt_user, socket_user, redis_user"
     assert told.pop(("gone", Outcome.CONNECT)).endswith("Connection refused")
     assert told.pop(("key", Outcome.TEMPLATE)).startswith("TypeError: client.mqtt.publish takes no 'paylod'; it takes name, broker, ")
     assert told == {
         **{(name, Outcome.OK): "" for name in ("talk", "talk 2", "talk 3", "sent")},
         ("wrong", Outcome.OK): "",
+        ("nobody", Outcome.OK): "",
+        ("nobody", Outcome.TEMPLATE): 'says not whom it asks; give server=…, or hosts={"redis_user": "host:port"} to @scenario',
         ("key", Outcome.OK): "",
         ("wrong", Outcome.TEMPLATE): "TypeError: there is no client.websocket.sned; there are connect, send, recv, sendrecv, ping, close",
         ("unmet", Outcome.ASSERTION): "not what was said",
@@ -166,7 +172,10 @@ def test_the_check_says_who_makes_the_load_and_why(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output + done.stderr
     assert "  unmet: traced, 1 step\n" in done.output
     assert "  talk: on Locust, because line 1" in done.output
-    assert "  so Locust makes the load, as the native core does not speak for websocket_user, mqtt_user, socket_user\n" in done.output
+    assert (
+        "  so Locust makes the load, as the native core does not speak for websocket_user, mqtt_user, socket_user, redis_user\n"
+        in done.output
+    )
     proved = CliRunner().invoke(main, ["check", "--prove", str(file)])
     assert "unmet: not proved: it speaks to websocket_user's peer, and a proof is of HTTP" in proved.output, proved.output
     assert proved.exit_code == 3
@@ -202,6 +211,7 @@ def test_the_keys_of_a_call_are_those_of_a_step(protocol: str) -> None:
     said = {"websocket": {"method", "url", "client_cert", "correlate"}, "mqtt": {"method", "host"}, "grpc": {"host", "reflection"}}
     by_itself = said.get(protocol, {"protocol", "host"} if protocol == "socket" else set())
     assert set(KEYS[protocol].split()) == set(form.keys()) - set(StepBase.keys()) - by_itself
+    assert WHOM.get(protocol) == next(iter(user_type.whom), None)
     for verb, places in VERBS[protocol].items():
         assert {place.lstrip("*") for place in places} <= set(KEYS[protocol].split()), verb
     assert set(SILENT.get(protocol, ())) <= set(VERBS[protocol])

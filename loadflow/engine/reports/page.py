@@ -288,7 +288,7 @@ def _facts_of(run: RunFacts, kind: str, alone: Summary | None) -> list[tuple[str
         ("Kind of load", kind),
         ("At most in flight" if run.plan.get("pace") else "Users", count_text(run.users)),
         ("Duration", f"{span_text(alone.duration_s)} of load, planned: {planned}" if alone else f"planned: {planned}"),
-        ("Protocol and engine", " · ".join(part for part in (run.protocol, run.engine) if part)),
+        ("Protocol and engine", " · ".join(part for part in (run.protocol, run.engine, run.why_not_native) if part)),
         ("Started", utc_text(run.started_unix_s)),
         ("Build", run.revision),
         ("Run", run.id),

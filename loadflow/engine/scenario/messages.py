@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["COMMON", "SPEAKERS", "VERBS", "message_of", "receives", "refuse_attribute", "user_of", "users_spoken"]
+__all__ = ["COMMON", "SPEAKERS", "VERBS", "WHOM", "message_of", "receives", "refuse_attribute", "user_of", "users_spoken"]
 
 # protocol: what its client can do, each with the keys that it takes by position; "*" takes all that there are
 VERBS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -43,6 +43,7 @@ KEYS: dict[str, str] = {
     "socket": "target payload expect_bytes expect_substring framing timeout keep tls verify cert",
     "redis": "command server database username password timeout tls verify cert",
 }
+WHOM = {"grpc": "target", "mqtt": "broker", "socket": "target", "redis": "server"}  # the key that says whom a step asks
 SPEAKERS = tuple(VERBS)
 COMMON = ("name",)
 # the verbs to which no message comes back

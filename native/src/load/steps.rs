@@ -416,7 +416,7 @@ impl<'p> Loop<'p> {
         }
         let (low, high) = self.plan.wait_s;
         if high > 0.0 {
-            let wait_s = user.scope.rng.uniform(low, high);
+            let wait_s = if high > low { user.scope.rng.uniform(low, high) } else { low };
             self.pause(user, id, (wait_s * 1e9) as i64, true);
         } else if !user.has_sent {
             self.pause(user, id, IDLE_PASS_NS, true);

@@ -72,6 +72,8 @@ impl Twister {
 
 /// One stream of random numbers.
 pub enum Rng {
+    /// Seeded as soon as something is drawn: a twister is 2.5 kB, and most users draw nothing.
+    Later(Box<str>),
     Seeded(Twister),
     /// splitmix64 (Steele, Lea and Flood, OOPSLA 2014): 8 bytes a user
     Free(u64),
@@ -82,13 +84,17 @@ impl Rng {
     pub fn new(seed: Option<String>) -> Self {
         use std::hash::{BuildHasher, RandomState};
         match seed {
-            Some(text) => Rng::Seeded(Twister::from_text(&text)),
+            Some(text) => Rng::Later(text.into_boxed_str()),
             None => Rng::Free(RandomState::new().hash_one(crate::os::socket::monotonic_ns())),
         }
     }
 
     fn next_u32(&mut self) -> u32 {
+        if let Rng::Later(text) = self {
+            *self = Rng::Seeded(Twister::from_text(text));
+        }
         match self {
+            Rng::Later(_) => unreachable!("it was seeded just now"),
             Rng::Seeded(twister) => twister.next_u32(),
             Rng::Free(state) => {
                 *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -17,7 +17,7 @@ from loadflow.engine.protocols.running.seam import HitFailure, PreparedStep, Use
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import compile_value
-from loadflow.engine.scenario.messages import message_of, refuse_attribute, user_of
+from loadflow.engine.scenario.messages import WHOM, message_of, refuse_attribute, user_of
 
 __all__ = ["Messages"]
 
@@ -49,7 +49,7 @@ class Messages:
         name = config.pop("name", None)
         values = {}
         for key in FILLED:
-            if key in config:
+            if key in config and not (key == "topic" and "delivery" in config):  # hits of a delivery are called after the topic
                 values[PLACE.format(key)] = config[key]
                 config[key] = f"${{session.{PLACE.format(key)}}}"
         if "command" in config:
@@ -62,7 +62,7 @@ class Messages:
         if step is None:
             if len(self._compiled) >= MOST_COMPILED:
                 self._compiled.clear()
-            step = self._compiled[made_of] = self._prepared(user, config)
+            step = self._compiled[made_of] = self._prepared(protocol, user, config)
         return step, values, name
 
     @staticmethod
@@ -75,12 +75,14 @@ class Messages:
             for name in values:
                 del scope.session[name]
 
-    def _prepared(self, user: str, config: dict[str, Any]) -> PreparedStep:
+    def _prepared(self, name: str, user: str, config: dict[str, Any]) -> PreparedStep:
         if any("${" in text for text in _texts(config) if not text.startswith("${session.loadflow_")):
             raise HitFailure(Outcome.TEMPLATE, "holds the characters ${, which begin a placeholder in steps")
         if config.get("reflection") or (user == "grpc_user" and not config.get("proto") and not config.get("stub_path")):
             raise HitFailure(Outcome.TEMPLATE, "say how the method is known: proto=, a file, or stub_path=, a class of generated code")
         protocol, part = self._speakers.protocols[user], self._speakers.parts[user]
+        if part.host is None and (whom := WHOM.get(name)) is not None and config.get(whom) is None:
+            raise HitFailure(Outcome.TEMPLATE, f'says not whom it asks; give {whom}=…, or hosts={{"{user}": "host:port"}} to @scenario')
 
         def compiler(value: object) -> Any:
             return compile_value(value, {}, os.environ)

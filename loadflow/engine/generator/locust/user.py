@@ -16,7 +16,7 @@ from loadflow.engine.generator.locust.arrivals import Arrivals, Turn
 from loadflow.engine.generator.locust.batch import in_batches
 from loadflow.engine.generator.locust.clients import Speakers, UserClients
 from loadflow.engine.generator.locust.recorder import Recorder, UserWatch
-from loadflow.engine.generator.locust.step import Pauser, Step
+from loadflow.engine.generator.locust.step import Pauser, Step, between
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.resolve.data import Data
@@ -250,7 +250,7 @@ def user_class(shared: SharedByUsers) -> type[User]:
                     self._finish(clients, scope, number)
                     return
                 if high > 0:
-                    self.pause(scope.rng.uniform(low, high))
+                    self.pause(between(scope.rng, low, high))
                 elif not sent:
                     self.pause(IDLE_PASS_S)
             self._finish(clients, scope, number)

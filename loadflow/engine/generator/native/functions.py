@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import json
-import sys
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
-from types import ModuleType, coroutine
+from types import coroutine
 from typing import Any
 
 from greenlet import GreenletExit, getcurrent, greenlet
@@ -20,6 +19,7 @@ from loadflow.engine.base.counted import counted
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import shown
 from loadflow.engine.generator.native.asked import NOT_BEGUN, Asked, Asking, AskingAtOnce
+from loadflow.engine.generator.native.sleeping import may_sleep
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.python.call import Call
@@ -31,7 +31,7 @@ from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.scenario.client import VERBS, RequestFailed
-from loadflow.engine.scenario.values import Rows, sleep, turn
+from loadflow.engine.scenario.values import Rows, turn
 
 __all__ = ["Functions", "own_asyncio"]
 
@@ -114,7 +114,7 @@ class _Step:
         self.call = call
         self.name = call.function
         self.check = f"check_{call.function}" if call.check is not None else None
-        self.is_awaited = inspect.iscoroutinefunction(getattr(call.cls, call.function)) and not _may_sleep(call.cls)
+        self.is_awaited = inspect.iscoroutinefunction(getattr(call.cls, call.function)) and not may_sleep(call.cls, call.function)
 
 
 class _User(Drawing):
@@ -287,16 +287,6 @@ def _check(name: str, target: Any, asking: Asking) -> None:
     except ValueError:
         body = None
     getattr(target, name)(last.status_code, body)
-
-
-def _may_sleep(cls: type) -> bool:
-    """Whether a function of its modules may call `sleep` of loadflow, which waits without an await."""
-    modules = [vars(sys.modules[base.__module__]) for base in cls.__mro__ if base.__module__ in sys.modules and base is not object]
-    return any(value is sleep or _is_loadflow(value) for held in modules for value in list(held.values()))
-
-
-def _is_loadflow(value: object) -> bool:
-    return isinstance(value, ModuleType) and value.__name__ == "loadflow"
 
 
 @coroutine
