@@ -94,7 +94,7 @@ def print_traces(made: ScenarioDef, trace: Trace) -> None:
         elif name in trace.steps:
             echo(f"  {name}: ", Styled("traced", fg="green"), f", {counted(sum(1 for _ in steps_of(trace.steps[name])), 'step')}")
     if spoken:
-        echo(f"  so Locust makes the load, as the native core does not speak for {', '.join(spoken)}")
+        echo(f"  so Locust makes the load, as in the native core a user speaks HTTP alone, and not for {', '.join(spoken)}")
     elif not trace.refused:
         return
     elif in_core:

@@ -140,9 +140,9 @@ def test_one_user_speaks_all_protocols_by_turns(
     assert methods(done) == spoken
     assert [record.target for record in target.records()] == ["/echo?1"]
     assert shop.messages == [{"name": "item-1"}]
-    why = "the native core does not take user 'redis_user', user 'mqtt_user', user 'grpc_user', user 'websocket_user'"
+    why = "the native core does not take one user of fast_http_user, redis_user, mqtt_user, grpc_user, websocket_user"
     assert done.run.facts.why_not_native == why
-    assert why.replace("'", "&#39;") in (done.run.folder / "report.html").read_text()
+    assert why in (done.run.folder / "report.html").read_text()
 
 
 def test_one_lost_peer_fails_its_own_steps_alone(talk: Talk, target: Target, unused_port: int, tmp_path: Path) -> None:
