@@ -40,9 +40,9 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 FORMS = [
     ("plain.pem", ""),
     ("old.pem", ""),
-    ("encrypted.pem", "is encrypted, and only keys without a password are supported; write one: openssl pkey -in "),
-    ("old-encrypted.pem", "is encrypted, and only keys without a password are supported; write one: openssl pkey -in "),
-    ("both-encrypted.pem", "is encrypted, and only keys without a password are supported"),
+    ("encrypted.pem", "is encrypted, and its password is not known; write one without: openssl pkey -in "),
+    ("old-encrypted.pem", "is encrypted, and its password is not known; write one without: openssl pkey -in "),
+    ("both-encrypted.pem", "is encrypted, and its password is not known"),
     ("key.der", "is a binary file (DER or PKCS#12), and only PEM files are supported; write one: openssl x509"),
 ]
 

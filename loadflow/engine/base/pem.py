@@ -1,4 +1,4 @@
-"""Which files of keys and certificates can be used: PEM (RFC 7468), and keys without a password."""
+"""Which files of keys and certificates can be used: PEM (RFC 7468), and keys with a password only where that is known."""
 
 from __future__ import annotations
 
@@ -7,12 +7,27 @@ from collections.abc import Iterable
 
 from loadflow.engine.base.regular_file import open_regular
 
-__all__ = ["unusable_pem"]
+__all__ = ["decrypted_key", "unusable_pem"]
 
+ENCRYPTED = (b"-----BEGIN ENCRYPTED PRIVATE KEY-----", b"Proc-Type: 4,ENCRYPTED")
 MOST_BYTES = 1 << 20  # of a file that is looked at; a bundle of all public CAs has 200 kB
 
 
-def unusable_pem(paths: Iterable[str | os.PathLike[str]]) -> str:
+def decrypted_key(path: str, password: str) -> bytes:
+    """The PEM text of a key, without its password. Raises OSError where the file can't be read, ValueError where it holds no such key."""
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_pem_private_key
+
+    with open_regular(path, "rb") as file:
+        content: bytes = file.read(MOST_BYTES)
+    is_encrypted = any(mark in content for mark in ENCRYPTED)
+    try:
+        key = load_pem_private_key(content, password.encode() if is_encrypted else None)
+    except TypeError as error:  # an empty password
+        raise ValueError(str(error)) from None
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+
+
+def unusable_pem(paths: Iterable[str | os.PathLike[str]], *, has_password: bool = False) -> str:
     """Why one of the files can't be used, and how it is turned into one that can; "" where its form is right, or it can't be read.
 
     PKCS#8 says ENCRYPTED in its label (RFC 5958), older keys in a header (RFC 1421 section 4.6.1.1).
@@ -23,9 +38,8 @@ def unusable_pem(paths: Iterable[str | os.PathLike[str]]) -> str:
                 content: bytes = file.read(MOST_BYTES)
         except OSError:
             continue
-        if b"-----BEGIN ENCRYPTED PRIVATE KEY-----" in content or b"Proc-Type: 4,ENCRYPTED" in content:
-            way_out = f"write one: openssl pkey -in {path} -out FILE"
-            return f"the key in {path} is encrypted, and only keys without a password are supported; {way_out}"
+        if not has_password and any(mark in content for mark in ENCRYPTED):
+            return f"the key in {path} is encrypted, and its password is not known; write one without: openssl pkey -in {path} -out FILE"
         if content[:1] == b"\x30" and b"-----BEGIN " not in content:  # a SEQUENCE of ASN.1
             return (
                 f"{path} is a binary file (DER or PKCS#12), and only PEM files are supported; write one: "

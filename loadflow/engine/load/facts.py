@@ -59,7 +59,13 @@ def facts_of(session: Session, plan: Plan, asked: Asked, parts: Processes, why_n
         planned_s=plan.duration_s,
         started_unix_s=0.0,
         plan=redactor.value(replace(plan, material={}).to_json()),
-        environment={**_environment(), **_proxies(asked.target, plan), "processes": str(parts.shards), **_agents(asked.cluster)},
+        environment={
+            **_environment(),
+            **_proxies(asked.target, plan),
+            **_tls(plan),
+            "processes": str(parts.shards),
+            **_agents(asked.cluster),
+        },
     )
 
 
@@ -78,6 +84,11 @@ def _proxies(target: str, plan: Plan) -> dict[str, str]:
     used = dict.fromkeys(shown for one in asked if (shown := proxy_shown(one, plan.connections)))
     unused = unused_proxies([one for one in targets if one not in asked], os.environ)
     return {**({PROXY: ", ".join(used)} if used else {}), **({PROXY_NOT_USED: ", ".join(unused)} if unused else {})}
+
+
+def _tls(plan: Plan) -> dict[str, str]:
+    shown = str(plan.connections.tls)
+    return {"tls": shown} if shown else {}
 
 
 def _environment() -> dict[str, str]:

@@ -5,28 +5,42 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
+import ssl
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
 from loadflow.engine.base.host_port import host_and_port
 from loadflow.engine.base.values import shown
 from loadflow.engine.load_test.http_version import USERS
-from loadflow.engine.plan.connections import Connections, Kept
+from loadflow.engine.plan.connections import Connections, Kept, TlsTerms
 from loadflow.engine.plan.proxies import WRITTEN, NamedProxy, Proxy, named_proxy, no_proxy_of
 from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.engine.script.mistakes import Fault, wrong
-from loadflow.engine.script.part import A_LIST, BY_KIND, TEXT, Choice, Name, Text
+from loadflow.engine.script.part import A_LIST, BY_KIND, TEXT, Choice, Flag, Name, Part, Settled, Text
 from loadflow.engine.script.placeholders import has_placeholder
 from loadflow.engine.script.visit import steps_of_test
 
-__all__ = ["ConnectionWord", "LocalAddress", "ProxyUrl", "Resolve", "connecting_faults", "connections_of", "no_local_address", "sends_http"]
+__all__ = [
+    "ConnectionWord",
+    "LocalAddress",
+    "ProxyUrl",
+    "Resolve",
+    "TlsOffer",
+    "connecting_faults",
+    "connections_of",
+    "no_local_address",
+    "sends_http",
+]
 
 SENDS_HTTP = (*USERS, PYTHON_USER)
-KEYS = ("proxy", "resolve", "local_address", "connection")
+KEYS = ("proxy", "resolve", "local_address", "connection", "tls")
+TLS_VERSIONS = ("1.2", "1.3")
+MOST_CIPHERS = 64
 KEPT: tuple[Kept, ...] = ("keep", "per_pass", "per_request")
 MOST_ADDRESSES = 1024
+CIPHER = re.compile(r"[A-Z0-9-]+")
 HOST = re.compile(r"[\w.~-]+|\[[0-9A-Fa-f:.]+\]", re.ASCII)
 RESOLVE_FORM = 'write it as curl does: {"shop.example:443": "127.0.0.1:8443"}'
 
@@ -69,6 +83,36 @@ def _local(text: str, info: ValidationInfo) -> str:
         except ValueError:
             raise wrong(f"{shown(text)} is not an IP address", "write one of this machine's, for example 10.0.0.5") from None
     return text
+
+
+def _cipher(name: str) -> str:
+    """A cipher of TLS 1.2 by its name in OpenSSL, which must know it."""
+    try:
+        if not CIPHER.fullmatch(name):
+            raise ssl.SSLError
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).set_ciphers(name)
+    except ssl.SSLError:
+        raise wrong(
+            f"{shown(name)} is no cipher of TLS 1.2 here", "`openssl ciphers -tls1_2 ALL` lists them, as ECDHE-RSA-AES128-GCM-SHA256"
+        ) from None
+    return name
+
+
+class TlsOffer(Part):
+    """What TLS offers, and whether a user goes on with the session of an earlier connection."""
+
+    noun: ClassVar[str] = "tls"
+    versions: Annotated[list[Annotated[str, Choice("TLS version", TLS_VERSIONS)]], Field(min_length=1, max_length=2)] | None = None
+    ciphers: Annotated[list[Annotated[Name, AfterValidator(_cipher)]], Field(min_length=1, max_length=MOST_CIPHERS)] | None = None
+    resume: Settled[Flag] = False
+
+    @classmethod
+    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+        if raw.get("ciphers") is not None and raw.get("versions") == ["1.3"]:
+            yield Fault(("ciphers",), "are those of TLS 1.2, which versions does not have", "add 1.2 to versions, or remove them")
+
+    def terms(self) -> TlsTerms:
+        return TlsTerms(tuple(sorted(set(self.versions or ()))), tuple(self.ciphers or ()), self.resume is True)
 
 
 ProxyUrl = Annotated[Text, AfterValidator(_proxy)]
@@ -114,6 +158,7 @@ def connections_of(detail: Any, users: Iterable[str], env: Mapping[str, str]) ->
         resolve=detail.resolve or {},
         local_addresses=tuple([local] if isinstance(local, str) else local or ()),
         kept=detail.connection,
+        tls=detail.tls.terms() if detail.tls is not None else TlsTerms(),
     )
 
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar
 from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, PlainValidator, ValidationError, ValidationInfo
 from pydantic_core import CoreSchema, core_schema
 
-from loadflow.engine.load_test.connecting import ConnectionWord, LocalAddress, ProxyUrl, Resolve, connecting_faults
+from loadflow.engine.load_test.connecting import ConnectionWord, LocalAddress, ProxyUrl, Resolve, TlsOffer, connecting_faults
 from loadflow.engine.load_test.http_version import field_faults, version_faults
 from loadflow.engine.load_test.populations import population_faults
 from loadflow.engine.load_test.rate import Rate, rate_faults
@@ -123,6 +123,7 @@ class UserDetail(Part):
     resolve: Resolve | None = None
     local_address: LocalAddress | None = None
     connection: ConnectionWord = "keep"
+    tls: TlsOffer | None = None
 
     @classmethod
     def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:

@@ -11,7 +11,7 @@ from loadflow.engine.base.host_port import host_and_port
 from loadflow.engine.plan.proxies import WRITTEN, NamedProxy, Proxy, bypasses, port_of, secrets_in
 from loadflow.engine.plan.target import host_of
 
-__all__ = ["Connections", "Kept", "Route", "proxy_shown"]
+__all__ = ["Connections", "Kept", "Route", "TlsTerms", "proxy_shown"]
 
 Kept = Literal["keep", "per_pass", "per_request"]
 
@@ -26,6 +26,21 @@ class Route:
 
 
 @dataclass(frozen=True, slots=True)
+class TlsTerms:
+    """What TLS offers: `versions` is empty for all of both engines; `ciphers` are those of TLS 1.2, empty for the usual ones. `resumes`: a
+    user's later connections go on with the session of an earlier one."""
+
+    versions: tuple[str, ...] = ()
+    ciphers: tuple[str, ...] = ()
+    resumes: bool = False
+
+    def __str__(self) -> str:
+        """In the words of a report; "" where all is as it usually is."""
+        parts = [f"TLS {' and '.join(self.versions)}" if self.versions else "", ", ".join(self.ciphers), "sessions resumed" * self.resumes]
+        return "; ".join(filter(None, parts))
+
+
+@dataclass(frozen=True, slots=True)
 class Connections:
     """`proxies` by the scheme of what is asked; `no_proxy` holds for those that the environment names. `resolve`: by `host:port` or `host`,
     whom to connect to instead, as `address:port` or `address`."""
@@ -35,6 +50,7 @@ class Connections:
     resolve: Mapping[str, str] = field(default_factory=dict)
     local_addresses: tuple[str, ...] = ()
     kept: Kept = "keep"
+    tls: TlsTerms = TlsTerms()
 
     @property
     def is_direct(self) -> bool:
@@ -67,7 +83,8 @@ class Connections:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Connections:
         proxies = {scheme: NamedProxy(**one) for scheme, one in data["proxies"].items()}
-        return cls(**{**data, "proxies": proxies, "local_addresses": tuple(data["local_addresses"])})
+        tls = TlsTerms(tuple(data["tls"]["versions"]), tuple(data["tls"]["ciphers"]), data["tls"]["resumes"])
+        return cls(**{**data, "proxies": proxies, "local_addresses": tuple(data["local_addresses"]), "tls": tls})
 
 
 def proxy_shown(url: str, connections: Connections) -> str:

@@ -10,17 +10,33 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::version::{TLS12, TLS13};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    SupportedProtocolVersion,
+};
 
-use crate::plan::Tls;
+use crate::plan::{Tls, TlsTerms};
+
+/// Of one user, a few for each host that he asks.
+const MOST_SESSIONS: usize = 64;
 
 pub const HTTP_2: &[u8] = b"h2";
 
 /// `http2`: nothing else is offered (ALPN, RFC 7301).
-pub fn config_of(plan: &Tls, http2: bool) -> Result<Arc<ClientConfig>, String> {
-    let provider = Arc::new(ring::default_provider());
+pub fn config_of(plan: &Tls, terms: &TlsTerms, http2: bool) -> Result<Arc<ClientConfig>, String> {
+    let mut provider = ring::default_provider();
+    if !terms.ciphers.is_empty() {
+        // those of TLS 1.3 are chosen by nobody
+        let is_named = |name: &str| terms.ciphers.iter().any(|own| own == name);
+        provider.cipher_suites.retain(|suite| suite.tls13().is_some() || suite.suite().as_str().is_some_and(is_named));
+    }
+    let provider = Arc::new(provider);
+    let is_offered = |version: &str| terms.versions.is_empty() || terms.versions.iter().any(|own| own == version);
+    let versions: Vec<&SupportedProtocolVersion> =
+        [("1.3", &TLS13), ("1.2", &TLS12)].into_iter().filter(|(name, _)| is_offered(name)).map(|(_, version)| version).collect();
     let builder =
-        ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions().map_err(|error| error.to_string())?;
+        ClientConfig::builder_with_provider(provider.clone()).with_protocol_versions(&versions).map_err(|error| error.to_string())?;
     let signing = provider.clone();
     let builder = if plan.verify {
         let mut roots = RootCertStore::empty();
@@ -40,17 +56,25 @@ pub fn config_of(plan: &Tls, http2: bool) -> Result<Arc<ClientConfig>, String> {
     let mut config = match &plan.certificate {
         None => builder.with_no_client_auth(),
         Some((chain, key)) => {
-            let (chain, key) = (read(Path::new(chain))?, read(Path::new(key))?);
+            let key = plan.key.as_ref().map_or_else(|| read(Path::new(key)), |text| Ok(text.clone().into_bytes()))?;
+            let chain = read(Path::new(chain))?;
             let chain = CertificateDer::pem_slice_iter(&chain).collect::<Result<Vec<_>, _>>().map_err(|error| error.to_string())?;
             builder.with_client_cert_resolver(Arc::new(SingleCertAndKey::from(shown(chain, &key, &signing)?)))
         }
     };
-    // every connection of a user costs the target a whole handshake, as it does with the Python users
+    // every connection of a user costs the target a whole handshake, unless the terms say otherwise: see `for_one_user`
     config.resumption = Resumption::disabled();
     if http2 {
         config.alpn_protocols.push(HTTP_2.to_vec());
     }
     Ok(Arc::new(config))
+}
+
+/// The same, with sessions of one user: others could not go on with them.
+pub fn for_one_user(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut own = config.clone();
+    own.resumption = Resumption::in_memory_sessions(MOST_SESSIONS);
+    Arc::new(own)
 }
 
 /// A client's certificate with its key. The two are not compared here, which was done before the load: for that the certificate
@@ -62,9 +86,8 @@ fn shown(chain: Vec<CertificateDer<'static>>, key: &[u8], provider: &CryptoProvi
 }
 
 /// Why this library can't use a key that OpenSSL can (of RSA with 1,024 bits, of P-521); None: it can.
-pub fn key_trouble(path: &Path) -> Option<String> {
-    let usable = read(path).and_then(|key| shown(Vec::new(), &key, &ring::default_provider()));
-    usable.err()
+pub fn key_trouble(pem: &[u8]) -> Option<String> {
+    shown(Vec::new(), pem, &ring::default_provider()).err()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {

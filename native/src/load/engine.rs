@@ -10,6 +10,7 @@ use rustls::ClientConfig;
 
 use crate::http::conn::Phase;
 use crate::http::request::{Outgoing, Scratch};
+use crate::http::tls::for_one_user;
 use crate::load::arrivals::{Arrivals, Passes};
 use crate::load::functions::{Functions, Spent};
 use crate::load::hitlog::HitLog;
@@ -18,7 +19,7 @@ use crate::load::picks::Picks;
 use crate::load::record::KindKey;
 use crate::load::revisions::Revisions;
 use crate::load::traces::Sampler;
-use crate::load::user::{self, Next, User};
+use crate::load::user::{self, Next, OwnTls, User};
 use crate::load::watch::{Doing, Watch};
 use crate::os::dns::Resolver;
 use crate::os::random::Rng;
@@ -328,12 +329,18 @@ impl<'p> Loop<'p> {
     }
 
     /// A TLS session to a place, its handshake not begun.
-    pub fn tls_session(&mut self, origin: usize) -> Result<Box<rustls::ClientConnection>, String> {
+    /// `own`: what is kept of a user's, where sessions may be resumed.
+    pub fn tls_session(&mut self, own: Option<&mut OwnTls>, origin: usize) -> Result<Box<rustls::ClientConnection>, String> {
+        let terms = &self.plan.tls_terms;
         let place = &self.origins[origin];
         let (plan, known) = &mut self.tls[place.tls];
         let config = match known {
             Some(config) => config,
-            none => none.insert(crate::http::tls::config_of(plan, self.plan.http2)?),
+            none => none.insert(crate::http::tls::config_of(plan, terms, self.plan.http2)?),
+        };
+        let config = match own.filter(|_| terms.resumes) {
+            Some(own) => own.entry(place.tls).or_insert_with(|| for_one_user(config)),
+            None => config,
         };
         crate::http::tls::connection(config, place.sni.as_deref().unwrap_or(&place.host))
     }

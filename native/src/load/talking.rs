@@ -167,7 +167,7 @@ impl Loop<'_> {
                 Datagrams::open(address).map(Socket::Datagrams)
             } else {
                 let origin = one.origin;
-                let tls = match self.origins[origin].https.then(|| self.tls_session(origin)).transpose() {
+                let tls = match self.origins[origin].https.then(|| self.tls_session(None, origin)).transpose() {
                     Ok(tls) => tls,
                     Err(text) => return lose(talk, link, Some(Failure::new(Outcome::Tls, text)), orders),
                 };

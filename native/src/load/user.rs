@@ -1,8 +1,12 @@
 //! One virtual user: where he is in his steps, what he holds, the hit he has under way.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::rc::Rc;
+use std::sync::Arc;
+
+use rustls::ClientConfig;
 
 use crate::http::conn::{Conn, Phase as ConnPhase};
 use crate::http::cookies::Jar;
@@ -80,6 +84,8 @@ pub enum Phase {
     OnStop,
 }
 
+pub type OwnTls = HashMap<usize, Arc<ClientConfig>>;
+
 pub struct User {
     /// His place among the users of the loop.
     pub id: u32,
@@ -97,6 +103,8 @@ pub struct User {
     pub call: Call,
     pub part: Part,
     pub conns: Vec<Box<Conn>>,
+    /// Where sessions are resumed: his own, by the terms of trust of their places.
+    pub tls: OwnTls,
     /// So many times all of them came to their end with a pass.
     pub ended: u64,
     /// What he speaks where that is not HTTP, and the request of this hit.

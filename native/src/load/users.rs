@@ -1,6 +1,7 @@
 //! Users come and go.
 
 use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::rc::Rc;
 
 use crate::http::cookies::Jar;
@@ -100,6 +101,7 @@ impl Loop<'_> {
             call: Call::default(),
             part: Part::default(),
             conns: Vec::new(),
+            tls: HashMap::new(),
             ended: 0,
             talk: None,
             asked: None,

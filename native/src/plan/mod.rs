@@ -61,6 +61,7 @@ pub struct Plan {
     pub kept: Kept,
     /// Where connections come from, in turns; none: the system chooses.
     pub local_addresses: Vec<IpAddr>,
+    pub tls_terms: TlsTerms,
     /// Not every place is connected to as it is written: the host says whom to connect to.
     pub routed: bool,
     pub flush_s: Option<f64>,
@@ -71,6 +72,15 @@ pub struct Plan {
     pub transient_status: Vec<u16>,
     /// The field of answers that says the target's build.
     pub revision_header: Option<String>,
+}
+
+/// What TLS offers; without a list, all that there is. `ciphers`: of TLS 1.2.
+#[derive(Debug, Default, Deserialize)]
+pub struct TlsTerms {
+    pub versions: Vec<String>,
+    pub ciphers: Vec<String>,
+    /// A user's later connections go on with the session of an earlier one.
+    pub resumes: bool,
 }
 
 /// For how long connections live.
@@ -112,6 +122,8 @@ pub struct Tls {
     pub authorities: Vec<String>,
     /// PEM files of chain and key.
     pub certificate: Option<(String, String)>,
+    /// The key itself, where its file has a password.
+    pub key: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -269,7 +269,8 @@ impl PythonFunctions {
         let (https, host, port, tls, sni): (bool, String, u16, usize, Option<String>) = made.get_item("place")?.extract()?;
         let (connect_s, total_s, follow): (f64, f64, bool) = made.get_item("limits")?.extract()?;
         let (own_host, own_length, closes): (bool, bool, bool) = made.get_item("own")?.extract()?;
-        let (verify, authorities, certificate): (bool, Vec<String>, Option<(String, String)>) = made.get_item("tls")?.extract()?;
+        type Trust = (bool, Vec<String>, Option<(String, String)>, Option<String>);
+        let (verify, authorities, certificate, key): Trust = made.get_item("tls")?.extract()?;
         out.bytes.clear();
         out.bytes.extend_from_slice(head.as_bytes());
         body.extend_from_slice(sent.as_bytes());
@@ -277,7 +278,7 @@ impl PythonFunctions {
         out.is_head = method == "HEAD";
         out.cookies = made.get_item("cookies")?.extract()?;
         out.limits = Limits { connect_s, total_s, follow };
-        let tls_plan = Tls { verify, authorities, certificate };
+        let tls_plan = Tls { verify, authorities, certificate, key };
         Ok(Laid { method, name, made: Ok(Some((Place { https, host, port, tls, sni }, Some(tls_plan)))) })
     }
 

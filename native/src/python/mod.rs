@@ -375,8 +375,8 @@ fn find(pattern: &str, text: &str, group: usize) -> PyResult<Option<String>> {
 
 /// Why the core can't use a client's key that OpenSSL can; None: it can.
 #[pyfunction]
-fn key_trouble(path: PathBuf) -> Option<String> {
-    crate::http::tls::key_trouble(&path)
+fn key_trouble(pem: &[u8]) -> Option<String> {
+    crate::http::tls::key_trouble(pem)
 }
 
 /// Of CLOCK_MONOTONIC, to show that it is Python's.

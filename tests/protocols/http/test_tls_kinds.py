@@ -13,6 +13,7 @@ import pytest
 
 from loadflow.engine.generator.native.fit import features_that_do_not_fit, is_built
 from loadflow.engine.records.outcome import Outcome
+from loadflow.errors import CommandError
 from tests.generator.test_native import plan_of
 from tests.load.harness import USERS, get, load
 from tests.protocols.peers import Loop, running_loop
@@ -83,3 +84,30 @@ def test_a_key_that_the_core_can_not_use_is_said_before_the_load(tmp_path: Path)
     cert, key = made(tmp_path, "p521", KINDS["p521"])
     (why,) = features_that_do_not_fit(plan_of(get("/", cert=[cert, key])))
     assert why.startswith(f"the client key {key} (")
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_a_client_s_key_may_have_a_password(user: str, loop: Loop, tmp_path: Path) -> None:
+    """In both forms of PEM, in a file of its own or with its certificate; written as a placeholder it is still one."""
+    cert, key = made(tmp_path, "client", KINDS["p256"])
+    openssl(f"pkcs8 -topk8 -in {key} -passout pass:opensesame -out {tmp_path}/new.key")
+    openssl(f"ec -in {key} -aes256 -passout pass:opensesame -out {tmp_path}/old.key")
+    both = tmp_path / "both.pem"
+    both.write_text(Path(cert).read_text() + (tmp_path / "new.key").read_text())
+    port = serving(loop, made(tmp_path, "server", KINDS["p256"]), client=cert)
+    known = {"verify": False, "cert_password": "${key_password}"}
+    steps = [
+        get(f"https://127.0.0.1:{port}/", name="new", cert=[cert, f"{tmp_path}/new.key"], **known),
+        get(f"https://127.0.0.1:{port}/", name="old", cert=[cert, f"{tmp_path}/old.key"], **known),
+        get(f"https://127.0.0.1:{port}/?${{uuid()}}", name="both", client_cert=str(both), **known),
+        get(f"https://127.0.0.1:{port}/", name="none is needed", cert=[cert, key], **known),
+    ]
+    done = load(tmp_path, steps, user=user, variables={"key_password": "opensesame"})
+    assert [(hit.outcome, hit.error) for hit in done.hits] == [(Outcome.OK, "")] * 4
+    assert "opensesame" not in "".join(path.read_text(errors="replace") for path in done.run.folder.rglob("*.json"))
+    with pytest.raises(CommandError, match=r"new\.key can't be used"):
+        load(tmp_path, steps[:1], user=user, variables={"key_password": "wrong"})
+    with pytest.raises(CommandError, match=r"its password is not known; .* or give cert_password, in an HTTP step"):
+        load(tmp_path, [{**steps[0], "cert_password": None}], user=user)
+    with pytest.raises(CommandError, match="is for a client certificate, and there is none"):
+        load(tmp_path, [get("https://127.0.0.1/", cert_password="x")], user=user)

@@ -9,12 +9,13 @@ from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any, Literal
 
+from loadflow.engine.base.pem import decrypted_key
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.http.request import PARTS
 from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Choice", "EngineName", "choose", "features_that_do_not_fit", "is_built"]
+__all__ = ["CORE_CIPHERS", "Choice", "EngineName", "choose", "features_that_do_not_fit", "is_built"]
 
 EngineName = Literal["auto", "native", "locust"]
 Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why it is not the native core
@@ -34,6 +35,16 @@ STEP_KEYS = frozenset(
 )
 ASSERTIONS = frozenset({"status_code", "contains", "not_contains", "regex", "not_regex", "json_path", "header", "response_time"})
 FINDERS = frozenset({"json_path", "header", "status_code", "regex", "cookie", "body"})
+# ciphers of TLS 1.2 that the core has: by their names in OpenSSL, what the core calls them
+CORE_CIPHERS = {
+    f"ECDHE-{key}-{cipher}": f"TLS_ECDHE_{key}_WITH_{name}"
+    for key in ("ECDSA", "RSA")
+    for cipher, name in (
+        ("AES128-GCM-SHA256", "AES_128_GCM_SHA256"),
+        ("AES256-GCM-SHA384", "AES_256_GCM_SHA384"),
+        ("CHACHA20-POLY1305", "CHACHA20_POLY1305_SHA256"),
+    )
+}
 HOW_TO_BUILD = "install Rust and then loadflow again with LOADFLOW_NATIVE=1, which says what fails"
 
 
@@ -72,6 +83,9 @@ def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
         default = one.default_factory() if one.default_factory is not MISSING else one.default
         if one.name not in PLAN_FIELDS and getattr(plan, one.name) != default:
             yield one.name
+    for name in plan.connections.tls.ciphers:
+        if name not in CORE_CIPHERS:
+            yield f"the cipher {name}"
     if _holds_halves(plan.steps) or _holds_halves(plan.variables):
         yield "text with half a surrogate pair"
     found: dict[str, None] = {}
@@ -85,7 +99,8 @@ def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
 def _of_step(step: Mapping[str, Any]) -> Iterator[str]:
     cert = step.get("cert")
     pem = cert[-1] if isinstance(cert, list | tuple) else cert
-    if isinstance(pem, str) and "${" not in pem and is_built() and (trouble := _key_trouble(pem)) is not None:
+    password = str(step.get("cert_password") or "")
+    if isinstance(pem, str) and "${" not in pem + password and is_built() and (trouble := _key_trouble(pem, password)) is not None:
         yield f"the client key {pem} ({trouble})"
     for entry in step.get("assertions") or ():
         if entry["type"] not in ASSERTIONS:
@@ -105,10 +120,12 @@ def _not_taken_of(pattern: str) -> str | None:
     return _native.not_taken_of(pattern)
 
 
-def _key_trouble(path: str) -> str | None:
+def _key_trouble(path: str, password: str) -> str | None:
     from loadflow import _native
 
-    return _native.key_trouble(path) if Path(path).is_file() else None  # a missing one is said elsewhere
+    if not Path(path).is_file():
+        return None  # said elsewhere
+    return _native.key_trouble(decrypted_key(path, password) if password else Path(path).read_bytes())
 
 
 def _holds_halves(data: object) -> bool:

@@ -91,7 +91,7 @@ class Functions:
             "cookies": made.cookies,
             "own": ("host" in own, "content-length" in own, made.closes),
             "limits": (made.connect_timeout_s, made.timeout_s, made.allow_redirects),
-            "tls": (tls["verify"], tls["authorities"], tls["certificate"]),
+            "tls": (tls["verify"], tls["authorities"], tls["certificate"], tls["key"]),
         }
 
     def kept(self, asked: Asked) -> tuple[int, bytes, list[tuple[bytes, bytes]], bytes]:

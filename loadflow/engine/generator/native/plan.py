@@ -9,6 +9,7 @@ from typing import Any
 from loadflow.engine.base.json_path import JsonKey, parts_of
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import text_of
+from loadflow.engine.generator.native.fit import CORE_CIPHERS
 from loadflow.engine.generator.native.messages import SPEECHES, message_of
 from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, static_value
 from loadflow.engine.generator.native.request import request_of
@@ -16,6 +17,7 @@ from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.generator.network import is_conditioned
 from loadflow.engine.generator.retry import RetryRule
 from loadflow.engine.generator.throttle import Throttle, throttles_of
+from loadflow.engine.plan.connections import TlsTerms
 from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.plan.pace import LATE_NS, Pace
@@ -154,6 +156,7 @@ def compile_plan(
         "http2": plan.http_version == 2,
         "kept": plan.connections.kept,
         "local_addresses": plan.connections.local_addresses,
+        "tls_terms": _tls_terms(plan.connections.tls),
         "routed": not plan.connections.is_direct,
         "flush_s": plan.flush_s,
         "tls": tls.to_json(),
@@ -190,6 +193,10 @@ def _asking(config: Mapping[str, Any], call: Any, plan: Plan, tls: TlsTable) -> 
                 "limits": {"connect_s": DEFAULT_TIMEOUT_S, "total_s": DEFAULT_TIMEOUT_S, "follow": True},
             }
     return {**named, "base": base}
+
+
+def _tls_terms(terms: TlsTerms) -> dict[str, object]:
+    return {"versions": terms.versions, "ciphers": [CORE_CIPHERS[name] for name in terms.ciphers], "resumes": terms.resumes}
 
 
 def _pace(pace: Pace | None) -> dict[str, object] | None:

@@ -31,7 +31,7 @@ from loadflow.engine.resolve.template import text_of
 __all__ = ["assembled", "request_of"]
 
 BODY_KEYS = ("json", "data", "data_base64", "files")
-SETTINGS = ("timeout", "verify", "cert", "sni", "allow_redirects")
+SETTINGS = ("timeout", "verify", "cert", "cert_password", "sni", "allow_redirects")
 KNOWN = {*BODY_KEYS, *SETTINGS, "params", "auth", "headers", "cookies"}  # of a further key, Python makes each request
 
 

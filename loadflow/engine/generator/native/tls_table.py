@@ -6,6 +6,9 @@ from typing import Any
 
 from certifi import where as ca_bundle
 
+from loadflow.engine.base.pem import decrypted_key
+from loadflow.engine.protocols.running.tls_files import Certificate, Tls
+
 __all__ = ["TlsTable"]
 
 
@@ -13,9 +16,9 @@ class TlsTable:
     """The trust settings of a plan, each once; steps name them by number."""
 
     def __init__(self) -> None:
-        self._numbers: dict[tuple[bool | str, str | tuple[str, str] | None], int] = {}
+        self._numbers: dict[Tls, int] = {}
 
-    def number(self, verify: bool | str, cert: str | tuple[str, str] | None) -> int:
+    def number(self, verify: bool | str, cert: Certificate) -> int:
         return self._numbers.setdefault((verify, cert), len(self._numbers))
 
     def to_json(self) -> list[dict[str, Any]]:
@@ -23,7 +26,8 @@ class TlsTable:
             {
                 "verify": verify is not False,
                 "authorities": [] if verify is False else [ca_bundle() if verify is True else verify],
-                "certificate": (cert, cert) if isinstance(cert, str) else cert,
+                "certificate": (cert, cert) if isinstance(cert, str) else cert and cert[:2],
+                "key": decrypted_key(cert[1], cert[2]).decode() if isinstance(cert, tuple) and len(cert) > 2 else None,
             }
             for verify, cert in self._numbers
         ]

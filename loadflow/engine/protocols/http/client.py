@@ -105,9 +105,11 @@ class HttpClient:
     def close(self) -> None:
         for more in self._more:
             more.close()
-        for connection in self._connections.values():
-            connection.socket.close()
-        self._connections.clear()
+        for key in list(self._connections):
+            self._hang_up(key)
+
+    def _hang_up(self, key: tuple[object, ...]) -> None:
+        self._dialer.hang_up(self._connections.pop(key).socket, key)
 
     def _exchange(self, request: HttpRequest) -> HttpReply:
         """One request, one answer. After any failure its connection is closed: it is not known to be between two messages."""
@@ -115,18 +117,15 @@ class HttpClient:
         connection = self._connections.get(key)
         if connection is None or connection.is_dead():
             if connection is not None:
-                connection.socket.close()
-                del self._connections[key]
-            connection = self._connections[key] = _Connection(*self._dialer.dial(request))
+                self._hang_up(key)
+            connection = self._connections[key] = _Connection(*self._dialer.dial(request, key))
         try:
             reply, keep = self._ask(connection, request)
         except BaseException:
-            connection.socket.close()
-            del self._connections[key]
+            self._hang_up(key)
             raise
         if not keep:
-            connection.socket.close()
-            del self._connections[key]
+            self._hang_up(key)
         return reply
 
     def _ask(self, connection: _Connection, request: HttpRequest) -> tuple[HttpReply, bool]:
@@ -227,6 +226,7 @@ class HttpClient:
 
 
 def _key(request: HttpRequest) -> tuple[object, ...]:
+    """What requests over one connection have in common."""
     return request.scheme, request.host, request.port, request.verify, request.cert, request.sni
 
 

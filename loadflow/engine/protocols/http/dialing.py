@@ -14,6 +14,7 @@ from loadflow.engine.protocols.http.tunnel import Tunnel, credentials_of, name_o
 from loadflow.engine.protocols.running.connecting import Through, open_connection
 from loadflow.engine.protocols.running.fence import Fence
 from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.protocols.running.tls_stream import TlsStream
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.records.outcome import Outcome
 
@@ -31,16 +32,23 @@ class Dialer:
         self._connections = plan.connections
         self._fence = Fence(plan.allowed_hosts)
         self._routes: dict[tuple[str, str, int], Route] = {}
+        self._sessions: dict[tuple[object, ...], Any] = {}
 
-    def dial(self, request: HttpRequest) -> tuple[Any, Proxy | None]:
-        """Raises HitFailure, or gaierror for an unknown host name."""
+    def hang_up(self, socket: Any, place: tuple[object, ...]) -> None:
+        """Closes a socket; the next to the same place may go on with its TLS session."""
+        if self._connections.tls.resumes and isinstance(socket, TlsStream) and socket.session is not None:
+            self._sessions[place] = socket.session
+        socket.close()
+
+    def dial(self, request: HttpRequest, place: tuple[object, ...]) -> tuple[Any, Proxy | None]:
+        """Raises HitFailure, or gaierror for an unknown host name. `place`: what else is connected to in the same way has the same."""
         route = self._route(request)
         tls = (request.verify, request.cert) if request.scheme == "https" else None
         local = self._connections.local_addresses
         proxy, spoken_to, through = route.proxy, None, None
         if proxy is not None and tls is not None:
-            place = host_port(request.host, request.port)
-            through = Through(name_of(proxy), lambda socket: _open_tunnel(socket, proxy, place))
+            target = host_port(request.host, request.port)
+            through = Through(name_of(proxy), lambda socket: _open_tunnel(socket, proxy, target))
         elif proxy is not None:
             spoken_to, through = proxy, Through(name_of(proxy))
         socket = open_connection(
@@ -51,6 +59,8 @@ class Dialer:
             server_name=request.sni or request.host,
             source=local[next(_turns) % len(local)] if local else None,
             through=through,
+            terms=self._connections.tls,
+            session=self._sessions.get(place),
         )
         return socket, spoken_to
 

@@ -23,7 +23,7 @@ def refuse_known(step: Mapping[str, object], compiler: Compiler) -> None:
     """Raises HitFailure for the first part that no hit could be sent with."""
     for holder in (step, step.get("tls")):
         if isinstance(holder, Mapping):
-            peer_files({key: known for key in PEER_PARTS if (known := _known(holder.get(key), compiler)) is not None})
+            peer_files({key: known for key in (*PEER_PARTS, "cert_password") if (known := _known(holder.get(key), compiler)) is not None})
     headers = step.get("headers")
     for name, value in headers.items() if isinstance(headers, Mapping) else ():
         known = _known(value, compiler)

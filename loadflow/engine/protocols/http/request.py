@@ -23,6 +23,7 @@ from loadflow.engine.protocols.http.aws_signature import AwsKeys, signed_fields,
 from loadflow.engine.protocols.http.name import default_name
 from loadflow.engine.protocols.running.filling import filled, flag, json_text, peer_files, seconds
 from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.protocols.running.tls_files import Certificate
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler, known_text
@@ -95,7 +96,7 @@ class HttpRequest:
     connect_timeout_s: float
     timeout_s: float  # for the whole exchange
     verify: bool | str
-    cert: str | tuple[str, str] | None
+    cert: Certificate
     sni: str | None  # what TLS calls the peer; None: as the URL does
     allow_redirects: bool
     closes: bool  # it asks for the connection to end with the answer (RFC 9112 section 9.6)
@@ -200,7 +201,7 @@ class Limits:
     connect_s: float
     total_s: float
     verify: bool | str
-    cert: str | tuple[str, str] | None
+    cert: Certificate
     sni: str | None
     follow: bool
 
@@ -226,7 +227,7 @@ def server_name(text: str) -> str:
 # in the order in which they are filled in
 PARTS = (
     *("params", "json", "data", "data_base64", "files", "auth", "headers", "cookies"),
-    *("timeout", "verify", "cert", "sni", "allow_redirects"),
+    *("timeout", "verify", "cert", "cert_password", "sni", "allow_redirects"),
 )
 
 

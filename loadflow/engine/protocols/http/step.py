@@ -179,6 +179,7 @@ class MappedHttpStep(StepBase):
     verify: Annotated[Annotated[Flag, A_FLAG] | Annotated[Name, TEXT], BY_KIND] | None = None
     cert: Annotated[Annotated[Name, TEXT] | Annotated[CertAndKey, A_LIST], BY_KIND] | None = None
     client_cert: Annotated[Annotated[Name, TEXT] | Annotated[CertAndKey, A_LIST], BY_KIND] | None = None
+    cert_password: Text | None = None
     sni: Name | None = None
     allow_redirects: Templated[Flag] | None = None
 
@@ -193,6 +194,8 @@ class MappedHttpStep(StepBase):
         for one, other in _ONE_BODY:
             if {one, other} <= given:
                 yield Fault((other,), f"can't be sent together with {one!r}: a request has one body", "keep one of them")
+        if "cert_password" in given and not given & {"cert", "client_cert"}:
+            yield Fault(("cert_password",), "is for a client certificate, and there is none", "write cert, or remove it")
         if "files" in given and isinstance(raw.get("data"), str):
             yield Fault(("data",), "must be fields, not text, when files are sent too", "write an object or a list of pairs")
 

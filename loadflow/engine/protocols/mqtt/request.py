@@ -14,6 +14,7 @@ from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.mqtt.words import BROKER, CONNECTION_KEYS, broker_trouble, topic_trouble
 from loadflow.engine.protocols.running.filling import filled, flag, payload_text, peer_files, seconds
 from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.protocols.running.tls_files import Certificate
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler, known_text, text_of
@@ -40,7 +41,7 @@ class Trust:
     """TLS: what `load_files` takes."""
 
     verify: bool | str
-    cert: str | tuple[str, str] | None
+    cert: Certificate
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from loadflow.engine.base.host_port import host_and_port
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.running.filling import PEER_PARTS, filled, hit_name, payload_text, peer_files, seconds
 from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.protocols.running.tls_files import Tls
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler, known_text, text_of
@@ -30,7 +31,7 @@ class RedisServer:
     database: int
     username: str | None
     password: str | None
-    tls: tuple[bool | str, str | tuple[str, str] | None] | None  # `verify` and `cert`
+    tls: Tls | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,15 +15,18 @@ import gevent.ssl
 from certifi import where as ca_bundle
 from gevent import monkey
 
+from loadflow.engine.plan.connections import TlsTerms
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.protocols.running.time_limit import within
-from loadflow.engine.protocols.running.tls_files import load_files
+from loadflow.engine.protocols.running.tls_files import Certificate, Tls, load_files
 from loadflow.engine.protocols.running.tls_stream import TlsEndless, TlsStream
 from loadflow.engine.records.outcome import Outcome
 
-__all__ = ["SOCKET_ERRORS", "Through", "Tls", "client_context", "open_connection", "stirs"]
+__all__ = ["SOCKET_ERRORS", "Through", "client_context", "open_connection", "stirs"]
 
-Tls = tuple[bool | str, str | tuple[str, str] | None]  # `verify` and `cert`
+
+ANY_TERMS = TlsTerms()
+VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
 # gevent's own poll would go through its event loop; this one is asked without waiting
 _poll = monkey.get_original("select", "poll")
@@ -60,9 +63,11 @@ def open_connection(
     server_name: str | None = None,
     source: str | None = None,
     through: Through | None = None,
+    terms: TlsTerms = ANY_TERMS,
+    session: Any = None,
 ) -> Any:
-    """A connected socket. `server_name`: what TLS calls the peer (`host`); `source`: the address that it comes from. Raises HitFailure, or
-    gaierror for an unknown host name. Other timeouts are not caught."""
+    """A connected socket. `server_name`: what TLS calls the peer (`host`); `source`: the address that it comes from; `session`: of an
+    earlier TlsStream on the same terms. Raises HitFailure, or gaierror for an unknown host name. Other timeouts are not caught."""
     plain: Any = None
     lacks = f"not connected to {through.name}" if through else "not connected"
     mark = f"{through.name}: " if through else ""
@@ -85,7 +90,7 @@ def open_connection(
                 return plain
             lacks = "no TLS session"
             try:
-                return TlsStream(plain, client_context(*tls), server_name or host, early)
+                return TlsStream(plain, client_context(*tls, terms), server_name or host, early, session)
             except TlsEndless as error:
                 raise HitFailure(Outcome.TLS, error.strerror or "") from None
             except OSError as error:
@@ -133,9 +138,13 @@ def stirs(socket: Any) -> Callable[[], bool]:
 
 
 @lru_cache(maxsize=64)
-def client_context(verify: bool | str, cert: str | tuple[str, str] | None) -> Any:
+def client_context(verify: bool | str, cert: Certificate, terms: TlsTerms = ANY_TERMS) -> Any:
     """For connections as a client. `verify`: True for the machine's authorities, a file of others, or False; `cert`: a client's own."""
     context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if terms.versions:
+        context.minimum_version, context.maximum_version = VERSIONS[terms.versions[0]], VERSIONS[terms.versions[-1]]
+    if terms.ciphers:
+        context.set_ciphers(":".join(terms.ciphers))
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

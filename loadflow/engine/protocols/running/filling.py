@@ -9,7 +9,7 @@ from typing import Any
 
 from loadflow.engine.base.values import shown
 from loadflow.engine.protocols.running.seam import HitFailure
-from loadflow.engine.protocols.running.tls_files import trouble_with
+from loadflow.engine.protocols.running.tls_files import Tls, trouble_with
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiled, Compiler, text_of
@@ -61,12 +61,14 @@ def seconds(value: Any, default_s: float) -> float:
     return max(0.001, found)
 
 
-def peer_files(values: Mapping[str, Any]) -> tuple[bool | str, str | tuple[str, str] | None]:
-    """`verify` and `cert` of a TLS connection; raises HitFailure where a file can't be used."""
+def peer_files(values: Mapping[str, Any]) -> Tls:
+    """`verify` and `cert` of a TLS connection, with `cert_password`; raises HitFailure where a file can't be used."""
     verify, cert = values.get("verify", True), values.get("cert")
     if not isinstance(verify, bool):  # a placeholder may give text
         verify = {"true": True, "false": False}.get(str(verify).lower(), str(verify))
     cert = (str(cert[0]), str(cert[1])) if isinstance(cert, list | tuple) else None if cert is None else str(cert)
+    if cert is not None and values.get("cert_password") is not None:
+        cert = (*(cert if isinstance(cert, tuple) else (cert, cert)), text_of(values["cert_password"]))
     if trouble := trouble_with(verify, cert):
         raise HitFailure(Outcome.TEMPLATE, trouble)
     return verify, cert

@@ -32,16 +32,16 @@ class TlsStream:
 
     Two greenlets may use it, one that reads and one that writes. Timeouts are those of the socket below; with a timeout of 0 nothing
     waits: `recv`, `send` and `flush` raise BlockingIOError, and `has_unsent` says whether `flush` is to be called again. `early`: what came
-    through the socket already.
+    through the socket already; `session`: of an earlier stream.
     """
 
-    def __init__(self, plain: Any, context: ssl.SSLContext, server_hostname: str | None, early: bytes = b"") -> None:
+    def __init__(self, plain: Any, context: ssl.SSLContext, server_hostname: str | None, early: bytes = b"", session: Any = None) -> None:
         self._plain = plain
         self._incoming = ssl.MemoryBIO()
         self._incoming.write(early)
         self._outgoing = ssl.MemoryBIO()
         self._unsent = b""  # out of `_outgoing`, and not taken by the socket yet
-        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname)
+        self._tls = context.wrap_bio(self._incoming, self._outgoing, server_hostname=server_hostname, session=session)
         self._sending = BoundedSemaphore()
         self._receiving = BoundedSemaphore()
         self._turns = Turns()
@@ -145,6 +145,11 @@ class TlsStream:
 
     def getpeercert(self, binary_form: bool = False) -> Any:
         return self._tls.getpeercert(binary_form)
+
+    @property
+    def session(self) -> Any:
+        """What a later stream may go on with."""
+        return self._tls.session
 
     def version(self) -> str | None:
         return self._tls.version()

@@ -11,6 +11,7 @@ from loadflow.engine.base.host_port import host_and_port
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.running.filling import PEER_PARTS, filled, hit_name, payload_text, peer_files, seconds
 from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.protocols.running.tls_files import Tls
 from loadflow.engine.protocols.socket.framing import Counted, Framing, framing_of
 from loadflow.engine.protocols.socket.words import bytes_of
 from loadflow.engine.records.outcome import Outcome
@@ -37,7 +38,7 @@ class SocketRequest:
     expected: bytes  # b"": whatever comes is right
     timeout_s: float
     keep: bool
-    tls: tuple[bool | str, str | tuple[str, str] | None] | None  # `verify` and `cert`
+    tls: Tls | None
 
     @property
     def reads(self) -> bool:

@@ -12,6 +12,7 @@ from loadflow.engine.protocols.http.request import authorization_of, decoded, pl
 from loadflow.engine.protocols.running.filling import PEER_PARTS, filled, hit_name, payload_text, peer_files, seconds
 from loadflow.engine.protocols.running.json_body import read_json
 from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.protocols.running.tls_files import Tls
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler, known_text, text_of
@@ -39,7 +40,7 @@ class WebSocketTarget:
     headers: tuple[tuple[str, str], ...]
     subprotocols: tuple[str, ...]
     compression: bool
-    tls: tuple[bool | str, str | tuple[str, str] | None]
+    tls: Tls
     has_url: bool
     has_options: bool
 
