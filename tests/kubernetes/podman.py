@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 
 __all__ = ["settings"]
 
+VARIABLES = {"CONTAINERS_STORAGE_CONF": "storage.conf", "CONTAINERS_CONF": "containers.conf"}
+
 
 def settings(folder: Path) -> dict[str, str]:
     """Makes `folder`; the environment for podman."""
+    own = {key: value for key, value in os.environ.items() if key not in VARIABLES}  # those of this machine, not of another of ours
     stored = subprocess.run(
-        ["podman", "info", "--format", "{{.Store.GraphRoot}}"], capture_output=True, text=True, check=True
+        ["podman", "info", "--format", "{{.Store.GraphRoot}}"], capture_output=True, text=True, check=True, env=own
     ).stdout.strip()
     folder.mkdir()
     (folder / "storage.conf").write_text(
@@ -23,4 +27,4 @@ def settings(folder: Path) -> dict[str, str]:
         f'tmp_dir = "{folder}/tmp"\n'
         '[containers]\nnetns = "host"\nlog_driver = "k8s-file"\ndefault_ulimits = ["nofile=20000:20000", "nproc=4096:4096"]\n'
     )
-    return {"CONTAINERS_STORAGE_CONF": str(folder / "storage.conf"), "CONTAINERS_CONF": str(folder / "containers.conf")}
+    return {variable: str(folder / file) for variable, file in VARIABLES.items()}
