@@ -11,12 +11,17 @@ from typing import Any
 
 import pytest
 import trustme
+from hypothesis import given
+from hypothesis import strategies as st
 
 from loadflow.engine.load.build import build_plan
 from loadflow.engine.plan.target import TargetRules
+from loadflow.engine.protocols.http.tunnel import Tunnel
+from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.variables import Variables
 from loadflow.errors import CommandError
+from tests.generator.rules import rules
 from tests.load.harness import USERS, Outcomes, detail, get, load
 from tests.protocols.http.proxies import RecordingProxy
 from tests.protocols.peers import Loop, running_loop
@@ -167,6 +172,44 @@ NO_TUNNEL: list[tuple[str, Handler, str]] = [
     ("never ends its header", says(b"HTTP/1.1 200 OK\r\n", b"A: b\r\n" * 50_000, then="keep"), "over 262,144 bytes of header fields"),
     ("never comes to an answer", says(b"HTTP/1.1 103 E\r\n\r\n" * 1000, times=70, then="keep"), ENDLESS),
 ]  # fmt: skip
+
+
+ANSWERS: list[tuple[bytes, bytes | str]] = [
+    (OPEN, b""),
+    (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", b""),
+    (OPEN + b"\x16\x03\r\n", b"\x16\x03\r\n"),
+    (b"HTTP/1.1 103 E\r\n\r\n" + OPEN + b"abc", b"abc"),
+    (b"HTTP/1.1 503 Not now\r\nContent-Length: 5\r\n\r\n", "the proxy p:1: 503 Not now"),
+    (b"HTTP/1.1 407 \r\n\r\n", "the proxy p:1: 407; write user and password before its host, as USER:PASSWORD@HOST"),
+    (b"HTTP/1.1 101 Switching Protocols\r\n\r\n", "the proxy p:1: an unexpected 101 Switching Protocols"),
+    (b"HTTP/1.1 200 OK\r\n", "the proxy p:1: the connection was closed before the header fields were whole"),
+    (b"", "the proxy p:1: the connection was closed before an answer"),
+]  # fmt: skip
+
+
+@rules
+@given(st.sampled_from(ANSWERS), st.lists(st.integers(1, 40), max_size=30))
+def test_an_answer_to_connect_means_the_same_however_it_is_cut(row: tuple[bytes, bytes | str], sizes: list[int]) -> None:
+    """What is behind it is of the tunnel, as far as it came in the same piece; the rest is read from the tunnel."""
+    answer, wanted = row
+    tunnel = Tunnel("the proxy p:1", "shop.example:443", "")
+    pieces, at = [], 0
+    for size in [*sizes, len(answer) + 1]:
+        pieces.append(answer[at : at + size])
+        at += size
+    found: bytes | str | None = None
+    left = b""
+    for number, piece in enumerate([*filter(None, pieces), b""]):
+        try:
+            if (early := tunnel.feed(piece)) is not None:
+                found = early
+        except HitFailure as failure:
+            assert failure.outcome is Outcome.CONNECT
+            found = str(failure)
+        if found is not None:
+            left = b"".join([*filter(None, pieces)][number + 1 :])
+            break
+    assert (found + left if isinstance(found, bytes) else found) == wanted
 
 
 @pytest.mark.parametrize("user", USERS)
