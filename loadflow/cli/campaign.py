@@ -55,14 +55,16 @@ def campaign(
     """
     from loadflow.engine.base.verdict import EXIT_CODES, VerdictKind
     from loadflow.engine.load.campaign import campaign as make
+    from loadflow.engine.load.campaign import with_host
     from loadflow.engine.script.arguments import named
+    from loadflow.engine.script.document import parse_script, read_script
     from loadflow.engine.session.checking import Checking
 
     wrong = next((name for name, one in values.items() if not isinstance(one, list) or not one), None)
     if wrong is not None:
         raise click.BadParameter(f"{wrong} needs a JSON list of values, such as {wrong}=[1,2]", param_hint="--values")
     with session_of("campaign", runs_dir, variables, "cells that are finished are kept") as session:
-        scripts = [Checking(session).file(one) for one in files]
+        scripts = [parse_script(read_script(one), commands=with_host(session, targets).commands, source=one) for one in files]
         written = next((one for script in scripts for one in script.actions if one.name == CAMPAIGN), None)
         axes = {"variables": values, "targets": targets, "rates": rates}
         if written is None:
@@ -70,6 +72,7 @@ def campaign(
         elif len(files) > 1 or any(axes.values()):
             raise click.UsageError(f"{files[0]} has an {CAMPAIGN}, which says all there is to make: name no other file, and no axis")
         else:
+            Checking(session).file(files[0])
             given = dict(named(session.commands[CAMPAIGN], written.arguments))
         result = make(**{"at_once": at_once, **given, "fail_on_failed": False})
     if as_json:

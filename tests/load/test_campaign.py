@@ -109,12 +109,13 @@ def test_what_a_script_does_before_its_load_is_refused(session: Session, target:
     assert "the script has no LD_start_test" in second.message
 
 
-def test_loads_of_two_targets_can_be_made_at_once(session: Session, target: Target) -> None:
+def test_loads_of_two_targets_can_be_made_at_once(session: Session, target: Target, tmp_path: Path) -> None:
     target.reset()
     with queueing_server(8, 0.001, random=False) as other:
         step = {"method": "get", "request_url": "/ok"}
         test = {"user_detail_dict": {"user": "fast_http_user"}, "test_time": 1, "rate": 10, "tasks": [step]}
-        result = campaign(test, targets=[f"{target.url}", other.url.rstrip("/")], rates=[10, 20], at_once=2)
+        path = script(tmp_path, "relative", ["LD_start_test", test])
+        result = campaign(script_files=[path], targets=[f"{target.url}", other.url.rstrip("/")], rates=[10, 20], at_once=2)
     assert [one["verdict"] for one in result["cells"]] == ["passed"] * 4
     assert len({one["run"] for one in result["cells"]}) == 4
     assert [round(one["rate"]) for one in result["cells"]] == [10, 20, 10, 20]

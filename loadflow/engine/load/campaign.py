@@ -30,7 +30,7 @@ from loadflow.engine.session.observer import Observer
 from loadflow.engine.session.session import Session, current_session, use_session
 from loadflow.errors import CommandError, Interrupted, Mistake, RunError, ScriptError, ThresholdsNotMet
 
-__all__ = ["FORMAT", "METRICS", "Cell", "campaign", "cells_of"]
+__all__ = ["FORMAT", "METRICS", "Cell", "campaign", "cells_of", "with_host"]
 
 FORMAT, VERSION = "loadflow-campaign", 1
 METRICS = ("p50", "p95", "p99", "mean", "rate", "failure_rate")
@@ -104,7 +104,7 @@ def campaign(
     session = current_session()
     script_files = list(dict.fromkeys(script_files))
     cells = cells_of(variables, targets, rates, script_files if len(script_files) > 1 else ())
-    tests = _tests(session, test, script_files)
+    tests = _tests(session, test, script_files, targets)
     labels = {one.get("label") for one in tests.values()}
     name = label or str((labels.pop() if len(labels) == 1 else "") or session.label or session.name)
     arguments = [cell.arguments(tests[cell.script], f"{name} {cell.name}"[:200]) for cell in cells]
@@ -132,16 +132,25 @@ def campaign(
     return result
 
 
-def _tests(session: Session, test: Mapping[str, Any], script_files: Sequence[str]) -> dict[str, dict[str, Any]]:
+def with_host(session: Session, targets: Sequence[str]) -> Session:
+    """The session in which the scripts of a campaign are checked: steps that name no host are right where there are targets."""
+    apart = session.apart()
+    if targets:
+        apart.target = replace(session.target, base_url=targets[0])
+    return apart
+
+
+def _tests(session: Session, test: Mapping[str, Any], script_files: Sequence[str], targets: Sequence[str]) -> dict[str, dict[str, Any]]:
     """The arguments of LD_start_test by script; "" where there is one alone. Raises CommandError with the mistakes of all scripts."""
     if not script_files:
         if not test:
             raise CommandError([Mistake("test", "is missing", "write the arguments of an LD_start_test, or script_files")])
         return {"": dict(test)}
     found, mistakes = {}, []
+    checked = with_host(session, targets)
     for number, path in enumerate(script_files):
         try:
-            of_script = load_in(Checking(session).file(path), session)
+            of_script = load_in(Checking(checked).file(path), session)
         except ScriptError as error:
             mistakes += [replace(one, place=f"script_files[{number}]: {path}: {one.place}".rstrip(": ")) for one in error.mistakes]
             continue
