@@ -174,7 +174,7 @@ MISTAKES = [
     ("check_browse", "check_brwose", "Shop.check_brwose checks no task; did you mean 'browse'?"),
     ('mode="constant"', 'mode="constnt"', "mode 'constnt' is not known; did you mean 'constant'?"),
     ('"p99_ms"', '"p99ms"', "there is no threshold 'p99ms'; did you mean 'p99_ms'?"),
-    ("@task(weight=3)", "@task(weight=-1)", "the weight of a task is a whole number of 0 or more, not -1"),
+    ("@task(weight=3)", "@task(weight=-1)", "the weight of a task is a whole number from 0 to 1,000,000,000, not -1"),
     ("class Shop", "class Shop(", "line 5: SyntaxError"),
 ]
 
