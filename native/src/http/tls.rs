@@ -206,6 +206,10 @@ impl ServerCertVerifier for Anyone {
             SignatureScheme::RSA_PKCS1_SHA256,
             SignatureScheme::RSA_PKCS1_SHA384,
             SignatureScheme::RSA_PKCS1_SHA512,
+            // of keys that are for PSS alone, which this library has no names for (RFC 8446 section 4.2.3: rsa_pss_pss_sha256 and up)
+            SignatureScheme::Unknown(0x0809),
+            SignatureScheme::Unknown(0x080a),
+            SignatureScheme::Unknown(0x080b),
         ]
     }
 }

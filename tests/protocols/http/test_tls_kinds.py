@@ -20,6 +20,11 @@ from tests.protocols.peers import Loop, running_loop
 from tests.services import need
 
 KINDS = {
+    "rsa768": "-newkey rsa:768",
+    "rsa-pss": "-newkey rsa-pss -pkeyopt rsa_keygen_bits:2048",
+    "sha1": "-newkey rsa:2048 -sha1",
+    "ed25519": "-newkey ed25519",
+    "ed448": "-newkey ed448",
     "rsa1024": "-newkey rsa:1024",
     "p521": "-newkey ec -pkeyopt ec_paramgen_curve:secp521r1",
     "p256": "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1",
