@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from loadflow.engine.base import values
 from loadflow.engine.base.json_path import MISSING, parts_of, path_text, value_at
-from loadflow.engine.generator.native.plan import cut_of
+from loadflow.engine.generator.native.cut import cut_of
 from loadflow.engine.generator.retry import RetryRule, failure_class
 from loadflow.engine.protocols.http.reply import HttpReply, status_failure
 from loadflow.engine.protocols.running.checks import compile_checks, compile_extracts

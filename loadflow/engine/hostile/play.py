@@ -53,7 +53,7 @@ LOADS: dict[str, dict[str, object]] = {
     "native": {"user": "fast_http_user", "engine": "native"},
     "native, HTTP/2": {"user": "fast_http_user", "engine": "native", "http_version": 2},
     "fast_http_user": {"user": "fast_http_user", "engine": "locust"},
-    "native, socket_user": {"user": "socket_user", "engine": "native"},
+    **{f"native, {user}": {"user": user, "engine": "native"} for user in ("websocket_user", "socket_user")},
     **{user: {"user": user, "engine": "locust"} for user in ("websocket_user", "socket_user", "mqtt_user", "grpc_user")},
 }
 

@@ -18,6 +18,7 @@ use crate::load::limits::Throttle;
 use crate::load::picks::Picks;
 use crate::load::record::KindKey;
 use crate::load::revisions::Revisions;
+use crate::load::steps::unix_s;
 use crate::load::traces::Sampler;
 use crate::load::user::{self, Next, OwnTls, User};
 use crate::load::watch::{Doing, Watch};
@@ -288,7 +289,7 @@ impl<'p> Loop<'p> {
             python: Spent::default(),
             call_series: HashMap::new(),
             body: Vec::new(),
-            orders: Orders::default(),
+            orders: Orders::of_run(unix_s() - (monotonic_ns() - origin_ns) / 1_000_000_000),
             batches: Vec::new(),
             helped: Vec::new(),
             helps: 0,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::Deserialize;
 
 use crate::plan::{Place, Tls, bytes};
+use crate::values::found::Path;
 use crate::values::node::Node;
 
 /// What the users of a plan speak.
@@ -12,6 +13,7 @@ use crate::values::node::Node;
 #[serde(rename_all = "lowercase")]
 pub enum Speech {
     Socket,
+    Websocket(WebSocketSpeech),
 }
 
 /// The request of one hit.
@@ -19,6 +21,7 @@ pub enum Speech {
 #[serde(rename_all = "lowercase")]
 pub enum Asked {
     Socket(Arc<SocketRequest>),
+    Websocket(Arc<WebSocketRequest>),
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,4 +64,62 @@ pub enum Framing {
     Delimited(#[serde(deserialize_with = "bytes")] Vec<u8>),
     /// As many bytes as the number before it says, which does not count itself.
     Prefixed { length_bytes: usize, little: bool },
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct WebSocketSpeech {
+    /// Where an answer says whom it answers.
+    pub reply_paths: Vec<Path>,
+    /// Whether any step asks for messages.
+    pub keeps: bool,
+    /// The test's host.
+    pub target: Option<Arc<Target>>,
+}
+
+/// Of `websocket_user`. `target` None: the connection that is open, or the last one anew, or the test's host.
+#[derive(Debug, Clone, Deserialize)]
+pub struct WebSocketRequest {
+    pub method: Method,
+    pub target: Option<Arc<Target>>,
+    #[serde(deserialize_with = "bytes")]
+    pub data: Vec<u8>,
+    pub is_text: bool,
+    /// Empty: whatever comes is right.
+    pub expect: String,
+    pub timeout_s: f64,
+    pub awaited: Option<Awaited>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "lowercase")]
+pub enum Method {
+    Connect,
+    Send,
+    Recv,
+    Sendrecv,
+    Ping,
+    Close,
+}
+
+/// The answer to a sent message: `key` is what both hold, and lies in the sent one at the path; `name` is what its hit is called.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Awaited {
+    pub key: String,
+    pub path: String,
+    pub cut: Path,
+    pub timeout_s: f64,
+    pub name: String,
+}
+
+/// Whom to connect to, and how. `resource` is path and query, encoded. `has_url` and `has_options`: what of it its step says itself.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Target {
+    pub url: String,
+    pub place: Place,
+    pub resource: String,
+    pub headers: Vec<(String, String)>,
+    pub subprotocols: Vec<String>,
+    pub compression: bool,
+    pub has_url: bool,
+    pub has_options: bool,
 }

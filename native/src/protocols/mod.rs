@@ -3,18 +3,21 @@
 //! A `Client` is one user's. It is told what happens, and says by its orders what is to be done; the loop owns sockets, timers, TLS and
 //! records. HTTP is not behind this seam yet: `crate::http`.
 
+pub mod correlation;
 pub mod message;
 pub mod orders;
 pub mod socket;
+pub mod websocket;
 
 use std::sync::Arc;
 
 use crate::plan::Place;
 use crate::plan::message::{Asked, Speech};
-use crate::plan::outcome::Failure;
+use crate::plan::outcome::{Failure, Outcome};
 use crate::protocols::message::{Filling, Shown};
 use crate::protocols::orders::Orders;
 use crate::protocols::socket::SocketClient;
+use crate::protocols::websocket::WebSocketClient;
 
 /// One of a user's connections; no two of a loop have the same number at a time.
 pub type Link = u32;
@@ -62,6 +65,7 @@ impl Speech {
     pub fn client(&self, max_body_bytes: u64) -> Box<dyn Client> {
         match self {
             Speech::Socket => Box::new(SocketClient::new(max_body_bytes as usize)),
+            Speech::Websocket(speech) => Box::new(WebSocketClient::new(speech, max_body_bytes as usize)),
         }
     }
 }
@@ -71,12 +75,14 @@ impl Asked {
     pub fn place(&self) -> Option<&Place> {
         match self {
             Asked::Socket(request) => Some(&request.place),
+            Asked::Websocket(request) => request.target.as_ref().map(|target| &target.place),
         }
     }
 
     pub fn timeout_s(&self) -> f64 {
         match self {
             Asked::Socket(request) => request.timeout_s,
+            Asked::Websocket(request) => request.timeout_s,
         }
     }
 
@@ -84,6 +90,7 @@ impl Asked {
     pub fn shown(&self) -> Shown<'_> {
         match self {
             Asked::Socket(request) => request.shown(),
+            Asked::Websocket(request) => request.shown(),
         }
     }
 
@@ -91,6 +98,12 @@ impl Asked {
     pub fn filled(&self, filling: Filling) -> Result<Self, Failure> {
         Ok(match self {
             Asked::Socket(request) => Asked::Socket(Arc::new(request.filled(filling)?)),
+            Asked::Websocket(request) => Asked::Websocket(Arc::new(request.filled(filling)?)),
         })
     }
+}
+
+/// A request of another protocol.
+pub fn foreign() -> Failure {
+    Failure::new(Outcome::Engine, "the step speaks another protocol than its user")
 }

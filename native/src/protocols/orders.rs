@@ -61,12 +61,23 @@ pub struct Observed {
 pub struct Orders {
     /// Since the run's start.
     pub now_ns: i64,
+    /// When the run started, in Unix time.
+    began_s: i64,
     pub last_link: Link,
     list: VecDeque<Order>,
     bytes: Vec<u8>,
 }
 
 impl Orders {
+    pub fn of_run(began_s: i64) -> Self {
+        Orders { began_s, ..Orders::default() }
+    }
+
+    /// The time that cookies go by.
+    pub fn unix_s(&self) -> i64 {
+        self.began_s + self.now_ns / 1_000_000_000
+    }
+
     /// A connection to a place; `connected` or `ended` follows.
     pub fn open(&mut self, place: Place, udp: bool) -> Link {
         self.last_link = self.last_link.wrapping_add(1);

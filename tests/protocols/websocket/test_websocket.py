@@ -23,7 +23,7 @@ from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.resolve.variables import Variables
 from loadflow.errors import CommandError
-from tests.load.harness import Outcomes, load
+from tests.load.harness import ENGINES, Outcomes, load
 from tests.protocols.peers import Authority, Loop, running_loop
 
 USER = "websocket_user"
@@ -192,7 +192,8 @@ def equals(path: str, value: Any) -> list[dict[str, Any]]:
     return [{"type": "json_path", "path": path, "value": value}]
 
 
-def test_text_bytes_templates_assertions_and_extracts(peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_text_bytes_templates_assertions_and_extracts(peer: Peer, engine: str, tmp_path: Path) -> None:
     """One connection carries all steps; what the server received is what the script says."""
     steps = [
         {"name": "connect", "method": "CONNECT", "request_url": "/echo?room=1", "headers": {"X-Room": "one"}, "subprotocols": ["v1", "v2"], "compression": True},
@@ -207,7 +208,7 @@ def test_text_bytes_templates_assertions_and_extracts(peer: Peer, tmp_path: Path
         {"name": "close", "method": "close"},
         {"name": "close again", "method": "close"},
     ]  # fmt: skip
-    outcomes = load(tmp_path, steps, user=USER, host=f"ws://127.0.0.1:{peer.port}", variables={"number": 5, "word": "two"})
+    outcomes = load(tmp_path, steps, user=USER, engine=engine, host=f"ws://127.0.0.1:{peer.port}", variables={"number": 5, "word": "two"})
     assert {name: end for name, end in ends(outcomes).items() if end[0] is not OK} == {}
     assert [hit.name for hit in outcomes.hits] == [step["name"] for step in steps]
     expected = ["hällo", '{"id":5,"list":[1,"two"]}', "got 5", b"\x00\xff", b"x", "alone"]
@@ -246,13 +247,14 @@ FAULTS: list[tuple[str, str, str, dict[str, Any], Outcome, str]] = [
     ("after the server error", "crash", "recv", {}, Outcome.CLOSED, "code 1011 boom"),
     ("anew after the error", "crash", "sendrecv", {"payload": "y", "expect": "y"}, OK, ""),
     ("the second server error", "crash", "close", {}, Outcome.CLOSED, "code 1011 boom"),
-    ("a certificate that nobody trusts", "TLS", "connect", {}, Outcome.TLS, "verif"),
+    ("a certificate that nobody trusts", "TLS", "connect", {}, Outcome.TLS, "certificate"),
     ("a trusted certificate", "TLS", "sendrecv", {"payload": "x", "verify": "CA"}, OK, ""),
     ("nobody listens", "NOBODY", "connect", {}, Outcome.CONNECT, "ConnectionRefusedError"),
 ]  # fmt: skip
 
 
-def test_each_fault_has_its_kind(peer: Peer, tmp_path: Path, unused_port: int) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_each_fault_has_its_kind(peer: Peer, engine: str, tmp_path: Path, unused_port: int) -> None:
     """All rows in one pass; each step on a path of its own, so that a fault is of its own step."""
     other = {"TLS": f"wss://localhost:{peer.tls_port}/tls", "NOBODY": f"ws://127.0.0.1:{unused_port}/"}
     steps = [
@@ -265,7 +267,7 @@ def test_each_fault_has_its_kind(peer: Peer, tmp_path: Path, unused_port: int) -
         }
         for name, path, method, more, _, _ in FAULTS
     ]
-    found = ends(load(tmp_path, steps, user=USER, max_body_bytes=100_000))
+    found = ends(load(tmp_path, steps, user=USER, engine=engine, max_body_bytes=100_000))
     for name, _, _, _, outcome, text in FAULTS:
         assert found[name][0] is outcome, (name, found[name])
         assert text in found[name][1], (name, found[name])
@@ -280,27 +282,30 @@ def unused_port() -> int:
         return int(one.getsockname()[1])
 
 
-def test_the_step_that_finds_the_connection_closed_fails_and_the_next_one_connects_anew(peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_step_that_finds_the_connection_closed_fails_and_the_next_one_connects_anew(peer: Peer, engine: str, tmp_path: Path) -> None:
     step = {"method": "sendrecv", "request_url": peer.url("bye"), "payload": "x", "headers": {"X-Token": "t1"}, "think_time": 0.2}
-    outcomes = load(tmp_path, [step], user=USER, iterations=4)
+    outcomes = load(tmp_path, [step], user=USER, engine=engine, iterations=4)
     assert [hit.outcome for hit in outcomes.hits] == [OK, Outcome.CLOSED, OK, Outcome.CLOSED]
     assert "the peer closed with code 1000 done" in outcomes.hits[1].error
     assert [headers["x-token"] for _, headers in peer.opened] == ["t1", "t1"]
     assert len(peer.messages("bye")) == 2
 
 
-def test_connect_after_a_normal_close_just_connects(peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_connect_after_a_normal_close_just_connects(peer: Peer, engine: str, tmp_path: Path) -> None:
     url = peer.url("bye")
     steps = [
         {"name": "connect", "method": "connect", "request_url": url, "headers": {"X-Token": "t1"}},
         {"name": "ask", "method": "sendrecv", "request_url": url, "payload": "x", "think_time": 0.2},
     ]
-    outcomes = load(tmp_path, steps, user=USER, iterations=3)
+    outcomes = load(tmp_path, steps, user=USER, engine=engine, iterations=3)
     assert {hit.outcome for hit in outcomes.hits} == {OK}
     assert [headers["x-token"] for _, headers in peer.opened] == ["t1"] * 3
 
 
-def test_an_old_message_is_not_taken_for_an_answer(peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_old_message_is_not_taken_for_an_answer(peer: Peer, engine: str, tmp_path: Path) -> None:
     steps = [
         {"name": "one", "method": "recv", "request_url": peer.url("push"), "expect": "first"},
         {"name": "asked", "method": "sendrecv", "payload": "question", "expect": "question"},
@@ -308,39 +313,43 @@ def test_an_old_message_is_not_taken_for_an_answer(peer: Peer, tmp_path: Path) -
         {"name": "three", "method": "recv", "expect": "third"},
     ]
     steps.insert(1, {"name": "all are here", "method": "ping"})
-    assert {name: end for name, end in ends(load(tmp_path, steps, user=USER)).items() if end[0] is not OK} == {}
+    assert {name: end for name, end in ends(load(tmp_path, steps, user=USER, engine=engine)).items() if end[0] is not OK} == {}
 
 
-def test_pings_are_answered_while_the_user_thinks(peer: Peer, tmp_path: Path) -> None:
-    load(tmp_path, [{"method": "connect", "request_url": peer.url("pings"), "think_time": 0.5}], user=USER)
+@pytest.mark.parametrize("engine", ENGINES)
+def test_pings_are_answered_while_the_user_thinks(peer: Peer, engine: str, tmp_path: Path) -> None:
+    load(tmp_path, [{"method": "connect", "request_url": peer.url("pings"), "think_time": 0.5}], user=USER, engine=engine)
     assert peer.messages("pings") == ["pong"]
 
 
-def test_messages_that_nobody_takes_are_bounded_and_told(peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_messages_that_nobody_takes_are_bounded_and_told(peer: Peer, engine: str, tmp_path: Path) -> None:
     steps = [
         {"name": "all are here", "method": "ping", "request_url": peer.url("flood")},
         {"name": "lost", "method": "recv"},
         {"name": "the rest", "method": "recv", "expect": "hi"},
     ]
-    found = ends(load(tmp_path, steps, user=USER))
+    found = ends(load(tmp_path, steps, user=USER, engine=engine))
     assert [end[0] for end in found.values()] == [OK, Outcome.TOO_LARGE, OK]
     assert "500 messages dropped" in found["lost"][1]
 
 
-def test_a_peer_that_does_not_read_makes_sending_time_out(peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_peer_that_does_not_read_makes_sending_time_out(peer: Peer, engine: str, tmp_path: Path) -> None:
     steps = [{"name": "send", "request_url": peer.url("deaf"), "payload": "x" * 300_000, "timeout": 0.3}]
-    hits = load(tmp_path, steps, user=USER, iterations=60).hits
+    hits = load(tmp_path, steps, user=USER, engine=engine, iterations=60).hits
     assert Outcome.TIMEOUT in {hit.outcome for hit in hits}
     assert {hit.error for hit in hits if hit.outcome is not OK} == {"not sent within 0.3 s"}
 
 
-def test_answers_that_come_by_themselves_are_found_by_their_key(peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_answers_that_come_by_themselves_are_found_by_their_key(peer: Peer, engine: str, tmp_path: Path) -> None:
     """Two users, three messages each: every answer is a hit of its own, also in the drain; the lost one fails after its timeout."""
     steps = [
         {"name": f"order {number}", "request_url": peer.url("later"), "payload": {"id": key}, "correlate": {"path": "id", "reply_path": "re", "timeout": 2}}
         for number, key in enumerate(("${uuid()}", "${uuid()}", "lost ${uuid()}"))
     ]  # fmt: skip
-    outcomes = load(tmp_path, steps, user=USER, user_count=2)
+    outcomes = load(tmp_path, steps, user=USER, engine=engine, user_count=2)
     counts = outcomes.counts()
     assert counts == {f"order {number}{reply}": 2 for number in range(3) for reply in ("", " reply")}
     failed = [hit for hit in outcomes.hits if hit.outcome is not OK]
@@ -349,7 +358,8 @@ def test_answers_that_come_by_themselves_are_found_by_their_key(peer: Peer, tmp_
     assert len(peer.messages("later")) == 6
 
 
-def test_an_answer_that_the_closed_connection_can_not_bring_any_more_fails_at_once(peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_an_answer_that_the_closed_connection_can_not_bring_any_more_fails_at_once(peer: Peer, engine: str, tmp_path: Path) -> None:
     steps = [
         {
             "name": "ask",
@@ -360,27 +370,29 @@ def test_an_answer_that_the_closed_connection_can_not_bring_any_more_fails_at_on
         {"name": "twice", "payload": {"id": 1}, "correlate": {"path": "id"}},
         {"name": "close", "method": "close"},
     ]
-    found = ends(load(tmp_path, steps, user=USER))
+    found = ends(load(tmp_path, steps, user=USER, engine=engine))
     assert found["twice"][0] is Outcome.TEMPLATE
     assert "'1' is still waited for" in found["twice"][1]
     assert found["the answer"][0] is Outcome.CLOSED
 
 
-def test_a_host_that_is_not_allowed_is_not_even_looked_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_host_that_is_not_allowed_is_not_even_looked_up(engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also where the host is known per hit only, for both users."""
     monkeypatch.setenv("LOADFLOW_ALLOWED_HOSTS", "")
     socket_step = {"name": "one", "protocol": "udp", "target": "nobody${randint(1, 9)}.invalid:9", "payload": "x"}
     for user, step in ((USER, {"name": "one", "request_url": "ws://nobody${randint(1, 9)}.invalid/"}), ("socket_user", socket_step)):
-        assert ends(load(tmp_path / user, [step], user=user))["one"][0] is Outcome.FORBIDDEN
+        assert ends(load(tmp_path / user, [step], user=user, engine=engine))["one"][0] is Outcome.FORBIDDEN
 
 
-def test_steps_without_a_url_use_the_open_connection_whatever_headers_they_have(peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_steps_without_a_url_use_the_open_connection_whatever_headers_they_have(peer: Peer, engine: str, tmp_path: Path) -> None:
     """A target's own header fields stand in every step."""
     steps = [
         {"name": "connect", "method": "connect", "request_url": "/echo", "headers": {"X-From": "connect"}},
         {"name": "ask", "method": "sendrecv", "payload": "x", "headers": {"X-From": "ask"}},
     ]
-    found = ends(load(tmp_path, steps, user=USER, host=f"ws://127.0.0.1:{peer.port}"))
+    found = ends(load(tmp_path, steps, user=USER, engine=engine, host=f"ws://127.0.0.1:{peer.port}"))
     assert {end[0] for end in found.values()} == {OK}
     assert [(path, headers["x-from"]) for path, headers in peer.opened] == [("/echo", "connect")]
 
@@ -410,7 +422,8 @@ def test_a_mistake_is_told_before_anything_is_sent(step: dict[str, Any], text: s
         build_plan({"user_detail_dict": {"user": USER}, "tasks": [step]}, Variables(), {}, TargetRules(), str)
 
 
-def test_how_another_connection_ended_says_nothing_of_a_new_one(peer: Peer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_how_another_connection_ended_says_nothing_of_a_new_one(peer: Peer, engine: str, tmp_path: Path) -> None:
     """A step with another URL closes the old connection, whatever became of it, and asks its own server."""
     steps = [
         {"name": "there", "method": "sendrecv", "request_url": peer.url("bye"), "payload": "a"},
@@ -421,7 +434,7 @@ def test_how_another_connection_ended_says_nothing_of_a_new_one(peer: Peer, tmp_
         {"name": "not the old ones", "method": "sendrecv", "request_url": peer.url("echo?2"), "payload": "f"},
     ]
     steps[0]["think_time"] = steps[2]["think_time"] = steps[4]["think_time"] = 0.3  # in which the peers close, or push
-    done = load(tmp_path, steps, user=USER)
+    done = load(tmp_path, steps, user=USER, engine=engine)
     assert [(hit.name, hit.outcome, hit.error) for hit in done.hits] == [(step["name"], OK, "") for step in steps]
     assert peer.messages("echo") == ["b", "d"]
     assert peer.messages("echo?2") == ["f"]

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from loadflow.engine.base.named import load_named
+from loadflow.engine.generator.native.cut import cut_of
 from loadflow.engine.generator.native.nodes import Nodes, is_static, static_value
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.plan import Plan
@@ -33,7 +34,7 @@ class Speech:
     step: str
     payload: str
     expect: str
-    of_plan: Callable[[Plan], Any]
+    of_plan: Callable[[Plan, TlsTable], Any]
     of_request: Callable[[Any, TlsTable], dict[str, Any]]
 
     def prepare(self, config: Mapping[str, Any], plan: Plan, compiler: Callable[[Any], Any]) -> Any:
@@ -47,7 +48,7 @@ def message_of(speech: Speech, prepared: Any, nodes: Nodes, tls: TlsTable) -> di
     changing = {key: node for key, node in keys.items() if not is_static(node)}
     if changing.keys() <= {speech.payload, speech.expect}:
         try:
-            base = prepared.made_of({key: static_value(node) for key, node in keys.items() if key not in changing})
+            base = prepared.made_of({key: static_value(node) for key, node in keys.items() if key not in changing}, changing.keys())
         except HitFailure:
             pass  # so it is of every hit; Python says why, hit by hit
         else:
@@ -60,7 +61,7 @@ def made_message(speech: Speech, prepared: Any, values: Mapping[str, Any], tls: 
     """The request of these values, and the trust settings that its place names. Raises HitFailure."""
     request = speech.of_request(prepared.made_of(values), tls)
     (body,) = request.values()
-    place = body.get("place")
+    place = body["place"] if "place" in body else (body["target"] or {}).get("place")
     return {"request": request, "tls": tls.to_json()[place["tls"]] if place is not None and place["https"] else None}
 
 
@@ -98,8 +99,49 @@ def _framing(framing: Any) -> dict[str, Any]:
     return {"prefixed": {"length_bytes": framing.length_bytes, "little": framing.byte_order == "little"}}
 
 
+def _websocket_plan(plan: Plan, tls: TlsTable) -> dict[str, Any]:
+    from loadflow.engine.protocols.websocket.request import receives, reply_paths, target_of
+
+    target = target_of("", plan.host, {}) if plan.host is not None else None
+    speech = {"reply_paths": [cut_of(path) for path in sorted(reply_paths(plan))], "keeps": receives(plan), "target": _target(target, tls)}
+    return {"websocket": speech}
+
+
+def _websocket(request: Any, tls: TlsTable) -> dict[str, Any]:
+    """Of a `WebSocketRequest`."""
+    awaited = request.awaited
+    return {
+        "websocket": {
+            "method": request.method,
+            "target": _target(request.target, tls),
+            "data": _text(request.data.encode() if isinstance(request.data, str) else request.data),
+            "is_text": isinstance(request.data, str),
+            "expect": request.expect,
+            "timeout_s": request.timeout_s,
+            "awaited": None if awaited is None else {**asdict(awaited), "cut": cut_of(awaited.path)},
+        }
+    }
+
+
+def _target(target: Any, tls: TlsTable) -> dict[str, Any] | None:
+    """Of a `WebSocketTarget`."""
+    if target is None:
+        return None
+    return {
+        "url": target.url,
+        "place": _place(target.host, target.port, target.tls if target.secure else None, tls),
+        "resource": target.resource,
+        "headers": target.headers,
+        "subprotocols": target.subprotocols,
+        "compression": target.compression,
+        "has_url": target.has_url,
+        "has_options": target.has_options,
+    }
+
+
 SPEECHES: Mapping[str, Speech] = {
+    "websocket_user": Speech("loadflow.engine.protocols.websocket.request:WebSocketStep", "payload", "expect", _websocket_plan, _websocket),
     "socket_user": Speech(
-        "loadflow.engine.protocols.socket.request:SocketStep", "payload", "expect_substring", lambda plan: "socket", _socket
+        "loadflow.engine.protocols.socket.request:SocketStep", "payload", "expect_substring", lambda plan, tls: "socket", _socket
     ),
 }

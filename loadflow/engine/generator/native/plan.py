@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from loadflow.engine.base.json_path import JsonKey, parts_of
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import text_of
+from loadflow.engine.generator.native.cut import cut_of
 from loadflow.engine.generator.native.fit import CORE_CIPHERS
 from loadflow.engine.generator.native.messages import SPEECHES, message_of
 from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, static_value
@@ -35,7 +35,7 @@ from loadflow.engine.resolve.data import Data, Table, load_rows
 from loadflow.engine.resolve.static import tokens_in
 from loadflow.engine.resolve.template import Compiled, compile_value
 
-__all__ = ["NativePlan", "compile_plan", "cut_of"]
+__all__ = ["NativePlan", "compile_plan"]
 
 
 class NativePlan:
@@ -152,7 +152,7 @@ def compile_plan(
         "sources": [] if in_python else _sources(plan, data, shard, in_json=read is None),
         "pools": nodes.pools,
         "max_body_bytes": plan.max_body_bytes,
-        "speech": speech.of_plan(plan) if speech is not None else None,
+        "speech": speech.of_plan(plan, tls) if speech is not None else None,
         "http2": plan.http_version == 2,
         "kept": plan.connections.kept,
         "local_addresses": plan.connections.local_addresses,
@@ -265,11 +265,6 @@ def _check(entry: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
             return {"header": {"name": entry["name"], "value": _text(nodes.of(entry["value"]))}}
         case _:  # response_time
             return {"time": nodes.of(entry["max_ms"])}
-
-
-def cut_of(path: str) -> list[Any]:
-    """As the core reads it: a number is a place in a list, a text a key or both, a text in a list a key only."""
-    return [[part] if isinstance(part, JsonKey) else part for part in parts_of(path)]
 
 
 def _status(node: Node) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +72,9 @@ class SocketStep:
     def _build(self, scope: Scope | None) -> SocketRequest:
         return self.made_of({key: filled(part, scope) for key, part in self._parts.items()})
 
-    def made_of(self, values: Mapping[str, Any]) -> SocketRequest:
-        """The request of these values, by the keys of `written`. Raises HitFailure where they make none."""
+    def made_of(self, values: Mapping[str, Any], later: Collection[str] = ()) -> SocketRequest:
+        """The request of these values, by the keys of `written`; those of `later` are filled in where it is sent. Raises HitFailure where
+        they make none."""
         target = text_of(values["target"])
         place = host_and_port(target)
         if place is None:

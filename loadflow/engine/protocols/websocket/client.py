@@ -13,7 +13,15 @@ from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure, UserContext, UserProtocol
 from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.protocols.websocket.connection import Message, WebSocketConnection
-from loadflow.engine.protocols.websocket.request import WebSocketRequest, WebSocketStep, WebSocketTarget, key_at, target_of
+from loadflow.engine.protocols.websocket.request import (
+    WebSocketRequest,
+    WebSocketStep,
+    WebSocketTarget,
+    key_at,
+    receives,
+    reply_paths,
+    target_of,
+)
 from loadflow.engine.records.outcome import Outcome
 
 __all__ = ["WEBSOCKET", "WebSocketClient"]
@@ -31,10 +39,8 @@ class WebSocketClient:
         self._connection: WebSocketConnection | None = None
         self._target = target_of("", plan.host, {}) if plan.host is not None else None
         self._correlations = Correlations(WebSocketStep.method, user.watch, _after)
-        # where an answer says whom it answers; usually one place
-        self._reply_paths = {one.get("reply_path") or one["path"] for step in plan.steps if (one := step.get("correlate"))}
-        # a plan that only sends never asks for messages
-        self._keeps = any("call" in step or step["method"] in ("recv", "sendrecv") for step in plan.steps)
+        self._reply_paths = reply_paths(plan)
+        self._keeps = receives(plan)
 
     def perform(self, request: WebSocketRequest) -> MessageReply:
         """Raises HitFailure; socket errors pass through for the protocol's table."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +17,7 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler, known_text, text_of
 
-__all__ = ["Awaited", "WebSocketRequest", "WebSocketStep", "WebSocketTarget", "key_at", "target_of"]
+__all__ = ["Awaited", "WebSocketRequest", "WebSocketStep", "WebSocketTarget", "key_at", "receives", "reply_paths", "target_of"]
 
 DEFAULT_TIMEOUT_S = 5.0
 HANDSHAKE_FIELDS = ("connection", "upgrade", "sec-websocket-")  # ours to write, RFC 6455 section 4.1
@@ -61,9 +61,10 @@ class WebSocketTarget:
 
 @dataclass(frozen=True, slots=True)
 class Awaited:
-    """The answer to a sent message: `key` is what both hold, `name` what its hit is called."""
+    """The answer to a sent message: `key` is what both hold, in the sent one at `path`; `name` is what its hit is called."""
 
     key: str
+    path: str
     timeout_s: float
     name: str
 
@@ -81,7 +82,10 @@ class WebSocketRequest:
 
 
 class WebSocketStep:
-    """A compiled step. `name` is None where it has placeholders that differ per hit."""
+    """A compiled step. `name` is None where it has placeholders that differ per hit; `fixed` is the request where none has.
+
+    `written`: what makes a request, by its keys, as it stands in the step.
+    """
 
     method = "WS"
 
@@ -89,18 +93,20 @@ class WebSocketStep:
         self._action: str = config["method"]
         self._binary = bool(config.get("binary"))
         self._base = plan.host
-        self._parts = {key: compiler(config[key]) for key in PARTS if config.get(key) is not None}
+        self.written = {key: config[key] for key in PARTS if config.get(key) is not None}
         written = config.get("request_url")
         if written is None and plan.host is None and not any(step.get("request_url") for step in plan.steps):
             raise HitFailure(Outcome.TEMPLATE, "no step says where to connect to; set request_url or host")
         known = "" if written is None else known_text(written, compiler)
         self.place = known if "://" in known else f"{plan.host or ''}{known}"
         self.name, self.render_name = hit_name(config, compiler, known.split("?", 1)[0] or self._action)
-        is_fixed = self.name is not None and all(part.is_static for part in self._parts.values())
-        self._fixed = self._build(None) if is_fixed else None
+        if self.name is None and "correlate" in self.written:
+            self.written["name"] = config["name"]  # the hits of answers have it in theirs
+        self._parts = {key: compiler(value) for key, value in self.written.items()}
+        self.fixed = self._build(None) if all(part.is_static for part in self._parts.values()) else None
 
     def render(self, scope: Scope) -> WebSocketRequest:
-        return self._fixed if self._fixed is not None else self._build(scope)
+        return self.fixed if self.fixed is not None else self._build(scope)
 
     def sample(self, request: WebSocketRequest) -> dict[str, Any]:
         where = {} if request.target is None else {"url": request.target.url, "headers": dict(request.target.headers)}
@@ -108,14 +114,19 @@ class WebSocketStep:
         return {"method": request.method, **where, "body": data}
 
     def _build(self, scope: Scope | None) -> WebSocketRequest:
+        return self.made_of({key: filled(part, scope) for key, part in self._parts.items()})
+
+    def made_of(self, values: Mapping[str, Any], later: Collection[str] = ()) -> WebSocketRequest:
+        """The request of these values, by the keys of `written`; those of `later` are filled in where it is sent. Raises HitFailure where
+        they make none."""
         try:
-            values = {key: filled(part, scope) for key, part in self._parts.items()}
             data = _data(values, self._binary)
             timeout_s = seconds(values.get("timeout"), DEFAULT_TIMEOUT_S)
             awaited = None
             if values.get("correlate") is not None:
-                name = self.name if scope is None else self.render_name(scope)
-                awaited = _awaited(values["correlate"], data, timeout_s, f"{name} reply")
+                name = text_of(values.get("name", self.name))
+                known = None if "payload" in later else data
+                awaited = _awaited(values["correlate"], known, timeout_s, f"{name} reply")
             return WebSocketRequest(self._action, self._target(values), data, text_of(values.get("expect", "")), timeout_s, awaited)
         except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind; UnicodeError is one
             raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no message: {error}") from None
@@ -124,6 +135,16 @@ class WebSocketStep:
         if "request_url" not in values and (self._base is None or not any(key in values for key in OPTIONS)):
             return None
         return target_of(text_of(values.get("request_url", "")), self._base, values)
+
+
+def reply_paths(plan: Plan) -> set[str]:
+    """Where an answer says whom it answers; usually one place."""
+    return {one.get("reply_path") or one["path"] for step in plan.steps if (one := step.get("correlate"))}
+
+
+def receives(plan: Plan) -> bool:
+    """Whether anything asks for messages."""
+    return any("call" in step or step["method"] in ("recv", "sendrecv") for step in plan.steps)
 
 
 def target_of(url: str, base: str | None, values: Mapping[str, Any]) -> WebSocketTarget:
@@ -168,13 +189,13 @@ def _data(values: Mapping[str, object], binary: bool) -> str | bytes:
     return encoded if binary else text
 
 
-def _awaited(correlate: Mapping[str, Any], data: str | bytes, timeout_s: float, default_name: str) -> Awaited:
+def _awaited(correlate: Mapping[str, Any], data: str | bytes | None, timeout_s: float, default_name: str) -> Awaited:
     path = correlate["path"]
-    key = key_at(data, path)
+    key = "" if data is None else key_at(data, path)
     if key is None:
         raise HitFailure(Outcome.TEMPLATE, f"the payload has nothing at correlate path {path}, so no answer could be found")
     name = correlate.get("name") or default_name
-    return Awaited(key, seconds(correlate.get("timeout"), timeout_s), text_of(name))
+    return Awaited(key, path, seconds(correlate.get("timeout"), timeout_s), text_of(name))
 
 
 def _headers(written: Mapping[str, Any], credentials: str) -> list[tuple[str, str]]:

@@ -8,7 +8,7 @@ use crate::plan::message::{Asked, SocketRequest};
 use crate::plan::outcome::{Failure, Outcome};
 use crate::protocols::orders::{Lost, Orders, Reply};
 use crate::protocols::socket::framing::Cut;
-use crate::protocols::{Client, Link};
+use crate::protocols::{Client, Link, foreign};
 use crate::values::words::{counted, quoted, with_commas};
 
 /// What a kept connection may hold between two steps, besides what came.
@@ -36,7 +36,7 @@ struct Connection {
 
 impl Client for SocketClient {
     fn begin(&mut self, request: &Asked, orders: &mut Orders) {
-        let Asked::Socket(wanted) = request;
+        let Asked::Socket(wanted) = request else { return orders.end(Err(foreign())) };
         let is_it = |one: &Connection| (one.made_for.udp, &one.made_for.place) == (wanted.udp, &wanted.place);
         let kept = self.connections.iter().position(is_it).filter(|_| wanted.keep);
         let Some(at) = kept else {
