@@ -238,8 +238,8 @@ NO_PATHS = {
     *("relative", "absolute_ms", "absolute_failure_rate", "confidence", "allow_unlike", "allow_first", "fail_on_worse"),
 }
 NO_PATHS |= {"metric", "metrics", "floor", "leg", "pairs", "target", "baseline_target"}
-NO_PATHS |= {"fail_on_failed", "max_age", "rates", "targets"}
-NO_PATHS |= {"at_most", "budget", "limits", "precision", "probe", "start"}
+NO_PATHS |= {"at_once", "fail_on_failed", "max_age", "rates", "targets"}
+NO_PATHS |= {"at_most", "budget", "limits", "peak", "peak_growth", "precision", "probe", "start"}
 KNOWN = {"addr", "tasks", "csv_sources", "populations", "sources", "test", "web_ui_dict", "url"}
 
 
