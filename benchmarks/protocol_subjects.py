@@ -24,12 +24,28 @@ def together(user, users):
     with ThreadPoolExecutor(users) as pool:
         return sum(job.result() for job in [pool.submit(user) for _ in range(users)])
 """
-ECHO = """
+# a server that says, for each line that it reads, how many messages it has answered so far
+COUNTING = """
+import sys, threading
+answered = 0
+def tell():
+    for _ in sys.stdin: print(answered, flush=True)
+threading.Thread(target=tell, daemon=True).start()
+"""
+ECHO = (
+    COUNTING
+    + """
 import asyncio
 class Echo(asyncio.Protocol, asyncio.DatagramProtocol):
     def connection_made(self, transport): self.transport = transport
-    def data_received(self, data): self.transport.write(data)
-    def datagram_received(self, data, address): self.transport.sendto(data, address)
+    def data_received(self, data):
+        global answered
+        answered += 1
+        self.transport.write(data)
+    def datagram_received(self, data, address):
+        global answered
+        answered += 1
+        self.transport.sendto(data, address)
 async def main():
     loop = asyncio.get_running_loop()
     if %r == "tcp":
@@ -41,6 +57,7 @@ async def main():
     await asyncio.Event().wait()
 asyncio.run(main())
 """
+)
 BROKER = """
 import os, shutil, socket, time
 with socket.create_server(("127.0.0.1", 0)) as free:
@@ -95,7 +112,8 @@ class BenchStub:
 
 @dataclass(frozen=True)
 class Subject:
-    """One protocol: its server, a program that prints its port; the step; the plain client's `user`, and what it is called.
+    """One protocol: its server, a program that prints its port, and is `COUNTING` or not; the step; the plain client's `user`, and what
+    it is called.
 
     All programs run in one folder, which holds `files`.
     """
@@ -111,6 +129,11 @@ class Subject:
     files: dict[str, str] = field(default_factory=dict)
     setup: str = GEVENT  # of the plain client
     users: int = USERS
+
+    @property
+    def counts(self) -> bool:
+        """Whether the server says what it has answered."""
+        return self.server.startswith(COUNTING)
 
 
 def _grpc(method: str, users: int = USERS) -> Subject:
@@ -140,11 +163,14 @@ def user():
 SUBJECTS = {
     "websocket": Subject(
         user="websocket_user",
-        server="""
+        server=COUNTING
+        + """
 import asyncio
 from websockets.asyncio.server import serve
 async def echo(connection):
+    global answered
     async for message in connection:
+        answered += 1
         await connection.send(message)
 async def main():
     async with serve(echo, "127.0.0.1", 0, compression=None) as server:

@@ -2,9 +2,12 @@
 
     python -m benchmarks.protocols --protocol websocket [--rounds 3] [--seconds 4] [--write]
 
-50 users (10 where a call takes 200 ms) on core 0 against a small server on core 1. The plain client has no more than its library
+50 users (10 where a call takes 200 ms) on core 0 against a small server on core 1, all tools in turn in each round. loadflow is measured
+on both of its engines, where the native core speaks the protocol. Where the server counts what it answers, that count is the rate of
+loadflow and of the plain client, and loadflow's records must not say more. The servers are Python: what they take of their core bounds
+every tool. The plain client has no more than its library
 needs: no templates, no assertions, no records. LoadDensity does the same steps; it waits after each pass, so its passes are long, and
-it opens a TCP or UDP socket for each step. All count the exchanges that came back; ours also checks and records every one.
+it opens a TCP or UDP socket for each step. Ours also checks and records every exchange.
 """
 
 from __future__ import annotations
@@ -23,15 +26,16 @@ from pathlib import Path
 from benchmarks.http_users import load_density
 from benchmarks.protocol_subjects import SUBJECTS, Subject
 from benchmarks.results import publish, table
+from loadflow.engine.generator.native.fit import MESSAGE_USERS
 
 LOADFLOW = """
 import json, sys
 from loadflow.engine.load.start import start_test
 from loadflow.engine.session.session import Session, use_session
-user, step, target, seconds, users = sys.argv[1:]
+user, step, target, seconds, users, engine = sys.argv[1:]
 with use_session(Session(runs_dir="runs")):
     often = {"user_count": int(users), "spawn_rate": 1000, "test_time": float(seconds)}
-    summary = start_test({"user": user}, **often, host=target, tasks=[json.loads(step)])
+    summary = start_test({"user": user, "engine": engine}, **often, host=target, tasks=[json.loads(step)])
 totals = summary["totals"]
 assert totals["failures"] == 0, totals
 print(totals["requests"] / float(seconds))
@@ -69,7 +73,8 @@ print(together(user, int(users)) / float(seconds))
 class Row:
     """Exchanges per second of one round."""
 
-    loadflow: float
+    native: float | None  # None: the core does not speak it
+    locust: float
     plain: float
     peer: float | None  # None: not here, or with failures
 
@@ -80,34 +85,39 @@ def main() -> None:
     for name in options.protocol or SUBJECTS:
         subject = SUBJECTS[name]
         found = [measure(subject, options.seconds) for _ in range(options.rounds)]
-        own, plain = ([getattr(row, key) for row in found] for key in ("loadflow", "plain"))
-        ratio = statistics.median(row.loadflow / row.plain for row in found)
+        locust, plain = ([getattr(row, key) for row in found] for key in ("locust", "plain"))
+        native = [row.native for row in found if row.native is not None]
+        ratio = statistics.median((row.native or row.locust) / row.plain for row in found)
         peers = [row.peer for row in found if row.peer is not None]
-        ratios = [f"{ratio:.2f}", f"{statistics.median(own) / statistics.median(peers):.2f}" if peers else "–"]
-        rows.append([name, _shown(own), subject.plain_name, _shown(plain), _shown(peers) if peers else "does not work", *ratios])
+        ratios = [f"{ratio:.2f}", f"{statistics.median(native or locust) / statistics.median(peers):.2f}" if peers else "–"]
+        own = [_shown(native) if native else "–", _shown(locust)]
+        rows.append([name, *own, subject.plain_name, _shown(plain), _shown(peers) if peers else "does not work", *ratios])
         print(rows[-1], flush=True)
     command = f"python -m benchmarks.protocols {' '.join(f'--protocol {name}' for name in options.protocol or ())}".rstrip()
     text = table(
-        ["protocol", "loadflow, hits/s", "plain client", "hits/s", "LoadDensity, hits/s", "ratio to plain", "ratio to LoadDensity"], rows
+        ["protocol", "core, hits/s", "Locust, hits/s", "plain client", "hits/s", "LoadDensity, hits/s", "ratio to plain", "to LoadDensity"],
+        rows,
     )
     publish(f"Protocols: {', '.join(options.protocol or SUBJECTS)}", command, text, write=options.write)
 
 
 def measure(subject: Subject, seconds: float) -> Row:
     """One round: all tools in turn, against one server."""
-    with tempfile.TemporaryDirectory() as folder, _server(subject.server, folder) as port:
+    with tempfile.TemporaryDirectory() as folder, _server(subject, folder) as server:
         for name, text in subject.files.items():
             (Path(folder) / name).write_text(text)
-        target, often = subject.target.format(port=port), (str(seconds), str(subject.users))
-        own = _rate(folder, LOADFLOW, subject.user, json.dumps(subject.step), target, *often)
-        plain = _rate(folder, PLAIN % (subject.setup, subject.plain), target, *often)
+        target, often = subject.target.format(port=server.port), (str(seconds), str(subject.users))
+        asked = (subject.user, json.dumps(subject.step), target, *often)
+        native = server.rate(seconds, folder, LOADFLOW, *asked, "native") if subject.user in MESSAGE_USERS else None
+        locust = server.rate(seconds, folder, LOADFLOW, *asked, "locust")
+        plain = server.rate(seconds, folder, PLAIN % (subject.setup, subject.plain), target, *often)
         python = load_density("grpc", "mqtt")
         step = json.dumps(subject.peer | {subject.peer_target: target})
         try:
             told = _rate(folder, PEER, subject.user, step, *often, python=str(python)) if python else -1
         except subprocess.TimeoutExpired:
             told = -1
-    return Row(own, plain, told if told > 0 else None)
+    return Row(native, locust, plain, told if told > 0 else None)
 
 
 def _rate(folder: str, code: str, *arguments: str, python: str = sys.executable) -> float:
@@ -116,13 +126,38 @@ def _rate(folder: str, code: str, *arguments: str, python: str = sys.executable)
     return float(done.stdout.split()[-1])
 
 
+@dataclass(frozen=True)
+class Server:
+    port: int
+    process: subprocess.Popen[str]
+    counts: bool
+
+    def rate(self, seconds: float, folder: str, code: str, *arguments: str) -> float:
+        """Of one tool, by the server's count where it has one."""
+        before = self._answered()
+        told = _rate(folder, code, *arguments)
+        if not self.counts:
+            return told
+        answered = self._answered() - before
+        assert told * seconds <= answered, f"{told * seconds} exchanges are said to have been made, {answered} were answered"
+        return answered / seconds
+
+    def _answered(self) -> int:
+        if not self.counts:
+            return 0
+        assert self.process.stdin is not None and self.process.stdout is not None
+        self.process.stdin.write("\n")
+        self.process.stdin.flush()
+        return int(self.process.stdout.readline())
+
+
 @contextlib.contextmanager
-def _server(code: str, folder: str) -> Iterator[int]:
-    command = ["taskset", "-c", "1", sys.executable, "-c", code]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
+def _server(subject: Subject, folder: str) -> Iterator[Server]:
+    command = ["taskset", "-c", "1", sys.executable, "-c", subject.server]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         try:
             assert process.stdout is not None
-            yield int(process.stdout.readline())
+            yield Server(int(process.stdout.readline()), process, subject.counts)
         finally:
             process.kill()
 

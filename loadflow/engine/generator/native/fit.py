@@ -15,7 +15,7 @@ from loadflow.engine.protocols.http.request import PARTS
 from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["CORE_CIPHERS", "Choice", "EngineName", "choose", "features_that_do_not_fit", "is_built"]
+__all__ = ["CORE_CIPHERS", "MESSAGE_USERS", "Choice", "EngineName", "choose", "features_that_do_not_fit", "is_built"]
 
 EngineName = Literal["auto", "native", "locust"]
 Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why it is not the native core
