@@ -79,7 +79,6 @@ def test_runs_by_the_schedule_and_by_hand_and_a_server_that_restarts_neither_end
     run = wait_for("a scheduled run that is over", lambda: scheduled("COMPLETED"), RUN_WITHIN_S, every_s=ASK_S)
     assert run["auto_scheduled"] is True
     assert on.arrivals_ns()
-    before = set(on.runs_dir.glob("*/"))
 
     by_hand = replace(on, name=f"{on.name}-by-hand")  # another script, and other parameters
     ad_hoc = server.ask("GET", "/deployments/name/loadflow/ad-hoc")["id"]
@@ -91,7 +90,7 @@ def test_runs_by_the_schedule_and_by_hand_and_a_server_that_restarts_neither_end
     server.start()
     state = by_hand.state("Completed", "Failed", "Error", "Crashed", run_id=run_id, within_s=RUN_WITHIN_S)
     assert state["name"] == "Completed", state
-    (folder,) = set(on.runs_dir.glob("*/")) - before
+    (folder,) = on.runs_dir.glob("*-by-hand-*/")
     summary = by_hand.run(folder).summary()
     assert summary.verdict.kind is VerdictKind.PASSED
     assert summary.overall.count == len(by_hand.arrivals_ns())
