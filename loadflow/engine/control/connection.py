@@ -19,7 +19,7 @@ from loadflow.engine.control.peer import Gone, Peer
 __all__ = ["Connection", "Follow"]
 
 LINGER_S = 1.0  # for the client to read the last answer and to close
-FULL_BYTES = 256 * 1024  # of output that waits: nothing more is read from the client, and no snapshots are added
+FULL_BYTES = 256 * 1024  # of output that waits: nothing more is read from the client or answered, and no snapshots are added
 READS_AT_ONCE = 16  # then the others have a turn
 
 
@@ -61,8 +61,18 @@ class Connection:
     # -- input
 
     @property
+    def is_full(self) -> bool:
+        """Whether so much output waits that no more should be made."""
+        return len(self.peer.out) > FULL_BYTES
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether more of what waits can be answered now."""
+        return bool(self.waiting) and not self.reading and not self.is_full
+
+    @property
     def reads(self) -> bool:
-        busy = self._ended or self.closing or self.waiting or self.reading or len(self.peer.out) > FULL_BYTES
+        busy = self._ended or self.closing or self.waiting or self.reading or self.is_full
         return self._linger_s is not None or not busy
 
     def receive(self, now_s: float) -> list[bytes]:
@@ -144,7 +154,7 @@ class Connection:
         """Add what is new of the runs that the client follows, as far as it keeps up."""
         for run, follow in list(self.follows.items()):
             ended = follow.job.state is JobState.ENDED
-            while len(self.peer.out) <= FULL_BYTES and self.peer.is_open:
+            while not self.is_full and self.peer.is_open:
                 follow.next, snapshots = follow.job.snapshots(follow.next, 50)
                 if not snapshots:
                     if ended:

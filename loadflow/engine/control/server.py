@@ -146,11 +146,16 @@ class ControlServer(HostedServer):
             self._answer(connection)
 
     def _answer(self, connection: Connection) -> None:
-        """Answer what waits, in order; what is large is read aside first, and the rest waits for it."""
+        """Answer what waits, in order; what is large is read aside first, and the rest waits for it.
+
+        Nor does one client keep the others waiting: once enough of its answers wait to be sent, the rest is answered in later turns.
+        """
         while connection.waiting and not connection.reading:
-            if connection.closing:  # refused: what was sent along with it is not looked at
+            if connection.closing or not connection.peer.is_open:  # refused, or dropped: what was sent along with it is not looked at
                 connection.waiting.clear()
                 break
+            if connection.is_full:
+                return
             body = connection.waiting.popleft()
             if len(body) > LARGE_BYTES:
                 self._read_aside(connection, body)
@@ -191,6 +196,8 @@ class ControlServer(HostedServer):
         due_s, reason = connection.due_s()
         if now_s >= due_s:
             connection.time_out(reason)
+        if connection.goes_on:
+            self._answer(connection)
         if connection.peer.shaken:
             connection.flush(now_s)
         self._watch(connection, connection.wants)
@@ -225,7 +232,7 @@ class ControlServer(HostedServer):
 
     def _patience_s(self) -> float | None:
         """How long nothing may have to be done."""
-        if self._posted or any(one.peer.holds_input for one in self._connections):
+        if self._posted or any(one.peer.holds_input or one.goes_on for one in self._connections):
             return 0
         dues = [connection.due_s()[0] for connection in self._connections]
         dues += [due for due in (self._quit_until_s, self._paused_until_s) if due is not None]
