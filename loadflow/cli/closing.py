@@ -15,6 +15,7 @@ from loadflow.engine.base.counted import counted
 from loadflow.engine.base.verdict import Verdict, VerdictKind
 from loadflow.engine.records.going_on import RUNNING
 from loadflow.engine.records.summary import SeriesSummary, Summary
+from loadflow.engine.records.timings import TTFB
 
 __all__ = ["COLOURS", "print_places", "print_summary", "print_verdict", "series_table"]
 
@@ -63,14 +64,17 @@ def series_table(summary: Summary) -> Table:
     service = summary.overall.service is not None
     if service:
         table.add_column("service p99", justify="right", no_wrap=True)
+    ttfb = TTFB in summary.overall.timings
+    if ttfb:
+        table.add_column("ttfb p95", justify="right", no_wrap=True)
     for one in summary.series[:MOST_NAMES]:
-        table.add_row(*_cells(one, service=service))
+        table.add_row(*_cells(one, service=service, ttfb=ttfb))
     table.add_section()
-    table.add_row(*_cells(summary.overall, service=service), style="bold")
+    table.add_row(*_cells(summary.overall, service=service, ttfb=ttfb), style="bold")
     return table
 
 
-def _cells(one: SeriesSummary, *, service: bool) -> list[Text]:
+def _cells(one: SeriesSummary, *, service: bool, ttfb: bool) -> list[Text]:
     latency = one.latency
     times = (latency.mean_ms, latency.p50_ms, latency.p95_ms, latency.p99_ms, latency.max_ms)
     failed = Text(f"{one.failures:,}", style="red" if one.failures else "")
@@ -81,6 +85,7 @@ def _cells(one: SeriesSummary, *, service: bool) -> list[Text]:
         Text(f"{one.rate_per_s:,.1f}"),
         *(Text(milliseconds(value)) for value in times),
         *([Text(milliseconds((one.service or latency).p99_ms))] if service else []),
+        *([Text(milliseconds(one.timings[TTFB].p95_ms) if TTFB in one.timings else "")] if ttfb else []),
     ]
 
 

@@ -188,7 +188,7 @@ def runs_folder() -> Finding:
     if not os.access(nearest, os.W_OK | os.X_OK) or not nearest.is_dir():
         return Finding("run folders", "broken", f"{folder} can't be written; set {RUNS_DIR_VARIABLE} to a folder that can")
     free_gib = shutil.disk_usage(nearest).free / 2**30
-    return Finding("run folders", "ok" if free_gib >= 1 else "note", f"{folder.absolute()}, {free_gib:.1f} GiB free (48 bytes per hit)")
+    return Finding("run folders", "ok" if free_gib >= 1 else "note", f"{folder.absolute()}, {free_gib:.1f} GiB free (64 bytes per hit)")
 
 
 def prefect_api() -> Finding:

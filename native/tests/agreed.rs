@@ -9,7 +9,7 @@ use _native::http::cookies;
 use _native::http::reading;
 use _native::http::redirect;
 use _native::http::work;
-use _native::load::hitlog::{HitLog, Row};
+use _native::load::hitlog::{HitLog, Row, Timings};
 use _native::load::run;
 use _native::os::turn;
 use _native::plan::outcome::{DRAINED, FIRST, LAST, LATE, Outcome, RETRY, SETUP, SUPERSEDED};
@@ -52,8 +52,21 @@ fn the_hit_log() {
     let path = std::env::temp_dir().join(format!("loadflow-agreed-{}", std::process::id()));
     let _ = fs::remove_file(&path);
     let mut log = HitLog::create(&path, 0, 0, 0).unwrap();
-    let row =
-        Row { due_ns: 1, start_ns: 2, end_ns: 3, series: 4, user: 5, error: 6, sent: 7, received: 8, status: 9, outcome: 10, flags: 11 };
+    let timings = Timings { first_byte_ns: 12, dns_ns: 13_000_000, connect_ns: 14_000_000, tls_ns: 15_000_000, send_ns: 16_000_000 };
+    let row = Row {
+        due_ns: 1,
+        start_ns: 2,
+        end_ns: 3,
+        series: 4,
+        user: 5,
+        error: 6,
+        sent: 7,
+        received: 8,
+        status: 9,
+        outcome: 10,
+        flags: 11,
+        timings,
+    };
     log.append(&row).unwrap();
     log.flush().unwrap();
     let bytes = fs::read(&path).unwrap();
@@ -67,7 +80,9 @@ fn the_hit_log() {
         let mut wide = [0; 8];
         let width = field[2].as_u64().unwrap() as usize;
         wide[..width].copy_from_slice(&bytes[start..start + width]);
-        assert_eq!(u64::from_le_bytes(wide), at as u64 + 1, "{field}");
+        let found = u64::from_le_bytes(wide);
+        let is_float = field[0].as_str().unwrap().ends_with("_ms"); // of 16 bits: 8 to 16 are 0x4800, 0x4880, … 0x4c00
+        assert_eq!(if is_float { (found - 0x4800) / 0x80 + 8 } else { found }, at as u64 + 1, "{field}");
     }
 }
 

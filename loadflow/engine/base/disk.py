@@ -56,4 +56,4 @@ def full_disk(error: BaseException, folder: Path) -> str:
 def _told(number: int | None, folder: Path) -> str:
     if number not in FULL:
         return ""
-    return f"{folder} can't be written: {FULL[number]}; free some space, or {ELSEWHERE} with room (48 bytes per hit)"
+    return f"{folder} can't be written: {FULL[number]}; free some space, or {ELSEWHERE} with room (64 bytes per hit)"

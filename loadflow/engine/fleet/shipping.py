@@ -173,6 +173,7 @@ def moved(data: bytes, offset: int, from_ns: int) -> bytes:
     rows = np.frombuffer(data, dtype=HIT_DTYPE).copy()
     for name in ("due_ns", "start_ns", "end_ns"):
         rows[name] += from_ns
+    rows["first_byte_ns"][rows["first_byte_ns"] > 0] += from_ns
     return rows.tobytes()
 
 

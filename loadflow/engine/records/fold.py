@@ -13,6 +13,7 @@ import numpy as np
 from loadflow.engine.records.hitlog import Rows
 from loadflow.engine.records.names import LOST, NameTable, SeriesName, text_lost
 from loadflow.engine.records.outcome import HitFlag, Outcome
+from loadflow.engine.records.timings import timings_of
 from loadflow.engine.records.totals import ErrorCount, SeriesTotals, Totals
 
 __all__ = ["fold_rows"]
@@ -56,7 +57,8 @@ def _parts(rows: Rows, group: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Ite
         yield last, rows
         return
     order = np.argsort(group.astype(np.uint16) if last < 2**16 else group, kind="stable")  # of 16 bits numpy sorts by digits
-    sorted_rows, sorted_group = rows[order], group[order]
+    plain = rows.view(f"V{rows.dtype.itemsize}")  # numpy moves rows without fields in a fifth of the time
+    sorted_rows, sorted_group = plain[order].view(rows.dtype), group[order]
     borders = (np.flatnonzero(np.diff(sorted_group)) + 1).tolist()
     for start, stop in zip([0, *borders], [*borders, len(rows)], strict=True):
         yield int(sorted_group[start]), sorted_rows[start:stop]
@@ -68,6 +70,8 @@ def _count(totals: SeriesTotals, part: Rows, *, failed: bool, paced: bool) -> No
     waited = np.ones(len(part), dtype=bool) if paced else due < start
     if waited.any():
         totals.service.add((end - start)[waited])
+    for name, _, times_ns in timings_of(part):
+        totals.timing(name).add(times_ns)
     flags = part["flags"]
     there = int(np.bitwise_or.reduce(flags))
 

@@ -72,6 +72,9 @@ def _columns(run: Run) -> dict[str, Values | Labels]:
         "end_s": hits["end_ns"] / 1e9,
         "response_ms": (hits["end_ns"] - hits["due_ns"]) / 1e6,
         "service_ms": (hits["end_ns"] - hits["start_ns"]) / 1e6,
+        # NaN where it is not known
+        "ttfb_ms": np.where(hits["first_byte_ns"] > 0, (hits["first_byte_ns"] - hits["start_ns"]) / 1e6, np.nan),
+        **{f"{name}_ms": hits[f"{name}_ms"].astype(np.float64) for name in ("dns", "connect", "tls", "send")},
         "ok": outcomes == Outcome.OK,
         "outcome": _labels(outcomes, lambda number: Outcome(number).label),
         "status": hits["status"].astype(np.int64),

@@ -18,6 +18,7 @@ __all__ = ["Histogram", "bucket_middle_ns", "buckets_of", "middles_ns"]
 
 SUB_BITS = 9
 SUB_BUCKETS = 1 << SUB_BITS  # buckets for each power of two
+FIRST_UPPER = (1023 + SUB_BITS - 1) << SUB_BITS  # 1023: what IEEE 754 adds to an exponent
 
 Int64s = npt.NDArray[np.int64]
 
@@ -25,10 +26,9 @@ Int64s = npt.NDArray[np.int64]
 def buckets_of(values_ns: Int64s) -> Int64s:
     """The bucket of each value; values below 0 (a clock can't give them) count as 0. Shape as given."""
     values = np.maximum(values_ns, 0)
-    # frexp's exponent of a positive integer below 2**53 is its bit length, exactly
-    bits = np.frexp(values.astype(np.float64))[1].astype(np.int64)
-    shift = np.maximum(bits - (SUB_BITS + 1), 0)
-    return (shift << SUB_BITS) + (values >> shift)
+    # exponent and upper bits of the mantissa stand beside each other in a float64, and are just that: of whole numbers below 2**53
+    upper = values.astype(np.float64).view(np.int64) >> (52 - SUB_BITS)
+    return np.where(values < SUB_BUCKETS, values, upper - FIRST_UPPER)
 
 
 def bucket_middle_ns(bucket: int) -> float:

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from loadflow.engine.base.private import opener
-from loadflow.engine.records.hitlog import row_count
+from loadflow.engine.records.hitlog import Rows, row_count
 from loadflow.engine.records.seconds import ALL, SecondCounter, SecondCounts, from_bytes, to_bytes
 from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.threshold import Threshold, is_named, parse_expression
+from loadflow.engine.records.timings import timings_of
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
 if TYPE_CHECKING:
@@ -58,11 +59,23 @@ def seconds_of_threshold(run: Run, threshold: Threshold, from_s: float, duration
     counted = 0
     for _, rows in run.iter_hits():
         own = rows[np.isin(rows["series"], wanted) & (rows["end_ns"] >= from_s * 1e9)]
+        if expression.timing:
+            own = _as_response(own, expression.timing)
         counted += len(own)
         own["due_ns"] = (own["start_ns"] if expression.service else own["due_ns"]) - int(from_s * 1e9)
         own["end_ns"] -= int(from_s * 1e9)
         counter.add(own, {})
     return counter.counts() if counted >= series.hits else None
+
+
+def _as_response(rows: Rows, timing: str) -> Rows:
+    """Those that have the timing, with it as their response time."""
+    for name, has, times_ns in timings_of(rows):
+        if name == timing:
+            own = rows[has]
+            own["due_ns"] = own["end_ns"] - times_ns
+            return own
+    return rows[:0]
 
 
 def seconds_of_all(totals: Totals, ran_s: float, rows: Iterable[SecondRow]) -> SecondCounts:

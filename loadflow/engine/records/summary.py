@@ -20,6 +20,7 @@ from loadflow.engine.records.knee import Knee
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.passes import Passes, RateSummary
 from loadflow.engine.records.threshold import ThresholdResult
+from loadflow.engine.records.timings import TIMINGS
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.records.trust import Trust
 from loadflow.engine.records.workers import WorkerRecord
@@ -78,6 +79,7 @@ class SeriesSummary:
     succeeded: Latency
     failed: Latency
     service: Latency | None  # None with users in a closed loop: there it is the same as `latency`
+    timings: Mapping[str, Latency] = field(default_factory=dict)  # of records.timings.TIMINGS, those that some hits have
 
     @property
     def decided(self) -> int:
@@ -106,6 +108,7 @@ class SeriesSummary:
             succeeded=Latency.of(totals.succeeded),
             failed=Latency.of(totals.failed),
             service=Latency.of(totals.service) if totals.service.count else None,
+            timings={name: Latency.of(totals.timings[name]) for name in TIMINGS if name in totals.timings},
         )
 
     def to_json(self) -> dict[str, Any]:
@@ -123,6 +126,7 @@ class SeriesSummary:
             "succeeded": asdict(self.succeeded),
             "failed": asdict(self.failed),
             "service": asdict(self.service) if self.service else None,
+            "timings": {name: asdict(one) for name, one in self.timings.items()},
         }
 
 
@@ -233,6 +237,7 @@ class Summary:
             "latency_succeeded": asdict(self.overall.succeeded),
             "latency_failed": asdict(self.overall.failed),
             "latency_service": asdict(self.overall.service) if self.overall.service else None,
+            "timings": {name: asdict(one) for name, one in self.overall.timings.items()},
             "per_name": {key: one.to_json() for key, one in zip(self._keys(), self.series, strict=True)},
             "thresholds": [{**asdict(one), "state": str(one.state)} for one in self.thresholds],
             "errors": [{**asdict(error), "samples": list(error.samples)} for error in self.errors],

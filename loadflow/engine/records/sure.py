@@ -20,6 +20,7 @@ from loadflow.engine.records.threshold import (
     decide,
     parse_expression,
     selected,
+    timing_of,
 )
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
@@ -27,8 +28,11 @@ __all__ = ["decide_surely", "observed_series"]
 
 
 def observed_series(expression: Expression, name: str | None, totals: Totals) -> SeriesTotals:
-    """The counts that the expression is about; of service times where it asks for them and they are kept apart."""
+    """The counts that the expression is about; of service times where it asks for them and they are kept apart; or
+    one of its timings, as if that were the response time."""
     series = selected(name, totals)
+    if expression.timing:
+        return SeriesTotals(timing_of(series, expression))
     if expression.service and series.service.count:
         return SeriesTotals(series.service)
     return series

@@ -2,7 +2,8 @@
 
 An expression is METRIC OPERATOR NUMBER [UNIT]:
 
-    p50 p95 p99.9 median mean avg min max    response time, ms or s; `service.` before it: from when it was sent
+    p50 p95 p99.9 median mean avg min max    response time, ms or s; `service.` before it: from when it was sent; `ttfb.`, `dns.`,
+                                             `connect.`, `tls.`, `send.`, `wait.`, `receive.`: a part of that (records/timings.py)
     count requests failures retries late     numbers of hits
     dropped                                  passes of a rate that were not made; over all names only
     failure_rate late_rate                   shares of the hits, 0 to 1 or %
@@ -24,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.records.names import SeriesName
+from loadflow.engine.records.timings import TIMINGS
 
 if TYPE_CHECKING:  # they bring numpy; expressions are parsed without it
     from loadflow.engine.records.histogram import Histogram
@@ -41,6 +43,7 @@ __all__ = [
     "is_named",
     "parse_expression",
     "selected",
+    "timing_of",
     "undecided",
     "worst_state",
 ]
@@ -57,6 +60,7 @@ UNIT_OF: Mapping[str, str] = {"time": "ms", "share": "share", "rate": "/s", "byt
 HIGHEST_LIMIT = 1_000_000_000_000_000  # as it is written: nothing that is measured comes near
 SHORTEST_RATE_S = 1.0  # a rate over less time than that says nothing: one hit in 5 ms is no 200/s
 LARGER_BYTES = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+PREFIXES = ("response", "service", *TIMINGS)
 TIMES = ("median", "mean", "avg", "min", "max")
 METRICS: Mapping[str, str] = {
     "count": "count",
@@ -88,6 +92,7 @@ class Expression:
     service: bool
     operator: str
     limit: float
+    timing: str = ""  # which part of a hit's time it is about; "" for the response or service time
 
     @property
     def kind(self) -> str:
@@ -120,14 +125,14 @@ def parse_expression(text: str) -> Expression:
     if match is None:
         raise ValueError(f"{text[:60]!r} is not a threshold", "write METRIC < NUMBER, such as p95 < 500 or failure_rate <= 1%")
     written = match["metric"]
-    service = written.startswith("service.")
-    metric = written.removeprefix("service.").removeprefix("response.")
+    prefix, _, metric = written.rpartition(".") if written.split(".")[0] in PREFIXES else ("", "", written)
     percentile = _PERCENTILE.fullmatch(metric)
     kind = "time" if percentile else METRICS.get(metric)
     if kind is None:
-        raise ValueError(f"{written!r} is not a metric", f"metrics: p50 … p99.9, {', '.join(METRICS)}")
-    if kind != "time" and "." in written:
-        raise ValueError(f"{written!r}: only times can be prefixed with service or response", f"write {metric}")
+        way_out = f"metrics: p50 … p99.9, {', '.join(METRICS)}; before a time: {', '.join(f'{one}.' for one in PREFIXES)}"
+        raise ValueError(f"{written!r} is not a metric", way_out)
+    if kind != "time" and prefix:
+        raise ValueError(f"{written!r}: only times can be prefixed with service, response or a timing", f"write {metric}")
     try:
         number = float(match["number"])
     except ValueError:
@@ -138,7 +143,9 @@ def parse_expression(text: str) -> Expression:
         raise ValueError(f"{number:g} is below 0, and {written} never is", "write a limit of 0 or more")
     if not number <= HIGHEST_LIMIT:
         raise ValueError(f"{match['number']} is out of range", f"write a limit of at most {HIGHEST_LIMIT:,}")
-    return Expression(" ".join(text.split()), metric, service, match["operator"], number * UNITS[kind][match["unit"]])
+    limit = number * UNITS[kind][match["unit"]]
+    timing = prefix if prefix in TIMINGS else ""
+    return Expression(" ".join(text.split()), metric, prefix == "service", match["operator"], limit, timing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,7 +237,7 @@ def decide(threshold: Threshold, totals: Totals, duration_s: float) -> Threshold
     """`totals` are those of the threshold's window, `duration_s` how much of the load's time that was."""
     expression = parse_expression(threshold.expression)
     series = selected(threshold.name, totals)
-    samples = series.final_hits
+    samples = timing_of(series, expression).count if expression.timing else series.final_hits
     observed = _observed(expression, series, totals, duration_s)
     unit = UNIT_OF[expression.kind]
     if expression.kind == "rate" and duration_s < SHORTEST_RATE_S:
@@ -291,8 +298,17 @@ def _observed(expression: Expression, series: SeriesTotals, totals: Totals, dura
         case "retries" | "late" | "received_bytes" | "sent_bytes":
             return float(getattr(series, expression.metric))
     # service times are kept apart only where a rate says when a hit is due; else they are the response times
+    if expression.timing:
+        return _time_ms(expression.metric, timing_of(series, expression))
     times = series.service if expression.service and series.service.count else series.response()
     return _time_ms(expression.metric, times)
+
+
+def timing_of(series: SeriesTotals, expression: Expression) -> Histogram:
+    """The times that an expression with a timing is about."""
+    from loadflow.engine.records.histogram import Histogram
+
+    return series.timings.get(expression.timing) or Histogram()
 
 
 def _time_ms(metric: str, times: Histogram) -> float | None:

@@ -20,7 +20,7 @@ class SeriesTotals:
 
     `succeeded` and `failed` hold response times: from when a hit was due to its end. `service` holds service times, from
     its start to its end, where a rate says when hits are due; with users in a closed loop it is empty, because there both are
-    the same.
+    the same. `timings` say where the time of those hits went of which that is known.
     """
 
     succeeded: Histogram = field(default_factory=Histogram)
@@ -34,6 +34,7 @@ class SeriesTotals:
     sent_bytes: int = 0
     received_bytes: int = 0
     out_of_rows: int = 0  # the last hits of users that stopped because a source of rows had run out
+    timings: dict[str, Histogram] = field(default_factory=dict)  # of records.timings.TIMINGS, those that some hits have
 
     @property
     def hits(self) -> int:
@@ -64,6 +65,12 @@ class SeriesTotals:
         self.service.merge(other.service)
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
+        for name, timing in other.timings.items():
+            self.timing(name).merge(timing)
+
+    def timing(self, name: str) -> Histogram:
+        """One of `timings`, to be added to."""
+        return self.timings.setdefault(name, Histogram())
 
     def response(self) -> Histogram:
         """Successes and failures together."""
@@ -71,12 +78,15 @@ class SeriesTotals:
 
     def to_json(self) -> dict[str, Any]:
         counts = {name: getattr(self, name) for name in COUNTS}
-        return {**counts, **{name: getattr(self, name).to_json() for name in HISTOGRAMS}}
+        timings = {"timings": {name: one.to_json() for name, one in self.timings.items()}} if self.timings else {}
+        return {**counts, **{name: getattr(self, name).to_json() for name in HISTOGRAMS}, **timings}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> SeriesTotals:
         succeeded, failed, service = (Histogram.from_json(data[name]) for name in HISTOGRAMS)
-        return cls(succeeded, failed, service, *(data.get(name, 0) for name in COUNTS))
+        totals = cls(succeeded, failed, service, *(data.get(name, 0) for name in COUNTS))
+        totals.timings = {name: Histogram.from_json(one) for name, one in data.get("timings", {}).items()}
+        return totals
 
 
 # in the order of the fields

@@ -155,6 +155,7 @@ def _render(told: _Told, title: str | None, live: Live | None = None) -> str:
     heads, rows, total, names_left_out = page.name_rows(summary, numbers)
     facts, runs_left_out = page.run_facts(summary)
     apart, apart_left_out = page.apart_rows(summary)
+    timings, timings_left_out = page.timing_rows(summary)
     groups, groups_left_out, hits_left_out = page.error_groups(summary)
     kind_of_load, latency_meaning = page.load_words(summary)
     # of a live page it runs once more each time that the charts were drawn anew, so its names are its own
@@ -191,6 +192,8 @@ def _render(told: _Told, title: str | None, live: Live | None = None) -> str:
         names_left_out=names_left_out,
         apart=apart,
         apart_left_out=apart_left_out,
+        timings=timings,
+        timings_left_out=timings_left_out,
         groups=groups,
         groups_left_out=groups_left_out,
         hits_left_out=hits_left_out,

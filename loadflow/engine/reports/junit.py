@@ -9,6 +9,7 @@ from typing import BinaryIO
 
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import Summary
+from loadflow.engine.records.timings import TTFB
 from loadflow.engine.reports.junit_cases import HitCases, group_of, name_cases, threshold_cases, verdict_case
 from loadflow.engine.reports.junit_xml import Counts, Suite, case_xml, suite_head, suites_head
 from loadflow.engine.reports.pieces import render
@@ -91,6 +92,7 @@ def _properties(run: Run, summary: Summary) -> dict[str, str]:
         "retries": str(overall.retries),
         "rate_per_s": f"{overall.rate_per_s:.3f}",
         **_rate_properties(summary),
+        **_ttfb_properties(summary),
         **{f"{name}_ms": f"{getattr(overall.latency, f'{name}_ms'):.3f}" for name in ("mean", "p50", "p90", "p95", "p99", "p999", "max")},
     }
 
@@ -102,6 +104,11 @@ def _rate_properties(summary: Summary) -> dict[str, str]:
     counts = {f"passes_{name}": count for name, count in summary.passes.to_json().items()} | {"late": summary.overall.late}
     times = {f"service_{name}_ms": f"{getattr(service, f'{name}_ms'):.3f}" for name in ("p50", "p99", "max")}
     return {**{name: str(count) for name, count in counts.items()}, **times}
+
+
+def _ttfb_properties(summary: Summary) -> dict[str, str]:
+    ttfb = summary.overall.timings.get(TTFB)
+    return {f"ttfb_{name}_ms": f"{getattr(ttfb, f'{name}_ms'):.3f}" for name in ("p50", "p95", "p99", "max")} if ttfb else {}
 
 
 def _bytes(text: str) -> bytes:

@@ -39,7 +39,7 @@ def limit_lines(summary: Summary) -> list[LimitLine]:
             continue
         chart = {"time": "latency", "rate": "rate"}.get(expression.kind) or ("failures" if expression.metric == "failure_rate" else "")
         scope = SCOPE.fullmatch(one.scope)
-        if not chart or expression.service or scope is None:
+        if not chart or expression.service or expression.timing or scope is None:
             continue
         # with several runs it is not known which run a window belongs to
         window = (float(scope["from"]), float(scope["to"])) if scope["from"] and len(summary.runs) == 1 else None

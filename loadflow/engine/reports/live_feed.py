@@ -158,7 +158,9 @@ class Feed:
         """So far. Thresholds that need more than the seconds of all names together are left out."""
         result = decide(threshold, totals, totals.duration_s)
         expression = parse_expression(threshold.expression)
-        known = expression.metric in KNOWN or (expression.kind == "time" and not (expression.service and self.run.pace))
+        known = expression.metric in KNOWN or (
+            expression.kind == "time" and not expression.timing and not (expression.service and self.run.pace)
+        )
         known = known or (expression.metric in KNOWN_WITHOUT_RETRIES and not self.run.plans_retries)
         if known and threshold.name is None and threshold.window is None:
             return result

@@ -14,6 +14,7 @@ from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.passes import RateSummary
 from loadflow.engine.records.summary import ErrorSummary, Latency, RunFacts, SeriesSummary, Summary
+from loadflow.engine.records.timings import TTFB
 from loadflow.engine.reports.bounds import SAMPLE_CHARACTERS, Budget, clip, sample_parts
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "run_facts",
     "running_banner",
     "threshold_rows",
+    "timing_rows",
     "top_failure",
 ]
 
@@ -40,6 +42,7 @@ MOST_RUNS = 20
 MOST_REASONS = 12
 MOST_THRESHOLDS = 200
 MOST_APART = 300  # names in the table of successes and failures apart
+MOST_TIMINGS = 100  # names in the table of where the time goes
 MOST_VALUES = 20  # of one sample
 MOST_BLOCKS = 8
 MOST_ENVIRONMENT = 100
@@ -56,6 +59,17 @@ WORDS = {
     VerdictKind.INCONCLUSIVE: ("?", "Inconclusive"),
     VerdictKind.INTERRUPTED: ("‖", "Interrupted"),
     VerdictKind.ERROR: ("!", "Error"),
+}
+
+
+TIMING_WORDS = {
+    "ttfb": "first byte",
+    "dns": "DNS",
+    "connect": "connect",
+    "tls": "TLS",
+    "send": "send",
+    "wait": "wait",
+    "receive": "receive",
 }
 
 
@@ -177,6 +191,7 @@ def run_facts(summary: Summary) -> tuple[list[list[tuple[str, str]]], int]:
 def key_figures(summary: Summary, in_flight: int | None = None, *, sizes: bool = True) -> list[tuple[str, str, str]]:
     """(label, figure, small print). `in_flight`: the most requests at once, where that is known. `sizes` False: bytes are not."""
     overall, latency, service = summary.overall, summary.overall.latency, summary.overall.service
+    ttfb = overall.timings.get(TTFB)
     rate = rate_text(overall.rate_per_s)
     asked = summary.rate
     figures = [
@@ -187,6 +202,7 @@ def key_figures(summary: Summary, in_flight: int | None = None, *, sizes: bool =
         ("Median", latency_text(latency.p50_ms), "p50 response time"),
         ("p95", latency_text(latency.p95_ms), "95 % were faster"),
         ("p99", latency_text(latency.p99_ms), f"from sending: {latency_text(service.p99_ms)}" if service else "99 % were faster"),
+        *([("First byte", latency_text(ttfb.p95_ms), f"p95 from sending, median {latency_text(ttfb.p50_ms)}")] if ttfb else []),
         ("Slowest", latency_text(latency.max_ms), f"mean {latency_text(latency.mean_ms)}"),
         *([] if asked else [("Users", count_text(summary.users_peak), "the most at the same time")]),
         *([("In flight", count_text(in_flight), "the most requests at the same time")] if asked and in_flight is not None else []),
@@ -237,6 +253,19 @@ def apart_rows(summary: Summary) -> tuple[list[tuple[str, str, list[tuple[str, L
         if len(kinds) > 1:
             found.append((clip(one.method, SHORT // 2), clip(one.name, SHORT), kinds))
     return found[:MOST_APART], max(0, len(found) - MOST_APART)
+
+
+def timing_rows(summary: Summary) -> tuple[list[tuple[str, str, list[tuple[str, Latency]]]], int]:
+    """(method, name, [(what the time went to, its lengths)]) of all hits and of the names of which that is known, and how many are left
+    out."""
+    known = [one for one in [summary.overall, *_busiest(summary, len(summary.series))] if one.timings]
+    if len(known) == 2:
+        known = known[1:]  # one name: all hits together are the same
+    found = [
+        (clip(one.method, SHORT // 2), clip(one.name, SHORT), [(TIMING_WORDS[timing], times) for timing, times in one.timings.items()])
+        for one in known
+    ]
+    return found[:MOST_TIMINGS], max(0, len(found) - MOST_TIMINGS)
 
 
 def error_groups(summary: Summary) -> tuple[list[dict[str, object]], int, int]:

@@ -133,6 +133,12 @@ impl Session {
         done
     }
 
+    /// Whether the request, with its body, has left.
+    pub fn has_sent(&self, body: &[u8]) -> bool {
+        let is_asked = self.exchange.response.is_some() || self.exchange.download.is_some();
+        is_asked && self.exchange.uploaded == body.len() && self.pipe.borrow().outbound.is_empty()
+    }
+
     /// Whether there is more to be written than the pipe took; asked when the pipe is empty.
     pub fn has_more(&mut self) -> bool {
         std::mem::take(&mut self.pipe.borrow_mut().was_full)

@@ -34,6 +34,10 @@ impl<'p> Loop<'p> {
     /// Sends the user's request over his connection to its place, or begins to make one.
     pub fn go_on(&mut self, user: &mut User, id: u32) {
         let origin = self.request_of(user).origin;
+        if user.hit.connect_deadline_ns.is_none() {
+            let is_first = user.hit.redirects == 0 && !user.hit.resent && self.plan.network.is_none();
+            user.hit.mark_ns = if is_first { user.hit.start_ns } else { self.now_ns() };
+        }
         if let Some(at) = user.conns.iter().position(|conn| conn.origin == origin && conn.phase == Phase::Idle) {
             if !user.conns[at].ended {
                 user.hit.connect_deadline_ns = None;
@@ -61,6 +65,7 @@ impl<'p> Loop<'p> {
         let (host, port) = route.as_ref().map_or((&place.host, place.port), |route| (&route.host, route.port));
         user.hit.proxy = route.as_ref().and_then(|route| route.proxy.clone());
         let Some(found) = self.resolver.look_up(host, port, id, now_ns) else { return };
+        user.hit.timings.dns_ns += user.hit.lap(self.now_ns());
         // a proxy resolves the name, so the name is all that can be held against the list
         let (host, named) = (host.clone(), user.hit.proxy.is_some().then(|| place.host.clone()));
         // held against the very addresses that are connected to: a name may have others a moment later
@@ -224,9 +229,10 @@ impl<'p> Loop<'p> {
 
     fn advance(&mut self, user: &mut User, at: usize, readable: bool, block: &mut [u8]) -> Got {
         let failed = |failure: Failure| Got::Failed(failure);
-        let User { conns, own, .. } = user;
+        let User { conns, own, hit, .. } = user;
         let request = if user.uses_own { &*own } else { self.fixed[user.step].as_ref().unwrap_or(own) };
         let conn = &mut conns[at];
+        let was = conn.phase;
         if conn.phase == Phase::Connecting
             && let Err(error) = conn.connected()
         {
@@ -239,15 +245,18 @@ impl<'p> Loop<'p> {
                 Ok(true) => {}
                 Ok(false) => return Got::Nothing,
                 Err(failure) => {
-                    user.hit.addresses.clear(); // it is connected, and says no
+                    hit.addresses.clear(); // it is connected, and says no
                     return failed(failure);
                 }
             }
         }
+        if matches!(was, Phase::Connecting | Phase::Tunnel) {
+            hit.timings.connect_ns += hit.lap(self.now_ns()).max(1);
+        }
         if conn.phase == Phase::Handshake {
             match conn.shake_hands() {
                 Ok(()) if conn.session.is_some() && !conn.chose_http2() => return failed(Failure::new(Outcome::Tls, NO_HTTP_2)),
-                Ok(()) => {}
+                Ok(()) => hit.timings.tls_ns += hit.lap(self.now_ns()).max(1),
                 Err(Trouble::Later | Trouble::Busy) => return Got::Nothing,
                 Err(Trouble::Io(error)) => return failed(Failure::new(Outcome::Tls, words(&error))),
                 Err(Trouble::Tls(rustls::Error::AlertReceived(AlertDescription::NoApplicationProtocol))) => {
@@ -257,11 +266,20 @@ impl<'p> Loop<'p> {
             }
         }
         if conn.session.is_some() {
-            user.hit.connect_deadline_ns = None;
-            return conn.converse(request, &self.origins[request.origin], readable, block);
+            hit.connect_deadline_ns = None;
+            let got = conn.converse(request, &self.origins[request.origin], readable, block);
+            let answers = conn.reader.status != 0;
+            if conn.phase == Phase::Sending && (answers || conn.session.as_ref().is_some_and(|session| session.has_sent(request.body()))) {
+                conn.phase = Phase::Receiving;
+                hit.timings.send_ns += hit.lap(self.now_ns());
+            }
+            if answers && hit.timings.first_byte_ns == 0 && !matches!(got, Got::Answer) {
+                hit.timings.first_byte_ns = self.now_ns();
+            }
+            return got;
         }
         if conn.phase == Phase::Sending {
-            user.hit.connect_deadline_ns = None;
+            hit.connect_deadline_ns = None;
             let written = if conn.speaks_to_proxy().is_some() {
                 let own = std::mem::take(&mut conn.own);
                 let written = conn.write(&own);
@@ -278,6 +296,7 @@ impl<'p> Loop<'p> {
                 Err(trouble) => return failed(broken(trouble)),
             }
             conn.phase = Phase::Receiving;
+            hit.timings.send_ns += hit.lap(self.now_ns());
             if !readable && conn.short_read_is_all() {
                 return Got::Nothing;
             }
@@ -298,6 +317,9 @@ impl<'p> Loop<'p> {
             };
             conn.received += count as u64;
             let progress = if count == 0 { conn.reader.ended() } else { conn.reader.feed(&block[..count]) };
+            if hit.timings.first_byte_ns == 0 && count > 0 && progress != Ok(Progress::Whole) {
+                hit.timings.first_byte_ns = self.now_ns();
+            }
             match progress {
                 Ok(Progress::Whole) => {
                     conn.ended |= count == 0;
@@ -320,6 +342,9 @@ impl<'p> Loop<'p> {
     /// A whole answer: cookies, then where it leads, or what is held of it.
     fn answered(&mut self, user: &mut User, id: u32, mut conn: Box<Conn>, block: &[u8], too_large: bool) {
         let end_ns = self.now_ns();
+        if user.hit.timings.first_byte_ns == 0 {
+            user.hit.timings.first_byte_ns = end_ns; // the first bytes that came were all
+        }
         let max_body_bytes = self.plan.max_body_bytes;
         let request = self.request_of(user);
         let follow = request.limits.follow;
@@ -388,6 +413,7 @@ impl<'p> Loop<'p> {
             return Err(Failure::new(Outcome::Redirect, format!("more than {} redirects", redirect::MOST)));
         }
         user.hit.redirects += 1;
+        user.hit.timings.first_byte_ns = 0;
         let request = self.request_of(user).clone();
         let from = self.origins[request.origin].clone();
         let (to, target) = redirect::resolve(&from, &request, location, self.host)?;

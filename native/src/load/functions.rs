@@ -7,7 +7,7 @@ use std::mem::take;
 use crate::http::answer::Answer;
 use crate::http::request::Outgoing;
 use crate::load::engine::Loop;
-use crate::load::hitlog::Row;
+use crate::load::hitlog::{Row, Timings};
 use crate::load::user::{Next, Phase, User};
 use crate::load::watch::At;
 use crate::os::socket::monotonic_ns;
@@ -218,7 +218,7 @@ impl<'p> Loop<'p> {
         user.hit.flags = 0;
         self.count_attempt(user);
         user.hit.start_ns = self.now_ns();
-        (user.hit.sent, user.hit.received) = (0, 0);
+        (user.hit.sent, user.hit.received, user.hit.timings) = (0, 0, Timings::default());
         user.call.method = NO_REQUEST;
         let title = match &self.plan.steps[user.step].request {
             RequestPlan::Call(call) => call.title.clone(),

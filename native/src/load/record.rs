@@ -123,6 +123,7 @@ impl<'p> Loop<'p> {
             sent: user.hit.sent,
             received: user.hit.received,
             status,
+            timings: user.hit.timings,
             ..Row::default()
         }
     }

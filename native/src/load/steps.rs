@@ -3,6 +3,7 @@
 use crate::http::request::{assemble, values_json};
 use crate::load::arrivals::Turn;
 use crate::load::engine::Loop;
+use crate::load::hitlog::Timings;
 use crate::load::user::{Next, Phase, User};
 use crate::os::random::Rng;
 use crate::plan::outcome::{Failure, Outcome};
@@ -205,7 +206,7 @@ impl<'p> Loop<'p> {
                 Err(text) => {
                     let now_ns = self.now_ns();
                     self.count_attempt(user);
-                    (user.hit.start_ns, user.hit.asked) = (now_ns, false);
+                    (user.hit.start_ns, user.hit.asked, user.hit.timings) = (now_ns, false, Timings::default());
                     let due_ns = user.hit.due_ns.take();
                     let failure = Failure::new(Outcome::Template, format!("think_time: {text}"));
                     self.record(user, step, now_ns, Some(failure), None);
@@ -235,6 +236,7 @@ impl<'p> Loop<'p> {
         let step = &self.plan.steps[user.step];
         self.count_attempt(user);
         (user.hit.sent, user.hit.received, user.hit.redirects) = (0, 0, 0);
+        user.hit.timings = Timings::default();
         user.hit.asked = false;
         user.hit.trace = None;
         let made = self.make_request(user, step);

@@ -13,6 +13,7 @@ use crate::http::cookies::Jar;
 use crate::http::request::Outgoing;
 use crate::load::batch::Part;
 use crate::load::functions::Call;
+use crate::load::hitlog::Timings;
 use crate::load::links::Talk;
 use crate::os::random::Rng;
 use crate::plan::host::{Proxy, Trace};
@@ -67,6 +68,9 @@ pub struct Hit {
     pub resent: bool,
     /// Has a request been made for it.
     pub asked: bool,
+    /// Where its time went, and until when that is known.
+    pub timings: Timings,
+    pub mark_ns: i64,
     pub deadline_ns: i64,
     /// While a connection is made: until when it must be there.
     pub connect_deadline_ns: Option<i64>,
@@ -74,6 +78,13 @@ pub struct Hit {
     /// Where a name leads, those not tried yet, and the proxy that this is.
     pub addresses: Vec<SocketAddr>,
     pub proxy: Option<Rc<Proxy>>,
+}
+
+impl Hit {
+    /// Nanoseconds since the last lap.
+    pub fn lap(&mut self, now_ns: i64) -> i64 {
+        now_ns - std::mem::replace(&mut self.mark_ns, now_ns)
+    }
 }
 
 /// Which of his steps a user is at.

@@ -16,6 +16,7 @@ from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.summary import Summary
+from loadflow.engine.records.timings import TTFB
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
 __all__ = ["InfluxdbSink", "Writer"]
@@ -106,8 +107,11 @@ def _fields(totals: SeriesTotals) -> dict[str, Field]:
     p50, p90, p95, p99 = (times.quantile_ns(q) / NS_PER_MS for q in QUANTILES)
     service = totals.service
     at_a_rate = {"service_ms": service.mean_ns / NS_PER_MS, "service_p95_ms": service.quantile_ns(0.95) / NS_PER_MS}
+    ttfb = totals.timings.get(TTFB)
+    first_byte = {"ttfb_ms": ttfb.mean_ns / NS_PER_MS, "ttfb_p95_ms": ttfb.quantile_ns(0.95) / NS_PER_MS} if ttfb else {}
     return {
         **(at_a_rate if service.count else {}),
+        **first_byte,
         "latency_ms": times.mean_ns / NS_PER_MS,
         "latency_min_ms": times.min_ns / NS_PER_MS,
         "latency_p50_ms": p50,

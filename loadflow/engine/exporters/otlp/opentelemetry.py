@@ -24,6 +24,7 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.spans import SpanBatch
 from loadflow.engine.records.summary import Summary
+from loadflow.engine.records.timings import TTFB
 from loadflow.engine.records.totals import SeriesTotals
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Row:
     requests: list[NumberDataPoint]
     latency: list[ExponentialHistogramDataPoint]
     service: list[ExponentialHistogramDataPoint]
+    ttfb: list[ExponentialHistogramDataPoint]
     size: HistogramDataPoint
 
 
@@ -87,6 +89,7 @@ class Readings:
         requests = otel.Sum([point for row in rows for point in row.requests], total, is_monotonic=True)
         latency = otel.ExponentialHistogram([point for row in rows for point in row.latency], total)
         service = otel.ExponentialHistogram([point for row in rows for point in row.service], total)
+        ttfb = otel.ExponentialHistogram([point for row in rows for point in row.ttfb], total)
         intervals = [
             self._number({**_of_load(load), "metric": one.metric, "bound": bound}, value)
             for load, state in states
@@ -97,6 +100,7 @@ class Readings:
             otel.Metric("loaddensity.requests", "Hits, by their outcome.", "1", requests),
             otel.Metric("loaddensity.request.latency", "From when a hit was due to its end.", "ms", latency),
             otel.Metric("loaddensity.service.time", "From a hit's start to its end.", "ms", service),
+            otel.Metric("loaddensity.ttfb", "From a hit's start to the first byte of its answer.", "ms", ttfb),
             otel.Metric(
                 "loaddensity.response.size", "Bytes received, heads included.", "By", otel.Histogram([row.size for row in rows], total)
             ),
@@ -124,6 +128,7 @@ class Readings:
             [self._number(attributes, times.count) for attributes, times in by_outcome],
             [self._spread(attributes, times) for attributes, times in by_outcome if times.count],
             [self._spread(of, totals.service)] if totals.service.count else [],
+            [self._spread(of, totals.timings[TTFB])] if TTFB in totals.timings else [],
             self._size(of, totals.hits, totals.received_bytes),
         )
 

@@ -10,6 +10,7 @@ from loadflow.engine.exporters.prometheus.native import Labels, Spread
 from loadflow.engine.exporters.shared.buckets import Exponential, below, exponential
 from loadflow.engine.exporters.shared.counts import Counts, Load, LoadState, Series, bounds_of
 from loadflow.engine.records.histogram import Histogram
+from loadflow.engine.records.timings import TTFB
 from loadflow.engine.records.totals import SeriesTotals
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class Row:
     failed: int
     latency: Times
     service: Times | None
+    ttfb: Times | None
     received_bytes: int
 
 
@@ -80,6 +82,7 @@ class Families:
         requests = CounterMetricFamily("loaddensity_requests", "Hits, by their outcome.", labels=("outcome", *SERIES_LABELS))
         latency = HistogramMetricFamily("loaddensity_request_latency_ms", "From when a hit was due to its end, ms.", labels=SERIES_LABELS)
         service = HistogramMetricFamily("loaddensity_service_time_ms", "From a hit's start to its end, ms.", labels=SERIES_LABELS)
+        ttfb = HistogramMetricFamily("loaddensity_ttfb_ms", "From a hit's start to the first byte of its answer, ms.", labels=SERIES_LABELS)
         size = SummaryMetricFamily("loaddensity_response_bytes", "Bytes received, heads included.", labels=SERIES_LABELS)
         for row in rows:
             requests.add_metric(["success", *row.labels], row.succeeded)
@@ -88,8 +91,9 @@ class Families:
         spread = {
             **self._add(latency, ((row.labels, row.latency) for row in rows)),
             **self._add(service, ((row.labels, row.service) for row in rows if row.service is not None)),
+            **self._add(ttfb, ((row.labels, row.ttfb) for row in rows if row.ttfb is not None)),
         }
-        families: list[Metric] = [requests, latency, service, size]
+        families: list[Metric] = [requests, latency, service, ttfb, size]
         for name, text, value in GAUGES:
             gauge = GaugeMetricFamily(name, text, labels=LOAD_LABELS)
             for load, state in states:
@@ -117,6 +121,7 @@ class Families:
             totals.failed.count,
             self._times(totals.response(), native),
             self._times(totals.service, native) if totals.service.count else None,
+            self._times(totals.timings[TTFB], native) if TTFB in totals.timings else None,
             totals.received_bytes,
         )
 

@@ -18,7 +18,7 @@ from loadflow.engine.base.values import shown
 from loadflow.engine.generator.locust.clients import ClientsOf
 from loadflow.engine.generator.locust.messages import Messages
 from loadflow.engine.generator.locust.python_client import Answer, Client
-from loadflow.engine.generator.locust.recorder import Recorder
+from loadflow.engine.generator.locust.recorder import UNKNOWN, Recorder
 from loadflow.engine.generator.network import Network
 from loadflow.engine.generator.throttle import Throttle
 from loadflow.engine.plan.pace import LATE_NS
@@ -113,6 +113,7 @@ class _Hit:
             "sample",
             "sent",
             "start_ns",
+            "timings",
         ),
         "is_whole",
     )
@@ -124,6 +125,7 @@ class _Hit:
     def __init__(self, method: str, name: str, due_ns: int | None, start_ns: int, flags: int) -> None:
         self.method = method
         self.name = name
+        self.timings = UNKNOWN
         self.due_ns = due_ns
         self.start_ns = self.end_ns = start_ns
         self.flags = flags
@@ -285,6 +287,7 @@ class _Pass(Drawing):
             counted = hit.protocol.traffic(client) if hit.protocol.traffic is not None else hit.reply
             if counted is not None:
                 hit.sent, hit.received = counted.sent_bytes, counted.received_bytes
+                hit.timings = getattr(counted, "timings", UNKNOWN)
         self.sent = True
 
     def _answer(self, hit: _Hit) -> Answer:
@@ -337,7 +340,7 @@ class _Pass(Drawing):
         if recorder.on_hit is not None:
             recorder.on_hit(hit.method, hit.name, (hit.end_ns - due_ns) / 1e6, received, hit.failure and hit.failure[1])
         if hit.failure is None:
-            recorder.succeeded(series, self._user, *times, status, sent, received, hit.flags)
+            recorder.succeeded(series, self._user, *times, status, sent, received, hit.flags, hit.timings)
             return
         outcome, text = hit.failure
 
@@ -348,7 +351,8 @@ class _Pass(Drawing):
                 "error": text,
             }
 
-        recorder.failed(series, self._user, *times, status, sent, received, hit.flags, outcome, text, sample, list(self._secrets()))
+        secrets = list(self._secrets())
+        recorder.failed(series, self._user, *times, status, sent, received, hit.flags, outcome, text, sample, secrets, hit.timings)
 
     def _secrets(self) -> Iterator[Any]:
         """The user's values that have a secret's name: attributes of his object, and cells of his rows."""

@@ -13,11 +13,14 @@ from loadflow.engine.generator.tracing import SpanNotes, Tracer
 from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.records.hitlog import HitLogWriter
 from loadflow.engine.records.outcome import HitFlag, Outcome
+from loadflow.engine.records.timings import HitTimings
 
-__all__ = ["Recorder", "UserWatch"]
+__all__ = ["UNKNOWN", "Recorder", "UserWatch"]
 
 # method, name, milliseconds, bytes received, error text
 OnHit = Callable[[str, str, float, int, str | None], None]
+
+UNKNOWN = HitTimings()
 
 
 class Recorder:
@@ -55,11 +58,27 @@ class Recorder:
         return time.monotonic_ns() - self._origin_ns
 
     def succeeded(
-        self, series: int, user: int, due_ns: int, start_ns: int, end_ns: int, status: int, sent_bytes: int, received_bytes: int, flags: int
+        self,
+        series: int,
+        user: int,
+        due_ns: int,
+        start_ns: int,
+        end_ns: int,
+        status: int,
+        sent_bytes: int,
+        received_bytes: int,
+        flags: int,
+        timings: HitTimings = UNKNOWN,
     ) -> None:
         if self.draining:
             flags |= HitFlag.DRAINED
-        self.log.append(due_ns, start_ns, end_ns, series, user, 0, sent_bytes, received_bytes, status, 0, flags)
+        more = self._more(timings)
+        self.log.append(due_ns, start_ns, end_ns, series, user, 0, sent_bytes, received_bytes, status, 0, flags, *more)
+
+    def _more(self, timings: HitTimings) -> tuple[int, float, float, float, float]:
+        """What a row has of them."""
+        first_ns = timings.first_byte_ns and timings.first_byte_ns - self._origin_ns
+        return first_ns, timings.dns_ns / 1e6, timings.connect_ns / 1e6, timings.tls_ns / 1e6, timings.send_ns / 1e6
 
     def failed(
         self,
@@ -76,12 +95,14 @@ class Recorder:
         text: str,
         make_sample: MakeSample,
         secrets: Sequence[Any] = (),
+        timings: HitTimings = UNKNOWN,
     ) -> None:
         """`secrets`: this user's secret values, which are masked; `make_sample` is called only for the first few failures of each kind."""
         if self.draining:
             flags |= HitFlag.DRAINED
         error = self._notes.error(series, user, end_ns, outcome, text, make_sample, secrets)
-        self.log.append(due_ns, start_ns, end_ns, series, user, error, sent_bytes, received_bytes, status, outcome, flags)
+        more = self._more(timings)
+        self.log.append(due_ns, start_ns, end_ns, series, user, error, sent_bytes, received_bytes, status, outcome, flags, *more)
 
     def flush(self) -> None:
         self.log.flush()

@@ -21,7 +21,7 @@ from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import number_of, shown
 from loadflow.engine.generator.locust.clients import ClientsOf, Speakers
 from loadflow.engine.generator.locust.messages import Messages
-from loadflow.engine.generator.locust.recorder import Recorder
+from loadflow.engine.generator.locust.recorder import UNKNOWN, Recorder
 from loadflow.engine.generator.network import Network, is_conditioned
 from loadflow.engine.generator.retry import RetryRule, failure_class
 from loadflow.engine.generator.throttle import Throttle, throttles_of
@@ -321,12 +321,13 @@ class Step:
             flags |= HitFlag.LAST
         status, counted = (reply.status, traffic or reply) if reply is not None else (0, traffic or Traffic())
         sent, received = counted.sent_bytes, counted.received_bytes
+        timings = traffic.timings if traffic is not None else UNKNOWN
         secrets = self._secrets.held(scope, reply) if failure is not None or trace is not None else ()
         if trace is not None and recorder.tracer is not None:
             method, name = self._prepared.method, self._name(scope)
             recorder.tracer.notes.ended(trace, method, name, user, due_ns, start_ns, end_ns, status, flags, failure, secrets)
         if failure is None:
-            recorder.succeeded(series, user, due_ns, start_ns, end_ns, status, sent, received, flags)
+            recorder.succeeded(series, user, due_ns, start_ns, end_ns, status, sent, received, flags, timings)
             return
         outcome, text = failure
 
@@ -337,7 +338,7 @@ class Step:
                 "error": text,
             }
 
-        recorder.failed(series, user, due_ns, start_ns, end_ns, status, sent, received, flags, outcome, text, sample, secrets)
+        recorder.failed(series, user, due_ns, start_ns, end_ns, status, sent, received, flags, outcome, text, sample, secrets, timings)
 
     def _series_of(self, scope: Scope, recorder: Recorder) -> int:
         series = recorder.series(self._prepared.method, self._name(scope))

@@ -7,6 +7,7 @@ back. A connection that the server closed while it was idle is found out before 
 from __future__ import annotations
 
 import errno
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -87,6 +88,7 @@ class HttpClient:
         self._keeps = plan.connections.kept != "per_request"
         self._dialer = Dialer(plan)
         self._more: list[HttpClient] = []
+        self._mark_ns = 0  # since when the request is sent
 
     def at_once(self, count: int) -> list[HttpClient]:
         """So many clients for requests that are sent at once, this one first: all have one jar, and connections of their own."""
@@ -114,11 +116,14 @@ class HttpClient:
     def _exchange(self, request: HttpRequest) -> HttpReply:
         """One request, one answer. After any failure its connection is closed: it is not known to be between two messages."""
         key = _key(request)
+        self.traffic.timings.first_byte_ns = 0
+        self._mark_ns = time.monotonic_ns()
         connection = self._connections.get(key)
         if connection is None or connection.is_dead():
             if connection is not None:
                 self._hang_up(key)
-            connection = self._connections[key] = _Connection(*self._dialer.dial(request, key))
+            connection = self._connections[key] = _Connection(*self._dialer.dial(request, key, self.traffic.timings))
+            self._mark_ns = time.monotonic_ns()
         try:
             reply, keep = self._ask(connection, request)
         except BaseException:
@@ -174,6 +179,7 @@ class HttpClient:
             # the server may have answered early and closed: its answer says more than our broken pipe
             if error.errno not in (errno.EPIPE, errno.ECONNRESET):
                 raise
+        self.traffic.timings.send_ns += time.monotonic_ns() - self._mark_ns
 
     def _receive(self, connection: _Connection, request: HttpRequest) -> _Parser | AnswerReader:
         """Read until the message is complete."""
@@ -183,6 +189,8 @@ class HttpClient:
         blocks: list[bytes] = []
         while True:
             blocks.append(block := connection.socket.recv(BLOCK_BYTES))
+            if len(blocks) == 1 and block:
+                self.traffic.timings.first_byte_ns = time.monotonic_ns()
             self.traffic.received_bytes += len(block)
             if len(blocks) == 1 and block[:1] in (b"\r", b"\n"):
                 return self._read_again(connection, request, blocks)  # the parser would skip lines that have no end as ours

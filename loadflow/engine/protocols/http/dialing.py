@@ -17,6 +17,7 @@ from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.protocols.running.tls_stream import TlsStream
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.timings import HitTimings
 
 __all__ = ["Dialer"]
 
@@ -40,8 +41,9 @@ class Dialer:
             self._sessions[place] = socket.session
         socket.close()
 
-    def dial(self, request: HttpRequest, place: tuple[object, ...]) -> tuple[Any, Proxy | None]:
-        """Raises HitFailure, or gaierror for an unknown host name. `place`: what else is connected to in the same way has the same."""
+    def dial(self, request: HttpRequest, place: tuple[object, ...], timings: HitTimings) -> tuple[Any, Proxy | None]:
+        """Raises HitFailure, or gaierror for an unknown host name. `place`: what else is connected to in the same way has the same;
+        `timings` are added to."""
         route = self._route(request)
         tls = (request.verify, request.cert) if request.scheme == "https" else None
         local = self._connections.local_addresses
@@ -61,6 +63,7 @@ class Dialer:
             through=through,
             terms=self._connections.tls,
             session=self._sessions.get(place),
+            timings=timings,
         )
         return socket, spoken_to
 

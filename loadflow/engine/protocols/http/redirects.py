@@ -13,6 +13,7 @@ from loadflow.engine.protocols.http.request import HttpRequest, head_of, place_o
 from loadflow.engine.protocols.running.seam import HitFailure, Traffic
 from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.timings import HitTimings
 
 __all__ = ["follow", "redirected"]
 
@@ -23,11 +24,12 @@ OF_THE_HOST = frozenset({"authorization", "proxy-authorization", "cookie", "host
 
 
 def follow(request: HttpRequest, traffic: Traffic, exchange: Callable[[HttpRequest], HttpReply]) -> HttpReply:
-    """The last answer, within the request's time. `traffic`: what `exchange` counts, the sizes of all answers together.
+    """The last answer, within the request's time. `traffic`: what `exchange` counts, the sizes and times of all answers together.
 
     Raises HitFailure when that has passed, past 30 redirects, or to what can't be asked.
     """
     traffic.sent_bytes = traffic.received_bytes = 0
+    traffic.timings = HitTimings()
     with within(request.timeout_s, lambda: f"no whole answer within {request.timeout_s:g} s"):
         reply = _follow(request, exchange)
     reply.sent_bytes, reply.received_bytes = traffic.sent_bytes, traffic.received_bytes

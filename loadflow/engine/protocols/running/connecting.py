@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ssl
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -21,6 +22,7 @@ from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.protocols.running.tls_files import Certificate, Tls, load_files
 from loadflow.engine.protocols.running.tls_stream import TlsEndless, TlsStream
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.timings import HitTimings
 
 __all__ = ["SOCKET_ERRORS", "Through", "client_context", "open_connection", "stirs"]
 
@@ -65,16 +67,21 @@ def open_connection(
     through: Through | None = None,
     terms: TlsTerms = ANY_TERMS,
     session: Any = None,
+    timings: HitTimings | None = None,
 ) -> Any:
     """A connected socket. `server_name`: what TLS calls the peer (`host`); `source`: the address that it comes from; `session`: of an
-    earlier TlsStream on the same terms. Raises HitFailure, or gaierror for an unknown host name. Other timeouts are not caught."""
+    earlier TlsStream on the same terms; `timings` are added to.
+
+    Raises HitFailure, or gaierror for an unknown host name. Other timeouts are not caught.
+    """
     plain: Any = None
+    timings = timings or HitTimings()
     lacks = f"not connected to {through.name}" if through else "not connected"
     mark = f"{through.name}: " if through else ""
     try:
         with within(limit_s, lambda: f"{lacks} within {limit_s:g} s"):
             try:
-                plain = _connected(host, port, source)
+                plain = _connected(host, port, source, timings)
             except gevent.socket.gaierror as error:
                 if through is None:
                     raise
@@ -85,12 +92,17 @@ def open_connection(
             early = b""
             if through is not None and through.opens is not None:
                 lacks = f"no tunnel through {through.name}"
+                mark_ns = time.monotonic_ns()
                 early = through.opens(plain)
+                timings.connect_ns += time.monotonic_ns() - mark_ns
             if tls is None:
                 return plain
             lacks = "no TLS session"
+            mark_ns = time.monotonic_ns()
             try:
-                return TlsStream(plain, client_context(*tls, terms), server_name or host, early, session)
+                stream = TlsStream(plain, client_context(*tls, terms), server_name or host, early, session)
+                timings.tls_ns += time.monotonic_ns() - mark_ns
+                return stream
             except TlsEndless as error:
                 raise HitFailure(Outcome.TLS, error.strerror or "") from None
             except OSError as error:
@@ -101,28 +113,38 @@ def open_connection(
         raise
 
 
-def _connected(host: str, port: int, source: str | None) -> Any:
+def _connected(host: str, port: int, source: str | None, timings: HitTimings) -> Any:
     """Raises OSError, and gaierror among them."""
-    if source is None:
-        return gevent.socket.create_connection((host, port))
-    family = gevent.socket.AF_INET6 if ":" in source else gevent.socket.AF_INET
+    begun_ns = time.monotonic_ns()
+    try:
+        found = gevent.socket.getaddrinfo(host, port, type=gevent.socket.SOCK_STREAM)
+    finally:
+        resolved_ns = time.monotonic_ns()
+        timings.dns_ns += resolved_ns - begun_ns
+    family = source and (gevent.socket.AF_INET6 if ":" in source else gevent.socket.AF_INET)
     last: OSError = OSError(errno.EAFNOSUPPORT, f"{host} has no address of the kind of {source}")
-    for kind, _, _, _, address in gevent.socket.getaddrinfo(host, port, type=gevent.socket.SOCK_STREAM):
-        if kind != family:
+    for kind, _, _, _, address in found:
+        if source is not None and kind != family:
             continue
-        plain = gevent.socket.socket(family, gevent.socket.SOCK_STREAM)
+        plain = None
         try:
-            # the port is chosen when it connects: else an address would have no more of them than for one peer
-            plain.setsockopt(gevent.socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
-            plain.bind((source, 0))
+            plain = gevent.socket.socket(kind, gevent.socket.SOCK_STREAM)
+            if source is not None:
+                # the port is chosen when it connects: else an address would have no more of them than for one peer
+                plain.setsockopt(gevent.socket.IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, 1)
+                plain.bind((source, 0))
             plain.connect(address)
-            return plain
         except OSError as error:
-            plain.close()
+            if plain is not None:
+                plain.close()
             last = error
         except BaseException:
-            plain.close()
+            if plain is not None:
+                plain.close()
             raise
+        else:
+            timings.connect_ns += time.monotonic_ns() - resolved_ns
+            return plain
     raise last
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.timings import HitTimings
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler
 
@@ -30,10 +31,11 @@ class HitFailure(Exception):
 
 @dataclass(slots=True)
 class Traffic:
-    """Bytes of the hit under way, as they cross the wire (inside of TLS): a failed one has sent and received something too."""
+    """Bytes of the hit under way, as they cross the wire (inside of TLS), and where its time went: a failed one has something of both."""
 
     sent_bytes: int = 0
     received_bytes: int = 0
+    timings: HitTimings = field(default_factory=HitTimings)
 
 
 class Reply(Protocol):

@@ -15,7 +15,6 @@ impl Conn {
     /// As `Loop::advance`, once it is connected.
     pub fn converse(&mut self, request: &Outgoing, place: &Place, mut readable: bool, block: &mut [u8]) -> Got {
         let Some(mut session) = self.session.take() else { return Got::Nothing };
-        self.phase = Phase::Receiving;
         let mut turn = Turn::default();
         let mut deaf: Option<Trouble> = None; // why a write failed: the server may have sent the reason before
         let got = loop {
