@@ -152,7 +152,7 @@ fn half_ms(ns: i64) -> u16 {
     if bits >> 23 <= LEAST_EXPONENT {
         return (ms * 16_777_216.0).round() as u16; // numbers so small are counted in steps of 2 to the power of -24
     }
-    ((bits + 0xfff + (bits >> 13 & 1)) >> 13) as u16 - ((LEAST_EXPONENT << 10) as u16)
+    (((bits + 0xfff + (bits >> 13 & 1)) >> 13) - (LEAST_EXPONENT << 10)) as u16
 }
 
 #[cfg(test)]
