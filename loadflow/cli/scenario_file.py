@@ -80,21 +80,21 @@ def traces_of(file: str) -> list[tuple[ScenarioDef, Trace]]:
 
 def print_traces(made: ScenarioDef, trace: Trace) -> None:
     """How each hook and task runs, and why."""
-    from loadflow.engine.generator.native.fit import is_built
+    from loadflow.engine.generator.native.fit import in_the_core, is_built
     from loadflow.engine.scenario.messages import users_spoken
     from loadflow.engine.script.visit import steps_of
 
     asking = [one.name for one in made.tasks if one.engine == "locust"]
-    spoken = users_spoken(made.cls)
-    in_core = is_built() and not asking and not spoken
+    foreign = [user for user in users_spoken(made.cls) if not in_the_core(user)]
+    in_core = is_built() and not asking and not foreign
     way = "Python per hit" if in_core else "on Locust"
     for name in (*(hook for hook in made.hooks if hook == "on_start"), *(one.name for one in made.tasks), *made.hooks[1:]):
         if name in trace.refused:
             echo(f"  {name}: ", Styled(way, fg="yellow"), f", because {trace.refused[name]}")
         elif name in trace.steps:
             echo(f"  {name}: ", Styled("traced", fg="green"), f", {counted(sum(1 for _ in steps_of(trace.steps[name])), 'step')}")
-    if spoken:
-        echo(f"  so Locust makes the load, as in the native core a user speaks HTTP alone, and not for {', '.join(spoken)}")
+    if foreign:
+        echo(f"  so Locust makes the load, as the native core does not take {' and '.join(foreign)}")
     elif not trace.refused:
         return
     elif in_core:

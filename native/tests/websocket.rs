@@ -1,5 +1,6 @@
 //! The client of `websocket_user`, fed whole, byte by byte, and with what belongs to the next message behind.
 
+use std::rc::Rc;
 use std::sync::Arc;
 
 use _native::plan::Place;
@@ -43,7 +44,7 @@ fn asked(method: Method, data: &str) -> Asked {
 
 fn new_client() -> (WebSocketClient, Orders) {
     let speech = WebSocketSpeech { reply_paths: vec![id()], keeps: true, target: None };
-    (WebSocketClient::new(&speech, MOST_BYTES), Orders::default())
+    (WebSocketClient::new(&speech, MOST_BYTES, Rc::default()), Orders::default())
 }
 
 fn answer_to(request: &[u8], more: &str) -> String {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,19 @@ import pytest
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.exceptions import ConnectionClosed
 
-from loadflow.engine.generator.native.fit import choose
+from loadflow.engine.generator.native.fit import choose, is_built
 from loadflow.engine.load.build import Asked, build_plan
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.variables import Variables
 from loadflow.errors import CommandError
-from tests.load.harness import Outcomes, get, load, post
+from tests.load.harness import ENGINES, Outcomes, get, load, post
 from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop, generated, new_shop, shop
 from tests.protocols.mqtt.mqtt_peers import Mosquitto
 from tests.protocols.peers import Loop, running_loop
 from tests.protocols.redis.test_redis import Redis, redis
+from tests.services import need
 from tests.targets.fixture import Target
 
 __all__ = ["generated", "new_shop", "redis", "shop"]  # fixtures
@@ -35,9 +37,7 @@ class Talk:
     """A WebSocket server that echoes and sets a cookie, and a TCP server that echoes; what they received."""
 
     def __init__(self, loop: Loop) -> None:
-        self.cookies: list[str] = []
-        self.messages: list[str | bytes] = []
-        self.bytes: list[bytes] = []
+        self.forget()
 
         async def start() -> Any:
             return await serve(self._talk, "127.0.0.1", 0, process_response=self._greet)
@@ -46,6 +46,11 @@ class Talk:
         loop.at_end(server.close)
         self.url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         self.place = f"127.0.0.1:{loop.tcp(self._echo)}"
+
+    def forget(self) -> None:
+        self.cookies: list[str] = []
+        self.messages: list[str | bytes] = []
+        self.bytes: list[bytes] = []
 
     @staticmethod
     def _greet(connection: ServerConnection, request: Any, response: Any) -> None:
@@ -86,8 +91,12 @@ def failures(done: Outcomes) -> list[str]:
     return [f"{hit.name}: {hit.error}" for hit in done.hits if hit.outcome is not Outcome.OK]
 
 
-def test_a_user_logs_in_by_http_and_goes_on_by_socket_with_its_own_cookies_and_values(talk: Talk, target: Target, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_user_logs_in_by_http_and_goes_on_by_socket_with_its_own_cookies_and_values(
+    talk: Talk, target: Target, engine: str, tmp_path: Path
+) -> None:
     target.reset()
+    talk.forget()
     token = {"var": "token", "path": "$.token", "scope": "session"}
     steps: list[Any] = [
         {**WS, "method": "sendrecv", "payload": "${session.token}", "assertions": [{"type": "contains", "value": "t-"}], "name": "talk"},
@@ -95,7 +104,7 @@ def test_a_user_logs_in_by_http_and_goes_on_by_socket_with_its_own_cookies_and_v
         get("/whoami?${var.line}", name="who", assertions=[{"type": "contains", "value": "s-"}]),
         {**WS, "method": "close", "name": "bye"},
     ]
-    more: dict[str, Any] = {"host": target.url, "hosts": {"websocket_user": talk.url, "socket_user": talk.place}}
+    more: dict[str, Any] = {"engine": engine, "host": target.url, "hosts": {"websocket_user": talk.url, "socket_user": talk.place}}
     done = load(tmp_path, steps, on_start=[post("/login", name="log in", extract=[token])], user_count=3, iterations=2, **more)
     assert failures(done) == []
     assert done.counts() == {"on_start: log in": 3, "talk": 6, "line": 6, "who": 6, "bye": 6}
@@ -111,7 +120,7 @@ def test_a_user_logs_in_by_http_and_goes_on_by_socket_with_its_own_cookies_and_v
     who = target.records("/whoami")
     assert {record.header("cookie") for record in who} == {f"{one}; room=blue" for one in first}, "as HTTP has"
     assert done.run.facts.protocol == "fast_http_user, websocket_user, socket_user"
-    assert done.run.facts.engine == "locust"
+    assert done.run.facts.engine == engine
 
 
 def test_one_user_speaks_all_protocols_by_turns(
@@ -140,17 +149,19 @@ def test_one_user_speaks_all_protocols_by_turns(
     assert methods(done) == spoken
     assert [record.target for record in target.records()] == ["/echo?1"]
     assert shop.messages == [{"name": "item-1"}]
-    why = "the native core does not take one user of fast_http_user, redis_user, mqtt_user, grpc_user, websocket_user"
-    assert done.run.facts.why_not_native == why
-    assert why in (done.run.folder / "report.html").read_text()
+    why = done.run.facts.why_not_native
+    assert why.startswith("the native core does not take user 'redis_user'")
+    assert why in unescape((done.run.folder / "report.html").read_text())
 
 
-def test_one_lost_peer_fails_its_own_steps_alone(talk: Talk, target: Target, unused_port: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_one_lost_peer_fails_its_own_steps_alone(talk: Talk, target: Target, unused_port: int, engine: str, tmp_path: Path) -> None:
     target.reset()
     gone = {**TCP, "target": f"127.0.0.1:{unused_port}", "payload": "x", "name": "gone"}
     done = load(
         tmp_path,
         [get("/ok", name="web"), gone, {**WS, "method": "ping", "name": "ping"}],
+        engine=engine,
         host=target.url,
         hosts={"websocket_user": talk.url},
     )
@@ -166,10 +177,12 @@ def asked(*steps: Any, **more: Any) -> Asked:
 
 
 def test_who_makes_the_load_is_said_with_the_reason() -> None:
-    plan = asked(get("/a"), {**WS, "method": "ping"}, {**TCP, "target": "127.0.0.1:9", "payload": "x"}, host="http://127.0.0.1:8").plan
-    of_several = "one user of fast_http_user, websocket_user, socket_user"
-    assert choose(plan, "auto") == ("locust", f"the native core does not take {of_several}")
-    with pytest.raises(CommandError, match=f"does not take {of_several}"):
+    need(is_built(), "the native core is not built")
+    mixed = (get("/a"), {**WS, "method": "ping"}, {**TCP, "target": "127.0.0.1:9", "payload": "x"})
+    assert choose(asked(*mixed, host="http://127.0.0.1:8").plan, "auto") == ("native", "")
+    plan = asked(*mixed, {**REDIS, "command": ["PING"]}, host="http://127.0.0.1:8", hosts={"redis_user": "127.0.0.1:9"}).plan
+    assert choose(plan, "auto") == ("locust", "the native core does not take user 'redis_user'")
+    with pytest.raises(CommandError, match="does not take user 'redis_user'"):
         choose(plan, "native")
 
 

@@ -1,5 +1,7 @@
 //! The event loop of one core: users, timers, sockets, the log. Nothing in it is shared with another core.
 
+use std::borrow::Cow;
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +29,7 @@ use crate::os::random::Rng;
 use crate::os::socket::{ENDED, Poller, READABLE, Ready, Waker, monotonic_ns};
 use crate::os::timers::{Due, Timers};
 use crate::plan::host::{Fatal, Host, Kind, Route};
-use crate::plan::{Place, Plan, RequestPlan, Tls};
+use crate::plan::{Place, Plan, RequestPlan, Tls, TlsTerms};
 use crate::protocols::orders::Orders;
 use crate::values::data::Data;
 
@@ -151,6 +153,8 @@ pub struct Loop<'p> {
     pub throttles: Vec<Throttle>,
     /// Read when the first connection needs one: most loads need none.
     pub tls: Vec<(Tls, Option<Arc<ClientConfig>>)>,
+    /// The same for all that is not HTTP, which offers what it usually does, whatever HTTP is to offer.
+    message_tls: HashMap<usize, Arc<ClientConfig>>,
     pub origins: Vec<Place>,
     /// Of the same places, whom to connect to, as far as that was asked for; none are where each is connected to as it is written.
     pub routes: Vec<Option<Rc<Route>>>,
@@ -190,7 +194,7 @@ pub struct Loop<'p> {
     pub conditioned: u64,
     /// What functions took, and the ids of names that their hits have by step, method and number.
     pub python: Spent,
-    pub call_series: HashMap<(usize, &'static str, u32), u32>,
+    pub call_series: HashMap<(usize, Cow<'static, str>, u32), u32>,
     /// Reused from request to request of a function, and from word to word with a client.
     pub body: Vec<u8>,
     pub orders: Orders,
@@ -259,6 +263,7 @@ impl<'p> Loop<'p> {
             revisions: plan.revision_header.as_deref().map(Revisions::new),
             throttles: plan.throttles.iter().map(Throttle::new).collect(),
             tls: plan.tls.iter().map(|plan| (plan.clone(), None)).collect(),
+            message_tls: HashMap::new(),
             origins: Vec::new(),
             routes: Vec::new(),
             next_local: plan.shard,
@@ -329,9 +334,26 @@ impl<'p> Loop<'p> {
         id
     }
 
+    /// What Python said of a place that it named: whom TLS trusts there, where that was not known before.
+    pub fn trust(&mut self, place: &Place, tls: Tls) {
+        if place.tls == self.tls.len() {
+            self.tls.push((tls, None));
+        }
+    }
+
+    /// A TLS session to a place for another protocol than HTTP, its handshake not begun.
+    pub fn message_tls_session(&mut self, origin: usize) -> Result<Box<rustls::ClientConnection>, String> {
+        let place = &self.origins[origin];
+        let config = match self.message_tls.entry(place.tls) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(none) => none.insert(crate::http::tls::config_of(&self.tls[place.tls].0, &TlsTerms::default(), false)?),
+        };
+        crate::http::tls::connection(config, place.sni.as_deref().unwrap_or(&place.host))
+    }
+
     /// A TLS session to a place, its handshake not begun.
     /// `own`: what is kept of a user's, where sessions may be resumed.
-    pub fn tls_session(&mut self, own: Option<&mut OwnTls>, origin: usize) -> Result<Box<rustls::ClientConnection>, String> {
+    pub fn tls_session(&mut self, own: &mut OwnTls, origin: usize) -> Result<Box<rustls::ClientConnection>, String> {
         let terms = &self.plan.tls_terms;
         let place = &self.origins[origin];
         let (plan, known) = &mut self.tls[place.tls];
@@ -339,10 +361,7 @@ impl<'p> Loop<'p> {
             Some(config) => config,
             none => none.insert(crate::http::tls::config_of(plan, terms, self.plan.http2)?),
         };
-        let config = match own.filter(|_| terms.resumes) {
-            Some(own) => own.entry(place.tls).or_insert_with(|| for_one_user(config)),
-            None => config,
-        };
+        let config = if terms.resumes { own.entry(place.tls).or_insert_with(|| for_one_user(config)) } else { config };
         crate::http::tls::connection(config, place.sni.as_deref().unwrap_or(&place.host))
     }
 
@@ -362,17 +381,13 @@ impl<'p> Loop<'p> {
             stop.waker.clear();
             for id in self.resolver.take(self.now_ns()) {
                 let user = &mut users[id as usize];
-                if user.talk.is_some() {
-                    self.names_known(user);
-                    self.drive(user, id);
-                    continue;
-                }
+                self.names_known(user);
                 // he may have given up meanwhile, and be at work on another request
                 let waits = user.hit.in_flight && user.next == Next::Answer && user.hit.connect_deadline_ns.is_some();
                 if waits && user.conns.iter().all(|conn| conn.phase == Phase::Idle) {
                     self.go_on(user, id);
-                    self.drive(user, id);
                 }
+                self.drive(user, id);
             }
             return;
         }
@@ -385,8 +400,8 @@ impl<'p> Loop<'p> {
         for _ in 0..self.unread.len() {
             let Some((id, serial)) = self.unread.pop_front() else { return };
             let user = &mut users[id as usize];
-            if user.talk.is_some() {
-                self.link_stirred(user, serial, 0);
+            if let Some(at) = user.talk_with(serial) {
+                self.link_stirred(user, at, serial, 0);
                 self.drive(user, id);
                 continue;
             }
@@ -400,8 +415,8 @@ impl<'p> Loop<'p> {
     /// Something happened on a connection.
     fn stirred(&mut self, users: &mut [User], id: u32, serial: u32, bits: u32) {
         let user = &mut users[id as usize];
-        if user.talk.is_some() {
-            self.link_stirred(user, serial, bits);
+        if let Some(at) = user.talk_with(serial) {
+            self.link_stirred(user, at, serial, bits);
             return self.drive(user, id);
         }
         let Some(at) = user.conns.iter().position(|conn| conn.serial == serial) else { return };

@@ -107,7 +107,7 @@ impl<'p> Loop<'p> {
     fn connect(&mut self, user: &mut User, id: u32, mut last: Failure) {
         let origin = self.request_of(user).origin;
         while let Some(address) = user.hit.addresses.pop() {
-            let tls = match self.origins[origin].https.then(|| self.tls_session(Some(&mut user.tls), origin)).transpose() {
+            let tls = match self.origins[origin].https.then(|| self.tls_session(&mut user.tls, origin)).transpose() {
                 Ok(tls) => tls,
                 Err(text) => return self.fail(user, id, Failure::new(Outcome::Tls, text)),
             };

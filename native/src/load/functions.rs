@@ -2,6 +2,7 @@
 //!
 //! A hit of it is written when its next one begins, or the function has ended: until then what the function raises makes it a failure.
 
+use std::borrow::Cow;
 use std::mem::take;
 
 use crate::http::answer::Answer;
@@ -12,6 +13,7 @@ use crate::load::user::{Next, Phase, User};
 use crate::load::watch::At;
 use crate::os::socket::monotonic_ns;
 use crate::plan::host::{Fatal, Trace};
+use crate::plan::message::MadeMessage;
 use crate::plan::outcome::{Failure, Outcome};
 use crate::plan::{CallPlan, Place, RequestPlan, Step, Tls};
 
@@ -46,12 +48,22 @@ pub struct End {
     pub out_of_rows: bool,
 }
 
-/// A request as it goes out, but for the jar's cookies. `place`: None for the plan's own.
+/// A request as it goes out.
 pub struct Laid {
-    pub method: &'static str,
+    pub method: Cow<'static, str>,
     /// As the function calls it.
     pub name: Option<String>,
-    pub made: Result<Option<(Place, Option<Tls>)>, Failure>,
+    pub made: Result<Made, Failure>,
+}
+
+/// What it is.
+pub enum Made {
+    /// It is laid out, but for the jar's cookies, and goes to the plan's own place.
+    Plain,
+    /// The same, and goes elsewhere.
+    To(Place, Tls),
+    /// It is of another protocol, which of the plan's speeches.
+    Message(usize, MadeMessage),
 }
 
 /// An answer, for the sample of a failure.
@@ -73,7 +85,8 @@ pub trait Functions {
     /// Lays out one of the requests that it wants: its head in `out`, without the empty line, and its body beside it.
     fn lay_out(&mut self, place: u32, at: u32, step: usize, call: &CallPlan, out: &mut Outgoing, body: &mut Vec<u8>) -> Laid;
 
-    fn answered(&mut self, place: u32, at: u32, answer: &Answer, took_ns: i64) -> Result<(), Fatal>;
+    /// `is_good`: it did not fail by what its protocol says.
+    fn answered(&mut self, place: u32, at: u32, answer: &Answer, took_ns: i64, is_good: bool) -> Result<(), Fatal>;
 
     /// No whole answer came.
     fn failed(&mut self, place: u32, at: u32, text: &str) -> Result<(), Fatal>;
@@ -119,7 +132,7 @@ pub struct Call {
     pub of: u32,
     at: u32,
     number: u32,
-    method: &'static str,
+    method: Cow<'static, str>,
     name: Option<String>,
     open: Option<OpenHit>,
     /// Of a batch: requests without an answer so far, or steps that have not ended.
@@ -219,7 +232,7 @@ impl<'p> Loop<'p> {
         self.count_attempt(user);
         user.hit.start_ns = self.now_ns();
         (user.hit.sent, user.hit.received, user.hit.timings) = (0, 0, Timings::default());
-        user.call.method = NO_REQUEST;
+        user.call.method = NO_REQUEST.into();
         let title = match &self.plan.steps[user.step].request {
             RequestPlan::Call(call) => call.title.clone(),
             _ => String::new(),
@@ -239,33 +252,36 @@ impl<'p> Loop<'p> {
         let Some(functions) = self.functions.as_deref_mut() else { return Ok(()) };
         let laid = functions.lay_out(user.call.of, user.call.at, user.step, call, &mut user.own, &mut body);
         (user.call.method, user.call.name) = (laid.method, laid.name);
-        let made = laid.made.map(|place| {
-            user.own.origin = match place {
-                None => self.step_origins[user.step].unwrap_or(0),
-                Some((place, tls)) => {
-                    if let Some(tls) = tls.filter(|_| place.tls == self.tls.len()) {
-                        self.tls.push((tls, None));
-                    }
+        let done = laid.made.map(|made| {
+            user.own.origin = match made {
+                Made::Plain => self.step_origins[user.step].unwrap_or(0),
+                Made::To(place, tls) => {
+                    self.trust(&place, tls);
                     self.origin(&place)
+                }
+                Made::Message(speech, made) => {
+                    user.speech = speech;
+                    user.asked = Some(self.message_made(made));
+                    return;
                 }
             };
             user.own.head_end = user.own.bytes.len();
             self.add_cookies(user, &body);
         });
         self.body = body;
-        made
+        done
     }
 
     /// A request of a function has ended.
     pub fn end_asked(&mut self, user: &mut User, judged: Result<(), Failure>, answer: Option<&mut Answer>, end_ns: i64) {
         let failure = judged.err();
         let status = answer.as_ref().map_or(0, |answer| answer.status());
-        let lacking = failure.as_ref().filter(|failure| failure.outcome != Outcome::Status);
+        let lacking = failure.as_ref().filter(|failure| failure.outcome != Outcome::Status || user.hit.is_lost);
         let (of, at, took_ns) = (user.call.of, user.call.at, end_ns - user.hit.start_ns);
         let mut told = Ok(());
         if let Some(functions) = self.functions.as_deref_mut() {
             if let Some(answer) = &answer {
-                told = functions.answered(of, at, answer, took_ns);
+                told = functions.answered(of, at, answer, took_ns, failure.is_none());
             }
             if let Some(failure) = lacking {
                 told = told.and(functions.failed(of, at, &failure.text));
@@ -347,14 +363,14 @@ impl<'p> Loop<'p> {
     fn series_of_call(&mut self, user: &User, call: &CallPlan) -> Result<u32, Fatal> {
         let Call { method, name, number, .. } = &user.call;
         if name.is_none()
-            && let Some(series) = self.call_series.get(&(user.step, *method, *number))
+            && let Some(series) = self.call_series.get(&(user.step, method.clone(), *number))
         {
             return Ok(*series);
         }
         let title = name_in(call, name.as_deref(), *number);
         let series = self.series_named(method, &title)?;
         if name.is_none() && self.call_series.len() < crate::load::record::KNOWN {
-            self.call_series.insert((user.step, method, *number), series);
+            self.call_series.insert((user.step, method.clone(), *number), series);
         }
         Ok(series)
     }

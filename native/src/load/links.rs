@@ -8,8 +8,9 @@ use crate::os::wire::{Trouble, Wire};
 use crate::plan::outcome::Failure;
 use crate::protocols::{Client, Link};
 
-/// What a user speaks, and the connections of it.
+/// What a user speaks, which of the plan's speeches that is, and the connections of it.
 pub struct Talk {
+    pub speech: usize,
     pub client: Box<dyn Client>,
     pub links: Vec<Box<Connection>>,
     /// When a timer asks the client what is due.
@@ -66,8 +67,12 @@ impl Socket {
 }
 
 impl Talk {
-    pub fn new(client: Box<dyn Client>) -> Self {
-        Talk { client, links: Vec::new(), alarm_ns: None, awaited: 0 }
+    pub fn new(speech: usize, client: Box<dyn Client>) -> Self {
+        Talk { speech, client, links: Vec::new(), alarm_ns: None, awaited: 0 }
+    }
+
+    pub fn has(&self, link: Link) -> bool {
+        self.links.iter().any(|one| one.link == link)
     }
 
     pub fn of(&mut self, link: Link) -> Option<&mut Connection> {

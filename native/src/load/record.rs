@@ -213,6 +213,7 @@ impl<'p> Loop<'p> {
             secrets,
             request: request.filter(|_| user.hit.asked),
             reply,
+            speech: user.asked.as_ref().map(|_| user.speech),
         };
         let kind = self.host.failed(&report)?;
         Ok(self.remember(key, kind))

@@ -237,14 +237,14 @@ impl<'p> Loop<'p> {
         self.count_attempt(user);
         (user.hit.sent, user.hit.received, user.hit.redirects) = (0, 0, 0);
         user.hit.timings = Timings::default();
-        user.hit.asked = false;
+        (user.hit.asked, user.hit.is_lost) = (false, false);
         user.hit.trace = None;
         let made = self.make_request(user, step);
         user.hit.start_ns = self.now_ns();
         let lost = match made {
             Ok(()) => {
                 user.hit.asked = true;
-                if self.sampler.is_some() {
+                if self.sampler.is_some() && user.asked.is_none() {
                     self.trace(user);
                 }
                 match (&self.plan.network, step.conditioned) {
@@ -271,6 +271,7 @@ impl<'p> Loop<'p> {
     }
 
     fn make_request(&mut self, user: &mut User, step: &Step) -> Result<(), Failure> {
+        user.asked = None;
         match &step.request {
             RequestPlan::Fixed(made) => {
                 user.uses_own = !user.jar.borrow().is_empty();
@@ -302,8 +303,8 @@ impl<'p> Loop<'p> {
                 let values = values_json(values, &mut user.scope, &mut self.data).map_err(|Missing(text)| template(text))?;
                 let made = self.host.assemble(user.step, &values).map_err(template)?;
                 let made: Assembled = serde_json::from_str(&made).map_err(|error| template(error.to_string()))?;
-                if let Some(tls) = made.tls.as_ref().filter(|_| made.place.tls == self.tls.len()) {
-                    self.tls.push((tls.clone(), None));
+                if let Some(tls) = made.tls.clone() {
+                    self.trust(&made.place, tls);
                 }
                 user.own.take(&made, "");
                 user.own.origin = self.origin(&made.place);
@@ -311,9 +312,9 @@ impl<'p> Loop<'p> {
                 Ok(())
             }
             RequestPlan::Call(call) => self.lay_out(user, call),
-            RequestPlan::Message(plan) => {
-                user.asked = None;
-                user.asked = Some(self.message_of(user, plan)?);
+            RequestPlan::Message(spoken) => {
+                user.speech = spoken.speech;
+                user.asked = Some(self.message_of(user, &spoken.made)?);
                 Ok(())
             }
         }

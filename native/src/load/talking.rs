@@ -31,11 +31,8 @@ impl Loop<'_> {
             MessagePlan::Python(values) => {
                 let values = crate::http::request::values_json(values, &mut user.scope, &mut self.data).map_err(template)?;
                 let text = self.host.assemble(user.step, &values).map_err(no_message)?;
-                let made: MadeMessage = serde_json::from_str(&text).map_err(|error| no_message(error.to_string()))?;
-                if let Some(tls) = made.tls.filter(|_| made.request.place().is_some_and(|place| place.tls == self.tls.len())) {
-                    self.tls.push((tls, None));
-                }
-                return Ok(made.request);
+                let made = serde_json::from_str(&text).map_err(|error| no_message(error.to_string()))?;
+                return Ok(self.message_made(made));
             }
         };
         let MessagePlan::Whole { payload, expect, .. } = plan else { return Ok(whole.clone()) };
@@ -51,21 +48,36 @@ impl Loop<'_> {
         whole.filled(Filling { payload, expect })
     }
 
+    /// The request that Python made.
+    pub fn message_made(&mut self, made: MadeMessage) -> Asked {
+        if let (Some(tls), Some(place)) = (made.tls, made.request.place().cloned()) {
+            self.trust(&place, tls);
+        }
+        made.request
+    }
+
     /// The user's hit goes to his client.
     pub fn begin_talk(&mut self, user: &mut User) {
         let Some(request) = user.asked.clone() else { return };
-        if user.talk.is_none() {
-            let Some(speech) = &self.plan.speech else {
-                return self.fail(user, user.id, Failure::new(Outcome::Engine, "the plan does not say what its users speak"));
-            };
-            user.talk = Some(Box::new(Talk::new(speech.client(self.plan.max_body_bytes))));
-        }
-        self.talk(user, |_, _, talk, orders| talk.client.begin(&request, orders));
+        let at = match user.talks.iter().position(|talk| talk.speech == user.speech) {
+            Some(at) => at,
+            None => {
+                let Some(speech) = self.plan.speeches.get(user.speech) else {
+                    return self.fail(user, user.id, Failure::new(Outcome::Engine, "the plan does not say what its users speak"));
+                };
+                user.talks.push(Box::new(Talk::new(user.speech, speech.client(self.plan.max_body_bytes, &user.jar))));
+                user.talks.len() - 1
+            }
+        };
+        self.talk(user, at, |_, _, talk, orders| talk.client.begin(&request, orders));
     }
 
-    /// Tells the user's client something, and does what it orders.
-    fn talk(&mut self, user: &mut User, tell: impl FnOnce(&mut Self, &mut User, &mut Talk, &mut Orders)) {
-        let Some(mut talk) = user.talk.take() else { return };
+    /// Tells one of the user's clients something, and does what it orders.
+    fn talk(&mut self, user: &mut User, at: usize, tell: impl FnOnce(&mut Self, &mut User, &mut Talk, &mut Orders)) {
+        if at >= user.talks.len() {
+            return;
+        }
+        let mut talk = user.talks.remove(at);
         let mut orders = take(&mut self.orders);
         (orders.now_ns, orders.last_link) = (self.now_ns(), user.next_serial);
         tell(self, user, &mut talk, &mut orders);
@@ -73,9 +85,8 @@ impl Loop<'_> {
         user.next_serial = orders.last_link;
         self.orders = orders;
         self.note(user, &mut talk);
-        let is_over = user.next == Next::Gone && talk.awaited == 0;
-        user.talk = Some(talk);
-        if is_over {
+        user.talks.insert(at, talk);
+        if user.next == Next::Gone {
             self.hang_up(user);
         }
     }
@@ -127,7 +138,7 @@ impl Loop<'_> {
                     }
                 }
                 Order::Close(link) => drop(talk.drop_link(link)),
-                Order::End(result) => self.end_talk(user, result),
+                Order::End(result) => self.end_talk(user, talk.speech, result),
                 Order::Observed(observed) => {
                     if let Err(fatal) = self.observe(user, observed) {
                         self.fatal.get_or_insert(fatal);
@@ -167,7 +178,7 @@ impl Loop<'_> {
                 Datagrams::open(address).map(Socket::Datagrams)
             } else {
                 let origin = one.origin;
-                let tls = match self.origins[origin].https.then(|| self.tls_session(None, origin)).transpose() {
+                let tls = match self.origins[origin].https.then(|| self.message_tls_session(origin)).transpose() {
                     Ok(tls) => tls,
                     Err(text) => return lose(talk, link, Some(Failure::new(Outcome::Tls, text)), orders),
                 };
@@ -194,17 +205,19 @@ impl Loop<'_> {
 
     /// Names were resolved.
     pub fn names_known(&mut self, user: &mut User) {
-        self.talk(user, |core, user, talk, orders| {
-            let waiting: Vec<Link> = talk.links.iter().filter(|one| one.phase == Phase::Naming).map(|one| one.link).collect();
-            for link in waiting {
-                core.name(user, talk, link, orders);
-            }
-        });
+        for at in (0..user.talks.len()).rev() {
+            self.talk(user, at, |core, user, talk, orders| {
+                let waiting: Vec<Link> = talk.links.iter().filter(|one| one.phase == Phase::Naming).map(|one| one.link).collect();
+                for link in waiting {
+                    core.name(user, talk, link, orders);
+                }
+            });
+        }
     }
 
-    /// Something happened on a connection of the user's client.
-    pub fn link_stirred(&mut self, user: &mut User, link: Link, bits: u32) {
-        self.talk(user, |core, user, talk, orders| core.attend(user, talk, link, bits, orders));
+    /// Something happened on a connection of the user's talk `at`.
+    pub fn link_stirred(&mut self, user: &mut User, at: usize, link: Link, bits: u32) {
+        self.talk(user, at, |core, user, talk, orders| core.attend(user, talk, link, bits, orders));
     }
 
     fn attend(&mut self, user: &mut User, talk: &mut Talk, link: Link, bits: u32, orders: &mut Orders) {
@@ -313,10 +326,12 @@ impl Loop<'_> {
     }
 
     /// The user's hit has ended.
-    fn end_talk(&mut self, user: &mut User, result: Result<Reply, Lost>) {
-        if !user.hit.in_flight || user.next != Next::Answer {
+    fn end_talk(&mut self, user: &mut User, speech: usize, result: Result<Reply, Lost>) {
+        let waits = user.hit.in_flight && user.next == Next::Answer && user.asked.is_some() && user.speech == speech;
+        if !waits {
             return; // it was given up in the meantime
         }
+        user.hit.is_lost = result.is_err();
         let end_ns = self.now_ns();
         let (reply, failure) = match result {
             Ok(reply) => (Some(reply), None),
@@ -346,38 +361,43 @@ impl Loop<'_> {
     /// The user's hit took too long.
     pub fn give_up_talk(&mut self, user: &mut User) {
         let mut text = String::new();
-        self.talk(user, |_, _, talk, orders| text = talk.client.late(orders));
+        if let Some(at) = user.talks.iter().position(|talk| talk.speech == user.speech) {
+            self.talk(user, at, |_, _, talk, orders| text = talk.client.late(orders));
+        }
         if user.hit.in_flight && user.next == Next::Answer {
             self.fail(user, user.id, Failure::new(Outcome::Timeout, text));
         }
     }
 
-    /// A timer of the user's client.
+    /// A timer of one of the user's clients.
     pub fn alarm(&mut self, user: &mut User, due_ns: i64) {
-        self.talk(user, |_, _, talk, orders| {
-            if talk.alarm_ns == Some(due_ns) {
-                talk.alarm_ns = None;
-                talk.client.due(orders);
+        for at in (0..user.talks.len()).rev() {
+            if user.talks.get(at).is_some_and(|talk| talk.alarm_ns == Some(due_ns)) {
+                self.talk(user, at, |_, _, talk, orders| {
+                    talk.alarm_ns = None;
+                    talk.client.due(orders);
+                });
             }
-        });
+        }
     }
 
     /// The user goes as soon as nothing more is awaited.
     pub fn hang_up(&mut self, user: &mut User) {
-        if user.talk.as_ref().is_some_and(|talk| talk.awaited == 0) {
+        if user.awaited() == 0 {
             self.hang_up_now(user);
         }
     }
 
-    /// The user goes; what he awaited is unfinished.
+    /// The user goes, and his last client first; what he awaited is unfinished.
     pub fn hang_up_now(&mut self, user: &mut User) {
-        let Some(mut talk) = user.talk.take() else { return };
-        let mut orders = take(&mut self.orders);
-        orders.now_ns = self.now_ns();
-        talk.client.leave(&mut orders);
-        self.carry_out(user, &mut talk, &mut orders);
-        self.in_flight -= talk.awaited;
-        self.orders = orders;
+        while let Some(mut talk) = user.talks.pop() {
+            let mut orders = take(&mut self.orders);
+            orders.now_ns = self.now_ns();
+            talk.client.leave(&mut orders);
+            self.carry_out(user, &mut talk, &mut orders);
+            self.in_flight -= talk.awaited;
+            self.orders = orders;
+        }
     }
 
     fn observe(&mut self, user: &User, observed: Observed) -> Result<(), Fatal> {
@@ -394,7 +414,7 @@ impl Loop<'_> {
                 None => {
                     let (secrets, request, reply) = (Vec::new(), None, None);
                     let outcome = failure.outcome;
-                    let report = Report { series, user: user.number, end_ns, outcome, text: &key.2, secrets, request, reply };
+                    let report = Report { series, user: user.number, end_ns, outcome, text: &key.2, secrets, request, reply, speech: None };
                     let kind = self.host.failed(&report)?;
                     self.remember(key, kind)
                 }

@@ -18,6 +18,7 @@ use crate::load::links::Talk;
 use crate::os::random::Rng;
 use crate::plan::host::{Proxy, Trace};
 use crate::plan::message::Asked;
+use crate::protocols::Link;
 use crate::values::node::Scope;
 
 /// What he does as soon as nothing holds him up.
@@ -71,6 +72,8 @@ pub struct Hit {
     /// Where its time went, and until when that is known.
     pub timings: Timings,
     pub mark_ns: i64,
+    /// It has no answer that a message of another protocol should have; there may be some answer.
+    pub is_lost: bool,
     pub deadline_ns: i64,
     /// While a connection is made: until when it must be there.
     pub connect_deadline_ns: Option<i64>,
@@ -118,9 +121,11 @@ pub struct User {
     pub tls: OwnTls,
     /// So many times all of them came to their end with a pass.
     pub ended: u64,
-    /// What he speaks where that is not HTTP, and the request of this hit.
-    pub talk: Option<Box<Talk>>,
+    /// What he speaks beside HTTP, in the order in which he began it.
+    pub talks: Vec<Box<Talk>>,
+    /// The request of this hit where it is of that, and which of the plan's speeches it is of.
     pub asked: Option<Asked>,
+    pub speech: usize,
     pub next_serial: u32,
     pub next: Next,
     /// Grows with each pause, so that a timer of an earlier one is known as such.
@@ -173,6 +178,16 @@ impl User {
             .collect::<Vec<_>>()
             .into_iter()
             .for_each(|at| self.count(at));
+    }
+
+    /// Which of his talks has a connection.
+    pub fn talk_with(&self, link: Link) -> Option<usize> {
+        self.talks.iter().position(|talk| talk.has(link))
+    }
+
+    /// How many of the hits in flight are no hits of steps.
+    pub fn awaited(&self) -> u32 {
+        self.talks.iter().map(|talk| talk.awaited).sum()
     }
 
     pub fn when_late_ns(&self) -> i64 {

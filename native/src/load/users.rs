@@ -57,7 +57,7 @@ impl Loop<'_> {
         // the place of one who is gone, if there is one; timers and events of his must not reach the new one
         let some_are_gone = users.len() - self.helps >= self.alive as usize;
         let free = some_are_gone
-            .then(|| users.iter().rposition(|old| old.next == Next::Gone && old.watched_ns.is_none() && old.talk.is_none()))
+            .then(|| users.iter().rposition(|old| old.next == Next::Gone && old.watched_ns.is_none() && old.talks.is_empty()))
             .flatten();
         match free {
             Some(at) => {
@@ -103,8 +103,9 @@ impl Loop<'_> {
             conns: Vec::new(),
             tls: HashMap::new(),
             ended: 0,
-            talk: None,
+            talks: Vec::new(),
             asked: None,
+            speech: 0,
             next_serial: 0,
             next: Next::Pass,
             pauses: 0,

@@ -26,6 +26,8 @@ pub struct Report<'a> {
     pub secrets: Vec<String>,
     pub request: Option<SentRequest<'a>>,
     pub reply: Option<GotReply<'a>>,
+    /// Which of the plan's speeches they are of; None: HTTP.
+    pub speech: Option<usize>,
 }
 
 pub struct SentRequest<'a> {

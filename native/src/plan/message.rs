@@ -8,7 +8,7 @@ use crate::plan::{Place, Tls, bytes};
 use crate::values::found::Path;
 use crate::values::node::Node;
 
-/// What the users of a plan speak.
+/// A protocol that the users of a plan speak.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speech {
@@ -22,6 +22,13 @@ pub enum Speech {
 pub enum Asked {
     Socket(Arc<SocketRequest>),
     Websocket(Arc<WebSocketRequest>),
+}
+
+/// The message of a step. `speech`: which of the plan's.
+#[derive(Debug, Deserialize)]
+pub struct SpokenStep {
+    pub speech: usize,
+    pub made: MessagePlan,
 }
 
 #[derive(Debug, Deserialize)]

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::plan::message::{MessagePlan, Speech};
+use crate::plan::message::{Speech, SpokenStep};
 use crate::values::condition::Condition;
 use crate::values::data::SourcePlan;
 use crate::values::found::Path;
@@ -54,8 +54,8 @@ pub struct Plan {
     pub sources: Vec<SourcePlan>,
     pub pools: Vec<Vec<Value>>,
     pub max_body_bytes: u64,
-    /// What users speak, where that is not HTTP.
-    pub speech: Option<Speech>,
+    /// What users speak beside HTTP.
+    pub speeches: Vec<Speech>,
     /// Speak HTTP/2, and nothing else.
     pub http2: bool,
     pub kept: Kept,
@@ -289,8 +289,8 @@ pub enum RequestPlan {
     Python(Vec<(String, Node)>),
     /// A function of Python asks for requests, any number of them.
     Call(Box<CallPlan>),
-    /// Of what users speak who do not speak HTTP.
-    Message(Box<MessagePlan>),
+    /// Of what users speak beside HTTP.
+    Message(Box<SpokenStep>),
 }
 
 #[derive(Debug, Deserialize)]

@@ -1,7 +1,7 @@
 //! The seam for a protocol: what a user speaks, without sockets, clocks and threads.
 //!
-//! A `Client` is one user's. It is told what happens, and says by its orders what is to be done; the loop owns sockets, timers, TLS and
-//! records. HTTP is not behind this seam yet: `crate::http`.
+//! A `Client` is one user's, who has one for each protocol that his steps speak. It is told what happens, and says by its orders what is to
+//! be done; the loop owns sockets, timers, TLS and records. HTTP is not behind this seam yet: `crate::http`.
 
 pub mod correlation;
 pub mod message;
@@ -9,8 +9,11 @@ pub mod orders;
 pub mod socket;
 pub mod websocket;
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
+use crate::http::cookies::Jar;
 use crate::plan::Place;
 use crate::plan::message::{Asked, Speech};
 use crate::plan::outcome::{Failure, Outcome};
@@ -62,10 +65,11 @@ pub trait Client {
 }
 
 impl Speech {
-    pub fn client(&self, max_body_bytes: u64) -> Box<dyn Client> {
+    /// `jar`: the user's, which all of his clients share.
+    pub fn client(&self, max_body_bytes: u64, jar: &Rc<RefCell<Jar>>) -> Box<dyn Client> {
         match self {
             Speech::Socket => Box::new(SocketClient::new(max_body_bytes as usize)),
-            Speech::Websocket(speech) => Box::new(WebSocketClient::new(speech, max_body_bytes as usize)),
+            Speech::Websocket(speech) => Box::new(WebSocketClient::new(speech, max_body_bytes as usize, jar.clone())),
         }
     }
 }

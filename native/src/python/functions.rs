@@ -2,6 +2,8 @@
 //!
 //! `loadflow/engine/generator/native/functions.py` is the other side of this: it makes them, and says what they raise.
 
+use std::borrow::Cow;
+
 use pyo3::exceptions::PyStopIteration;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -12,10 +14,11 @@ use crate::http::answer::Answer;
 use crate::http::place::quote_plus;
 use crate::http::plain::{PlainRequest, lay_out};
 use crate::http::request::Outgoing;
-use crate::load::functions::{End, Functions, KeptReply, Laid, Wants, too_many};
+use crate::load::functions::{End, Functions, KeptReply, Laid, Made, Wants, too_many};
 use crate::plan::host::Fatal;
 use crate::plan::outcome::{Failure, Outcome};
 use crate::plan::{CallPlan, Limits, Place, Tls};
+use crate::protocols::message::no_message;
 
 /// In the order of `VERBS` in `loadflow/engine/scenario/client.py`.
 const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
@@ -39,6 +42,7 @@ pub struct PythonFunctions {
     /// Who is at work now, for values that differ from user to user.
     turn: Py<PyAny>,
     asked_type: Py<PyAny>,
+    spoken_type: Py<PyAny>,
     /// Writes JSON as all ways do.
     encode: Py<PyAny>,
     slots: Vec<Slot>,
@@ -51,6 +55,7 @@ impl PythonFunctions {
         Ok(PythonFunctions {
             turn: functions.getattr("turn")?.unbind(),
             asked_type: functions.getattr("asked_type")?.unbind(),
+            spoken_type: functions.getattr("spoken_type")?.unbind(),
             encode: functions.getattr("encode")?.unbind(),
             functions: functions.clone().unbind(),
             slots: Vec::new(),
@@ -102,7 +107,7 @@ impl PythonFunctions {
     /// What a function has yielded; Err: what is wrong with it, None where it is nothing that the loop knows.
     fn read(&mut self, wanted: &Bound<'_, PyAny>, place: u32) -> PyResult<Result<Wants, Option<String>>> {
         let is_asked = |one: &Bound<'_, PyAny>| one.get_type().as_ptr() == self.asked_type.as_ptr();
-        if is_asked(wanted) {
+        if is_asked(wanted) || self.is_spoken(wanted) {
             let slot = &mut self.slots[place as usize];
             slot.last = slot.asked.pop();
             slot.asked.clear();
@@ -125,6 +130,11 @@ impl PythonFunctions {
         slot.asked.clear();
         slot.asked.extend(all.iter().map(Bound::unbind));
         Ok(Ok(Wants::Answers(all.len() as u32)))
+    }
+
+    /// Whether it is a request of another protocol than HTTP.
+    fn is_spoken(&self, asked: &Bound<'_, PyAny>) -> bool {
+        asked.get_type().as_ptr() == self.spoken_type.as_ptr()
     }
 
     fn ended(&mut self, user: &Bound<'_, PyAny>, place: u32, error: Option<PyErr>) -> PyResult<Wants> {
@@ -254,9 +264,23 @@ impl PythonFunctions {
         out: &mut Outgoing,
         body: &mut Vec<u8>,
     ) -> PyResult<Laid> {
-        let method = method_of(asked)?;
-        if let Some(name) = self.plain(asked, method, call, out, body)? {
-            return Ok(Laid { method, name, made: Ok(None) });
+        if self.is_spoken(asked) {
+            let given = self.functions.bind(py).call_method1(intern!(py, "message"), (asked,))?;
+            let (method, name, made): (String, Option<String>, Result<(usize, String), String>) =
+                match given.extract::<(String, Option<String>, Option<usize>, String)>()? {
+                    (method, name, Some(speech), text) => (method, name, Ok((speech, text))),
+                    (method, name, None, text) => (method, name, Err(text)),
+                };
+            let made = made.map_err(no_message).and_then(|(speech, text)| {
+                let made = serde_json::from_str(&text).map_err(|error| no_message(error.to_string()))?;
+                Ok(Made::Message(speech, made))
+            });
+            return Ok(Laid { method: method.into(), name, made });
+        }
+        let verb = method_of(asked)?;
+        let method = Cow::Borrowed(verb);
+        if let Some(name) = self.plain(asked, verb, call, out, body)? {
+            return Ok(Laid { method, name, made: Ok(Made::Plain) });
         }
         body.clear();
         let given = self.functions.bind(py).call_method1(intern!(py, "request"), (step, asked))?;
@@ -275,11 +299,11 @@ impl PythonFunctions {
         out.bytes.extend_from_slice(head.as_bytes());
         body.extend_from_slice(sent.as_bytes());
         (out.own_host, out.own_length, out.closes) = (own_host, own_length, closes);
-        out.is_head = method == "HEAD";
+        out.is_head = verb == "HEAD";
         out.cookies = made.get_item("cookies")?.extract()?;
         out.limits = Limits { connect_s, total_s, follow };
         let tls_plan = Tls { verify, authorities, certificate, key };
-        Ok(Laid { method, name, made: Ok(Some((Place { https, host, port, tls, sni }, Some(tls_plan)))) })
+        Ok(Laid { method, name, made: Ok(Made::To(Place { https, host, port, tls, sni }, tls_plan)) })
     }
 
     fn told<T>(&mut self, question: impl FnOnce(&mut Self, Python<'_>) -> PyResult<T>) -> Result<T, Fatal> {
@@ -312,11 +336,11 @@ impl Functions for PythonFunctions {
             let Some(asked) = me.slot(place).asked.get(at as usize).map(|asked| asked.clone_ref(py)) else { return Ok(None) };
             me.laid(py, asked.bind(py), step, call, out, body).map(Some)
         });
-        let failed = |text: String| Laid { method: "GET", name: None, made: Err(Failure::new(Outcome::Engine, text)) };
+        let failed = |text: String| Laid { method: "GET".into(), name: None, made: Err(Failure::new(Outcome::Engine, text)) };
         made.map_or_else(|Fatal(text)| failed(text), |laid| laid.unwrap_or_else(|| failed("there is no such request".into())))
     }
 
-    fn answered(&mut self, place: u32, at: u32, answer: &Answer, took_ns: i64) -> Result<(), Fatal> {
+    fn answered(&mut self, place: u32, at: u32, answer: &Answer, took_ns: i64, is_good: bool) -> Result<(), Fatal> {
         self.told(|me, py| {
             let mut lines = std::mem::take(&mut me.scratch);
             lines.clear();
@@ -327,12 +351,16 @@ impl Functions for PythonFunctions {
                 lines.push(b':');
                 lines.extend_from_slice(value);
             }
-            let Some(asked) = me.slot(place).asked.get(at as usize) else { return Ok(()) };
+            let Some(asked) = me.slot(place).asked.get(at as usize).map(|asked| asked.clone_ref(py)) else { return Ok(()) };
             let asked = asked.bind(py);
-            asked.setattr(intern!(py, "status_code"), answer.status())?;
+            let is_spoken = me.is_spoken(asked);
+            if is_spoken {
+                asked.setattr(intern!(py, "ok"), is_good)?;
+            }
+            asked.setattr(if is_spoken { intern!(py, "status") } else { intern!(py, "status_code") }, answer.status())?;
             asked.setattr(intern!(py, "elapsed_ms"), took_ns as f64 / 1e6)?;
             asked.setattr(intern!(py, "lines"), PyBytes::new(py, &lines))?;
-            match answer.plain_text() {
+            match answer.plain_text().filter(|_| !is_spoken) {
                 Some(text) => asked.setattr(intern!(py, "body"), PyString::new(py, text))?,
                 None => asked.setattr(intern!(py, "body"), PyBytes::new(py, answer.raw()))?,
             }

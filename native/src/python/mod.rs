@@ -217,6 +217,7 @@ impl Host for PythonHost {
             about.set_item("secrets", &report.secrets)?;
             about.set_item("request", request)?;
             about.set_item("reply", reply)?;
+            about.set_item("speech", report.speech)?;
             calls.call_method("failed", (), Some(&about))?.extract::<(u32, bool)>()
         });
         asked.map(|(error, more)| Kind { error, more }).map_err(Fatal)

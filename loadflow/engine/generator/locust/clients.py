@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol
 
 from loadflow.engine.base.named import load_named
+from loadflow.engine.generator.call_messages import Preparing
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.running.seam import Client, UserContext, UserProtocol, Watch
 
@@ -19,6 +20,10 @@ class Speakers:
         self.own = plan.protocol
         self.parts = {name: plan.part(name) for name in plan.protocols}
         self.protocols: dict[str, UserProtocol] = {name: load_named(part.speaker) for name, part in self.parts.items()}
+
+    def preparing(self, user: str) -> Preparing:
+        protocol = self.protocols[user]
+        return protocol.prepare, protocol.gather
 
     def name_of(self, step: Mapping[str, Any]) -> str:
         """The user type that speaks the step."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Protocol
 
-from loadflow.engine.protocols.python.headers import Headers
-from loadflow.engine.records.statuses import grpc_code
+from loadflow.engine.protocols.python.answer import ReplyAnswer
 from loadflow.engine.scenario.messages import SPEAKERS, refuse_attribute
 
 __all__ = ["Answer", "Answers", "Asks", "Client", "Got"]
@@ -93,7 +92,7 @@ class Answers(list, _Awaited):  # type: ignore[type-arg]  # of Answer
     """Answers in the order of their requests."""
 
 
-class Answer(_Awaited):
+class Answer(ReplyAnswer, _Awaited):
     """What came back."""
 
     __slots__ = ("_hit",)
@@ -102,35 +101,13 @@ class Answer(_Awaited):
         self._hit = hit
 
     @property
-    def status_code(self) -> int:
-        status = int(self._hit.reply.status)
-        code = grpc_code(status)
-        return status if code is None else code
+    def reply(self) -> Any:
+        return self._hit.reply
 
     @property
     def ok(self) -> bool:
         return self.status_code < 400 if self._hit.is_http else self._hit.failure is None
 
     @property
-    def text(self) -> str:
-        return str(self._hit.reply.text())
-
-    @property
-    def content(self) -> bytes:
-        reply = self._hit.reply
-        return bytes(reply.body()) if hasattr(reply, "body") else str(reply.text()).encode()
-
-    @property
-    def headers(self) -> Headers:
-        return Headers(self._hit.reply)
-
-    @property
     def elapsed_ms(self) -> float:
         return (self._hit.end_ns - self._hit.start_ns) / 1e6
-
-    def json(self) -> Any:
-        return self._hit.reply.json()
-
-    def raise_for_status(self) -> None:
-        if not self.ok:
-            raise AssertionError(f"status {self.status_code}")

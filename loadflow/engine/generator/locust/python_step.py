@@ -15,8 +15,8 @@ import gevent
 from gevent import GreenletExit
 
 from loadflow.engine.base.values import shown
+from loadflow.engine.generator.call_messages import Messages
 from loadflow.engine.generator.locust.clients import ClientsOf
-from loadflow.engine.generator.locust.messages import Messages
 from loadflow.engine.generator.locust.python_client import Answer, Client
 from loadflow.engine.generator.locust.recorder import UNKNOWN, Recorder
 from loadflow.engine.generator.network import Network
@@ -26,11 +26,13 @@ from loadflow.engine.protocols.python.call import Call
 from loadflow.engine.protocols.python.drawing import Drawing
 from loadflow.engine.protocols.python.protocol import PYTHON, PythonClient
 from loadflow.engine.protocols.python.words import NOTHING_SENT, words_of
+from loadflow.engine.protocols.running.error_words import error_words
 from loadflow.engine.protocols.running.seam import HitFailure, UserProtocol
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.scenario.client import RequestFailed
+from loadflow.engine.scenario.messages import message_of
 from loadflow.engine.scenario.requests import of_batch
 from loadflow.engine.scenario.values import Rows, drawing
 
@@ -53,9 +55,11 @@ class PythonStep:
         is_secret: Callable[[str], bool],
         revision_header: str | None,
         messages: Messages,
+        protocols: Mapping[str, UserProtocol],
     ) -> None:
         self.call = call
         self.messages = messages
+        self.protocols = protocols
         self.phase = config.get("phase")
         self.limits = limits
         self.network = network
@@ -190,19 +194,20 @@ class _Pass(Drawing):
 
     def speak(self, protocol: str, verb: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Answer:
         """One hit of another protocol. Raises as `ask`, and RuntimeError for a protocol of which the load knows nothing."""
-        messages, speaker = self.step.messages, self.step.messages.protocol(protocol)
+        messages = self.step.messages
+        user = messages.user(protocol)
         method = ""
 
         def made() -> tuple[Any, Any, Callable[[Any], dict[str, Any]]]:
             nonlocal method
-            step, values, name = messages.step(protocol, verb, arguments, options)
+            step, values, name = messages.step(protocol, message_of(protocol, verb, arguments, options))
             method = step.method
             return messages.rendered(step, values, self._scope), name, step.sample
 
         hit = self._begin(made, options.get("name"))
         hit.method = method or protocol.upper()
-        hit.protocol = speaker
-        self._send(hit, self.clients.of(speaker.user))
+        hit.protocol = self.step.protocols[user]
+        self._send(hit, self.clients.of(user))
         self._last = hit
         return self._answer(hit)
 
@@ -281,7 +286,7 @@ class _Pass(Drawing):
             raise
         except Exception as error:  # noqa: BLE001  whatever a library raises is data
             hit.end_ns = recorder.now_ns()
-            hit.failure = (hit.protocol.outcome_of(error), f"{type(error).__name__}: {error}")
+            hit.failure = (hit.protocol.outcome_of(error), error_words(error))
         finally:
             recorder.in_flight -= 1
             counted = hit.protocol.traffic(client) if hit.protocol.traffic is not None else hit.reply
@@ -307,7 +312,7 @@ class _Pass(Drawing):
                 body = reply.json()
             except ValueError:
                 body = None
-            getattr(target, f"check_{self.step.call.function}")(reply.status, body)
+            getattr(target, f"check_{self.step.call.function}")(Answer(self._last).status_code, body)
 
     def raised(self, error: BaseException) -> None:
         """The function has raised: the last hit has failed, or a hit without a request where there is none."""

@@ -19,8 +19,8 @@ from gevent import GreenletExit
 from loadflow.engine.base.json_path import MISSING
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import number_of, shown
+from loadflow.engine.generator.call_messages import Messages
 from loadflow.engine.generator.locust.clients import ClientsOf, Speakers
-from loadflow.engine.generator.locust.messages import Messages
 from loadflow.engine.generator.locust.recorder import UNKNOWN, Recorder
 from loadflow.engine.generator.network import Network, is_conditioned
 from loadflow.engine.generator.retry import RetryRule, failure_class
@@ -32,6 +32,7 @@ from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.way import fails_pass
 from loadflow.engine.protocols.running.checks import Check, Extract, Finder, compile_checks, compile_extracts, secret_finders
 from loadflow.engine.protocols.running.condition import compile_condition
+from loadflow.engine.protocols.running.error_words import error_words
 from loadflow.engine.protocols.running.seam import Client, HitFailure, PreparedStep, Reply, Traffic, UserProtocol
 from loadflow.engine.protocols.running.work import Work
 from loadflow.engine.records.outcome import HitFlag, Outcome
@@ -251,7 +252,7 @@ class Step:
             raise
         except Exception as error:  # noqa: BLE001  the outermost loop of a hit: whatever a library raises is data
             asked = request is not None and reply is None  # else no library of the protocol was at work
-            failure = (self._protocol.outcome_of(error) if asked else Outcome.ENGINE, f"{type(error).__name__}: {error}")
+            failure = (self._protocol.outcome_of(error) if asked else Outcome.ENGINE, error_words(error))
         delay_s: float | None = None
         if failure is not None and self._retry is not None and not scope.out_of_rows:
             kind = failure_class(failure[0], reply.status if reply else 0)
@@ -369,7 +370,7 @@ def compile_steps(plan: Plan, speakers: Speakers) -> list[Step]:
 
     cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
 
-    messages = Messages(speakers)
+    messages = Messages(speakers.parts, speakers.preparing)
 
     def compiled(config: Mapping[str, Any], throttle: Throttle | None) -> Any:
         speaker = speakers.name_of(config)
@@ -378,7 +379,8 @@ def compile_steps(plan: Plan, speakers: Speakers) -> list[Step]:
         if plan.protocol == PYTHON:
             from loadflow.engine.generator.locust.python_step import PythonStep
 
-            return PythonStep(prepared, config, [cap] if cap else [], network, is_secret, plan.revision_header, messages)
+            limits = [cap] if cap else []
+            return PythonStep(prepared, config, limits, network, is_secret, plan.revision_header, messages, speakers.protocols)
         selected = plan.network is not None and is_conditioned(plan.network, config, prepared, compiler)
         secrets = Secrets.of(config, written, is_secret)
         limits = [one for one in (throttle, cap) if one]

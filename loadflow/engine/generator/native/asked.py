@@ -1,27 +1,32 @@
 """What a function of a scenario asks of the native core, and is given: requests, which become their answers, and pauses.
 
-A coroutine yields an `Asked`, a list of them, or a number of seconds, and is resumed when that is there: with None, or with the words for
-the first request that got no whole answer. `loadflow/native/src/python/functions.rs` is the other side.
+A coroutine yields an `Asked`, a list of them, a `Spoken`, or a number of seconds, and is resumed when that is there: with None, or with the
+words for the first request that got no whole answer. `loadflow/native/src/python/functions.rs` is the other side.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Container, Generator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, NoReturn
 
+from loadflow.engine.generator.native.messages import SPEECHES, Got
 from loadflow.engine.protocols.http.reply import HttpReply
+from loadflow.engine.protocols.python.answer import ReplyAnswer
 from loadflow.engine.protocols.python.headers import Headers
 from loadflow.engine.protocols.running.json_body import MOST_LEVELS, read_json
+from loadflow.engine.protocols.running.seam import Reply
 from loadflow.engine.scenario.client import OPTIONS, VERBS, RequestFailed
-from loadflow.engine.scenario.messages import refuse_attribute
+from loadflow.engine.scenario.messages import SPEAKERS, message_of, refuse_attribute, user_of
 from loadflow.engine.scenario.requests import as_options, of_batch, url_of
 
-__all__ = ["NOT_BEGUN", "Asked", "Asking", "AskingAtOnce"]
+__all__ = ["NOT_BEGUN", "Asked", "Asking", "AskingAtOnce", "Spoken", "kept"]
 
 NOT_BEGUN = "loadflow_not_begun"  # marks an error that is of a request that could not be begun
 _KNOWN = frozenset(OPTIONS)
 _FILLED = ("status_code", "elapsed_ms", "lines", "body")
+_SPOKEN_FILLED = ("status", "elapsed_ms", "lines", "body", "ok")
 GET, POST, PUT, PATCH, DELETE, HEAD, VERB_OPTIONS = range(len(VERBS))
 _scan = json.JSONDecoder().raw_decode
 
@@ -108,6 +113,59 @@ class Asked:
         return self._reply
 
 
+class Spoken(ReplyAnswer):
+    """One hit of another protocol, and what came back once the core has filled it in: `body` are bytes, `lines` as of `Asked`."""
+
+    __slots__ = ("_asking", "_reply", "body", "called", "elapsed_ms", "is_due", "lines", "ok", "protocol", "status", "verb")
+
+    def __init__(self, asking: Asking, protocol: str, verb: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+        try:
+            self.called = message_of(protocol, verb, arguments, options)
+        except TypeError as error:
+            setattr(error, NOT_BEGUN, True)
+            raise
+        self._asking = asking
+        self.protocol = protocol
+        self.verb = verb
+        self.is_due = True
+        self._reply: Any = None
+        asking.due += 1
+
+    def __await__(self) -> Generator[Spoken, str | None, Spoken]:
+        if self.is_due:
+            asking = self._asking
+            self.is_due = False
+            asking.due -= 1
+            asking.last = None
+            failure = yield self
+            if failure is not None:
+                raise RequestFailed(failure)
+            asking.last = self
+        return self
+
+    def __getattr__(self, name: str) -> NoReturn:
+        if name in _SPOKEN_FILLED:
+            raise RuntimeError(f"client.{self.protocol}.{self.verb}() has no answer: in an async def, await it")
+        raise AttributeError(name)
+
+    @property
+    def reply(self) -> Reply:
+        """The same as the users of its protocol have it."""
+        found: Reply | None = self._reply
+        if found is None:
+            found = self._reply = SPEECHES[user_of(self.protocol)].reply_of(*kept(self))
+        return found
+
+
+def kept(asked: Asked | Spoken) -> Got:
+    """An answer in parts: status, reason, header fields, body."""
+    reason, *lines = asked.lines.split(b"\n")
+    fields = [(name, value) for name, _, value in (line.partition(b":") for line in lines)]
+    if isinstance(asked, Spoken):
+        return asked.status, reason, fields, asked.body
+    return asked.status_code, reason, fields, bytes(asked.reply.raw)
+
+
 class _Lines:
     __slots__ = ("_fields",)
 
@@ -144,12 +202,13 @@ class _Batch(list[Asked]):
 class Asking:
     """The client of an `async def`. `due`: requests that were made and never awaited; `last`: the one that was answered last."""
 
-    __slots__ = ("due", "last", "max_body_bytes")
+    __slots__ = ("due", "last", "max_body_bytes", "speakers")
 
-    def __init__(self, max_body_bytes: int) -> None:
+    def __init__(self, max_body_bytes: int, speakers: Container[str]) -> None:
         self.due = 0
-        self.last: Asked | None = None
+        self.last: Asked | Spoken | None = None
         self.max_body_bytes = max_body_bytes
+        self.speakers = speakers  # user types beside HTTP
 
     def get(self, path: str, **options: Any) -> Asked:
         return Asked(self, GET, path, options or None)
@@ -176,8 +235,10 @@ class Asking:
         wanted = [_refuse(of_batch, one) for one in requests]
         return _Batch(self, [Asked(self, VERBS.index(verb), path, options or None) for verb, path, options in wanted])
 
-    def __getattr__(self, name: str) -> NoReturn:
-        refuse_attribute(name)
+    def __getattr__(self, name: str) -> _Speaker:
+        if name not in SPEAKERS:
+            refuse_attribute(name)
+        return _Speaker(self, name, None)
 
 
 class AskingAtOnce:
@@ -232,8 +293,36 @@ class AskingAtOnce:
             pass
         return made
 
-    def __getattr__(self, name: str) -> NoReturn:
-        refuse_attribute(name)
+    def __getattr__(self, name: str) -> _Speaker:
+        if name not in SPEAKERS:
+            refuse_attribute(name)
+        return _Speaker(self._asking, name, self.hub)
+
+
+class _Speaker:
+    """`client.websocket` and its like; `hub`: as of `AskingAtOnce`, None in an `async def`."""
+
+    __slots__ = ("_asking", "_hub", "_protocol")
+
+    def __init__(self, asking: Asking, protocol: str, hub: Any) -> None:
+        self._asking = asking
+        self._protocol = protocol
+        self._hub = hub
+
+    def __getattr__(self, verb: str) -> Callable[..., Spoken]:
+        return lambda *arguments, **options: self._speak(verb, arguments, options)
+
+    def _speak(self, verb: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Spoken:
+        asking, hub = self._asking, self._hub
+        if user_of(self._protocol) not in asking.speakers:
+            refuse_attribute(self._protocol)
+        spoken = Spoken(asking, self._protocol, verb, arguments, options)
+        if hub is None:
+            return spoken
+        waits = spoken.__await__()
+        with suppress(StopIteration):
+            waits.send(hub.switch(next(waits)))
+        return spoken
 
 
 def _refuse(check: Any, given: Any) -> Any:

@@ -9,7 +9,7 @@ from urllib.parse import urljoin
 
 from loadflow.engine.base.host_port import host_port
 from loadflow.engine.base.values import shown
-from loadflow.engine.generator.native.messages import SPEECHES, made_message
+from loadflow.engine.generator.native.messages import SPEECHES, Got, made_message, speeches_of
 from loadflow.engine.generator.native.plan import NativePlan
 from loadflow.engine.generator.native.request import assembled
 from loadflow.engine.generator.notes import Notes
@@ -18,7 +18,6 @@ from loadflow.engine.protocols.http.reply import HttpReply
 from loadflow.engine.protocols.http.request import authority, authorization_of, place_of
 from loadflow.engine.protocols.http.tunnel import Tunnel, credentials_of, name_of
 from loadflow.engine.protocols.running.fence import Fence
-from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
 
@@ -31,7 +30,6 @@ HALF = "\U0010fffe"  # what the core writes for half a surrogate pair
 FIELDS_OF_THE_CONNECTION = frozenset({"host", "content-length"})  # shown by the other HTTP users only where the script has them
 
 Sent = tuple[str, bytes, bytes]  # URL, head, body
-Got = tuple[int, bytes, Sequence[tuple[bytes, bytes]], bytes]  # status, reason, header fields, body
 
 
 class Calls:
@@ -45,7 +43,8 @@ class Calls:
         self._fence = Fence(plan.allowed_hosts)
         self._connections = plan.connections
         self._is_http2 = plan.http_version == 2
-        self._speech = SPEECHES.get(plan.protocol)
+        self._speeches = [SPEECHES[name] for name in speeches_of(plan)]
+        self._spoken = [SPEECHES.get(step.get("user", plan.protocol)) for step in plan.steps]
         self.series = notes.series
 
     def failed(
@@ -59,13 +58,15 @@ class Calls:
         secrets: Sequence[str],
         request: Sent | None,
         reply: Got | None,
+        speech: int | None,
     ) -> tuple[int, bool]:
-        """The id of the failure's text, and whether the next failure of this kind is asked for too."""
+        """The id of the failure's text, and whether the next failure of this kind is asked for too. `speech`: which of the plan's
+        the hit is of, None for HTTP."""
 
         def sample() -> dict[str, Any]:
             return {
                 **({"request": _request_sample(request)} if request is not None else {}),
-                **({"response": self._reply_sample(reply)} if reply is not None else {}),
+                **({"response": self._reply_sample(reply, speech)} if reply is not None else {}),
                 "error": text,
             }
 
@@ -144,8 +145,8 @@ class Calls:
     def assemble(self, step: int, values: str) -> str:
         """The request of a step of a rare shape, as JSON. Raises HitFailure."""
         given = json.loads(_with_halves(values))
-        if self._speech is not None:
-            return json.dumps(made_message(self._speech, self._plan.steps[step], given, self._plan.tls))
+        if (spoken := self._spoken[step]) is not None:
+            return json.dumps(made_message(spoken, self._plan.steps[step], given, self._plan.tls))
         url = given.pop("request_url")
         made = assembled(self._plan.steps[step].made_of(given, url), self._plan.tls)
         return json.dumps({**made, "tls": self._plan.tls.to_json()[made["place"]["tls"]]})
@@ -174,10 +175,8 @@ class Calls:
             max_body_bytes=self._max_body_bytes,
         )
 
-    def _reply_sample(self, reply: Got) -> dict[str, Any]:
-        if self._speech is not None:
-            return MessageReply(reply[3]).sample()
-        return self._reply(*reply).sample()
+    def _reply_sample(self, reply: Got, speech: int | None) -> dict[str, Any]:
+        return (self._reply(*reply) if speech is None else self._speeches[speech].reply_of(*reply)).sample()
 
 
 class _Fields:

@@ -15,7 +15,7 @@ from loadflow.engine.protocols.http.request import PARTS
 from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["CORE_CIPHERS", "MESSAGE_USERS", "Choice", "EngineName", "choose", "features_that_do_not_fit", "is_built"]
+__all__ = ["CORE_CIPHERS", "MESSAGE_USERS", "Choice", "EngineName", "choose", "features_that_do_not_fit", "in_the_core", "is_built"]
 
 EngineName = Literal["auto", "native", "locust"]
 Choice = tuple[Literal["native", "locust"], str]  # who makes the load, and why it is not the native core
@@ -48,6 +48,11 @@ CORE_CIPHERS = {
 HOW_TO_BUILD = "install Rust and then loadflow again with LOADFLOW_NATIVE=1, which says what fails"
 
 
+def in_the_core(user: str) -> bool:
+    """Whether the core speaks the protocol of this user type."""
+    return user in HTTP_USERS | MESSAGE_USERS
+
+
 def is_built() -> bool:
     """Whether the core was built when loadflow was installed."""
     return importlib.util.find_spec("loadflow._native") is not None
@@ -73,10 +78,7 @@ def choose(plan: Plan, wanted: EngineName) -> Choice:
 
 def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
     """In the words of a script, each once; none: the core makes this load."""
-    if len(plan.protocols) > 1 and not HTTP_USERS.issuperset(plan.protocols):
-        yield f"one user of {', '.join(plan.protocols)}"
-        return
-    if others := [name for name in plan.protocols if name not in HTTP_USERS | MESSAGE_USERS]:
+    if others := [name for name in plan.protocols if not in_the_core(name)]:
         yield from (f"user {name!r}" for name in others)
         return
     for one in fields(plan):
@@ -90,8 +92,8 @@ def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
         yield "text with half a surrogate pair"
     found: dict[str, None] = {}
     for step in plan.steps:
-        if plan.protocol in HTTP_USERS:
-            found.update(dict.fromkeys(f"step key {key!r}" for key in step.keys() - STEP_KEYS))
+        if step.get("user", plan.protocol) in HTTP_USERS:
+            found.update(dict.fromkeys(f"step key {key!r}" for key in step.keys() - STEP_KEYS - {"user"}))
         found.update(dict.fromkeys(_of_step(step)))
     yield from found
 

@@ -18,7 +18,9 @@ from greenlet import GreenletExit, getcurrent, greenlet
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import shown
-from loadflow.engine.generator.native.asked import NOT_BEGUN, Asked, Asking, AskingAtOnce
+from loadflow.engine.generator.call_messages import Messages
+from loadflow.engine.generator.native.asked import NOT_BEGUN, Asked, Asking, AskingAtOnce, Spoken, kept
+from loadflow.engine.generator.native.messages import SPEECHES, Got, message_with_trust, preparing, speeches_of
 from loadflow.engine.generator.native.sleeping import may_sleep
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.plan import Plan
@@ -31,6 +33,7 @@ from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.scenario.client import VERBS, RequestFailed
+from loadflow.engine.scenario.messages import user_of
 from loadflow.engine.scenario.values import Rows, turn
 
 __all__ = ["Functions", "own_asyncio"]
@@ -48,8 +51,11 @@ class Functions:
         self._data = data
         self._tls = tls
         self._is_secret = Redactor(plan.redact).is_secret
+        self._speeches = {name: number for number, name in enumerate(speeches_of(plan))}
+        self._messages = Messages({name: plan.part(name) for name in self._speeches}, preparing)
+        self._scope = Scope(plan.variables, data)  # what a message is made of is in the call
         self.turn = turn
-        self.asked_type = Asked
+        self.asked_type, self.spoken_type = Asked, Spoken
         self.encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode  # as `filling.json_text`
 
     def user(self, number: int) -> _User:
@@ -94,11 +100,23 @@ class Functions:
             "tls": (tls["verify"], tls["authorities"], tls["certificate"], tls["key"]),
         }
 
-    def kept(self, asked: Asked) -> tuple[int, bytes, list[tuple[bytes, bytes]], bytes]:
-        """An answer in parts, for a sample: status, reason, header fields, body."""
-        reason, *lines = asked.lines.split(b"\n")
-        fields = [(name, value) for name, _, value in (line.partition(b":") for line in lines)]
-        return asked.status_code, reason, fields, bytes(asked.reply.raw)
+    def message(self, asked: Spoken) -> tuple[str, str | None, int | None, str]:
+        """Method and own name of a hit of another protocol, the number of that, and its request; without a number, why there is none."""
+        name = asked.called.get("name")
+        name = None if name is None else str(name)
+        method, user = asked.protocol.upper(), user_of(asked.protocol)
+        try:
+            step, values, _ = self._messages.step(asked.protocol, asked.called)
+            method = step.method
+            request = self._messages.rendered(step, values, self._scope)
+        except (HitFailure, MissingValue) as error:
+            return method, name, None, str(error)
+        return method, name, self._speeches[user], json.dumps(message_with_trust(SPEECHES[user].of_request(request, self._tls), self._tls))
+
+    @staticmethod
+    def kept(asked: Asked | Spoken) -> Got:
+        """An answer in parts, for a sample."""
+        return kept(asked)
 
     def secrets(self, user: _User) -> list[str]:
         """The user's values that have a secret's name: attributes of his object, and cells of his rows. Each as JSON."""
@@ -124,7 +142,7 @@ class _User(Drawing):
 
     def __init__(self, number: int, plan: Plan, data: Data) -> None:
         self.number = number
-        self.asking = Asking(plan.max_body_bytes)
+        self.asking = Asking(plan.max_body_bytes, plan.speakers)
         self.call: Call | None = None
         self.hub: Any = None  # where his function waits: the loop's greenlet; None: at each await
         self.child: Any = None  # his greenlet, where it waits for a pass

@@ -1,4 +1,4 @@
-"""Steps of users who do not speak HTTP, as the native core takes them.
+"""Steps of other protocols than HTTP, as the native core takes them.
 
 A request that is the same for every hit is written down whole; of one of which only the payload and the expected text differ, the core
 fills in these two; any other Python makes of its values, hit by hit.
@@ -7,28 +7,37 @@ fills in these two; any other Python makes of its values, hit by hit.
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from loadflow.engine.base.named import load_named
+from loadflow.engine.generator.call_messages import Preparing
 from loadflow.engine.generator.native.cut import cut_of
 from loadflow.engine.generator.native.nodes import Nodes, is_static, static_value
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.plan import Plan
-from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.protocols.running.message_reply import MessageReply
+from loadflow.engine.protocols.running.seam import HitFailure, Reply
 
-__all__ = ["SPEECHES", "Speech", "made_message", "message_of"]
+__all__ = ["SPEECHES", "Got", "Speech", "made_message", "message_of", "message_with_trust", "preparing", "speeches_of"]
+
+Got = tuple[int, bytes, Sequence[tuple[bytes, bytes]], bytes]  # status, reason, header fields, body
+
+
+def _bare(status: int, reason: bytes, fields: Sequence[tuple[bytes, bytes]], body: bytes) -> Reply:
+    return MessageReply(body, status=status)
 
 
 @dataclass(frozen=True, slots=True)
 class Speech:
-    """What the users of a protocol say to the core. `step` names the class of its prepared steps.
+    """What users of a protocol say to the core. `step` names the class of its prepared steps.
 
     These have what `seam.PreparedStep` says, and `fixed`, the request where every hit has the same; `written`, the values that make a
     request by their keys, as they stand in the step; and `made_of`, which gives the request of such values or raises HitFailure.
 
-    `payload` and `expect`: the keys that the core fills in. `of_plan` is the core's own client, `of_request` a request.
+    `payload` and `expect`: the keys that the core fills in. `of_plan` is the core's own client, `of_request` a request. `reply_of` is an
+    answer of the core as the protocol's users on Locust have it. `gather` names what `UserProtocol.gather` is, if there is one.
     """
 
     step: str
@@ -36,9 +45,21 @@ class Speech:
     expect: str
     of_plan: Callable[[Plan, TlsTable], Any]
     of_request: Callable[[Any, TlsTable], dict[str, Any]]
+    reply_of: Callable[[int, bytes, Sequence[tuple[bytes, bytes]], bytes], Reply] = _bare
+    gather: str = ""
 
     def prepare(self, config: Mapping[str, Any], plan: Plan, compiler: Callable[[Any], Any]) -> Any:
         return load_named(self.step)(config, plan, compiler)
+
+
+def speeches_of(plan: Plan) -> list[str]:
+    """The user types that the plan's users speak beside HTTP; the core knows them by their places."""
+    return [name for name in plan.protocols if name in SPEECHES]
+
+
+def preparing(user: str) -> Preparing:
+    speech = SPEECHES[user]
+    return speech.prepare, load_named(speech.gather) if speech.gather else None
 
 
 def message_of(speech: Speech, prepared: Any, nodes: Nodes, tls: TlsTable) -> dict[str, Any]:
@@ -58,8 +79,12 @@ def message_of(speech: Speech, prepared: Any, nodes: Nodes, tls: TlsTable) -> di
 
 
 def made_message(speech: Speech, prepared: Any, values: Mapping[str, Any], tls: TlsTable) -> dict[str, Any]:
-    """The request of these values, and the trust settings that its place names. Raises HitFailure."""
-    request = speech.of_request(prepared.made_of(values), tls)
+    """The request of these values. Raises HitFailure."""
+    return message_with_trust(speech.of_request(prepared.made_of(values), tls), tls)
+
+
+def message_with_trust(request: dict[str, Any], tls: TlsTable) -> dict[str, Any]:
+    """A request, and the trust settings that its place names."""
     (body,) = request.values()
     place = body["place"] if "place" in body else (body["target"] or {}).get("place")
     return {"request": request, "tls": tls.to_json()[place["tls"]] if place is not None and place["https"] else None}

@@ -10,7 +10,7 @@ from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import text_of
 from loadflow.engine.generator.native.cut import cut_of
 from loadflow.engine.generator.native.fit import CORE_CIPHERS
-from loadflow.engine.generator.native.messages import SPEECHES, message_of
+from loadflow.engine.generator.native.messages import SPEECHES, message_of, speeches_of
 from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, static_value
 from loadflow.engine.generator.native.request import request_of
 from loadflow.engine.generator.native.tls_table import TlsTable
@@ -68,17 +68,24 @@ def compile_plan(
     def compiler(value: Any) -> Compiled:
         return compile_value(value, constants, env)
 
-    speech = SPEECHES.get(plan.protocol)
-    prepare: Any = _call if in_python else HttpStep if speech is None else speech.prepare
-    prepared: list[Any] = [prepare(config, plan, compiler) for config in plan.steps]
+    speeches = speeches_of(plan)
+    parts = {name: plan.part(name) for name in plan.protocols}
+
+    def prepare(config: Mapping[str, Any]) -> Any:
+        user = config.get("user", plan.protocol)
+        way: Any = _call if in_python else SPEECHES[user].prepare if user in SPEECHES else HttpStep
+        return way(config, parts[user], compiler)
+
+    prepared: list[Any] = [prepare(config) for config in plan.steps]
     conditioner = plan.network
 
     def request(config: Mapping[str, Any], step: Any) -> dict[str, Any]:
         if in_python:
             return {"call": _asking(config, step, plan, tls)}
-        if speech is not None:
-            return {"message": message_of(speech, step, nodes, tls)}
-        return request_of(config, step, plan.host, nodes, tls)
+        user = config.get("user", plan.protocol)
+        if user in SPEECHES:
+            return {"message": {"speech": speeches.index(user), "made": message_of(SPEECHES[user], step, nodes, tls)}}
+        return request_of(config, step, parts[user].host, nodes, tls)
 
     def conditioned(config: Mapping[str, Any], step: Any) -> str:
         if conditioner is None or not (in_python or is_conditioned(conditioner, config, step, compiler)):
@@ -152,7 +159,7 @@ def compile_plan(
         "sources": [] if in_python else _sources(plan, data, shard, in_json=read is None),
         "pools": nodes.pools,
         "max_body_bytes": plan.max_body_bytes,
-        "speech": speech.of_plan(plan, tls) if speech is not None else None,
+        "speeches": [SPEECHES[name].of_plan(parts[name], tls) for name in speeches],
         "http2": plan.http_version == 2,
         "kept": plan.connections.kept,
         "local_addresses": plan.connections.local_addresses,

@@ -12,6 +12,7 @@ from loadflow.engine.plan.proxies import Proxy
 from loadflow.engine.protocols.http.request import HttpRequest
 from loadflow.engine.protocols.http.tunnel import Tunnel, credentials_of, name_of
 from loadflow.engine.protocols.running.connecting import Through, open_connection
+from loadflow.engine.protocols.running.error_words import error_words
 from loadflow.engine.protocols.running.fence import Fence
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.protocols.running.tls_stream import TlsStream
@@ -92,5 +93,5 @@ def _open_tunnel(socket: Any, proxy: Proxy, place: str) -> bytes:
         while (early := tunnel.feed(socket.recv(BLOCK_BYTES))) is None:
             turns.taken()
     except OSError as error:
-        raise HitFailure(Outcome.CONNECT, f"{name}: {type(error).__name__}: {error.strerror or error}") from None
+        raise HitFailure(Outcome.CONNECT, f"{name}: {error_words(error)}") from None
     return early

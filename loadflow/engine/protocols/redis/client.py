@@ -13,6 +13,7 @@ from redis.retry import Retry
 
 from loadflow.engine.protocols.redis.request import RedisRequest, RedisServer, RedisStep
 from loadflow.engine.protocols.running.connecting import SOCKET_ERRORS, open_connection, stirs
+from loadflow.engine.protocols.running.error_words import error_words
 from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure, UserProtocol
 from loadflow.engine.protocols.running.time_limit import within
@@ -88,7 +89,7 @@ class _Connection(Connection):
             opened = open_connection(self.host, self.port, self._limit_s, self._tls)
         except OSError as error:  # redis-py would make one kind of all
             outcome = next(outcome for kind, outcome in SOCKET_ERRORS if isinstance(error, kind))
-            raise HitFailure(outcome, f"{type(error).__name__}: {error.strerror or error}") from None
+            raise HitFailure(outcome, error_words(error)) from None
         self.bounded = _Bounded(opened, self._most_bytes)
         return self.bounded
 

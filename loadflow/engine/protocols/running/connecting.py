@@ -17,6 +17,7 @@ from certifi import where as ca_bundle
 from gevent import monkey
 
 from loadflow.engine.plan.connections import TlsTerms
+from loadflow.engine.protocols.running.error_words import error_words
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.protocols.running.tls_files import Certificate, Tls, load_files
@@ -87,7 +88,7 @@ def open_connection(
                     raise
                 raise HitFailure(Outcome.CONNECT, f"{mark}gaierror: {error.strerror or error}") from None
             except OSError as error:
-                raise HitFailure(Outcome.CONNECT, f"{mark}{type(error).__name__}: {error.strerror or error}") from None
+                raise HitFailure(Outcome.CONNECT, f"{mark}{error_words(error)}") from None
             plain.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
             early = b""
             if through is not None and through.opens is not None:
@@ -106,7 +107,7 @@ def open_connection(
             except TlsEndless as error:
                 raise HitFailure(Outcome.TLS, error.strerror or "") from None
             except OSError as error:
-                raise HitFailure(Outcome.TLS, f"{type(error).__name__}: {error.strerror or error}") from None
+                raise HitFailure(Outcome.TLS, error_words(error)) from None
     except BaseException:
         if plain is not None:
             plain.close()

@@ -26,6 +26,9 @@ class MessageReply(ReplyParts):
         """Bytes that are no UTF-8 are replaced, as LoadDensity has it."""
         return self.data if isinstance(self.data, str) else (self.data or b"").decode("utf-8", "replace")
 
+    def body(self) -> bytes:
+        return self.data.encode() if isinstance(self.data, str) else self.data or b""
+
     def parsed(self) -> object:
         return read_json(self.data or "")
 

@@ -27,6 +27,7 @@ from loadflow.engine.base.counted import counted
 from loadflow.engine.protocols.http.cookies import Cookies
 from loadflow.engine.protocols.running.connecting import open_connection
 from loadflow.engine.protocols.running.endless import MOST_BESIDE_BYTES, is_endless
+from loadflow.engine.protocols.running.error_words import error_words
 from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.protocols.running.turns import Turns
@@ -214,7 +215,7 @@ class WebSocketConnection:
                 self._end((Outcome.TLS, error.strerror or str(error)))
                 return
             except OSError as error:
-                self._end((Outcome.CLOSED, f"{type(error).__name__}: {error.strerror or error}"))
+                self._end((Outcome.CLOSED, error_words(error)))
                 return
             if not block:
                 self._protocol.receive_eof()
@@ -248,7 +249,7 @@ class WebSocketConnection:
             try:
                 self._flush()
             except OSError as error:
-                self._end((Outcome.CLOSED, f"{type(error).__name__}: {error.strerror or error}"))
+                self._end((Outcome.CLOSED, error_words(error)))
         if protocol.close_rcvd is not None or protocol.parser_exc is not None or protocol.state is State.CLOSED:
             code = protocol.close_rcvd.code if protocol.close_rcvd is not None else None
             self.ended_normally = code in NORMAL_CLOSE and protocol.parser_exc is None

@@ -1,5 +1,7 @@
 //! One user's connection of `websocket_user`, and the answers it still waits for: `loadflow/engine/protocols/websocket/client.py` again.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use memchr::memmem;
@@ -25,7 +27,7 @@ pub struct WebSocketClient {
     target: Option<Arc<Target>>,
     connection: Option<Connection>,
     correlations: Correlations,
-    jar: Jar,
+    jar: Rc<RefCell<Jar>>,
     hit: Option<Hit>,
 }
 
@@ -84,13 +86,14 @@ impl Client for WebSocketClient {
 
     fn connected(&mut self, link: Link, orders: &mut Orders) {
         if let Some(connection) = self.connection.as_ref().filter(|one| one.link == link) {
-            connection.begin_handshake(&self.jar, orders);
+            connection.begin_handshake(&self.jar.borrow(), orders);
         }
     }
 
     fn received(&mut self, link: Link, bytes: &[u8], orders: &mut Orders) {
         let Some(connection) = self.connection.as_mut().filter(|one| one.link == link) else { return };
-        match connection.feed(bytes, &mut self.jar, orders.unix_s()) {
+        let shaken = connection.feed(bytes, &mut self.jar.borrow_mut(), orders.unix_s());
+        match shaken {
             None => {}
             Some(Ok(())) => self.act(orders),
             Some(Err(lost)) => {
@@ -175,9 +178,9 @@ impl Client for WebSocketClient {
 }
 
 impl WebSocketClient {
-    pub fn new(speech: &WebSocketSpeech, max_body_bytes: usize) -> Self {
+    pub fn new(speech: &WebSocketSpeech, max_body_bytes: usize, jar: Rc<RefCell<Jar>>) -> Self {
         let (speech, target) = (speech.clone(), speech.target.clone());
-        let (correlations, jar) = (Correlations::new(METHOD), Jar::default());
+        let correlations = Correlations::new(METHOD);
         WebSocketClient { speech, max_body_bytes, target, connection: None, correlations, jar, hit: None }
     }
 

@@ -8,18 +8,23 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from loadflow.engine.generator.locust.clients import Speakers
-from loadflow.engine.protocols.running.seam import HitFailure, PreparedStep, UserProtocol
+from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.running.seam import HitFailure, PreparedStep
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
-from loadflow.engine.resolve.template import compile_value
-from loadflow.engine.scenario.messages import WHOM, message_of, refuse_attribute, user_of
+from loadflow.engine.resolve.template import Compiler, compile_value
+from loadflow.engine.scenario.messages import WHOM, refuse_attribute, user_of
 
-__all__ = ["Messages"]
+__all__ = ["Messages", "Preparing"]
+
+# how the step of a user type is compiled, and what is looked up for it before; None where nothing is
+Prepare = Callable[[Mapping[str, Any], Plan, Compiler], PreparedStep]
+Gather = Callable[[Mapping[str, Any], Plan, Compiler, dict[str, str]], None]
+Preparing = tuple[Prepare, Gather | None]
 
 MOST_COMPILED = 1_000  # steps of one protocol
 # the keys whose values a compiled step takes for each hit
@@ -28,24 +33,23 @@ PLACE = "loadflow_{}"  # where such a value stands among the session's
 
 
 class Messages:
-    """Shared by all users of a process."""
+    """Shared by all users of a process. `parts`: what each user type is to know of the plan; `preparing`: how its steps are compiled."""
 
-    def __init__(self, speakers: Speakers) -> None:
-        self._speakers = speakers
+    def __init__(self, parts: Mapping[str, Plan], preparing: Callable[[str], Preparing]) -> None:
+        self._parts = parts
+        self._preparing = preparing
         self._compiled: dict[tuple[str, str], PreparedStep] = {}
 
-    def protocol(self, protocol: str) -> UserProtocol:
-        """The one that speaks. Raises RuntimeError where the plan knows nothing of it."""
+    def user(self, protocol: str) -> str:
+        """The user type that speaks. Raises RuntimeError where the plan knows nothing of it."""
         user = user_of(protocol)
-        if user not in self._speakers.protocols:
+        if user not in self._parts:
             refuse_attribute(protocol)
-        return self._speakers.protocols[user]
+        return user
 
-    def step(
-        self, protocol: str, verb: str, arguments: Sequence[Any], options: Mapping[str, Any]
-    ) -> tuple[PreparedStep, dict[str, Any], Any]:
-        """A call as its compiled step, the values of this hit, and the name that it gives. Raises TypeError, HitFailure."""
-        config = message_of(protocol, verb, arguments, options)
+    def step(self, protocol: str, called: Mapping[str, Any]) -> tuple[PreparedStep, dict[str, Any], Any]:
+        """What `message_of` made of a call as its compiled step, the values of this hit, and the name that it gives. Raises HitFailure."""
+        config = dict(called)
         name = config.pop("name", None)
         values = {}
         for key in FILLED:
@@ -80,18 +84,19 @@ class Messages:
             raise HitFailure(Outcome.TEMPLATE, "holds the characters ${, which begin a placeholder in steps")
         if config.get("reflection") or (user == "grpc_user" and not config.get("proto") and not config.get("stub_path")):
             raise HitFailure(Outcome.TEMPLATE, "say how the method is known: proto=, a file, or stub_path=, a class of generated code")
-        protocol, part = self._speakers.protocols[user], self._speakers.parts[user]
+        prepare, gather = self._preparing(user)
+        part = self._parts[user]
         if part.host is None and (whom := WHOM.get(name)) is not None and config.get(whom) is None:
             raise HitFailure(Outcome.TEMPLATE, f'says not whom it asks; give {whom}=…, or hosts={{"{user}": "host:port"}} to @scenario')
 
         def compiler(value: object) -> Any:
             return compile_value(value, {}, os.environ)
 
-        if protocol.gather is not None:
+        if gather is not None:
             found: dict[str, str] = {}
-            protocol.gather(config, part, compiler, found)
+            gather(config, part, compiler, found)
             part = replace(part, material=found)
-        return protocol.prepare(config, part, compiler)
+        return prepare(config, part, compiler)
 
 
 def _texts(value: Any) -> list[str]:
