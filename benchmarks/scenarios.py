@@ -8,8 +8,8 @@ functions that work so long that nginx needs little of them. Last comes how late
     python -m benchmarks.scenarios --memory [--write]
 
 A round takes about 2.5 minutes with a window of 5 seconds. `--memory` measures the memory alone, in two minutes: a user of steps is
-what the core itself holds of a user; what a function adds is Python's objects, and for a `def` the page that CPython keeps for its
-frames and the stack that greenlet saves.
+what the core itself holds of a user; what a function adds is Python's objects, and for a `def` that needs a greenlet the page that
+CPython keeps for its frames and the stack that greenlet saves.
 """
 
 from __future__ import annotations
@@ -91,6 +91,14 @@ class WaitingDef(VUser):
     def waits(self, client):
         sleep(3_600)
         client.get("/" if self else "/")
+
+@scenario(rps=1)
+class WaitingGreenlet(VUser):
+    @task
+    def waits(self, client):
+        sleep(3_600)
+        self.given = client
+        self.given.get("/")
 """
 LOAD = """
 import json, os, sys
@@ -286,7 +294,8 @@ WAITING: dict[str, tuple[str, dict[str, Any]]] = {
     "the same with a seed": ("", {"seed": 7}),
     "async def, awaiting asyncio.sleep": ("Waiting", {}),
     "async def, the same with a seed": ("Waiting", {"seed": 7}),
-    "def, in sleep (a greenlet)": ("WaitingDef", {}),
+    "def, in sleep": ("WaitingDef", {}),
+    "def that gives its client away, in sleep (a greenlet)": ("WaitingGreenlet", {}),
 }
 NOBODY = "http://127.0.0.1:9"
 # nothing is sent, so that no user has a connection, as those whose functions wait first have none

@@ -284,6 +284,54 @@ def test_functions_that_no_steps_can_say(talk: Talk, target: Target, unused_port
     }
 
 
+REFLECTED = """
+    from loadflow import RequestFailed, VUser, scenario, task
+
+    SEEN = []
+
+
+    @scenario(rps=1, hosts={"grpc_user": "SHOP"})
+    class Shop(VUser):
+        @task
+        def asks(self, client):
+            for name in ("a", "b"):
+                found = client.grpc.call("shop.Shop/Get", {"name": name}, reflection=True, name="get")
+                SEEN.append(found.json()["name"])
+
+        @task
+        async def lacks(self, client):
+            for _ in range(2):
+                try:
+                    await client.grpc.call("shop.Shop/Nothing", {}, reflection=True, name="lacks")
+                except RequestFailed as error:
+                    SEEN.append(str(error))
+
+        @task
+        def unsaid(self, client):
+            SEEN.append(client.grpc.call("shop.Shop/Get", {}, name="unsaid"))
+"""
+
+
+def test_a_function_calls_a_method_that_the_server_describes(shop: GrpcShop, target: Target, tmp_path: Path) -> None:
+    file = written(tmp_path, REFLECTED.replace("SHOP", shop.target))
+    before = len(shop.messages)
+    done = load(
+        tmp_path / "runs",
+        [{"call": f"{file}:Shop.{name}"} for name in ("asks", "lacks", "unsaid")],
+        user_detail_dict={"user": "python_user"},
+        host=target.url,
+        hosts={"grpc_user": shop.target},
+        user_count=2,
+    )
+    told = {(hit.name, hit.outcome, hit.error) for hit in done.hits}
+    assert shop.messages[before:] and {message["name"] for message in shop.messages[before:]} == {"a", "b"}
+    assert ("get", Outcome.OK, "") in told
+    errors = {name: error for name, _, error in told if error}
+    assert "Nothing" in errors["lacks"], errors
+    assert errors["unsaid"].startswith("say how the method is known: proto=, a file, stub_path=")
+    assert done.counts() == {"get": 4, "lacks": 4, "unsaid": 2}
+
+
 def test_the_check_says_who_makes_the_load_and_why(tmp_path: Path) -> None:
     need(is_built(), "the native core is not built")
     file = written(tmp_path, PYTHON.replace("TALK", "ws://127.0.0.1:1").replace("PORT", "1"))
@@ -328,7 +376,7 @@ def test_the_keys_of_a_call_are_those_of_a_step(protocol: str) -> None:
     user_type = user_type_of(user_of(protocol))
     assert user_type is not None
     form = user_type.form.step
-    said = {"websocket": {"method", "url", "client_cert", "correlate"}, "mqtt": {"method", "host"}, "grpc": {"host", "reflection"}}
+    said = {"websocket": {"method", "url", "client_cert", "correlate"}, "mqtt": {"method", "host"}, "grpc": {"host"}}
     by_itself = said.get(protocol, {"protocol", "host"} if protocol == "socket" else set())
     assert set(KEYS[protocol].split()) == set(form.keys()) - set(StepBase.keys()) - by_itself
     assert WHOM.get(protocol) == next(iter(user_type.whom), None)

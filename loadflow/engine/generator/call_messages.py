@@ -10,6 +10,8 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from threading import Lock
+from time import monotonic
 from typing import Any
 
 from loadflow.engine.plan.plan import Plan
@@ -29,6 +31,8 @@ Preparing = tuple[Prepare, Gather | None]
 MOST_COMPILED = 1_000  # steps of one protocol
 # the keys whose values a compiled step takes for each hit
 FILLED = ("payload", "payload_hex", "payload_base64", "topic", "request_url", "metadata", "headers", "expect", "expect_substring")
+HOW_KNOWN = "say how the method is known: proto=, a file, stub_path=, a class of generated code, or reflection=True, which asks the server"
+REFUSED_S = 10.0  # what could not be found out is asked for no more often: a process each time
 PLACE = "loadflow_{}"  # where such a value stands among the session's
 
 
@@ -39,6 +43,9 @@ class Messages:
         self._parts = parts
         self._preparing = preparing
         self._compiled: dict[tuple[str, str], PreparedStep] = {}
+        self._material: dict[str, str] = {}
+        self._refused: dict[tuple[str, str], tuple[HitFailure, float]] = {}  # and until when that is remembered
+        self._lock = Lock()  # to find something out, a user may wait
 
     def user(self, protocol: str) -> str:
         """The user type that speaks. Raises RuntimeError where the plan knows nothing of it."""
@@ -66,7 +73,9 @@ class Messages:
         if step is None:
             if len(self._compiled) >= MOST_COMPILED:
                 self._compiled.clear()
-            step = self._compiled[made_of] = self._prepared(protocol, user, config)
+            with self._lock:
+                step = self._compiled.get(made_of) or self._prepared(protocol, made_of, config, values)
+            self._compiled[made_of] = step
         return step, values, name
 
     @staticmethod
@@ -79,11 +88,12 @@ class Messages:
             for name in values:
                 del scope.session[name]
 
-    def _prepared(self, name: str, user: str, config: dict[str, Any]) -> PreparedStep:
+    def _prepared(self, name: str, made_of: tuple[str, str], config: dict[str, Any], values: Mapping[str, Any]) -> PreparedStep:
+        user = made_of[0]
         if any("${" in text for text in _texts(config) if not text.startswith("${session.loadflow_")):
             raise HitFailure(Outcome.TEMPLATE, "holds the characters ${, which begin a placeholder in steps")
-        if config.get("reflection") or (user == "grpc_user" and not config.get("proto") and not config.get("stub_path")):
-            raise HitFailure(Outcome.TEMPLATE, "say how the method is known: proto=, a file, or stub_path=, a class of generated code")
+        if user == "grpc_user" and not any(config.get(key) for key in ("proto", "stub_path", "reflection")):
+            raise HitFailure(Outcome.TEMPLATE, HOW_KNOWN)
         prepare, gather = self._preparing(user)
         part = self._parts[user]
         if part.host is None and (whom := WHOM.get(name)) is not None and config.get(whom) is None:
@@ -93,9 +103,15 @@ class Messages:
             return compile_value(value, {}, os.environ)
 
         if gather is not None:
-            found: dict[str, str] = {}
-            gather(config, part, compiler, found)
-            part = replace(part, material=found)
+            refusal, until = self._refused.get(made_of, (None, 0.0))
+            if refusal is not None and monotonic() < until:
+                raise refusal
+            try:
+                gather({key: values.get(PLACE.format(key), value) for key, value in config.items()}, part, compiler, self._material)
+            except HitFailure as failure:
+                self._refused[made_of] = (failure, monotonic() + REFUSED_S)
+                raise
+            part = replace(part, material=self._material)
         return prepare(config, part, compiler)
 
 

@@ -71,7 +71,7 @@ class WebSocket(Protocol):
 
 
 class Grpc(Protocol):
-    """`method` is package.Service/Method; keywords are the keys of a step of grpc_user, of which `proto` or `stub_path` is needed. The
+    """`method` is package.Service/Method; keywords are the keys of a step of grpc_user: `proto`, `stub_path` or `reflection` is needed. The
     `status_code` of an answer is gRPC's; `ok`: it is 0."""
 
     def call(self, method: str, payload: Any = ..., **options: Any) -> Asked: ...

@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NoReturn
 
-__all__ = ["COMMON", "SPEAKERS", "VERBS", "WHOM", "message_of", "receives", "refuse_attribute", "user_of", "users_spoken"]
+__all__ = ["COMMON", "SPEAKERS", "VERBS", "WHOM", "message_of", "modules_of", "receives", "refuse_attribute", "user_of", "users_spoken"]
 
 # protocol: what its client can do, each with the keys that it takes by position; "*" takes all that there are
 VERBS: dict[str, dict[str, tuple[str, ...]]] = {
@@ -36,8 +37,8 @@ VERBS: dict[str, dict[str, tuple[str, ...]]] = {
 # the keys of a step of each that a function may give, and those that its call says by itself
 KEYS: dict[str, str] = {
     "websocket": "request_url payload payload_base64 binary expect timeout headers subprotocols compression verify cert",
-    "grpc": "target stub_path request_path proto import_paths service method rpc payload metadata timeout tls verify cert server_name "
-    "channels max_messages first_message",
+    "grpc": "target stub_path request_path proto import_paths reflection service method rpc payload metadata timeout tls verify cert "
+    "server_name channels max_messages first_message",
     "mqtt": "broker timeout version tls username password client_id keepalive clean_start session_expiry will topic payload payload_hex "
     "payload_base64 qos retain properties delivery no_local retain_as_published retain_handling expect abrupt",
     "socket": "target payload expect_bytes expect_substring framing timeout keep tls verify cert",
@@ -101,7 +102,7 @@ def message_of(protocol: str, verb: str, arguments: Sequence[Any], named: Mappin
 def users_spoken(cls: type) -> tuple[str, ...]:
     """The user types beside HTTP that the files of a class, of its bases, and those beside them that they import, speak of."""
     found: set[str] = set()
-    for file in _files(cls):
+    for file in {Path(str(module.__file__)) for module in modules_of(cls)}:
         try:
             tree = ast.parse(file.read_text(encoding="utf-8"))
         except (OSError, SyntaxError, UnicodeDecodeError):
@@ -119,9 +120,10 @@ def _spoken_in(tree: ast.Module) -> Iterator[str]:
                 yield protocol
 
 
-def _files(cls: type) -> set[Path]:
-    classes = [base for base in cls.__mro__ if base.__module__.partition(".")[0] != "loadflow"]
-    own = [Path(file) for base in classes if (file := getattr(sys.modules.get(base.__module__), "__file__", None)) is not None]
-    folder = own[0].parent if own else None
-    beside = [Path(file) for module in list(sys.modules.values()) if (file := getattr(module, "__file__", None)) is not None]
-    return {*own, *(file for file in beside if file.parent == folder)}
+def modules_of(cls: type) -> list[ModuleType]:
+    """Those of a class and of its bases, and those beside the first that have been imported."""
+    names = [base.__module__ for base in cls.__mro__ if base.__module__.partition(".")[0] != "loadflow"]
+    own = [module for name in names if (module := sys.modules.get(name)) is not None and getattr(module, "__file__", None) is not None]
+    folder = Path(str(own[0].__file__)).parent if own else None
+    filed = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None) is not None]
+    return list(dict.fromkeys([*own, *(module for module in filed if Path(str(module.__file__)).parent == folder)]))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import suppress
+from types import coroutine
 from typing import Any, NoReturn
 
 from loadflow.engine.generator.native.messages import SPEECHES, Got
@@ -20,6 +21,7 @@ from loadflow.engine.protocols.running.seam import Reply
 from loadflow.engine.scenario.client import OPTIONS, VERBS, RequestFailed
 from loadflow.engine.scenario.messages import SPEAKERS, message_of, refuse_attribute, user_of
 from loadflow.engine.scenario.requests import as_options, of_batch, url_of
+from loadflow.engine.scenario.values import turn
 
 __all__ = ["NOT_BEGUN", "Asked", "Asking", "AskingAtOnce", "Spoken", "kept"]
 
@@ -204,7 +206,7 @@ class Asking:
 
     __slots__ = ("due", "last", "max_body_bytes", "speakers")
 
-    def __init__(self, max_body_bytes: int, speakers: Container[str]) -> None:
+    def __init__(self, max_body_bytes: int, speakers: Container[str] = ()) -> None:
         self.due = 0
         self.last: Asked | Spoken | None = None
         self.max_body_bytes = max_body_bytes
@@ -230,6 +232,12 @@ class Asking:
 
     def options(self, path: str, **options: Any) -> Asked:
         return Asked(self, VERB_OPTIONS, path, options or None)
+
+    @coroutine
+    def loadflow_nap(self, seconds: float, most: float | None = None) -> Generator[float, None, None]:
+        """`sleep`, as `awaiting` writes it."""
+        drawing: Any = turn.drawing
+        yield drawing.length_s(seconds, seconds if most is None else most)
 
     def batch(self, requests: Sequence[Mapping[str, Any]]) -> _Batch:
         wanted = [_refuse(of_batch, one) for one in requests]

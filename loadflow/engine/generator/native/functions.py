@@ -20,6 +20,7 @@ from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import shown
 from loadflow.engine.generator.call_messages import Messages
 from loadflow.engine.generator.native.asked import NOT_BEGUN, Asked, Asking, AskingAtOnce, Spoken, kept
+from loadflow.engine.generator.native.awaiting import awaiting
 from loadflow.engine.generator.native.messages import SPEECHES, Got, message_with_trust, preparing, speeches_of
 from loadflow.engine.generator.native.sleeping import may_sleep
 from loadflow.engine.generator.native.tls_table import TlsTable
@@ -71,6 +72,7 @@ class Functions:
         """Outcome and words of what a function raised, and whether no request of it is to blame; None: a hit says it already."""
         if isinstance(error, RequestFailed):
             return None
+        error = error.error if isinstance(error, _Shell) else error
         kind = Outcome.ASSERTION if isinstance(error, AssertionError) else Outcome.EXTRACT
         return int(kind), words_of(error), getattr(error, NOT_BEGUN, False)
 
@@ -124,15 +126,17 @@ class Functions:
 
 
 class _Step:
-    """`is_awaited`: its function is a coroutine of which nothing waits but at an `await`."""
+    """`is_awaited`: its function is a coroutine of which nothing waits but at an `await`, or `anew` is what it would be as one."""
 
-    __slots__ = ("call", "check", "function", "is_awaited", "name")
+    __slots__ = ("anew", "call", "check", "is_awaited", "name")
 
     def __init__(self, call: Call) -> None:
         self.call = call
         self.name = call.function
         self.check = f"check_{call.function}" if call.check is not None else None
-        self.is_awaited = inspect.iscoroutinefunction(getattr(call.cls, call.function)) and not may_sleep(call.cls, call.function)
+        self.anew = awaiting(call.cls, call.function)
+        is_coroutine = inspect.iscoroutinefunction(getattr(call.cls, call.function))
+        self.is_awaited = self.anew is not None or (is_coroutine and not may_sleep(call.cls, call.function))
 
 
 class _User(Drawing):
@@ -198,11 +202,32 @@ async def _awaiting(step: _Step, user: _User) -> None:
     user.hub = None
     target = user.object_of(step.call.cls)
     asking = user.asking
-    await getattr(target, step.name)(asking)
-    if asking.due:
-        _refuse_due(asking)
+    if step.anew is None:
+        await getattr(target, step.name)(asking)
+        if asking.due:
+            _refuse_due(asking)
+    else:
+        await _as_written(step.anew(target, asking))
     if step.check is not None:
         _check(step.check, target, asking)
+
+
+async def _as_written(running: Coroutine[Any, Any, Any]) -> None:
+    """A `def` that was made a coroutine: what it may raise, and a coroutine may not, is raised in a shell."""
+    try:
+        await running
+    except RuntimeError as error:
+        if isinstance(error.__cause__, StopIteration) and error.args == ("coroutine raised StopIteration",):
+            raise _Shell(error.__cause__) from None
+        raise
+
+
+class _Shell(Exception):
+    """Around an error."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
 
 
 class _Raised:

@@ -1,6 +1,7 @@
 """Whether a function of a scenario may call `sleep` of loadflow, which waits without an await, so that it needs a greenlet.
 
 A coroutine by itself takes a quarter of the memory: where its stack waits, CPython keeps a page for its frames (`benchmarks.scenarios`).
+A `def` is one wherever `awaiting` can make it one.
 """
 
 from __future__ import annotations
