@@ -136,7 +136,7 @@ $(VENV)/.tuned: $(VENV)/.installed
 
 # the core that is there stays: building it a second time takes a minute
 $(VENV)/.dev: $(VENV)/.installed
-	LOADFLOW_NATIVE=0 $(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[dev,test]'
+	LOADFLOW_NATIVE=0 $(VENV)/bin/pip install --quiet --no-compile --constraint constraints.txt --editable '.[dev,test]'
 	@touch $@
 
 # the workers of Docker and Kubernetes pools
@@ -155,9 +155,9 @@ dist/.built: $(SOURCES) | $(TEST_VENV)/.made
 	@touch $@
 
 $(TEST_VENV)/.deps: pyproject.toml constraints.txt | dist/.built
-	$(TEST_VENV)/bin/pip install --quiet --constraint constraints.txt "$$(ls dist/loadflow-*.whl)[test]"
+	$(TEST_VENV)/bin/pip install --quiet --no-compile --constraint constraints.txt "$$(ls dist/loadflow-*.whl)[test]"
 	@touch $@
 
 $(TEST_VENV)/.wheel: dist/.built $(TEST_VENV)/.deps
-	$(TEST_VENV)/bin/pip install --quiet --no-deps --force-reinstall dist/loadflow-*.whl
+	$(TEST_VENV)/bin/pip install --quiet --no-compile --no-deps --force-reinstall dist/loadflow-*.whl
 	@touch $@

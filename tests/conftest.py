@@ -21,6 +21,7 @@ pytest_plugins = [
     "tests.prefect_database",
     "tests.prefect_servers",
     "tests.times",
+    "tests.warm.plugin",
 ]
 
 # properties are about values; a busy machine must not fail them. What every change runs is the same each time, `make test-thorough`

@@ -23,6 +23,7 @@ from tests.waiting import HANG_S
 __all__ = ["OF_CONTAINERS", "SETTINGS", "VARIABLE", "with_tables"]
 
 VARIABLE = "LOADFLOW_TEST_SHARED"  # the folder
+ROOT = Path(__file__).resolve().parents[1]
 FOLDER = pytest.StashKey[str]()
 SETTINGS = {
     # a server writes the 54 kinds of blocks that Prefect comes with into its database: those that a test saves are written then
@@ -32,17 +33,6 @@ SETTINGS = {
 }
 # of a worker that starts containers: it gives them its own settings, and they do not have the file
 OF_CONTAINERS = {"PREFECT_API_SSL_CERT_FILE": ""}
-MAKE = """
-import asyncio
-from prefect.server.database import provide_database_interface
-
-async def make():
-    database = provide_database_interface()
-    await database.create_db()
-    await (await database.engine()).dispose()
-
-asyncio.run(make())
-"""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -86,7 +76,7 @@ def _template(folder: Path) -> Path:
                 "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
             }
             env = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_API", "PREFECT_SERVER"))}
-            subprocess.run([sys.executable, "-c", MAKE], env={**env, **own}, check=True, timeout=HANG_S)
+            subprocess.run([sys.executable, "-m", "tests.prefect_tables"], cwd=ROOT, env={**env, **own}, check=True, timeout=HANG_S)
             assert [path.name for path in folder.glob("new.db*")] == ["new.db"], "the last one to close it leaves one file"
             new.rename(made)
     return made

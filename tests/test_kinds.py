@@ -34,7 +34,7 @@ from tests.kinds import (
         pytest.param("store", "test_trouble", ["place"], {"e2e", "processes"}, "store", id="one database server for a folder"),
         pytest.param("hostile", "test_target", ["played"], {"processes"}, "test_target", id="one play of the hostile target"),
         pytest.param("ends", "test_worker", ["server"], {"e2e", "processes"}, "", id="a server that all share"),
-        pytest.param("ends", "test_deployed", ["server"], {"e2e", "processes"}, "test_deployed", id="servers of a file's own"),
+        pytest.param("ends", "test_deployed", ["server"], {"e2e", "processes"}, "", id="a server for each test"),
         pytest.param("ends", "test_zombies", ["server"], {"e2e", "processes"}, "automations", id="what would disturb each other"),
     ],
 )

@@ -1,0 +1,124 @@
+"""The warm process: imports what is used most, and forks on request."""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import socket
+import threading
+from pathlib import Path
+from typing import NoReturn
+
+from tests.warm.asked import LEAVES, Asked
+from tests.warm.client import Starter, install
+from tests.warm.process import become, die_with_parent, keep_only, run, show
+
+__all__ = ["IMPORTS", "main"]
+
+IMPORTS = (
+    "prefect.main",
+    "prefect.flow_engine",
+    "prefect.engine",
+    "prefect.cli",
+    "prefect.runner",
+    "prefect.workers.process",
+    "prefect.server.api.server",
+    "uvicorn",
+    "loadflow.cli.run",
+    "loadflow.cli.agent",
+    "loadflow.flows.run_script",
+    "loadflow.flows.agent_run",
+    "loadflow.engine.entry.supervisor",
+    "loadflow.engine.entry.native",
+    "loadflow.engine.fleet.agent",
+    "loadflow.engine.generator.native.plan",
+    "loadflow.engine.generator.native.calls",
+    "loadflow.engine.generator.notes",
+    "loadflow.engine.generator.probe",
+    "loadflow.engine.process.messages",
+    "loadflow.engine.generator.tracing",
+)
+MOST_FDS_SENT = 64
+READY = 2**32  # the first answer, which no pid has
+
+
+def main(number: int) -> NoReturn:
+    """Ends with who asks. In a fork it runs what was asked for."""
+    link = socket.socket(fileno=number)
+    die_with_parent()
+    _import_all()
+    gc.collect()
+    gc.disable()
+    gc.freeze()
+    if threading.active_count() != 1 or len(list(Path("/proc/self/task").iterdir())) != 1 or not show(["warm"], {}):
+        os._exit(1)
+    link.sendall(READY.to_bytes(8, "big"))
+    while True:
+        asked, fds = _serve(link)
+        link.detach()  # its number will be another's
+        own = _begin(asked, fds)
+        if own is None:
+            run(asked)
+        link = own
+
+
+def _import_all() -> None:
+    """Without a log that is set up: each fork sets up its own, if it is one that would."""
+    from prefect.logging import configuration
+
+    set_up, configuration.setup_logging = configuration.setup_logging, dict  # type: ignore[assignment]
+    for name in IMPORTS:
+        importlib.import_module(name)
+    configuration.setup_logging = set_up
+
+
+def _serve(link: socket.socket) -> tuple[Asked, list[int]]:
+    """Returns in forks only."""
+    while True:
+        head, fds, _, _ = socket.recv_fds(link, 8, MOST_FDS_SENT)
+        if not head:
+            os._exit(0)
+        length, body = int.from_bytes(head, "big"), b""
+        while len(body) < length:
+            body += link.recv(length - len(body))
+        begin, may_begin = os.pipe()
+        told, tell = os.pipe()
+        between = os.fork()
+        if between == 0:
+            pid = os.fork()
+            if pid != 0:
+                os.write(tell, pid.to_bytes(8, "big"))
+                os._exit(0)
+            os.close(may_begin)
+            os.read(begin, 1)  # until the one between is gone, and the parent is who asked
+            return Asked(**json.loads(body)), fds
+        os.close(begin)
+        os.close(tell)
+        answer = os.read(told, 8)
+        os.waitpid(between, 0)
+        os.close(told)
+        link.sendall(answer)
+        os.close(may_begin)
+        for fd in fds:
+            os.close(fd)
+
+
+def _begin(asked: Asked, fds: list[int]) -> socket.socket | None:
+    """In the process that was asked for, None; in its own warm process the socket that it serves."""
+    keep_only(fds, asked.fds)
+    if asked.module not in LEAVES:
+        ours, theirs = socket.socketpair()
+        if os.fork() == 0:
+            die_with_parent()
+            os.setsid()
+            nothing = os.open(os.devnull, os.O_RDWR)
+            ours.detach()  # as above
+            keep_only([nothing, nothing, nothing, theirs.detach()], [0, 1, 2, 3])
+            show(["warm"], {})
+            return socket.socket(fileno=3)
+        theirs.close()
+        install(Starter(ours))
+    become(asked)
+    return None
