@@ -17,12 +17,14 @@ import psutil
 from loadflow.engine.fleet.access import Access, given_access
 from loadflow.engine.fleet.broker import find_server
 from loadflow.engine.generator.native.fit import is_built
+from loadflow.engine.process.launch import MODULES
 from tests.load.harness import Outcomes, load
 from tests.services import free_port
 from tests.waiting import wait_for
 
 TOKEN = "a token of the tests"
 LIMIT_S = 120.0
+ENGINES = set(MODULES.values())
 ENGINE = "native" if is_built() else "fast_http_user"  # where a test says nothing: its agents start in a quarter of the time
 
 
@@ -69,7 +71,7 @@ class AgentCommand:
     def _engine(self) -> psutil.Process | None:
         with contextlib.suppress(psutil.NoSuchProcess):
             for process in psutil.Process(self.process.pid).children(recursive=True):
-                if process.ppid() != self.process.pid:
+                if process.ppid() != self.process.pid and any(word in ENGINES for word in process.cmdline()):
                     return process
         return None
 

@@ -14,12 +14,10 @@ import psutil
 from loadflow.engine.plan.cluster import Workers
 from loadflow.engine.session.session import Session, use_session
 from tests.fleet.machines import AgentCommand, InBackground, agents, given_server, master
-from tests.fleet.test_losses import books, received
+from tests.fleet.test_losses import RATE, books, received
 from tests.load.harness import get
 from tests.targets.fixture import Target
 from tests.waiting import wait_for
-
-RATE = {"mode": "constant", "rps": 50, "duration": 40}
 
 
 def server_of_this_process() -> psutil.Process:

@@ -25,7 +25,7 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.workers import read_workers
 from tests.fleet.machines import TOKEN, AgentCommand, InBackground, agents, elsewhere, given_server, master
 from tests.fleet.slow import SlowWay
-from tests.fleet.test_losses import RATE, books, kill_machine, received
+from tests.fleet.test_losses import DUE, RATE, books, kill_machine, received
 from tests.fleet.test_rate import due_ns
 from tests.load.harness import get
 from tests.services import need
@@ -170,7 +170,7 @@ def test_an_agent_whose_disk_is_full_says_so_and_the_others_go_on(user: str, tar
     assert f"{folder}/" in lost["message"]
     assert "the disk is full" in lost["message"]
     passes = done.summary["passes"]
-    assert passes["due"] == 2000 == passes["started"] + passes["dropped"] + passes["lost"]
+    assert passes["due"] == DUE == passes["started"] + passes["dropped"] + passes["lost"]
     assert received(target) - done.summary["totals"]["requests"] <= passes["lost"]
     assert [worker["state"] for worker in done.summary["workers"] if worker["from_s"]] == ["finished"]
     assert done.summary["verdict"]["verdict"] == "inconclusive"

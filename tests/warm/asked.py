@@ -14,7 +14,7 @@ from typing import Any
 
 import loadflow
 
-__all__ = ["CODE", "LEAVES", "MODULES", "Asked", "asked_for"]
+__all__ = ["CODE", "LEAVES", "MODULES", "SUPERVISOR", "Asked", "asked_for"]
 
 ROOT = str(Path(__file__).resolve().parents[2])
 PREFECT_SERVER = "prefect.server.api.server:create_app"
@@ -43,7 +43,7 @@ LIGHT = {NATIVE, SUPERVISOR, "tests.targets.recording", "tests.warm.facts"}  # w
 LIGHT_COMMANDS = {"agent", "agents", "approve", "calibrate", "check", "commands", "compare", "har", "history", "judge", "migrate", "report"}
 LIGHT_COMMANDS |= {"resume", "runs", "schema", "script", "verify"}
 LIGHT_OPTIONS = {"--direct", "--dry-run", "--help", "--version"}
-PACKAGES = ("loadflow", "prefect", "tests", "sitecustomize.py")  # imported from elsewhere they would be others
+PACKAGES = ("loadflow", "prefect", "tests", "sitecustomize.py", "usercustomize.py")  # imported from elsewhere they would be others
 PATHS = {ROOT, str(Path(loadflow.__file__).resolve().parents[1])}
 # by these an interpreter starts otherwise
 OWN = ("LANG", "LC_", "LANGUAGE", "LD_", "MALLOC_", "OPENBLAS_", "OMP_", "COVERAGE_", "COV_")

@@ -12,8 +12,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from tests.warm.asked import Asked, asked_for
+from tests.warm.process import become, keep_only, run
 
-__all__ = ["Starter", "install"]
+__all__ = ["OwnForks", "Starter", "install"]
 
 PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
 LIBC = ctypes.CDLL(None, use_errno=True)
@@ -57,7 +58,21 @@ class Starter:
         self._link.close()
 
 
-def install(starter: Starter) -> None:
+class OwnForks:
+    """In a supervisor, which has one thread: what it starts are forks of itself, so that there is no other process below it."""
+
+    is_on = True
+
+    def start(self, asked: Asked, fds: list[int]) -> int:
+        pid = os.fork()
+        if pid == 0:
+            keep_only(fds, asked.fds)
+            become(asked)
+            run(asked)
+        return pid
+
+
+def install(starter: Starter | OwnForks) -> None:
     """From now on `Popen` asks `starter` first."""
 
     def execute_child(self: Any, *given: Any) -> None:

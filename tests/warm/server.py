@@ -11,8 +11,8 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-from tests.warm.asked import LEAVES, Asked
-from tests.warm.client import Starter, install
+from tests.warm.asked import LEAVES, SUPERVISOR, Asked
+from tests.warm.client import OwnForks, Starter, install
 from tests.warm.process import become, die_with_parent, keep_only, run, show
 
 __all__ = ["IMPORTS", "main"]
@@ -108,7 +108,9 @@ def _serve(link: socket.socket) -> tuple[Asked, list[int]]:
 def _begin(asked: Asked, fds: list[int]) -> socket.socket | None:
     """In the process that was asked for, None; in its own warm process the socket that it serves."""
     keep_only(fds, asked.fds)
-    if asked.module not in LEAVES:
+    if asked.module == SUPERVISOR:
+        install(OwnForks())
+    elif asked.module not in LEAVES:
         ours, theirs = socket.socketpair()
         if os.fork() == 0:
             die_with_parent()
