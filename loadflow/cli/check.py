@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["check"]
 
+MAKERS = {"native": "the native core", "locust": "Locust"}
+
 
 @click.command(short_help="Check scripts without running them.")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=click.Path())
@@ -39,7 +41,8 @@ __all__ = ["check"]
 def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, object], origin: str, strict: bool, prove: bool) -> None:
     """Check action scripts completely, and print every mistake with its place and a way out.
 
-    Of Python files the scenarios are checked: how each of their functions runs, and why. The files are imported.
+    Of Python files the scenarios are checked: how each of their functions runs, and why. The files are imported. Of users of several
+    protocols it is said who makes their load, and why not the native core.
 
     The files, environment variables and secrets that the scripts name are checked too: CSV files, certificates, uploads, .proto files.
     Nothing is sent to any server, and no file is written.
@@ -84,6 +87,8 @@ def check(ctx: click.Context, files: tuple[str, ...], variables: dict[str, objec
         else:
             actions = len(script.actions)
             echo(f"{file}: ", Styled("ok", fg="green"), f", {counted(actions, 'action')}")
+            for protocols, engine, why in dict.fromkeys(checking.engines):
+                echo(f"  a load of {', '.join(protocols)}: made by {MAKERS[engine]}{f', as {why}' if why else ''}")
         if warnings:
             wrong = wrong or strict
             print_warnings(warnings, file)

@@ -11,7 +11,9 @@ from click.testing import CliRunner
 from jsonschema import Draft202012Validator
 
 from loadflow.cli import main
+from loadflow.engine.generator.native.fit import is_built
 from tests.cli.running import load, loadflow, steps_script
+from tests.services import need
 
 GOLDEN = """\
 a.json: 2 mistakes
@@ -37,6 +39,26 @@ def test_a_right_script_is_one_line(tmp_path: Path) -> None:
     steps_script(tmp_path, load("http://127.0.0.1:1/"), ["LD_summary"], name="right.json")
     result = CliRunner().invoke(main, ["check", "right.json"])
     assert (result.exit_code, result.stdout, result.stderr) == (0, "right.json: ok, 2 actions\n", "")
+
+
+def test_of_users_of_several_protocols_it_is_said_who_makes_their_load(tmp_path: Path) -> None:
+    need(is_built(), "the native core is not built")
+    web = {"method": "get", "request_url": "/"}
+    talk = {"user": "websocket_user", "method": "ping"}
+    count = {"user": "redis_user", "command": ["INCR", "a"], "server": "127.0.0.1:1"}
+
+    def mixed(*steps: dict[str, object]) -> list[object]:
+        test = {"user_detail_dict": {"user": "fast_http_user"}, "host": "http://127.0.0.1:1", "user_count": 1, "test_time": 1}
+        return ["LD_start_test", {**test, "tasks": list(steps)}]
+
+    (tmp_path / "mixed.json").write_text(json.dumps([mixed(web, talk), mixed(web, count), mixed(web)]), encoding="utf-8")
+    result = CliRunner().invoke(main, ["check", "mixed.json"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == (
+        "mixed.json: ok, 3 actions\n"
+        "  a load of fast_http_user, websocket_user: made by the native core\n"
+        "  a load of fast_http_user, redis_user: made by Locust, as the native core does not take user 'redis_user'\n"
+    )
 
 
 def test_all_mistakes_of_all_files_are_printed_at_once(tmp_path: Path) -> None:

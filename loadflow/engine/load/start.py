@@ -76,6 +76,7 @@ def start_test(
     engine, why_not_native = choose(asked.plan, asked.engine)
     if session.rehearsing:
         session.loads.append(asked.names)
+        _note_engine(session, asked, (engine, why_not_native))
         return {}
     _refuse_taken_port(asked.plan.web_ui)
     if asked.cluster is not None and asked.cluster.pool and session.pool is None:
@@ -84,6 +85,11 @@ def start_test(
     from loadflow.engine.load.one_load import make_load
 
     return make_load(session, asked, engine, why_not_native, questions)
+
+
+def _note_engine(session: Session, asked: Asked, choice: Choice) -> None:
+    if len(asked.plan.protocols) > 1:
+        session.engines.append((asked.plan.protocols, *choice))
 
 
 def _asked(session: Session, arguments: Mapping[str, Any], rules: TargetRules) -> Asked:
@@ -127,6 +133,8 @@ def _start_populations(session: Session, arguments: Mapping[str, Any]) -> dict[s
     session.guard.refuse_load(max(1, sum(one.plan.users for one in every)), processes)
     if session.rehearsing:
         names = [one.names for one in every]
+        for asked, choice, _ in populations.values():
+            _note_engine(session, asked, choice)
         session.loads.append(None if None in names else tuple(dict.fromkeys(name for of in names for name in of or ())))
         return {}
     from loadflow.engine.load.side_by_side import make_loads

@@ -81,6 +81,11 @@ class Checking:
 
         return parse_script(document, commands=commands, source=source, name=name or session.name, also=also)
 
+    @property
+    def engines(self) -> list[tuple[tuple[str, ...], str, str]]:
+        """Who would make the loads whose users speak several protocols: see `Session`."""
+        return self._trial.session.engines
+
     def file(self, path: str, *, name: str = "") -> Script:
         """The script in a file."""
         return self.script(read_script(path), source=str(path), name=name or str(path))

@@ -55,7 +55,8 @@ class Session:
     `as_task(name, work)` does a part of a command, where Prefect is there as a task run of its own.
     `pace_seed`: of the random gaps of loads whose script has no seed, where a run is made again.
     `rehearsing`: commands report their mistakes here and do nothing else, see `rehearsal`.
-    `loads` are then those since the last LD_clear_records: the names of their hits, None where they are not all known.
+    `loads` are then those since the last LD_clear_records: the names of their hits, None where they are not all known. `engines`: what
+    users of each load would speak, where that is several protocols, who would make it, and why the native core would not.
     """
 
     def __init__(
@@ -104,6 +105,7 @@ class Session:
         self.as_task: Callable[[str, Callable[[], Any]], Any] = at_once
         self.rehearsing = False
         self.loads: list[tuple[SeriesName, ...] | None] = []
+        self.engines: list[tuple[tuple[str, ...], str, str]] = []
         self.kept = KeptValues()
         self._at_end = ExitStack()
         self._scripts = 0
@@ -168,7 +170,7 @@ class Session:
         other.variables = self.variables.copy()
         other.own_commands, other.exporters = dict(self.own_commands), dict(self.exporters)
         other.observers, other.runs, other.all_runs = [], [], []
-        other.loads = [None] * len(self.runs)
+        other.loads, other.engines = [None] * len(self.runs), []
         other._at_end = ExitStack()
         return other
 
