@@ -12,7 +12,7 @@ use _native::http::work;
 use _native::load::hitlog::{HitLog, Row, Timings};
 use _native::load::run;
 use _native::os::turn;
-use _native::plan::outcome::{DRAINED, FIRST, LAST, LATE, Outcome, RETRY, SETUP, SUPERSEDED};
+use _native::plan::outcome::{DRAINED, EVENT, FIRST, LAST, LATE, Outcome, RETRY, SETUP, SUPERSEDED};
 use _native::values::value;
 use serde_json::{Value, json};
 
@@ -41,7 +41,7 @@ fn outcomes_and_flags() {
     let unsent: Vec<String> = Outcome::ALL.into_iter().filter(|one| !one.sent()).map(label).collect();
     assert_eq!(json!(unsent), agreed["outcomes_without_a_request"]);
     assert_eq!(
-        json!({"retry": RETRY, "superseded": SUPERSEDED, "drained": DRAINED, "late": LATE, "last": LAST, "first": FIRST, "setup": SETUP}),
+        json!({"retry": RETRY, "superseded": SUPERSEDED, "drained": DRAINED, "late": LATE, "last": LAST, "first": FIRST, "setup": SETUP, "event": EVENT}),
         agreed["flags"]
     );
 }

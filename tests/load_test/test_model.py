@@ -167,7 +167,7 @@ WRONG: list[tuple[str, list[Any], list[str]]] = [
         "tasks.tasks: all weights are 0, so no step is ever picked; give one step a weight of 1 or more"]),
     ("a wrong map of methods", load_test(tasks={"gte": {"url": "http://x"}, "get": {"url": "http://x", "bdy": 1}, "GET": {"url": "http://x"}}), [
         "tasks.gte: 'gte' is not an HTTP method (an object here maps methods to steps); did you mean 'get'?",
-        "tasks.get.bdy: 'bdy' is not a key of an HTTP step; allowed: name, weight, run_if, skip_if, think_time, throttle, retry, assertions, extract, on_failure, user, method and 17 more",
+        "tasks.get.bdy: 'bdy' is not a key of an HTTP step; allowed: name, weight, run_if, skip_if, think_time, throttle, retry, assertions, extract, on_failure, user, method and 18 more",
         "tasks.GET: GET is there twice; write a list of steps"]),
     ("a host that is none", load_test(host="shop.example"), ['host: is not an http or https URL; write it whole, for example "https://shop.example"']),
     ("a relative URL without a host", load_test(tasks=[{"method": "get", "url": "/a"}]), [

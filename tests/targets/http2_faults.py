@@ -215,6 +215,7 @@ FAULTS: dict[str, Fault] = {
     "/h2/packed-bomb": _packed_bomb,
     "/h2/continuations": _continuations,
     "/h2/endless": _endless,
+    "/h2/lines": lambda one, number: one.raw(frame(HEADERS, END_HEADERS, number, OK) + frame(DATA, 0, number, b"1\n2\n3\n")),
     "/h2/empty-frames": _empty_frames,
     "/h2/ping-flood": lambda one, number: _flood(one, frame(PING, 0, 0, bytes(8))),
     "/h2/settings-flood": lambda one, number: _flood(one, frame(SETTINGS, 0, 0)),

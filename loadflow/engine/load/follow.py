@@ -16,7 +16,7 @@ import numpy as np
 from loadflow.engine.plan.pace import Pace
 from loadflow.engine.plan.plan import Shard, share
 from loadflow.engine.process.messages import Done, Flush, Opened, Tick
-from loadflow.engine.records.attempts import OpenAttempts
+from loadflow.engine.records.attempts import OpenAttempts, without_events
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.hitlog import Rows, read_rows
@@ -143,7 +143,7 @@ class Follower:
             if len(part) == 0:
                 return
             if self.on_rows is not None:
-                self.on_rows(shard, part)
+                self.on_rows(shard, without_events(part))
             self._attempts[shard].take(part)
             self._begun[shard] += int(np.count_nonzero(part["flags"] & HitFlag.FIRST))
             for second, totals in fold_rows(part, self._names[shard], paced=self._passes is not None).items():

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows, iter_rows, read_rows
 from loadflow.engine.records.outcome import HitFlag
 
-__all__ = ["OpenAttempts", "final_rows", "iter_final_rows"]
+__all__ = ["OpenAttempts", "final_rows", "iter_final_rows", "without_events"]
 
 OF_RETRIES = int(HitFlag.RETRY | HitFlag.SUPERSEDED)
 FINAL = np.uint8(~HitFlag.SUPERSEDED & 0xFF)
@@ -75,8 +75,15 @@ class OpenAttempts:
         return found
 
 
-def iter_final_rows(path: Path, chunk_rows: int = CHUNK_ROWS, *, retries: bool = True) -> Iterator[Rows]:
-    """All rows of a log in chunks, those attempts unmarked that nothing followed. `retries` False: it is known that none was planned."""
+def without_events(rows: Rows) -> Rows:
+    """The rows of hits."""
+    events = (rows["flags"] & HitFlag.EVENT) != 0
+    return rows[~events] if events.any() else rows
+
+
+def iter_final_rows(path: Path, chunk_rows: int = CHUNK_ROWS, *, retries: bool = True, events: bool = False) -> Iterator[Rows]:
+    """All rows of a log in chunks, those attempts unmarked that nothing followed. `retries` False: it is known that none was planned;
+    `events`: with those of the events of streams."""
     numbers = _unfollowed(path) if retries else np.zeros(0, dtype=np.int64)
     first = 0
     for rows in iter_rows(path, chunk_rows):
@@ -85,17 +92,20 @@ def iter_final_rows(path: Path, chunk_rows: int = CHUNK_ROWS, *, retries: bool =
         if len(here):
             rows = rows.copy()
             rows["flags"][here] &= FINAL
-        yield rows
+        if not events:
+            rows = without_events(rows)
+        if len(rows):
+            yield rows
 
 
 def final_rows(path: Path, *, retries: bool = True) -> Rows:
     """The same, all rows at once: mapped from the file while none has to be unmarked, else in memory."""
     rows = read_rows(path)
     if not retries or len(numbers := _unfollowed(path)) == 0:
-        return rows
+        return without_events(rows)
     rows = np.array(rows)
     rows["flags"][numbers[numbers < len(rows)]] &= FINAL
-    return rows
+    return without_events(rows)
 
 
 def _unfollowed(path: Path) -> npt.NDArray[np.int64]:

@@ -65,13 +65,19 @@ def _parts(rows: Rows, group: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Ite
 
 
 def _count(totals: SeriesTotals, part: Rows, *, failed: bool, paced: bool) -> None:
+    for name, _, times_ns in timings_of(part):
+        totals.timing(name).add(times_ns)
+    if (events := (part["flags"] & HitFlag.EVENT) != 0).any():
+        totals.events += int(np.count_nonzero(events))
+        totals.tokens += int(part["sent_bytes"][events].sum(dtype=np.int64))
+        part = part[~events]
+        if len(part) == 0:
+            return
     start, end, due = (part[field].astype(np.int64) for field in ("start_ns", "end_ns", "due_ns"))
     (totals.failed if failed else totals.succeeded).add(end - due)
     waited = np.ones(len(part), dtype=bool) if paced else due < start
     if waited.any():
         totals.service.add((end - start)[waited])
-    for name, _, times_ns in timings_of(part):
-        totals.timing(name).add(times_ns)
     flags = part["flags"]
     there = int(np.bitwise_or.reduce(flags))
 

@@ -14,7 +14,7 @@ from loadflow.engine.records.hitlog import Rows, row_count
 from loadflow.engine.records.seconds import ALL, SecondCounter, SecondCounts, from_bytes, to_bytes
 from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.records.threshold import Threshold, is_named, parse_expression
-from loadflow.engine.records.timings import timings_of
+from loadflow.engine.records.timings import EVENT_GAP, FIRST_EVENT, timings_of
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def seconds_of_threshold(run: Run, threshold: Threshold, from_s: float, duration
     wanted = [number for number, name in names.items() if (not name.is_setup if threshold.name is None else is_named(name, threshold.name))]
     counter = SecondCounter(Totals({ALL: series}), duration_s, by_name=False, quantiles=(expression.q or 0.5,))
     counted = 0
-    for _, rows in run.iter_hits():
+    for _, rows in run.iter_hits(events=expression.timing in (FIRST_EVENT, EVENT_GAP)):
         own = rows[np.isin(rows["series"], wanted) & (rows["end_ns"] >= from_s * 1e9)]
         if expression.timing:
             own = _as_response(own, expression.timing)

@@ -47,6 +47,7 @@ class HitFlag(IntFlag):
     LATE = 8  # started later than it was due (arrival rates)
     LAST = 16  # its user stopped after it, because a source with mode "once" had no row left for it
     SETUP = 64  # of a user's on_start or on_stop: in neither rate nor percentiles of the load
+    EVENT = 128  # no hit, but an event of its answer, which may have many
     FIRST = 32  # the first attempt of its pass, so these are the passes that were started; kept for the books, and not shown
 
 

@@ -288,15 +288,18 @@ class Run:
             return np.zeros(0, dtype=HIT_DTYPE)
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def iter_hits(self, chunk_rows: int = 262_144) -> Iterator[tuple[int, Rows]]:
-        """(shard, rows) in bounded memory, each shard's hits in the order they ended; `names()` says what their ids stand for."""
+    def iter_hits(self, chunk_rows: int = 262_144, *, events: bool = False) -> Iterator[tuple[int, Rows]]:
+        """(shard, rows) in bounded memory, each shard's hits in the order they ended; `names()` says what their ids stand for.
+
+        `events`: with the events of streams, whose flag says what they are.
+        """
         for shard in self._shards_with_hits():
-            for rows in self.iter_shard(shard, chunk_rows):
+            for rows in self.iter_shard(shard, chunk_rows, events=events):
                 yield shard, self._renumbered(shard, rows)
 
-    def iter_shard(self, shard: int, chunk_rows: int = 262_144) -> Iterator[Rows]:
+    def iter_shard(self, shard: int, chunk_rows: int = 262_144, *, events: bool = False) -> Iterator[Rows]:
         """The hits of one shard, their ids those of `shard_names`; attempts are unmarked whose retry never came (see `attempts`)."""
-        return iter_final_rows(self.hits_path(shard), chunk_rows, retries=self.plans_retries)
+        return iter_final_rows(self.hits_path(shard), chunk_rows, retries=self.plans_retries, events=events)
 
     def frame(self, kind: Frame | None = None) -> Any:
         """All hits as a data frame, one row each: of "pandas", "polars" or "arrow"; None: of the first of them that is installed.
@@ -413,7 +416,7 @@ class Run:
         """Count every hit in the log again, or those that ended in a window: seconds since the run's start."""
         totals = Totals()
         names = self.names()
-        for _, rows in self.iter_hits():
+        for _, rows in self.iter_hits(events=True):
             if from_s > 0 or to_s < math.inf:
                 rows = rows[(rows["end_ns"] >= from_s * 1e9) & (rows["end_ns"] < to_s * 1e9)]
             for second in fold_rows(rows, names, paced=self.pace is not None).values():

@@ -20,7 +20,7 @@ from loadflow.engine.records.knee import Knee
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.passes import Passes, RateSummary
 from loadflow.engine.records.threshold import ThresholdResult
-from loadflow.engine.records.timings import TIMINGS
+from loadflow.engine.records.timings import EVENT_GAP, TIMINGS
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from loadflow.engine.records.trust import Trust
 from loadflow.engine.records.workers import WorkerRecord
@@ -79,6 +79,10 @@ class SeriesSummary:
     succeeded: Latency
     failed: Latency
     service: Latency | None  # None with users in a closed loop: there it is the same as `latency`
+    events: int = 0  # of streams
+    tokens: int = 0
+    events_per_s: float = 0.0  # of all streams together, over the whole time of the load
+    tokens_per_s: float = 0.0
     timings: Mapping[str, Latency] = field(default_factory=dict)  # of records.timings.TIMINGS, those that some hits have
 
     @property
@@ -108,6 +112,10 @@ class SeriesSummary:
             succeeded=Latency.of(totals.succeeded),
             failed=Latency.of(totals.failed),
             service=Latency.of(totals.service) if totals.service.count else None,
+            events=totals.events,
+            tokens=totals.tokens,
+            events_per_s=totals.events / duration_s if duration_s > 0 else 0.0,
+            tokens_per_s=totals.tokens / duration_s if duration_s > 0 else 0.0,
             timings={name: Latency.of(totals.timings[name]) for name in TIMINGS if name in totals.timings},
         )
 
@@ -127,7 +135,22 @@ class SeriesSummary:
             "failed": asdict(self.failed),
             "service": asdict(self.service) if self.service else None,
             "timings": {name: asdict(one) for name, one in self.timings.items()},
+            **self.stream_to_json(),
         }
+
+    def stream_to_json(self) -> dict[str, Any]:
+        """Of streams of events; {} where there was none."""
+        if not self.events:
+            return {}
+        stream = {name: getattr(self, name) for name in ("events", "events_per_s", "tokens", "tokens_per_s")}
+        return {"stream": {**stream, "tokens_per_s_each": self.tokens_per_s_each}}
+
+    @property
+    def tokens_per_s_each(self) -> float:
+        """How many a second one stream gives, from its first event on; 0.0 where no stream has two events."""
+        gaps = self.timings.get(EVENT_GAP)
+        flowing_s = gaps.mean_ms * gaps.count / 1000 if gaps else 0.0
+        return self.tokens / self.events * (gaps.count if gaps else 0) / flowing_s if flowing_s > 0 else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +261,7 @@ class Summary:
             "latency_failed": asdict(self.overall.failed),
             "latency_service": asdict(self.overall.service) if self.overall.service else None,
             "timings": {name: asdict(one) for name, one in self.overall.timings.items()},
+            **self.overall.stream_to_json(),
             "per_name": {key: one.to_json() for key, one in zip(self._keys(), self.series, strict=True)},
             "thresholds": [{**asdict(one), "state": str(one.state)} for one in self.thresholds],
             "errors": [{**asdict(error), "samples": list(error.samples)} for error in self.errors],

@@ -12,16 +12,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from loadflow.engine.records.outcome import HitFlag
+
 if TYPE_CHECKING:  # it brings numpy; thresholds are parsed without it
     import numpy as np
     import numpy.typing as npt
 
     from loadflow.engine.records.hitlog import Rows
 
-__all__ = ["TIMINGS", "TTFB", "HitTimings", "timings_of"]
+__all__ = ["EVENT_GAP", "FIRST_EVENT", "TIMINGS", "TTFB", "HitTimings", "timings_of"]
 
 TTFB = "ttfb"  # from a hit's start to the first byte of its answer
-TIMINGS = (TTFB, "dns", "connect", "tls", "send", "wait", "receive")
+FIRST_EVENT = "first_event"  # of a stream of events: from a hit's start to its first
+EVENT_GAP = "event_gap"  # and from each to the next
+TIMINGS = (TTFB, "dns", "connect", "tls", "send", "wait", "receive", FIRST_EVENT, EVENT_GAP)
 NS_PER_MS = 1e6
 
 
@@ -37,7 +41,12 @@ class HitTimings:
 
 
 def timings_of(rows: Rows) -> Iterator[tuple[str, npt.NDArray[np.bool_], npt.NDArray[np.int64]]]:
-    """Each of TIMINGS that some rows have: which rows those are, and its nanoseconds in each of them."""
+    """Each of TIMINGS that some rows, of hits and of events, have: which rows those are, and its nanoseconds in each of them."""
+    events = (rows["flags"] & HitFlag.EVENT) != 0
+    if events.any():
+        for name, has in ((FIRST_EVENT, events & (rows["status"] == 1)), (EVENT_GAP, events & (rows["status"] > 1))):
+            if has.any():
+                yield name, has, (rows["end_ns"] - rows["start_ns"])[has]
     first_ns = rows["first_byte_ns"]
     answered = first_ns > 0
     made = _is_set(rows, "connect_ms") | _is_set(rows, "dns_ms")

@@ -34,6 +34,8 @@ class SeriesTotals:
     sent_bytes: int = 0
     received_bytes: int = 0
     out_of_rows: int = 0  # the last hits of users that stopped because a source of rows had run out
+    events: int = 0  # of streams
+    tokens: int = 0
     timings: dict[str, Histogram] = field(default_factory=dict)  # of records.timings.TIMINGS, those that some hits have
 
     @property
@@ -91,7 +93,18 @@ class SeriesTotals:
 
 # in the order of the fields
 HISTOGRAMS = ("succeeded", "failed", "service")
-COUNTS = ("retries", "superseded", "superseded_failed", "drained", "late", "sent_bytes", "received_bytes", "out_of_rows")
+COUNTS = (
+    "retries",
+    "superseded",
+    "superseded_failed",
+    "drained",
+    "late",
+    "sent_bytes",
+    "received_bytes",
+    "out_of_rows",
+    "events",
+    "tokens",
+)
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.passes import RateSummary
 from loadflow.engine.records.summary import ErrorSummary, Latency, RunFacts, SeriesSummary, Summary
-from loadflow.engine.records.timings import TTFB
+from loadflow.engine.records.timings import FIRST_EVENT, TTFB
 from loadflow.engine.reports.bounds import SAMPLE_CHARACTERS, Budget, clip, sample_parts
 
 __all__ = [
@@ -70,6 +70,8 @@ TIMING_WORDS = {
     "send": "send",
     "wait": "wait",
     "receive": "receive",
+    "first_event": "first event",
+    "event_gap": "between events",
 }
 
 
@@ -208,6 +210,15 @@ def key_figures(summary: Summary, in_flight: int | None = None, *, sizes: bool =
         *([("In flight", count_text(in_flight), "the most requests at the same time")] if asked and in_flight is not None else []),
         *([("Received", size_text(overall.received_bytes), f"sent {size_text(overall.sent_bytes)}")] if sizes else []),
     ]
+    if overall.events:
+        first = overall.timings[FIRST_EVENT]
+        figures.append(
+            ("First event", latency_text(first.p95_ms), f"p95 of {counted(first.count, 'stream')}, median {latency_text(first.p50_ms)}")
+        )
+        figures.append(("Events", f"{rate_text(overall.events_per_s)}/s", f"{counted(overall.events, 'event')} of all streams"))
+    if overall.tokens:
+        small = f"one stream: {rate_text(overall.tokens_per_s_each)}/s" if overall.tokens_per_s_each else "of all streams"
+        figures.append(("Tokens", f"{rate_text(overall.tokens_per_s)}/s", small))
     if (knee := summary.knee) is not None:
         small = "the first one broke a limit" if knee.held is None else f"step {knee.held.step} of {knee.steps} held every limit"
         figures.append(("Knee", "none" if knee.held is None else f"{rate_text(knee.held.asked_per_s)}/s", small))

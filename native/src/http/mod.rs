@@ -5,6 +5,7 @@ pub mod checks;
 pub mod chunks;
 pub mod conn;
 pub mod cookies;
+pub mod events;
 pub mod http2;
 pub mod lines;
 pub mod place;

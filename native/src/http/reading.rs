@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::http::chunks::Chunks;
+use crate::http::events::{Events, Format};
 use crate::http::lines::{blank_lines, is_blank, is_field, is_status_line, unfold, whole_number};
 
 pub const MAX_HEAD_BYTES: usize = 256 * 1024;
@@ -65,6 +66,9 @@ pub struct Reader {
     no_body: bool,
     kept_bytes: usize,
     max_body_bytes: u64,
+    /// Where the body is read as events: in which format, if that is not for the answer to say, and the events.
+    pub streams: Option<Option<Format>>,
+    pub events: Option<Box<Events>>,
 }
 
 impl Default for Reader {
@@ -86,6 +90,8 @@ impl Default for Reader {
             no_body: false,
             kept_bytes: 0,
             max_body_bytes: 0,
+            streams: None,
+            events: None,
         }
     }
 }
@@ -105,6 +111,8 @@ impl Reader {
         self.status = 0;
         self.keep = true;
         self.no_body = is_head;
+        self.streams = None;
+        self.events = None;
         self.kept_bytes = kept_bytes;
         self.max_body_bytes = max_body_bytes;
     }
@@ -122,6 +130,7 @@ impl Reader {
                 if let Phase::Length(length) = self.phase
                     && unfolded.is_none()
                     && self.body_bytes == 0
+                    && self.streams.is_none()
                     && length <= self.max_body_bytes
                     && after.len() as u64 >= length
                 {
@@ -406,9 +415,35 @@ impl Reader {
         if self.body_bytes > self.max_body_bytes {
             return Err(Broken::TooLarge);
         }
+        if let Some(format) = self.streams.filter(|_| (200..300).contains(&self.status)) {
+            self.stream(format, part)?;
+        }
         let room = self.kept_bytes.saturating_sub(self.body.len());
         self.body.extend_from_slice(&part[..part.len().min(room)]);
         Ok(())
+    }
+}
+
+impl Reader {
+    fn stream(&mut self, format: Option<Format>, part: &[u8]) -> Result<(), Broken> {
+        if self.events.is_none() {
+            let coding = self.field(b"content-encoding").trim_ascii();
+            if !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity") {
+                return Err(Broken::Protocol("a stream of events in a content coding".into()));
+            }
+            let format = format.unwrap_or_else(|| Format::of(self.field(b"content-type")));
+            self.events = Some(Box::new(Events::new(format)));
+        }
+        if let Some(events) = &mut self.events {
+            events.feed(part);
+        }
+        Ok(())
+    }
+
+    /// Of a head that is kept.
+    fn field(&self, name: &[u8]) -> &[u8] {
+        let found = self.fields.iter().find(|field| slice(&self.head, &field.name).eq_ignore_ascii_case(name));
+        found.map_or(b"", |field| slice(&self.head, &field.value))
     }
 }
 

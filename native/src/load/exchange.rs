@@ -20,6 +20,7 @@ use crate::os::wire::{Trouble, words};
 use crate::plan::Kept;
 use crate::plan::host::Proxy;
 use crate::plan::outcome::{Failure, Outcome, broken};
+use crate::values::value::shown_text;
 use crate::values::words::with_commas;
 
 /// Of a body that nothing in the step looks at, kept for the samples of failures.
@@ -166,6 +167,7 @@ impl<'p> Loop<'p> {
         let conn = &mut user.conns[at];
         (conn.sent, conn.received) = (0, 0);
         conn.reader.begin(is_head, kept, most);
+        conn.reader.streams = self.plan.steps[user.step].stream.as_ref().map(|stream| stream.format);
         if let Some(session) = &mut conn.session {
             session.begin();
         }
@@ -188,7 +190,10 @@ impl<'p> Loop<'p> {
         let serial = user.conns[at].serial;
         self.doing.step(user.step);
         self.doing.at(At::Reading);
-        let got = self.advance(user, at, readable, &mut block);
+        let mut got = self.advance(user, at, readable, &mut block);
+        if user.conns[at].reader.events.is_some() {
+            got = self.note_events(user, at, got);
+        }
         self.doing.at(At::Running);
         match got {
             Got::Nothing => {}
@@ -339,6 +344,39 @@ impl<'p> Loop<'p> {
         }
     }
 
+    /// Records the events that came; the answer is whole with the last that is wanted.
+    fn note_events(&mut self, user: &mut User, at: usize, got: Got) -> Got {
+        let step = &self.plan.steps[user.step];
+        let is_whole = matches!(got, Got::Answer);
+        let (Some(stream), Some(events)) = (&step.stream, &mut user.conns[at].reader.events) else { return got };
+        if is_whole {
+            events.end();
+        }
+        let came = std::mem::take(&mut events.came);
+        let now_ns = self.now_ns();
+        let mut ends = false;
+        for event in came {
+            if stream.until.as_ref().is_some_and(|until| event.is(until)) {
+                ends = true;
+                break;
+            }
+            let tokens = stream.tokens.as_ref().map_or(0, |path| event.tokens(path));
+            if let Err(fatal) = self.record_event(user, step, now_ns, tokens, event.data.len()) {
+                self.fatal.get_or_insert(fatal);
+            }
+            if stream.max_events.is_some_and(|most| user.hit.events >= most) {
+                ends = true;
+                break;
+            }
+        }
+        if !ends {
+            user.hit.lacks_last = is_whole && stream.until.is_some();
+            return got;
+        }
+        user.conns[at].reader.keep &= is_whole;
+        Got::Answer
+    }
+
     /// A whole answer: cookies, then where it leads, or what is held of it.
     fn answered(&mut self, user: &mut User, id: u32, mut conn: Box<Conn>, block: &[u8], too_large: bool) {
         let end_ns = self.now_ns();
@@ -393,7 +431,10 @@ impl<'p> Loop<'p> {
         let time_ms = (end_ns - user.hit.start_ns) as f64 / 1e6;
         let step = &self.plan.steps[user.step];
         self.doing.at(At::Judging);
-        let judged = judge(step, &mut answer, &mut user.scope, &mut self.data, self.host, time_ms);
+        let mut judged = judge(step, &mut answer, &mut user.scope, &mut self.data, self.host, time_ms);
+        if let Some(until) = step.stream.as_ref().and_then(|stream| stream.until.as_ref()).filter(|_| judged.is_ok() && user.hit.lacks_last) {
+            judged = Err(Failure::new(Outcome::Closed, format!("the stream ended before {}", shown_text(until))));
+        }
         self.end_hit(user, id, judged, Some(&mut answer), end_ns);
         if keep {
             user.conns.push(conn);

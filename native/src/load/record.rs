@@ -10,7 +10,7 @@ use crate::load::user::{Next, Phase, User};
 use crate::load::watch::At;
 use crate::plan::host::{Ended, Fatal, GotReply, Kind, Report, SentRequest};
 use crate::plan::message::Asked;
-use crate::plan::outcome::{DRAINED, Failure, LAST, LATE, Outcome, RETRY, SETUP, SUPERSEDED};
+use crate::plan::outcome::{DRAINED, EVENT, Failure, LAST, LATE, Outcome, RETRY, SETUP, SUPERSEDED};
 use crate::plan::{OnFailure, RequestPlan, Step};
 use crate::values::node::Missing;
 
@@ -126,6 +126,30 @@ impl<'p> Loop<'p> {
             timings: user.hit.timings,
             ..Row::default()
         }
+    }
+
+    /// An event of the answer under way.
+    pub fn record_event(&mut self, user: &mut User, step: &Step, now_ns: i64, tokens: u32, bytes: usize) -> Result<(), Fatal> {
+        let series = match self.step_series[user.step] {
+            Some(series) => series,
+            None => self.series_of(user, step)?,
+        };
+        let before_ns = if user.hit.events == 0 { user.hit.start_ns } else { user.hit.event_ns };
+        user.hit.events += 1;
+        user.hit.event_ns = now_ns;
+        let setup = if user.phase == Phase::Load { 0 } else { SETUP };
+        Ok(self.log.append(&Row {
+            due_ns: before_ns,
+            start_ns: before_ns,
+            end_ns: now_ns,
+            series,
+            user: user.number,
+            sent: u64::from(tokens),
+            received: bytes as u64,
+            status: u16::try_from(user.hit.events).unwrap_or(u16::MAX),
+            flags: EVENT | setup | if self.draining { DRAINED } else { 0 },
+            ..Row::default()
+        })?)
     }
 
     fn series_of(&mut self, user: &mut User, step: &Step) -> Result<u32, Fatal> {

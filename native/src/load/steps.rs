@@ -237,6 +237,7 @@ impl<'p> Loop<'p> {
         self.count_attempt(user);
         (user.hit.sent, user.hit.received, user.hit.redirects) = (0, 0, 0);
         user.hit.timings = Timings::default();
+        (user.hit.events, user.hit.lacks_last) = (0, false);
         (user.hit.asked, user.hit.is_lost) = (false, false);
         user.hit.trace = None;
         let made = self.make_request(user, step);

@@ -74,6 +74,10 @@ pub struct Hit {
     pub mark_ns: i64,
     /// It has no answer that a message of another protocol should have; there may be some answer.
     pub is_lost: bool,
+    /// Events of its answer, when the last one came, and whether the one that was to come last did not.
+    pub events: u64,
+    pub event_ns: i64,
+    pub lacks_last: bool,
     pub deadline_ns: i64,
     /// While a connection is made: until when it must be there.
     pub connect_deadline_ns: Option<i64>,

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::http::events::StreamPlan;
 use crate::plan::message::{Speech, SpokenStep};
 use crate::values::condition::Condition;
 use crate::values::data::SourcePlan;
@@ -144,6 +145,8 @@ pub struct Step {
     pub think: Option<Think>,
     pub request: RequestPlan,
     pub on_failure: OnFailure,
+    /// Its answer is a stream of events.
+    pub stream: Option<StreamPlan>,
     /// On the first step of a batch.
     pub batch: Option<BatchPlan>,
 }

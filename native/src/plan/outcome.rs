@@ -60,6 +60,8 @@ pub const LATE: u8 = 8;
 pub const LAST: u8 = 16;
 pub const FIRST: u8 = 32;
 pub const SETUP: u8 = 64;
+/// No hit, but an event of its answer.
+pub const EVENT: u8 = 128;
 
 /// Why a hit failed.
 #[derive(Clone, Debug, PartialEq)]

@@ -80,6 +80,18 @@ def test_redirects(server: Http2Target, tmp_path: Path) -> None:
     assert len(done.hits) == len(FOLLOWED)
 
 
+def test_timings_and_events(tmp_path: Path) -> None:
+    with Http2Target() as server:
+        stream = {"until": "3", "format": "lines"}
+        done = load(tmp_path, [get("/ok"), get("/ok"), get("/h2/lines", stream=stream), get("/ok")], host=server.url)
+        assert [hit.outcome for hit in done.hits] == [Outcome.OK] * 4
+        counts = {name: one["count"] for name, one in done.summary["timings"].items()}
+        # the connection of a stream that is not read to its end takes no other request
+        assert counts == {**dict.fromkeys(("ttfb", "send", "wait", "receive"), 4), "dns": 2, "connect": 2, "first_event": 1, "event_gap": 1}
+        for row in done.rows:
+            assert row["start_ns"] <= row["first_byte_ns"] <= row["end_ns"]
+
+
 def test_each_hit_is_recorded_as_what_it_was(server: Http2Target, tmp_path: Path) -> None:
     rows = [row for row in HITS if row.sentence != "a header over all limits"]  # minutes of Huffman coding in Python; it is in PEER
     done = load(tmp_path, [{**row.step, "name": row.sentence} for row in rows], host=server.url, max_body_bytes=200_000)

@@ -75,6 +75,8 @@ class Names:
         """The totals of a second by series. Those that share a name are merged; the others are those of `totals` themselves."""
         found: dict[Series, SeriesTotals] = {}
         for name, one in totals.series.items():
+            if one.hits == 0:
+                continue  # only events of answers that are under way
             series = self.of(load, name)
             if series in found:
                 found[series] = _merged(found[series], one)

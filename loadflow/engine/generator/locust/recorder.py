@@ -104,6 +104,11 @@ class Recorder:
         more = self._more(timings)
         self.log.append(due_ns, start_ns, end_ns, series, user, error, sent_bytes, received_bytes, status, outcome, flags, *more)
 
+    def event(self, series: int, user: int, before_ns: int, now_ns: int, tokens: int, received_bytes: int, number: int, flags: int) -> None:
+        """An event of an answer that is under way. `before_ns`: when the one before it came, or its hit began."""
+        flags |= HitFlag.EVENT | (HitFlag.DRAINED if self.draining else 0)
+        self.log.append(before_ns, before_ns, now_ns, series, user, 0, tokens, received_bytes, min(number, 2**16 - 1), 0, flags)
+
     def flush(self) -> None:
         self.log.flush()
 

@@ -129,6 +129,7 @@ class Step:
         self._revision_header = revision_header
         self._retry = RetryRule.of(config["retry"]) if config.get("retry") is not None else None
         self._think = _seconds(config.get("think_time"), compiler)
+        self._streams = config.get("stream") is not None
         self._series: int | None = None
         self.ran = 0  # attempts
         self.skipped = 0  # how often its conditions said no
@@ -221,6 +222,8 @@ class Step:
                 if self._network is not None:
                     self._network.pass_through(prepared, scope, user)
                 traffic = self._protocol.traffic and self._protocol.traffic(client)
+                if self._streams and traffic is not None:
+                    traffic.on_event = self._on_event(scope, user, recorder, start_ns)
                 reply = client.perform(request)
                 end_ns = recorder.now_ns()
             except BaseException:
@@ -229,6 +232,8 @@ class Step:
             finally:
                 recorder.in_flight -= 1
             failure, lacking = self._judge(reply, scope, (end_ns - start_ns) / 1e6)
+            if failure is None and traffic is not None and traffic.lacks is not None:
+                failure, lacking = traffic.lacks, True
         except MissingValue as error:
             # an assertion that lacks a value can't be held against the answer; the request was sent all the same
             failure = (Outcome.TEMPLATE if reply is None else Outcome.ASSERTION, str(error))
@@ -265,6 +270,20 @@ class Step:
         due_ns = start_ns if due_ns is None else due_ns
         self._record(recorder, scope, user, due_ns, start_ns, end_ns, flags, reply, failure, request, trace, traffic)
         return (failure[0] if failure is not None else Outcome.OK), lacking, delay_s
+
+    def _on_event(self, scope: Scope, user: int, recorder: Recorder, start_ns: int) -> Callable[[int, int], None]:
+        """Records each event of the answer to one attempt."""
+        series = self._series if self._series is not None else self._series_of(scope, recorder)
+        count, before_ns = 0, start_ns
+
+        def on_event(tokens: int, size: int) -> None:
+            nonlocal count, before_ns
+            now_ns = recorder.now_ns()
+            count += 1
+            recorder.event(series, user, before_ns, now_ns, tokens, size, count, self._marks)
+            before_ns = now_ns
+
+        return on_event
 
     def _judge(self, reply: Reply, scope: Scope, time_ms: float) -> tuple[Failure | None, bool]:
         """The default rule, then the assertions in order, then the extracts, which all run; and whether one of these two failed.

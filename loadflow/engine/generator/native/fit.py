@@ -31,7 +31,7 @@ HTTP_USERS = frozenset({"fast_http_user", "http_user", PYTHON_USER})
 MESSAGE_USERS = frozenset({"socket_user", "websocket_user"})
 STEP_KEYS = frozenset(
     {"phase", "group", "follows", "at_once", "think_after", "on_failure", "name", "weight", "run_if", "skip_if", "think_time"}
-    | {"throttle", "retry", "assertions", "extract", "method", "request_url", "call", *PARTS}
+    | {"throttle", "retry", "assertions", "extract", "method", "request_url", "call", "stream", *PARTS}
 )
 ASSERTIONS = frozenset({"status_code", "contains", "not_contains", "regex", "not_regex", "json_path", "header", "response_time"})
 FINDERS = frozenset({"json_path", "header", "status_code", "regex", "cookie", "body"})

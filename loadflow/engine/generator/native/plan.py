@@ -115,6 +115,7 @@ def compile_plan(
                 "think": _think(config.get("think_time"), nodes),
                 "batch": _batch(plan, len(steps), nodes),
                 "request": request(config, step),
+                "stream": _stream(config.get("stream")),
             }
         )
     # a user's secrets lie in variables that any step writes, so their places are known only now
@@ -231,6 +232,12 @@ def _sources(plan: Plan, data: Data, shard: int, *, in_json: bool) -> list[dict[
         }
         for source in plan.sources
     ]
+
+
+def _stream(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
+    if config is None:
+        return None
+    return {**config, "tokens": cut_of(config["tokens"]) if config.get("tokens") is not None else None}
 
 
 def _condition(expression: object, nodes: Nodes) -> dict[str, object] | None:

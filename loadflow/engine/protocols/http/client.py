@@ -19,6 +19,7 @@ from loadflow.engine.plan.proxies import Proxy
 from loadflow.engine.protocols.http.answer_reader import MAX_HEAD_BYTES, AnswerReader, phrase_of
 from loadflow.engine.protocols.http.cookies import Cookies, cookies_of
 from loadflow.engine.protocols.http.dialing import Dialer
+from loadflow.engine.protocols.http.events import EventStream
 from loadflow.engine.protocols.http.redirects import follow
 from loadflow.engine.protocols.http.reply import HttpReply, reply_of, status_failure
 from loadflow.engine.protocols.http.request import HttpRequest, HttpStep, field_bytes
@@ -183,6 +184,8 @@ class HttpClient:
 
     def _receive(self, connection: _Connection, request: HttpRequest) -> _Parser | AnswerReader:
         """Read until the message is complete."""
+        if request.stream is not None:
+            return self._receive_events(connection, AnswerReader(request.method, self._max_body_bytes), EventStream(request.stream))
         parser = _Parser(request.method, self._max_body_bytes)
         turns = Turns()
         received = 0
@@ -214,6 +217,30 @@ class HttpClient:
             received += len(block)
             refuse_endless(received, len(parser.body))
             turns.taken()
+
+    def _receive_events(self, connection: _Connection, reader: AnswerReader, stream: EventStream) -> AnswerReader:
+        """Read until the message is complete, or the last event that is wanted came."""
+        turns = Turns()
+        is_whole = False
+        while not is_whole:
+            block = connection.socket.recv(BLOCK_BYTES)
+            if block and not self.traffic.timings.first_byte_ns:
+                self.traffic.timings.first_byte_ns = time.monotonic_ns()
+            self.traffic.received_bytes += len(block)
+            is_whole = reader.feed(block) if block else True
+            if not block:
+                reader.ended()
+            fields = {name.lower(): value for name, value in reader.fields}
+            ended = is_whole and not reader.is_too_large
+            for tokens, size in stream.take(reader.status, fields, reader.body, is_whole=ended):
+                if self.traffic.on_event is not None:
+                    self.traffic.on_event(tokens, size)
+            if stream.is_over:
+                reader.keeps = reader.keeps and is_whole
+                break
+            turns.taken()
+        self.traffic.lacks = stream.failure
+        return reader
 
     def _read_again(self, connection: _Connection, request: HttpRequest, blocks: Sequence[bytes]) -> AnswerReader:
         """By the reader that says what is right and wrong, where the parser found a fault in what came so far."""

@@ -29,7 +29,7 @@ def follow(request: HttpRequest, traffic: Traffic, exchange: Callable[[HttpReque
     Raises HitFailure when that has passed, past 30 redirects, or to what can't be asked.
     """
     traffic.sent_bytes = traffic.received_bytes = 0
-    traffic.timings = HitTimings()
+    traffic.timings, traffic.lacks = HitTimings(), None
     with within(request.timeout_s, lambda: f"no whole answer within {request.timeout_s:g} s"):
         reply = _follow(request, exchange)
     reply.sent_bytes, reply.received_bytes = traffic.sent_bytes, traffic.received_bytes

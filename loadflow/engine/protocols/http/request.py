@@ -20,6 +20,7 @@ from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.base.values import shown, text_of
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.http.aws_signature import AwsKeys, signed_fields, signed_target
+from loadflow.engine.protocols.http.events import StreamRule
 from loadflow.engine.protocols.http.name import default_name
 from loadflow.engine.protocols.running.filling import filled, flag, json_text, peer_files, seconds
 from loadflow.engine.protocols.running.seam import HitFailure
@@ -101,6 +102,7 @@ class HttpRequest:
     allow_redirects: bool
     closes: bool  # it asks for the connection to end with the answer (RFC 9112 section 9.6)
     head: bytes
+    stream: StreamRule | None = None  # its answer is read as events
 
     @property
     def url(self) -> str:
@@ -123,7 +125,9 @@ class HttpStep:
         self.method: str = config["method"]
         self.clock: Callable[[], float] = time.time
         self._base = plan.host
-        self.defaults = default_fields(plan)
+        self.stream = StreamRule.of(config["stream"]) if config.get("stream") is not None else None
+        # what is coded can't be read as it comes
+        self.defaults = {**default_fields(plan), **({"Accept-Encoding": "identity"} if self.stream is not None else {})}
         self._url = compiler(config["request_url"])
         self._parts = {key: compiler(config[key]) for key in PARTS if is_used(key, config)}
         self._name = compiler(config["name"]) if config.get("name") is not None else None
@@ -191,6 +195,7 @@ class HttpStep:
             allow_redirects=limits.follow,
             closes=asks_to_close(headers),
             head=head_of(self.method, scheme, host, port, target, headers, body),
+            stream=self.stream,
         )
 
 

@@ -16,6 +16,7 @@ from pydantic import (
 from pydantic.config import JsonDict
 
 from loadflow.engine.protocols.http.method import AnyMethod
+from loadflow.engine.protocols.model.assertion import JsonPath
 from loadflow.engine.protocols.model.step import StepBase
 from loadflow.engine.protocols.model.values import Base64, CertAndKey, Pair, Scalar, WrittenNumber
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
@@ -25,10 +26,12 @@ from loadflow.engine.script.part import (
     A_NUMBER,
     AN_OBJECT,
     BY_KIND,
+    HIGHEST,
     NULL,
     TEXT,
     Choice,
     Flag,
+    Int,
     Name,
     Part,
     Positive,
@@ -153,6 +156,19 @@ def _given(*keys: str) -> JsonDict:
     return {"required": [*keys], "properties": {key: {"not": {"type": "null"}} for key in keys}}
 
 
+class Stream(Part):
+    """The answer is read as events while it comes."""
+
+    noun: ClassVar[str] = "a stream"
+    until: Annotated[Name, Field(description="The data, or the name, of the event that ends it")] | None = None
+    max_events: Annotated[Int, Field(ge=1, le=HIGHEST, description="It ends after so many")] | None = None
+    format: Annotated[
+        Annotated[str, Choice("format", ("sse", "lines"))] | None,
+        Field(description="Server-Sent Events, or one in each line; default: by the answer's Content-Type"),
+    ] = None
+    tokens: Annotated[JsonPath, Field(description="Where the tokens of an event are: a text is one, a number is so many")] | None = None
+
+
 class MappedHttpStep(StepBase):
     """A step whose method may come from the key that holds it, as in `{"get": {…}}`."""
 
@@ -182,6 +198,7 @@ class MappedHttpStep(StepBase):
     cert_password: Text | None = None
     sni: Name | None = None
     allow_redirects: Templated[Flag] | None = None
+    stream: Stream | None = None
 
     @classmethod
     def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:

@@ -36,6 +36,8 @@ class Traffic:
     sent_bytes: int = 0
     received_bytes: int = 0
     timings: HitTimings = field(default_factory=HitTimings)
+    on_event: Callable[[int, int], None] | None = None  # is told of each event of a stream: its tokens and bytes
+    lacks: tuple[Outcome, str] | None = None  # what an answer that is right lacks all the same
 
 
 class Reply(Protocol):
