@@ -30,6 +30,10 @@ impl Host for Nobody {
     fn over_cap(&mut self, _: u64) -> Result<(), Fatal> {
         Ok(())
     }
+    fn agreed(&mut self, _: &str, _: &str) -> Result<(), Fatal> {
+        Ok(())
+    }
+
     fn revision(&mut self, _: &[u8]) -> Result<(), Fatal> {
         Ok(())
     }

@@ -20,6 +20,7 @@ SAMPLE_TEXT = 4_000  # characters of one body or header field
 # What is cut is masked first, as a secret must not be cut in two; but a target may send megabytes, so it is cut roughly before.
 ROUGHLY = 4
 NAMES_KNOWN = 4_096
+MOST_AGREED = 10
 REVISION_CAP = 200  # characters
 
 MakeSample = Callable[[], dict[str, object]]
@@ -37,6 +38,7 @@ class Notes:
         self._sample_count = 0
         self._revisions: set[str] = set()
         self._last_revision = ""
+        self._agreed: set[str] = set()
         self._redactor = redactor
 
     def series(self, method: str, name: str) -> int:
@@ -78,6 +80,12 @@ class Notes:
         if text and text not in self._revisions and len(self._revisions) <= MOST_REVISIONS:
             self._revisions.add(text)
             self._names.revision(text)
+
+    def tls(self, agreed: str) -> None:
+        """Version and cipher that TLS agreed on with a server; asked for each connection, and written once."""
+        if agreed not in self._agreed and len(self._agreed) < MOST_AGREED:
+            self._agreed.add(agreed)
+            self._names.tls(agreed)
 
     def steps(self, counts: Sequence[tuple[int, int]], conditioned: int) -> None:
         """As the load ends: see `NameWriter.steps`."""

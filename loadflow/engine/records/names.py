@@ -23,6 +23,7 @@ __all__ = [
     "LOST",
     "MOST_REVISIONS",
     "REVISION_LINE",
+    "TLS_LINE",
     "ErrorText",
     "NameTable",
     "NameWriter",
@@ -38,6 +39,7 @@ TEXT_CAP = 500  # characters of one error text
 NAME_CAP = 300  # characters of one series name
 OTHER = "(other)"
 MOST_REVISIONS = 10  # that a run keeps; an engine process writes one more, so that the run knows of more
+TLS_LINE = b'{"tls": '
 REVISION_LINE = b'{"revision": '  # how such a line begins
 SETUP = ("on_start: ", "on_stop: ")  # how the names of hits begin that a user makes before and after his part of the load
 
@@ -123,6 +125,9 @@ class NameWriter:
         for step, (ran, skipped) in enumerate(counts):
             self._write({"step": step, "ran": ran, "skipped": skipped})
         self._write({"conditioned": conditioned})
+
+    def tls(self, agreed: str) -> None:
+        self._write({"tls": agreed})
 
     def revision(self, text: str) -> None:
         self._write({"revision": printable(text)})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,20 +10,38 @@ from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.base.regular_file import open_regular
 from loadflow.engine.records.judge import Warning_
-from loadflow.engine.records.names import MOST_REVISIONS, REVISION_LINE
+from loadflow.engine.records.names import MOST_REVISIONS, REVISION_LINE, TLS_LINE
 from loadflow.engine.records.summary import RunFacts
 
-__all__ = ["noted_revisions", "revision_warnings", "with_revisions"]
+__all__ = ["noted_revisions", "noted_tls", "revision_warnings", "with_notes", "with_revisions"]
 
 
 def noted_revisions(paths: Iterable[Path]) -> tuple[str, ...]:
     """The values in these side tables, each once, sorted; files that are not there have none."""
+    return _noted(paths, REVISION_LINE, "revision")
+
+
+def noted_tls(paths: Iterable[Path]) -> tuple[str, ...]:
+    """The versions and ciphers that TLS agreed on with servers, in the same way."""
+    return _noted(paths, TLS_LINE, "tls")
+
+
+def _noted(paths: Iterable[Path], begin: bytes, key: str) -> tuple[str, ...]:
     found: set[str] = set()
     for path in paths:
         if path.exists():
             with open_regular(path, "rb") as file:
-                found.update(read_json(line)["revision"] for line in file if line.startswith(REVISION_LINE) and line.endswith(b"\n"))
+                found.update(read_json(line)[key] for line in file if line.startswith(begin) and line.endswith(b"\n"))
     return tuple(sorted(found))
+
+
+def with_notes(facts: RunFacts, paths: Sequence[Path]) -> RunFacts:
+    """The facts with what these side tables say of the target, as far as that is not known yet."""
+    if "https:" in facts.target and not facts.tls:
+        facts = replace(facts, tls=noted_tls(paths))
+    if facts.plan.get("revision_header") and not facts.revisions:
+        facts = with_revisions(facts, noted_revisions(paths))
+    return facts
 
 
 def with_revisions(facts: RunFacts, noted: tuple[str, ...]) -> RunFacts:

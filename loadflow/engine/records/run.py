@@ -49,7 +49,7 @@ from loadflow.engine.records.judge import RATE_TOLERANCE, EndReason, RunEnd, jud
 from loadflow.engine.records.names import ErrorText, NameTable, SeriesName
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.reached import Shortfall, shortfalls
-from loadflow.engine.records.revisions import noted_revisions, with_revisions
+from loadflow.engine.records.revisions import with_notes
 from loadflow.engine.records.snapshot import SecondRow, Snapshot
 from loadflow.engine.records.stop_rule import StopRule
 from loadflow.engine.records.summary import RunFacts, Summary, users_peak_of
@@ -235,9 +235,8 @@ class Run:
         return runs
 
     def _take_revisions(self) -> None:
-        """What the target's answers have said of its build so far becomes a fact of the run."""
-        if self.facts.plan.get("revision_header") and not self.facts.revisions:
-            self.facts = with_revisions(self.facts, noted_revisions(map(self.names_path, range(self.shards))))
+        """What the target's answers have said of its build so far becomes a fact of the run, and what TLS agreed on."""
+        self.facts = with_notes(self.facts, [self.names_path(shard) for shard in range(self.shards)])
 
     # -- where things are
 
@@ -289,10 +288,7 @@ class Run:
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def iter_hits(self, chunk_rows: int = 262_144, *, events: bool = False) -> Iterator[tuple[int, Rows]]:
-        """(shard, rows) in bounded memory, each shard's hits in the order they ended; `names()` says what their ids stand for.
-
-        `events`: with the events of streams, whose flag says what they are.
-        """
+        """(shard, rows) in bounded memory, each shard's hits in the order they ended, `events`: with those; ids as in `names()`."""
         for shard in self._shards_with_hits():
             for rows in self.iter_shard(shard, chunk_rows, events=events):
                 yield shard, self._renumbered(shard, rows)

@@ -135,15 +135,15 @@ class SeriesSummary:
             "failed": asdict(self.failed),
             "service": asdict(self.service) if self.service else None,
             "timings": {name: asdict(one) for name, one in self.timings.items()},
-            **self.stream_to_json(),
+            "stream": self.stream_to_json(),
         }
 
-    def stream_to_json(self) -> dict[str, Any]:
-        """Of streams of events; {} where there was none."""
+    def stream_to_json(self) -> dict[str, Any] | None:
+        """Of streams of events; None where there was none."""
         if not self.events:
-            return {}
+            return None
         stream = {name: getattr(self, name) for name in ("events", "events_per_s", "tokens", "tokens_per_s")}
-        return {"stream": {**stream, "tokens_per_s_each": self.tokens_per_s_each}}
+        return {**stream, "tokens_per_s_each": self.tokens_per_s_each}
 
     @property
     def tokens_per_s_each(self) -> float:
@@ -174,7 +174,8 @@ class RunFacts:
     `target` is the host or hosts asked; `plan` is the plan as JSON (`Plan.to_json`); `environment` names versions and machine.
     `why_not_native` says why the native core did not make the load; "" where it did, or where Locust was asked for.
     `revision` is the target's build or commit, as given by the script or the command line, else as its answers said: `revisions` are the
-    values that they said, sorted; `more_revisions`: there were more than are kept.
+    values that they said, sorted; `more_revisions`: there were more than are kept. `tls`: the versions and ciphers
+    that TLS agreed on with servers, as OpenSSL calls them.
     `calibration` is the machine's as it holds for this run (`Ceiling.to_json`); None where it was not calibrated for such a load.
     `flow_run_ids` are those of the flow runs that ran the script, the outermost first, () without Prefect; `flow_run_url` is the page of
     the outermost, "" where there is none.
@@ -198,6 +199,7 @@ class RunFacts:
     revision: str = ""
     revisions: tuple[str, ...] = ()
     more_revisions: bool = False
+    tls: tuple[str, ...] = ()
     flow_run_ids: tuple[str, ...] = ()
     flow_run_url: str = ""
     calibration: Mapping[str, Any] | None = None
@@ -238,7 +240,10 @@ class Summary:
                 "reasons": list(self.verdict.reasons),
                 "exit_code": self.verdict.exit_code,
             },
-            "runs": [{**asdict(run), "flow_run_ids": list(run.flow_run_ids), "revisions": list(run.revisions)} for run in self.runs],
+            "runs": [
+                {**asdict(run), "flow_run_ids": list(run.flow_run_ids), "revisions": list(run.revisions), "tls": list(run.tls)}
+                for run in self.runs
+            ],
             "duration_s": self.duration_s,
             "totals": {
                 "requests": self.overall.count,
@@ -261,7 +266,7 @@ class Summary:
             "latency_failed": asdict(self.overall.failed),
             "latency_service": asdict(self.overall.service) if self.overall.service else None,
             "timings": {name: asdict(one) for name, one in self.overall.timings.items()},
-            **self.overall.stream_to_json(),
+            "stream": self.overall.stream_to_json(),
             "per_name": {key: one.to_json() for key, one in zip(self._keys(), self.series, strict=True)},
             "thresholds": [{**asdict(one), "state": str(one.state)} for one in self.thresholds],
             "errors": [{**asdict(error), "samples": list(error.samples)} for error in self.errors],

@@ -38,6 +38,7 @@ class HitTimings:
     connect_ns: int = 0
     tls_ns: int = 0
     send_ns: int = 0
+    agreed: str = ""  # version and cipher of TLS, where a connection was made
 
 
 def timings_of(rows: Rows) -> Iterator[tuple[str, npt.NDArray[np.bool_], npt.NDArray[np.int64]]]:

@@ -331,6 +331,7 @@ def _facts_of(run: RunFacts, kind: str, alone: Summary | None) -> list[tuple[str
         ("Protocol and engine", " · ".join(part for part in (run.protocol, run.engine, run.why_not_native) if part)),
         ("Started", utc_text(run.started_unix_s)),
         ("Build", run.revision),
+        *([("TLS", ", ".join(run.tls))] if run.tls else []),
         ("Run", run.id),
     ]
     return [(term, clip(text, LONG) or "–") for term, text in pairs]

@@ -4,7 +4,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use rustls::ClientConnection;
+use rustls::{CipherSuite, ClientConnection, ProtocolVersion};
 
 use crate::http::http2::Session;
 use crate::http::proxy::{self, Tunnel};
@@ -12,6 +12,9 @@ use crate::http::reading::Reader;
 use crate::os::wire::{Trouble, Wire};
 use crate::plan::host::Proxy;
 use crate::plan::outcome::{Failure, broken};
+
+/// A version and a cipher of TLS.
+pub type Agreed = (ProtocolVersion, CipherSuite);
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Phase {
@@ -44,6 +47,8 @@ pub struct Conn {
     tunnel: Option<Box<Tunnel>>,
     /// What came by the tunnel with the proxy's answer.
     early: Vec<u8>,
+    /// What TLS agreed on, until that was noted.
+    pub agreed: Option<Agreed>,
     /// The request as it is sent, where that is another one for a proxy.
     pub own: Vec<u8>,
 }
@@ -90,6 +95,7 @@ impl Conn {
             tunnel: way.proxy.as_ref().filter(|proxy| !proxy.connect.is_empty()).map(|_| Box::new(Tunnel::new())),
             proxy: way.proxy,
             early: Vec::new(),
+            agreed: None,
             own: Vec::new(),
         })
     }
@@ -143,6 +149,7 @@ impl Conn {
     pub fn shake_hands(&mut self) -> Result<(), Trouble> {
         self.wire.take_early(&std::mem::take(&mut self.early))?;
         self.wire.shake_hands()?;
+        self.agreed = self.wire.tls.as_ref().and_then(|tls| Some((tls.protocol_version()?, tls.negotiated_cipher_suite()?.suite())));
         self.phase = Phase::Sending;
         Ok(())
     }

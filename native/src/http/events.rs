@@ -1,35 +1,8 @@
 //! Reads events from the body of an answer as it comes, without a socket or a clock: Server-Sent Events (WHATWG HTML section 9.2), or one
 //! in each line, as newline-delimited JSON has them. `loadflow/engine/protocols/http/events.py` says the same for the users of Locust.
 
-use serde::Deserialize;
-
+use crate::plan::stream::Format;
 use crate::values::found::Path;
-
-/// What a step says of its stream.
-#[derive(Debug, Deserialize)]
-pub struct StreamPlan {
-    /// The data, or the name, of the event that ends it.
-    pub until: Option<String>,
-    pub max_events: Option<u64>,
-    pub format: Option<Format>,
-    /// Where the tokens of an event are: a text is one, a number is so many.
-    pub tokens: Option<Path>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize, PartialEq)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    Sse,
-    Lines,
-}
-
-impl Format {
-    /// What a media type says.
-    pub fn of(content_type: &[u8]) -> Self {
-        let kind = content_type.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-        if kind.eq_ignore_ascii_case(b"text/event-stream") { Format::Sse } else { Format::Lines }
-    }
-}
 
 #[derive(Debug, Default, PartialEq)]
 pub struct Event {

@@ -4,8 +4,9 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::http::chunks::Chunks;
-use crate::http::events::{Events, Format};
+use crate::http::events::Events;
 use crate::http::lines::{blank_lines, is_blank, is_field, is_status_line, unfold, whole_number};
+use crate::plan::stream::Format;
 
 pub const MAX_HEAD_BYTES: usize = 256 * 1024;
 const USUAL_FIELDS: usize = 64;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 
 use rustls::ClientConfig;
 
+use crate::http::conn::Agreed;
 use crate::http::conn::Phase;
 use crate::http::request::{Outgoing, Scratch};
 use crate::http::tls::for_one_user;
@@ -150,6 +151,8 @@ pub struct Loop<'p> {
     pub arrivals: Option<Arrivals>,
     pub sampler: Option<Sampler<'p>>,
     pub revisions: Option<Revisions<'p>>,
+    /// What TLS agreed on, as far as it was told.
+    pub agreed: Vec<Agreed>,
     pub throttles: Vec<Throttle>,
     /// Read when the first connection needs one: most loads need none.
     pub tls: Vec<(Tls, Option<Arc<ClientConfig>>)>,
@@ -261,6 +264,7 @@ impl<'p> Loop<'p> {
             arrivals,
             sampler: plan.traces.as_ref().map(Sampler::new),
             revisions: plan.revision_header.as_deref().map(Revisions::new),
+            agreed: Vec::new(),
             throttles: plan.throttles.iter().map(Throttle::new).collect(),
             tls: plan.tls.iter().map(|plan| (plan.clone(), None)).collect(),
             message_tls: HashMap::new(),

@@ -6,7 +6,7 @@ use rustls::AlertDescription;
 
 use crate::http::answer::Answer;
 use crate::http::checks::{judge, short};
-use crate::http::conn::{Conn, Got, Phase, Way};
+use crate::http::conn::{Agreed, Conn, Got, Phase, Way};
 use crate::http::proxy;
 use crate::http::reading::{Broken, Progress};
 use crate::http::redirect;
@@ -25,6 +25,9 @@ use crate::values::words::with_commas;
 
 /// Of a body that nothing in the step looks at, kept for the samples of failures.
 const SAMPLE_BYTES: usize = 64 * 1024;
+
+/// Versions and ciphers of TLS that are told.
+const MOST_AGREED: usize = 10;
 
 /// Answers of the allow-list that are remembered.
 const MOST_REFUSALS: usize = 4_096;
@@ -191,6 +194,9 @@ impl<'p> Loop<'p> {
         self.doing.step(user.step);
         self.doing.at(At::Reading);
         let mut got = self.advance(user, at, readable, &mut block);
+        if let Some(agreed) = user.conns[at].agreed.take() {
+            self.note_tls(agreed);
+        }
         if user.conns[at].reader.events.is_some() {
             got = self.note_events(user, at, got);
         }
@@ -344,6 +350,18 @@ impl<'p> Loop<'p> {
         }
     }
 
+    /// Tells what TLS agreed on, each once.
+    fn note_tls(&mut self, agreed: Agreed) {
+        if self.agreed.contains(&agreed) || self.agreed.len() == MOST_AGREED {
+            return;
+        }
+        self.agreed.push(agreed);
+        let (version, cipher) = agreed;
+        if let Err(fatal) = self.host.agreed(&format!("{version:?}"), &format!("{cipher:?}")) {
+            self.fatal.get_or_insert(fatal);
+        }
+    }
+
     /// Records the events that came; the answer is whole with the last that is wanted.
     fn note_events(&mut self, user: &mut User, at: usize, got: Got) -> Got {
         let step = &self.plan.steps[user.step];
@@ -432,7 +450,8 @@ impl<'p> Loop<'p> {
         let step = &self.plan.steps[user.step];
         self.doing.at(At::Judging);
         let mut judged = judge(step, &mut answer, &mut user.scope, &mut self.data, self.host, time_ms);
-        if let Some(until) = step.stream.as_ref().and_then(|stream| stream.until.as_ref()).filter(|_| judged.is_ok() && user.hit.lacks_last) {
+        if let Some(until) = step.stream.as_ref().and_then(|stream| stream.until.as_ref()).filter(|_| judged.is_ok() && user.hit.lacks_last)
+        {
             judged = Err(Failure::new(Outcome::Closed, format!("the stream ended before {}", shown_text(until))));
         }
         self.end_hit(user, id, judged, Some(&mut answer), end_ns);

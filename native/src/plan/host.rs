@@ -125,6 +125,9 @@ pub trait Host {
     /// An answer named a build of the target that none named before.
     fn revision(&mut self, value: &[u8]) -> Result<(), Fatal>;
 
+    /// What TLS agreed on with a server: version and cipher, as rustls calls them.
+    fn agreed(&mut self, version: &str, cipher: &str) -> Result<(), Fatal>;
+
     /// Why a host that resolved to these addresses may not be loaded; None where it may.
     fn refused(&mut self, host: &str, addresses: &[String]) -> Option<String>;
 

@@ -5,14 +5,15 @@ use std::net::IpAddr;
 pub mod host;
 pub mod message;
 pub mod outcome;
+pub mod stream;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use crate::http::events::StreamPlan;
 use crate::plan::message::{Speech, SpokenStep};
+use crate::plan::stream::StreamPlan;
 use crate::values::condition::Condition;
 use crate::values::data::SourcePlan;
 use crate::values::found::Path;

@@ -248,6 +248,10 @@ impl Host for PythonHost {
         self.ask(|calls| calls.call_method1("over_cap", (count,)).map(|_| ())).map_err(Fatal)
     }
 
+    fn agreed(&mut self, version: &str, cipher: &str) -> Result<(), Fatal> {
+        self.ask(|calls| calls.call_method1("agreed", (version, cipher)).map(|_| ())).map_err(Fatal)
+    }
+
     fn revision(&mut self, value: &[u8]) -> Result<(), Fatal> {
         self.ask(|calls| calls.call_method1("revision", (PyBytes::new(calls.py(), value),)).map(|_| ())).map_err(Fatal)
     }

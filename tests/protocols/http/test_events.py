@@ -134,7 +134,7 @@ def test_streams(
     assert [(hit.outcome, hit.error) for hit in done.hits] == [ends, ends]
     assert server.connections == (2 if hangs else 1), "a stream that was not read to its end leaves no connection"
     assert "Accept-Encoding: identity" in server.requests[0]
-    found = done.summary.get("stream", {"events": 0, "tokens": 0})
+    found = done.summary["stream"] or {"events": 0, "tokens": 0}
     assert (found["events"], found["tokens"]) == (2 * counts[0], 2 * counts[1])
     assert done.summary["totals"]["requests"] == len(done.rows) == len(hits) == 2
     assert len(events) == 2 * counts[0]

@@ -64,9 +64,11 @@ VERSIONS: list[tuple[str, dict[str, Any], tuple[str, str], str | None]] = [
 @pytest.mark.parametrize("user", USERS)
 def test_versions(user: str, tls: dict[str, Any], has: tuple[str, str], chosen: str | None, loop: Loop, tmp_path: Path) -> None:
     server = Server(loop, has)
-    (hit,) = asked(tmp_path, user, server, tls).hits
+    done = asked(tmp_path, user, server, tls)
+    (hit,) = done.hits
     assert hit.outcome is (Outcome.TLS if chosen is None else Outcome.OK)
     assert [version for version, _, _ in server.seen] == ([] if chosen is None else [chosen])
+    assert done.run.facts.tls == tuple(f"{version} {cipher}" for version, cipher, _ in server.seen), "as the server calls them"
 
 
 @pytest.mark.parametrize("user", USERS)

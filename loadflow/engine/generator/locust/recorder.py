@@ -40,6 +40,7 @@ class Recorder:
         self.series = self._notes.series  # of method and name
         self.steps = self._notes.steps
         self.revision = self._notes.revision
+        self.tls = self._notes.tls
         self._origin_ns = 0
         self.in_flight = 0
         self.on_hit: OnHit | None = None  # another receiver of each hit: Locust's web UI
@@ -77,6 +78,8 @@ class Recorder:
 
     def _more(self, timings: HitTimings) -> tuple[int, float, float, float, float]:
         """What a row has of them."""
+        if timings.agreed:
+            self.tls(timings.agreed)
         first_ns = timings.first_byte_ns and timings.first_byte_ns - self._origin_ns
         return first_ns, timings.dns_ns / 1e6, timings.connect_ns / 1e6, timings.tls_ns / 1e6, timings.send_ns / 1e6
 

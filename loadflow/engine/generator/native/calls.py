@@ -9,6 +9,7 @@ from urllib.parse import urljoin
 
 from loadflow.engine.base.host_port import host_port
 from loadflow.engine.base.values import shown
+from loadflow.engine.generator.native.fit import CORE_CIPHERS
 from loadflow.engine.generator.native.messages import SPEECHES, Got, made_message, speeches_of
 from loadflow.engine.generator.native.plan import NativePlan
 from loadflow.engine.generator.native.request import assembled
@@ -30,6 +31,9 @@ HALF = "\U0010fffe"  # what the core writes for half a surrogate pair
 FIELDS_OF_THE_CONNECTION = frozenset({"host", "content-length"})  # shown by the other HTTP users only where the script has them
 
 Sent = tuple[str, bytes, bytes]  # URL, head, body
+
+
+OPENSSL_NAMES = {core: name for name, core in CORE_CIPHERS.items()}
 
 
 class Calls:
@@ -99,6 +103,11 @@ class Calls:
         failed = (Outcome(failure[0]), failure[1]) if failure is not None else None
         method = self._plan.steps[step].method
         self._spans.ended(Trace(*trace), method, name, user, due_ns, start_ns, end_ns, status, flags, failed, held)
+
+    def agreed(self, version: str, cipher: str) -> None:
+        """What TLS agreed on, as rustls calls it: here it is called as OpenSSL does."""
+        named = OPENSSL_NAMES.get(cipher, cipher.replace("TLS13_", "TLS_", 1))
+        self._notes.tls(f"{version.replace('_', '.')} {named}")
 
     def revision(self, value: bytes) -> None:
         self._notes.revision(value.decode("latin-1"))

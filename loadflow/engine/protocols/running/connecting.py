@@ -103,6 +103,7 @@ def open_connection(
             try:
                 stream = TlsStream(plain, client_context(*tls, terms), server_name or host, early, session)
                 timings.tls_ns += time.monotonic_ns() - mark_ns
+                timings.agreed = stream.agreed
                 return stream
             except TlsEndless as error:
                 raise HitFailure(Outcome.TLS, error.strerror or "") from None

@@ -151,6 +151,12 @@ class TlsStream:
         """What a later stream may go on with."""
         return self._tls.session
 
+    @property
+    def agreed(self) -> str:
+        """Version and cipher."""
+        cipher = self._tls.cipher()
+        return f"{self._tls.version()} {cipher[0] if cipher else ''}"
+
     def version(self) -> str | None:
         return self._tls.version()
 
