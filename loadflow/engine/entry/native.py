@@ -128,6 +128,8 @@ class NativeProcess:
                 tables[source] = Table(*read_table(source, _native.CsvTable))
             return tables[source]
 
+        # stubs of one's own are found where the parent found them, behind everything else
+        sys.path += [path for path in jobs[0]["paths"] if path not in sys.path]
         for job in jobs:
             plan = Plan.from_json(job["plan"])
             in_python = plan.protocol == PYTHON_USER

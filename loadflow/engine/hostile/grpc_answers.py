@@ -32,7 +32,7 @@ from loadflow.engine.hostile.http_answers import SHORT, sent
 from loadflow.engine.hostile.tls_answers import BELOW
 from loadflow.engine.records.outcome import Outcome
 
-__all__ = ["GRPC_ANSWERS", "GRPC_BELOW", "GRPC_TLS_ANSWERS", "PROTO"]
+__all__ = ["GRPC_ANSWERS", "GRPC_BELOW", "GRPC_CORE_ANSWERS", "GRPC_CORE_TLS_ANSWERS", "GRPC_TLS_ANSWERS", "PROTO"]
 
 PROTO = """syntax = "proto3";
 package hostile;
@@ -135,6 +135,12 @@ OVER_TLS = (
     "and the next answer is read right",
 )
 GRPC_TLS_ANSWERS = over_tls(GRPC_ANSWERS, OVER_TLS)
+
+# what the native core sees of these floods, it calls by its name
+GRPC_CORE_ANSWERS, GRPC_CORE_TLS_ANSWERS = (
+    [replace(one, outcome=Outcome.PROTOCOL) if one.name.removeprefix("TLS: ") in UNENDING else one for one in answers]
+    for answers in (GRPC_ANSWERS, GRPC_TLS_ANSWERS)
+)
 
 # BoringSSL refuses the other floods by itself, and takes tickets, of which gRPC's library sees nothing
 TAKEN = ("TLS: tickets without end", "TLS: large tickets without end")

@@ -15,7 +15,7 @@ from typing import Any
 
 from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.hostile.answer import MAX_BODY_BYTES, HostileAnswer
-from loadflow.engine.hostile.grpc_answers import GRPC_ANSWERS, GRPC_BELOW, GRPC_TLS_ANSWERS, PROTO
+from loadflow.engine.hostile.grpc_answers import GRPC_ANSWERS, GRPC_BELOW, GRPC_CORE_ANSWERS, GRPC_CORE_TLS_ANSWERS, GRPC_TLS_ANSWERS, PROTO
 from loadflow.engine.hostile.http2_answers import HTTP2_ANSWERS, HTTP2_TLS_ANSWERS
 from loadflow.engine.hostile.http_answers import HTTP_ANSWERS
 from loadflow.engine.hostile.memory import MemoryWatch
@@ -53,7 +53,7 @@ LOADS: dict[str, dict[str, object]] = {
     "native": {"user": "fast_http_user", "engine": "native"},
     "native, HTTP/2": {"user": "fast_http_user", "engine": "native", "http_version": 2},
     "fast_http_user": {"user": "fast_http_user", "engine": "locust"},
-    **{f"native, {user}": {"user": user, "engine": "native"} for user in ("websocket_user", "socket_user")},
+    **{f"native, {user}": {"user": user, "engine": "native"} for user in ("websocket_user", "socket_user", "grpc_user")},
     **{user: {"user": user, "engine": "locust"} for user in ("websocket_user", "socket_user", "mqtt_user", "grpc_user")},
 }
 
@@ -156,6 +156,12 @@ def _answers(load: str) -> list[tuple[str, HostileAnswer]]:
                 *(("mqtt", answer) for answer in MQTT_ANSWERS),
                 *(("mqtts", answer) for answer in MQTT_TLS_ANSWERS),
                 *(("tls mqtt", answer) for answer in [*BELOW, *MQTT_TLS_FLOODS]),
+            ]
+        case "grpc_user" if LOADS[load]["engine"] == "native":
+            return [
+                *(("grpc", answer) for answer in GRPC_CORE_ANSWERS),
+                *(("tls grpc", answer) for answer in BELOW),
+                *(("grpcs", answer) for answer in GRPC_CORE_TLS_ANSWERS),
             ]
         case "grpc_user":
             return [

@@ -36,6 +36,19 @@ pub struct Answer<'a> {
     other_text: OnceCell<String>,
     /// JSON that only Python could read; Some(None): nor could Python
     other_json: Option<Option<String>>,
+    /// What it is beside its bytes, where it was made of a message.
+    told: Option<Told<'a>>,
+}
+
+/// Of a message whose bytes are not what the peer sent, but the text and the JSON of it.
+pub struct Told<'a> {
+    pub fields: &'a [Field],
+    pub head: &'a [u8],
+    pub reason: &'a str,
+    /// None: the text is no JSON, though it may look like it.
+    pub json: Option<&'a [u8]>,
+    /// What its status means, unless a step expects it.
+    pub refusal: Option<&'a Failure>,
 }
 
 impl<'a> Answer<'a> {
@@ -50,6 +63,7 @@ impl<'a> Answer<'a> {
             decoded: OnceCell::new(),
             other_text: OnceCell::new(),
             other_json: None,
+            told: None,
         }
     }
 
@@ -65,11 +79,27 @@ impl<'a> Answer<'a> {
             decoded: OnceCell::new(),
             other_text: OnceCell::new(),
             other_json: None,
+            told: None,
         }
+    }
+
+    /// A message of a protocol that has statuses and header fields of its own.
+    pub fn of_told(data: &'a [u8], status: u16, told: Told<'a>) -> Self {
+        let made = Self::of_message(data, status, u64::MAX);
+        Answer { head: told.head, fields: told.fields, reason: told.reason.as_bytes(), told: Some(told), ..made }
     }
 
     pub fn status(&self) -> u16 {
         self.status
+    }
+
+    /// What its status means, unless the step expects it.
+    pub fn refusal(&self) -> Option<Failure> {
+        if let Some(told) = &self.told {
+            return told.refusal.cloned();
+        }
+        let text = || format!("status {} {}", self.status, latin1(self.reason));
+        (self.status >= 400).then(|| Failure::new(Outcome::Status, text().trim_end()))
     }
 
     pub fn reason(&self) -> &'a [u8] {
@@ -161,6 +191,10 @@ impl<'a> Answer<'a> {
 
     /// The value at a path; Ok(None): nothing is there. Err(None): the body is not JSON.
     pub fn find(&mut self, path: &Path, host: &mut dyn Host) -> Result<Option<Value>, Option<Failure>> {
+        if let Some(told) = &self.told {
+            let text = told.json.and_then(|json| std::str::from_utf8(json).ok()).ok_or(None)?;
+            return path.find(text).map_err(|_| None);
+        }
         if self.other_json.is_none() {
             let body = self.body().map_err(Some)?;
             let most = self.max_body_bytes / BYTES_PER_VALUE;
@@ -188,6 +222,9 @@ impl<'a> Answer<'a> {
     /// The codings of the body in the order in which they were applied, and whether they are those of its transfer.
     fn codings(&self) -> Vec<(String, bool)> {
         let mut found = Vec::new();
+        if self.told.is_some() {
+            return found; // its fields say nothing of the text
+        }
         for (name, of_transfer) in [("content-encoding", false), ("transfer-encoding", true)] {
             for (_, value) in self.fields().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())) {
                 let listed = value.split(|byte| *byte == b',').map(|one| latin1(one.trim_ascii()).to_ascii_lowercase());

@@ -6,6 +6,7 @@ use crate::http::answer::{Answer, latin1};
 use crate::http::work::Work;
 use crate::plan::host::Host;
 use crate::plan::outcome::{Failure, Outcome};
+use crate::plan::status::{is_status, status_text, status_value};
 use crate::plan::{Check, Extract, Finder, OnFailure, Only, Step};
 use crate::values::data::Data;
 use crate::values::node::{Missing, Scope};
@@ -20,9 +21,9 @@ pub fn judge(
     host: &mut dyn Host,
     time_ms: f64,
 ) -> Result<(), Failure> {
-    if !step.own_status && answer.status() >= 400 {
-        let text = format!("status {} {}", answer.status(), latin1(answer.reason()));
-        let failure = Failure::new(Outcome::Status, text.trim_end());
+    if !step.own_status
+        && let Some(failure) = answer.refusal()
+    {
         if step.on_failure != OnFailure::StopIfLacking {
             return Err(failure);
         }
@@ -72,15 +73,15 @@ fn check_one(
     match check {
         Check::Status(allowed, words) => {
             if !allowed.contains(&answer.status()) {
-                return wrong(format!("status_code expected {words}, got {}", answer.status()));
+                return wrong(format!("status_code expected {words}, got {}", status_text(answer.status())));
             }
         }
         Check::StatusIs(node) => {
             let value = node.value(scope, data).map_err(lacks)?;
             let accepted = value.as_array().map_or(std::slice::from_ref(&value), Vec::as_slice);
-            if !accepted.iter().any(|one| number_of(one) == Some(f64::from(answer.status()))) {
+            if !accepted.iter().any(|one| is_status(one, answer.status())) {
                 let words: Vec<String> = accepted.iter().map(text_of).collect();
-                return wrong(format!("status_code expected {}, got {}", words.join(" or "), answer.status()));
+                return wrong(format!("status_code expected {}, got {}", words.join(" or "), status_text(answer.status())));
             }
         }
         Check::Contains { text, wanted } => {
@@ -216,7 +217,7 @@ pub fn find(finder: &Finder, answer: &mut Answer, host: &mut dyn Host) -> Result
             None => Err(format!("no header {name}")),
         },
         Finder::Status if answer.status() == 0 => Err("the reply has no status".into()),
-        Finder::Status => Ok(Value::from(answer.status())),
+        Finder::Status => Ok(status_value(answer.status())),
         Finder::Pattern { pattern, group, fails } => {
             pattern.find(&answer.text(host)?, *group).map(Value::String).ok_or_else(|| fails.clone())
         }

@@ -4,33 +4,27 @@
 //! came or a request is due, with a waker that only notes that something moved. Bytes go in and out by way of a `Pipe`.
 
 mod conn;
+pub mod driven;
 mod head;
 mod pipe;
 
-use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
-use std::rc::Rc;
-use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use h2::client::{Builder, Connection, ResponseFuture, SendRequest};
+use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream, SendStream};
 
-use self::pipe::{End, Moved, Pipe};
-use crate::http::reading::{Broken, MAX_HEAD_BYTES, Progress, Reader};
+use self::driven::{Driven, State};
+use crate::http::reading::{Broken, Progress, Reader};
 use crate::plan::outcome::{Failure, Outcome};
 
-/// How much an answer may be ahead of us; curl and browsers allow as much or more.
-const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
-/// The crate counts 256 bytes for each small frame that waits to be read; here no more can wait than came in one block of 64 KiB.
-const FRAMES_BUDGET_BYTES: usize = 4 * 1024 * 1024;
 /// Pieces in which a request's body is handed over.
 const PIECE_BYTES: usize = 64 * 1024;
 /// What a peer may send beside header fields and body (settings, pings, empty frames) before an answer is whole. Each byte of a body
 /// may come in a frame of its own, so those count 16 times.
-const MOST_BESIDE_BYTES: u64 = 1024 * 1024;
+pub const MOST_BESIDE_BYTES: u64 = 1024 * 1024;
 
 /// What is missing where the head of an answer is there.
 const BODY: &str = "the body was whole";
@@ -47,14 +41,6 @@ pub enum Lost {
     TooLarge,
 }
 
-type Opening = Pin<Box<dyn Future<Output = Result<(SendRequest<Bytes>, Connection<End, Bytes>), h2::Error>>>>;
-
-enum State {
-    Opening(Opening),
-    Open(SendRequest<Bytes>, Box<Connection<End, Bytes>>),
-    Over,
-}
-
 /// The request under way.
 #[derive(Default)]
 struct Exchange {
@@ -65,45 +51,15 @@ struct Exchange {
     download: Option<RecvStream>,
 }
 
+#[derive(Default)]
 pub struct Session {
-    state: State,
-    pipe: Rc<RefCell<Pipe>>,
-    moved: Arc<Moved>,
-    waker: Waker,
+    driven: Driven,
     exchange: Exchange,
-    /// Why the connection is over, as far as it is.
-    broken: Option<h2::Error>,
     /// Bytes in and out since the last request began.
     pub received: u64,
     pub sent: u64,
     body_bytes: u64,
     has_answered: bool,
-}
-
-impl Default for Session {
-    fn default() -> Self {
-        let pipe = Rc::new(RefCell::new(Pipe::default()));
-        let moved = Arc::new(Moved::default());
-        let mut builder = Builder::new();
-        builder
-            .enable_push(false)
-            .initial_window_size(WINDOW_BYTES)
-            .initial_connection_window_size(WINDOW_BYTES)
-            .data_frame_budget(FRAMES_BUDGET_BYTES)
-            .max_header_list_size(MAX_HEAD_BYTES as u32);
-        Session {
-            state: State::Opening(Box::pin(builder.handshake(End(pipe.clone())))),
-            pipe,
-            waker: moved.clone().into(),
-            moved,
-            exchange: Exchange::default(),
-            broken: None,
-            received: 0,
-            sent: 0,
-            body_bytes: 0,
-            has_answered: false,
-        }
-    }
 }
 
 impl Session {
@@ -116,20 +72,18 @@ impl Session {
     /// What the network gave.
     pub fn feed(&mut self, block: &[u8]) {
         self.received += block.len() as u64;
-        self.pipe.borrow_mut().feed(block);
+        self.driven.feed(block);
     }
 
     /// The peer will send no more. False: that was known.
     pub fn ended(&mut self) -> bool {
-        !std::mem::replace(&mut self.pipe.borrow_mut().ended, true)
+        self.driven.ended()
     }
 
     /// What is to be written, and behind it what was written already goes.
     pub fn unsent<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        let pipe = &mut *self.pipe.borrow_mut();
-        let before = pipe.outbound.len();
-        let done = write(&mut pipe.outbound);
-        self.sent += (before - pipe.outbound.len()) as u64;
+        let (done, sent) = self.driven.unsent(write);
+        self.sent += sent;
         done
     }
 
@@ -141,7 +95,7 @@ impl Session {
 
     /// Whether there is more to be written than the pipe took; asked when the pipe is empty.
     pub fn has_more(&mut self) -> bool {
-        std::mem::take(&mut self.pipe.borrow_mut().was_full)
+        self.driven.has_more()
     }
 
     /// Goes on as far as it goes with what is there. `body` is that of `request`, which is asked for once.
@@ -152,17 +106,17 @@ impl Session {
         reader: &mut Reader,
     ) -> Result<Progress, Lost> {
         loop {
-            self.moved.take();
-            self.poll_connection();
+            self.driven.moved.take();
+            self.driven.poll();
             let progress = self.poll_exchange(&request, body, reader)?;
             if progress == Progress::Whole {
-                self.poll_connection(); // window updates, acknowledgements
+                self.driven.poll(); // window updates, acknowledgements
                 return Ok(progress);
             }
             if self.received > MOST_BESIDE_BYTES + 16 * self.body_bytes {
                 return Err(failed(Outcome::Protocol, "frames without end, and no whole answer among them"));
             }
-            if !self.moved.take() {
+            if !self.driven.moved.take() {
                 return Ok(progress);
             }
         }
@@ -171,41 +125,19 @@ impl Session {
     /// What comes between two requests: pings, settings, a goodbye. False: the connection can't be used any more.
     pub fn idle(&mut self) -> bool {
         loop {
-            self.moved.take();
-            self.poll_connection();
-            let State::Open(sender, _) = &mut self.state else { return false };
-            let usable = match sender.poll_ready(&mut Context::from_waker(&self.waker)) {
+            self.driven.moved.take();
+            self.driven.poll();
+            let State::Open(sender, _) = &mut self.driven.state else { return false };
+            let usable = match sender.poll_ready(&mut Context::from_waker(&self.driven.waker)) {
                 Poll::Ready(ready) => ready.is_ok(),
                 Poll::Pending => true, // no room for another stream now
             };
             if !usable || self.received > MOST_BESIDE_BYTES + 16 * self.body_bytes {
                 return false;
             }
-            if !self.moved.take() {
+            if !self.driven.moved.take() {
                 return true;
             }
-        }
-    }
-
-    fn poll_connection(&mut self) {
-        let mut context = Context::from_waker(&self.waker);
-        if let State::Opening(opening) = &mut self.state {
-            match opening.as_mut().poll(&mut context) {
-                Poll::Pending => return,
-                Poll::Ready(Ok((sender, connection))) => self.state = State::Open(sender, Box::new(connection)),
-                Poll::Ready(Err(error)) => {
-                    self.broken.get_or_insert(error);
-                    self.state = State::Over;
-                }
-            }
-        }
-        if let State::Open(_, connection) = &mut self.state
-            && let Poll::Ready(done) = Pin::new(connection).poll(&mut context)
-        {
-            if let Err(error) = done {
-                self.broken.get_or_insert(error);
-            }
-            self.state = State::Over;
         }
     }
 
@@ -215,7 +147,7 @@ impl Session {
         body: &[u8],
         reader: &mut Reader,
     ) -> Result<Progress, Lost> {
-        let waker = self.waker.clone();
+        let waker = self.driven.waker.clone();
         let mut context = Context::from_waker(&waker);
         if self.exchange.response.is_none() && self.exchange.download.is_none() && !self.ask(request, body, &mut context)? {
             return Ok(Progress::More);
@@ -241,7 +173,7 @@ impl Session {
 
     /// Opens the request's stream; false while there is no room for one.
     fn ask(&mut self, request: &impl Fn() -> Result<http::Request<()>, Failure>, body: &[u8], context: &mut Context) -> Result<bool, Lost> {
-        let asked = match &mut self.state {
+        let asked = match &mut self.driven.state {
             State::Opening(_) => return Ok(false),
             State::Over => Err(None),
             State::Open(sender, _) => match sender.poll_ready(context) {
@@ -252,13 +184,13 @@ impl Session {
         };
         match asked {
             Ok((response, upload)) => {
-                self.moved.set();
+                self.driven.moved.set();
                 self.exchange = Exchange { response: Some(response), upload: Some(upload), ..Exchange::default() };
                 Ok(true)
             }
             Err(error) => {
                 // no frame of it was sent: where the connection worked before, another one may take it
-                let found = error.or_else(|| self.broken.take());
+                let found = error.or_else(|| self.driven.broken.take());
                 let missing = "the request was sent";
                 Err(match found.map_or_else(|| Lost::Failed(closed(missing)), |error| self.lost(error, missing)) {
                     Lost::Failed(failure) if failure.outcome == Outcome::Closed && self.has_answered => Lost::Unseen(failure),
@@ -291,7 +223,7 @@ impl Session {
                 return;
             }
             self.exchange.uploaded += piece.len();
-            self.moved.set();
+            self.driven.moved.set();
         }
     }
 
@@ -304,7 +236,7 @@ impl Session {
                     self.body_bytes += piece.len() as u64;
                     reader.take_body(&piece).map_err(lost_by)?;
                     let _ = download.flow_control().release_capacity(piece.len()); // never more than came
-                    self.moved.set();
+                    self.driven.moved.set();
                 }
                 Poll::Ready(Some(Err(error))) => return Err(self.lost(error, BODY)),
                 Poll::Ready(None) => break,
@@ -325,10 +257,10 @@ impl Session {
     fn lost(&mut self, mut error: h2::Error, missing: &'static str) -> Lost {
         if error.is_io() {
             // a request that the server took, on a connection that it then ended: its last word says more than the end
-            error = self.broken.take().filter(h2::Error::is_go_away).unwrap_or(error);
+            error = self.driven.broken.take().filter(h2::Error::is_go_away).unwrap_or(error);
         }
         let reason = error.reason().map_or_else(String::new, name_of);
-        if self.pipe.borrow().looks_like_1() {
+        if self.driven.looks_like_1() {
             return failed(Outcome::Protocol, "the server answers in HTTP/1: it does not take HTTP/2 without TLS");
         }
         if error.is_io() {
@@ -372,7 +304,7 @@ fn lost_by(broken: Broken) -> Lost {
 }
 
 /// As RFC 9113 section 7 writes it.
-fn name_of(reason: Reason) -> String {
+pub fn name_of(reason: Reason) -> String {
     let name = format!("{reason:?}");
     if name.starts_with("Reason(") { format!("0x{:x}", u32::from(reason)) } else { name }
 }

@@ -29,7 +29,7 @@ pub enum Progress {
 }
 
 /// Name and value as places in the head's bytes.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Field {
     pub name: Range<u32>,
     pub value: Range<u32>,

@@ -350,7 +350,10 @@ impl<'p> Loop<'p> {
         let place = &self.origins[origin];
         let config = match self.message_tls.entry(place.tls) {
             Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(none) => none.insert(crate::http::tls::config_of(&self.tls[place.tls].0, &TlsTerms::default(), false)?),
+            Entry::Vacant(none) => {
+                let plan = &self.tls[place.tls].0;
+                none.insert(crate::http::tls::config_of(plan, &TlsTerms::default(), plan.http2)?)
+            }
         };
         crate::http::tls::connection(config, place.sni.as_deref().unwrap_or(&place.host))
     }
@@ -367,6 +370,12 @@ impl<'p> Loop<'p> {
         };
         let config = if terms.resumes { own.entry(place.tls).or_insert_with(|| for_one_user(config)) } else { config };
         crate::http::tls::connection(config, place.sni.as_deref().unwrap_or(&place.host))
+    }
+
+    /// Whether a place has TLS that is of no use without HTTP/2.
+    pub fn tls_asks_for_http2(&self, origin: usize) -> bool {
+        let place = &self.origins[origin];
+        place.https && self.tls[place.tls].0.http2
     }
 
     /// Whom to connect to for a place that the plan's rules are about.

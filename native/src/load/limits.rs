@@ -1,15 +1,24 @@
 //! Retries and throttles: pure rules over numbers.
 
 use crate::plan::outcome::{Failure, Outcome};
+use crate::plan::status::grpc_name;
 use crate::plan::{Retry, ThrottlePlan};
 
 pub const TRANSIENT: usize = 0;
 pub const FLAKY: usize = 1;
 pub const PERMANENT: usize = 2;
 
+/// As `loadflow/engine/reliability/classify.py` has them.
+const GRPC_TRANSIENT: [&str; 4] = ["ABORTED", "DEADLINE_EXCEEDED", "RESOURCE_EXHAUSTED", "UNAVAILABLE"];
+const GRPC_FLAKY: [&str; 3] = ["DATA_LOSS", "INTERNAL", "UNKNOWN"];
+
 /// Transient: the way to the target or its load. Flaky: the answer was wrong. Permanent: asking again changes nothing.
 pub fn failure_class(failure: &Failure, status: u16, transient: &[u16]) -> usize {
+    let named = grpc_name(status).unwrap_or_default();
     match failure.outcome {
+        Outcome::Status | Outcome::Assertion if GRPC_TRANSIENT.contains(&named) => TRANSIENT,
+        Outcome::Status if GRPC_FLAKY.contains(&named) => FLAKY,
+        Outcome::Status if !named.is_empty() => PERMANENT,
         Outcome::Status | Outcome::Assertion if transient.contains(&status) => TRANSIENT,
         Outcome::Status if status >= 500 => FLAKY,
         Outcome::Dns | Outcome::Connect | Outcome::Timeout | Outcome::Closed | Outcome::Dropped => TRANSIENT,

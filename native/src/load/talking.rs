@@ -2,8 +2,11 @@
 
 use std::mem::take;
 
-use crate::http::answer::Answer;
+use serde_json::Value;
+
+use crate::http::answer::{Answer, Told};
 use crate::http::checks::judge;
+use crate::http::tls::HTTP_2;
 use crate::load::engine::Loop;
 use crate::load::hitlog::Row;
 use crate::load::links::{Connection, Phase, Socket, Talk};
@@ -15,37 +18,67 @@ use crate::os::timers::Due;
 use crate::os::turn::Turn;
 use crate::os::wire::{Trouble, Wire, words};
 use crate::plan::host::{Fatal, Report};
-use crate::plan::message::{Asked, MadeMessage, MessagePlan};
+use crate::plan::message::{Asked, MadeMessage, MessagePlan, WholePlan};
 use crate::plan::outcome::{DRAINED, Failure, Outcome, broken};
 use crate::protocols::Link;
+use crate::protocols::grpc::told::Seen;
 use crate::protocols::message::{Filling, no_message};
-use crate::protocols::orders::{Lost, Observed, Order, Orders, Reply};
+use crate::protocols::orders::{Beside, Lost, Observed, Order, Orders, Reply};
 use crate::values::node::{Missing, Node};
+use crate::values::value::push_json;
 
 impl Loop<'_> {
     /// The request of the user's next hit.
     pub fn message_of(&mut self, user: &mut User, plan: &MessagePlan) -> Result<Asked, Failure> {
         let template = |Missing(text)| no_message(text);
-        let whole = match plan {
-            MessagePlan::Whole { request, .. } => request,
+        let (request, payload, expect, metadata, rest) = match plan {
+            MessagePlan::Whole(whole) => {
+                let WholePlan { request, payload, expect, metadata, values } = &**whole;
+                (request, payload, expect, metadata, values)
+            }
             MessagePlan::Python(values) => {
                 let values = crate::http::request::values_json(values, &mut user.scope, &mut self.data).map_err(template)?;
-                let text = self.host.assemble(user.step, &values).map_err(no_message)?;
-                let made = serde_json::from_str(&text).map_err(|error| no_message(error.to_string()))?;
-                return Ok(self.message_made(made));
+                return self.made_by_python(user.step, &values);
+            }
+            MessagePlan::Alike { like, values } => {
+                let values = crate::http::request::values_json(values, &mut user.scope, &mut self.data).map_err(template)?;
+                return Ok(self.made_by_python(user.step, &values)?.like(like));
             }
         };
-        let MessagePlan::Whole { payload, expect, .. } = plan else { return Ok(whole.clone()) };
-        if payload.is_none() && expect.is_none() {
-            return Ok(whole.clone());
+        if payload.is_none() && expect.is_none() && metadata.is_none() {
+            return Ok(request.clone());
         }
-        let payload = payload.as_ref().map(|node| node.value(&mut user.scope, &mut self.data)).transpose().map_err(template)?;
+        let mut value_of = |node: &Option<Node>| {
+            let value = |node: &Node| node.value(&mut user.scope, &mut self.data);
+            node.as_ref().map(value).transpose().map_err(template)
+        };
+        let (payload, metadata) = (value_of(payload)?, value_of(metadata)?);
         let mut text_of = |node: &Node| {
             let mut text = String::new();
             node.push_text(&mut text, &mut user.scope, &mut self.data).map(|()| text)
         };
         let expect = expect.as_ref().map(&mut text_of).transpose().map_err(template)?;
-        whole.filled(Filling { payload, expect })
+        // of the same values Python makes what can't be made here
+        let keep = |value: &Option<Value>| value.clone().filter(|_| rest.is_some());
+        let (kept_payload, kept_metadata) = (keep(&payload), keep(&metadata));
+        if let Some(made) = request.filled(Filling { payload, expect, metadata })? {
+            return Ok(made);
+        }
+        let mut values = serde_json::Map::new();
+        for (key, node) in rest.iter().flatten() {
+            values.insert(key.clone(), node.value(&mut user.scope, &mut self.data).map_err(template)?);
+        }
+        values.extend(kept_payload.map(|value| ("payload".to_owned(), value)));
+        values.extend(kept_metadata.map(|value| ("metadata".to_owned(), value)));
+        let mut text = String::new();
+        push_json(&mut text, &Value::Object(values));
+        Ok(self.made_by_python(user.step, &text)?.like(request))
+    }
+
+    fn made_by_python(&mut self, step: usize, values: &str) -> Result<Asked, Failure> {
+        let text = self.host.assemble(step, values).map_err(no_message)?;
+        let made = serde_json::from_str(&text).map_err(|error| no_message(error.to_string()))?;
+        Ok(self.message_made(made))
     }
 
     /// The request that Python made.
@@ -259,7 +292,11 @@ impl Loop<'_> {
             }
             one.phase = Phase::Handshake;
         }
+        let asks_for_http2 = self.tls_asks_for_http2(one.origin);
         match wire.shake_hands() {
+            Ok(()) if asks_for_http2 && wire.tls.as_ref().is_some_and(|tls| tls.alpn_protocol() != Some(HTTP_2)) => {
+                lose(talk, link, Some(Failure::new(Outcome::Tls, "the server did not choose HTTP/2 (ALPN)")), orders);
+            }
             Ok(()) => {
                 one.phase = Phase::Open;
                 talk.client.connected(link, orders);
@@ -343,6 +380,9 @@ impl Loop<'_> {
         let Some(reply) = reply else {
             return self.end_hit(user, user.id, failure.map_or(Ok(()), Err), None, end_ns);
         };
+        if let Some(beside) = &reply.beside {
+            return self.end_told(user, reply.status, beside, failure, end_ns);
+        }
         let most = self.plan.max_body_bytes;
         let mut answer = Answer::of_message(reply.data.as_deref().unwrap_or_default(), reply.status, most);
         let judged = match failure {
@@ -356,6 +396,33 @@ impl Loop<'_> {
         };
         let id = user.id;
         self.end_hit(user, id, judged, Some(&mut answer), end_ns);
+    }
+
+    /// As `end_talk`, of messages that are made into text where one looks at them.
+    fn end_told(&mut self, user: &mut User, status: u16, beside: &Beside, failure: Option<Failure>, end_ns: i64) {
+        let step = &self.plan.steps[user.step];
+        let see = |is_wanted: bool| if is_wanted { beside.told.seen(&beside.reason) } else { Ok(Seen::default()) };
+        let looks = step.reads_body();
+        let (seen, unseen) = match see(looks) {
+            Ok(seen) => (seen, None),
+            Err(failure) => (Seen::default(), Some(failure)),
+        };
+        let judged = match failure.or_else(|| if step.own_status { unseen } else { beside.refusal.clone().or(unseen) }) {
+            Some(failure) => Err(failure),
+            None => {
+                let time_ms = (end_ns - user.hit.start_ns) as f64 / 1e6;
+                self.doing.at(At::Judging);
+                judge(step, &mut told_answer(status, beside, &seen), &mut user.scope, &mut self.data, self.host, time_ms)
+            }
+        };
+        // a sample of the failure shows what came
+        let seen = match see(judged.is_err() && !looks) {
+            Ok(Seen { text, json: None }) if text.is_empty() => seen,
+            Ok(seen) => seen,
+            Err(failure) => Seen { text: format!("({})", failure.text).into_bytes(), json: None },
+        };
+        let id = user.id;
+        self.end_hit(user, id, judged, Some(&mut told_answer(status, beside, &seen)), end_ns);
     }
 
     /// The user's hit took too long.
@@ -422,6 +489,13 @@ impl Loop<'_> {
         }
         Ok(self.log.append(&row)?)
     }
+}
+
+fn told_answer<'a>(status: u16, beside: &'a Beside, seen: &'a Seen) -> Answer<'a> {
+    let Beside { fields, reason, refusal, .. } = beside;
+    let json = seen.json.as_deref();
+    let told = Told { fields: &fields.places, head: &fields.bytes, reason, json, refusal: refusal.as_ref() };
+    Answer::of_told(&seen.text, status, told)
 }
 
 /// The client is told that a connection is no more.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::plan::rpc::{Laid, Rpc};
 use crate::plan::{Place, Tls, bytes};
 use crate::values::found::Path;
 use crate::values::node::Node;
@@ -12,6 +13,7 @@ use crate::values::node::Node;
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Speech {
+    Grpc,
     Socket,
     Websocket(WebSocketSpeech),
 }
@@ -20,6 +22,7 @@ pub enum Speech {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Asked {
+    Grpc(Arc<GrpcRequest>),
     Socket(Arc<SocketRequest>),
     Websocket(Arc<WebSocketRequest>),
 }
@@ -34,10 +37,27 @@ pub struct SpokenStep {
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum MessagePlan {
-    /// The same for every hit but for these two.
-    Whole { request: Asked, payload: Option<Node>, expect: Option<Node> },
+    Whole(Box<WholePlan>),
     /// Python makes the request of the values.
     Python(Vec<(String, Node)>),
+    /// The same, and each shares something with this one.
+    Alike {
+        like: Asked,
+        values: Vec<(String, Node)>,
+    },
+}
+
+/// The same for every hit but for these. `values`: beside them, those from which Python makes the request of a hit whose values are
+/// unusual; None: there is no such hit.
+#[derive(Debug, Deserialize)]
+pub struct WholePlan {
+    pub request: Asked,
+    pub payload: Option<Node>,
+    pub expect: Option<Node>,
+    #[serde(default)]
+    pub metadata: Option<Node>,
+    #[serde(default)]
+    pub values: Option<Vec<(String, Node)>>,
 }
 
 /// What Python made, and the trust settings that its place names, where it names a place.
@@ -46,6 +66,29 @@ pub struct MadeMessage {
     pub request: Asked,
     pub tls: Option<Tls>,
 }
+
+/// Of `grpc_user`.
+#[derive(Debug, Clone, Deserialize)]
+pub struct GrpcRequest {
+    /// None: as the others of its step.
+    pub rpc: Option<Arc<Rpc>>,
+    pub place: Place,
+    /// Both host:port: as the script has it, and as the server is asked for it.
+    pub target: String,
+    pub authority: String,
+    pub messages: Vec<GrpcMessage>,
+    /// Bytes as Base64.
+    pub metadata: Vec<(String, String)>,
+    pub timeout_s: f64,
+    pub max_messages: Option<usize>,
+    /// What the time to the first message is recorded as; empty: it is not.
+    pub first_name: String,
+    #[serde(skip)]
+    pub laid: Laid,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct GrpcMessage(#[serde(deserialize_with = "bytes")] pub Vec<u8>);
 
 /// Of `socket_user`. `framing` None: nothing ends the answer but `expected`, or nothing is read at all.
 #[derive(Debug, Clone, Deserialize)]

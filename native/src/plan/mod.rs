@@ -5,6 +5,8 @@ use std::net::IpAddr;
 pub mod host;
 pub mod message;
 pub mod outcome;
+pub mod rpc;
+pub mod status;
 pub mod stream;
 
 use base64::Engine;
@@ -126,6 +128,9 @@ pub struct Tls {
     pub certificate: Option<(String, String)>,
     /// The key itself, where its file has a password.
     pub key: Option<String>,
+    /// The peer has to choose HTTP/2, which alone is offered.
+    #[serde(default)]
+    pub http2: bool,
 }
 
 #[derive(Debug, Deserialize)]

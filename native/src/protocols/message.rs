@@ -12,6 +12,7 @@ use crate::values::value::{HALF, NOT_JSON, is_finite, push_json};
 pub struct Filling {
     pub payload: Option<Value>,
     pub expect: Option<String>,
+    pub metadata: Option<Value>,
 }
 
 /// A request in the sample of a failure: `head` as lines, the first one with what was asked for, then header fields.

@@ -4,6 +4,7 @@
 //! be done; the loop owns sockets, timers, TLS and records. HTTP is not behind this seam yet: `crate::http`.
 
 pub mod correlation;
+pub mod grpc;
 pub mod message;
 pub mod orders;
 pub mod socket;
@@ -17,6 +18,7 @@ use crate::http::cookies::Jar;
 use crate::plan::Place;
 use crate::plan::message::{Asked, Speech};
 use crate::plan::outcome::{Failure, Outcome};
+use crate::protocols::grpc::GrpcClient;
 use crate::protocols::message::{Filling, Shown};
 use crate::protocols::orders::Orders;
 use crate::protocols::socket::SocketClient;
@@ -68,6 +70,7 @@ impl Speech {
     /// `jar`: the user's, which all of his clients share.
     pub fn client(&self, max_body_bytes: u64, jar: &Rc<RefCell<Jar>>) -> Box<dyn Client> {
         match self {
+            Speech::Grpc => Box::new(GrpcClient::new(max_body_bytes as usize)),
             Speech::Socket => Box::new(SocketClient::new(max_body_bytes as usize)),
             Speech::Websocket(speech) => Box::new(WebSocketClient::new(speech, max_body_bytes as usize, jar.clone())),
         }
@@ -78,6 +81,7 @@ impl Asked {
     /// Where it says itself whom it asks.
     pub fn place(&self) -> Option<&Place> {
         match self {
+            Asked::Grpc(request) => Some(&request.place),
             Asked::Socket(request) => Some(&request.place),
             Asked::Websocket(request) => request.target.as_ref().map(|target| &target.place),
         }
@@ -85,6 +89,7 @@ impl Asked {
 
     pub fn timeout_s(&self) -> f64 {
         match self {
+            Asked::Grpc(request) => request.timeout_s,
             Asked::Socket(request) => request.timeout_s,
             Asked::Websocket(request) => request.timeout_s,
         }
@@ -93,17 +98,27 @@ impl Asked {
     /// As it is shown where the hit failed.
     pub fn shown(&self) -> Shown<'_> {
         match self {
+            Asked::Grpc(request) => request.shown(),
             Asked::Socket(request) => request.shown(),
             Asked::Websocket(request) => request.shown(),
         }
     }
 
-    /// With what differs per hit.
-    pub fn filled(&self, filling: Filling) -> Result<Self, Failure> {
-        Ok(match self {
+    /// With what differs per hit. None: Python has to make it.
+    pub fn filled(&self, filling: Filling) -> Result<Option<Self>, Failure> {
+        Ok(Some(match self {
+            Asked::Grpc(request) => return Ok(request.filled(filling).map(|made| Asked::Grpc(Arc::new(made)))),
             Asked::Socket(request) => Asked::Socket(Arc::new(request.filled(filling)?)),
             Asked::Websocket(request) => Asked::Websocket(Arc::new(request.filled(filling)?)),
-        })
+        }))
+    }
+
+    /// One that Python made, with what it shares with others of its step.
+    pub fn like(self, other: &Asked) -> Self {
+        match (self, other) {
+            (Asked::Grpc(made), Asked::Grpc(other)) => Asked::Grpc(made.like(other)),
+            (made, _) => made,
+        }
     }
 }
 

@@ -3,9 +3,11 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use crate::http::reading::Field;
 use crate::plan::Place;
 use crate::plan::outcome::Failure;
 use crate::protocols::Link;
+use crate::protocols::grpc::told::Told;
 
 #[derive(Debug, PartialEq)]
 pub enum Order {
@@ -32,6 +34,36 @@ pub struct Reply {
     pub received: u64,
     /// 0: there is none.
     pub status: u16,
+    pub beside: Option<Box<Beside>>,
+}
+
+/// Of a protocol with statuses and header fields of its own.
+#[derive(Debug, PartialEq)]
+pub struct Beside {
+    /// What the peer says to the status.
+    pub reason: String,
+    pub fields: Fields,
+    /// What the status means, unless the step expects it.
+    pub refusal: Option<Failure>,
+    /// Messages that become text when they are looked at.
+    pub told: Told,
+}
+
+/// Pairs of a name and a value, as places in their bytes.
+#[derive(Debug, Default, PartialEq)]
+pub struct Fields {
+    pub bytes: Vec<u8>,
+    pub places: Vec<Field>,
+}
+
+impl Fields {
+    pub fn push(&mut self, name: &str, value: &[u8]) {
+        let begin = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(name.as_bytes());
+        let between = self.bytes.len() as u32;
+        self.bytes.extend_from_slice(value);
+        self.places.push(Field { name: begin..between, value: between..self.bytes.len() as u32 });
+    }
 }
 
 /// Why there is none; or one that is not as it should be.

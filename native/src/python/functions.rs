@@ -302,7 +302,7 @@ impl PythonFunctions {
         out.is_head = verb == "HEAD";
         out.cookies = made.get_item("cookies")?.extract()?;
         out.limits = Limits { connect_s, total_s, follow };
-        let tls_plan = Tls { verify, authorities, certificate, key };
+        let tls_plan = Tls { verify, authorities, certificate, key, http2: false };
         Ok(Laid { method, name, made: Ok(Made::To(Place { https, host, port, tls, sni }, tls_plan)) })
     }
 

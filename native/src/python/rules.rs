@@ -1,6 +1,6 @@
 //! The rules that both engines must agree on, as functions of Python: a test compares them with what Python does, in one process.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
@@ -18,7 +18,10 @@ use crate::load::limits::failure_class;
 use crate::os::random::Rng;
 use crate::plan::host::Host;
 use crate::plan::outcome::{Failure, Outcome};
+use crate::plan::rpc::Rpc;
 use crate::plan::{Assembled, CallPlan, Limits, Place, Plan, RequestPlan};
+use crate::protocols::grpc;
+use crate::protocols::grpc::told::Told;
 use crate::values::data::Data;
 use crate::values::found::Path;
 use crate::values::node::{Missing, Scope};
@@ -263,6 +266,20 @@ fn read(pieces: Vec<Vec<u8>>, is_head: bool, ended: bool, most: u64) -> Option<(
     }
 }
 
+/// Whether bytes are a message of gRPC, and the JSON of it that assertions see, where JSON can say it. `shape`: the method, as in a plan.
+#[pyfunction]
+fn json_of_message(shape: &str, message: &[u8]) -> PyResult<(bool, Option<String>)> {
+    let told = Told { rpc: Arc::new(parsed(shape)?), messages: vec![message.to_vec()] };
+    Ok((told.is_right(), grpc::json_of(&told.rpc, told.rpc.reply, message)))
+}
+
+/// The message of gRPC that JSON says; None: it is left to Python.
+#[pyfunction]
+fn message_of_json(shape: &str, json: &str) -> PyResult<Option<Vec<u8>>> {
+    let rpc: Rpc = parsed(shape)?;
+    Ok(grpc::message_of(&rpc, rpc.request, &parsed(json)?))
+}
+
 /// How a function's request is laid out where that takes nothing of Python: head (without cookies and the empty line), body, name, limits.
 #[pyfunction]
 fn laid(call: &str, functions: &Bound<'_, PyAny>, asked: &Bound<'_, PyAny>) -> PyResult<Option<LaidOut>> {
@@ -299,5 +316,7 @@ pub fn module<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyModule>> {
     module.add_function(wrap_pyfunction!(redirected, &module)?)?;
     module.add_function(wrap_pyfunction!(read, &module)?)?;
     module.add_function(wrap_pyfunction!(laid, &module)?)?;
+    module.add_function(wrap_pyfunction!(json_of_message, &module)?)?;
+    module.add_function(wrap_pyfunction!(message_of_json, &module)?)?;
     Ok(module)
 }

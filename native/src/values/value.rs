@@ -108,7 +108,7 @@ fn is_whole(text: &str) -> bool {
     text.len() <= MOST_DIGITS && !text.bytes().any(|byte| matches!(byte, b'.' | b'e' | b'E'))
 }
 
-fn push_float(out: &mut String, value: f64) {
+pub fn push_float(out: &mut String, value: f64) {
     if !value.is_finite() {
         out.push_str(if value.is_nan() {
             "NaN"

@@ -1,7 +1,8 @@
 """A gRPC server in a process of its own, which writes down what it received: `python grpc_shop.py JOB`, a JSON object.
 
-Job: `port` (0: any), `generated` (the folder of generated code), `log` (a file), `reflection`, and for TLS `key`, `chain` and `ca` (the
-client must show a certificate). Prints its port, then obeys its input: `stop SECONDS` drains, and the end of it ends the process.
+Job: `port` (0: any), `generated` (the folder of generated code), `log` (a file), `reflection`, `packed` (answers in gzip), and for TLS
+`key`, `chain` and `ca` (the client must show a certificate). Prints its port, then obeys its input: `stop SECONDS` drains, and the end
+of it ends the process.
 What an item or query is called says what happens: see `_obey`.
 """
 
@@ -63,6 +64,7 @@ class Gate:
 
 
 DRAINING = threading.Event()
+PACKED = grpc.Compression.Gzip
 
 
 def _obey(word: str, context: Any, gate: Gate) -> None:
@@ -128,7 +130,7 @@ def main() -> None:
                 _obey(item.name, context, gate)
                 yield item
 
-    server = grpc.server(ThreadPoolExecutor(64), options=(("grpc.so_reuseport", 0),))
+    server = grpc.server(ThreadPoolExecutor(64), options=(("grpc.so_reuseport", 0),), compression=PACKED if job.get("packed") else None)
     shop_pb2_grpc.add_ShopServicer_to_server(Shop(), server)
     if job.get("reflection", True):
         reflection.enable_server_reflection(("shop.Shop", reflection.SERVICE_NAME), server)

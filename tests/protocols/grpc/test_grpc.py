@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 import trustme
 
+from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.statuses import grpc_status
 from loadflow.engine.reports.csv_report import write_csv_report
 from loadflow.errors import ScriptError
-from tests.load.harness import Outcomes, load
+from tests.load.harness import ENGINES, Outcomes, load
 from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop, generated, new_shop, shop
+from tests.services import need
 
 __all__ = ["generated", "new_shop", "shop"]
 
@@ -30,8 +32,11 @@ PUT = {**PROTO, "method": "shop.Shop/Put"}
 CHAT = {**PROTO, "method": "shop.Shop/Chat"}
 
 
-def run(folder: Path, shop: GrpcShop, *steps: Any, **arguments: Any) -> Outcomes:
-    return load(folder, list(steps), user="grpc_user", host=shop.target, **arguments)
+both = pytest.mark.parametrize("engine", ENGINES)
+
+
+def run(engine: str, folder: Path, shop: GrpcShop, *steps: Any, **arguments: Any) -> Outcomes:
+    return load(folder, list(steps), user="grpc_user", engine=engine, host=shop.target, **arguments)
 
 
 def refused(folder: Path, *steps: Any, target: str = "127.0.0.1:1", **arguments: Any) -> str:
@@ -71,11 +76,12 @@ class SlowDoor:
             other.shutdown(socket.SHUT_WR)
 
 
-def test_a_call_that_waits_longer_than_those_before_it_has_the_time_to_connect(shop: GrpcShop, tmp_path: Path) -> None:
+@both
+def test_a_call_that_waits_longer_than_those_before_it_has_the_time_to_connect(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     """The first call's attempt to connect lasts three times its timeout and a second; the next one's is not cut off by that."""
     door = SlowDoor(shop.port, 1.5)
     short = {**GET, "target": door.target, "name": "short", "timeout": 0.05, "payload": {}}
-    done = run(tmp_path, shop, short, {**short, "name": "long", "timeout": 60})
+    done = run(engine, tmp_path, shop, short, {**short, "name": "long", "timeout": 60})
     door.close()
     assert [hit.outcome for hit in done.hits] == [Outcome.TIMEOUT, Outcome.OK], done.hits
 
@@ -83,8 +89,9 @@ def test_a_call_that_waits_longer_than_those_before_it_has_the_time_to_connect(s
 # how the methods become known
 
 
+@both
 def test_a_proto_file_and_reflection_and_a_stub_send_the_same(
-    shop: GrpcShop, tmp_path: Path, generated: Path, monkeypatch: pytest.MonkeyPatch
+    shop: GrpcShop, tmp_path: Path, generated: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
     monkeypatch.syspath_prepend(str(generated))
     payload = {"id": "7", "name": "apple", "kind": "RARE", "unit_price": {"cents": 5}, "made_at": "2026-01-01T00:00:00Z", "blob": "AP8="}
@@ -96,11 +103,12 @@ def test_a_proto_file_and_reflection_and_a_stub_send_the_same(
         {**stub, "name": "stub alone"},
         {"proto": "shop.proto", "import_paths": [str(PROTOS)], "method": "/shop.Shop/Get", "name": "import path"},
     ]
-    done = run(tmp_path, shop, *({**way, "payload": payload} for way in ways))
+    done = run(engine, tmp_path, shop, *({**way, "payload": payload} for way in ways))
     assert [hit.outcome for hit in done.hits] == [Outcome.OK] * len(ways), done.hits
     assert shop.messages == [payload] * len(ways)
 
 
+@both
 @pytest.mark.parametrize(
     ("step", "kind", "received", "first"),
     [
@@ -112,25 +120,27 @@ def test_a_proto_file_and_reflection_and_a_stub_send_the_same(
     ],
 )
 def test_each_kind_of_call(
-    shop: GrpcShop, tmp_path: Path, step: dict[str, Any], kind: str, received: list[Any], first: dict[str, Any]
+    shop: GrpcShop, tmp_path: Path, step: dict[str, Any], kind: str, received: list[Any], first: dict[str, Any], engine: str
 ) -> None:
     """A stream from the client is a list in `payload`, one from the server a list for assertions; a kind may be left out."""
     payload: Any = {"count": 1, "name": "a"} if step is LIST else {"name": "a"} if step is GET else [{"name": "a"}, {"id": 2}]
     path, value = next(iter(first.items()))
     asked = {**step, "payload": payload, "assertions": [{"type": "json_path", "path": path, "value": value}]}
-    done = run(tmp_path, shop, {**asked, "rpc": kind}, asked)
+    done = run(engine, tmp_path, shop, {**asked, "rpc": kind}, asked)
     assert [(hit.outcome, hit.status) for hit in done.hits] == [(Outcome.OK, grpc_status(0))] * 2, done.hits
     assert shop.messages == received * 2
     assert [call["call"] for call in shop.calls] == [step["method"].rpartition("/")[2]] * 2
 
 
-def test_values_go_from_one_answer_into_the_next_call(shop: GrpcShop, tmp_path: Path) -> None:
+@both
+def test_values_go_from_one_answer_into_the_next_call(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     extracts = [
         {"var": "second", "path": "1.id"},
         {"var": "status", "from": "status_code"},
     ]
     after = {"extract": [{"var": "after", "from": "header", "name": "X-After"}, {"var": "raw", "from": "header", "name": "x-raw-bin"}]}
     done = run(
+        engine,
         tmp_path,
         shop,
         {**LIST, "payload": {"count": 2}, "extract": extracts},
@@ -141,8 +151,10 @@ def test_values_go_from_one_answer_into_the_next_call(shop: GrpcShop, tmp_path: 
     assert shop.messages == [{"id": "1", "name": "OK"}, {"name": "two"}, {"name": "AP8=", "unit_price": {"cents": 1}}]
 
 
-def test_metadata_arrives_as_it_is_written(shop: GrpcShop, tmp_path: Path) -> None:
+@both
+def test_metadata_arrives_as_it_is_written(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     done = run(
+        engine,
         tmp_path,
         shop,
         {**GET, "metadata": {"x-token": "a b", "x-number": 5, "x-raw-bin": "AP8=", "x-none": None}},
@@ -213,7 +225,8 @@ def test_a_host_that_may_not_be_loaded_is_not_asked_for_its_services(tmp_path: P
 # how calls end
 
 
-def test_statuses_are_failures_of_their_kind_unless_the_step_expects_them(shop: GrpcShop, tmp_path: Path) -> None:
+@both
+def test_statuses_are_failures_of_their_kind_unless_the_step_expects_them(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     def status(*wanted: Any) -> dict[str, Any]:
         return {"assertions": [{"type": "status_code", "value": wanted[0] if len(wanted) == 1 else [*wanted]}]}
 
@@ -238,16 +251,22 @@ def test_statuses_are_failures_of_their_kind_unless_the_step_expects_them(shop: 
     steps = [{**GET, **more, "name": name} for name, more, _, _ in rows]
     steps[-1] = {**GET, "name": "misfit", "payload": {"unit_price": "${session.s}"}}
     steps.insert(-1, {**GET, "name": "text", "payload": {"name": "text"}, "extract": [{"var": "s", "path": "name", "scope": "session"}]})
-    done = run(tmp_path, shop, *steps, variables={"wanted": "NOT_FOUND"}, max_body_bytes=2000)
+    done = run(engine, tmp_path, shop, *steps, variables={"wanted": "NOT_FOUND"}, max_body_bytes=2000)
     for name, _, outcome, text in rows:
         assert (done.outcome(name), done.error_text(name)[: len(text)]) == (outcome, text)
     deadline = next(call["left_s"] for call in shop.calls if call["left_s"] < 1)
     assert 0 < deadline < 0.3  # as the server reads it, rounded up
 
 
-def test_reports_call_statuses_by_name(shop: GrpcShop, tmp_path: Path) -> None:
+@both
+def test_reports_call_statuses_by_name(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     done = run(
-        tmp_path, shop, {**GET}, {**GET, "payload": {"name": "fail NOT_FOUND"}}, {**LIST, "payload": {"count": 1}, "first_message": True}
+        engine,
+        tmp_path,
+        shop,
+        {**GET},
+        {**GET, "payload": {"name": "fail NOT_FOUND"}},
+        {**LIST, "payload": {"count": 1}, "first_message": True},
     )
     write_csv_report([done.run], tmp_path / "hits.csv")
     lines = (tmp_path / "hits.csv").read_text().splitlines()
@@ -256,10 +275,12 @@ def test_reports_call_statuses_by_name(shop: GrpcShop, tmp_path: Path) -> None:
     assert "NOT_FOUND" in (done.run.folder / "report.html").read_text()
 
 
-def test_retries_follow_grpcs_classes(shop: GrpcShop, tmp_path: Path) -> None:
+@both
+def test_retries_follow_grpcs_classes(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     """ABORTED may pass another time and is tried again; NOT_FOUND is not."""
     retry = {"retry": {"transient": 2, "flaky": 0, "base_delay": 0, "jitter": 0}}
     done = run(
+        engine,
         tmp_path,
         shop,
         {**GET, **retry, "name": "aborted", "payload": {"name": "fail ABORTED"}},
@@ -269,8 +290,10 @@ def test_retries_follow_grpcs_classes(shop: GrpcShop, tmp_path: Path) -> None:
     assert len(shop.calls) == 4
 
 
-def test_a_stream_ends_at_max_messages_and_the_server_learns_it(shop: GrpcShop, tmp_path: Path) -> None:
+@both
+def test_a_stream_ends_at_max_messages_and_the_server_learns_it(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     done = run(
+        engine,
         tmp_path,
         shop,
         {
@@ -289,29 +312,34 @@ def test_a_stream_ends_at_max_messages_and_the_server_learns_it(shop: GrpcShop, 
     assert {"ended": "List"} in shop.events
 
 
-def test_a_stream_over_the_limit_of_bytes_is_cut(shop: GrpcShop, tmp_path: Path) -> None:
-    done = run(tmp_path, shop, {**LIST, "payload": {"count": 100_000, "name": "x" * 100}}, max_body_bytes=10_000)
+@both
+def test_a_stream_over_the_limit_of_bytes_is_cut(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
+    done = run(engine, tmp_path, shop, {**LIST, "payload": {"count": 100_000, "name": "x" * 100}}, max_body_bytes=10_000)
     assert [hit.outcome for hit in done.hits] == [Outcome.TOO_LARGE]
 
 
 # many users, channels, and the end
 
 
-@pytest.mark.parametrize(("more", "connections"), [({}, 20), ({"channels": 3}, 3)])
-def test_calls_of_all_users_are_under_way_at_once(shop: GrpcShop, tmp_path: Path, more: dict[str, Any], connections: int) -> None:
+@pytest.mark.parametrize(("engine", "more", "connections"), [("locust", {}, 20), ("locust", {"channels": 3}, 3), ("native", {}, 20)])
+def test_calls_of_all_users_are_under_way_at_once(
+    shop: GrpcShop, tmp_path: Path, more: dict[str, Any], connections: int, engine: str
+) -> None:
     """Each call waits until 20 are there, so with fewer at once none would be answered; and each user keeps his connection."""
     step = {**GET, **more, "payload": {"name": "together 20"}, "timeout": 30}
-    done = run(tmp_path, shop, step, user_count=20, iterations=2)
+    done = run(engine, tmp_path, shop, step, user_count=20, iterations=2)
     assert [hit.outcome for hit in done.hits] == [Outcome.OK] * 40
     assert max(call["peak"] for call in shop.calls) >= 20
     assert len({call["peer"] for call in shop.calls}) == connections
 
 
-def test_calls_in_flight_at_the_end_are_unfinished_and_the_server_learns_it(shop: GrpcShop, tmp_path: Path) -> None:
+@both
+def test_calls_in_flight_at_the_end_are_unfinished_and_the_server_learns_it(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     done = load(
         tmp_path,
         {"mode": "weighted", "tasks": [{**one, "payload": {"name": "never"}, "timeout": 100} for one in (GET, LIST)]},
         user="grpc_user",
+        engine=engine,
         host=shop.target,
         user_count=6,
         test_time=1,
@@ -323,7 +351,8 @@ def test_calls_in_flight_at_the_end_are_unfinished_and_the_server_learns_it(shop
     shop.wait_for(lambda events: sum("ended" in event for event in events) == 6)
 
 
-def test_a_server_that_drains_lets_calls_end_and_gets_no_new_ones(new_shop: Callable[..., GrpcShop], tmp_path: Path) -> None:
+@both
+def test_a_server_that_drains_lets_calls_end_and_gets_no_new_ones(new_shop: Callable[..., GrpcShop], tmp_path: Path, engine: str) -> None:
     """GOAWAY: what is under way is answered; later calls are refused, and go to the server that comes in its place."""
     first = new_shop()
     steps = [
@@ -341,7 +370,7 @@ def test_a_server_that_drains_lets_calls_end_and_gets_no_new_ones(new_shop: Call
 
     other = threading.Thread(target=replace)
     other.start()
-    done = run(tmp_path, first, *steps, user_count=4)
+    done = run(engine, tmp_path, first, *steps, user_count=4)
     other.join()
     assert drained.is_set()
     assert {hit.outcome for hit in done.hits if hit.name in ("before", "under way")} == {Outcome.OK}
@@ -350,7 +379,8 @@ def test_a_server_that_drains_lets_calls_end_and_gets_no_new_ones(new_shop: Call
     assert {hit.outcome for hit in after} <= {Outcome.OK, Outcome.CONNECT, Outcome.CLOSED}
 
 
-def test_a_server_that_dies_fails_the_calls_under_way(new_shop: Callable[..., GrpcShop], tmp_path: Path) -> None:
+@both
+def test_a_server_that_dies_fails_the_calls_under_way(new_shop: Callable[..., GrpcShop], tmp_path: Path, engine: str) -> None:
     shop = new_shop()
 
     def kill() -> None:
@@ -359,9 +389,65 @@ def test_a_server_that_dies_fails_the_calls_under_way(new_shop: Callable[..., Gr
 
     other = threading.Thread(target=kill)
     other.start()
-    done = run(tmp_path, shop, {**GET, "payload": {"name": "never"}, "timeout": 60}, user_count=3)
+    done = run(engine, tmp_path, shop, {**GET, "payload": {"name": "never"}, "timeout": 60}, user_count=3)
     other.join()
     assert [hit.outcome for hit in done.hits] == [Outcome.CLOSED] * 3, done.hits
+
+
+@both
+def test_every_call_is_one_row(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
+    """The server's own count, by what each message says; the payload and the metadata differ from call to call."""
+    step = {**GET, "payload": {"name": "${uuid()}", "id": "${randint(1,9)}"}, "metadata": {"x-id": "${uuid()}"}}
+    done = run(engine, tmp_path, shop, {**step, "assertions": [{"type": "contains", "value": "-"}]}, user_count=8, iterations=40)
+    assert [hit.outcome for hit in done.hits] == [Outcome.OK] * 320
+    assert len(shop.calls) == len({message["name"] for message in shop.messages}) == 320
+    assert len({value for call in shop.calls for key, value in call["metadata"] if key == "x-id"}) == 320
+    sizes = sorted(len(message["name"]) + 4 for message in shop.messages)  # both fields behind a byte, and the text behind its length
+    assert sorted(done.rows["sent_bytes"].tolist()) == sorted(done.rows["received_bytes"].tolist()) == sizes
+
+
+@both
+def test_values_of_an_unusual_kind_are_what_protobuf_makes_of_them(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
+    """A time, a number that is written otherwise, bytes of another alphabet; and what no message can hold, hit by hit."""
+    first = {**GET, "name": "first", "payload": {"name": "2026-01-01T00:00:00Z"}, "extract": [{"var": "when", "path": "name"}]}
+    odd = {"made_at": "${when}", "id": "${number}", "blob": "${bytes}", "unit_price": {"cents": "${number}"}}
+    bad = {**GET, "name": "bad", "payload": {"id": "${when}"}}
+    done = run(engine, tmp_path, shop, first, {**GET, "name": "odd", "payload": odd}, bad, variables={"number": "1e2", "bytes": "-_8="})
+    assert shop.messages[1] == {"made_at": "2026-01-01T00:00:00Z", "id": "100", "blob": "+/8=", "unit_price": {"cents": 100}}
+    assert (done.outcome("odd"), done.outcome("bad")) == (Outcome.OK, Outcome.TEMPLATE)
+    assert done.error_text("bad").startswith("payload is not a shop.Item: ")
+
+
+@both
+def test_answers_may_be_compressed(new_shop: Callable[..., GrpcShop], tmp_path: Path, engine: str) -> None:
+    text = "x" * 5_000
+    step = {**GET, "payload": {"name": text}, "assertions": [{"type": "json_path", "path": "name", "value": text}]}
+    listed = {**LIST, "payload": {"count": 3, "name": text}, "assertions": [{"type": "json_path", "path": "2.name", "value": text}]}
+    done = run(engine, tmp_path, new_shop(packed=True), step, listed)
+    assert [hit.outcome for hit in done.hits] == [Outcome.OK] * 2, done.hits
+    assert min(done.rows["received_bytes"]) > 5_000  # as they are when they are unpacked
+
+
+@both
+def test_a_sample_of_a_failure_shows_the_call_and_the_answer(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
+    wrong = {"assertions": [{"type": "response_time", "max_ms": 0.0001}]}
+    step = {**GET, "metadata": {"x-raw-bin": "AP8="}, "payload": {"name": "a"}}
+    run_of = run(engine, tmp_path, shop, {**step, **wrong}, {**GET, "payload": {"name": "fail NOT_FOUND gone"}}).run
+    first, second = [json.loads(line)["sample"] for line in run_of.samples_path(0).read_text().splitlines()]
+    request, response = first["request"], first["response"]
+    url = f"grpc://{shop.target}/shop.Shop/Get"
+    assert (request["method"], request["url"], request["headers"]["x-raw-bin"]) == ("GRPC", url, "AP8=")
+    assert json.loads(request["body"])["name"] == json.loads(response["body"])["name"] == "a"
+    assert (response["status"], response["headers"]["x-before"], response["headers"]["x-raw-bin"]) == ("OK", "one", "AP8=")
+    assert (second["response"]["status"], second["response"]["reason"], second["response"]["body"]) == ("NOT_FOUND", "gone", "")
+
+
+def test_the_core_makes_calls_unless_users_share_their_channels(shop: GrpcShop, tmp_path: Path) -> None:
+    need(is_built(), "the native core is not built")
+    shared = {**GET, "channels": 2}
+    made = [load(tmp_path, [step], user_detail_dict={"user": "grpc_user"}, host=shop.target) for step in (GET, shared)]
+    assert [done.summary["engine"] for done in made] == ["native", "locust"]
+    assert made[1].run.summary().to_json()["why_not_native"] == "the native core does not take step key 'channels'"
 
 
 # TLS
@@ -386,7 +472,10 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     return {name: str(folder / f"{name}.pem") for name in blobs}
 
 
-def test_tls_and_a_certificate_of_the_client(new_shop: Callable[..., GrpcShop], tmp_path: Path, certificates: dict[str, str]) -> None:
+@both
+def test_tls_and_a_certificate_of_the_client(
+    new_shop: Callable[..., GrpcShop], tmp_path: Path, certificates: dict[str, str], engine: str
+) -> None:
     ca, pair = certificates["ca"], [certificates["client"], certificates["client_key"]]
     plain = {key: certificates[key] for key in ("key", "chain")}
     tls, mutual = new_shop(**plain), new_shop(**plain, ca=ca)
@@ -400,15 +489,19 @@ def test_tls_and_a_certificate_of_the_client(new_shop: Callable[..., GrpcShop], 
         ("both in one file", mutual, {"verify": ca, "cert": certificates["client_both"]}, Outcome.OK),
         ("by reflection", mutual, {"verify": ca, "cert": pair, "proto": None, "reflection": True}, Outcome.OK),
     ]
-    done = load(tmp_path, [{**GET, **more, "name": name, "target": one.target} for name, one, more, _ in rows], user="grpc_user")
+    done = load(
+        tmp_path, [{**GET, **more, "name": name, "target": one.target} for name, one, more, _ in rows], user="grpc_user", engine=engine
+    )
     assert {hit.name: hit.outcome for hit in done.hits} == {name: outcome for name, _, _, outcome in rows}, done.hits
-    without = load(tmp_path, [{**GET, "verify": ca, "target": mutual.target}], user="grpc_user")
+    without = load(tmp_path, [{**GET, "verify": ca, "target": mutual.target}], user="grpc_user", engine=engine)
     assert without.hits[0].outcome in (Outcome.TLS, Outcome.CLOSED, Outcome.CONNECT)
     assert len(tls.calls) == 5  # both servers write into one file
 
 
-def test_secrets_of_metadata_and_messages_are_masked(shop: GrpcShop, tmp_path: Path) -> None:
+@both
+def test_secrets_of_metadata_and_messages_are_masked(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     done = run(
+        engine,
         tmp_path,
         shop,
         {**GET, "metadata": {"authorization": "Bearer s3cr3t-token"}, "payload": {"name": "fail NOT_FOUND ${password}"}},

@@ -13,6 +13,7 @@ from loadflow.engine.base.pem import decrypted_key
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.http.request import PARTS
 from loadflow.engine.protocols.python.place import PYTHON_USER
+from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["CORE_CIPHERS", "MESSAGE_USERS", "Choice", "EngineName", "choose", "features_that_do_not_fit", "in_the_core", "is_built"]
@@ -28,7 +29,7 @@ PLAN_FIELDS = frozenset(
 )
 HTTP_USERS = frozenset({"fast_http_user", "http_user", PYTHON_USER})
 # their requests are made of steps by the same code for both engines, so no key of a step can get lost
-MESSAGE_USERS = frozenset({"socket_user", "websocket_user"})
+MESSAGE_USERS = frozenset({"grpc_user", "socket_user", "websocket_user"})
 STEP_KEYS = frozenset(
     {"phase", "group", "follows", "at_once", "think_after", "on_failure", "name", "weight", "run_if", "skip_if", "think_time"}
     | {"throttle", "retry", "assertions", "extract", "method", "request_url", "call", "stream", *PARTS}
@@ -94,8 +95,24 @@ def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
     for step in plan.steps:
         if step.get("user", plan.protocol) in HTTP_USERS:
             found.update(dict.fromkeys(f"step key {key!r}" for key in step.keys() - STEP_KEYS - {"user"}))
+        if step.get("user", plan.protocol) == "grpc_user":
+            found.update(dict.fromkeys(_of_grpc(step)))
         found.update(dict.fromkeys(_of_step(step)))
     yield from found
+
+
+def _of_grpc(step: Mapping[str, Any]) -> Iterator[str]:
+    if step.get("channels") is not None:
+        yield "step key 'channels'"  # users share nothing in the core
+    if step.get("stub_path") is not None:
+        from loadflow.engine.protocols.grpc.rpc import stub_rpc  # few loads are of gRPC, and none should start later for it
+
+        try:
+            rpc = stub_rpc(step["stub_path"], step.get("request_path"), step["method"])
+        except HitFailure:
+            return  # said elsewhere
+        if rpc.reply is None:
+            yield f"answers of {step['stub_path']}, which protobuf does not read"
 
 
 def _of_step(step: Mapping[str, Any]) -> Iterator[str]:

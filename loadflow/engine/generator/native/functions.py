@@ -21,7 +21,7 @@ from loadflow.engine.base.values import shown
 from loadflow.engine.generator.call_messages import Messages
 from loadflow.engine.generator.native.asked import NOT_BEGUN, Asked, Asking, AskingAtOnce, Spoken, kept
 from loadflow.engine.generator.native.awaiting import awaiting
-from loadflow.engine.generator.native.messages import SPEECHES, Got, message_with_trust, preparing, speeches_of
+from loadflow.engine.generator.native.messages import SPEECHES, Got, message_with_trust, preparing, request_of, speeches_of
 from loadflow.engine.generator.native.sleeping import may_sleep
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.plan import Plan
@@ -113,7 +113,8 @@ class Functions:
             request = self._messages.rendered(step, values, self._scope)
         except (HitFailure, MissingValue) as error:
             return method, name, None, str(error)
-        return method, name, self._speeches[user], json.dumps(message_with_trust(SPEECHES[user].of_request(request, self._tls), self._tls))
+        made = message_with_trust(request_of(SPEECHES[user], step, request, self._tls), self._tls)
+        return method, name, self._speeches[user], json.dumps(made)
 
     @staticmethod
     def kept(asked: Asked | Spoken) -> Got:

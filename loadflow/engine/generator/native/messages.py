@@ -1,7 +1,7 @@
 """Steps of other protocols than HTTP, as the native core takes them.
 
-A request that is the same for every hit is written down whole; of one of which only the payload and the expected text differ, the core
-fills in these two; any other Python makes of its values, hit by hit.
+A request that is the same for every hit is written down whole; of one of which only the payload, the expected text and the metadata
+differ, the core fills in these; any other Python makes of its values, hit by hit.
 """
 
 from __future__ import annotations
@@ -9,6 +9,9 @@ from __future__ import annotations
 import base64
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from loadflow.engine.base.named import load_named
@@ -20,7 +23,7 @@ from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure, Reply
 
-__all__ = ["SPEECHES", "Got", "Speech", "made_message", "message_of", "message_with_trust", "preparing", "speeches_of"]
+__all__ = ["SPEECHES", "Got", "Speech", "made_message", "message_of", "message_with_trust", "preparing", "request_of", "speeches_of"]
 
 Got = tuple[int, bytes, Sequence[tuple[bytes, bytes]], bytes]  # status, reason, header fields, body
 
@@ -36,8 +39,10 @@ class Speech:
     These have what `seam.PreparedStep` says, and `fixed`, the request where every hit has the same; `written`, the values that make a
     request by their keys, as they stand in the step; and `made_of`, which gives the request of such values or raises HitFailure.
 
-    `payload` and `expect`: the keys that the core fills in. `of_plan` is the core's own client, `of_request` a request. `reply_of` is an
-    answer of the core as the protocol's users on Locust have it. `gather` names what `UserProtocol.gather` is, if there is one.
+    `payload`, `expect` and `metadata`: the keys that the core fills in, "" where there is none. `of_plan` is the core's own client,
+    `of_request` a request. `alike`: what the requests of a prepared step have in common and is not written down for each hit; then
+    Python makes those, too, whose values are of an unusual kind. `reply_of` is an answer of the core as the protocol's users on Locust
+    have it. `gather` names what `UserProtocol.gather` is, if there is one.
     """
 
     step: str
@@ -47,6 +52,8 @@ class Speech:
     of_request: Callable[[Any, TlsTable], dict[str, Any]]
     reply_of: Callable[[int, bytes, Sequence[tuple[bytes, bytes]], bytes], Reply] = _bare
     gather: str = ""
+    metadata: str = ""
+    alike: Callable[[Any], dict[str, Any]] | None = None
 
     def prepare(self, config: Mapping[str, Any], plan: Plan, compiler: Callable[[Any], Any]) -> Any:
         return load_named(self.step)(config, plan, compiler)
@@ -64,18 +71,31 @@ def preparing(user: str) -> Preparing:
 
 def message_of(speech: Speech, prepared: Any, nodes: Nodes, tls: TlsTable) -> dict[str, Any]:
     if prepared.fixed is not None:
-        return {"whole": {"request": speech.of_request(prepared.fixed, tls), "payload": None, "expect": None}}
+        return {"whole": {"request": request_of(speech, prepared, prepared.fixed, tls), "payload": None, "expect": None}}
     keys = {key: nodes.of(value) for key, value in prepared.written.items()}
     changing = {key: node for key, node in keys.items() if not is_static(node)}
-    if changing.keys() <= {speech.payload, speech.expect}:
+    if changing.keys() <= {speech.payload, speech.expect, speech.metadata}:
+        same = {key: node for key, node in keys.items() if key not in changing}
         try:
-            base = prepared.made_of({key: static_value(node) for key, node in keys.items() if key not in changing}, changing.keys())
+            base = prepared.made_of({key: static_value(node) for key, node in same.items()}, changing.keys())
         except HitFailure:
             pass  # so it is of every hit; Python says why, hit by hit
         else:
-            filled = {"payload": changing.get(speech.payload), "expect": changing.get(speech.expect)}
-            return {"whole": {"request": speech.of_request(base, tls), **filled}}
+            filled = {key: changing.get(getattr(speech, key)) for key in ("payload", "expect", "metadata")}
+            rest = list(same.items()) if speech.alike is not None else None
+            return {"whole": {"request": request_of(speech, prepared, base, tls), **filled, "values": rest}}
+    if speech.alike is not None:
+        return {"alike": {"like": speech.alike(prepared), "values": list(keys.items())}}
     return {"python": list(keys.items())}
+
+
+def request_of(speech: Speech, prepared: Any, request: Any, tls: TlsTable) -> dict[str, Any]:
+    """The first one of a step, with what those that Python makes later leave out."""
+    made = speech.of_request(request, tls)
+    if speech.alike is None:
+        return made
+    (common,) = speech.alike(prepared).values()
+    return {kind: {**common, **{key: value for key, value in body.items() if value is not None}} for kind, body in made.items()}
 
 
 def made_message(speech: Speech, prepared: Any, values: Mapping[str, Any], tls: TlsTable) -> dict[str, Any]:
@@ -124,6 +144,59 @@ def _framing(framing: Any) -> dict[str, Any]:
     return {"prefixed": {"length_bytes": framing.length_bytes, "little": framing.byte_order == "little"}}
 
 
+def _grpc(request: Any, tls: TlsTable) -> dict[str, Any]:
+    """Of a `GrpcRequest`, without its method."""
+    security = request.security
+    host, port = _host_and_port(request.target)
+    number = 0
+    if security is not None:
+        verify = security.verify or str(_grpc_authorities())
+        number = tls.number(verify, None if security.cert is None else (security.cert, security.key), http2=True)
+    named = None if security is None else security.server_name
+    return {
+        "grpc": {
+            "rpc": None,
+            "place": {"https": security is not None, "host": host, "port": port, "tls": number, "sni": named},
+            "target": request.target,
+            # gRPC's library asks a server for the name that its certificate must have
+            "authority": named or request.target,
+            "messages": [_text(message) for message in request.messages],
+            "metadata": [(key, _text(value) if isinstance(value, bytes) else value) for key, value in request.metadata],
+            "timeout_s": request.timeout_s,
+            "max_messages": request.max_messages,
+            "first_name": request.first_name,
+        }
+    }
+
+
+@lru_cache(maxsize=1)
+def _grpc_authorities() -> Path:
+    """The CAs that grpcio brings, which its users trust; grpcio itself is not imported."""
+    spec = find_spec("grpc")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "_cython" / "_credentials" / "roots.pem"
+
+
+def _host_and_port(target: str) -> tuple[str, int]:
+    host, _, port = target.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _grpc_alike(prepared: Any) -> dict[str, Any]:
+    """A request of nothing but the method, its messages and all that these may hold."""
+    from loadflow.engine.protocols.grpc.shape import shape_of
+
+    place = {"https": False, "host": "", "port": 0, "tls": 0, "sni": None}
+    nothing = {"place": place, "target": "", "authority": "", "messages": [], "metadata": [], "timeout_s": 0, "max_messages": None}
+    return {"grpc": {**nothing, "first_name": "", "rpc": shape_of(prepared.rpc)}}
+
+
+def _grpc_reply(status: int, reason: bytes, fields: Sequence[tuple[bytes, bytes]], body: bytes) -> Reply:
+    from loadflow.engine.protocols.grpc.seen import SeenReply
+
+    return SeenReply(status, reason.decode("utf-8", "replace"), fields, body.decode("utf-8", "replace"))
+
+
 def _websocket_plan(plan: Plan, tls: TlsTable) -> dict[str, Any]:
     from loadflow.engine.protocols.websocket.request import receives, reply_paths, target_of
 
@@ -165,6 +238,17 @@ def _target(target: Any, tls: TlsTable) -> dict[str, Any] | None:
 
 
 SPEECHES: Mapping[str, Speech] = {
+    "grpc_user": Speech(
+        "loadflow.engine.protocols.grpc.request:GrpcCall",
+        "payload",
+        "",
+        lambda plan, tls: "grpc",
+        _grpc,
+        metadata="metadata",
+        alike=_grpc_alike,
+        reply_of=_grpc_reply,
+        gather="loadflow.engine.protocols.grpc.interface:gather",
+    ),
     "websocket_user": Speech("loadflow.engine.protocols.websocket.request:WebSocketStep", "payload", "expect", _websocket_plan, _websocket),
     "socket_user": Speech(
         "loadflow.engine.protocols.socket.request:SocketStep", "payload", "expect_substring", lambda plan, tls: "socket", _socket

@@ -30,6 +30,7 @@ from loadflow.engine.protocols.running.checks import group_of, not_as_wanted, no
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.names import phased
 from loadflow.engine.records.outcome import Outcome
+from loadflow.engine.records.statuses import status_number, status_text
 from loadflow.engine.reliability.classify import TRANSIENT_STATUS
 from loadflow.engine.resolve.data import Data, Table, load_rows
 from loadflow.engine.resolve.static import tokens_in
@@ -285,8 +286,8 @@ def _status(node: Node) -> dict[str, Any]:
     if not is_static(node):
         return {"statusis": node}
     value = static_value(node)
-    allowed = sorted({int(one) for one in value} if isinstance(value, list) else {int(value)})
-    return {"status": (allowed, " or ".join(map(str, allowed)))}
+    allowed = sorted({status_number(one) for one in (value if isinstance(value, list) else [value])})
+    return {"status": (allowed, " or ".join(map(status_text, allowed)))}
 
 
 def _text(node: Node) -> Node:

@@ -7,7 +7,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from google.protobuf.message import Message
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
 
 from loadflow.engine.protocols.grpc.rpc import Rpc
 from loadflow.engine.protocols.running.reply import ReplyParts, joined
@@ -102,11 +103,14 @@ class GrpcReply(ReplyParts):
     def parsed(self) -> Any:
         """The message, or the list of them where the server streams.
 
-        Raises ValueError where no message came, HitFailure where they hold too many values.
+        Raises ValueError where no message came, HitFailure where they hold too many values, or such as JSON can't say.
         """
         if holds_more(self.messages, MOST_VALUES):
             raise HitFailure(Outcome.TOO_LARGE, f"the answer holds more than {MOST_VALUES:,} values, too many to be looked at")
-        found = [self._rpc.to_json(message) for message in self.messages]
+        try:
+            found = [self._rpc.to_json(message) for message in self.messages]
+        except (json_format.Error, DecodeError, TypeError, ValueError):  # a time out of range, an Any of a type that nobody knows
+            raise HitFailure(Outcome.PROTOCOL, "the answer holds what JSON can't say") from None
         if not self._rpc.server_streams and not found:
             raise ValueError("no message came")
         return found if self._rpc.server_streams else found[0]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,28 +48,36 @@ class GrpcRequest:
 
 
 class GrpcCall:
-    """A compiled step. `name` is None where it has placeholders that differ per hit."""
+    """A compiled step. `name` is None where it has placeholders that differ per hit; `fixed` is the request where none has.
+
+    `written`: what makes a request, by its keys, as it stands in the step.
+    """
 
     method = "GRPC"
 
     def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
         self._plan = plan
         self._config = config
-        self._rpc = _rpc_of(config, plan, compiler)
-        _check_kind(config, self._rpc)
-        self._parts = {key: compiler(config[key]) for key in PARTS if config.get(key) is not None}
+        self.rpc = _rpc_of(config, plan, compiler)
+        _check_kind(config, self.rpc)
+        self.written = {key: config[key] for key in PARTS if config.get(key) is not None}
         self._name = compiler(config["name"]) if config.get("name") is not None else None
-        default_name = f"{config['stub_path']}.{config['method']}" if config.get("stub_path") is not None else self._rpc.name
+        default_name = f"{config['stub_path']}.{config['method']}" if config.get("stub_path") is not None else self.rpc.name
         self.name: str | None = default_name if self._name is None else text_of(self._name.value) if self._name.is_static else None
         self.place = known_text(config["target"], compiler) if config.get("target") is not None else plan.host or DEFAULT_TARGET
         self._refuse_misfit(config.get("payload"))
-        self._fixed: GrpcRequest | None = None
-        if self.name is not None and all(part.is_static for part in self._parts.values()):
+        if self.name is None and config.get("first_message"):
+            self.written["name"] = config["name"]  # the hits of first messages have it in theirs
+        self._parts = {key: compiler(value) for key, value in self.written.items()}
+        self.fixed: GrpcRequest | None = None
+        if all(part.is_static for part in self._parts.values()):
             # no placeholder anywhere, so what is wrong with it is wrong with every hit: raised before the load starts
-            self._fixed = self._build(None)
+            self.fixed = self.made_of({key: part.value for key, part in self._parts.items()})
 
     def render(self, scope: Scope) -> GrpcRequest:
-        return self._fixed if self._fixed is not None else self._build(scope)
+        if self.fixed is not None:
+            return self.fixed
+        return self.made_of({key: filled(part, scope) for key, part in self._parts.items()})
 
     def render_name(self, scope: Scope) -> str:
         return self.name if self.name is not None else text_of(filled(self._name, scope))
@@ -81,16 +89,17 @@ class GrpcCall:
             "method": self.method,
             "url": f"grpc{'s' if request.security else ''}://{request.target}{request.rpc.path}",
             "headers": {key: base64.b64encode(value).decode() if isinstance(value, bytes) else value for key, value in request.metadata},
-            "body": json.dumps(body, ensure_ascii=False),
+            "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
         }
 
-    def _build(self, scope: Scope | None) -> GrpcRequest:
-        values = {key: filled(part, scope) for key, part in self._parts.items()}
-        name = self.name if self.name is not None else self.render_name(scope) if scope is not None else ""
+    def made_of(self, values: Mapping[str, Any], later: Collection[str] = ()) -> GrpcRequest:
+        """The request of these values, by the keys of `written`; those of `later` are filled in where it is sent. Raises HitFailure where
+        they make none."""
+        name = text_of(values.get("name", self.name or ""))
         return GrpcRequest(
-            rpc=self._rpc,
+            rpc=self.rpc,
             target=target_of(values.get("target"), self._plan),
-            messages=self._messages(values.get("payload")),
+            messages=() if "payload" in later else self._messages(values.get("payload")),
             metadata=_metadata(values.get("metadata")),
             timeout_s=seconds(values.get("timeout"), DEFAULT_TIMEOUT_S),
             security=security_of({**values, "tls": self._config.get("tls")}),
@@ -100,20 +109,20 @@ class GrpcCall:
         )
 
     def _messages(self, payload: Any) -> tuple[bytes, ...]:
-        return tuple(self._rpc.request_bytes(one) for one in self._each(payload))
+        return tuple(self.rpc.request_bytes(one) for one in self._each(payload))
 
     def _each(self, payload: Any) -> list[Any]:
         """The JSON of each message."""
         if payload is None:
             return [{}]
-        return payload if self._rpc.client_streams and isinstance(payload, list) else [payload]
+        return payload if self.rpc.client_streams and isinstance(payload, list) else [payload]
 
     def _refuse_misfit(self, payload: Any) -> None:
         """Fields that the message does not have, also where others have placeholders: what is not known yet is left out."""
         if has_placeholder(payload) if isinstance(payload, str) else payload is None:
             return
         for one in self._each(_known_part(payload)):
-            self._rpc.request_message(one)
+            self.rpc.request_message(one)
 
 
 def _rpc_of(config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> Rpc:

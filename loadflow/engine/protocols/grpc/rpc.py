@@ -25,7 +25,11 @@ _KINDS = {"unary_unary": (False, False), "unary_stream": (False, True), "stream_
 
 @dataclass(frozen=True, slots=True)
 class Rpc:
-    """`path` as it is asked for, "/package.Service/Method"; `pool` knows the messages that an Any may hold."""
+    """`path` as it is asked for, "/package.Service/Method"; `pool` knows the messages that an Any may hold.
+
+    `reply`: the descriptor of what `read_reply` gives; None for a stub that reads by other means than protobuf's. `files`: the names of
+    those that describe the service; none for a stub.
+    """
 
     path: str
     client_streams: bool
@@ -33,6 +37,8 @@ class Rpc:
     new_request: Callable[[], Any]
     read_reply: Callable[[bytes], Any]
     pool: Any
+    reply: Any
+    files: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -71,9 +77,9 @@ class Rpc:
 @lru_cache(maxsize=64)
 def _pool(descriptors: str) -> Any:
     """Of a FileDescriptorSet in Base64. Raises TypeError for a set that does not hold together."""
-    files = descriptor_pb2.FileDescriptorSet.FromString(base64.b64decode(descriptors))
+    files = _files(descriptors)
     pool = descriptor_pool.DescriptorPool()
-    waiting = {file.name: file for file in files.file}
+    waiting = {file.name: file for file in files}
 
     def add(name: str) -> None:
         file = waiting.pop(name, None)
@@ -82,7 +88,7 @@ def _pool(descriptors: str) -> Any:
                 add(other)
             pool.Add(file)
 
-    for file in files.file:
+    for file in files:
         add(file.name)
     return pool
 
@@ -106,12 +112,18 @@ def described_rpc(descriptors: str, service: str, method: str) -> Rpc:
         message_factory.GetMessageClass(found.input_type),
         reply.FromString,
         pool,
+        found.output_type,
+        tuple(file.name for file in _files(descriptors)),
     )
 
 
+@lru_cache(maxsize=64)
+def _files(descriptors: str) -> Any:
+    return descriptor_pb2.FileDescriptorSet.FromString(base64.b64decode(descriptors)).file
+
+
 def _services(descriptors: str) -> list[str]:
-    files = descriptor_pb2.FileDescriptorSet.FromString(base64.b64decode(descriptors)).file
-    return sorted(f"{file.package}.{one.name}".lstrip(".") for file in files for one in file.service)
+    return sorted(f"{file.package}.{one.name}".lstrip(".") for file in _files(descriptors) for one in file.service)
 
 
 class _Listener:
@@ -144,7 +156,9 @@ def stub_rpc(stub_path: str, request_path: str | None, method: str) -> Rpc:
     request_class = dotted(request_path) if request_path is not None else _request_class(pool, path)
     if not hasattr(request_class, "DESCRIPTOR") or not hasattr(request_class, "SerializeToString"):
         raise HitFailure(Outcome.TEMPLATE, f"{request_path} is not a message class of protobuf")
-    return Rpc(path, *_KINDS[kind], request_class, deserializer, pool)
+    # what protoc writes is a method of the class of the replies
+    reply = getattr(getattr(deserializer, "__self__", None), "DESCRIPTOR", None)
+    return Rpc(path, *_KINDS[kind], request_class, deserializer, pool, reply)
 
 
 def _request_class(pool: Any, path: str) -> Any:

@@ -60,6 +60,10 @@ impl Pipe {
         self.inbound.extend_from_slice(block);
     }
 
+    pub fn has_heard(&self) -> bool {
+        !self.first.is_empty()
+    }
+
     pub fn looks_like_1(&self) -> bool {
         self.first == b"HTTP/1."
     }

@@ -96,7 +96,7 @@ impl Client for SocketClient {
             None => {
                 let count = counted(one.buffer.len() as u64, "byte");
                 let text = format!("the peer closed after {count}, before the answer was whole");
-                let reply = Reply { data: Some(std::mem::take(&mut one.buffer)), sent, received: one.received, status: 0 };
+                let reply = Reply { data: Some(std::mem::take(&mut one.buffer)), sent, received: one.received, ..Reply::default() };
                 Lost { failure: Failure::new(Outcome::Closed, text), reply: Some(reply) }
             }
         };
@@ -165,7 +165,7 @@ impl SocketClient {
         let received = self.connections.iter().find(|one| one.link == *link).map_or(0, |one| one.received);
         let is_right = memmem::find(&answer, wanted.expected.as_bytes()).is_some();
         let text = if is_right { String::new() } else { format!("expected {} in response", quoted(&wanted.expected)) };
-        let reply = Reply { data: Some(answer), sent: wanted.data.len() as u64, received, status: 0 };
+        let reply = Reply { data: Some(answer), sent: wanted.data.len() as u64, received, ..Reply::default() };
         let result = if is_right { Ok(reply) } else { Err(Lost { failure: Failure::new(Outcome::Assertion, text), reply: Some(reply) }) };
         self.finish(result, orders);
     }

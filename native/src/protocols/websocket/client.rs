@@ -355,7 +355,7 @@ fn expected(request: &WebSocketRequest, message: Vec<u8>) -> Result<Reply, Lost>
     let sent = if request.method == Method::Sendrecv { request.data.len() as u64 } else { 0 };
     let is_right = memmem::find(&message, request.expect.as_bytes()).is_some();
     let received = message.len() as u64;
-    let reply = Reply { data: Some(message), sent, received, status: 0 };
+    let reply = Reply { data: Some(message), sent, received, ..Reply::default() };
     if is_right {
         return Ok(reply);
     }

@@ -1,0 +1,492 @@
+//! The client of `grpc_user`, fed whole, byte by byte, and with frames behind the answer.
+
+use std::sync::Arc;
+
+use _native::plan::Place;
+use _native::plan::message::{Asked, GrpcMessage, GrpcRequest};
+use _native::plan::outcome::{Failure, Outcome};
+use _native::plan::rpc::Rpc;
+use _native::protocols::Client;
+use _native::protocols::grpc::{GrpcClient, json_of, message_of};
+use _native::protocols::orders::{Lost, Orders, Reply};
+use proptest::prelude::*;
+
+mod talking;
+use talking::ordered;
+
+const MOST_BYTES: usize = 1_000;
+const STREAM: u32 = 1;
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const PING: u8 = 6;
+const GOAWAY: u8 = 7;
+const CONTINUATION: u8 = 9;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+/// `message Item { string name = 1; int64 id = 2; repeated Item more = 3; }`
+fn rpc(server_streams: bool) -> Arc<Rpc> {
+    let field = |number: u32, name: &str, of: &str, many: &str| {
+        let presence = name == "more" && many == "one";
+        format!(
+            r#"{{"number":{number},"name":"{name}","json":"{name}","of":{of},"many":"{many}","packed":false,"presence":{presence},"oneof":null,"utf8":true}}"#
+        )
+    };
+    let fields = [field(1, "name", "\"string\"", "one"), field(2, "id", "\"int64\"", "one"), field(3, "more", "{\"message\":0}", "list")];
+    let text = format!(
+        r#"{{"path":"/shop.Shop/Get","client_streams":false,"server_streams":{server_streams},"request":0,"reply":0,"enums":[],
+            "messages":[{{"name":"shop.Item","kind":"usual","plain":true,"fields":[{}]}}]}}"#,
+        fields.join(",")
+    );
+    Arc::new(serde_json::from_str(&text).unwrap())
+}
+
+fn place(port: u16) -> Place {
+    Place { host: "127.0.0.1".into(), port, ..Place::default() }
+}
+
+fn asked_with(server_streams: bool, change: impl FnOnce(&mut GrpcRequest)) -> Asked {
+    let mut request = GrpcRequest {
+        rpc: Some(rpc(server_streams)),
+        place: place(7),
+        target: "127.0.0.1:7".into(),
+        authority: "127.0.0.1:7".into(),
+        messages: vec![GrpcMessage(b"\x0a\x02hi".to_vec())],
+        metadata: vec![("x-token".into(), "abc".into())],
+        timeout_s: 2.0,
+        max_messages: None,
+        first_name: String::new(),
+        laid: Default::default(),
+    };
+    change(&mut request);
+    Asked::Grpc(Arc::new(request))
+}
+
+fn asked(server_streams: bool) -> Asked {
+    asked_with(server_streams, |_| {})
+}
+
+fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
+    bytes.extend([kind, flags]);
+    bytes.extend(stream.to_be_bytes());
+    bytes.extend(payload);
+    bytes
+}
+
+/// Header fields, each as a literal that is not remembered (RFC 7541 section 6.2.2).
+fn fields(pairs: &[(&str, &str)]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (name, value) in pairs {
+        bytes.push(0);
+        for text in [name, value] {
+            assert!(text.len() < 127);
+            bytes.push(text.len() as u8);
+            bytes.extend(text.bytes());
+        }
+    }
+    bytes
+}
+
+fn head(pairs: &[(&str, &str)]) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS, STREAM, &[b"\x88", &fields(pairs)[..]].concat())
+}
+
+fn trailers(pairs: &[(&str, &str)]) -> Vec<u8> {
+    frame(HEADERS, END_HEADERS | END_STREAM, STREAM, &fields(pairs))
+}
+
+fn framed(data: &[u8]) -> Vec<u8> {
+    [&[0][..], &(data.len() as u32).to_be_bytes(), data].concat()
+}
+
+fn message(data: &[u8]) -> Vec<u8> {
+    frame(DATA, 0, STREAM, &framed(data))
+}
+
+fn settings() -> Vec<u8> {
+    [frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, 1, 0, &[])].concat()
+}
+
+/// A user whose first call is on its way.
+fn calling(asked: &Asked) -> (GrpcClient, Orders, u32) {
+    let (mut client, mut orders) = (GrpcClient::new(MOST_BYTES), Orders::default());
+    client.begin(asked, &mut orders);
+    let link = ordered(&mut orders).opened[0];
+    client.connected(link, &mut orders);
+    let sent = ordered(&mut orders).sent;
+    assert!(sent.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
+    assert!(sent.ends_with(b"\0\0\0\0\x04\x0a\x02hi"), "{sent:?}");
+    (client, orders, link)
+}
+
+/// Kind, status and text: the failure's, or the JSON of the answer.
+fn shown(result: &Result<Reply, Lost>) -> (Outcome, u16, String) {
+    match result {
+        Ok(reply) => {
+            let beside = reply.beside.as_ref().unwrap();
+            match &beside.refusal {
+                Some(failure) => (failure.outcome, reply.status, failure.text.clone()),
+                None => (Outcome::Ok, reply.status, String::from_utf8(beside.told.seen(&beside.reason).unwrap().text).unwrap()),
+            }
+        }
+        Err(lost) => (lost.failure.outcome, 0, lost.failure.text.clone()),
+    }
+}
+
+#[test]
+fn a_call_ends_by_what_comes_however_it_comes() {
+    let (ok, begun) = (trailers(&[("grpc-status", "0")]), head(&[("content-type", "application/grpc"), ("x-before", "one")]));
+    let hi = r#"{"name":"hi","id":"0","more":[]}"#;
+    let whole = [&begun[..], &message(b"\x0a\x02hi"), &ok].concat();
+    let refused = |code: u32| frame(RST_STREAM, 0, STREAM, &code.to_be_bytes());
+    for (streams, wire, outcome, status, text) in [
+        (false, whole.clone(), Outcome::Ok, 20_000, hi.to_owned()),
+        (
+            false,
+            [&begun[..], &frame(DATA, 0, STREAM, b"\0\0\0"), &frame(DATA, 0, STREAM, b"\0\x04\x0a\x02hi"), &ok].concat(),
+            Outcome::Ok,
+            20_000,
+            hi.into(),
+        ),
+        (
+            true,
+            [&begun[..], &message(b"\x0a\x02hi"), &message(b""), &ok].concat(),
+            Outcome::Ok,
+            20_000,
+            format!(r#"[{hi},{{"name":"","id":"0","more":[]}}]"#),
+        ),
+        (true, [&begun[..], &ok].concat(), Outcome::Ok, 20_000, String::new()),
+        // a status alone, in the head or behind it
+        (
+            false,
+            frame(
+                HEADERS,
+                END_HEADERS | END_STREAM,
+                STREAM,
+                &[b"\x88", &fields(&[("grpc-status", "5"), ("grpc-message", "no%20such")])[..]].concat(),
+            ),
+            Outcome::Status,
+            20_005,
+            "NOT_FOUND: no such".into(),
+        ),
+        (
+            false,
+            [&begun[..], &message(b""), &trailers(&[("grpc-status", "14"), ("grpc-message", "busy")])].concat(),
+            Outcome::Status,
+            20_014,
+            "UNAVAILABLE: busy".into(),
+        ),
+        (
+            false,
+            [&begun[..], &message(b""), &trailers(&[("x", "y")])].concat(),
+            Outcome::Status,
+            20_002,
+            "UNKNOWN: the answer ends without a grpc-status".into(),
+        ),
+        (
+            false,
+            [&begun[..], &frame(DATA, END_STREAM, STREAM, &framed(b""))].concat(),
+            Outcome::Status,
+            20_002,
+            "UNKNOWN: the answer ends without a grpc-status".into(),
+        ),
+        (false, [&begun[..], &ok].concat(), Outcome::Protocol, 0, "the status is OK, and no whole message came".into()),
+        (
+            false,
+            [&begun[..], &frame(DATA, 0, STREAM, b"\0\0\0\0\x09hi"), &ok].concat(),
+            Outcome::Protocol,
+            0,
+            "the status is OK, and no whole message came".into(),
+        ),
+        (
+            false,
+            [&begun[..], &message(b"\x0a\x09hi"), &ok].concat(),
+            Outcome::Protocol,
+            0,
+            "the answer is not a message of shop.Shop/Get".into(),
+        ),
+        (
+            false,
+            [&begun[..], &message(b"\x0a\x01\xff"), &ok].concat(),
+            Outcome::Protocol,
+            0,
+            "the answer is not a message of shop.Shop/Get".into(),
+        ),
+        (
+            false,
+            [&begun[..], &frame(DATA, 0, STREAM, b"\0\0\0\x10\0")].concat(),
+            Outcome::TooLarge,
+            20_008,
+            "RESOURCE_EXHAUSTED: Received message larger than max (4096 vs. 1000)".into(),
+        ),
+        (
+            true,
+            [&begun[..], &message(b"").repeat(9)].concat(),
+            Outcome::TooLarge,
+            0,
+            "the messages are over max_body_bytes (1,000), where each counts 256 more".into(),
+        ),
+        (
+            false,
+            [&begun[..], &frame(DATA, 0, STREAM, b"<html>")].concat(),
+            Outcome::Status,
+            20_013,
+            "INTERNAL: Bad GRPC frame type 0x3c".into(),
+        ),
+        (
+            false,
+            [&begun[..], &frame(DATA, 0, STREAM, b"\x01\0\0\0\x02hi")].concat(),
+            Outcome::Status,
+            20_013,
+            "INTERNAL: a compressed message, and no grpc-encoding that says how".into(),
+        ),
+        (
+            false,
+            [&head(&[("grpc-encoding", "gzip")])[..], &frame(DATA, 0, STREAM, b"\x01\0\0\0\x02hi")].concat(),
+            Outcome::Status,
+            20_013,
+            "INTERNAL: Unexpected error decompressing data".into(),
+        ),
+        (
+            false,
+            frame(HEADERS, END_HEADERS, STREAM, b"\x8d"),
+            Outcome::Protocol,
+            20_012,
+            "UNIMPLEMENTED: Received http2 header with status: 404".into(),
+        ),
+        (false, refused(8), Outcome::Closed, 20_001, "CANCELLED: Received RST_STREAM with error code 8".into()),
+        (false, [&begun[..], &refused(2)].concat(), Outcome::Closed, 20_013, "INTERNAL: Received RST_STREAM with error code 2".into()),
+        (
+            false,
+            frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\x0b"),
+            Outcome::Closed,
+            20_014,
+            "UNAVAILABLE: GOAWAY received: ENHANCE_YOUR_CALM".into(),
+        ),
+        (
+            false,
+            frame(CONTINUATION, 0, STREAM, b"x"),
+            Outcome::Protocol,
+            20_014,
+            "UNAVAILABLE: Failed parsing HTTP/2: PROTOCOL_ERROR".into(),
+        ),
+        (false, frame(DATA, 0, STREAM, b"x"), Outcome::Protocol, 20_014, "UNAVAILABLE: Failed parsing HTTP/2: PROTOCOL_ERROR".into()),
+    ] {
+        let wire = [settings(), wire].concat();
+        for size in [wire.len(), 1, 7] {
+            let (mut client, mut orders, link) = calling(&asked(streams));
+            for piece in wire.chunks(size) {
+                client.received(link, piece, &mut orders);
+            }
+            client.received(link, &frame(PING, 0, 0, b"12345678"), &mut orders);
+            let told = ordered(&mut orders);
+            assert_eq!(told.ended.iter().map(shown).collect::<Vec<_>>(), [(outcome, status, text.clone())]);
+        }
+    }
+}
+
+#[test]
+fn metadata_of_head_and_trailers_are_the_fields_of_an_answer() {
+    let (mut client, mut orders, link) = calling(&asked(false));
+    let begun = head(&[("content-type", "application/grpc"), ("x-before", "one"), ("x-raw-bin", "AP8,AA==")]);
+    let ended = trailers(&[("grpc-status", "0"), ("x-after", "two")]);
+    client.received(link, &[settings(), begun, message(b""), ended].concat(), &mut orders);
+    let told = ordered(&mut orders).ended.pop().unwrap().unwrap();
+    let fields = &told.beside.as_ref().unwrap().fields;
+    let at = |range: &std::ops::Range<u32>| std::str::from_utf8(&fields.bytes[range.start as usize..range.end as usize]).unwrap();
+    let found: Vec<_> = fields.places.iter().map(|field| (at(&field.name), at(&field.value))).collect();
+    assert_eq!(found, [("x-before", "one"), ("x-raw-bin", "AP8="), ("x-raw-bin", "AA=="), ("x-after", "two")]);
+    assert_eq!((told.sent, told.received), (4, 0));
+}
+
+#[test]
+fn a_channel_is_kept_and_each_target_has_its_own() {
+    let (mut client, mut orders, link) = calling(&asked(false));
+    let answer = |stream: u32| {
+        let begun = frame(HEADERS, END_HEADERS, stream, b"\x88");
+        let ended = frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields(&[("grpc-status", "0")]));
+        [begun, frame(DATA, 0, stream, &framed(b"")), ended].concat()
+    };
+    client.received(link, &[settings(), answer(1)].concat(), &mut orders);
+    assert!(ordered(&mut orders).ended[0].is_ok());
+    client.begin(&asked(false), &mut orders);
+    let told = ordered(&mut orders);
+    assert!(told.opened.is_empty() && !told.sent.is_empty());
+    client.received(link, &answer(3), &mut orders);
+    assert!(ordered(&mut orders).ended[0].is_ok());
+    client.begin(&asked_with(false, |request| request.place = place(8)), &mut orders);
+    assert_eq!(ordered(&mut orders).opened.len(), 1);
+}
+
+#[test]
+fn a_call_that_the_server_did_not_look_at_is_made_again_once() {
+    let goodbye = [settings(), frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0")].concat();
+    let (mut client, mut orders, link) = calling(&asked(false));
+    client.received(link, &goodbye, &mut orders);
+    let told = ordered(&mut orders);
+    assert_eq!((told.closed, told.ended.len(), told.opened.len()), (vec![link], 0, 1));
+    let next = told.opened[0];
+    client.connected(next, &mut orders);
+    client.received(next, &goodbye, &mut orders);
+    let told = ordered(&mut orders);
+    let text = "UNAVAILABLE: GOAWAY received: the server ends the connection and did not look at the call";
+    assert_eq!(told.ended.iter().map(shown).collect::<Vec<_>>(), [(Outcome::Closed, 20_014, text.to_owned())]);
+    // refused by the stream: the connection is kept
+    let (mut client, mut orders, link) = calling(&asked(false));
+    client.received(link, &[settings(), frame(RST_STREAM, 0, 1, &7u32.to_be_bytes())].concat(), &mut orders);
+    let told = ordered(&mut orders);
+    assert!(told.opened.is_empty() && told.ended.is_empty() && told.sent.ends_with(b"\x0a\x02hi"));
+    client.received(link, &frame(RST_STREAM, 0, 3, &7u32.to_be_bytes()), &mut orders);
+    let text = "UNAVAILABLE: Received RST_STREAM with error code 7";
+    assert_eq!(ordered(&mut orders).ended.iter().map(shown).collect::<Vec<_>>(), [(Outcome::Closed, 20_014, text.to_owned())]);
+}
+
+#[test]
+fn a_goodbye_lets_the_call_under_way_end_and_the_next_one_goes_elsewhere() {
+    let (mut client, mut orders, link) = calling(&asked(false));
+    client.received(link, &[settings(), frame(GOAWAY, 0, 0, b"\0\0\0\x01\0\0\0\0")].concat(), &mut orders);
+    assert!(ordered(&mut orders).ended.is_empty());
+    client.received(link, &[head(&[]), message(b""), trailers(&[("grpc-status", "0")])].concat(), &mut orders);
+    let told = ordered(&mut orders);
+    assert_eq!((told.ended.len(), told.closed), (1, vec![link]));
+    client.begin(&asked(false), &mut orders);
+    assert_eq!(ordered(&mut orders).opened.len(), 1);
+}
+
+#[test]
+fn a_late_call_is_reset_and_the_third_in_a_row_ends_its_channel() {
+    let (mut client, mut orders, link) = calling(&asked(false));
+    client.received(link, &settings(), &mut orders);
+    ordered(&mut orders);
+    for number in 1..=3u32 {
+        client.late(&mut orders);
+        let told = ordered(&mut orders);
+        let status = (Outcome::Timeout, 20_004, "DEADLINE_EXCEEDED: Deadline Exceeded".to_owned());
+        assert_eq!(told.ended.iter().map(shown).collect::<Vec<_>>(), [status]);
+        let reset = frame(RST_STREAM, 0, 2 * number - 1, &8u32.to_be_bytes());
+        assert!(told.sent.ends_with(&reset), "{:?}", told.sent);
+        assert_eq!(told.closed, if number == 3 { vec![link] } else { vec![] });
+        client.begin(&asked(false), &mut orders);
+    }
+    assert_eq!(ordered(&mut orders).opened.len(), 1);
+}
+
+#[test]
+fn a_stream_ends_at_so_many_messages_and_its_first_one_is_told() {
+    let some = asked_with(true, |request| (request.max_messages, request.first_name) = (Some(2), "some (first message)".into()));
+    let (mut client, mut orders, link) = calling(&some);
+    orders.now_ns = 5;
+    client.received(link, &[settings(), head(&[]), message(b"\x0a\x02hi")].concat(), &mut orders);
+    let told = ordered(&mut orders);
+    assert_eq!((told.ended.len(), told.observed.len(), told.observed[0].received, told.observed[0].start_ns), (0, 1, 4, 0));
+    client.received(link, &[message(b""), message(b"")].concat(), &mut orders);
+    let told = ordered(&mut orders);
+    assert_eq!((told.ended.len(), told.observed.len(), told.ended[0].as_ref().unwrap().received), (1, 0, 4));
+    assert!(told.sent.ends_with(&frame(RST_STREAM, 0, 1, &8u32.to_be_bytes())));
+}
+
+#[test]
+fn a_connection_that_fails_or_ends_is_a_status_of_its_kind() {
+    let failure = |outcome, text: &str| Some(Failure::new(outcome, text));
+    for (failure, outcome, text) in [
+        (failure(Outcome::Dns, "no name"), Outcome::Dns, "UNAVAILABLE: DNS resolution failed: no name"),
+        (failure(Outcome::Connect, "refused"), Outcome::Connect, "UNAVAILABLE: failed to connect to all addresses; last error: refused"),
+        (failure(Outcome::Tls, "bad"), Outcome::Tls, "UNAVAILABLE: failed to connect to all addresses; last error: bad"),
+    ] {
+        let (mut client, mut orders) = (GrpcClient::new(MOST_BYTES), Orders::default());
+        client.begin(&asked(false), &mut orders);
+        let link = ordered(&mut orders).opened[0];
+        client.ended(link, failure, &mut orders);
+        assert_eq!(ordered(&mut orders).ended.iter().map(shown).collect::<Vec<_>>(), [(outcome, 20_014, text.to_owned())]);
+    }
+    let closed = "UNAVAILABLE: failed to connect to all addresses; last error: Socket closed";
+    for (wire, outcome, text) in [
+        (vec![], Outcome::Connect, closed),
+        (settings(), Outcome::Closed, "UNAVAILABLE: Socket closed"),
+        ([settings(), head(&[]), message(b"")].concat(), Outcome::Closed, "UNAVAILABLE: Socket closed"),
+    ] {
+        let (mut client, mut orders, link) = calling(&asked(false));
+        client.received(link, &wire, &mut orders);
+        client.ended(link, None, &mut orders);
+        assert_eq!(ordered(&mut orders).ended.iter().map(shown).collect::<Vec<_>>(), [(outcome, 20_014, text.to_owned())]);
+    }
+    let (mut client, mut orders) = (GrpcClient::new(MOST_BYTES), Orders::default());
+    client.begin(&asked(false), &mut orders);
+    let link = ordered(&mut orders).opened[0];
+    orders.now_ns = client.next_due_ns().unwrap();
+    client.due(&mut orders);
+    let told = ordered(&mut orders);
+    assert_eq!((told.closed, shown(&told.ended[0]).0), (vec![link], Outcome::Connect));
+    // one that may not be asked has no status at all
+    client.begin(&asked(false), &mut orders);
+    let link = ordered(&mut orders).opened[0];
+    client.ended(link, Some(Failure::new(Outcome::Forbidden, "not allowed")), &mut orders);
+    assert_eq!(shown(&ordered(&mut orders).ended[0]), (Outcome::Forbidden, 0, "not allowed".into()));
+}
+
+#[test]
+fn frames_without_end_end_the_call() {
+    for wire in [frame(SETTINGS, 0, 0, &[]), frame(PING, 0, 0, b"12345678"), frame(0x77, 0, 0, b"what"), frame(8, 0, 0, &[0, 0, 0, 1])] {
+        let (mut client, mut orders, link) = calling(&asked(false));
+        let mut told = ordered(&mut orders);
+        for _ in 0..100_000 {
+            client.received(link, &wire.repeat(64), &mut orders);
+            told = ordered(&mut orders);
+            if !told.ended.is_empty() {
+                break;
+            }
+        }
+        assert_eq!((told.ended.len(), shown(&told.ended[0]).0, told.closed), (1, Outcome::Protocol, vec![link]), "{wire:?}");
+    }
+}
+
+#[test]
+fn json_becomes_the_message_and_the_message_that_json() {
+    let rpc = rpc(false);
+    for (json, bytes) in [
+        (r#"{"name":"hi","id":"-1","more":[]}"#, &b"\x0a\x02hi\x10\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01"[..]),
+        (r#"{"name":"","id":"0","more":[]}"#, b""),
+        (r#"{"more":[{"name":"\u00fc","id":"0","more":[]}],"name":"","id":"0"}"#, b"\x1a\x04\x0a\x02\xc3\xbc"),
+    ] {
+        let value: serde_json::Value = serde_json::from_str(json).unwrap();
+        assert_eq!(message_of(&rpc, 0, &value).as_deref(), Some(bytes), "{json}");
+        let shown: serde_json::Value = serde_json::from_str(&json_of(&rpc, 0, bytes).unwrap()).unwrap();
+        assert_eq!(shown, value);
+    }
+    for unusual in
+        [r#"{"id":"1e3"}"#, r#"{"nme":1}"#, r#"{"name":1}"#, r#"{"id":true}"#, r#"{"more":{}}"#, r#"[]"#, r#"{"id":9223372036854775808}"#]
+    {
+        assert_eq!(message_of(&rpc, 0, &serde_json::from_str(unusual).unwrap()), None, "{unusual}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(256))]
+
+    #[test]
+    fn whatever_a_server_sends_a_call_ends_once_or_waits(
+        pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..30), 0..20), begins in 0usize..5, streams: bool,
+    ) {
+        let (mut client, mut orders, link) = calling(&asked(streams));
+        let begun = [settings(), head(&[("grpc-encoding", "gzip")])].concat();
+        let begin = [vec![], settings(), begun.clone(), [&begun[..], &message(b"\x0a\x02hi")].concat(), [&begun[..], b"\0\0\x20\0\0\0\0\0\x01"].concat()][begins].clone();
+        client.received(link, &begin, &mut orders);
+        for piece in pieces {
+            client.received(link, &piece, &mut orders);
+        }
+        client.ended(link, None, &mut orders);
+        let told = ordered(&mut orders);
+        prop_assert!(told.ended.len() + told.opened.len() == 1, "{:?}", told);
+    }
+
+    #[test]
+    fn no_bytes_break_the_reader_of_messages(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        let rpc = rpc(false);
+        if let Some(json) = json_of(&rpc, 0, &bytes) {
+            prop_assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
+        }
+    }
+}
