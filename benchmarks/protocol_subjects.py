@@ -74,14 +74,21 @@ while True:
         time.sleep(0.05)
 print(port, flush=True)
 """
-GRPC_SERVER = """
-import threading, time
+GRPC_SERVER = (
+    COUNTING
+    + """
+import time
 from concurrent.futures import ThreadPoolExecutor
 import grpc
+counting = threading.Lock()
+def fast(request, context):
+    global answered
+    with counting: answered += 1
+    return request
 def slow(request, context):
     time.sleep(0.2)
-    return request
-acts = {"Fast": lambda request, context: request, "Slow": slow}
+    return fast(request, context)
+acts = {"Fast": fast, "Slow": slow}
 handlers = {name: grpc.unary_unary_rpc_method_handler(act) for name, act in acts.items()}
 server = grpc.server(ThreadPoolExecutor(64))
 server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("bench.Bench", handlers),))
@@ -90,6 +97,7 @@ server.start()
 print(port, flush=True)
 threading.Event().wait()
 """
+)
 PROTO = """
 syntax = "proto3";
 package bench;

@@ -103,7 +103,7 @@ def main() -> None:
 
 def measure(subject: Subject, seconds: float) -> Row:
     """One round: all tools in turn, against one server."""
-    with tempfile.TemporaryDirectory() as folder, _server(subject, folder) as server:
+    with tempfile.TemporaryDirectory() as folder, serving(subject, folder) as server:
         for name, text in subject.files.items():
             (Path(folder) / name).write_text(text)
         target, often = subject.target.format(port=server.port), (str(seconds), str(subject.users))
@@ -134,15 +134,16 @@ class Server:
 
     def rate(self, seconds: float, folder: str, code: str, *arguments: str) -> float:
         """Of one tool, by the server's count where it has one."""
-        before = self._answered()
+        before = self.answered()
         told = _rate(folder, code, *arguments)
         if not self.counts:
             return told
-        answered = self._answered() - before
+        answered = self.answered() - before
         assert told * seconds <= answered, f"{told * seconds} exchanges are said to have been made, {answered} were answered"
         return answered / seconds
 
-    def _answered(self) -> int:
+    def answered(self) -> int:
+        """So far."""
         if not self.counts:
             return 0
         assert self.process.stdin is not None and self.process.stdout is not None
@@ -152,7 +153,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def _server(subject: Subject, folder: str) -> Iterator[Server]:
+def serving(subject: Subject, folder: str) -> Iterator[Server]:
     command = ["taskset", "-c", "1", sys.executable, "-c", subject.server]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=folder) as process:
         try:

@@ -1,5 +1,7 @@
 //! The client of `grpc_user`, fed whole, byte by byte, and with frames behind the answer.
 
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
 use std::sync::Arc;
 
 use _native::plan::Place;
@@ -25,6 +27,30 @@ const GOAWAY: u8 = 7;
 const CONTINUATION: u8 = 9;
 const END_STREAM: u8 = 1;
 const END_HEADERS: u8 = 4;
+
+/// Counts what the thread of a test holds.
+struct Counting;
+
+thread_local! {
+    static HELD: Cell<isize> = const { Cell::new(0) };
+}
+
+// SAFETY: all of it is the system's; the counter is a plain cell without a destructor
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        HELD.set(HELD.get() + layout.size() as isize);
+        // SAFETY: as the caller's
+        unsafe { System.alloc(layout) }
+    }
+    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
+        HELD.set(HELD.get() - layout.size() as isize);
+        // SAFETY: as the caller's
+        unsafe { System.dealloc(place, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
 
 /// `message Item { string name = 1; int64 id = 2; repeated Item more = 3; }`
 fn rpc(server_streams: bool) -> Arc<Rpc> {
@@ -441,6 +467,32 @@ fn frames_without_end_end_the_call() {
         }
         assert_eq!((told.ended.len(), shown(&told.ended[0]).0, told.closed), (1, Outcome::Protocol, vec![link]), "{wire:?}");
     }
+}
+
+#[test]
+fn a_channel_holds_no_more_after_many_calls_than_after_some() {
+    const WINDOW_UPDATE: u8 = 8;
+    let asked = asked(false);
+    let (mut client, mut orders, link) = calling(&asked);
+    client.received(link, &settings(), &mut orders);
+    let mut held = 0;
+    for number in 0..30_000u32 {
+        let stream = 2 * number + 1;
+        let begun = frame(HEADERS, END_HEADERS, stream, &[b"\x88", &fields(&[("x-number", &number.to_string())])[..]].concat());
+        let ended = frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields(&[("grpc-status", "0")]));
+        let window = frame(WINDOW_UPDATE, 0, 0, &100u32.to_be_bytes());
+        let answer = [begun, frame(DATA, 0, stream, &framed(b"\x0a\x02hi")), ended, window].concat();
+        client.received(link, &answer, &mut orders);
+        let told = ordered(&mut orders);
+        assert!(told.ended.len() == 1 && told.ended[0].is_ok(), "{told:?}");
+        drop((told, answer));
+        client.begin(&asked, &mut orders);
+        ordered(&mut orders);
+        if number == 1_000 {
+            held = HELD.get();
+        }
+    }
+    assert!(HELD.get() - held < 16_384, "{} bytes more", HELD.get() - held);
 }
 
 #[test]

@@ -18,10 +18,12 @@ from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.statuses import grpc_status
 from loadflow.engine.reports.csv_report import write_csv_report
+from loadflow.engine.scenario.loading import ALLOW
 from loadflow.errors import ScriptError
-from tests.load.harness import ENGINES, Outcomes, load
+from tests.load.harness import ENGINES, Outcomes, get, load, on
 from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop, generated, new_shop, shop
 from tests.services import need
+from tests.targets.fixture import Target
 
 __all__ = ["generated", "new_shop", "shop"]
 
@@ -440,6 +442,48 @@ def test_a_sample_of_a_failure_shows_the_call_and_the_answer(shop: GrpcShop, tmp
     assert json.loads(request["body"])["name"] == json.loads(response["body"])["name"] == "a"
     assert (response["status"], response["headers"]["x-before"], response["headers"]["x-raw-bin"]) == ("OK", "one", "AP8=")
     assert (second["response"]["status"], second["response"]["reason"], second["response"]["body"]) == ("NOT_FOUND", "gone", "")
+
+
+FUNCTIONS = """
+from loadflow import VUser, scenario, task
+
+
+@scenario(rps=1)
+class Shop(VUser):
+    @task
+    def calls(self, client):
+        for number in (1, 2):
+            found = client.grpc.call("shop.Shop/Get", {"name": "a", "id": number}, proto="PROTO", metadata={"x-id": str(number)}, name="get")
+            assert found.ok and found.status_code == 0 and found.json()["id"] == str(number), found.text
+            assert found.headers["x-before"] == "one"
+        lost = client.grpc.call("shop.Shop/Get", {"name": "fail NOT_FOUND gone"}, proto="PROTO", name="lost")
+        assert not lost.ok and lost.status_code == 5 and lost.text == "gone"
+"""
+
+
+@both
+def test_functions_of_python_make_calls(shop: GrpcShop, tmp_path: Path, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(ALLOW, "1")
+    file = tmp_path / "shop.py"
+    file.write_text(FUNCTIONS.replace("PROTO", PROTO["proto"]))
+    tasks = [{"call": f"{file}:Shop.calls"}]
+    hosts = {"grpc_user": shop.target}
+    done = load(tmp_path, tasks, user_detail_dict=on(engine, "python_user"), host="http://127.0.0.1:1", hosts=hosts, iterations=2)
+    assert done.summary["engine"] == engine
+    rows = [("get", Outcome.OK, ""), ("get", Outcome.OK, ""), ("lost", Outcome.STATUS, "NOT_FOUND: gone")] * 2
+    assert [(hit.name, hit.outcome, hit.error) for hit in done.hits] == rows, done.hits
+    assert [message.get("id") for message in shop.messages] == ["1", "2", None] * 2
+
+
+@both
+def test_calls_stand_between_the_requests_of_other_protocols(shop: GrpcShop, target: Target, tmp_path: Path, engine: str) -> None:
+    call = {**GET, "user": "grpc_user", "payload": {"name": "${var.method}"}, "name": "call", "extract": [{"var": "said", "path": "name"}]}
+    steps = [get("/echo", name="web", extract=[{"var": "method", "path": "$.method"}]), call, get("/ok?${var.said}", name="after")]
+    user = on(engine, "fast_http_user")
+    done = load(tmp_path, steps, user_detail_dict=user, host=target.url, hosts={"grpc_user": shop.target}, iterations=2)
+    assert [(hit.name, hit.outcome) for hit in done.hits] == [(name, Outcome.OK) for name in ("web", "call", "after")] * 2, done.hits
+    assert shop.messages == [{"name": "GET"}] * 2
+    assert [one.target for one in target.records()][1::2] == ["/ok?GET"] * 2
 
 
 def test_the_core_makes_calls_unless_users_share_their_channels(shop: GrpcShop, tmp_path: Path) -> None:
