@@ -90,7 +90,7 @@ impl Session {
     /// Whether the request, with its body, has left.
     pub fn has_sent(&self, body: &[u8]) -> bool {
         let is_asked = self.exchange.response.is_some() || self.exchange.download.is_some();
-        is_asked && self.exchange.uploaded == body.len() && self.pipe.borrow().outbound.is_empty()
+        is_asked && self.exchange.uploaded == body.len() && self.driven.is_flushed()
     }
 
     /// Whether there is more to be written than the pipe took; asked when the pipe is empty.

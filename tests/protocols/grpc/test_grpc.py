@@ -453,7 +453,8 @@ class Shop(VUser):
     @task
     def calls(self, client):
         for number in (1, 2):
-            found = client.grpc.call("shop.Shop/Get", {"name": "a", "id": number}, proto="PROTO", metadata={"x-id": str(number)}, name="get")
+            named = {"proto": "PROTO", "metadata": {"x-id": str(number)}, "name": "get"}
+            found = client.grpc.call("shop.Shop/Get", {"name": "a", "id": number}, **named)
             assert found.ok and found.status_code == 0 and found.json()["id"] == str(number), found.text
             assert found.headers["x-before"] == "one"
         lost = client.grpc.call("shop.Shop/Get", {"name": "fail NOT_FOUND gone"}, proto="PROTO", name="lost")
@@ -469,7 +470,7 @@ def test_functions_of_python_make_calls(shop: GrpcShop, tmp_path: Path, engine: 
     tasks = [{"call": f"{file}:Shop.calls"}]
     hosts = {"grpc_user": shop.target}
     done = load(tmp_path, tasks, user_detail_dict=on(engine, "python_user"), host="http://127.0.0.1:1", hosts=hosts, iterations=2)
-    assert done.summary["engine"] == engine
+    assert done.run.facts.engine == engine
     rows = [("get", Outcome.OK, ""), ("get", Outcome.OK, ""), ("lost", Outcome.STATUS, "NOT_FOUND: gone")] * 2
     assert [(hit.name, hit.outcome, hit.error) for hit in done.hits] == rows, done.hits
     assert [message.get("id") for message in shop.messages] == ["1", "2", None] * 2
@@ -490,8 +491,8 @@ def test_the_core_makes_calls_unless_users_share_their_channels(shop: GrpcShop, 
     need(is_built(), "the native core is not built")
     shared = {**GET, "channels": 2}
     made = [load(tmp_path, [step], user_detail_dict={"user": "grpc_user"}, host=shop.target) for step in (GET, shared)]
-    assert [done.summary["engine"] for done in made] == ["native", "locust"]
-    assert made[1].run.summary().to_json()["why_not_native"] == "the native core does not take step key 'channels'"
+    assert [done.run.facts.engine for done in made] == ["native", "locust"]
+    assert made[1].run.facts.why_not_native == "the native core does not take step key 'channels'"
 
 
 # TLS

@@ -80,6 +80,11 @@ impl Driven {
         std::mem::take(&mut self.pipe.borrow_mut().was_full)
     }
 
+    /// Nothing of what was written waits to be taken.
+    pub fn is_flushed(&self) -> bool {
+        self.pipe.borrow().outbound.is_empty()
+    }
+
     pub fn looks_like_1(&self) -> bool {
         self.pipe.borrow().looks_like_1()
     }
