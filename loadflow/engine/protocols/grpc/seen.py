@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
+from loadflow.engine.protocols.running.json_body import read_json
 from loadflow.engine.protocols.running.reply import ReplyParts, joined
 from loadflow.engine.records.statuses import grpc_status, status_text
 
@@ -34,7 +34,7 @@ class SeenReply(ReplyParts):
         """Raises ValueError where no message came."""
         if self.status != OK and self._text == self.details:
             raise ValueError("no message came")
-        return json.loads(self._text or "[]")  # of a stream, which may hold none
+        return read_json(self._text or "[]")  # of a stream, which may hold none
 
     def header_lines(self, name: str) -> list[str]:
         wanted = name.lower()
