@@ -348,6 +348,28 @@ fn a_channel_is_kept_and_each_target_has_its_own() {
 }
 
 #[test]
+fn a_channel_that_goes_on_without_a_call_ends_no_call_of_another() {
+    let (mut client, mut orders, link) = calling(&asked(false));
+    let begun = [settings(), head(&[]), frame(DATA, 0, STREAM, b"\0\xff\xff\xff\xff")].concat();
+    client.received(link, &begun, &mut orders);
+    assert_eq!(shown(&ordered(&mut orders).ended[0]).0, Outcome::TooLarge);
+    client.begin(&asked_with(false, |request| request.place = place(8)), &mut orders);
+    let other = ordered(&mut orders).opened[0];
+    client.connected(other, &mut orders);
+    ordered(&mut orders);
+    let mut closed = Vec::new();
+    for _ in 0..10_000 {
+        client.received(link, &frame(DATA, 0, STREAM, &[0; 1_000]), &mut orders);
+        let told = ordered(&mut orders);
+        assert!(told.ended.is_empty());
+        closed.extend(told.closed);
+    }
+    assert_eq!(closed, [link]);
+    client.received(other, &[settings(), head(&[]), message(b""), trailers(&[("grpc-status", "0")])].concat(), &mut orders);
+    assert!(ordered(&mut orders).ended[0].is_ok());
+}
+
+#[test]
 fn a_call_that_the_server_did_not_look_at_is_made_again_once() {
     let goodbye = [settings(), frame(GOAWAY, 0, 0, b"\0\0\0\0\0\0\0\0")].concat();
     let (mut client, mut orders, link) = calling(&asked(false));

@@ -186,7 +186,7 @@ def test_an_engine_begins_without_what_it_does_not_need(core: Any, tmp_path: Pat
 
     def imported(name: str, step: Step) -> set[str]:
         files = {key: str(tmp_path / f"{name}.{key}") for key in ("hits", "names", "samples")}
-        job = {"plan": plan_of(step, user_count=1).to_json(), "shard": 0, "shards": 1, **files}
+        job = {"plan": plan_of(step, user_count=1).to_json(), "paths": [], "shard": 0, "shards": 1, **files}
         command = [sys.executable, "-P", "-c", code]
         done = subprocess.run(command, input=json.dumps([job]), env=child_environment(), capture_output=True, text=True, check=True)
         return heavy & set(json.loads(done.stdout))

@@ -138,7 +138,7 @@ GRPC_TLS_ANSWERS = over_tls(GRPC_ANSWERS, OVER_TLS)
 
 # what the native core sees of these floods, it calls by its name
 GRPC_CORE_ANSWERS, GRPC_CORE_TLS_ANSWERS = (
-    [replace(one, outcome=Outcome.PROTOCOL) if one.name.removeprefix("TLS: ") in UNENDING else one for one in answers]
+    [replace(one, outcome=Outcome.PROTOCOL, step={}) if one.name.removeprefix("TLS: ") in UNENDING else one for one in answers]
     for answers in (GRPC_ANSWERS, GRPC_TLS_ANSWERS)
 )
 

@@ -157,13 +157,14 @@ impl GrpcClient {
     /// Lets a channel go on as far as it goes now.
     fn go_on_with(&mut self, link: Link, orders: &mut Orders) {
         let Some(mut channel) = self.take(link) else { return };
+        if channel.call().is_none() {
+            let is_usable = channel.idle();
+            channel.flush(orders);
+            return if is_usable { self.channels.push(channel) } else { orders.close(link) };
+        }
         let stop = channel.advance(orders.now_ns);
         self.tell_first(&channel, orders);
         let Some(stop) = stop else {
-            // of a call that is under way, its end says what is wrong with the connection
-            if channel.call().is_none() && !channel.idle() {
-                return orders.close(link);
-            }
             channel.flush(orders);
             return self.channels.push(channel);
         };
