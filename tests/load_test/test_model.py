@@ -194,7 +194,7 @@ WRONG: list[tuple[str, list[Any], list[str]]] = [
         "tasks[0].params: must be an object or a list, not text", "tasks[0].headers: must be an object, not a list", "tasks[0].verify: must be true, false or text, not 1",
         "tasks[0].timeout: must be more than 0, not 0", "tasks[0].allow_redirects: must be true or false, not text", "tasks[0].cert: must have at least 2 items, not 1"]),
     ("a file of nothing", with_step(files={"f": {}}), ["tasks[0].files.f: a file has exactly one of path, content, content_base64, not none"]),
-    ("an unknown auth", with_step(auth={"type": "digest"}), ["tasks[0].auth.type: 'digest' is not an auth type; allowed: basic, bearer, aws"]),
+    ("an unknown auth", with_step(auth={"type": "ntlm"}), ["tasks[0].auth.type: 'ntlm' is not an auth type; allowed: basic, bearer, digest, oauth2, aws"]),
     ("half an auth", with_step(auth={"type": "basic", "username": "u", "token": "t"}), [
         "tasks[0].auth.token: 'token' is not a key of basic auth; allowed: type, username, password", "tasks[0].auth.password: is missing"]),
     ("an assertion's wrong keys", with_step(assertions=[{"type": "contains", "path": "x"}, {"type": "status_code", "value": "ok"}, {"type": "status_code", "value": 20}, {}]), [

@@ -43,6 +43,11 @@ class Scope:
         self._rows: dict[str, Row] = {}
         self._kept: dict[str, Row] = {}  # those of sources that give a user one row for all of his steps
 
+    @property
+    def user(self) -> int:
+        """The user's number."""
+        return self._user
+
     def _random(self, place: str) -> Random:
         return Random() if self.data.seed is None else Random(f"user {self.data.seed} {self.data.shard} {self._user}{place}")
 

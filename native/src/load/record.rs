@@ -214,7 +214,8 @@ impl<'p> Loop<'p> {
             Some(shown) => Some(SentRequest { url: shown.url.clone(), head: shown.head.as_bytes(), body: &shown.body }),
             None => {
                 let request = if user.uses_own { Some(&user.own) } else { self.fixed[user.step].as_ref() };
-                request.map(|request| SentRequest {
+                // without a request there may be no place either
+                request.filter(|_| user.hit.asked).map(|request| SentRequest {
                     url: url_of(&self.origins[request.origin], request.target()),
                     head: &request.bytes[..request.body_at.saturating_sub(2)],
                     body: request.body(),

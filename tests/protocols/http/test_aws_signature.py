@@ -109,7 +109,7 @@ def test_each_hit_is_signed_as_it_is_sent(user: str, target: Target, tmp_path: P
 def test_what_lacks_is_a_mistake_before_the_load() -> None:
     steps: list[tuple[Any, str]] = [
         ({"type": "aws", "access_key": "a", "secret_key": "b", "region": "c"}, r"tasks\[0\]\.auth\.service: is missing"),
-        ({"type": "sigv4"}, r"auth\.type: 'sigv4' is not an auth type; allowed: basic, bearer, aws"),
+        ({"type": "sigv4"}, r"auth\.type: 'sigv4' is not an auth type; allowed: basic, bearer, digest, oauth2, aws"),
         ({**AUTH, "secret_key": "x", "region": "a\nb"}, "holds a line break"),
     ]
     for auth, text in steps:

@@ -116,6 +116,11 @@ def _of_grpc(step: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _of_step(step: Mapping[str, Any]) -> Iterator[str]:
+    auth = step.get("auth")
+    if isinstance(auth, Mapping) and auth.get("type") == "digest":
+        yield "auth 'digest'"
+    if isinstance(auth, Mapping) and auth.get("type") == "oauth2" and auth.get("per") == "user":
+        yield "auth 'oauth2' per user"
     cert = step.get("cert")
     pem = cert[-1] if isinstance(cert, list | tuple) else cert
     password = str(step.get("cert_password") or "")

@@ -19,6 +19,7 @@ from loadflow.engine.plan.proxies import Proxy
 from loadflow.engine.protocols.http.answer_reader import MAX_HEAD_BYTES, AnswerReader, phrase_of
 from loadflow.engine.protocols.http.cookies import Cookies, cookies_of
 from loadflow.engine.protocols.http.dialing import Dialer
+from loadflow.engine.protocols.http.digest import Challenge, challenge_in
 from loadflow.engine.protocols.http.events import EventStream
 from loadflow.engine.protocols.http.redirects import follow
 from loadflow.engine.protocols.http.reply import HttpReply, reply_of, status_failure
@@ -89,6 +90,7 @@ class HttpClient:
         self._keeps = plan.connections.kept != "per_request"
         self._dialer = Dialer(plan)
         self._more: list[HttpClient] = []
+        self._challenges: dict[tuple[object, ...], Challenge] = {}  # the last of each place
         self._mark_ns = 0  # since when the request is sent
 
     def at_once(self, count: int) -> list[HttpClient]:
@@ -99,7 +101,7 @@ class HttpClient:
 
     def perform(self, request: HttpRequest) -> HttpReply:
         """Raises HitFailure; socket errors pass through for the protocol's table."""
-        return follow(request, self.traffic, self._exchange)
+        return follow(request, self.traffic, self._exchange if request.digest is None else self._challenged)
 
     def pass_ends(self) -> None:
         if self._plan.connections.kept == "per_pass":
@@ -113,6 +115,19 @@ class HttpClient:
 
     def _hang_up(self, key: tuple[object, ...]) -> None:
         self._dialer.hang_up(self._connections.pop(key).socket, key)
+
+    def _challenged(self, request: HttpRequest) -> HttpReply:
+        """As `_exchange`, with the answer to the server's challenge of Digest: to an earlier one at once, else once it asks."""
+        place = _key(request)
+        known = self._challenges.get(place)
+        reply = self._exchange(request if known is None else _answering(request, known))
+        if reply.status != 401:
+            return reply
+        asked = challenge_in(reply.header_lines("www-authenticate"))
+        if asked is None or (known is not None and asked.nonce == known.nonce):
+            return reply
+        self._challenges[place] = asked
+        return self._exchange(_answering(request, asked))
 
     def _exchange(self, request: HttpRequest) -> HttpReply:
         """One request, one answer. After any failure its connection is closed: it is not known to be between two messages."""
@@ -258,6 +273,13 @@ class HttpClient:
             turns.taken()
         reader.ended()
         return reader
+
+
+def _answering(request: HttpRequest, challenge: Challenge) -> HttpRequest:
+    if request.digest is None:
+        return request
+    answer = challenge.answer(request.digest, request.method, request.target, request.body)
+    return request.with_field("authorization", answer) or request
 
 
 def _key(request: HttpRequest) -> tuple[object, ...]:

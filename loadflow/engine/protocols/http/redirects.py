@@ -71,10 +71,10 @@ def redirected(request: HttpRequest, status: int, location: str) -> HttpRequest:
     if (status == 303 and method != "HEAD") or (status in (301, 302) and method == "POST"):
         method, body = "GET", b""
         headers = [(name, value) for name, value in headers if name.lower() not in OF_THE_BODY]
-    cookies, sni = request.cookies, request.sni
+    cookies, sni, digest = request.cookies, request.sni, request.digest
     if (scheme, host, port) != (request.scheme, request.host, request.port):
         headers = [(name, value) for name, value in headers if name.lower() not in OF_THE_HOST]
-        cookies, sni = "", None
+        cookies, sni, digest = "", None, None
     head = head_of(method, scheme, host, port, target, headers, body)
-    moved = replace(request, scheme=scheme, host=host, port=port, target=target, sni=sni)
+    moved = replace(request, scheme=scheme, host=host, port=port, target=target, sni=sni, digest=digest)
     return replace(moved, method=method, headers=headers, body=body, cookies=cookies, head=head)

@@ -20,8 +20,11 @@ from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.base.values import shown, text_of
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.http.aws_signature import AwsKeys, signed_fields, signed_target
+from loadflow.engine.protocols.http.digest import DigestKeys
 from loadflow.engine.protocols.http.events import StreamRule
 from loadflow.engine.protocols.http.name import default_name
+from loadflow.engine.protocols.http.oauth2 import TokenRequest, Tokens, fetched
+from loadflow.engine.protocols.running.fence import Fence
 from loadflow.engine.protocols.running.filling import filled, flag, json_text, peer_files, seconds
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.protocols.running.tls_files import Certificate
@@ -50,6 +53,7 @@ __all__ = [
     "head_of",
     "is_signed",
     "is_used",
+    "kind_of_auth",
     "place_of",
     "refuse_unsendable",
     "server_name",
@@ -69,6 +73,8 @@ UNSPLITTABLE = re.compile(r"[\x00-\x20\x7f]")
 BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 USER_AGENT = "loadflow"
 DEFAULT_HEADERS = {"User-Agent": USER_AGENT, "Accept": "*/*", "Accept-Encoding": "gzip, deflate"}
+
+TOKENS = Tokens(fetched)  # of this process
 
 Pairs = list[tuple[str, str]]
 
@@ -103,6 +109,7 @@ class HttpRequest:
     closes: bool  # it asks for the connection to end with the answer (RFC 9112 section 9.6)
     head: bytes
     stream: StreamRule | None = None  # its answer is read as events
+    digest: DigestKeys | None = None  # what a challenge of Digest is answered with
 
     @property
     def url(self) -> str:
@@ -136,10 +143,13 @@ class HttpStep:
         if self._name is not None:
             self.name = text_of(self._name.value) if self._name.is_static else None
         self.fixed: HttpRequest | None = None
+        self._fetches = False  # tokens, not before a load
+        self._fence = Fence(plan.allowed_hosts)
         if self._url.is_static and all(part.is_static for part in self._parts.values()):
             # no placeholder anywhere, so what is wrong with it is wrong with every hit: raised before the load starts
             made = self._build(None)
             self.fixed = None if is_signed(config) else made
+        self._fetches = True
 
     def render(self, scope: Scope) -> HttpRequest:
         return self.fixed if self.fixed is not None else self._build(scope)
@@ -156,21 +166,22 @@ class HttpStep:
 
     def _build(self, scope: Scope | None) -> HttpRequest:
         url = filled(self._url, scope)  # in the order in which the native core fills them in: a seeded user's draws have one order
-        return self.made_of({key: filled(part, scope) for key, part in self._parts.items()}, url)
+        user = None if scope is None else scope.user
+        return self.made_of({key: filled(part, scope) for key, part in self._parts.items()}, url, user)
 
-    def made_of(self, values: Mapping[str, Any], url: Any) -> HttpRequest:
+    def made_of(self, values: Mapping[str, Any], url: Any, user: int | None = None) -> HttpRequest:
         """The request of these values, by the keys of a step. Raises HitFailure where they make none."""
         try:
-            return self._assemble(values, _absolute(text_of(url), self._base))
+            return self._assemble(values, _absolute(text_of(url), self._base), user)
         except UnicodeError as error:
             raise HitFailure(Outcome.TEMPLATE, f"a value holds a character that can't be sent: {error}") from None
         except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind, e.g. a number as `params`
             raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no request: {error}") from None
 
-    def _assemble(self, values: Mapping[str, Any], url: str) -> HttpRequest:
+    def _assemble(self, values: Mapping[str, Any], url: str, user: int | None) -> HttpRequest:
         scheme, host, port, target = place_of(url, values.get("params"), Outcome.TEMPLATE)
         body, content_type = body_of(values)
-        headers, own_cookies = _headers(values, self.defaults, content_type, authorization_of(values.get("auth"), url))
+        headers, own_cookies = _headers(values, self.defaults, content_type, self._authorization(values.get("auth"), url, user))
         limits = Limits.of(values)
         if (keys := _aws_keys(values.get("auth"))) is not None:
             target = signed_target(target)
@@ -196,7 +207,21 @@ class HttpStep:
             closes=asks_to_close(headers),
             head=head_of(self.method, scheme, host, port, target, headers, body),
             stream=self.stream,
+            digest=_digest_keys(values.get("auth")),
         )
+
+    def _authorization(self, auth: Mapping[str, Any] | None, url: str, user: int | None) -> str:
+        if kind_of_auth(auth) != "oauth2" or auth is None:
+            return authorization_of(auth, url)
+        if not self._fetches:
+            return ""
+        asked = TokenRequest.of(auth, user)
+        parts = urlsplit(asked.token_url)
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise HitFailure(Outcome.TEMPLATE, f"auth: the token_url {shown(asked.token_url[:100])} is not an http or https URL")
+        if (refusal := self._fence.refusal(parts.hostname, ())) is not None:
+            raise HitFailure(Outcome.FORBIDDEN, refusal)
+        return f"Bearer {TOKENS.token(asked)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -394,8 +419,18 @@ def refuse_unsendable(name: str, value: str) -> None:
 
 
 def is_signed(config: Mapping[str, Any]) -> bool:
-    """Whether each request of a step has a signature of its own, which holds the time."""
-    return is_used("auth", config) and config["auth"]["type"].lower() == "aws"
+    """Whether each request of a step is signed by itself: a signature holds the time, a token ends."""
+    return is_used("auth", config) and kind_of_auth(config["auth"]) in ("aws", "oauth2")
+
+
+def kind_of_auth(auth: Mapping[str, Any] | None) -> str:
+    return "" if auth is None else str(auth["type"]).lower()
+
+
+def _digest_keys(auth: Mapping[str, Any] | None) -> DigestKeys | None:
+    if auth is None or kind_of_auth(auth) != "digest":
+        return None
+    return DigestKeys(text_of(auth["username"]), text_of(auth["password"]))
 
 
 def _aws_keys(auth: Mapping[str, Any] | None) -> AwsKeys | None:
@@ -412,6 +447,8 @@ def authorization_of(auth: Mapping[str, Any] | None, url: str) -> str:
             return f"Bearer {text_of(auth['token'])}"
         if kind == "aws":
             return ""  # it is made of the whole request
+        if kind == "digest":
+            return ""  # the server asks for it
         return _basic(text_of(auth["username"]), text_of(auth["password"]))
     if "@" not in url or not (parts := urlsplit(url)).username:
         return ""

@@ -118,7 +118,30 @@ class AwsAuth(Part):
     session_token: Name | None = None
 
 
-AUTH_TYPES = ("basic", "bearer", "aws")
+class DigestAuth(Part):
+    """RFC 7616."""
+
+    noun: ClassVar[str] = "digest auth"
+    type: Annotated[str, Choice("auth type", ("digest",), any_case=True)]
+    username: Text
+    password: Text
+
+
+class OAuth2Auth(Part):
+    """Tokens by client credentials (RFC 6749 section 4.4)."""
+
+    noun: ClassVar[str] = "oauth2 auth"
+    type: Annotated[str, Choice("auth type", ("oauth2",), any_case=True)]
+    token_url: Name
+    client_id: Name
+    client_secret: Name
+    scope: Name | None = None
+    audience: Name | None = None
+    client_auth: Annotated[str, Choice("client_auth", ("basic", "body"))] | None = None
+    per: Annotated[str, Choice("per", ("load", "user"))] | None = None
+
+
+AUTH_TYPES = ("basic", "bearer", "digest", "oauth2", "aws")
 _AUTH_TYPE = Choice("auth type", AUTH_TYPES, any_case=True)
 
 
@@ -139,7 +162,11 @@ def _auth_tag(value: Any) -> str:
 
 
 Auth = Annotated[
-    Annotated[BasicAuth, Tag(f"{TAG}basic")] | Annotated[BearerAuth, Tag(f"{TAG}bearer")] | Annotated[AwsAuth, Tag(f"{TAG}aws")],
+    Annotated[BasicAuth, Tag(f"{TAG}basic")]
+    | Annotated[BearerAuth, Tag(f"{TAG}bearer")]
+    | Annotated[AwsAuth, Tag(f"{TAG}aws")]
+    | Annotated[DigestAuth, Tag(f"{TAG}digest")]
+    | Annotated[OAuth2Auth, Tag(f"{TAG}oauth2")],
     Discriminator(_auth_tag),
     BeforeValidator(_known_auth),
 ]

@@ -1,0 +1,251 @@
+"""Challenges of Digest and tokens of OAuth 2: what is computed, what servers receive, and what happens where there is none."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs
+
+import pytest
+
+from loadflow.engine.generator.native.fit import features_that_do_not_fit
+from loadflow.engine.protocols.http.digest import DigestKeys, challenge_in
+from loadflow.engine.protocols.http.oauth2 import TokenRequest, Tokens
+from loadflow.engine.protocols.running.seam import HitFailure
+from loadflow.engine.records.outcome import Outcome
+from tests.generator.test_native import plan_of
+from tests.load.harness import USERS, get, load
+from tests.protocols.peers import Loop, running_loop
+
+# RFC 7616 section 3.9.1
+REALM = 'realm="http-auth@example.org"'
+NONCE = 'nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"'
+RFC = [f'Digest {REALM}, qop="auth, auth-int", algorithm=SHA-256, {NONCE}', f'Digest {REALM}, qop="auth, auth-int", algorithm=MD5, {NONCE}']
+MUFASA = DigestKeys("Mufasa", "Circle of Life")
+RESPONSES = [
+    (RFC, "SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+    (RFC[1:], "MD5", "8ca523f5e9506fed4657c9700eebdbec"),
+    ([", ".join(RFC)], "SHA-256", "753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1"),
+]
+
+
+@pytest.mark.parametrize(("lines", "algorithm", "response"), RESPONSES, ids=["the strongest", "MD5", "both in one field"])
+def test_the_example_of_the_rfc(lines: list[str], algorithm: str, response: str) -> None:
+    challenge = challenge_in(lines)
+    assert challenge is not None
+    challenge.random = lambda: "f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ"
+    said = challenge.answer(MUFASA, "GET", "/dir/index.html", b"")
+    for part in (f'response="{response}"', f"algorithm={algorithm}", "qop=auth, nc=00000001", 'uri="/dir/index.html"', 'username="Mufasa"'):
+        assert part in said
+    assert "nc=00000002" in challenge.answer(MUFASA, "GET", "/dir/index.html", b"")
+
+
+def md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def asked(ha1: str, between: str, target: str = "POST:/x") -> str:
+    return md5(f"{ha1}:n:{between}{md5(target)}")
+
+
+OTHERS: list[tuple[str, str, Callable[[str], str]]] = [
+    ("RFC 2069", 'Digest realm="r", nonce="n"', lambda ha1: asked(ha1, "")),
+    (
+        "auth-int",
+        'Digest realm="r", nonce="n", qop="auth-int"',
+        lambda ha1: asked(ha1, "00000001:c:auth-int:", f"POST:/x:{md5('body')}"),
+    ),
+    (
+        "a session",
+        'Digest realm="r", nonce="n", algorithm=MD5-sess, qop="auth"',
+        lambda ha1: asked(md5(f"{ha1}:n:c"), "00000001:c:auth:"),
+    ),
+    (
+        "behind another scheme",
+        'Basic realm="b", Digest realm="r", nonce="n", qop=auth',
+        lambda ha1: asked(ha1, "00000001:c:auth:"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("line", "expected"), [row[1:] for row in OTHERS], ids=[row[0] for row in OTHERS])
+def test_other_challenges(line: str, expected: Callable[[str], str]) -> None:
+    challenge = challenge_in([line])
+    assert challenge is not None
+    challenge.random = lambda: "c"
+    assert f'response="{expected(md5("u:r:p"))}"' in challenge.answer(DigestKeys("u", "p"), "POST", "/x", b"body")
+
+
+def test_a_challenge_that_can_not_be_answered() -> None:
+    assert challenge_in(['Basic realm="x"', ""]) is None
+    with pytest.raises(HitFailure, match="other than MD5 and SHA-256"):
+        challenge_in(['Digest realm="r", nonce="n", algorithm=SHA-512-256'])
+
+
+def test_a_user_name_that_is_not_to_be_read_and_quotes() -> None:
+    challenge = challenge_in(['Digest realm="a \\"b\\"", nonce="n", userhash=true'])
+    assert challenge is not None
+    said = challenge.answer(DigestKeys("u", "p"), "GET", "/", b"")
+    assert f'username="{md5(chr(34).join(["u:a ", "b", ""]))}"' in said
+    assert 'realm="a \\"b\\""' in said
+    assert said.endswith("userhash=true")
+
+
+# -- what servers receive
+
+
+@pytest.fixture
+def loop() -> Iterator[Loop]:
+    with running_loop() as running:
+        yield running
+
+
+class DigestServer:
+    """Lets pass who answers its challenge; `lasts`: how many requests a nonce is good for."""
+
+    def __init__(self, loop: Loop, password: str = "p", lasts: int = 100) -> None:
+        self.said: list[tuple[int, str]] = []
+        self._password, self._lasts, self._nonces = password, lasts, 0
+        self.url = f"http://127.0.0.1:{loop.tcp(self._answer)}/x"
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            field = next((line.partition(": ")[2] for line in head.split("\r\n") if line.lower().startswith("authorization:")), "")
+            given = dict(part.strip().partition("=")[::2] for part in field.removeprefix("Digest ").split(","))
+            given = {key: value.strip('"') for key, value in given.items()}
+            if self._is_right(given):
+                self.said.append((200, given["nc"]))
+                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi")
+                continue
+            self.said.append((401, given.get("nc", "")))
+            self._nonces += 1
+            asked = f'Digest realm="r", nonce="n{self._nonces}", qop="auth", algorithm=MD5'
+            writer.write(f"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: {asked}\r\nContent-Length: 0\r\n\r\n".encode())
+
+    def _is_right(self, given: dict[str, str]) -> bool:
+        if given.get("nonce") != f"n{self._nonces}" or int(given["nc"], 16) > self._lasts:
+            return False
+        between = f"{given['nonce']}:{given['nc']}:{given['cnonce']}:auth"
+        return given["response"] == md5(f"{md5(f'u:r:{self._password}')}:{between}:{md5('GET:/x')}")
+
+
+DIGEST = {"type": "digest", "username": "u", "password": "p"}
+
+
+def test_a_challenge_is_answered_within_the_hit_and_later_hits_answer_it_at_once(loop: Loop, tmp_path: Path) -> None:
+    server = DigestServer(loop, lasts=2)
+    done = load(tmp_path, [get(server.url, auth=DIGEST)], iterations=3)
+    assert [hit.outcome for hit in done.hits] == [Outcome.OK] * 3
+    assert server.said == [(401, ""), (200, "00000001"), (200, "00000002"), (401, "00000003"), (200, "00000001")]
+
+
+def test_a_wrong_password_is_asked_for_once(loop: Loop, tmp_path: Path) -> None:
+    server = DigestServer(loop, password="another")
+    done = load(tmp_path, [get(server.url, auth=DIGEST)])
+    assert [(hit.outcome, hit.status) for hit in done.hits] == [(Outcome.STATUS, 401)]
+    assert [status for status, _ in server.said] == [401, 401]
+
+
+class TokenServer:
+    """Gives tokens, and at `/api` notes which it was given."""
+
+    def __init__(self, loop: Loop, life_s: float = 3600, status: int = 200) -> None:
+        self.asked: list[tuple[str, dict[str, list[str]]]] = []
+        self.tokens: list[str] = []
+        self._life_s, self._status = life_s, status
+        self.url = f"http://127.0.0.1:{loop.tcp(self._answer)}"
+
+    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in head.split("\r\n"))}
+            body = await reader.readexactly(int(fields.get("content-length", 0)))
+            if "/token" in head.partition("\r\n")[0]:
+                self.asked.append((fields.get("authorization", ""), parse_qs(body.decode())))
+                given = {"access_token": f"t{len(self.asked)}", "token_type": "Bearer", "expires_in": self._life_s}
+                data = json.dumps(given if self._status == 200 else {"error": "invalid_client"}).encode()
+            else:
+                self.tokens.append(fields.get("authorization", ""))
+                data = b"hi"
+            status = self._status if "/token" in head.partition("\r\n")[0] else 200
+            writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(data), data))
+
+
+def oauth2(server: TokenServer, **more: Any) -> dict[str, Any]:
+    return {"type": "oauth2", "token_url": f"{server.url}/token", "client_id": "load", "client_secret": "s3cr3t-s3cr3t", **more}
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_one_token_for_all_users_of_a_process(user: str, loop: Loop, tmp_path: Path) -> None:
+    server = TokenServer(loop)
+    step = get(f"{server.url}/api", auth=oauth2(server, scope="a b", audience="shop"))
+    done = load(tmp_path, [step], user=user, user_count=3, iterations=2)
+    assert [hit.outcome for hit in done.hits] == [Outcome.OK] * 6
+    assert server.tokens == ["Bearer t1"] * 6
+    basic = base64.b64encode(b"load:s3cr3t-s3cr3t").decode()
+    assert server.asked == [(f"Basic {basic}", {"grant_type": ["client_credentials"], "scope": ["a b"], "audience": ["shop"]})]
+    written = "".join(path.read_text(errors="replace") for path in done.run.folder.iterdir() if path.is_file())
+    assert "s3cr3t-s3cr3t" not in written
+
+
+def test_a_token_of_each_user(loop: Loop, tmp_path: Path) -> None:
+    server = TokenServer(loop)
+    step = get(f"{server.url}/api", auth=oauth2(server, per="user", client_auth="body"))
+    load(tmp_path, [step], user_count=3, iterations=2)
+    assert sorted(server.tokens) == ["Bearer t1", "Bearer t1", "Bearer t2", "Bearer t2", "Bearer t3", "Bearer t3"]
+    assert [(field, form["client_id"], form["client_secret"]) for field, form in server.asked] == [("", ["load"], ["s3cr3t-s3cr3t"])] * 3
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_without_a_token_nothing_is_sent(user: str, loop: Loop, tmp_path: Path) -> None:
+    server = TokenServer(loop, status=401)
+    done = load(tmp_path, [get(f"{server.url}/api", auth=oauth2(server))], user=user)
+    assert done.error is None, done.error
+    assert [(hit.outcome, hit.error) for hit in done.hits] == [
+        (Outcome.TEMPLATE, f"auth: no token from {server.url[7:]}: status 401, invalid_client")
+    ]
+    assert server.tokens == []
+
+
+def test_a_token_is_renewed_beside_the_load_before_it_ends() -> None:
+    now_s, asked = [0.0], TokenRequest("http://x/token", "a", "b")
+    given, work = iter(["t1", "t2", "t3"]), []
+    tokens = Tokens(lambda _: (next(given), 100.0), clock=lambda: now_s[0], beside=work.append)
+    assert (tokens.token(asked), tokens.token(asked)) == ("t1", "t1")
+    now_s[0] = 79.0
+    assert (tokens.token(asked), work) == ("t1", [])
+    now_s[0] = 80.0
+    assert (tokens.token(asked), tokens.token(asked), len(work)) == ("t1", "t1", 1)
+    work.pop()()
+    assert tokens.token(asked) == "t2"
+    now_s[0] = 500.0
+    assert (tokens.token(asked), work) == ("t3", []), "of one that has ended nobody can wait"
+
+
+def test_a_server_that_gives_none_is_asked_once_a_second() -> None:
+    now_s, asked, calls = [0.0], TokenRequest("http://x/token", "a", "b"), []
+
+    def fails(_: TokenRequest) -> tuple[str, float | None]:
+        calls.append(now_s[0])
+        raise ValueError("no")
+
+    tokens = Tokens(fails, clock=lambda: now_s[0])
+    for moment_s in (0.0, 0.5, 0.9, 1.0):
+        now_s[0] = moment_s
+        with pytest.raises(HitFailure, match="auth: no token from x: no"):
+            tokens.token(asked)
+    assert calls == [0.0, 1.0]
+
+
+FITS = [(DIGEST, ["auth 'digest'"]), ({"type": "oauth2", "token_url": "http://x", "client_id": "a", "client_secret": "b"}, [])]
+
+
+@pytest.mark.parametrize(("auth", "missing"), FITS)
+def test_who_makes_the_load(auth: dict[str, Any], missing: list[str]) -> None:
+    assert list(features_that_do_not_fit(plan_of(get("http://127.0.0.1/", auth=auth)))) == missing
