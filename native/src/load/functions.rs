@@ -134,7 +134,8 @@ pub struct Call {
     number: u32,
     method: Cow<'static, str>,
     name: Option<String>,
-    open: Option<OpenHit>,
+    /// The last hit, which may still become a failure; few users have one.
+    open: Option<Box<OpenHit>>,
     /// Of a batch: requests without an answer so far, or steps that have not ended.
     pub waits: u32,
     /// He makes requests for another, and is none of the load's users.
@@ -241,7 +242,7 @@ impl<'p> Loop<'p> {
         let row = self.row_of(user, 0, user.hit.start_ns, 0);
         user.hit.due_ns = None;
         let failure = Some(Failure { outcome: Outcome::Template, ..failure });
-        user.call.open = Some(OpenHit { row, failure, has_request: false, has_answer: false, trace: None });
+        user.call.open = Some(Box::new(OpenHit { row, failure, has_request: false, has_answer: false, trace: None }));
     }
 
     /// Makes the user's own request of what his function asks for.
@@ -294,7 +295,7 @@ impl<'p> Loop<'p> {
         let row = self.row_of(user, 0, end_ns, status);
         user.hit.due_ns = None; // the first request of a pass is due with it, the others when the one before is done
         let (has_request, has_answer, trace) = (user.hit.asked, answer.is_some(), user.hit.trace.take());
-        user.call.open = Some(OpenHit { row, failure, has_request, has_answer, trace });
+        user.call.open = Some(Box::new(OpenHit { row, failure, has_request, has_answer, trace }));
         if user.call.is_help {
             self.close_hit(user, Some(at));
             self.helped.push(of);
@@ -311,7 +312,7 @@ impl<'p> Loop<'p> {
     /// Writes the user's last hit, if it is not yet: nothing can make a failure of it any more.
     fn close_hit(&mut self, user: &mut User, at: Option<u32>) {
         let Some(open) = user.call.open.take() else { return };
-        if let Err(fatal) = self.try_close(user, open, at) {
+        if let Err(fatal) = self.try_close(user, *open, at) {
             self.fatal.get_or_insert(fatal);
         }
     }
