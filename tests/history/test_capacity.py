@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +33,33 @@ def test_the_capacity_of_a_known_queue_is_found_with_an_interval_that_holds_it(q
         found, probes = searched(queue, seed)
         near += abs(found.capacity_per_s / truth - 1) <= 0.05
         held += found.low <= truth <= found.high
-        assert len(probes) <= 15
+        assert len(probes) <= 14
         assert found.limit == queue.limit.text
         widest = max(found.high - found.capacity_per_s, found.capacity_per_s - found.low) / found.capacity_per_s
         assert (found.why == "") == (found.confirmed and widest <= SEARCH.precision), "what is wider than asked says so"
     assert near >= 9
     assert held >= 9
+
+
+def test_a_target_that_wavers_from_probe_to_probe_has_an_interval_that_knows_it() -> None:
+    """M/M/8 at 91 % load: where service takes 2 % longer, three times as many hits are over the limit."""
+    queue = QUEUES[1]
+    truth = capacity_of(queue)
+    answers = [searched(queue, seed, 0.02)[0] for seed in range(10)]
+    assert sum(abs(found.capacity_per_s / truth - 1) <= 0.05 for found in answers) >= 9
+    assert sum(found.low <= truth <= found.high for found in answers) >= 8
+
+
+def test_hits_that_are_slow_at_any_rate_move_the_crossing_nowhere() -> None:
+    """A floor of 0.3 % under a curve that crosses 1 % at 100/s."""
+    probes = [
+        Probe("fit", rate, 60.0, {TEXT: (0.003 + 0.007 * math.exp(20 * (rate / 100 - 1)), 60.0 * rate)})
+        for rate in (30, 60, 80, 92, 96, 103)
+    ]
+    found = next_probe([*probes, made(120, 1.0, sustained=False)], Search((QUEUE.limit,), 50, 2_000, 0.001, 60))
+    assert isinstance(found, Found)
+    assert found.low < 100 < found.high
+    assert found.capacity_per_s == pytest.approx(100, rel=0.02)
 
 
 def test_after_a_crash_at_any_place_it_goes_on_where_it_was() -> None:

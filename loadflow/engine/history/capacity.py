@@ -1,8 +1,10 @@
 """How much a target can bear: the rate up to which all limits hold, searched for by probes; decided purely from the finished ones.
 
 Bisection misleads: a probe from an empty queue shows times that are too short, and its brackets miss the truth in half of the cases. So the
-search only brackets the rate roughly, and then fits how the share of hits over a limit grows with the rate, ln p(λ) = a + bλ, to probes
-around the crossing. What it knows is the list of finished probes and nothing else: after a crash it goes on with them.
+search only brackets the rate roughly, and then weighs, for each rate at which a limit may be crossed, how likely all probes are, short and
+long ones: the share of hits over the limit grows with the rate, ln p(λ) = a + bλ near the crossing, from what is over it at any rate; the
+target wavers from probe to probe; and hits over a limit come in clusters. The capacity is the median of that distribution. What the search
+knows is the list of finished probes and nothing else: after a crash it goes on with them.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import numpy.typing as npt
 from loadflow.engine.records.blocks import student_t
 
 Floats = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
 
 __all__ = ["BEYOND", "Found", "Limit", "Probe", "Search", "Usl", "Wanted", "next_probe", "usl_of"]
 
@@ -27,14 +30,22 @@ BRACKET_S, FIT_S, CONFIRM_TIMES = 20.0, 60.0, 2.0
 LONGEST_TIMES = 4.0  # a probe against a short one of those that are fitted
 NARROW = 1.25
 AROUND = (1.0, 0.92, 1.03, 0.96)  # of the crossing as it is known: far enough apart to show how the curve grows
-LEAST_FITTED, MOST_FITTED, MOST_PROBES = 3, 8, 24
+LEAST_FITTED, ENOUGH_FITTED, MOST_FITTED, USUAL_PROBES, MOST_PROBES = 3, 5, 8, 14, 24
 LOWEST_CONFIRM = 0.8  # share of the capacity: below it a probe confirms nothing
-MOST_OVER = 0.99  # a share of 1 has no uncertainty to weigh it by
 VOIDS = 2  # probes one after the other in which the generator was the limit: one alone may have met a busy moment
 ASTRAY = 1.03  # times the bracket's end beyond which no probe is made for the fit
-FARTHEST = 1.6  # times the middle of the bracket, or that part of it, at which a crossing is believed
+# -- what is weighed: every combination of
+CROSSINGS = np.exp(np.linspace(-math.log(1.6), math.log(1.6), 181))  # where the limit is crossed, of the middle of the bracket
+STEEPNESS = np.exp(np.linspace(math.log(3), math.log(200), 22))  # by how much ln p grows there, of the share by which the rate grows
+WAVERS = np.array([0.0, 0.007, 0.014, 0.028, 0.056])  # by which share the target is slower or faster from probe to probe
+FLOORS = np.array([0.0, 0.04, 0.08, 0.16, 0.32])  # what is over the limit at any rate, of what is allowed
+# a target is seldom less steep than M/M/1 at half load (5), or steeper than one of many servers at 95 %: natural logarithms
+USUAL_STEEPNESS, STEEPNESS_SPREAD = 20.0, 0.8
+BENT = 0.25  # of the distance in ln p: so badly it is known far from the crossing that the curve is a line
+LEAST_WAVER = 1e-6
+# where a queue grew the limit is crossed below 1.06 times that rate, give or take 2 % and what the target wavers
+GROWS_WITHIN, GROWS_SPREAD = 1.06, 0.02
 NEAR = 0.7  # share of the crossing from which on a probe counts for the curve
-DRAWS, SEED = 1_000, 20_261_130
 BEYOND = 1.5  # times the most that was in flight up to which the law of scalability says something
 TAILS = (0.025, 0.5, 0.975)
 NORMAL = 1.96
@@ -161,8 +172,8 @@ def _refine(told: Sequence[Probe], fitted: Sequence[Probe], low: float, high: fl
         if holds and (width := _width(crossing)) > search.precision:
             why = f"the interval is ±{width:.0%}, wider than the ±{search.precision:.0%} that was asked, after the most probes"
         return Found(capacity, min(interval[0], capacity), interval[1], limit, confirmed=holds, why=why, curve=curve)
-    enough = len(fitted) >= LEAST_FITTED and crossing is not None and _width(crossing) <= search.precision
-    over = spent_s + search.fit_s > search.budget_s or len(fitted) >= MOST_FITTED
+    enough = len(fitted) >= ENOUGH_FITTED and crossing is not None and _width(crossing) <= search.precision
+    over = spent_s + search.fit_s > search.budget_s or len(fitted) >= MOST_FITTED or len(told) >= USUAL_PROBES - 1
     if not enough and not over:
         # a fit of few probes may lead far away from where most of them say that it is
         middle = min(high * ASTRAY, max(low / ASTRAY, crossing[0])) if crossing is not None else between
@@ -200,14 +211,9 @@ def _crossing(told: Sequence[Probe], search: Search, between: float) -> Crossing
     found: list[tuple[float, tuple[float, float], str]] = []
     curves: dict[str, tuple[float, float]] = {}
     for limit in search.limits:
-        usable = [one for one in told if one.sustained and one.rate_per_s >= NEAR * between]
-        whole = [one for one in usable if one.step in ("fit", "confirm")]
-        # short probes from an empty queue show times that are too short: they count while there is nothing better
-        for of in (whole, usable) if len(whole) >= LEAST_FITTED else (usable,):
-            if fitted := _fitted(of, limit, between):
-                at, interval, curves[limit.text] = fitted
-                found.append((at, interval, limit.text))
-                break
+        if fitted := _fitted(told, limit, between):
+            at, interval, curves[limit.text] = fitted
+            found.append((at, interval, limit.text))
     if not found:
         return None
     at, interval, text = min(found)
@@ -216,50 +222,61 @@ def _crossing(told: Sequence[Probe], search: Search, between: float) -> Crossing
 
 def _fitted(probes: Sequence[Probe], limit: Limit, between: float) -> tuple[float, tuple[float, float], tuple[float, float]] | None:
     """Where one limit is crossed, its interval, and a and b; None where these probes do not show it."""
-    if len({round(one.rate_per_s, 6) for one in probes}) < 2:
+    whole = [one for one in probes if one.sustained]
+    rates = np.array([one.rate_per_s for one in whole])
+    if len(set(rates[rates >= NEAR * between].round(6).tolist())) < 2:
         return None
-    rates = np.array([one.rate_per_s for one in probes])
-    hits = np.array([max(1.0, one.over[limit.text][1]) for one in probes])
-    # half a hit more: that none was over the limit says something, too
-    shares = np.array(
-        [min((one.over[limit.text][0] * count + 0.5) / (count + 1), MOST_OVER) for one, count in zip(probes, hits, strict=True)]
-    )
-    logs, errors = np.log(shares), np.sqrt((1 - shares) / shares / hits)
-    line = _line(rates, logs, errors)
-    if line is None:
+    seen = np.array([one.over[limit.text][0] for one in whole])
+    counts = rates * np.array([one.seconds for one in whole])
+    hits = _effective(rates, counts, np.array([one.over[limit.text][1] for one in whole]), (seen > 0) & (seen < 1))
+    at, steep, waver, floor = np.meshgrid(between * CROSSINGS, STEEPNESS, WAVERS, FLOORS, indexing="ij", sparse=True)
+    log_likely: Floats = -0.5 * (np.log(steep / USUAL_STEEPNESS) / STEEPNESS_SPREAD) ** 2
+    for rate, share, count in zip(rates, seen, hits, strict=True):
+        off = steep * (rate / at - 1)
+        # half of the variance of a logarithm lies between the mean of many probes and what is usual
+        grown = np.exp(np.minimum(off + (steep * waver) ** 2 / 2, -math.log(limit.allowed)))
+        expected = limit.allowed * (floor + (1 - floor) * grown)
+        wavers = (steep * waver * (1 - floor / (floor + (1 - floor) * grown))) ** 2 + (BENT * off) ** 2
+        log_likely = log_likely + _log_likely(share * count, np.minimum(expected, 1.0), count, wavers)
+    for one in probes:
+        if not one.sustained:
+            log_likely = log_likely - np.logaddexp(0.0, -(GROWS_WITHIN * one.rate_per_s / at - 1) / (waver + GROWS_SPREAD))
+    likely = np.exp(log_likely - log_likely.max())
+    of_at = likely.sum(axis=(1, 2, 3))
+    below = np.concatenate([[0.0], np.cumsum((of_at[1:] + of_at[:-1]) / 2 * np.diff(CROSSINGS))])
+    low, middle, high = (float(one) * between for one in np.interp(TAILS, below / below[-1], CROSSINGS))
+    if not between * CROSSINGS[1] < middle < between * CROSSINGS[-2]:  # extrapolated too far to mean anything
         return None
-    at = (math.log(limit.allowed) - line[0]) / line[1]
-    if not between / FARTHEST < at < between * FARTHEST:  # extrapolated too far to mean anything
-        return None
-    return at, _interval(rates, logs, errors, line, math.log(limit.allowed), at), line
+    # of few probes not even how far they are off is known
+    wider = student_t(TAILS[-1], max(3, int(np.sum(rates >= NEAR * between)) - 1)) / NORMAL
+    low, high = max(0.0, middle - wider * (middle - low)), middle + wider * (high - middle)
+    b = float((steep * likely).sum() / likely.sum()) / middle
+    return middle, (low, high), (math.log(limit.allowed) - b * middle, b)
 
 
-def _line(rates: Floats, logs: Floats, errors: Floats) -> tuple[float, float] | None:
-    """a and b of the weighted least squares; None where the share does not grow with the rate."""
-    weights = errors**-2.0
-    mean_rate, mean_log = np.average(rates, weights=weights), np.average(logs, weights=weights)
-    spread = float(np.sum(weights * (rates - mean_rate) ** 2))
-    if spread <= 0:
-        return None
-    b = float(np.sum(weights * (rates - mean_rate) * (logs - mean_log))) / spread
-    return (float(mean_log - b * mean_rate), b) if b > 0 else None
+def _log_likely(over: float, share: Floats, hits: float, waver: Floats) -> Floats:
+    """Of seeing `over` of `hits` where `share` is expected, which itself wavers with the variance `waver` of its logarithm: negative
+    binomial, without what does not depend on what is expected."""
+    expected = hits * share
+    wide = np.maximum(waver, LEAST_WAVER)
+    found = over * (np.log(expected) - np.log1p(expected * wide)) - np.log1p(expected * wide) / wide
+    # (Γ(over + 1 / wide) / Γ(1 / wide)) wide^over, by Stirling's formula, as `over` is no whole number
+    r = 1 / wide
+    return found + (over + r - 0.5) * np.log1p(over / r) - over + 1 / (12 * (over + r)) - 1 / (12 * r)
 
 
-def _interval(rates: Floats, logs: Floats, errors: Floats, line: tuple[float, float], wanted: float, at: float) -> tuple[float, float]:
-    """By drawing each probe's share anew, as far as it is uncertain; wider where the probes lie further off the line than they may."""
-    generator = np.random.default_rng(SEED)
-    off = (logs - line[0] - line[1] * rates) / errors
-    freedom = max(3, len(rates) - 2)
-    wider = max(1.0, math.sqrt(float(off @ off) / max(1, len(rates) - 2))) * student_t(TAILS[-1], freedom) / NORMAL
-    drawn = []
-    for noise in generator.normal(0, wider, (DRAWS, len(rates))):
-        one = _line(rates, logs + noise * errors, errors)
-        if one is not None:
-            drawn.append((wanted - one[0]) / one[1])
-    if len(drawn) < DRAWS / 2:
-        return 0.0, math.inf
-    low, _, high = np.quantile(drawn, TAILS)
-    return max(0.0, min(float(low), at)), max(float(high), at)
+def _effective(rates: Floats, counts: Floats, hits: Floats, known: Bools) -> Floats:
+    """Independent hits of each probe, by how many hits stand for one at such a rate, as far as that is `known`.
+
+    That of a single probe is known badly, and is larger where by chance few were over a limit, which would draw the curve down.
+    """
+    if not known.any():
+        return hits
+    times = np.log(np.maximum(counts / np.maximum(hits, 1.0), 1.0))[known]
+    spread = rates - rates[known].mean()
+    slope = float(spread[known] @ times / (spread[known] @ spread[known])) if known.sum() >= LEAST_FITTED else 0.0
+    each: Floats = np.exp(np.clip(times.mean() + max(0.0, slope) * spread, 0.0, np.log(np.maximum(counts, 1.0))))
+    return counts / each
 
 
 @dataclass(frozen=True, slots=True)
