@@ -43,7 +43,8 @@ LOOK_S = 0.1
 TAKE = 32  # parts at a time
 RELEASE_S = 0.12  # agents give a load to their engines so long before it starts
 PATIENCE_S = 10.0  # for an agent to take what is open when no agent makes load any more
-SPARE_S = 2.0  # on top of the time that the slowest agent took to be ready, for one that goes on with a share
+LEAST_START_S = 0.3  # from an agent's first question to its readiness, where it is not known
+SPARE_S = 2.0  # at most, on top of the slowest agent's time, for one that goes on with a share
 FOLDER_CHARACTERS = WORD_CHARACTERS = 300
 LINGER_S = 3.0  # for agents to hear that everything has arrived
 
@@ -84,7 +85,7 @@ class Coordinator:
         self._was_up = True
         self._over = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._slowest_start_s = 1.0
+        self._slowest_start_s = LEAST_START_S
         self._noted: set[str] = set()
         self._delivered: set[tuple[int, int]] = set()
 
@@ -196,7 +197,8 @@ class Coordinator:
         if epoch < share.epoch:
             return {"refused": "over"}
         if member is not None and member.is_live and epoch != share.epoch:
-            return {"refused": "held", "again": "1"}
+            left_s = member.heard_s + self._rules.lost_s - time.monotonic()
+            return {"refused": "held", "again": f"{min(max(left_s, 0.0) + LOOK_S, 1.0):.3f}"}
         return {}
 
     def _note_once(self, text: str) -> None:
@@ -206,13 +208,12 @@ class Coordinator:
 
     async def _give(self, share: Share, asked: Mapping[str, Any]) -> str:
         """The shard, or what is left of it, to the agent that asks; returns why there is nothing left."""
-        number, epoch = share.number, int(asked["epoch"])
+        number, epoch, cores = share.number, int(asked["epoch"]), max(1, int(asked["cores"]))
         entry = self._job["engines"][number]
         logs, from_s = share.logs, 0
         if self._origin is not None:
-            from_s = math.ceil(
-                (time.monotonic_ns() - self._origin[0]) / 1e9 + min(1.5 * self._slowest_start_s, self._slowest_start_s + SPARE_S)
-            )
+            start_s = self._slowest_start_s * max(1.0, len(self._open()) / cores)
+            from_s = math.ceil((time.monotonic_ns() - self._origin[0]) / 1e9 + min(1.5 * start_s, start_s + SPARE_S))
             rest = rest_of(entry, self._plan, from_s, self._started_of(share))
             if rest is None:
                 share.held = Held.OVER
@@ -225,7 +226,7 @@ class Coordinator:
         first = not any(member.number == number for member in self._members.values())
         incoming = Incoming(files_in(self._record, number, epoch, logs, first=first))
         member = Member(str(asked["agent"]), str(asked["host"]), number, epoch, logs, incoming, now_s, now_s, now_s, from_s)
-        member.flow_run = flow_run_of(asked)
+        member.flow_run, member.cores = flow_run_of(asked), cores
         if self._origin is not None:
             for place, log in enumerate(logs):
                 self._tell(Opened(log, share.logs[place], from_s))
@@ -275,7 +276,7 @@ class Coordinator:
         answer = {
             "order": order,
             "have": member.incoming.sizes,
-            "open": sum(share.held is Held.OPEN for share in self._shares) if self._phase == "go" else 0,
+            "open": len(self._open()) if self._phase == "go" else 0,
             "coordinator_ns": time.monotonic_ns(),
         }
         await self._link.answer(message, answer)
@@ -342,6 +343,12 @@ class Coordinator:
             elif member.is_live:
                 self._obey(member, message)
 
+    def _start_alone_s(self, member: Member) -> float:
+        """How long it took to be ready, without what those of its machine took of its cores that began together with it."""
+        began = self._origin is not None
+        together = 1 if began else sum(one.host == member.host for one in self._live())
+        return (time.monotonic() - member.asked_s) / max(1.0, together / member.cores)
+
     def _rows(self, log: int) -> int:
         path = self._record.hits_path(log)
         return row_count(path) if path.exists() else 0
@@ -351,7 +358,7 @@ class Coordinator:
             case Ready():
                 member.ready.add(message.shard)
                 if member.is_ready:
-                    self._slowest_start_s = max(self._slowest_start_s, time.monotonic() - member.asked_s)
+                    self._slowest_start_s = max(self._slowest_start_s, self._start_alone_s(member))
             case Tick():
                 member.health[message.shard], member.recorded_s = message.health, message.until_s
                 member.passes[message.shard] = message.passes
@@ -420,6 +427,7 @@ class Coordinator:
             self._tell(SupervisorEnd("stopped" if self._stop_why is not None else "done", (code,)))
 
     async def _watch(self) -> None:
+        told: set[int] = set()
         while not self._over:
             await asyncio.sleep(LOOK_S)
             now_s = time.monotonic()
@@ -428,6 +436,10 @@ class Coordinator:
                 if why := member.silence(now_s, self._rules):
                     # passes of users who have ended, of which it is not known how many they made, are not made again
                     self._lose(member, why, again=member.phase != "delivering" or self._plan.duration_s is not None)
+            is_open = {share.number for share in self._open()}
+            if is_open - told:
+                await self._order_all()  # agents ask at once then, and hear that a share is open
+            told = is_open
             if self._origin is None:
                 self._gather(now_s)
             elif not self._live():
@@ -467,7 +479,7 @@ class Coordinator:
         assert self._origin is not None
         ran_s = now_s - self._origin[0] / 1e9
         timed_out = self._phase == "end" or (self._plan.duration_s is not None and ran_s > self._plan.duration_s)
-        waiting = [share for share in self._shares if share.held is Held.OPEN]
+        waiting = self._open()
         if waiting and self._stop_why is None and not timed_out and now_s - max(one.since_s for one in waiting) < PATIENCE_S:
             return
         made = [member for member in self._members.values() if member.state in (WorkerState.FINISHED, WorkerState.LEFT)]
@@ -478,6 +490,9 @@ class Coordinator:
         self._end()
 
     # -- small things
+
+    def _open(self) -> list[Share]:
+        return [share for share in self._shares if share.held is Held.OPEN]
 
     def _live(self) -> list[Member]:
         return [member for member in self._members.values() if member.is_live]

@@ -156,7 +156,8 @@ class Lease:
                 await self._give_back()
                 return None
             question = {**self._name(), "offset": len(data), "version": self._facts.version, "protocol": self._facts.protocol}
-            answer = await self._link.ask(self._subjects.plan, {**question, "native": self._facts.native}, PLAN_S)
+            question |= {"native": self._facts.native, "cores": self._facts.cores}
+            answer = await self._link.ask(self._subjects.plan, question, PLAN_S)
             if answer is None:
                 LOG.info("nobody answers for the run %s", self.run_id)
                 await self._give_back(2.0)

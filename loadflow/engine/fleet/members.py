@@ -51,6 +51,7 @@ class Member:
     further_s: float
     asked_s: float
     from_s: int = 0
+    cores: int = 1
     flow_run: str = ""
     state: WorkerState = WorkerState.JOINED
     phase: str = "loading"

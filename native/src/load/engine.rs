@@ -27,6 +27,7 @@ use crate::load::user::{self, Next, OwnTls, User};
 use crate::load::watch::{Doing, Watch};
 use crate::os::dns::Resolver;
 use crate::os::random::Rng;
+use crate::os::slice;
 use crate::os::socket::{ENDED, Poller, READABLE, Ready, Waker, monotonic_ns};
 use crate::os::timers::{Due, Timers};
 use crate::plan::host::{Fatal, Host, Kind, Route};
@@ -226,6 +227,7 @@ pub fn run(plan: &Plan, host: &mut dyn Host, log: &mut HitLog, origin_ns: i64, l
     let mut core = Loop::new(plan, host, log, origin_ns, stop, due, functions)?;
     let watch = Watch::start(core.doing.clone(), core.log.shared(), origin_ns, events.clone())?;
     let mut users: Vec<User> = Vec::new();
+    slice::ask_for_short_turns();
     let done = core.load(&mut users, stop, events);
     drop(watch);
     core.log.flush()?;

@@ -3,6 +3,7 @@
 pub mod datagrams;
 pub mod dns;
 pub mod random;
+pub mod slice;
 pub mod socket;
 pub mod timers;
 pub mod turn;
