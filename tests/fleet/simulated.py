@@ -63,7 +63,7 @@ class Simulated:
         run, self._number = shard_of(message.subject) or ("", 0)
         self._epoch = message.metadata.num_delivered
         self._subjects = Subjects(run)
-        asked = {**self._about(), "offset": 0, "version": version_of("loadflow"), "protocol": PROTOCOL, "native": True}
+        asked = {**self._about(), "offset": 0, "version": version_of("loadflow"), "protocol": PROTOCOL, "native": True, "cores": 1}
         assert await self._link.ask(self._subjects.plan, asked, 60) is not None
         self._tell(Ready(0))
         self._phase = "ready"
