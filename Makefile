@@ -45,7 +45,7 @@ test-kubernetes: $(VENV)/.pools ## the chart and agents in work pools at a real 
 try-restarts: $(VENV)/.dev ## restart the server and kill the worker during a load, ten times each (a quarter of an hour)
 	$(VENV)/bin/python -m tests.ends.try_restarts
 
-test-quick: $(VENV)/.dev ## the tests that start no process, for every save
+test-quick: $(VENV)/.dev ## the short tests that start no process, for every save: a minute
 	LOADFLOW_TEST_QUICK=1 $(VENV)/bin/python -m pytest -q -n 2 -m "not processes" $(PYTEST_ARGS)
 
 test-unit: $(VENV)/.dev ## all tests but those from end to end

@@ -29,6 +29,7 @@ FILE = Path(__file__).with_name("seconds.json")
 KNOWN_S = 1.0  # shorter ones are not worth a line
 KINDS_S = {"e2e": 3.0, "processes": 1.0}  # of a test that the file does not name
 QUICK_S = 0.05
+MOST_QUICK_S = 2.0  # what takes longer is not for every save
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -64,8 +65,13 @@ def import_from_own_place(session: pytest.Session) -> None:
 
 @pytest.hookimpl(trylast=True)  # when groups are known
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if "LOADFLOW_TEST_QUICK" in os.environ:
+        known = _known()
+        left_out = [item for item in items if known.get(name_of(item.nodeid), 0.0) > MOST_QUICK_S]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
     if getattr(config.option, "loadgroup", False) and hasattr(config, "workerinput"):
-        known = json.loads(FILE.read_text(encoding="utf-8"))
+        known = _known()
         costs = [(_group(item), known.get(name_of(item.nodeid), _usual_s(item))) for item in items]
         items[:] = [items[at] for at in longest_first(costs)]
 
@@ -97,6 +103,11 @@ def known_seconds(lines: Sequence[str]) -> Mapping[str, float]:
         name = name_of(one["test"])
         found[name] = max(found[name], round(one["wall_s"], 1))
     return {name: seconds for name, seconds in sorted(found.items()) if seconds >= KNOWN_S}
+
+
+def _known() -> dict[str, float]:
+    known: dict[str, float] = json.loads(FILE.read_text(encoding="utf-8"))
+    return known
 
 
 def _group(item: pytest.Item) -> str:
