@@ -33,6 +33,7 @@ PROCESS_FILES = {  # of other folders
     "test_memory.py",
     "test_prefect_database.py",
     "test_private.py",
+    "test_real_nights.py",
     "test_recording_target.py",
     "test_round_trip.py",
     "test_warm.py",

@@ -20,7 +20,7 @@ from loadflow.engine.fleet.discovery import agents_at
 from loadflow.engine.fleet.members import Member, Rules
 from loadflow.engine.fleet.shipping import Incoming
 from loadflow.engine.fleet.subjects import Subjects
-from loadflow.engine.records.hitlog import read_header
+from loadflow.engine.records.hitlog import HIT_DTYPE, read_header
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.workers import read_workers
 from tests.fleet.machines import TOKEN, AgentCommand, InBackground, agents, elsewhere, given_server, master
@@ -266,5 +266,5 @@ def test_a_verdict_waits_for_a_narrow_link_no_longer_than_delivery_timeout(targe
     assert worker.state == "lost"
     assert "did not arrive within 1 s (delivery_timeout); they are in /" in worker.message
     kept = Path(worker.message.partition("they are in ")[2].removesuffix(" there"))
-    assert (kept / "hits-0.bin").stat().st_size == 64 + 48 * 10_000
+    assert (kept / "hits-0.bin").stat().st_size == 64 + HIT_DTYPE.itemsize * 10_000
     assert "they are in /" in str(done.error)

@@ -15,6 +15,7 @@ import psutil
 import pytest
 
 from loadflow.engine.load.start import start_test
+from loadflow.engine.records.hitlog import HIT_DTYPE
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
 from loadflow.engine.reliability.budget import FailureBudget, InstalledBudget
@@ -278,7 +279,7 @@ def test_nothing_is_sent_five_seconds_after_the_coordinator_was_killed(target: T
         assert one.wait() == 1
     assert max(record.at_ns for record in target.records()) - ended < 5e9
     kept = next(line for line in one.lines if "the hits of this share are in " in line).rpartition(" ")[2]
-    assert (Path(kept) / "hits-0.bin").stat().st_size == 64 + 48 * received(target)
+    assert (Path(kept) / "hits-0.bin").stat().st_size == 64 + HIT_DTYPE.itemsize * received(target)
 
 
 def test_a_slow_way_to_the_server_loses_nothing(target: Target, tmp_path: Path, port: int) -> None:

@@ -113,6 +113,7 @@ def test_what_is_odd_and_right_passes_the_check(text: str, tmp_path: Path) -> No
     assert done.exit_code == 0, done.output + done.stderr
 
 
+@pytest.mark.processes
 def test_what_a_file_prints_is_for_people_and_never_in_what_programs_read(tmp_path: Path) -> None:
     file = tmp_path / "one.py"
     file.write_text(of("rps=1", before="print('hello')\n"))

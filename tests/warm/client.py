@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import socket
@@ -16,13 +15,11 @@ from tests.warm.process import become, keep_only, run
 
 __all__ = ["OwnForks", "Starter", "install"]
 
-PR_SET_CHILD_SUBREAPER, PR_GET_CHILD_SUBREAPER = 36, 37
-LIBC = ctypes.CDLL(None, use_errno=True)
 EXECUTE = subprocess.Popen._execute_child  # type: ignore[attr-defined]
 
 
 class Starter:
-    """Asks the warm process at the other end of `link`. Only the process that made it may: a fork of that has another parent."""
+    """Asks the warm process at the other end of `link`. Only the process that made it may: its child would not be that of a fork of it."""
 
     def __init__(self, link: socket.socket) -> None:
         self._link = link
@@ -40,16 +37,9 @@ class Starter:
             try:
                 if os.fstat(self._link.fileno()).st_ino != self._made:  # somebody closed it, and opened something else
                     return None
-                was = ctypes.c_int(0)
-                LIBC.prctl(PR_GET_CHILD_SUBREAPER, ctypes.byref(was), 0, 0, 0)
-                # whoever loses its parent now has this one: the new process, whose first parent ends at once
-                LIBC.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-                try:
-                    socket.send_fds(self._link, [len(body).to_bytes(8, "big")], fds)
-                    self._link.sendall(body)
-                    answer = self._link.recv(8)
-                finally:
-                    LIBC.prctl(PR_SET_CHILD_SUBREAPER, was.value, 0, 0, 0)
+                socket.send_fds(self._link, [len(body).to_bytes(8, "big")], fds)
+                self._link.sendall(body)
+                answer = self._link.recv(8)
             except OSError:
                 return None
         return int.from_bytes(answer, "big") or None

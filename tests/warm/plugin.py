@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 
 from tests.warm.client import EXECUTE, Starter, install
+from tests.warm.process import CLONE
 from tests.warm.server import READY
 
 ROOT = Path(__file__).resolve().parents[2]
-MAY = os.environ.get("LOADFLOW_TEST_REAL_ENGINES") != "1" and sys.platform == "linux" and "LOADFLOW_TEST_QUICK" not in os.environ
+ON = sys.platform == "linux" and os.uname().machine in CLONE
+MAY = ON and os.environ.get("LOADFLOW_TEST_REAL_ENGINES") != "1" and "LOADFLOW_TEST_QUICK" not in os.environ
 
 
 class Warm:

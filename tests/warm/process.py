@@ -29,6 +29,12 @@ START_CODE, END_CODE, START_STACK, START_DATA, END_DATA, START_BRK = 26, 27, 28,
 SYSTEM_PATH = [one for one in sys.path if one not in os.environ.get("PYTHONPATH", "").split(os.pathsep)]
 LIBC = ctypes.CDLL(None, use_errno=True)
 LIBC.sbrk.restype = ctypes.c_void_p
+PR_GET_TID_ADDRESS = 40
+CLONE_PARENT, CLONE_CHILD_CLEARTID, CLONE_CHILD_SETTID = 0x8000, 0x200000, 0x1000000
+# clone(2): its number, and the order of its arguments
+CLONE = {"x86_64": (56, "flags", "stack", "", "tid", ""), "aarch64": (220, "flags", "stack", "", "", "tid")}
+SYSCALL = ctypes.PyDLL(None, use_errno=True).syscall  # which keeps the interpreter's lock
+SYSCALL.argtypes, SYSCALL.restype = [ctypes.c_long] * 6, ctypes.c_long
 MOST_FDS = 4_096
 ENCODING, ERRORS = sys.__stdin__.encoding, sys.__stdin__.errors  # of this locale
 _shown: list[Any] = []  # the memory that /proc shows
@@ -48,6 +54,29 @@ def show(command: list[str], env: dict[str, str]) -> bool:
         return False
     _shown[:] = [memory]
     return True
+
+
+def fork_beside() -> int:
+    """A fork whose parent is that of this process, which has one thread: 0 in the new process, its pid in this one, as of `os.fork`.
+
+    As glibc's fork(2) does, but for CLONE_PARENT: the kernel writes the new thread's id to where the C library looks for it, which
+    prctl(2) tells.
+    """
+    place = ctypes.c_long(0)
+    if LIBC.prctl(PR_GET_TID_ADDRESS, ctypes.byref(place), 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "PR_GET_TID_ADDRESS")
+    flags = CLONE_PARENT | CLONE_CHILD_CLEARTID | CLONE_CHILD_SETTID | signal.SIGCHLD
+    number, *order = CLONE[os.uname().machine]
+    given = {"flags": flags, "tid": place.value}
+    ctypes.pythonapi.PyOS_BeforeFork()
+    pid: int = SYSCALL(number, *(given.get(name, 0) for name in order))
+    if pid == 0:
+        ctypes.pythonapi.PyOS_AfterFork_Child()
+    else:
+        ctypes.pythonapi.PyOS_AfterFork_Parent()
+    if pid < 0:
+        raise OSError(ctypes.get_errno(), "clone")
+    return pid
 
 
 def die_with_parent() -> None:

@@ -13,7 +13,7 @@ from typing import NoReturn
 
 from tests.warm.asked import LEAVES, SUPERVISOR, Asked
 from tests.warm.client import OwnForks, Starter, install
-from tests.warm.process import become, die_with_parent, keep_only, run, show
+from tests.warm.process import become, die_with_parent, fork_beside, keep_only, run, show
 
 __all__ = ["IMPORTS", "main"]
 
@@ -83,24 +83,10 @@ def _serve(link: socket.socket) -> tuple[Asked, list[int]]:
         length, body = int.from_bytes(head, "big"), b""
         while len(body) < length:
             body += link.recv(length - len(body))
-        begin, may_begin = os.pipe()
-        told, tell = os.pipe()
-        between = os.fork()
-        if between == 0:
-            pid = os.fork()
-            if pid != 0:
-                os.write(tell, pid.to_bytes(8, "big"))
-                os._exit(0)
-            os.close(may_begin)
-            os.read(begin, 1)  # until the one between is gone, and the parent is who asked
+        pid = fork_beside()
+        if pid == 0:
             return Asked(**json.loads(body)), fds
-        os.close(begin)
-        os.close(tell)
-        answer = os.read(told, 8)
-        os.waitpid(between, 0)
-        os.close(told)
-        link.sendall(answer)
-        os.close(may_begin)
+        link.sendall(pid.to_bytes(8, "big"))
         for fd in fds:
             os.close(fd)
 
