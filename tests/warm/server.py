@@ -39,6 +39,22 @@ IMPORTS = (
     "loadflow.engine.generator.probe",
     "loadflow.engine.process.messages",
     "loadflow.engine.generator.tracing",
+    # what a flow and a load import as they begin
+    "anyio._backends._asyncio",
+    "encodings.idna",
+    "loadflow.engine.commands.ld_start_test",
+    "loadflow.engine.exporters.shared.way",
+    "loadflow.engine.load.start",
+    "loadflow.engine.protocols.http.user",
+    "loadflow.engine.protocols.python.call",
+    "loadflow.engine.reports.html",
+    "loadflow.engine.reports.in_short",
+    "loadflow.engine.reports.name_curves",
+    "numpy.ma",
+    "prefect.concurrency.services",
+    "prefect.task_engine",
+    "prefect.utilities.visualization",
+    "rich._emoji_codes",
 )
 MOST_FDS_SENT = 64
 READY = 2**32  # the first answer, which no pid has
