@@ -52,7 +52,7 @@ FITS: list[tuple[str, Plan]] = [
 ]  # fmt: skip
 UNFIT: list[tuple[str, Plan, list[str]]] = [
     ("the web UI", replace(plan_of(get("/")), web_ui=("127.0.0.1", 8089)), ["web_ui"]),
-    ("another protocol", replace(plan_of(get("/")), protocol="mqtt_user"), ["user 'mqtt_user'"]),
+    ("another protocol", replace(plan_of(get("/")), protocol="later_user"), ["user 'later_user'"]),
     ("a key that the core does not know", replace(plan_of(get("/")), steps=({**get("/"), "later": 1},)), ["step key 'later'"]),
     (
         "an assertion that the core does not know",

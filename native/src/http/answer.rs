@@ -28,6 +28,8 @@ pub struct Answer<'a> {
     head: &'a [u8],
     /// Places in the head.
     fields: &'a [Field],
+    /// What a message says of itself, with names that mean what they are: they say nothing of how it is to be read.
+    said: &'a [(String, String)],
     raw: &'a [u8],
     reason: &'a [u8],
     max_body_bytes: u64,
@@ -57,6 +59,7 @@ impl<'a> Answer<'a> {
             status: reader.status,
             head: reader.head(block),
             fields: &reader.fields,
+            said: &[],
             raw: reader.body(block),
             reason: reader.reason(block),
             max_body_bytes,
@@ -67,14 +70,15 @@ impl<'a> Answer<'a> {
         }
     }
 
-    /// A message by itself, without header fields.
-    pub fn of_message(data: &'a [u8], status: u16, max_body_bytes: u64) -> Self {
+    /// A message by itself. `said`: what it says of itself by name; `about`: what else its protocol shows of it.
+    pub fn of_message(data: &'a [u8], status: u16, said: &'a [(String, String)], about: &'a str, max_body_bytes: u64) -> Self {
         Answer {
             status,
             head: b"",
             fields: &[],
+            said,
             raw: data,
-            reason: b"",
+            reason: about.as_bytes(),
             max_body_bytes,
             decoded: OnceCell::new(),
             other_text: OnceCell::new(),
@@ -85,7 +89,7 @@ impl<'a> Answer<'a> {
 
     /// A message of a protocol that has statuses and header fields of its own.
     pub fn of_told(data: &'a [u8], status: u16, told: Told<'a>) -> Self {
-        let made = Self::of_message(data, status, u64::MAX);
+        let made = Self::of_message(data, status, &[], "", u64::MAX);
         Answer { head: told.head, fields: told.fields, reason: told.reason.as_bytes(), told: Some(told), ..made }
     }
 
@@ -111,6 +115,10 @@ impl<'a> Answer<'a> {
     }
 
     pub fn fields(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
+        self.of_http().chain(self.said.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+    }
+
+    fn of_http(&self) -> impl Iterator<Item = (&'a [u8], &'a [u8])> + use<'a> {
         let head = self.head;
         self.fields.iter().map(move |field| (slice(head, &field.name), slice(head, &field.value)))
     }
@@ -119,13 +127,13 @@ impl<'a> Answer<'a> {
     pub fn may_cost(&self) -> bool {
         let codings = [&b"content-encoding"[..], b"transfer-encoding"];
         let is_coded = |name: &[u8]| codings.iter().any(|one| name.eq_ignore_ascii_case(one));
-        self.raw.len() >= LARGE_BYTES || self.head.len() >= LARGE_BYTES || self.fields().any(|(name, _)| is_coded(name))
+        self.raw.len() >= LARGE_BYTES || self.head.len() >= LARGE_BYTES || self.of_http().any(|(name, _)| is_coded(name))
     }
 
     /// The body as the text and the JSON that it is by all that is said of it: UTF-8 as it came. None for all others.
     pub fn plain_text(&self) -> Option<&'a str> {
         let is = |name: &[u8], one: &str| name.eq_ignore_ascii_case(one.as_bytes());
-        for (name, value) in self.fields() {
+        for (name, value) in self.of_http() {
             let is_coded = is(name, "content-encoding") || (is(name, "transfer-encoding") && !value.eq_ignore_ascii_case(b"chunked"));
             if is_coded || (is(name, "content-type") && charset(value) != Charset::Utf8) {
                 return None;
@@ -139,13 +147,19 @@ impl<'a> Answer<'a> {
     /// The value of a header field, repeated fields joined by a comma.
     pub fn header(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let mut found: Option<Cow<'a, [u8]>> = None;
-        for (_, value) in self.fields().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())) {
+        for (_, value) in self.of_http().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())) {
             found = Some(match found {
                 None => Cow::Borrowed(value),
                 Some(before) => Cow::Owned([&before, &b", "[..], value].concat()),
             });
         }
         found
+    }
+
+    /// The same as text, also of what a message says.
+    pub fn header_text(&self, name: &str) -> Option<String> {
+        let said: Vec<&str> = self.said.iter().filter(|(key, _)| key == name).map(|(_, value)| value.as_str()).collect();
+        if said.is_empty() { self.header(name).map(|found| latin1(&found)) } else { Some(said.join(", ")) }
     }
 
     /// The body, decoded by Content-Encoding.
@@ -179,7 +193,7 @@ impl<'a> Answer<'a> {
 
     /// The value that the answer gives to a cookie: the last one counts, as in a jar.
     pub fn cookie(&self, name: &str) -> Option<String> {
-        let lines = self.fields().filter(|(key, _)| key.eq_ignore_ascii_case(b"set-cookie"));
+        let lines = self.of_http().filter(|(key, _)| key.eq_ignore_ascii_case(b"set-cookie"));
         let found = lines.filter_map(|(_, line)| {
             let line = latin1(line);
             let (key, value) = line.split(';').next().unwrap_or_default().split_once('=')?;
@@ -226,7 +240,7 @@ impl<'a> Answer<'a> {
             return found; // its fields say nothing of the text
         }
         for (name, of_transfer) in [("content-encoding", false), ("transfer-encoding", true)] {
-            for (_, value) in self.fields().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())) {
+            for (_, value) in self.of_http().filter(|(key, _)| key.eq_ignore_ascii_case(name.as_bytes())) {
                 let listed = value.split(|byte| *byte == b',').map(|one| latin1(one.trim_ascii()).to_ascii_lowercase());
                 found.extend(listed.filter(|one| !one.is_empty() && one != "identity").map(|one| (one, of_transfer)));
             }

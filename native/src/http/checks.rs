@@ -133,7 +133,7 @@ fn check_one(
         }
         Check::Header { name, value } => {
             let wanted = text_of(&value.value(scope, data).map_err(lacks)?);
-            let found = answer.header(name).map(|found| latin1(&found));
+            let found = answer.header_text(name);
             if found.as_deref() != Some(&wanted) {
                 let got = found.as_deref().map_or_else(|| "none".to_owned(), shown_text);
                 return wrong(format!("header {name} expected {}, got {got}", shown_text(&wanted)));
@@ -211,9 +211,9 @@ pub fn find(finder: &Finder, answer: &mut Answer, host: &mut dyn Host) -> Result
             Err(Some(failure)) => return Err(failure),
             Err(None) => Err(format!("the body is not JSON, so nothing is at json_path {path}")),
         },
-        Finder::Header(name) => answer.header(name).map(|value| Value::String(latin1(&value))).ok_or_else(|| format!("no header {name}")),
-        Finder::Field { name, pattern, group, fails } => match answer.header(name) {
-            Some(value) => pattern.find(&latin1(&value), *group).map(Value::String).ok_or_else(|| fails.clone()),
+        Finder::Header(name) => answer.header_text(name).map(Value::String).ok_or_else(|| format!("no header {name}")),
+        Finder::Field { name, pattern, group, fails } => match answer.header_text(name) {
+            Some(value) => pattern.find(&value, *group).map(Value::String).ok_or_else(|| fails.clone()),
             None => Err(format!("no header {name}")),
         },
         Finder::Status if answer.status() == 0 => Err("the reply has no status".into()),

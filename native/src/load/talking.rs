@@ -23,9 +23,12 @@ use crate::plan::outcome::{DRAINED, Failure, Outcome, broken};
 use crate::protocols::Link;
 use crate::protocols::grpc::told::Seen;
 use crate::protocols::message::{Filling, no_message};
-use crate::protocols::orders::{Beside, Lost, Observed, Order, Orders, Reply};
+use crate::protocols::orders::{Beside, Lost, Observed, Order, Orders, Reply, Said};
 use crate::values::node::{Missing, Node};
 use crate::values::value::push_json;
+
+/// What most messages say of themselves.
+static NOTHING: Said = Said { fields: Vec::new(), about: String::new() };
 
 impl Loop<'_> {
     /// The request of the user's next hit.
@@ -384,7 +387,8 @@ impl Loop<'_> {
             return self.end_told(user, reply.status, beside, failure, end_ns);
         }
         let most = self.plan.max_body_bytes;
-        let mut answer = Answer::of_message(reply.data.as_deref().unwrap_or_default(), reply.status, most);
+        let said = reply.said.as_deref().unwrap_or(&NOTHING);
+        let mut answer = Answer::of_message(reply.data.as_deref().unwrap_or_default(), reply.status, &said.fields, &said.about, most);
         let judged = match failure {
             Some(failure) => Err(failure),
             None => {

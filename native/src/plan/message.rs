@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::Deserialize;
 
+use crate::plan::mqtt::{MqttRequest, MqttSpeech};
 use crate::plan::rpc::{Laid, Rpc};
 use crate::plan::{Place, Tls, bytes};
 use crate::values::found::Path;
@@ -15,6 +16,7 @@ use crate::values::node::Node;
 pub enum Speech {
     Grpc,
     Socket,
+    Mqtt(MqttSpeech),
     Websocket(WebSocketSpeech),
 }
 
@@ -24,6 +26,7 @@ pub enum Speech {
 pub enum Asked {
     Grpc(Arc<GrpcRequest>),
     Socket(Arc<SocketRequest>),
+    Mqtt(Arc<MqttRequest>),
     Websocket(Arc<WebSocketRequest>),
 }
 

@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 pub mod host;
 pub mod message;
+pub mod mqtt;
 pub mod outcome;
 pub mod rpc;
 pub mod status;

@@ -6,6 +6,7 @@
 pub mod correlation;
 pub mod grpc;
 pub mod message;
+pub mod mqtt;
 pub mod orders;
 pub mod socket;
 pub mod websocket;
@@ -20,6 +21,7 @@ use crate::plan::message::{Asked, Speech};
 use crate::plan::outcome::{Failure, Outcome};
 use crate::protocols::grpc::GrpcClient;
 use crate::protocols::message::{Filling, Shown};
+use crate::protocols::mqtt::MqttClient;
 use crate::protocols::orders::Orders;
 use crate::protocols::socket::SocketClient;
 use crate::protocols::websocket::WebSocketClient;
@@ -72,6 +74,7 @@ impl Speech {
         match self {
             Speech::Grpc => Box::new(GrpcClient::new(max_body_bytes as usize)),
             Speech::Socket => Box::new(SocketClient::new(max_body_bytes as usize)),
+            Speech::Mqtt(speech) => Box::new(MqttClient::new(speech, max_body_bytes as usize)),
             Speech::Websocket(speech) => Box::new(WebSocketClient::new(speech, max_body_bytes as usize, jar.clone())),
         }
     }
@@ -83,6 +86,7 @@ impl Asked {
         match self {
             Asked::Grpc(request) => Some(&request.place),
             Asked::Socket(request) => Some(&request.place),
+            Asked::Mqtt(request) => Some(&request.place),
             Asked::Websocket(request) => request.target.as_ref().map(|target| &target.place),
         }
     }
@@ -91,6 +95,7 @@ impl Asked {
         match self {
             Asked::Grpc(request) => request.timeout_s,
             Asked::Socket(request) => request.timeout_s,
+            Asked::Mqtt(request) => request.timeout_s,
             Asked::Websocket(request) => request.timeout_s,
         }
     }
@@ -100,6 +105,7 @@ impl Asked {
         match self {
             Asked::Grpc(request) => request.shown(),
             Asked::Socket(request) => request.shown(),
+            Asked::Mqtt(request) => request.shown(),
             Asked::Websocket(request) => request.shown(),
         }
     }
@@ -109,6 +115,7 @@ impl Asked {
         Ok(Some(match self {
             Asked::Grpc(request) => return Ok(request.filled(filling).map(|made| Asked::Grpc(Arc::new(made)))),
             Asked::Socket(request) => Asked::Socket(Arc::new(request.filled(filling)?)),
+            Asked::Mqtt(request) => Asked::Mqtt(Arc::new(request.filled(filling)?)),
             Asked::Websocket(request) => Asked::Websocket(Arc::new(request.filled(filling)?)),
         }))
     }

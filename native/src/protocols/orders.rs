@@ -35,6 +35,14 @@ pub struct Reply {
     /// 0: there is none.
     pub status: u16,
     pub beside: Option<Box<Beside>>,
+    pub said: Option<Box<Said>>,
+}
+
+/// What a message says of itself, by name, and what else its protocol shows of it.
+#[derive(Debug, Default, PartialEq)]
+pub struct Said {
+    pub fields: Vec<(String, String)>,
+    pub about: String,
 }
 
 /// Of a protocol with statuses and header fields of its own.

@@ -18,7 +18,7 @@ from loadflow.engine.protocols.mqtt.delivery import Deliveries
 from loadflow.engine.protocols.mqtt.request import Tracked
 from loadflow.engine.records.outcome import Outcome
 from loadflow.errors import CommandError
-from tests.load.harness import Outcomes, load
+from tests.load.harness import ENGINES, Outcomes, load
 from tests.protocols.mqtt.mqtt_peers import Mosquitto, RawBroker, free_port, listener
 from tests.services import need
 from tests.waiting import wait_for
@@ -28,8 +28,13 @@ CONNACK = bytes([0x20, 2, 0, 0])
 CONNACK_5 = bytes([0x20, 3, 0, 0, 0])
 
 
-def mqtt(folder: Path, broker: str, *steps: dict[str, Any], **arguments: Any) -> Outcomes:
-    return load(folder, list(steps), user="mqtt_user", host=broker, **arguments)
+@pytest.fixture(params=ENGINES)
+def engine(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def mqtt(folder: Path, engine: str, broker: str, *steps: dict[str, Any], **arguments: Any) -> Outcomes:
+    return load(folder, list(steps), user="mqtt_user", engine=engine, host=broker, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -46,16 +51,16 @@ def mid_of(packet: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("version", ["3.1.1", "5"])
-def test_a_message_arrives_as_it_was_written(broker: Mosquitto, tmp_path: Path, version: str) -> None:
+def test_a_message_arrives_as_it_was_written(broker: Mosquitto, tmp_path: Path, engine: str, version: str) -> None:
     steps = [{"topic": f"plain/{version}/{qos}", "payload_hex": "00ff 10", "qos": qos, "version": version} for qos in (0, 1, 2)]
     with listener(broker.port, f"plain/{version}/+", 6) as received:
-        done = mqtt(tmp_path, broker.place, *steps, iterations=2)
+        done = mqtt(tmp_path, engine, broker.place, *steps, iterations=2)
         assert sorted((message.payload, message.qos) for message in received()) == [(b"\x00\xff\x10", qos) for qos in (0, 0, 1, 1, 2, 2)]
     assert [(hit.name, hit.outcome) for hit in done.hits] == [(f"publish:plain/{version}/{qos}", Outcome.OK) for qos in (0, 1, 2)] * 2
     assert list(done.rows["sent_bytes"]) == [3] * 6
 
 
-def test_properties_of_mqtt_5_reach_another_subscriber(broker: Mosquitto, tmp_path: Path) -> None:
+def test_properties_of_mqtt_5_reach_another_subscriber(broker: Mosquitto, tmp_path: Path, engine: str) -> None:
     properties = {
         "content_type": "application/json",
         "response_topic": "answers",
@@ -65,7 +70,7 @@ def test_properties_of_mqtt_5_reach_another_subscriber(broker: Mosquitto, tmp_pa
         "user": [["k", "1"], ["k", "2"]],
     }
     with listener(broker.port, "props", 1) as received:
-        mqtt(tmp_path, broker.place, {"topic": "props", "payload": {"id": 7}, "version": "5", "properties": properties})
+        mqtt(tmp_path, engine, broker.place, {"topic": "props", "payload": {"id": 7}, "version": "5", "properties": properties})
         message = received()[0]
     assert message.payload == b'{"id":7}'
     got = message.properties
@@ -74,10 +79,11 @@ def test_properties_of_mqtt_5_reach_another_subscriber(broker: Mosquitto, tmp_pa
     assert 0 < got.MessageExpiryInterval <= 60
 
 
-def test_receive_takes_the_next_message_that_matches_and_looks_at_it(broker: Mosquitto, tmp_path: Path) -> None:
+def test_receive_takes_the_next_message_that_matches_and_looks_at_it(broker: Mosquitto, tmp_path: Path, engine: str) -> None:
     """Wildcards, expectation, assertions and extracts; the extracted value goes out again, and messages of other topics wait."""
     done = mqtt(
         tmp_path,
+        engine,
         broker.place,
         {"method": "connect", "version": "5"},
         {"method": "subscribe", "topic": ["in/+/x", "other/#"], "qos": 1},
@@ -105,9 +111,10 @@ def test_receive_takes_the_next_message_that_matches_and_looks_at_it(broker: Mos
     assert "expected 'second'" in done.error_text("unexpected")
 
 
-def test_retained_messages_come_with_the_subscription(broker: Mosquitto, tmp_path: Path) -> None:
+def test_retained_messages_come_with_the_subscription(broker: Mosquitto, tmp_path: Path, engine: str) -> None:
     done = mqtt(
         tmp_path,
+        engine,
         broker.place,
         {"topic": "kept", "payload": "v1", "qos": 1, "retain": True},
         {"method": "subscribe", "topic": "kept"},
@@ -120,18 +127,18 @@ def test_retained_messages_come_with_the_subscription(broker: Mosquitto, tmp_pat
 
 
 @pytest.mark.parametrize("abrupt", [True, False])
-def test_a_will_is_delivered_when_a_user_dies_and_only_then(broker: Mosquitto, tmp_path: Path, abrupt: bool) -> None:
+def test_a_will_is_delivered_when_a_user_dies_and_only_then(broker: Mosquitto, tmp_path: Path, engine: str, abrupt: bool) -> None:
     topic = f"wills/{abrupt}"
     connect = {"method": "connect", "will": {"topic": topic, "payload": "gone", "qos": 1}}
     last = {"topic": topic, "payload": "last", "broker": f"mqtt://{broker.place}", "qos": 1}
     with listener(broker.port, topic, 2 if abrupt else 1) as received:
-        done = mqtt(tmp_path, broker.place, connect, {"method": "disconnect", "abrupt": abrupt}, last)
+        done = mqtt(tmp_path, engine, broker.place, connect, {"method": "disconnect", "abrupt": abrupt}, last)
         assert sorted(message.payload for message in received()) == ([b"gone", b"last"] if abrupt else [b"last"])
     assert {hit.outcome for hit in done.hits} == {Outcome.OK}
 
 
 @pytest.mark.parametrize(("version", "said"), [("3.1.1", "Not authorized"), ("5", "Not authorized (0x87)")])
-def test_user_and_password_are_checked_by_the_broker(tmp_path: Path, version: str, said: str) -> None:
+def test_user_and_password_are_checked_by_the_broker(tmp_path: Path, engine: str, version: str, said: str) -> None:
     program = shutil.which("mosquitto_passwd")
     need(program, "mosquitto is not installed (Debian: apt-get install mosquitto)")
     passwords = tmp_path / "passwords"
@@ -140,7 +147,7 @@ def test_user_and_password_are_checked_by_the_broker(tmp_path: Path, version: st
     try:
         right = {"topic": "t", "version": version, "username": "ann", "password": "right-pass", "qos": 1, "name": "right"}
         wrong = {"method": "connect", "version": version, "username": "ann", "password": "wrong-pass", "name": "wrong"}
-        done = mqtt(tmp_path, broker.place, right, wrong)
+        done = mqtt(tmp_path, engine, broker.place, right, wrong)
     finally:
         broker.stop()
     assert done.outcome("right") is Outcome.OK
@@ -150,7 +157,7 @@ def test_user_and_password_are_checked_by_the_broker(tmp_path: Path, version: st
     assert "right-pass" not in written and "wrong-pass" not in written
 
 
-def test_tls_is_verified(tmp_path: Path) -> None:
+def test_tls_is_verified(tmp_path: Path, engine: str) -> None:
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     ca, chain, key = tmp_path / "ca.pem", tmp_path / "chain.pem", tmp_path / "key.pem"
@@ -162,6 +169,7 @@ def test_tls_is_verified(tmp_path: Path) -> None:
         step = {"method": "publish", "topic": "t", "payload": "x" * 200_000, "qos": 2}
         done = mqtt(
             tmp_path,
+            engine,
             broker.place,
             {"method": "connect", "tls": True, "name": "unknown"},
             {**step, "tls": {"verify": str(ca)}, "name": "known"},
@@ -233,7 +241,7 @@ REFUSALS: list[tuple[str, Any, dict[str, Any], Outcome, str]] = [
 ]
 
 
-def test_how_a_broker_fails(tmp_path: Path) -> None:
+def test_how_a_broker_fails(tmp_path: Path, engine: str) -> None:
     """One load, one broker for each row."""
     brokers = [RawBroker(answer) for _, answer, *_ in REFUSALS]
     steps = [
@@ -241,7 +249,7 @@ def test_how_a_broker_fails(tmp_path: Path) -> None:
         for broker, (sentence, _, step, outcome, _) in zip(brokers, REFUSALS, strict=True)
     ]
     try:
-        done = mqtt(tmp_path, "127.0.0.1:1", *steps, max_body_bytes=100_000)
+        done = mqtt(tmp_path, engine, "127.0.0.1:1", *steps, max_body_bytes=100_000)
     finally:
         for broker in brokers:
             broker.close()
@@ -251,13 +259,13 @@ def test_how_a_broker_fails(tmp_path: Path) -> None:
     assert all(broker.of_kind(CONNECT) for broker in brokers)
 
 
-def test_a_load_ends_in_time_with_messages_unacknowledged(tmp_path: Path) -> None:
+def test_a_load_ends_in_time_with_messages_unacknowledged(tmp_path: Path, engine: str) -> None:
     """The user waits for an acknowledgement for an hour, the load and its drain for three seconds."""
     broker = RawBroker(says(PUBLISH, b""))
     try:
         began = time.monotonic()
         step = {"topic": "t", "qos": 2, "timeout": 3600, "name": "s"}
-        done = mqtt(tmp_path, broker.place, step, iterations=None, test_time=1, drain_time=0.5)
+        done = mqtt(tmp_path, engine, broker.place, step, iterations=None, test_time=1, drain_time=0.5)
         assert time.monotonic() - began < 30
     finally:
         broker.close()
@@ -265,10 +273,10 @@ def test_a_load_ends_in_time_with_messages_unacknowledged(tmp_path: Path) -> Non
     assert len(broker.of_kind(PUBLISH)) == 1
 
 
-def test_a_broker_that_owes_twenty_acknowledgements_gets_a_new_connection(tmp_path: Path) -> None:
+def test_a_broker_that_owes_twenty_acknowledgements_gets_a_new_connection(tmp_path: Path, engine: str) -> None:
     broker = RawBroker(says(PUBLISH, b""))
     try:
-        done = mqtt(tmp_path, broker.place, {"topic": "t", "qos": 1, "timeout": 0.05, "name": "s"}, iterations=25)
+        done = mqtt(tmp_path, engine, broker.place, {"topic": "t", "qos": 1, "timeout": 0.05, "name": "s"}, iterations=25)
     finally:
         broker.close()
     assert {hit.outcome for hit in done.hits} == {Outcome.TIMEOUT}
@@ -278,7 +286,7 @@ def test_a_broker_that_owes_twenty_acknowledgements_gets_a_new_connection(tmp_pa
     assert max(map(len, sent)) <= 20
 
 
-def test_a_broker_that_restarts_in_the_middle_is_found_again_and_the_subscriptions_with_it(tmp_path: Path) -> None:
+def test_a_broker_that_restarts_in_the_middle_is_found_again_and_the_subscriptions_with_it(tmp_path: Path, engine: str) -> None:
     broker = Mosquitto(tmp_path, "log_type all")
     log = tmp_path / "mosquitto.log"
 
@@ -295,6 +303,7 @@ def test_a_broker_that_restarts_in_the_middle_is_found_again_and_the_subscriptio
         patient = {"transient": 100, "base_delay": 0.05, "max_delay": 0.1}
         done = mqtt(
             tmp_path,
+            engine,
             broker.place,
             {"method": "subscribe", "topic": "go", "name": "sub"},
             {"method": "receive", "topic": "go", "timeout": 30, "name": "lost"},
@@ -306,7 +315,7 @@ def test_a_broker_that_restarts_in_the_middle_is_found_again_and_the_subscriptio
     assert [done.outcome(name) for name in ("sub", "lost", "again")] == [Outcome.OK, Outcome.CLOSED, Outcome.OK]
 
 
-def test_a_connection_that_is_lost_between_two_steps_is_told_and_opened_again(tmp_path: Path) -> None:
+def test_a_connection_that_is_lost_between_two_steps_is_told_and_opened_again(tmp_path: Path, engine: str) -> None:
     """The broker says good-bye right after its first acknowledgement."""
     first: list[int] = []
 
@@ -319,7 +328,7 @@ def test_a_connection_that_is_lost_between_two_steps_is_told_and_opened_again(tm
     broker = RawBroker(answer)
     try:
         step = {"topic": "t", "qos": 1, "version": "5", "think_time": 0.3, "name": "s"}
-        done = mqtt(tmp_path, broker.place, step, iterations=2)
+        done = mqtt(tmp_path, engine, broker.place, step, iterations=2)
     finally:
         broker.close()
     assert [(hit.name, hit.outcome) for hit in done.hits] == [("s", Outcome.OK), ("connection", Outcome.CLOSED), ("s", Outcome.OK)]
@@ -332,10 +341,13 @@ def wait_until(holds: Any) -> None:
 
 
 @pytest.mark.parametrize(("version", "delivery"), [("5", {}), ("3.1.1", {"path": "id"})])
-def test_the_time_from_publisher_to_subscriber_is_a_hit_of_its_own(broker: Mosquitto, tmp_path: Path, version: str, delivery: Any) -> None:
+def test_the_time_from_publisher_to_subscriber_is_a_hit_of_its_own(
+    broker: Mosquitto, tmp_path: Path, engine: str, version: str, delivery: Any
+) -> None:
     topic = f"way/{version}"
     done = mqtt(
         tmp_path,
+        engine,
         broker.place,
         {"method": "subscribe", "topic": topic, "qos": 1, "version": version},
         {"topic": topic, "payload": '{"id": "${uuid()}"}', "qos": 1, "delivery": delivery},
@@ -347,10 +359,11 @@ def test_the_time_from_publisher_to_subscriber_is_a_hit_of_its_own(broker: Mosqu
     assert {hit.outcome for hit in done.hits} == {Outcome.OK}
 
 
-def test_publishers_and_subscribers_may_be_different_users(broker: Mosquitto, tmp_path: Path) -> None:
+def test_publishers_and_subscribers_may_be_different_users(broker: Mosquitto, tmp_path: Path, engine: str) -> None:
     """Each of three users hears what all three say: nine deliveries, though none waits for its own message alone."""
     done = mqtt(
         tmp_path,
+        engine,
         broker.place,
         {"method": "subscribe", "topic": "all", "qos": 1, "version": "5", "think_time": 1},
         {"topic": "all", "qos": 1, "delivery": {"subscribers": 3, "required": True, "timeout": 30}},
@@ -362,9 +375,9 @@ def test_publishers_and_subscribers_may_be_different_users(broker: Mosquitto, tm
     assert sorted(hit.user for hit in delivered) == [0, 0, 0, 1, 1, 1, 2, 2, 2]
 
 
-def test_a_message_that_must_arrive_and_does_not_is_a_failure(broker: Mosquitto, tmp_path: Path) -> None:
+def test_a_message_that_must_arrive_and_does_not_is_a_failure(broker: Mosquitto, tmp_path: Path, engine: str) -> None:
     lost = {"topic": "nobody", "version": "5", "delivery": {"timeout": 0.2, "required": True}}
-    done = mqtt(tmp_path, broker.place, lost, {"method": "receive", "timeout": 1.5, "name": "wait"})
+    done = mqtt(tmp_path, engine, broker.place, lost, {"method": "receive", "timeout": 1.5, "name": "wait"})
     assert done.outcome("deliver:nobody") is Outcome.TIMEOUT
     assert done.error_text("deliver:nobody") == "not delivered within 0.2 s"
 
@@ -430,10 +443,10 @@ MISTAKES: list[tuple[str, dict[str, Any], str]] = [
 @pytest.mark.parametrize(("sentence", "step", "text"), MISTAKES, ids=[row[0] for row in MISTAKES])
 def test_a_mistake_is_told_before_anything_is_sent(tmp_path: Path, sentence: str, step: dict[str, Any], text: str) -> None:
     with pytest.raises(CommandError) as raised:
-        mqtt(tmp_path, f"127.0.0.1:{free_port()}", step)
+        mqtt(tmp_path, "locust", f"127.0.0.1:{free_port()}", step)
     assert text in str(raised.value)
 
 
-def test_a_broker_that_is_not_there(tmp_path: Path) -> None:
-    done = mqtt(tmp_path, f"127.0.0.1:{free_port()}", {"topic": "a", "name": "s"})
+def test_a_broker_that_is_not_there(tmp_path: Path, engine: str) -> None:
+    done = mqtt(tmp_path, engine, f"127.0.0.1:{free_port()}", {"topic": "a", "name": "s"})
     assert done.outcome("s") is Outcome.CONNECT

@@ -29,7 +29,7 @@ PLAN_FIELDS = frozenset(
 )
 HTTP_USERS = frozenset({"fast_http_user", "http_user", PYTHON_USER})
 # their requests are made of steps by the same code for both engines, so no key of a step can get lost
-MESSAGE_USERS = frozenset({"grpc_user", "socket_user", "websocket_user"})
+MESSAGE_USERS = frozenset({"grpc_user", "mqtt_user", "socket_user", "websocket_user"})
 STEP_KEYS = frozenset(
     {"phase", "group", "follows", "at_once", "think_after", "on_failure", "name", "weight", "run_if", "skip_if", "think_time"}
     | {"throttle", "retry", "assertions", "extract", "method", "request_url", "call", "stream", *PARTS}

@@ -7,6 +7,7 @@ differ, the core fills in these; any other Python makes of its values, hit by hi
 from __future__ import annotations
 
 import base64
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ from loadflow.engine.generator.native.cut import cut_of
 from loadflow.engine.generator.native.nodes import Nodes, is_static, static_value
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.mqtt.reply import reply_of
 from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure, Reply
 
@@ -30,6 +32,9 @@ Got = tuple[int, bytes, Sequence[tuple[bytes, bytes]], bytes]  # status, reason,
 
 def _bare(status: int, reason: bytes, fields: Sequence[tuple[bytes, bytes]], body: bytes) -> Reply:
     return MessageReply(body, status=status)
+
+
+_PROCESS = os.urandom(4).hex()  # with its number: of this process and no other
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,58 @@ def _socket(request: Any, tls: TlsTable) -> dict[str, Any]:
             "keep": request.keep,
         }
     }
+
+
+def _mqtt_plan(plan: Plan, tls: TlsTable) -> dict[str, Any]:
+    from loadflow.engine.protocols.mqtt.request import receives
+
+    return {"mqtt": {"keeps": receives(plan), "process": f"{os.getpid():x}-{_PROCESS}"}}
+
+
+def _mqtt(request: Any, tls: TlsTable) -> dict[str, Any]:
+    """Of an `MqttRequest`."""
+    from loadflow.engine.protocols.mqtt.request import PORT, TLS_PORT
+
+    broker, link, tracked = request.broker, request.link, request.tracked
+    trust = link.trust if link is not None else None
+    # where nothing is said of the connection, and nothing was, the broker's scheme says whether there is TLS
+    peer = (trust.verify, trust.cert) if trust is not None else (True, None) if link is None and broker.tls else None
+    port = broker.port or (PORT if peer is None else TLS_PORT)
+    host = f"[{broker.host}]" if ":" in broker.host else broker.host
+    written = f"{'mqtts://' if broker.tls else ''}{host}:{broker.port}"
+    terms = None
+    if link is not None:
+        terms = {key: value for key, value in asdict(link).items() if key not in ("trust", "will")}
+        terms["will"] = _mqtt_message(link.will)
+    delivery = None
+    if tracked is not None:
+        rule = {key: value for key, value in asdict(tracked).items() if key != "token"}
+        delivery = {"rule": {**rule, "cut": cut_of(tracked.path) if tracked.path else []}, "token": tracked.token}
+    return {
+        "mqtt": {
+            "method": request.method,
+            "broker": written,
+            "place": _place(broker.host, port, peer, tls),
+            "terms": terms,
+            "timeout_s": request.timeout_s,
+            "topics": list(request.topics),
+            "message": _mqtt_message(request.message),
+            "tracked": delivery,
+            "qos": request.qos,
+            "properties": request.properties,
+            "no_local": request.no_local,
+            "retain_as_published": request.retain_as_published,
+            "retain_handling": request.retain_handling,
+            "expect": request.expect,
+            "abrupt": request.abrupt,
+        }
+    }
+
+
+def _mqtt_message(message: Any) -> dict[str, Any] | None:
+    if message is None:
+        return None
+    return {**{key: getattr(message, key) for key in ("topic", "qos", "retain", "properties")}, "payload": _text(message.payload)}
 
 
 def _framing(framing: Any) -> dict[str, Any]:
@@ -249,6 +306,7 @@ SPEECHES: Mapping[str, Speech] = {
         reply_of=_grpc_reply,
         gather="loadflow.engine.protocols.grpc.interface:gather",
     ),
+    "mqtt_user": Speech("loadflow.engine.protocols.mqtt.request:MqttStep", "payload", "expect", _mqtt_plan, _mqtt, reply_of),
     "websocket_user": Speech("loadflow.engine.protocols.websocket.request:WebSocketStep", "payload", "expect", _websocket_plan, _websocket),
     "socket_user": Speech(
         "loadflow.engine.protocols.socket.request:SocketStep", "payload", "expect_substring", lambda plan, tls: "socket", _socket

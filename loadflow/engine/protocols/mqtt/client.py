@@ -18,16 +18,16 @@ from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_path import MISSING, value_at
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.mqtt.delivery import PROPERTY, Deliveries
-from loadflow.engine.protocols.mqtt.request import Broker, Link, MqttRequest, MqttStep, Trust
+from loadflow.engine.protocols.mqtt.reply import MqttReply, Received
+from loadflow.engine.protocols.mqtt.request import Broker, Link, MqttRequest, MqttStep, Trust, receives
 from loadflow.engine.protocols.mqtt.wire import Connection
 from loadflow.engine.protocols.running.json_body import read_json
-from loadflow.engine.protocols.running.reply import ReplyParts
 from loadflow.engine.protocols.running.seam import HitFailure, UserContext, UserProtocol, Watch
 from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.template import text_of
 
-__all__ = ["MQTT", "MqttClient", "MqttReply"]
+__all__ = ["MQTT", "MqttClient"]
 
 MOST_WAITING = 1_000  # messages that came and that no step has asked for yet
 SWEEP_S = 0.25
@@ -71,36 +71,6 @@ def _join(plan: Plan) -> _Shared:
     return shared
 
 
-class MqttReply(ReplyParts):
-    """What one step did; `message` is what a receive step got."""
-
-    __slots__ = ("message", "received_bytes", "sent_bytes", "status")
-
-    def __init__(self, sent_bytes: int = 0, message: paho.MQTTMessage | None = None) -> None:
-        self.status = 0
-        self.sent_bytes = sent_bytes
-        self.message = message
-        self.received_bytes = len(message.payload) if message is not None else 0
-        super().__init__()
-
-    def text(self) -> str:
-        return "" if self.message is None else self.message.payload.decode("utf-8", "replace")
-
-    def parsed(self) -> object:
-        return read_json(self.text())
-
-    def header_lines(self, name: str) -> list[str]:
-        """A user property of MQTT 5; its name is case-sensitive there, and here."""
-        return [value for key, value in _user_properties(self.message) if key == name]
-
-    def sample(self) -> dict[str, Any]:
-        if self.message is None:
-            return {}
-        shown = {"topic": self.message.topic, "qos": self.message.qos, "retain": self.message.retain, "body": self.text()}
-        properties = dict(_user_properties(self.message))
-        return {**shown, "headers": properties} if properties else shown
-
-
 class _Inbox:
     """Received messages that no step has taken yet. Bounded; dropped messages are counted and reported."""
 
@@ -140,7 +110,7 @@ class MqttClient:
         self._links: dict[Broker, tuple[Link, Mapping[str, Any]]] = {}
         self._subscriptions: dict[Broker, dict[str, MqttRequest]] = {}
         self._inboxes: dict[Broker, _Inbox] = {}
-        self._keeps = any("call" in step or step["method"] == "receive" for step in user.plan.steps)
+        self._keeps = receives(user.plan)
         self._shared = _join(user.plan)
         self._deliveries = self._shared.deliveries
         # the same for all connections of the user; not over 23 characters, which every broker must take (3.1.1 section 3.1.3.1)
@@ -190,8 +160,7 @@ class MqttClient:
             if connection.link.version != "5":
                 raise HitFailure(Outcome.TEMPLATE, "delivery without a path needs a connection of MQTT 5; nothing was sent")
             token = self._deliveries.new_token()
-            own = message.properties.get("user") or {}
-            pairs = [*(own.items() if isinstance(own, Mapping) else own), (PROPERTY, token)]
+            pairs = [*message.properties.get("user", ()), (PROPERTY, token)]
             message = replace(message, properties={**message.properties, "user": pairs})
         if tracked.required:
             self._shared.sweep(self._user.watch)
@@ -223,7 +192,8 @@ class MqttClient:
         while (message := self._taken(inbox, topic, seen)) is None:
             seen = inbox.arrived
             self._connected(request).wait_for_message()
-        reply = MqttReply(0, message)
+        received = Received(message.topic, bytes(message.payload), message.qos, message.retain, _user_properties(message))
+        reply = MqttReply(0, received)
         if request.expect is not None and request.expect not in reply.text():
             raise HitFailure(Outcome.ASSERTION, f"expected {request.expect[:200]!r} in the message on {message.topic}", reply)
         return reply

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_path import MISSING, value_at
 from loadflow.engine.base.values import shown
 from loadflow.engine.plan.plan import Plan
@@ -19,11 +20,20 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.template import Compiler, known_text, text_of
 
-__all__ = ["Broker", "Link", "Message", "MqttRequest", "MqttStep", "Tracked", "Trust"]
+__all__ = ["PORT", "TLS_PORT", "Broker", "Link", "Message", "MqttRequest", "MqttStep", "Tracked", "Trust", "receives"]
 
 DEFAULT_BROKER = "127.0.0.1:1883"
 DEFAULT_TIMEOUT_S = 5.0
 PORT, TLS_PORT = 1883, 8883
+MOST_TEXT = 65_535  # bytes of any text but a payload: MQTT 5 section 1.5.4
+# properties that are whole numbers, and their bounds; the others but `user` are text
+NUMBERS = {
+    "message_expiry": (0, 2**32 - 1),
+    "will_delay": (0, 2**32 - 1),
+    "subscription_identifier": (1, 268_435_455),
+    "receive_maximum": (1, 65_535),
+    "maximum_packet_size": (1, 268_435_455),
+}
 PARTS = ("topic", "payload", "payload_hex", "payload_base64", "qos", "retain", "properties", "expect", "timeout", *CONNECTION_KEYS)
 
 
@@ -101,30 +111,32 @@ class MqttRequest:
 
 
 class MqttStep:
-    """A compiled step. `name` is None where it has placeholders that differ per hit; without one, topics stand as they are written."""
+    """A compiled step. `name` is None where it has placeholders that differ per hit; without one, topics stand as they are written.
+
+    `fixed` is the request where every hit has the same; `written`: what makes a request, by its keys, as it stands in the step.
+    """
 
     method = "MQTT"
 
     def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
         self._config = config
         self._kind: str = config["method"]
-        self._broker = compiler(config.get("broker") or plan.host or DEFAULT_BROKER)
-        self._parts = {key: compiler(config[key]) for key in PARTS if config.get(key) is not None}
+        written = {key: config[key] for key in PARTS if config.get(key) is not None}
+        self.written = {"broker": config.get("broker") or plan.host or DEFAULT_BROKER, **written}
+        self._parts = {key: compiler(value) for key, value in self.written.items()}
         self._linked = self._kind == "connect" or any(key in self._parts for key in CONNECTION_KEYS)
         self._name = compiler(config["name"]) if config.get("name") is not None else None
         topic = config.get("topic") or ""
         self._topic_name = ",".join(known_text(one, compiler) for one in (topic if isinstance(topic, list) else [topic]))
         default_name = f"{self._kind}:{self._topic_name}"
         self.name: str | None = default_name if self._name is None else text_of(self._name.value) if self._name.is_static else None
-        self.place = known_text(config.get("broker") or plan.host or DEFAULT_BROKER, compiler)
+        self.place = known_text(self.written["broker"], compiler)
         self._refuse_old_version(plan)
-        self._fixed: MqttRequest | None = None
-        if self._broker.is_static and all(part.is_static for part in self._parts.values()):
-            # no placeholder anywhere, so what is wrong with it is wrong with every hit: raised before the load starts
-            self._fixed = self._build(None)
+        # no placeholder anywhere: what is wrong with it is wrong with every hit, and raised before the load starts
+        self.fixed = self._build(None) if all(part.is_static for part in self._parts.values()) else None
 
     def render(self, scope: Scope) -> MqttRequest:
-        return self._fixed if self._fixed is not None else self._build(scope)
+        return self.fixed if self.fixed is not None else self._build(scope)
 
     def render_name(self, scope: Scope) -> str:
         return self.name if self.name is not None else text_of(filled(self._name, scope))
@@ -152,21 +164,25 @@ class MqttStep:
             raise HitFailure(Outcome.TEMPLATE, f'{new[0]} needs MQTT 5: write "version": "5" into the step that connects')
 
     def _build(self, scope: Scope | None) -> MqttRequest:
+        return self.made_of({key: filled(part, scope) for key, part in self._parts.items()})
+
+    def made_of(self, values: Mapping[str, Any], later: Collection[str] = ()) -> MqttRequest:
+        """The request of these values, by the keys of `written`; those of `later` are filled in where it is sent. Raises HitFailure where
+        they make none."""
         try:
-            return self._assemble({key: filled(part, scope) for key, part in self._parts.items()}, filled(self._broker, scope))
+            return self._assemble(values, later)
         except UnicodeError as error:
             raise HitFailure(Outcome.TEMPLATE, f"a value holds a character that can't be sent: {error}") from None
         except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind
             raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no request: {error}") from None
 
-    def _assemble(self, values: Mapping[str, Any], broker: Any) -> MqttRequest:
+    def _assemble(self, values: Mapping[str, Any], later: Collection[str]) -> MqttRequest:
         config = self._config
-        place = _broker(text_of(broker))
+        place = _broker(text_of(values["broker"]))
         topic = values.get("topic")
         topics = tuple(text_of(one) for one in (topic if isinstance(topic, list) else [] if topic is None else [topic]))
         for one in topics:
-            if trouble := topic_trouble(one, self._kind) or ("is empty" if not one else ""):
-                raise HitFailure(Outcome.TEMPLATE, f"the topic {one[:100]!r} {trouble}")
+            _refuse_topic(one, self._kind)
         message = _message(values, topics[0]) if self._kind == "publish" else None
         return MqttRequest(
             method=self._kind,
@@ -175,9 +191,9 @@ class MqttStep:
             timeout_s=seconds(values.get("timeout"), DEFAULT_TIMEOUT_S),
             topics=topics,
             message=message,
-            tracked=self._tracked(message) if message is not None and config.get("delivery") is not None else None,
+            tracked=self._tracked(None if "payload" in later else message) if config.get("delivery") is not None else None,
             qos=_qos(values),
-            properties=values.get("properties") or {},
+            properties=_properties(values),
             no_local=bool(config.get("no_local")),
             retain_as_published=bool(config.get("retain_as_published")),
             retain_handling=config.get("retain_handling") or 0,
@@ -185,11 +201,12 @@ class MqttStep:
             abrupt=bool(config.get("abrupt")),
         )
 
-    def _tracked(self, message: Message) -> Tracked:
+    def _tracked(self, message: Message | None) -> Tracked:
+        """`message` None: its payload is not known yet."""
         delivery = self._config["delivery"]
         path = delivery.get("path") or ""
         token = None
-        if path:
+        if path and message is not None:
             try:
                 found = value_at(json.loads(message.payload), path)
             except ValueError:
@@ -231,6 +248,11 @@ def _link(values: Mapping[str, Any], broker: Broker) -> Link:
         session_expiry_s=None if expiry is None else _whole(expiry, "session_expiry", 2**32 - 1),
         will=_message(will, text_of(will["topic"])) if will is not None else None,
     )
+    if link.will is not None:
+        _refuse_topic(link.will.topic, "publish")
+        _refuse_long("the will", link.will.payload)
+    for name, text in (("username", link.username), ("password", link.password), ("client_id", link.client_id)):
+        _refuse_long(name, (text or "").encode())
     if link.password is not None and link.username is None and link.version != "5":
         raise HitFailure(Outcome.TEMPLATE, "a password without a username came with MQTT 5")
     if link.trust is None and broker.tls:
@@ -247,7 +269,38 @@ def _trust(tls: object, broker: Broker) -> Trust | None:
 
 
 def _message(values: Mapping[str, Any], topic: str) -> Message:
-    return Message(topic, _payload(values), _qos(values), flag(values.get("retain", False)), values.get("properties") or {})
+    return Message(topic, _payload(values), _qos(values), flag(values.get("retain", False)), _properties(values))
+
+
+def _properties(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a packet: numbers in their bounds, text that fits, and `user` as pairs."""
+    found: dict[str, Any] = {}
+    for key, value in (values.get("properties") or {}).items():
+        if key == "user":
+            pairs = value.items() if isinstance(value, Mapping) else value
+            found[key] = [(text_of(one), text_of(other)) for one, other in pairs]
+        elif key == "payload_is_text":
+            found[key] = flag(value)
+        elif key in NUMBERS:
+            found[key] = _whole(value, key, *reversed(NUMBERS[key]))
+        else:
+            found[key] = text_of(value)
+    for key, value in found.items():
+        for text in [value] if isinstance(value, str) else [text for pair in value for text in pair] if key == "user" else ():
+            _refuse_long(f"the property {key}", text.encode())
+    if (answer := found.get("response_topic")) is not None:
+        _refuse_topic(answer, "publish")
+    return found
+
+
+def _refuse_topic(topic: str, method: str) -> None:
+    if trouble := topic_trouble(topic, method) or ("" if topic else "is empty"):
+        raise HitFailure(Outcome.TEMPLATE, f"the topic {topic[:100]!r} {trouble}")
+
+
+def _refuse_long(what: str, text: bytes) -> None:
+    if len(text) > MOST_TEXT:
+        raise HitFailure(Outcome.TEMPLATE, f"{what} has {counted(len(text), 'byte')}, and MQTT sends {MOST_TEXT:,} at most")
 
 
 def _payload(values: Mapping[str, Any]) -> bytes:
@@ -262,8 +315,13 @@ def _qos(values: Mapping[str, object]) -> int:
     return _whole(values.get("qos", 0), "qos", 2)
 
 
-def _whole(value: Any, what: str, most: int) -> int:
+def _whole(value: Any, what: str, most: int, least: int = 0) -> int:
     number = int(value)
-    if not 0 <= number <= most:
-        raise HitFailure(Outcome.TEMPLATE, f"{what} {shown(value)} is not a whole number from 0 to {most:,}")
+    if not least <= number <= most:
+        raise HitFailure(Outcome.TEMPLATE, f"{what} {shown(value)} is not a whole number from {least} to {most:,}")
     return number
+
+
+def receives(plan: Plan) -> bool:
+    """Whether anything asks for messages."""
+    return any("call" in step or step["method"] == "receive" for step in plan.steps)

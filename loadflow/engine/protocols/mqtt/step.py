@@ -90,7 +90,7 @@ class Properties(Part):
     will_delay: Templated[Seconds32] | None = None
     subscription_identifier: Templated[Annotated[Int, Field(ge=1, le=268_435_455)]] | None = None
     receive_maximum: Templated[Port16] | None = None
-    maximum_packet_size: Templated[Annotated[Int, Field(ge=1, le=MOST)]] | None = None
+    maximum_packet_size: Templated[Annotated[Int, Field(ge=1, le=268_435_455)]] | None = None
     user: Pairs | None = None
 
 

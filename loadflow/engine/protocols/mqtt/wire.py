@@ -46,6 +46,7 @@ HEAD_BYTES = 128 * 1024  # topic and properties of a message, beside its payload
 NO_MQTT = (MQTTException, ValueError, LookupError, TypeError, struct.error)
 FAILURE = 0x80  # MQTT 5 section 2.4: reason codes from here on
 PROTOCOL_ERROR = 0x82
+OLD_PROTOCOL = 1  # MQTT 3.1.1 section 3.2.2.3
 
 # keys of `properties` in a script, and what paho calls them
 NAMES = {
@@ -104,6 +105,8 @@ class _Wire(paho.Client):
         packet, kind = self._in_packet["packet"], self._in_packet["command"] & 0xF0
         if self._protocol == paho.MQTTv5 and property_bytes(self._in_packet["command"], packet) > MOST_PROPERTY_BYTES:
             raise MQTTException(f"over {MOST_PROPERTY_BYTES:,} bytes of properties")
+        if kind == PUBLISH:
+            packet[2 : 2 + int.from_bytes(packet[:2], "big")].decode()  # a topic that is not UTF-8 would fail the step that looks at it
         if kind == PUBLISH and self._in_messages:
             held = sum(len(message.payload) for message in self._in_messages.values())
             if len(self._in_messages) >= MOST_UNRELEASED or held + len(packet) > self._most_bytes + HEAD_BYTES:
@@ -111,6 +114,16 @@ class _Wire(paho.Client):
                     f"more than {counted(len(self._in_messages), 'message')} of QoS 2 ({counted(held, 'byte')}) without PUBREL"
                 )
         return super()._packet_handle()
+
+    def _handle_connack(self) -> MQTTErrorCode:
+        """A broker that does not speak MQTT 3.1.1 refuses the connection; paho 2.2 would call that invalid, as it does not try MQTT 3.1."""
+        packet = bytes(self._in_packet["packet"])
+        tell: Any = self.on_connect
+        if self._protocol != paho.MQTTv5 and len(packet) == 2 and packet[1] == OLD_PROTOCOL:
+            reason = ReasonCode(PacketTypes.CONNACK, "Unsupported protocol version")
+            tell(self, None, paho.ConnectFlags(session_present=False), reason, None)
+            return MQTTErrorCode.MQTT_ERR_CONN_REFUSED
+        return super()._handle_connack()
 
     def _handle_pubrec(self) -> MQTTErrorCode:
         """A PUBREC that refuses is the end of its message (MQTT 5 section 4.3.3); paho 2.2 would go on with PUBREL."""
@@ -411,13 +424,13 @@ def properties_of(packet: int, written: Mapping[str, Any]) -> Properties:
     properties = Properties(packet)  # type: ignore[no-untyped-call]
     for key, value in written.items():
         if key in NAMES:
-            setattr(properties, NAMES[key], value if key in ("content_type", "response_topic") else int(value))
+            setattr(properties, NAMES[key], value)
         elif key == "correlation_data":
-            properties.CorrelationData = str(value).encode()
+            properties.CorrelationData = value.encode()
         elif key == "payload_is_text":
             properties.PayloadFormatIndicator = int(value)
         elif key == "user":
-            properties.UserProperty = [(str(one), str(other)) for one, other in (value.items() if isinstance(value, Mapping) else value)]
+            properties.UserProperty = list(value)
     return properties
 
 
