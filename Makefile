@@ -7,6 +7,7 @@ TEST_VENV := .venv-test
 WORKERS ?= 4
 PYTEST_ARGS ?=
 MINUTES ?= 60
+FUZZED := $(foreach name,mqtt mqtt_codec reading socket websocket,--test $(name))
 # what differs between versions of Prefect: servers, workers, deployments, states
 OPERATIONS := tests/ends/test_deploy.py tests/ends/test_deployed.py tests/ends/test_worker.py tests/ends/test_outer_flows.py tests/test_deployments.py tests/flows/test_lease.py tests/flows/test_events.py
 
@@ -19,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := $(shell find loadflow -type f -not -path '*/__pycache__/*' -not -name '_native*') pyproject.toml README.md LICENSE \
            setup.py MANIFEST.in $(shell find native -type f -not -path 'native/target/*')
 
-.PHONY: help demo test test-prefect test-kubernetes try-restarts test-quick test-unit test-e2e test-thorough test-times coverage audit lint types native wheel wheels image ui bench bench-trust fuzz-control docs clean
+.PHONY: help demo test test-prefect test-kubernetes try-restarts test-quick test-unit test-e2e test-thorough test-times coverage audit lint types native wheel wheels image ui bench bench-trust fuzz-control fuzz-protocols docs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -113,6 +114,12 @@ bench-trust: $(VENV)/.tuned ## how true intervals, judgements and capacities are
 
 fuzz-control: $(VENV)/.dev ## hypothesis against the control plane, for MINUTES (60)
 	$(VENV)/bin/python -m tests.control.fuzz --minutes $(MINUTES)
+
+# a property that fails says its values; memory that grows ends at the limit, and a hang with the round
+fuzz-protocols: ## what no peer should send, to each protocol of the native core, with other values each time, for MINUTES (60)
+	cd native && cargo test --quiet --no-run $(FUZZED)
+	cd native && end=$$(( $$(date +%s) + $(MINUTES) * 60 )); ulimit -v 8388608; \
+	while [ $$(date +%s) -lt $$end ]; do PROPTEST_CASES=10000 timeout 1800 cargo test --quiet $(FUZZED) || exit 1; done
 
 docs: $(VENV)/.installed ## write what is made of definitions: the page and the types of commands, the states of a load
 	$(VENV)/bin/python -m loadflow commands --markdown > docs/commands.md

@@ -13,7 +13,7 @@ use _native::values::found::{PartPlan, Path};
 use proptest::prelude::*;
 
 mod talking;
-use talking::{Ordered, ordered};
+use talking::{Ordered, cases, ordered};
 
 const MOST_BYTES: usize = 1_000;
 const SECOND_NS: i64 = 1_000_000_000;
@@ -469,6 +469,8 @@ fn packets() -> impl Strategy<Value = Vec<u8>> {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn whatever_a_broker_sends_a_step_ends_once_or_waits(
         is_5 in any::<bool>(), steps in prop::collection::vec((0usize..6, prop::collection::vec(packets(), 0..5), 1usize..9), 1..6),

@@ -11,7 +11,7 @@ use _native::protocols::socket::SocketClient;
 use proptest::prelude::*;
 
 mod talking;
-use talking::ordered;
+use talking::{cases, ordered};
 
 const MOST_BYTES: usize = 1_000;
 
@@ -132,6 +132,8 @@ fn a_step_that_is_late_says_what_did_not_come() {
 }
 
 proptest! {
+    #![proptest_config(cases(256))]
+
     #[test]
     fn whatever_comes_and_however_a_step_ends_once_or_waits(
         pieces in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..40), 0..25), kind in 0..4, length_bytes in 1usize..=8,

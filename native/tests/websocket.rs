@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use tungstenite::handshake::derive_accept_key;
 
 mod talking;
-use talking::ordered;
+use talking::{cases, ordered};
 
 const MOST_BYTES: usize = 1_000;
 
@@ -203,7 +203,7 @@ fn an_answer_that_comes_by_itself_is_a_hit_and_one_that_does_not_fails_in_time()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(cases(64))]
 
     #[test]
     fn whatever_a_server_sends_a_step_ends_once_or_waits(

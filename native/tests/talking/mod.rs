@@ -2,6 +2,13 @@
 
 use _native::protocols::Link;
 use _native::protocols::orders::{Lost, Observed, Order, Orders, Reply};
+use proptest::prelude::ProptestConfig;
+
+/// How many values a property is asked with: `make fuzz-protocols` asks for many.
+pub fn cases(usual: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|text| text.parse().ok());
+    ProptestConfig { cases: asked.unwrap_or(usual), failure_persistence: None, ..ProptestConfig::default() }
+}
 
 /// What a client ordered, by kind.
 #[derive(Debug, Default)]

@@ -382,6 +382,58 @@ def test_a_message_that_must_arrive_and_does_not_is_a_failure(broker: Mosquitto,
     assert done.error_text("deliver:nobody") == "not delivered within 0.2 s"
 
 
+@pytest.mark.parametrize("qos", [1, 2])
+def test_each_message_that_a_row_says_was_sent_was_received_once(broker: Mosquitto, tmp_path: Path, engine: str, qos: int) -> None:
+    """Several users, values that differ per hit, and no message lost, repeated or made up."""
+    topic = f"conserved/{engine}/{qos}"
+    step = {"topic": topic, "payload": "${uuid()}", "qos": qos, "version": "5"}
+    with listener(broker.port, topic, 5 * 40) as received:
+        done = mqtt(tmp_path, engine, broker.place, step, user_count=5, iterations=40)
+        payloads = [message.payload for message in received()]
+    assert {hit.outcome for hit in done.hits} == {Outcome.OK}
+    assert len(done.hits) == len(payloads) == len(set(payloads)) == 200
+    assert sum(map(len, payloads)) == int(done.rows["sent_bytes"].sum())
+
+
+# what breaks the rules, and what Locust's users and the core call it
+STRANGE: list[tuple[str, Any, dict[str, Any], Outcome, str]] = [
+    ("an old broker", lambda kind, packet: bytes([0x20, 2, 0, 1]), {"method": "connect"}, Outcome.CONNECT, "Unsupported protocol version"),
+    ("a user unknown", lambda kind, packet: bytes([0x20, 2, 0, 4]), {"method": "connect"}, Outcome.CONNECT, "Bad user name or password"),
+    ("a code unknown", lambda kind, packet: bytes([0x20, 2, 0, 99]), {"method": "connect"}, Outcome.CONNECT, "Unspecified error"),
+    ("a CONNACK that is too long", lambda kind, packet: bytes([0x20, 3, 0, 0, 0]), {"method": "connect"}, Outcome.PROTOCOL, "invalid MQTT"),
+    ("a reason unknown", says(PUBLISH, bytes([0x90, 3, 0, 1, 3])), {"topic": "t", "qos": 1}, Outcome.PROTOCOL, "invalid MQTT"),
+    ("QoS 3", says(PUBLISH, bytes([0x36, 5, 0, 1, 116, 0, 1])), {"topic": "t", "qos": 1}, Outcome.PROTOCOL, "invalid MQTT"),
+    ("a topic that is not UTF-8", says(PUBLISH, bytes([0x30, 3, 0, 1, 0xFF])), {"topic": "t", "qos": 1}, Outcome.PROTOCOL, "invalid MQTT"),
+    ("a client's packet", says(PUBLISH, bytes([0x82, 6, 0, 1, 0, 1, 116, 0])), {"topic": "t", "qos": 1}, Outcome.PROTOCOL, "invalid MQTT"),
+    ("a length of five bytes", says(PUBLISH, b"\x30\xff\xff\xff\xff\x01"), {"topic": "t", "qos": 1}, Outcome.PROTOCOL, "invalid MQTT"),
+    ("another message's PUBACK", says(PUBLISH, bytes([0x40, 2, 0, 9])), {"topic": "t", "qos": 1}, Outcome.TIMEOUT, "not acknowledged"),
+    ("a SUBACK for a message", says(PUBLISH, bytes([0x90, 3, 0, 1, 0])), {"topic": "t", "qos": 1}, Outcome.TIMEOUT, "not acknowledged"),
+    (
+        "a property twice",
+        lambda kind, packet: bytes([0x20, 9, 0, 0, 6, 0x21, 0, 1, 0x21, 0, 1]),
+        {"method": "connect", "version": "5"},
+        Outcome.PROTOCOL,
+        "invalid MQTT",
+    ),
+]
+
+
+def test_how_a_broker_breaks_the_rules(tmp_path: Path, engine: str) -> None:
+    """One load, one broker for each row."""
+    brokers = [RawBroker(answer) for _, answer, *_ in STRANGE]
+    steps = [
+        {**step, "broker": broker.place, "timeout": 0.3 if outcome is Outcome.TIMEOUT else 30, "name": sentence}
+        for broker, (sentence, _, step, outcome, _) in zip(brokers, STRANGE, strict=True)
+    ]
+    try:
+        done = mqtt(tmp_path, engine, "127.0.0.1:1", *steps)
+    finally:
+        for broker in brokers:
+            broker.close()
+    assert [(hit.name, hit.outcome) for hit in done.hits] == [(sentence, outcome) for sentence, _, _, outcome, _ in STRANGE]
+    assert [sentence for sentence, *_, text in STRANGE if text not in done.error_text(sentence)] == []
+
+
 class Clock:
     """A watch that a test sets, and what it was told."""
 

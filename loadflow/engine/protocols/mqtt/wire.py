@@ -62,6 +62,9 @@ NAMES = {
 
 PUBLISH = 0x30
 
+# what a step waits for: by its name, by a message's id, by an answer's name and its packet's id
+_Awaited = int | str | tuple[str, int | None] | None
+
 
 class _Idle(Exception):
     """Nothing came for a while."""
@@ -158,7 +161,7 @@ class Connection:
         self._take = on_message
         self._tell = on_lost
         self._most_bytes = most_bytes
-        self._waiting: dict[int | str | None, AsyncResult] = {}  # by message id, or by what is waited for
+        self._waiting: dict[_Awaited, AsyncResult] = {}
         self._unacknowledged: set[int] = set()
         self._most_unacknowledged = MOST_UNACKNOWLEDGED
         self._reader: gevent.Greenlet | None = None
@@ -215,13 +218,13 @@ class Connection:
         else:
             rc, mid = self._wire.subscribe([(topic, request.qos) for topic in request.topics])
         self._check(rc)
-        self._refusals(self._wait(mid), request, "subscription to")
+        self._refusals(self._wait(("SUBACK", mid)), request, "subscription to")
 
     def unsubscribe(self, request: MqttRequest) -> None:
         asked = properties_of(PacketTypes.UNSUBSCRIBE, request.properties) if self.link.version == "5" else None
         rc, mid = self._wire.unsubscribe(list(request.topics), properties=asked)
         self._check(rc)
-        self._refusals(self._wait(mid), request, "end of the subscription to")
+        self._refusals(self._wait(("UNSUBACK", mid)), request, "end of the subscription to")
 
     def wait_for_message(self) -> None:
         self._wait("message")
@@ -270,11 +273,12 @@ class Connection:
         wire.on_connect = self._on_connect
         wire.on_disconnect = self._on_disconnect
         wire.on_publish = self._on_publish
-        wire.on_subscribe = wire.on_unsubscribe = self._on_answer
+        wire.on_subscribe = self._on_suback
+        wire.on_unsubscribe = self._on_unsuback
         wire.on_message = self._on_message
         return wire
 
-    def _wait(self, key: int | str | None) -> Any:
+    def _wait(self, key: _Awaited) -> Any:
         """What a callback has for `key`; it can't come before the greenlet lets the reader run."""
         if self.lost is not None:
             raise HitFailure(*self.lost)
@@ -393,8 +397,14 @@ class Connection:
         else:
             result.set(reason)
 
-    def _on_answer(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
-        result = self._waiting.get(mid)
+    def _on_suback(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
+        self._answered(("SUBACK", mid), reasons)
+
+    def _on_unsuback(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
+        self._answered(("UNSUBACK", mid), reasons)
+
+    def _answered(self, key: _Awaited, reasons: Any) -> None:
+        result = self._waiting.get(key)
         if result is not None:
             result.set(list(reasons))
 
