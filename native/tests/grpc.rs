@@ -14,7 +14,7 @@ use _native::protocols::orders::{Lost, Orders, Reply};
 use proptest::prelude::*;
 
 mod talking;
-use talking::ordered;
+use talking::{cases, ordered};
 
 const MOST_BYTES: usize = 1_000;
 const STREAM: u32 = 1;
@@ -538,7 +538,7 @@ fn json_becomes_the_message_and_the_message_that_json() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(cases(256))]
 
     #[test]
     fn whatever_a_server_sends_a_call_ends_once_or_waits(

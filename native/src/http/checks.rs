@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::http::answer::{Answer, latin1};
+use crate::http::answer::Answer;
 use crate::http::work::Work;
 use crate::plan::host::Host;
 use crate::plan::outcome::{Failure, Outcome};

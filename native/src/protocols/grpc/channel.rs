@@ -116,7 +116,7 @@ impl Call {
         let received = told.messages.iter().map(|message| message.len() as u64).sum();
         let (status, refusal, reason) = (status.number(), status.failure(), status.details);
         let beside = Some(Box::new(Beside { reason, fields, refusal, told }));
-        Ok(Reply { data: None, sent: request.sent_bytes(), received, status, beside })
+        Ok(Reply { data: None, sent: request.sent_bytes(), received, status, beside, said: None })
     }
 }
 
