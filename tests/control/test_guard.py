@@ -233,7 +233,7 @@ NO_PATHS = {
     ),
     *("transport", "measurement", "timeout", "org", "bucket", "tags", "queue_points", "batch_points", "flush_s"),
     *("prefix", "tag_format", "queue_lines", "batch_lines"),  # of statsd
-    *("include", "exclude", "think_time", "secrets", "user", "delimiter"),
+    *("include", "exclude", "think_time", "secrets", "user", "delimiter", "quote"),
     *("success", "failures", "per_request", "label", "metadata", "limit", "run_id", "outcome", "since", "until", "offset"),
     *("relative", "absolute_ms", "absolute_failure_rate", "confidence", "allow_unlike", "allow_first", "fail_on_worse"),
 }

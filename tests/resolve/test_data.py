@@ -259,6 +259,20 @@ def test_a_shard_that_is_none_is_refused() -> None:
         rows(1, "cycle", 2, 2)
 
 
+QUOTES = [
+    ("'", "a,b\n'1,2','it''s \"x\"'\n", ("1,2", 'it\'s "x"')),
+    ("", 'a,b\n"1,2"\n', ('"1', '2"')),
+    ('"', "a,b\n\"1,2\",'3'\n", ("1,2", "'3'")),
+]
+
+
+@pytest.mark.parametrize(("quote", "text", "row"), QUOTES, ids=["another", "none", "the usual"])
+def test_a_quote_stands_around_cells(tmp_path: Path, quote: str, text: str, row: tuple[str, ...]) -> None:
+    (tmp_path / "a.csv").write_text(text)
+    source = CsvSource("a", str(tmp_path / "a.csv"), quote=quote)
+    assert (load_rows(source).rows, columns_in(source)) == ([row], ("a", "b"))
+
+
 def test_cells_are_separated_by_the_delimiter(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("user;pw\nann;x,1\n")
     table = load_rows(CsvSource("a", str(tmp_path / "a.csv"), delimiter=";"))

@@ -17,14 +17,16 @@ def register_csv_source(
     delimiter: str | None = None,
     encoding: str | None = None,
     per: str | None = None,
+    quote: str | None = None,
 ) -> None:
     """Bind a file of rows to `${csv.name.column}`: CSV with a header row, JSON lines (.jsonl) or a JSON list of objects (.json).
 
     `mode`: cycle (default; from the start again at the end), once (a step that needs a row after the last one fails) or
     random (seeded by `seed`). `cycle=False` is the older way to say once. `delimiter`: what separates the cells (default: a comma).
     `encoding`: of the file (default: UTF-8), for example latin-1. `per`: "user" if each user keeps one row for all of its steps.
+    `quote`: what stands around cells (default: a double quote), "" if nothing does.
     """
-    optional = {"cycle": cycle, "mode": mode, "seed": seed, "delimiter": delimiter, "encoding": encoding, "per": per}
+    optional = {"cycle": cycle, "mode": mode, "seed": seed, "delimiter": delimiter, "encoding": encoding, "per": per, "quote": quote}
     register_csv_sources([{"name": name, "file_path": file_path, **{key: value for key, value in optional.items() if value is not None}}])
 
 

@@ -279,9 +279,10 @@ def _extracts_of(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def _header(source: dict[str, Any]) -> tuple[tuple[str, ...], str]:
     """The columns of a file of rows, or what is wrong with it."""
-    delimiter, encoding = source.get("delimiter", ","), source.get("encoding", "utf-8")
+    encoding = source.get("encoding", "utf-8")
+    signs = {"delimiter": source.get("delimiter", ","), "quote": source.get("quote", '"')}
     try:
-        columns = columns_in(CsvSource(source["name"], source["file_path"], delimiter=delimiter, encoding=encoding))
+        columns = columns_in(CsvSource(source["name"], source["file_path"], encoding=encoding, **signs))
     except FileNotFoundError:
         return (), "is not there"
     except UnicodeError:

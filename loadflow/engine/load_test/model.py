@@ -161,6 +161,7 @@ class CsvSource(Part):
     cycle: Flag | None = None
     seed: Int | None = None
     delimiter: Annotated[Text, Field(pattern=r'^[^"\r\n]$')] = ","
+    quote: Annotated[Text, Field(pattern=r"^[^\r\n]?$", description='Around cells; "": no sign is')] = '"'
     encoding: Annotated[Name, AfterValidator(_charset)] = "utf-8"
     per: Annotated[str, Choice("per of a csv source", ("step", "user"))] = "step"
 
@@ -169,12 +170,14 @@ class CsvSource(Part):
         mode, cycle = raw.get("mode"), raw.get("cycle")
         if isinstance(cycle, bool) and isinstance(mode, str) and (mode == "cycle") is not cycle:
             yield Fault(("cycle",), f"contradicts mode {mode!r}", "keep mode and remove cycle")
+        if raw.get("quote") == raw.get("delimiter", ","):
+            yield Fault(("quote",), "is the delimiter too", "give each a sign of its own")
 
     def source(self) -> csv_source.CsvSource:
         """As a plan names it."""
         mode: Any = "once" if self.cycle is False else self.mode
         per: Any = self.per
-        return csv_source.CsvSource(self.name, self.file_path, mode, self.seed, self.delimiter, self.encoding, per)
+        return csv_source.CsvSource(self.name, self.file_path, mode, self.seed, self.delimiter, self.encoding, per, self.quote)
 
 
 class Workers(Part):

@@ -26,3 +26,4 @@ class CsvSource:
     delimiter: str = ","
     encoding: str = "utf-8"
     per: Literal["step", "user"] = "step"
+    quote: str = '"'  # around cells that hold delimiters, quotes or line ends; "": none has a meaning

@@ -104,14 +104,14 @@ def read_table(source: CsvSource, make: Callable[[int], StoreT]) -> tuple[tuple[
                 return _table(source, json_rows(source.file_path, lines), make)
             # strict: an unclosed quote would otherwise swallow the rest of the file as one cell.
             csv.field_size_limit(LONGEST_CELL)  # of the whole process; Python's own is 131,072
-            reader = csv.reader(lines, strict=True, delimiter=source.delimiter)
+            reader = _reader(source, lines)
             try:
                 return _table(source, _numbered(reader), make)
             except csv.Error as error:
                 raise _refused(
                     source,
                     f"is not valid CSV: {error}",
-                    'put cells with commas, quotes or line ends in "…" and double the quotes inside',
+                    _how_to_quote(source),
                     reader.line_num,
                 ) from None
     except JsonRowError as error:
@@ -135,8 +135,19 @@ def columns_in(source: CsvSource) -> tuple[str, ...]:
         if is_json(source.file_path):
             _, first = next(json_rows(source.file_path, lines), (0, []))
         else:
-            first = next(csv.reader(lines, delimiter=source.delimiter), [])
+            first = next(_reader(source, lines, strict=False), [])
     return tuple(cell.strip() for cell in first[:MOST_COLUMNS])
+
+
+def _reader(source: CsvSource, lines: Iterable[str], *, strict: bool = True) -> Any:
+    if not source.quote:
+        return csv.reader(lines, strict=strict, delimiter=source.delimiter, quotechar=None, quoting=csv.QUOTE_NONE)
+    return csv.reader(lines, strict=strict, delimiter=source.delimiter, quotechar=source.quote)
+
+
+def _how_to_quote(source: CsvSource) -> str:
+    sign = source.quote or '"'
+    return f"put cells with commas, quotes or line ends in {sign}…{sign} and double the quotes inside"
 
 
 def _opened(source: CsvSource) -> IO[str]:
