@@ -1,8 +1,8 @@
 """docs/nightly.md, walked: its commands, typed in its order into one shell, lead from an installed loadflow to a nightly run that alerts.
 
 Only `pip install` is left out, because loadflow is installed already; the addresses that a reader makes their own (the system under test,
-the webhook) and the server's port are those of this test. One command is added, and one setting: the script of the project loads for a few
-seconds instead of half a minute, and the worker asks for runs each second.
+the webhook) and the server's port are those of this test. One command is added: the script of the project loads for a few seconds instead
+of half a minute.
 """
 
 from __future__ import annotations
@@ -122,7 +122,6 @@ def test_who_types_the_page_has_a_nightly_run_that_alerts(town: Town, tmp_path: 
     home = with_tables(tmp_path / "home")
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "LOADFLOW_"))}
     env |= {"PREFECT_HOME": str(home), "PREFECT_SERVER_ANALYTICS_ENABLED": "false", "DO_NOT_TRACK": "1"}
-    env["PREFECT_WORKER_QUERY_SECONDS"] = "1"
     env["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), env["PATH"]])
     script = "\n".join(["set -e", *before, "echo all set", f"{last} || echo ended with $?"])
     with all_ended(home), (tmp_path / "shell.log").open("w+", encoding="utf-8") as log:
