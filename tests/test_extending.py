@@ -33,7 +33,7 @@ PAGE = (ROOT / "docs" / "extending.md").read_text(encoding="utf-8")
 # made from definitions or by measuring, or about all exporters or protocols together
 BESIDES = {
     *("docs/commands.md", "docs/extending.md", "tests/test_extending.py", "loadflow/command_functions.pyi", "constraints.txt"),
-    "tests/seconds.json",
+    *("tests/cli/test_check.py", "tests/seconds.json"),
     *("tests/exporters/test_intervals.py", "tests/load/test_mixed.py", "tests/load_test/test_model.py", "tests/scenario/test_messages.py"),
 }
 SOURCES = {".py", ".toml", ".md", ".json", ".pyi", ""}
