@@ -16,13 +16,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from loadflow.engine.base.disk import FULL
 from loadflow.engine.base.files import write_atomically
 from loadflow.engine.fleet.connection import Link, attempt, said, trouble
-from loadflow.engine.fleet.members import Held, Member, Rules, Share, counts_of, flow_run_of, too_few
+from loadflow.engine.fleet.members import Held, Member, Rules, Share, counts_of, flow_run_of, is_of_machine, too_few
 from loadflow.engine.fleet.package import pack
 from loadflow.engine.fleet.rest import rest_of
 from loadflow.engine.fleet.shipping import Incoming, Part, files_in
+from loadflow.engine.fleet.starts import Starts
 from loadflow.engine.fleet.streams import close_run, open_run
 from loadflow.engine.fleet.subjects import COORDINATOR, PART_BYTES, PROTOCOL, Subjects
 from loadflow.engine.machine.facts import version_of
@@ -43,8 +43,6 @@ LOOK_S = 0.1
 TAKE = 32  # parts at a time
 RELEASE_S = 0.12  # agents give a load to their engines so long before it starts
 PATIENCE_S = 10.0  # for an agent to take what is open when no agent makes load any more
-LEAST_START_S = 0.3  # from an agent's first question to its readiness, where it is not known
-SPARE_S = 2.0  # at most, on top of the slowest agent's time, for one that goes on with a share
 FOLDER_CHARACTERS = WORD_CHARACTERS = 300
 LINGER_S = 3.0  # for agents to hear that everything has arrived
 
@@ -85,7 +83,7 @@ class Coordinator:
         self._was_up = True
         self._over = False
         self._tasks: list[asyncio.Task[None]] = []
-        self._slowest_start_s = LEAST_START_S
+        self._starts = Starts()
         self._noted: set[str] = set()
         self._delivered: set[tuple[int, int]] = set()
 
@@ -212,8 +210,7 @@ class Coordinator:
         entry = self._job["engines"][number]
         logs, from_s = share.logs, 0
         if self._origin is not None:
-            start_s = self._slowest_start_s * max(1.0, len(self._open()) / cores)
-            from_s = math.ceil((time.monotonic_ns() - self._origin[0]) / 1e9 + min(1.5 * start_s, start_s + SPARE_S))
+            from_s = math.ceil((time.monotonic_ns() - self._origin[0]) / 1e9 + self._starts.ahead_s(len(self._open()), cores))
             rest = rest_of(entry, self._plan, from_s, self._started_of(share))
             if rest is None:
                 share.held = Held.OVER
@@ -271,7 +268,7 @@ class Coordinator:
             if member.is_live and self._origin is not None and not member.waiting:
                 # all has arrived, and its end is not among it: its disk did not take that any more
                 crash = str(asked.get("crash", ""))[:WORD_CHARACTERS]
-                self._lose(member, crash or "its engine ended without a word", again=_is_of_machine(crash))
+                self._lose(member, crash or "its engine ended without a word", again=is_of_machine(crash))
         order = self._order() if member.is_live else {"phase": "leave"}
         answer = {
             "order": order,
@@ -343,12 +340,6 @@ class Coordinator:
             elif member.is_live:
                 self._obey(member, message)
 
-    def _start_alone_s(self, member: Member) -> float:
-        """How long it took to be ready, without what those of its machine took of its cores that began together with it."""
-        began = self._origin is not None
-        together = 1 if began else sum(one.host == member.host for one in self._live())
-        return (time.monotonic() - member.asked_s) / max(1.0, together / member.cores)
-
     def _rows(self, log: int) -> int:
         path = self._record.hits_path(log)
         return row_count(path) if path.exists() else 0
@@ -358,7 +349,7 @@ class Coordinator:
             case Ready():
                 member.ready.add(message.shard)
                 if member.is_ready:
-                    self._slowest_start_s = max(self._slowest_start_s, self._start_alone_s(member))
+                    self._starts.note(member, self._live(), began=self._origin is not None)
             case Tick():
                 member.health[message.shard], member.recorded_s = message.health, message.until_s
                 member.passes[message.shard] = message.passes
@@ -378,7 +369,7 @@ class Coordinator:
                 member.message = message.text
                 self._fail(f"{member.agent} on {member.host}: {message.text}")
             case Failed():
-                self._lose(member, message.text, again=_is_of_machine(message.text))
+                self._lose(member, message.text, again=is_of_machine(message.text))
             case _:
                 pass
 
@@ -503,8 +494,3 @@ class Coordinator:
         records = [member.record() for member in made]
         records += [WorkerRecord(share.logs[0], "", "", WorkerState.ABSENT, share=share.number) for share in self._absent]
         write_atomically(self._record.workers_path, workers_text(records))
-
-
-def _is_of_machine(why: str) -> bool:
-    """What the machine or a person ended may go on elsewhere; what else can't be made there can't be made anywhere."""
-    return any(words in why for words in ("was killed by", *FULL.values()))

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.disk import FULL
 from loadflow.engine.fleet.shipping import Incoming
 from loadflow.engine.process.messages import Message
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.workers import WorkerRecord, WorkerState
 
-__all__ = ["Member", "Rules", "Share", "counts_of", "flow_run_of", "names_of", "too_few"]
+__all__ = ["Member", "Rules", "Share", "counts_of", "flow_run_of", "is_of_machine", "names_of", "too_few"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,3 +156,8 @@ def too_few(there: list[Member], expected: int, rules: Rules) -> str:
         "start more with `loadflow agent`, or raise worker_startup_timeout"
         + ("" if rules.degraded or not there else ", or set worker_startup_policy to degraded")
     )
+
+
+def is_of_machine(why: str) -> bool:
+    """What the machine or a person ended may go on elsewhere; what else can't be made there can't be made anywhere."""
+    return any(words in why for words in ("was killed by", *FULL.values()))
