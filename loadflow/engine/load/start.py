@@ -13,7 +13,7 @@ from loadflow.engine.generator.native.fit import Choice, choose
 from loadflow.engine.load.build import ROOT, Asked, build_plan, worker_of
 from loadflow.engine.load.target_watch import Questions, questions_of
 from loadflow.engine.load_test.model import StartTest
-from loadflow.engine.load_test.populations import ELSEWHERE, tests_of
+from loadflow.engine.load_test.populations import OWN_SERVER, tests_of
 from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.script.mistakes import mistakes_of
 from loadflow.engine.session.session import Session, current_session
@@ -124,8 +124,9 @@ def _start_populations(session: Session, arguments: Mapping[str, Any]) -> dict[s
         except CommandError as error:
             place = f"{ROOT}.populations[{index}]"
             mistakes += [replace(one, place=one.place.replace(ROOT, place, 1)) for one in error.mistakes]
-    if any(asked.cluster is not None and not asked.cluster.children for asked, *_ in populations.values()):
-        mistakes.append(Mistake(f"{ROOT}.workers" if arguments.get("workers") else "--workers", *ELSEWHERE))
+    clusters = [asked.cluster for asked, *_ in populations.values() if asked.cluster is not None]
+    if any(one.pool or not (one.children or one.url) for one in clusters):
+        mistakes.append(Mistake(f"{ROOT}.workers" if arguments.get("workers") else "--workers", *OWN_SERVER))
     if mistakes:
         raise CommandError(mistakes)
     every = [asked for asked, *_ in populations.values()]
