@@ -19,7 +19,7 @@ from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.precision import precision_of, wilson
 from loadflow.engine.records.sample import Counted
 from loadflow.engine.records.seconds import SecondCounter, SecondCounts
-from loadflow.engine.records.steadiness import kpss, mser, steadiness_of
+from loadflow.engine.records.steadiness import STEEP, kpss, mser, slope, steadiness_of
 from loadflow.engine.records.threshold import Threshold, ThresholdState
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from tests.builders import build_run, facts, make_rows
@@ -145,6 +145,32 @@ def test_kpss_knows_its_own_published_limit() -> None:
     assert 0.03 < np.mean(found > 0.463) < 0.07
     assert np.mean(found > 0.739) < 0.02
     assert kpss(np.ones(50)) == 0.0
+
+
+def test_a_slope_is_as_steep_as_its_errors_say() -> None:
+    """Of values that are alike, too: each is half of the one before, and chance."""
+
+    def steep(number: int, rise: float) -> float:
+        chance = np.random.default_rng((9, number)).normal(0, 1, 320)
+        alike = [chance[0]]
+        for one in chance[1:]:
+            alike.append(0.5 * alike[-1] + one)
+        return slope(np.array(alike[20:]) + rise * np.arange(300) / 300)
+
+    flat = np.array([steep(number, 0.0) for number in range(400)])
+    assert abs(flat.mean()) < 0.2
+    assert np.mean(np.abs(flat) > STEEP) < 0.06
+    assert np.mean([steep(number, 2.0) > STEEP for number in range(100)]) > 0.9
+    assert slope(np.ones(50)) == 0.0
+
+
+def test_half_of_a_slow_drift_is_no_warm_up() -> None:
+    """What the rule would cut off at the start is nearer to the rest than to a level of its own."""
+    found = [
+        steadiness_of(seconds_of(rows_of(np.random.default_rng((10, number)), 120, 1 + 0.2 * np.arange(120) / 120), 120))
+        for number in range(20)
+    ]
+    assert all(one is not None and (one.warm_up_s, one.times_are_steady) == (0, False) for one in found)
 
 
 def test_mser_cuts_what_differs_at_the_start() -> None:
