@@ -41,7 +41,7 @@ def test_passed_is_0_with_a_table_a_verdict_and_places(tmp_path: Path, target: T
     done = loadflow(tmp_path, "run", script, "--direct", "--report-dir", "reports")
     assert done.code == 0, done
     lines = done.stdout.splitlines()
-    assert lines[0].split() == ["name", "hits", "failed", "rate/s", "mean", "p50", "p95", "p99", "max", "ms"]
+    assert lines[0].split() == ["name", "hits", "failed", "rate/s", "mean", "p50", "p95", "p99", "max", "ms", "ttfb", "p95"]
     assert "passed" in lines
     sent = len(target.records())
     assert f" {sent} " in next(line for line in lines if line.startswith("all "))

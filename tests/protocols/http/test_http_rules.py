@@ -274,7 +274,7 @@ def by_reader(pieces: list[bytes], method: str) -> Any:
 
 def by_parser(pieces: list[bytes], method: str) -> Any:
     client = HttpClient(plan_of({"method": "get", "request_url": "/"}, max_body_bytes=1000))
-    request: Any = SimpleNamespace(method=method)
+    request: Any = SimpleNamespace(method=method, stream=None)
     connection: Any = SimpleNamespace(socket=Wire(pieces))
     try:
         parser = client._receive(connection, request)
