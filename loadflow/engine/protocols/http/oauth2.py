@@ -5,8 +5,6 @@ from __future__ import annotations
 import base64
 import threading
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -127,6 +125,9 @@ class Tokens:
 
 def fetched(asked: TokenRequest) -> tuple[str, float | None]:
     """Raises OSError, or ValueError with what is wrong with the answer; neither holds the secret."""
+    import urllib.error  # they bring ssl, which an engine without tokens does not need
+    import urllib.request
+
     form = {"grant_type": "client_credentials"}
     form |= {key: value for key, value in (("scope", asked.scope), ("audience", asked.audience)) if value is not None}
     headers = {"Accept": "application/json", "User-Agent": "loadflow"}
