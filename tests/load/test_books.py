@@ -119,8 +119,12 @@ class KillsAnEngine(Observer):
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
         if snapshot.second == 0:
-            engines = [child for child in psutil.Process().children(recursive=True) if not child.children() and child.parent() is not None]
-            engines[-1].kill()
+            folder = str(run.folder.resolve())
+            for process in psutil.Process().children(recursive=True):
+                if any(one.path.startswith(folder) and "hits-" in one.path for one in process.open_files()):
+                    process.kill()
+                    return
+            raise AssertionError("no engine records hits")
 
 
 @pytest.mark.parametrize("given", [{"rate": 100}, {"user_count": 2, "wait_time": 0.01}], ids=["a rate", "users"])

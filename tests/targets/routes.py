@@ -67,7 +67,6 @@ class Routes:
     def reset(self) -> None:
         self.oks = 0
         self.flaky.clear()
-        self.tokens = itertools.count(1)
 
     def answer(self, request: Request) -> Answer:
         """The answer to any request; 404 for what is not a route or no sensible number."""

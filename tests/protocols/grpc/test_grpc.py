@@ -478,6 +478,7 @@ def test_functions_of_python_make_calls(shop: GrpcShop, tmp_path: Path, engine: 
 
 @both
 def test_calls_stand_between_the_requests_of_other_protocols(shop: GrpcShop, target: Target, tmp_path: Path, engine: str) -> None:
+    target.reset()
     call = {**GET, "user": "grpc_user", "payload": {"name": "${var.method}"}, "name": "call", "extract": [{"var": "said", "path": "name"}]}
     steps = [get("/echo", name="web", extract=[{"var": "method", "path": "$.method"}]), call, get("/ok?${var.said}", name="after")]
     user = on(engine, "fast_http_user")
