@@ -77,8 +77,9 @@ lint: $(VENV)/.dev ## ruff
 types: $(VENV)/.dev ## mypy --strict
 	$(VENV)/bin/mypy
 
-native: ## format, lints and tests of the Rust core
+native: ## format, lints and tests of the Rust core, and of the servers of the benchmarks
 	cd native && cargo fmt --check && cargo clippy --locked --all-targets --features python -- -D warnings && cargo test --locked --quiet
+	cd benchmarks/echo && cargo fmt --check && cargo clippy --locked --all-targets -- -D warnings && cargo test --locked --quiet
 
 wheel: dist/.built ## build the wheel into dist/
 
@@ -97,6 +98,8 @@ bench: $(VENV)/.tuned ## run the benchmarks (minutes; they want nginx and a quie
 	$(VENV)/bin/python -m benchmarks.pace
 	$(VENV)/bin/python -m benchmarks.native
 	$(VENV)/bin/python -m benchmarks.compare
+	$(VENV)/bin/python -m benchmarks.protocols
+	$(VENV)/bin/python -m benchmarks.protocols --memory
 	$(VENV)/bin/python -m benchmarks.first_hit
 	$(VENV)/bin/python -m benchmarks.memory
 	$(VENV)/bin/python -m benchmarks.memory --engine native --users 1000
@@ -127,7 +130,7 @@ docs: $(VENV)/.installed ## write what is made of definitions: the page and the 
 	$(VENV)/bin/python -m loadflow.engine.process.states docs/when-things-die.md
 
 clean: ## remove all that was made, run folders and the demo's Prefect database too
-	rm -rf $(VENV) $(TEST_VENV) .venv-prefect-* build dist wheelhouse native/target loadflow/_native*.so *.egg-info .prefect demo loadflow-runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) $(TEST_VENV) .venv-prefect-* build dist wheelhouse native/target benchmarks/echo/target loadflow/_native*.so *.egg-info .prefect demo loadflow-runs .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 # -- stamps: a target is made again only when what it is made from is newer
 

@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from typing import Any
 
 from benchmarks.nginx import Nginx
 from benchmarks.results import publish, table
@@ -27,8 +28,10 @@ from loadflow.engine.load.start import start_test
 from loadflow.engine.session.session import Observer, Session, use_session
 from loadflow.errors import Interrupted
 
-url, folder, engine, users, *marks = sys.argv[1:]
-marks = [int(mark) for mark in marks]
+# what `start_test` is given, the folder of its runs, and after how many hits to look
+asked, folder, *marks = sys.argv[1:]
+asked, marks = json.loads(asked), [int(mark) for mark in marks]
+engine = asked["user_detail_dict"]["engine"]
 
 def memory_mib(pid):
     with open(f"/proc/{pid}/status") as status:
@@ -50,8 +53,7 @@ class Watch(Observer):
 
 with use_session(Session(runs_dir=folder, observers=[Watch()])):
     try:
-        start_test({"user": "fast_http_user", "engine": engine}, user_count=int(users), spawn_rate=1000, test_time=None,
-                   tasks=[{"method": "get", "request_url": url, "assertions": [{"type": "status_code", "value": 200}]}])
+        start_test(**asked, spawn_rate=1000, test_time=None)
     except Interrupted:
         pass
 """
@@ -66,11 +68,10 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
     options = parser.parse_args()
     started = time.monotonic()
-    with tempfile.TemporaryDirectory() as folder, Nginx() as nginx:
-        given = [nginx.url, folder, options.engine, str(options.users), *map(str, options.marks)]
-        output = subprocess.run(["taskset", "-c", "0", sys.executable, "-c", CHILD, *given], stdout=subprocess.PIPE, text=True, check=True)
-    found = [json.loads(line) for line in output.stdout.splitlines()]
-    columns = [[one["hits"], *one["engine"], *one["parent"]] for one in found]
+    with Nginx() as nginx:
+        step = {"method": "get", "request_url": nginx.url, "assertions": [{"type": "status_code", "value": 200}]}
+        user = {"user": "fast_http_user", "engine": options.engine}
+        columns = memory_mib({"user_detail_dict": user, "user_count": options.users, "tasks": [step]}, options.marks)
     rows = [[f"{hits:,}", *(f"{mib:.1f}" for mib in sizes)] for hits, *sizes in columns]
     rows.append(["growth", *(f"{last - first:.1f}" for first, last in zip(columns[0][1:], columns[-1][1:], strict=True))])
     heads = ["hits recorded", "engine, MiB", "its peak", "parent, MiB", "its peak"]
@@ -79,6 +80,15 @@ def main() -> None:
     publish(
         TITLES[options.engine], command, f"{table(heads, rows)}\n\nThe run took {time.monotonic() - started:.0f} s.", write=options.write
     )
+
+
+def memory_mib(asked: dict[str, Any], marks: list[int], cwd: str | None = None) -> list[list[float]]:
+    """A load of `start_test(**asked)` until the last mark: hits, then now and most of the engine, then of the parent, for each mark."""
+    with tempfile.TemporaryDirectory() as folder:
+        command = ["taskset", "-c", "0", sys.executable, "-c", CHILD, json.dumps(asked), folder, *map(str, marks)]
+        output = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True, cwd=cwd)
+    found = [json.loads(line) for line in output.stdout.splitlines()]
+    return [[one["hits"], *one["engine"], *one["parent"]] for one in found]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Each protocol beside the tools that its users would take."""

@@ -1,0 +1,129 @@
+"""Runs a tool on core 0 against a server on core 1, and measures both from outside."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+from benchmarks.protocols.servers import Server
+
+__all__ = ["Failed", "Run", "Tool", "measure", "seconds_for"]
+
+PIN = ["taskset", "-c", "0"]
+SETTLE_S = 0.7
+GRACE_S = 40.0
+
+
+class Failed(Exception):
+    """A run that gave no result; the message goes below the table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """`command`: what runs it for `seconds_for(window)`. `tells`: its last word is the exchanges per second that it counted itself.
+
+    `asked`: how many times as many the core is to make; None: no goal.
+    """
+
+    name: str
+    command: list[str]
+    tells: bool = False
+    asked: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    rate_per_s: float
+    per_cpu_s: float  # exchanges per second of processor time of all the tool's processes
+    server_busy: float  # share of its core
+
+
+def seconds_for(window_s: float) -> float:
+    """How long a tool is to be at work so that the window lies within."""
+    return window_s + 3 * SETTLE_S
+
+
+def measure(tool: Tool, server: Server, window_s: float, folder: Path) -> Run:
+    """By the server's count, in a window that begins once the tool is at work and ends before it stops."""
+    before = server.answered()
+    with _running(tool, folder) as (process, output):
+        _until_at_work(process, server, before)
+        time.sleep(SETTLE_S)
+        first, cpu, busy, started = server.answered(), _cpu_s(process), server.cpu_s(), time.monotonic()
+        time.sleep(window_s)
+        count, took_s = server.answered() - first, time.monotonic() - started
+        cpu, busy = _cpu_s(process) - cpu, server.cpu_s() - busy
+        if process.poll() is not None:
+            raise Failed("ended before its time was over")
+        if not count:
+            raise Failed("sent nothing in the window")
+        _end(process, output)
+        if tool.tells:
+            output.seek(0)
+            told = float(output.read().split()[-1]) * seconds_for(window_s)
+            answered = server.answered() - before
+            if told > answered * 1.001 + 1:
+                raise Failed(f"says that it made {told:,.0f} exchanges; {answered:,} were answered")
+    return Run(count / took_s, count / max(cpu, 1e-9), busy / took_s)
+
+
+def _until_at_work(process: subprocess.Popen[bytes], server: Server, before: int) -> None:
+    until = time.monotonic() + GRACE_S
+    while server.answered() - before < 10:
+        if process.poll() is not None:
+            raise Failed(f"ended early, with status {process.returncode}")
+        if time.monotonic() > until:
+            raise Failed("sent nothing")
+        time.sleep(0.05)
+
+
+def _end(process: subprocess.Popen[bytes], output: IO[bytes]) -> None:
+    try:
+        status = process.wait(GRACE_S)
+    except subprocess.TimeoutExpired:
+        raise Failed(f"did not end {GRACE_S:.0f} s after its time") from None
+    if status:
+        output.seek(0)
+        words = output.read().decode(errors="replace").split("\n")
+        raise Failed(f"ended with status {status}: {words[-2:]}")
+
+
+@contextlib.contextmanager
+def _running(tool: Tool, folder: Path) -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes]]]:
+    """Whatever happens, none of its processes is left."""
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen([*PIN, *tool.command], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL, cwd=folder)
+        try:
+            yield process, output
+        finally:
+            for one in _tree(process):
+                with contextlib.suppress(psutil.Error):
+                    one.kill()
+            process.wait()
+
+
+def _tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
+    if process.poll() is not None:
+        return []
+    with contextlib.suppress(psutil.Error):
+        parent = psutil.Process(process.pid)
+        return [parent, *parent.children(recursive=True)]
+    return []
+
+
+def _cpu_s(process: subprocess.Popen[bytes]) -> float:
+    """User and system time so far of all its processes, and of those of them that have ended."""
+    total = 0.0
+    for one in _tree(process):
+        with contextlib.suppress(psutil.Error):
+            times = one.cpu_times()
+            total += times.user + times.system + times.children_user + times.children_system
+    return total
