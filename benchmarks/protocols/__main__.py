@@ -25,7 +25,7 @@ from benchmarks.protocols.measure import Failed, Run, measure, seconds_for
 from benchmarks.protocols.memory import memory
 from benchmarks.protocols.servers import serving
 from benchmarks.protocols.subjects import CORE, SUBJECTS, Load, Missing, Subject
-from benchmarks.results import publish, table
+from benchmarks.results import publish, spread, table
 
 HEAD = ["protocol", "tool", "exchanges/s", "per CPU second", "server's core", "the core × per s", "× per CPU s", "asked"]
 
@@ -57,7 +57,7 @@ def compare(subject: Subject, options: argparse.Namespace, notes: dict[str, None
         for name, text in subject.files.items():
             (folder / name).write_text(text)
         target = subject.target.format(port=server.port)
-        load = Load(target, server.port, subject.users, seconds_for(options.window), folder)
+        load = Load(target, server.port, subject.users, seconds_for(options.window, server), folder)
         tools = []
         for make in subject.all_tools(load):
             try:
@@ -86,12 +86,8 @@ def _row(name: str, runs: list[Run], core: list[Run], asked: float | None) -> li
         pairs = list(zip(core, runs, strict=True))
         by_time = [ours.rate_per_s / theirs.rate_per_s for ours, theirs in pairs]
         by_cpu = [ours.per_cpu_s / theirs.per_cpu_s for ours, theirs in pairs]
-        ratios = [[_shown(by_time, ".2f")], [_shown(by_cpu, ".2f")]]
-    return [name, _shown(rates, ",.0f"), _shown(per_cpu_s, ",.0f"), busy, *ratios[0], *ratios[1], "" if asked is None else f"{asked:g}"]
-
-
-def _shown(values: list[float], form: str) -> str:
-    return f"{statistics.median(values):{form}} ({min(values):{form}} to {max(values):{form}})"
+        ratios = [[spread(by_time, ".2f")], [spread(by_cpu, ".2f")]]
+    return [name, spread(rates, ",.0f"), spread(per_cpu_s, ",.0f"), busy, *ratios[0], *ratios[1], "" if asked is None else f"{asked:g}"]
 
 
 def _options() -> argparse.Namespace:

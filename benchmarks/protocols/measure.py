@@ -28,7 +28,7 @@ class Failed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """`command`: what runs it for `seconds_for(window)`. `tells`: its last word is the exchanges per second that it counted itself.
+    """`command`: what runs it for `seconds_for` a window. `tells`: its last word is the exchanges per second that it counted itself.
 
     `asked`: how many times as many the core is to make; None: no goal.
     """
@@ -46,9 +46,9 @@ class Run:
     server_busy: float  # share of its core
 
 
-def seconds_for(window_s: float) -> float:
+def seconds_for(window_s: float, server: Server) -> float:
     """How long a tool is to be at work so that the window lies within."""
-    return window_s + 3 * SETTLE_S
+    return window_s + 3 * SETTLE_S + 3 * server.wait_s
 
 
 def measure(tool: Tool, server: Server, window_s: float, folder: Path) -> Run:
@@ -68,7 +68,7 @@ def measure(tool: Tool, server: Server, window_s: float, folder: Path) -> Run:
         _end(process, output)
         if tool.tells:
             output.seek(0)
-            told = float(output.read().split()[-1]) * seconds_for(window_s)
+            told = float(output.read().split()[-1]) * seconds_for(window_s, server)
             answered = server.answered() - before
             if told > answered * 1.001 + 1:
                 raise Failed(f"says that it made {told:,.0f} exchanges; {answered:,} were answered")

@@ -26,7 +26,10 @@ TICK, PUBLISHED = "$SYS/broker/uptime", "$SYS/broker/publish/messages/received"
 
 
 class Server(Protocol):
+    """`wait_s`: so long `answered` may take."""
+
     port: int
+    wait_s: float
 
     def answered(self) -> int:
         """Messages so far."""
@@ -57,7 +60,7 @@ class _Echo:
     def __init__(self, process: subprocess.Popen[str]) -> None:
         assert process.stdout is not None
         self._process = process
-        self.port = int(process.stdout.readline())
+        self.port, self.wait_s = int(process.stdout.readline()), 0.0
 
     def answered(self) -> int:
         assert self._process.stdin is not None and self._process.stdout is not None
@@ -86,7 +89,7 @@ class _Mosquitto:
         import paho.mqtt.client as paho
         from paho.mqtt.enums import CallbackAPIVersion
 
-        self._process, self.port = process, port
+        self._process, self.port, self.wait_s = process, port, 1.5
         self._ticked = threading.Condition()
         self._ticks = self._published = 0
         self._client = paho.Client(CallbackAPIVersion.VERSION2)
