@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from loadflow.engine.base.figures import latency_text, percent_text, rate_text
 from loadflow.engine.history.kept_runs import KeptRun
 from loadflow.engine.records.compare import Change, ChangeKind, Comparison, Limits, NameChanges, compare
+from loadflow.engine.records.detecting import MOST_TIMES
 from loadflow.engine.records.fingerprint import unlike
 from loadflow.engine.script.mistakes import shorten
 from loadflow.errors import CommandError, Mistake
@@ -115,6 +117,8 @@ def seen_text(change: Change) -> str:
     """
     if change.detectable is None or change.verdict in (ChangeKind.WORSE, ChangeKind.BETTER):
         return ""
+    if math.isinf(change.detectable):
+        return f"not even {MOST_TIMES:g} times as much would surely be seen"
     if change.metric != "failure_rate" and change.baseline > 0:
         return f"{change.detectable / change.baseline * 100:.1f} % would be seen"
     return f"{_difference(change.metric, change.detectable).removeprefix('+')} would be seen"

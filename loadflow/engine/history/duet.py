@@ -13,12 +13,12 @@ from enum import StrEnum
 
 import numpy as np
 
-from loadflow.engine.history.nights import BY_CHANCE
 from loadflow.engine.records.blocks import student_t
 
 __all__ = ["LOOKS", "DuetKind", "Look", "duet_look", "legs_of"]
 
 LOOKS = (4, 6, 8, 10)
+BY_CHANCE = 0.005  # share of the duets of an unchanged target that may be called worse
 TRIMMED_FROM = 6
 
 

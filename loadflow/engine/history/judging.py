@@ -13,7 +13,6 @@ from loadflow.engine.history.comparing import value_text
 from loadflow.engine.history.failures import as_many_by_chance
 from loadflow.engine.history.kept_runs import KeptRun
 from loadflow.engine.history.nights import (
-    BY_CHANCE,
     LEAST_NIGHTS,
     Baseline,
     Found,
@@ -30,6 +29,7 @@ __all__ = ["FORMAT", "judge_run", "keep_judgement", "sentences"]
 
 FORMAT, VERSION = "loadflow-judgement", 1
 FLOOR_OF_FAILURES = 0.001  # by which the share of failures must be off
+FAILURES_BY_CHANCE = 0.001  # share of nights on which as many failures as before may be called worse: those that matter are far beyond
 ORDER = (NightKind.WORSE, NightKind.SUSPECT, NightKind.BETTER, NightKind.SAME, NightKind.LEARNING)  # the first that there is counts
 BAND = 2.0  # standard deviations to each side, in pictures
 
@@ -70,10 +70,10 @@ def judge_run(
         why = f"{run.name} is {run.verdict}: its numbers are held against nothing"
         return {**about, "verdict": str(NightKind.LEARNING), "why": why, "nights": [], "metrics": [], "first_bad": None}
     split = _Split.of(nights)
-    tests = len(metrics) + 1
+    tests = len(metrics)
     overall = [_metric("", metric, split, [one.values for one in nights], floor, tests) for metric in metrics]
     names = list(_of_names(nights, split, metrics, floor))
-    every = [*filter(None, overall), _failures(split, tests), *names]
+    every = [*filter(None, overall), _failures(split), *names]
     kinds = {NightKind(one["verdict"]) for one in every}
     verdict = next(kind for kind in ORDER if kind in kinds)
     return {
@@ -143,7 +143,7 @@ def _of_names(nights: Sequence[KeptNight], split: _Split, metrics: Sequence[str]
                 yield found
 
 
-def _failures(split: _Split, tests: int) -> dict[str, Any]:
+def _failures(split: _Split) -> dict[str, Any]:
     """More failures tonight than chance gives, by the nights before."""
     tonight = split.last[-1]
     share = tonight.failures / tonight.hits
@@ -153,7 +153,7 @@ def _failures(split: _Split, tests: int) -> dict[str, Any]:
     usual = sum(one.failures for one in split.before) / sum(one.hits for one in split.before)
     counts = [(one.effective, one.failures / one.hits * one.effective) for one in split.before]
     chance = as_many_by_chance(counts, tonight.effective, share * tonight.effective)
-    worse = chance < BY_CHANCE / tests and share - usual > FLOOR_OF_FAILURES
+    worse = chance < FAILURES_BY_CHANCE and share - usual > FLOOR_OF_FAILURES
     kind = NightKind.WORSE if worse else NightKind.SAME
     by = f"by chance: {chance:.2g}" if worse else ""
     return {**told, "verdict": str(kind), "change": share - usual, "by": by, "usual": [0.0, usual, usual]}

@@ -24,14 +24,13 @@ from typing import Any
 
 import numpy as np
 
+from loadflow.engine.records.detecting import detectable
 from loadflow.engine.records.names import SeriesName
-from loadflow.engine.records.precision import POWER
 from loadflow.engine.records.sample import METRICS, Counted, Sample, too_few
 from loadflow.engine.records.seconds import ALL
 
-__all__ = ["Change", "ChangeKind", "Comparison", "Limits", "NameChanges", "compare"]
+__all__ = ["Change", "ChangeKind", "Comparison", "Limits", "NameChanges", "chance_of_any", "compare"]
 
-MOST_TIMES = 3.0  # a change that many times the value is no share of it
 SEED = 20_261_121  # fixed, so that the same two runs always give the same answer
 
 
@@ -65,7 +64,8 @@ class Change:
     """Milliseconds, a share of 1 (failure_rate), hits per second (rate). `relative` is None where the baseline is 0.
 
     `low`, `high` and `detectable` are None where nothing is known of how much the runs waver by themselves: `why` says why not.
-    `detectable`: a change as large as that would be called worse or better nine times in ten, by two runs that waver as these do.
+    `detectable`: a rise as large as that (of the rate: a fall) would be called worse nine times in ten, by two runs that waver as the
+    baseline does, and more where they are slower; infinite where none up to four times the baseline would.
     """
 
     metric: str
@@ -80,7 +80,8 @@ class Change:
     detectable: float | None = None
 
     def to_json(self) -> dict[str, Any]:
-        return {**asdict(self), "verdict": str(self.verdict)}
+        seen = self.detectable if self.detectable is not None and math.isfinite(self.detectable) else None
+        return {**asdict(self), "verdict": str(self.verdict), "detectable": seen}
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +146,7 @@ def compare(baseline: Counted, current: Counted, limits: Limits | None = None, *
         Sample(one, both, np.random.default_rng((SEED, number)), confidence=limits.confidence, draws=limits.resamples)
         for one, number in ((baseline, int(keys[1] < keys[0])), (current, int(keys[1] >= keys[0])))
     )
-    # all hits and the one name that there is are one and the same
-    off = NormalDist().inv_cdf(1 - (1 - limits.confidence) / 2 / (len(METRICS) * (len(both) + 1 if len(both) > 1 else 1)))
+    off = chance_of_any(limits.confidence, len(both))
     return Comparison(
         limits,
         _changes(ALL, before, after, limits, off),
@@ -154,6 +154,13 @@ def compare(baseline: Counted, current: Counted, limits: Limits | None = None, *
         tuple(name for name in ours if name not in theirs),
         tuple(name for name in theirs if name not in ours),
     )
+
+
+def chance_of_any(confidence: float, names: int) -> float:
+    """How many standard errors off a change must be, so that of all metrics of all hits and so many names any is in 1 - `confidence` of all
+    pairs of unchanged runs only."""
+    groups = names + 1 if names > 1 else 1  # all hits and the one name that there is are one and the same
+    return NormalDist().inv_cdf(1 - (1 - confidence) / 2 / (len(METRICS) * groups))
 
 
 def _key(run: Counted) -> tuple[object, ...]:
@@ -177,25 +184,20 @@ def _change(name: SeriesName, metric: str, before: Sample, after: Sample, limits
     old, new = ours.value(metric), theirs.value(metric)
     relative = (new - old) / old if old else None
     why = next(filter(None, (too_few(metric, min(ours.hits, theirs.hits)), before.why_not(name), after.why_not(name))), "")
-    low = high = detectable = None
+    low = high = seen = None
     verdict = ChangeKind.UNCLEAR
     if not (before.why_not(name) or after.why_not(name)):
-        drawn = after.drawn(name, metric, before) - before.drawn(name, metric, after)
+        was = before.drawn(name, metric, after)
+        drawn = after.drawn(name, metric, before) - was
         tail = (1 - limits.confidence) / 2
         low, high = (float(bound) for bound in np.quantile(drawn, (tail, 1 - tail)))
         if not why:
             by_chance = off * float(drawn.std())
             margin = limits.margin(metric, max(old, new) if metric == "rate" else min(old, new))
-            detectable = _detectable(metric, old, max(margin, by_chance) + NormalDist().inv_cdf(POWER) * float(drawn.std()))
+            clustered = before.clustered(name, metric)
+            seen = detectable(old, float(was.std()), off=off, margin=limits.margin(metric, old), clustered=clustered)
             verdict, why = _judged(metric, new - old, low, high, margin, by_chance=abs(float(drawn.mean())) < by_chance)
-    return Change(metric, old, new, new - old, relative, low, high, verdict, why, detectable)
-
-
-def _detectable(metric: str, before: float, change: float) -> float:
-    """`change`: what would be seen if the longer times wavered as the shorter ones do; but they waver by the same share."""
-    if metric in ("failure_rate", "rate") or not 0 < change < MOST_TIMES * before:
-        return change
-    return before * math.expm1(change / before)
+    return Change(metric, old, new, new - old, relative, low, high, verdict, why, seen)
 
 
 def _judged(metric: str, change: float, low: float, high: float, margin: float, *, by_chance: bool) -> tuple[ChangeKind, str]:

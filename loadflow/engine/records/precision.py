@@ -16,14 +16,15 @@ from typing import Any
 import numpy as np
 
 from loadflow.engine.records.blocks import spreads, student_t
+from loadflow.engine.records.compare import Limits, chance_of_any
+from loadflow.engine.records.detecting import detectable
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.sample import LEAST_BLOCK_S, METRICS, PERCENTILES, Counted, Series, influences, too_few, too_short
 from loadflow.engine.records.seconds import ALL
 
-__all__ = ["CONFIDENCE", "NO_SECONDS", "POWER", "Interval", "NamePrecision", "Precision", "bounds_of", "precision_of", "wilson"]
+__all__ = ["CONFIDENCE", "NO_SECONDS", "Interval", "NamePrecision", "Precision", "bounds_of", "precision_of", "wilson"]
 
 CONFIDENCE = 0.95
-POWER = 0.9  # of ten changes as large as `detectable`, nine are found
 NO_SECONDS = "only totals are kept, not what happened in each second"
 NOT_FOLLOWED = "there are many names: only those with most hits are followed from second to second"
 
@@ -32,9 +33,9 @@ NOT_FOLLOWED = "there are many names: only those with most hits are followed fro
 class Interval:
     """Milliseconds, a share of 1 (failure_rate) or hits per second (rate), as its metric.
 
-    `effective_hits`: the number of independent hits with the same precision; None for the mean and the rate. `detectable`: the change
-    that a second
-    run like this one would show nine times in ten. `why`: why `low`, `high` and both others are None.
+    `effective_hits`: the number of independent hits with the same precision; None for the mean and the rate. `detectable`: the rise (of
+    the rate: the fall) that `compare` would call worse nine times in ten, if a second run had it; infinite where none up to four times
+    the value would. `why`: why `low`, `high` and both others are None.
     """
 
     metric: str
@@ -55,7 +56,12 @@ class NamePrecision:
     intervals: Mapping[str, Interval]
 
     def to_json(self) -> dict[str, Any]:
-        return {metric: asdict(one) for metric, one in self.intervals.items()}
+        return {metric: {**asdict(one), "detectable": _finite(one.detectable)} for metric, one in self.intervals.items()}
+
+
+def _finite(value: float | None) -> float | None:
+    """JSON has no infinite numbers."""
+    return value if value is not None and math.isfinite(value) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +90,13 @@ def precision_of(counted: Counted, confidence: float = CONFIDENCE, *, why_no_sec
         found = spreads(influence.reshape(-1, influence.shape[-1]), least=-(-LEAST_BLOCK_S // seconds.unit_s))
         pairs = np.stack(found, axis=1).reshape(len(rows), len(METRICS), 2)
         errors = {name: [(float(error), float(freedom)) for error, freedom in one] for name, one in zip(rows, pairs, strict=True)}
+    off = chance_of_any(confidence, len(counted.totals.series))
     names = {
         name: NamePrecision(
             name.method,
             name.name,
             {
-                metric: _interval(metric, own, errors[name][number] if name in errors else None, confidence, why or NOT_FOLLOWED)
+                metric: _interval(metric, own, errors[name][number] if name in errors else None, confidence, off, why or NOT_FOLLOWED)
                 for number, metric in enumerate(METRICS)
             },
         )
@@ -98,7 +105,8 @@ def precision_of(counted: Counted, confidence: float = CONFIDENCE, *, why_no_sec
     return Precision(confidence, why, names.pop(ALL, NamePrecision("", "", {})), names)
 
 
-def _interval(metric: str, series: Series, spread: tuple[float, float] | None, confidence: float, why: str) -> Interval:
+def _interval(metric: str, series: Series, spread: tuple[float, float] | None, confidence: float, off: float, why: str) -> Interval:
+    """`off`: as many standard errors as `compare` wants to see."""
     value = series.value(metric)
     if spread is None or (why := too_few(metric, series.hits)):
         return Interval(metric, value, why=why)
@@ -108,10 +116,9 @@ def _interval(metric: str, series: Series, spread: tuple[float, float] | None, c
     effective = None
     if metric in PERCENTILES or metric == "failure_rate":
         effective = _effective(PERCENTILES.get(metric, value), error, series.decisive if metric == "failure_rate" else series.hits)
-    normal = NormalDist().inv_cdf
-    half = (high - low) / 2 / reach  # one standard error, in the metric's own unit
-    detectable = (normal((1 + confidence) / 2) + normal(POWER)) * math.sqrt(2) * half
-    return Interval(metric, value, low, high, effective, detectable)
+    wide = (high - low) / 2 / NormalDist().inv_cdf((1 + confidence) / 2)  # one standard error in the metric's own unit, as few blocks know it
+    seen = detectable(value, wide, off=off, margin=Limits().margin(metric, value), clustered=series.clustered(metric, error))
+    return Interval(metric, value, low, high, effective, seen)
 
 
 def bounds_of(metric: str, q: float | None, series: Series, error: float, reach: float) -> tuple[float, float]:

@@ -95,6 +95,18 @@ class Series:
             case _:
                 return self.percentiles(PERCENTILES[metric] + off)
 
+    def clustered(self, metric: str, error: float) -> float | None:
+        """How many hits stand for one independent hit, 1 or more, where `error` is the standard error: of the share above a percentile, or
+        of the mean in nanoseconds; None of other metrics."""
+        if metric == "mean":
+            buckets, counts = self._times.buckets()
+            variance = float(counts @ (middles_ns(buckets) - self._times.mean_ns) ** 2) / max(1, self.hits)
+        elif metric in PERCENTILES:
+            variance = PERCENTILES[metric] * (1 - PERCENTILES[metric])
+        else:
+            return None
+        return max(1.0, error**2 * self.hits / variance) if variance > 0 else 1.0
+
     def percentiles(self, shares: Floats) -> Floats:
         """Milliseconds at these shares of the hits; a share beyond 0 or 1 is the shortest or longest time."""
         buckets, counts = self._times.buckets()
@@ -138,6 +150,10 @@ class Sample:
     def why_not(self, name: SeriesName) -> str:
         """Why nothing can be drawn; "" where it can."""
         return self._why or ("" if name in self._off else "only the names with the most hits are counted for each second")
+
+    def clustered(self, name: SeriesName, metric: str) -> float | None:
+        """How many hits stand for one independent hit; None where a metric wavers as much when it is larger."""
+        return self.series[name].clustered(metric, float(self._off[name][METRICS.index(metric)].std()))
 
     def drawn(self, name: SeriesName, metric: str, other: Sample) -> Floats:
         """The metric, `draws` times. It wavers at least as much as in both runs together.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from loadflow.engine.base.figures import count_text, latency_text, percent_text, rate_text
+from loadflow.engine.records.detecting import MOST_TIMES
 from loadflow.engine.records.precision import Interval, NamePrecision
 from loadflow.engine.records.summary import Summary
 from loadflow.engine.records.trust import Trust
@@ -85,7 +87,10 @@ def _sentences(trust: Trust) -> Iterator[str]:
         f"95 of 100 requests were answered within {latency_text(p95.value)}; with {sure} certainty the true value lies between "
         f"{latency_text(p95.low)} and {latency_text(p95.high)}."
     )
-    yield f"If the next run like this one differs by {latency_text(p95.detectable)} or more, such a change would be seen nine times in ten."
+    if math.isinf(p95.detectable):
+        yield f"It takes a longer run to see a change: not even a p95 {MOST_TIMES:g} times as long would surely be seen in the next one."
+    else:
+        yield f"If the p95 of the next run is longer by {latency_text(p95.detectable)} or more, that will be seen nine times in ten."
     steady = trust.steadiness
     if steady and steady.steady and not steady.warm_up_s:
         yield f"The load was steady from {steady.from_s:.0f} s to {steady.to_s:.0f} s: no drift, step or warm-up was found."
@@ -135,6 +140,8 @@ def _value(metric: str, value: float) -> str:
 
 
 def _change(metric: str, value: float) -> str:
+    if math.isinf(value):
+        return f"over {MOST_TIMES:g} times"
     return f"{value * 100:.2g} points" if metric == "failure_rate" else _value(metric, value)
 
 
