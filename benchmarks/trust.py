@@ -122,7 +122,7 @@ def not_steady(load: float, runs: int, what: str) -> tuple[int, int]:
     for number in range(runs):
         generator = np.random.default_rng((20_261_131, round(load * 100), number))
         counts = run_of(hits(load, LONGER_S, generator, CHANGING[what]), LONGER_S).per_second()
-        steadiness = steadiness_of(counts) if counts else None
+        steadiness = steadiness_of(counts, paced=True) if counts else None
         assert steadiness is not None
         found[0] += not steadiness.steady
         found[1] += steadiness.warm_up_s > 0

@@ -118,8 +118,7 @@ def test_what_would_be_seen_is_beyond_the_limits_and_said_wherever_there_are_hit
         assert found.detectable is None
         return
     assert found.detectable is not None
-    best = max(found.baseline, found.current) if metric == "rate" else min(found.baseline, found.current)
-    assert found.detectable >= Limits().margin(metric, best)
+    assert found.detectable >= Limits().margin(metric, found.baseline)
     assert bool(seen_text(found)) is (verdict in (SAME, UNCLEAR))
 
 

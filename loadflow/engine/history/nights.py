@@ -62,6 +62,7 @@ NOT_ALL_THREE = 1.1  # what the bounds on single nights cost, by benchmarks/hist
 ONSET_NIGHTS = 10
 OUTLIERS, OUTLIERS_SD = 0.02, 6.0  # share, and standard deviations
 MEANS_APART = 0.25
+UNSEEN = 0.7  # share of the changes that are found on a later night than this one
 SURE_OF_ONSET = 0.9
 DAYS = 7
 NIGHTS_FOR_DAYS = 28
@@ -281,7 +282,7 @@ def onset(nights: Sequence[Night], baseline: Baseline) -> list[tuple[int, float]
     """Which of the last ten nights was the first bad one: (position from the end, 0 is tonight; probability), the likeliest first.
 
     The nights before τ are at the baseline and those from τ on at a mean of their own, any being equally likely; one in 50 nights is far off
-    and says nothing. As many as have 90 % together.
+    and says nothing; and what began long ago would have been found before. As many as have 90 % together.
     """
     offs = np.array([baseline.off(night) for night in nights[-ONSET_NIGHTS:]]) / baseline.spread
     count = len(offs)
@@ -290,7 +291,7 @@ def onset(nights: Sequence[Night], baseline: Baseline) -> list[tuple[int, float]
     before, after = _log_density(offs), _log_density(offs[:, None] - means)
     of_tau = [before[:tau].sum() + after[tau:].sum(axis=0) for tau in range(count)]
     highest = max(float(one.max()) for one in of_tau)
-    likely = np.array([float(np.exp(one - highest).sum()) for one in of_tau])
+    likely = np.array([UNSEEN ** (count - tau) * float(np.exp(one - highest).sum()) for tau, one in enumerate(of_tau)])
     likely /= likely.sum()
     found: list[tuple[int, float]] = []
     for tau in np.argsort(-likely, kind="stable").tolist():

@@ -95,7 +95,7 @@ def steady_from_s(run: Run, health: Sequence[Health]) -> float | None:
 
 def _steadiness(run: Run, seconds: SecondCounts | None, health: Sequence[Health]) -> Steadiness | None:
     ramp_s = _ramp_s(run.facts.plan, health)
-    return steadiness_of(seconds, ramp_s) if seconds is not None and ramp_s is not None else None
+    return steadiness_of(seconds, ramp_s, paced=run.pace is not None) if seconds is not None and ramp_s is not None else None
 
 
 def _stop(run: Run) -> Stop | None:
