@@ -2,8 +2,8 @@
 
 Nights differ by themselves, by 2 % or more on most machines, and now and then one is far off. So their middle and their spread are Huber's
 (Annals of Mathematical Statistics 35, 1964, proposal 2): as exact as mean and standard deviation where all is well, and hardly moved by a
-night that is far off. One night that is off is only *suspect*: it decides nothing. It is *worse* when the mean of the last 2, 3 or 5 nights,
-of which none counts for more than it takes, lies beyond what such a mean does by chance in one of 100 nights, and beyond `floor`. A slow
+night that is far off. One night that is off is only *suspect*: it decides nothing. It is *worse* when the mean of the last 2, 3 or 5
+nights, of which none counts for more than it takes, lies beyond what such a mean does by chance in one of 100 nights, and beyond `floor`. A slow
 drift, of which no few nights stand out, is found by a self-starting CUSUM (Hawkins, The Statistician 36, 1987). Numbers are logarithms of
 times and rates, so that a change is a share; `sign` is +1 where more is worse.
 """
@@ -281,8 +281,8 @@ def _log_density(off: Floats) -> Floats:
 def onset(nights: Sequence[Night], baseline: Baseline) -> list[tuple[int, float]]:
     """Which of the last ten nights was the first bad one: (position from the end, 0 is tonight; probability), the likeliest first.
 
-    The nights before τ are at the baseline and those from τ on at a mean of their own, any being equally likely; one in 50 nights is far off
-    and says nothing; and what began long ago would have been found before. As many as have 90 % together.
+    The nights before τ are at the baseline and those from τ on at a mean of their own, any being equally likely; one in 50 nights is far
+    off and says nothing; and what began long ago would have been found before. As many as have 90 % together.
     """
     offs = np.array([baseline.off(night) for night in nights[-ONSET_NIGHTS:]]) / baseline.spread
     count = len(offs)

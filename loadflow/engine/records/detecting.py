@@ -15,6 +15,7 @@ __all__ = ["MOST_TIMES", "POWER", "detectable"]
 
 POWER = 0.9  # of ten changes as large as `detectable`, nine are found
 MOST_TIMES = 4.0  # the value: a larger change is not said
+WIDENED = 1.1  # an error is so much too large, because few blocks know it badly
 ROUNDS = 200
 
 
@@ -36,8 +37,8 @@ def detectable(value: float, error: float, *, off: float, margin: float, cluster
     for _ in range(ROUNDS):  # from below, so that it ends at the least change that is enough
         grown = 1 + change / value
         more = grown**2 * (1 + (clustered - 1) * grown**2) / clustered
-        # neither run is taken to waver by less than both together
-        wanted = max(margin, off * error * math.sqrt((1 + 3 * more) / 2)) + power * error * math.sqrt(1 + more)
+        # neither run is taken to waver by less, as a share of it, than both together
+        wanted = max(margin, off * error * math.sqrt((1 + more / grown**2) / 2 + more)) + power / WIDENED * error * math.sqrt(1 + more)
         if wanted > (MOST_TIMES - 1) * value:
             return math.inf
         if wanted - change < 1e-6 * value:

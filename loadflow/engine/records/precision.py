@@ -116,7 +116,7 @@ def _interval(metric: str, series: Series, spread: tuple[float, float] | None, c
     effective = None
     if metric in PERCENTILES or metric == "failure_rate":
         effective = _effective(PERCENTILES.get(metric, value), error, series.decisive if metric == "failure_rate" else series.hits)
-    wide = (high - low) / 2 / NormalDist().inv_cdf((1 + confidence) / 2)  # one standard error in the metric's own unit, as few blocks know it
+    wide = (high - low) / 2 / NormalDist().inv_cdf((1 + confidence) / 2)  # one standard error, as few blocks know it
     seen = detectable(value, wide, off=off, margin=Limits().margin(metric, value), clustered=series.clustered(metric, error))
     return Interval(metric, value, low, high, effective, seen)
 

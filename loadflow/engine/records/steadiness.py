@@ -2,8 +2,8 @@
 
 Steady: the mean response time and the rate go on around one level, without drift, leak or step (the test of Kwiatkowski, Phillips,
 Schmidt and Shin, Journal of Econometrics 54, 1992, at 1 % for each of the two), and the times have no slope. The slope is that of two
-things together, each of which shows some drifts sooner: the logarithm of a second's mean, and the share of its hits above the median of all.
-Where a rate decides when hits are due, what they waver because more or fewer of them came in a second is left out of both.
+things together, each of which shows some drifts sooner: the logarithm of a second's mean, and the share of its hits above the median of
+all. Where a rate decides when hits are due, what they waver because more or fewer of them came in a second is left out of both.
 Warm-up: what to leave out at the start so that the mean of the rest is known best (MSER-5: White, Simulation 69, 1997).
 """
 
