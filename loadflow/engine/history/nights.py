@@ -1,11 +1,11 @@
 """Whether tonight's number belongs to the nights before: decided purely, from one number per night.
 
-Nights differ by themselves, by 2 % or more on most machines, and now and then one is far off. So their middle and their spread are Huber's
-(Annals of Mathematical Statistics 35, 1964, proposal 2): as exact as mean and standard deviation where all is well, and hardly moved by a
-night that is far off. One night that is off is only *suspect*: it decides nothing. It is *worse* when the mean of the last 2, 3 or 5
-nights, of which none counts for more than it takes, lies beyond what such a mean does by chance in one of 100 nights, and beyond `floor`. A slow
-drift, of which no few nights stand out, is found by a self-starting CUSUM (Hawkins, The Statistician 36, 1987). Numbers are logarithms of
-times and rates, so that a change is a share; `sign` is +1 where more is worse.
+Nights differ by themselves, by 2 % or more on most machines, and now and then one is far off. So their middle and their spread are
+Huber's (Annals of Mathematical Statistics 35, 1964, proposal 2): as exact as mean and standard deviation where all is well, and hardly
+moved by a night that is far off. One night that is off is only *suspect*: it decides nothing. It is *worse* when the mean of the last 2,
+3 or 5 nights, of which none counts for more than it takes, lies beyond what such a mean does by chance in one of 100 nights, and beyond
+`floor`. A slow drift, of which no few nights stand out, is found by a self-starting CUSUM (Hawkins, The Statistician 36, 1987). Numbers
+are logarithms of times and rates, so that a change is a share; `sign` is +1 where more is worse.
 """
 
 from __future__ import annotations
