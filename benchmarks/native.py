@@ -5,6 +5,9 @@ each run. On a machine that others use too, rates go up and down together, so wh
 and the time of a core that one request takes, which hardly depends on the others: user and system time of the process that sends.
 
     python -m benchmarks.native [--rounds 5] [--window 5] [--connections 50 1000 10000] [--write]
+    python -m benchmarks.native --http2 [--connections 10] [--streams 10]
+
+With --http2 the tool beside it is h2load, and on each connection there are so many requests at once.
 """
 
 from __future__ import annotations
@@ -38,7 +41,8 @@ from loadflow.engine.load.start import start_test
 from loadflow.engine.session.session import Session, use_session
 given = json.loads(sys.argv[1])
 with use_session(Session(runs_dir=given.pop("folder"))):
-    summary = start_test({"user": "fast_http_user", "engine": "native"}, spawn_rate=5_000, **given)
+    detail = {"user": "fast_http_user", "engine": "native", **given.pop("detail")}
+    summary = start_test(detail, spawn_rate=5_000, **given)
 print("recorded", summary["totals"]["requests"], "failed", summary["totals"]["failures"])
 """
 STATUS = {"type": "status_code", "value": 200}
@@ -55,14 +59,15 @@ SCRIPT = [
 
 def main() -> None:
     options = _options()
-    if shutil.which("wrk") is None:
-        raise SystemExit("this benchmark compares with wrk: apt-get install wrk")
+    other, package = ("h2load", "nghttp2-client") if options.http2 else ("wrk", "wrk")
+    if shutil.which(other) is None:
+        raise SystemExit(f"this benchmark compares with {other}: apt-get install {package}")
     rows = []
-    with tempfile.TemporaryDirectory() as folder, Nginx() as nginx:
-        for connections in options.connections:
+    with tempfile.TemporaryDirectory() as folder, Nginx(http2=options.http2) as nginx:
+        for connections in options.connections or ([10] if options.http2 else [50, 1_000, 10_000]):
             found: dict[str, list[Measured]] = {}
             for number in range(options.rounds):
-                for name, command in commands(nginx, connections, options.window, folder).items():
+                for name, command in commands(nginx, connections, options, folder).items():
                     measured = measure(nginx, command, options.window)
                     found.setdefault(name, []).append(measured)
                     print(f"{connections} connections, round {number + 1}: {name}: {measured}", flush=True)
@@ -72,14 +77,15 @@ def main() -> None:
         "tool",
         "requests/s, median",
         "spread",
-        "ratio to wrk, median of rounds",
+        f"ratio to {other}, median of rounds",
         "core time per request",
         "RSS",
         "failed",
     ]
+    http2 = f" --http2 --streams {options.streams}" if options.http2 else ""
     publish(
-        "The native core beside wrk",
-        f"python -m benchmarks.native --rounds {options.rounds} --window {options.window:g}",
+        f"The native core beside {other}",
+        f"python -m benchmarks.native{http2} --rounds {options.rounds} --window {options.window:g}",
         table(heads, rows) + ("" if all(row[-1] == "0" for row in rows) else NEVER_ANSWERED),
         write=options.write,
     )
@@ -92,18 +98,28 @@ class Measured:
         self.rate_per_s = rate_per_s
         self.core_us = core_us
         self.rss_mib = rss_mib
-        # our own line; wrk has one only if something failed
-        self.failed = sum(int(number) for number in re.findall(r"\b(?:failed|connect|read|write|timeout|responses:) (\d+)", said))
+        # our own line; wrk has one only if something failed; h2load has its number before the word
+        words = r"\b(?:failed|connect|read|write|timeout|responses:) (\d+)|(\d+) failed,"
+        self.failed = sum(int(one or other) for one, other in re.findall(words, said))
 
     def __str__(self) -> str:
         return f"{self.rate_per_s:,.0f}/s, {self.core_us:.2f} µs of a core each, {self.rss_mib:.0f} MiB, {self.failed} failed"
 
 
-def commands(nginx: Nginx, connections: int, window_s: float, folder: str) -> dict[str, list[str]]:
-    seconds = window_s + SETTLE_S + 4
-    given: dict[str, Any] = {"folder": folder, "host": nginx.url, "user_count": connections, "test_time": seconds}
+def commands(nginx: Nginx, connections: int, options: argparse.Namespace, folder: str) -> dict[str, list[str]]:
+    """The tool beside ours first."""
+    seconds = options.window + SETTLE_S + 4
+    given: dict[str, Any] = {"folder": folder, "host": nginx.url, "user_count": connections, "test_time": seconds, "detail": {}}
     pin = ["taskset", "-c", "0"]
     native = [*pin, sys.executable, "-c", LOAD]
+    if options.http2:
+        users, streams = connections * options.streams, str(options.streams)
+        shared = {**given, "user_count": users, "detail": {"http_version": 2, "streams": options.streams}}
+        return {
+            f"h2load -m {streams}": [*pin, "h2load", "-t1", f"-c{connections}", "-m", streams, f"-D{seconds:.0f}", nginx.url],
+            "loadflow, one status assertion": [*native, json.dumps({**shared, "tasks": STATIC})],
+            "loadflow, log in, templates, JSON": [*native, json.dumps({**shared, "tasks": SCRIPT, "variables": {"n": 0}})],
+        }
     return {
         "wrk": [*pin, "wrk", "-t1", f"-c{connections}", f"-d{seconds:.0f}s", "--timeout", "20s", nginx.url],
         "loadflow, one status assertion": [*native, json.dumps({**given, "tasks": STATIC})],
@@ -144,11 +160,11 @@ def _cpu_s(processes: list[psutil.Process]) -> float:
 
 
 def _rows(connections: int, found: dict[str, list[Measured]]) -> list[list[str]]:
-    wrk = [one.rate_per_s for one in found["wrk"]]
+    others = [one.rate_per_s for one in next(iter(found.values()))]
     rows = []
     for name, measured in found.items():
         rates = [one.rate_per_s for one in measured]
-        ratio = statistics.median(one / other for one, other in zip(rates, wrk, strict=True))
+        ratio = statistics.median(one / other for one, other in zip(rates, others, strict=True))
         core_us = statistics.median(one.core_us for one in measured)
         rss = max(one.rss_mib for one in measured)
         spread = f"{min(rates):,.0f} to {max(rates):,.0f}"
@@ -172,7 +188,9 @@ def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--window", type=float, default=5.0, help="seconds measured in each run")
-    parser.add_argument("--connections", type=int, nargs="+", default=[50, 1_000, 10_000])
+    parser.add_argument("--connections", type=int, nargs="+", help="50, 1,000 and 10,000; with --http2: 10")
+    parser.add_argument("--http2", action="store_true", help="HTTP/2, beside h2load")
+    parser.add_argument("--streams", type=int, default=10, help="with --http2: requests at once on a connection")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
     return parser.parse_args()
 

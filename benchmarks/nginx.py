@@ -23,7 +23,7 @@ http {{
   keepalive_requests 1000000000;
   keepalive_timeout 600;
   server {{
-    listen 127.0.0.1:{port} backlog=8192;
+    listen 127.0.0.1:{port}{version} backlog=8192;
     location / {{ default_type application/json; return 200 '{{"ok": true, "id": 12345, "name": "benchmark"}}'; }}
   }}
   server {{ listen 127.0.0.1:{status_port}; location / {{ stub_status; }} }}
@@ -38,15 +38,16 @@ def free_port() -> int:
 
 
 class Nginx:
-    """A running nginx on loopback. Needs Debian's package nginx or nginx-light."""
+    """A running nginx on loopback. Needs Debian's package nginx or nginx-light. `http2`: it speaks that, by prior knowledge."""
 
-    def __init__(self, core: int = 1) -> None:
+    def __init__(self, core: int = 1, *, http2: bool = False) -> None:
         if shutil.which("nginx") is None:
             raise SystemExit("these benchmarks need nginx: apt-get install nginx-light")
         self._folder = Path(tempfile.mkdtemp(prefix="loadflow-nginx-"))
         self.port, self._status_port = free_port(), free_port()
         affinity = bin(1 << core)[2:]
-        config = CONFIG.format(affinity=affinity, folder=self._folder, port=self.port, status_port=self._status_port)
+        version = " http2" if http2 else ""
+        config = CONFIG.format(affinity=affinity, folder=self._folder, port=self.port, version=version, status_port=self._status_port)
         (self._folder / "nginx.conf").write_text(config)
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -47,6 +47,8 @@ DEFAULT = "fast_http_user"  # replaced by tests that run with several
 def detail(user: str) -> dict[str, Any]:
     if user == "http2":
         return {"user": "fast_http_user", "http_version": 2}
+    if user == "http2 streams":
+        return {"user": "fast_http_user", "http_version": 2, "streams": 3}
     if user == "native":
         return on("native", "fast_http_user")
     return on("locust", user)

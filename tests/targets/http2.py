@@ -56,6 +56,8 @@ class Connection:
         self.open = True
         self.streams: dict[int, Stream] = {}
         self.due: deque[int] = deque()
+        self.held: list[int] = []  # requests that wait for others
+        self.given_up: set[int] = set()
         self.acks: Counter[str] = Counter()
         config = H2Configuration(
             client_side=False, header_encoding="latin-1", validate_outbound_headers=False, normalize_outbound_headers=False
@@ -69,7 +71,8 @@ class Connection:
             self.flush()
             while self.open and self.pump(NEVER_S):
                 while self.open and self.due:
-                    self._answer(self.due.popleft())
+                    with contextlib.suppress(StreamClosedError):  # the client gave it up meanwhile
+                        self._answer(self.due.popleft())
 
     def flush(self) -> None:
         self.sock.sendall(self.h2.data_to_send())
@@ -113,6 +116,7 @@ class Connection:
     def _take(self, event: Event) -> None:
         match event:
             case RequestReceived(stream_id=int(number), headers=list(headers)):
+                self.target.most_at_once = max(self.target.most_at_once, self.h2.open_inbound_streams)
                 self.streams[number] = stream = Stream([(str(name), str(value)) for name, value in headers])
                 if self.target.settings.get(SettingCodes.INITIAL_WINDOW_SIZE) == 0:
                     self.h2.increment_flow_control_window(5_000, number)
@@ -126,7 +130,8 @@ class Connection:
             case StreamEnded(stream_id=int(number)) if self.streams[number].path not in EARLY:
                 self._record(self.streams[number])
                 self.due.append(number)
-            case StreamReset(error_code=code):
+            case StreamReset(stream_id=int(number), error_code=code):
+                self.given_up.add(number)
                 self.target.resets.append(int(code or 0))
             case PingAckReceived() | SettingsAcknowledged():
                 self.acks[type(event).__name__] += 1
@@ -179,7 +184,7 @@ class Connection:
 
     def send(self, number: int, body: bytes) -> None:
         """As much as the client's windows allow, then the rest when it has said more."""
-        while body and self.open:
+        while body and self.open and number not in self.given_up:
             room = min(self.h2.local_flow_control_window(number), self.h2.max_outbound_frame_size, len(body))
             if room:
                 self.h2.send_data(number, body[:room])
@@ -187,8 +192,6 @@ class Connection:
                 self.flush()
             else:
                 self.pump(NEVER_S)
-                if self.h2.streams[number].closed:
-                    return
 
 
 def _unchunked(text: bytes) -> bytes:
@@ -208,6 +211,8 @@ class Http2Target:
         self.mistakes: list[str] = []
         self.resets: list[int] = []  # RST_STREAM of clients
         self.counters: Counter[str] = Counter()  # what faults count
+        self.most_at_once = 0  # requests under way on one connection
+        self.left = threading.Event()  # the test is over
         self._records: list[Record] = []
         self._lock = threading.Lock()
         self._tls = tls
@@ -222,6 +227,7 @@ class Http2Target:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.left.set()
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -268,3 +274,4 @@ class Http2Target:
         self.mistakes.clear()
         self.resets.clear()
         self.counters.clear()
+        self.most_at_once = 0

@@ -168,7 +168,7 @@ def _continuations(one: Connection, number: int) -> None:
 
 def _endless(one: Connection, number: int) -> None:
     one.raw(frame(HEADERS, END_HEADERS, number, OK))
-    while one.open:
+    while one.open and number not in one.given_up:
         one.send(number, bytes(65536))
 
 
@@ -184,7 +184,75 @@ def _early(one: Connection, number: int) -> None:
 
 
 def _silence(one: Connection, number: int) -> None:
-    one.wait(60)
+    """No answer; to others there is one."""
+
+
+def _deaf(one: Connection, number: int) -> None:
+    """Nothing more on this connection, to nobody."""
+    one.target.left.wait()
+
+
+def _count(one: Connection, number: int) -> int:
+    return int(one.streams[number].header(":path").partition("count=")[2])
+
+
+def _together(one: Connection, number: int) -> None:
+    """Answers when as many are there as each says."""
+    one.held.append(number)
+    if len(one.held) >= _count(one, number):
+        for held in one.held:
+            _ok(one, held)
+        one.held.clear()
+
+
+def _backwards(one: Connection, number: int) -> None:
+    """The same, the last one first, and each in two parts with those of others between them."""
+    one.held.append(number)
+    if len(one.held) >= _count(one, number):
+        held = one.held[::-1]
+        for each in held:
+            one.h2.send_headers(each, [(":status", "200")])
+            one.h2.send_data(each, b"hi ")
+        for each in held:
+            one.h2.send_data(each, str(one.streams[each].header("x-number")).encode(), end_stream=True)
+        one.held.clear()
+
+
+def _half(one: Connection, number: int) -> None:
+    """Of the first that are there, the server looks at half, and says goodbye to the others (RFC 9113 section 6.8)."""
+    if one.target.counters["halves"]:
+        return _ok(one, number)
+    one.held.append(number)
+    if len(one.held) < _count(one, number):
+        return None
+    one.target.counters["halves"] += 1
+    seen = one.held[: len(one.held) // 2]
+    one.raw(_goaway(seen[-1], ErrorCodes.NO_ERROR))
+    for held in seen:
+        _ok(one, held)
+    one.wait(60)  # the client goes
+    return None
+
+
+def _refused_at_first(one: Connection, number: int) -> None:
+    """Each number is refused once."""
+    name = f"refused {one.streams[number].header('x-number')}"
+    one.target.counters[name] += 1
+    if one.target.counters[name] == 1:
+        return one.h2.reset_stream(number, ErrorCodes.REFUSED_STREAM)
+    return _ok(one, number)
+
+
+def _fewer(one: Connection, number: int) -> None:
+    """From this answer on one stream at once."""
+    one.h2.update_settings({3: 1})
+    _ok(one, number)
+
+
+def _cut_all(one: Connection, number: int) -> None:
+    """The connection ends when as many are there as each says, without an answer to any."""
+    one.held.append(number)
+    one.open = len(one.held) < _count(one, number)
 
 
 EARLY: dict[str, Fault] = {"/h2/early": _early}
@@ -205,6 +273,13 @@ FAULTS: dict[str, Fault] = {
     "/h2/small-frames": _small_frames,
     "/h2/wrong-length": _wrong_length,
     "/h2/silence": _silence,
+    "/h2/deaf": _deaf,
+    "/h2/together": _together,
+    "/h2/backwards": _backwards,
+    "/h2/half": _half,
+    "/h2/refused-at-first": _refused_at_first,
+    "/h2/fewer": _fewer,
+    "/h2/cut-all": _cut_all,
     "/h2/no-status": _block(_literal(b"x", b"1")),
     "/h2/upper-case": _block(OK + _literal(b"X-Upper", b"1")),
     "/h2/connection-field": _block(OK + _literal(b"connection", b"close")),

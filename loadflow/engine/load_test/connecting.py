@@ -158,6 +158,7 @@ def connections_of(detail: Any, users: Iterable[str], env: Mapping[str, str]) ->
         resolve=detail.resolve or {},
         local_addresses=tuple([local] if isinstance(local, str) else local or ()),
         kept=detail.connection,
+        streams=detail.streams,
         tls=detail.tls.terms() if detail.tls is not None else TlsTerms(),
     )
 

@@ -1,4 +1,4 @@
-"""What is wrong with `http_version` and with what was written beside it: found before anything is sent."""
+"""What is wrong with `http_version` and `streams` and with what was written beside them: found before anything is sent."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Iterable
 from loadflow.engine.script.mistakes import Fault
 from loadflow.engine.script.visit import steps_of_test
 
-__all__ = ["field_faults", "version_faults"]
+__all__ = ["MOST_STREAMS", "field_faults", "version_faults"]
 
 USERS = ("fast_http_user", "http_user")
+MOST_STREAMS = 10_000  # of one connection; servers take 100 or so
 # RFC 9113 section 8.2.2: a message that holds one of these is malformed
 CONNECTION_FIELDS = frozenset({"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"})
 
 
 def version_faults(detail: dict[str, object]) -> Iterable[Fault]:
     """Of `user_detail_dict`, as it was written."""
+    yield from _stream_faults(detail)
     if "http_version" not in detail:
         return
     user = detail.get("user", "fast_http_user")
@@ -23,6 +25,18 @@ def version_faults(detail: dict[str, object]) -> Iterable[Fault]:
         yield Fault(("http_version",), f"has no meaning for user {user!r}", f"it is for {' and '.join(USERS)}")
     elif detail["http_version"] == 2 and detail.get("engine") == "locust":
         yield Fault(("http_version",), "Locust sends no HTTP/2", 'leave "engine" out, or write "native"')
+
+
+def _stream_faults(detail: dict[str, object]) -> Iterable[Fault]:
+    if detail.get("streams") is None:
+        return
+    version, kept = detail.get("http_version"), detail.get("connection", "keep")
+    if version is None or version == 1:
+        text = "is about connections of HTTP/2, and the core's alone: HTTP/1.1 sends one request after the other"
+        yield Fault(("streams",), text, 'write "http_version": 2, or remove it')
+    if kept in ("per_pass", "per_request"):
+        text = f"lets users share connections, and with connection {kept!r} a connection is one user's"
+        yield Fault(("streams",), text, "remove one of the two")
 
 
 def field_faults(test: dict[str, object]) -> Iterable[Fault]:

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field, GetCoreSchemaHandler, GetJsonSchemaH
 from pydantic_core import CoreSchema, core_schema
 
 from loadflow.engine.load_test.connecting import ConnectionWord, LocalAddress, ProxyUrl, Resolve, TlsOffer, connecting_faults
-from loadflow.engine.load_test.http_version import field_faults, version_faults
+from loadflow.engine.load_test.http_version import MOST_STREAMS, field_faults, version_faults
 from loadflow.engine.load_test.populations import population_faults
 from loadflow.engine.load_test.rate import Rate, rate_faults
 from loadflow.engine.load_test.revision_header import header_faults, header_name
@@ -119,6 +119,7 @@ class UserDetail(Part):
     host: Target | None = None
     engine: Annotated[str, Choice("engine", ENGINES)] = "auto"
     http_version: Settled[Annotated[Int, Field(ge=1, le=2)]] = 1
+    streams: Settled[Annotated[Int, Field(ge=1, le=MOST_STREAMS)]] | None = None
     proxy: ProxyUrl | None = None
     resolve: Resolve | None = None
     local_address: LocalAddress | None = None

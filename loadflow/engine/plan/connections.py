@@ -43,13 +43,15 @@ class TlsTerms:
 @dataclass(frozen=True, slots=True)
 class Connections:
     """`proxies` by the scheme of what is asked; `no_proxy` holds for those that the environment names. `resolve`: by `host:port` or `host`,
-    whom to connect to instead, as `address:port` or `address`."""
+    whom to connect to instead, as `address:port` or `address`. `streams`: so many requests of users may be on one connection of HTTP/2;
+    None: each user has its own."""
 
     proxies: Mapping[str, NamedProxy] = field(default_factory=dict)
     no_proxy: str = ""
     resolve: Mapping[str, str] = field(default_factory=dict)
     local_addresses: tuple[str, ...] = ()
     kept: Kept = "keep"
+    streams: int | None = None
     tls: TlsTerms = TlsTerms()
 
     @property

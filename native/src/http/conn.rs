@@ -6,9 +6,9 @@ use std::rc::Rc;
 
 use rustls::{CipherSuite, ClientConnection, ProtocolVersion};
 
-use crate::http::http2::Session;
 use crate::http::proxy::{self, Tunnel};
 use crate::http::reading::Reader;
+use crate::http::tls::HTTP_2;
 use crate::os::wire::{Trouble, Wire};
 use crate::plan::host::Proxy;
 use crate::plan::outcome::{Failure, broken};
@@ -39,14 +39,12 @@ pub struct Conn {
     pub received: u64,
     /// The peer will send no more.
     pub ended: bool,
-    /// What it speaks, where that is HTTP/2.
-    pub session: Option<Box<Session>>,
     pub wire: Wire,
     /// At its other end, or on the way to it.
     pub proxy: Option<Rc<Proxy>>,
     tunnel: Option<Box<Tunnel>>,
     /// What came by the tunnel with the proxy's answer.
-    early: Vec<u8>,
+    pub early: Vec<u8>,
     /// What TLS agreed on, until that was noted.
     pub agreed: Option<Agreed>,
     /// The request as it is sent, where that is another one for a proxy.
@@ -58,7 +56,6 @@ pub struct Way {
     pub to: SocketAddr,
     pub from: Option<IpAddr>,
     pub tls: Option<Box<ClientConnection>>,
-    pub http2: bool,
     pub proxy: Option<Rc<Proxy>>,
 }
 
@@ -73,10 +70,8 @@ pub enum Got {
     Failed(Failure),
     /// As `Failed`, with an answer of which the head is whole.
     TooLarge,
-    /// As `Failed`, and the connection lives on.
-    Refused(Failure),
-    /// As `Failed`, but the server did not look at the request.
-    Unseen(Failure),
+    /// It is there, and speaks HTTP/2: what goes on it is for others to say.
+    Open,
 }
 
 impl Conn {
@@ -90,7 +85,6 @@ impl Conn {
             sent: 0,
             received: 0,
             ended: false,
-            session: way.http2.then(Box::default),
             wire: Wire::open(way.to, way.from, way.tls)?,
             tunnel: way.proxy.as_ref().filter(|proxy| !proxy.connect.is_empty()).map(|_| Box::new(Tunnel::new())),
             proxy: way.proxy,
@@ -134,10 +128,12 @@ impl Conn {
         }
         self.tunnel = None;
         self.phase = self.behind_the_way();
-        if let Some(session) = self.session.as_mut().filter(|_| self.wire.tls.is_none()) {
-            session.feed(&std::mem::take(&mut self.early));
-        }
         Ok(true)
+    }
+
+    /// Whether the peer chose HTTP/2; without TLS there is no such choice.
+    pub fn chose_http2(&self) -> bool {
+        self.wire.tls.as_ref().is_none_or(|tls| tls.alpn_protocol() == Some(HTTP_2))
     }
 
     /// Whether it asks the proxy at its other end for whole URLs.

@@ -1,23 +1,31 @@
-//! HTTP/2 on one connection of one user (RFC 9113): one request after the other, each a stream, without a socket or a clock.
+//! HTTP/2 on one connection (RFC 9113): requests side by side, each a stream, without a socket or a clock.
 //!
 //! The `h2` crate keeps frames, streams, windows and header compression. It wants to be polled; here that happens whenever bytes
-//! came or a request is due, with a waker that only notes that something moved. Bytes go in and out by way of a `Pipe`.
+//! came or a request is due, with wakers that only note what moved. Bytes go in and out by way of a `Pipe`.
 
-mod conn;
 pub mod driven;
-mod head;
+pub mod head;
+pub mod line;
+mod lost;
+mod moves;
 mod pipe;
+mod tally;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 
 use bytes::Bytes;
 use h2::client::ResponseFuture;
-use h2::{Reason, RecvStream, SendStream};
+use h2::{RecvStream, SendStream};
+use http::Request;
 
 use self::driven::{Driven, State};
-use crate::http::reading::{Broken, Progress, Reader};
+pub use self::lost::{Lost, name_of};
+use self::lost::{Word, closed, failed, lost_by};
+use self::moves::{Moves, Own};
+use crate::http::reading::{Progress, Reader};
 use crate::plan::outcome::{Failure, Outcome};
 
 /// Pieces in which a request's body is handed over.
@@ -25,53 +33,98 @@ const PIECE_BYTES: usize = 64 * 1024;
 /// What a peer may send beside header fields and body (settings, pings, empty frames) before an answer is whole. Each byte of a body
 /// may come in a frame of its own, so those count 16 times.
 pub const MOST_BESIDE_BYTES: u64 = 1024 * 1024;
+/// A request that was given up may have an answer under way: its window, in frames of usual size.
+const LEFT_BEHIND_BYTES: u64 = 2 * driven::WINDOW_BYTES as u64;
 
 /// What is missing where the head of an answer is there.
 const BODY: &str = "the body was whole";
 
-/// Why a request has no answer.
-#[derive(Debug, PartialEq)]
-pub enum Lost {
-    Failed(Failure),
-    /// As `Failed`, but only the stream is over: the connection takes the next request.
-    Stream(Failure),
-    /// The server said that it did not look at the request: it can be sent again, on another connection.
-    Unseen(Failure),
-    /// More body than may be; the head is whole.
-    TooLarge,
-}
-
-/// The request under way.
+/// One request and its answer.
 #[derive(Default)]
-struct Exchange {
+pub struct Stream {
+    /// Whose it is, as the session's owner names him.
+    pub user: u32,
+    pub reader: Reader,
+    /// Bytes of it: frames of its own, and those about the connection since another one ended.
+    pub sent: u64,
+    pub received: u64,
+    /// It is known that it has left.
+    pub has_left: bool,
+    /// None: nobody has the place.
+    number: Option<u32>,
+    body_bytes: u64,
     response: Option<ResponseFuture>,
     upload: Option<SendStream<Bytes>>,
     /// Bytes of the body that were handed over.
     uploaded: usize,
     download: Option<RecvStream>,
+    /// What the peer had said when it began.
+    heard: u64,
+    waker: Option<(Arc<Own>, Waker)>,
 }
 
-#[derive(Default)]
+impl Stream {
+    /// Whether the peer sends and sends, and none of it is an answer.
+    fn is_flooded(&self) -> bool {
+        self.received > MOST_BESIDE_BYTES + 16 * self.body_bytes
+    }
+
+    pub fn is_under_way(&self) -> bool {
+        self.number.is_some()
+    }
+
+    /// Whether the request, with its body, was handed over.
+    pub fn is_asked(&self, body: &[u8]) -> bool {
+        self.uploaded == body.len()
+    }
+}
+
 pub struct Session {
     driven: Driven,
-    exchange: Exchange,
-    /// Bytes in and out since the last request began.
-    pub received: u64,
-    pub sent: u64,
-    body_bytes: u64,
+    pub streams: Vec<Stream>,
+    free: Vec<usize>,
+    under_way: usize,
+    moves: Arc<Moves>,
+    /// Bytes about the connection itself that no request has been given yet, and all of them since an answer was whole.
+    sent_beside: u64,
+    received_beside: u64,
+    beside: u64,
+    may_be_beside: u64,
+    /// All that the peer has said.
+    heard: u64,
     has_answered: bool,
+    /// Its last word, once it was asked for.
+    over: Option<Word>,
+}
+
+impl Default for Session {
+    fn default() -> Self {
+        Self::new(None)
+    }
 }
 
 impl Session {
-    /// Before the next request.
-    pub fn begin(&mut self) {
-        self.exchange = Exchange::default();
-        (self.received, self.sent, self.body_bytes) = (0, 0, 0);
+    /// `most`: so many requests at once the server takes, as far as that is known; else it is asked for one until it says it.
+    pub fn new(most: Option<usize>) -> Self {
+        Session {
+            driven: Driven::new(most.unwrap_or(1)),
+            streams: Vec::new(),
+            free: Vec::new(),
+            under_way: 0,
+            moves: Arc::default(),
+            sent_beside: 0,
+            received_beside: 0,
+            beside: 0,
+            may_be_beside: MOST_BESIDE_BYTES,
+            heard: 0,
+            has_answered: false,
+            over: None,
+        }
     }
 
     /// What the network gave.
     pub fn feed(&mut self, block: &[u8]) {
-        self.received += block.len() as u64;
+        self.heard += block.len() as u64;
         self.driven.feed(block);
     }
 
@@ -82,15 +135,12 @@ impl Session {
 
     /// What is to be written, and behind it what was written already goes.
     pub fn unsent<T>(&mut self, write: impl FnOnce(&mut Vec<u8>) -> T) -> T {
-        let (done, sent) = self.driven.unsent(write);
-        self.sent += sent;
-        done
+        self.driven.unsent(write).0
     }
 
-    /// Whether the request, with its body, has left.
-    pub fn has_sent(&self, body: &[u8]) -> bool {
-        let is_asked = self.exchange.response.is_some() || self.exchange.download.is_some();
-        is_asked && self.exchange.uploaded == body.len() && self.driven.is_flushed()
+    /// Nothing of what was written waits to be taken.
+    pub fn is_flushed(&self) -> bool {
+        self.driven.is_flushed()
     }
 
     /// Whether there is more to be written than the pipe took; asked when the pipe is empty.
@@ -98,114 +148,171 @@ impl Session {
         self.driven.has_more()
     }
 
-    /// Goes on as far as it goes with what is there. `body` is that of `request`, which is asked for once.
-    pub fn advance(
+    /// Lets the crate look at what came, and write what is due.
+    pub fn poll(&mut self) {
+        self.driven.moved.take();
+        self.driven.poll();
+        self.count();
+    }
+
+    /// Whether there is anything to be done without the network.
+    pub fn has_moved(&self) -> bool {
+        self.driven.moved.is_set() || !self.moves.is_empty()
+    }
+
+    /// Gives each request its bytes.
+    fn count(&mut self) {
+        let Session { driven, streams, sent_beside, received_beside, beside, .. } = self;
+        driven.take_tallies(|number, sent, received| match streams.iter_mut().find(|stream| stream.number == Some(number)) {
+            Some(stream) => {
+                stream.sent += sent;
+                stream.received += received;
+                // interim answers wake nobody
+                if let Some((own, _)) = stream.waker.as_ref().filter(|_| stream.is_flooded()) {
+                    own.list();
+                }
+            }
+            None => {
+                *sent_beside += sent;
+                *received_beside += received;
+                *beside += received;
+            }
+        });
+    }
+
+    /// How many requests the server takes at once; None: it has not said it, or can't any more.
+    pub fn most(&self) -> Option<usize> {
+        match &self.driven.state {
+            State::Open(sender, _) if self.driven.is_settled() => Some(sender.current_max_send_streams()),
+            _ => None,
+        }
+    }
+
+    /// Whether it takes another request, now or when one has ended.
+    pub fn is_usable(&mut self) -> bool {
+        let State::Open(sender, _) = &mut self.driven.state else { return matches!(self.driven.state, State::Opening(_)) };
+        !matches!(sender.poll_ready(&mut Context::from_waker(&self.driven.waker)), Poll::Ready(Err(_)))
+    }
+
+    /// Whether the peer sends and sends, and none of it is an answer.
+    pub fn is_flooded(&self) -> bool {
+        self.beside > self.may_be_beside
+    }
+
+    pub fn flood() -> Failure {
+        Failure::new(Outcome::Protocol, "frames without end, and no whole answer among them")
+    }
+
+    /// Whether a whole answer has come.
+    pub fn has_answered(&self) -> bool {
+        self.has_answered
+    }
+
+    /// Opens a stream for a request. Some: its place; None: there is no room for it now.
+    /// `begin` sets the reader of its answer up.
+    pub fn ask(
         &mut self,
-        request: impl Fn() -> Result<http::Request<()>, Failure>,
+        user: u32,
+        request: impl FnOnce() -> Result<Request<()>, Failure>,
         body: &[u8],
-        reader: &mut Reader,
-    ) -> Result<Progress, Lost> {
+        begin: impl FnOnce(&mut Reader),
+    ) -> Result<Option<usize>, Lost> {
+        let asked = match &mut self.driven.state {
+            State::Opening(_) => return Ok(None),
+            State::Over => Err(None),
+            State::Open(sender, _) => match sender.poll_ready(&mut Context::from_waker(&self.driven.waker)) {
+                Poll::Pending => return Ok(None),
+                Poll::Ready(Err(error)) => Err(Some(error)),
+                Poll::Ready(Ok(())) if self.under_way >= sender.current_max_send_streams() => return Ok(None),
+                Poll::Ready(Ok(())) => sender.send_request(request().map_err(Lost::Stream)?, body.is_empty()).map_err(Some),
+            },
+        };
+        let (response, upload) = match asked {
+            Ok(both) => both,
+            Err(error) => return Err(self.unasked(error.map(Word::from))),
+        };
+        self.driven.moved.set();
+        let at = self.free.pop().unwrap_or_else(|| {
+            self.streams.push(Stream::default());
+            self.streams.len() - 1
+        });
+        if self.under_way == 0 {
+            self.forgive();
+        }
+        self.under_way += 1;
+        let stream = &mut self.streams[at];
+        begin(&mut stream.reader);
+        (stream.user, stream.has_left, stream.heard) = (user, false, self.heard);
+        (stream.sent, stream.received, stream.body_bytes, stream.uploaded) = (0, 0, 0, 0);
+        stream.number = Some(response.stream_id().as_u32());
+        (stream.response, stream.upload, stream.download) = (Some(response), Some(upload), None);
+        let (own, _) = stream.waker.get_or_insert_with(|| Own::new(at, &self.moves));
+        own.list();
+        Ok(Some(at))
+    }
+
+    /// Why a request that is not asked can't be: no frame of it was sent, so where the connection worked before, another one may take it.
+    fn unasked(&mut self, error: Option<Word>) -> Lost {
+        let missing = "the request was sent";
+        match error.or_else(|| self.last_word()).map_or_else(|| Lost::Failed(closed(missing)), |word| self.lost(word, missing)) {
+            Lost::Failed(failure) if failure.outcome == Outcome::Closed && self.has_answered => Lost::Unseen(failure),
+            lost => lost,
+        }
+    }
+
+    /// A request that may go on.
+    pub fn next_moved(&mut self) -> Option<usize> {
         loop {
-            self.driven.moved.take();
-            self.driven.poll();
-            let progress = self.poll_exchange(&request, body, reader)?;
-            if progress == Progress::Whole {
-                self.driven.poll(); // window updates, acknowledgements
-                return Ok(progress);
+            let at = self.moves.next()?;
+            let stream = &self.streams[at];
+            if let Some((own, _)) = &stream.waker {
+                own.unlist();
             }
-            if self.received > MOST_BESIDE_BYTES + 16 * self.body_bytes {
-                return Err(failed(Outcome::Protocol, "frames without end, and no whole answer among them"));
-            }
-            if !self.driven.moved.take() {
-                return Ok(progress);
+            if stream.number.is_some() {
+                return Some(at);
             }
         }
     }
 
-    /// What comes between two requests: pings, settings, a goodbye. False: the connection can't be used any more.
-    pub fn idle(&mut self) -> bool {
-        loop {
-            self.driven.moved.take();
-            self.driven.poll();
-            let State::Open(sender, _) = &mut self.driven.state else { return false };
-            let usable = match sender.poll_ready(&mut Context::from_waker(&self.driven.waker)) {
-                Poll::Ready(ready) => ready.is_ok(),
-                Poll::Pending => true, // no room for another stream now
-            };
-            if !usable || self.received > MOST_BESIDE_BYTES + 16 * self.body_bytes {
-                return false;
-            }
-            if !self.driven.moved.take() {
-                return true;
-            }
-        }
-    }
-
-    fn poll_exchange(
-        &mut self,
-        request: &impl Fn() -> Result<http::Request<()>, Failure>,
-        body: &[u8],
-        reader: &mut Reader,
-    ) -> Result<Progress, Lost> {
-        let waker = self.driven.waker.clone();
+    /// Goes on with a request as far as that goes with what is there.
+    pub fn go_on(&mut self, at: usize, body: &[u8]) -> Result<Progress, Lost> {
+        let Some((_, waker)) = &self.streams[at].waker else { return Ok(Progress::More) };
+        let waker = waker.clone();
         let mut context = Context::from_waker(&waker);
-        if self.exchange.response.is_none() && self.exchange.download.is_none() && !self.ask(request, body, &mut context)? {
-            return Ok(Progress::More);
-        }
-        self.upload(body, &mut context);
-        if let Some(response) = &mut self.exchange.response {
+        self.upload(at, body, &mut context);
+        let stream = &mut self.streams[at];
+        if let Some(response) = &mut stream.response {
             match Pin::new(response).poll(&mut context) {
-                Poll::Pending => return Ok(Progress::More),
-                Poll::Ready(Err(error)) => return Err(self.lost(error, "an answer")),
+                Poll::Pending => return self.as_long_as_it_is_no_flood(at),
+                Poll::Ready(Err(error)) => return Err(self.lost(error.into(), "an answer")),
                 Poll::Ready(Ok(response)) => {
-                    self.exchange.response = None;
+                    stream.response = None;
                     let (head, download) = response.into_parts();
                     let fields = head.headers.iter().map(|(name, value)| (name.as_str().as_bytes(), value.as_bytes()));
                     // there is no phrase in HTTP/2; the usual one makes failures read the same
                     let phrase = head.status.canonical_reason().unwrap_or_default();
-                    reader.take_head(head.status.as_u16(), phrase, fields).map_err(lost_by)?;
-                    self.exchange.download = Some(download);
+                    stream.reader.take_head(head.status.as_u16(), phrase, fields).map_err(lost_by)?;
+                    stream.download = Some(download);
                 }
             }
         }
-        self.download(reader, &mut context)
-    }
-
-    /// Opens the request's stream; false while there is no room for one.
-    fn ask(&mut self, request: &impl Fn() -> Result<http::Request<()>, Failure>, body: &[u8], context: &mut Context) -> Result<bool, Lost> {
-        let asked = match &mut self.driven.state {
-            State::Opening(_) => return Ok(false),
-            State::Over => Err(None),
-            State::Open(sender, _) => match sender.poll_ready(context) {
-                Poll::Pending => return Ok(false),
-                Poll::Ready(Err(error)) => Err(Some(error)),
-                Poll::Ready(Ok(())) => sender.send_request(request().map_err(Lost::Stream)?, body.is_empty()).map_err(Some),
-            },
-        };
-        match asked {
-            Ok((response, upload)) => {
-                self.driven.moved.set();
-                self.exchange = Exchange { response: Some(response), upload: Some(upload), ..Exchange::default() };
-                Ok(true)
-            }
-            Err(error) => {
-                // no frame of it was sent: where the connection worked before, another one may take it
-                let found = error.or_else(|| self.driven.broken.take());
-                let missing = "the request was sent";
-                Err(match found.map_or_else(|| Lost::Failed(closed(missing)), |error| self.lost(error, missing)) {
-                    Lost::Failed(failure) if failure.outcome == Outcome::Closed && self.has_answered => Lost::Unseen(failure),
-                    lost => lost,
-                })
-            }
+        match self.download(at, &mut context)? {
+            Progress::More => self.as_long_as_it_is_no_flood(at),
+            Progress::Whole => Ok(Progress::Whole),
         }
     }
 
+    fn as_long_as_it_is_no_flood(&self, at: usize) -> Result<Progress, Lost> {
+        if self.streams[at].is_flooded() { Err(Lost::Failed(Self::flood())) } else { Ok(Progress::More) }
+    }
+
     /// As much of the body as the peer takes now. How it fails says the answer's side.
-    fn upload(&mut self, body: &[u8], context: &mut Context) {
-        while self.exchange.uploaded < body.len()
-            && let Some(upload) = &mut self.exchange.upload
+    fn upload(&mut self, at: usize, body: &[u8], context: &mut Context) {
+        let stream = &mut self.streams[at];
+        while stream.uploaded < body.len()
+            && let Some(upload) = &mut stream.upload
         {
-            let left = &body[self.exchange.uploaded..];
+            let left = &body[stream.uploaded..];
             upload.reserve_capacity(left.len().min(PIECE_BYTES));
             let room = match upload.capacity() {
                 0 => match upload.poll_capacity(context) {
@@ -219,92 +326,99 @@ impl Session {
             let piece = &left[..left.len().min(room)];
             let ends = piece.len() == left.len();
             if piece.is_empty() || upload.send_data(Bytes::copy_from_slice(piece), ends).is_err() {
-                self.exchange.upload = None;
+                stream.upload = None;
                 return;
             }
-            self.exchange.uploaded += piece.len();
+            stream.uploaded += piece.len();
             self.driven.moved.set();
         }
     }
 
-    fn download(&mut self, reader: &mut Reader, context: &mut Context) -> Result<Progress, Lost> {
-        let Some(download) = &mut self.exchange.download else { return Ok(Progress::More) };
+    fn download(&mut self, at: usize, context: &mut Context) -> Result<Progress, Lost> {
+        let stream = &mut self.streams[at];
+        let Some(download) = &mut stream.download else { return Ok(Progress::More) };
         loop {
             match download.poll_data(context) {
                 Poll::Pending => return Ok(Progress::More),
                 Poll::Ready(Some(Ok(piece))) => {
-                    self.body_bytes += piece.len() as u64;
-                    reader.take_body(&piece).map_err(lost_by)?;
+                    stream.body_bytes += piece.len() as u64;
+                    stream.reader.take_body(&piece).map_err(lost_by)?;
                     let _ = download.flow_control().release_capacity(piece.len()); // never more than came
                     self.driven.moved.set();
                 }
-                Poll::Ready(Some(Err(error))) => return Err(self.lost(error, BODY)),
+                Poll::Ready(Some(Err(error))) => return Err(self.lost(error.into(), BODY)),
                 Poll::Ready(None) => break,
             }
         }
-        match download.poll_trailers(context) {
-            Poll::Pending => Ok(Progress::More),
-            Poll::Ready(Err(error)) => Err(self.lost(error, BODY)),
-            Poll::Ready(Ok(_)) => {
-                self.exchange = Exchange::default();
-                self.has_answered = true;
-                Ok(Progress::Whole)
+        if !download.is_end_stream() {
+            match download.poll_trailers(context) {
+                Poll::Pending => return Ok(Progress::More),
+                Poll::Ready(Err(error)) => return Err(self.lost(error.into(), BODY)),
+                Poll::Ready(Ok(_)) => {}
             }
         }
+        self.has_answered = true;
+        self.forgive();
+        Ok(Progress::Whole)
+    }
+
+    /// What came beside the requests is no flood; what may still come of those that were given up is not either.
+    fn forgive(&mut self) {
+        self.may_be_beside = self.may_be_beside.saturating_sub(self.beside).max(MOST_BESIDE_BYTES);
+        self.beside = 0;
+    }
+
+    /// The request is over; where its stream is open, it is reset. Bytes sent and received of it, and of the connection beside it.
+    pub fn end(&mut self, at: usize) -> (u64, u64) {
+        self.count();
+        let stream = &mut self.streams[at];
+        if stream.number.take().is_none() {
+            return (0, 0);
+        }
+        (stream.response, stream.upload) = (None, None);
+        let is_whole = stream.download.take().is_some_and(|download| download.is_end_stream());
+        if !is_whole {
+            self.may_be_beside += LEFT_BEHIND_BYTES;
+            self.driven.moved.set();
+        }
+        self.free.push(at);
+        self.under_way -= 1;
+        let beside = (std::mem::take(&mut self.sent_beside), std::mem::take(&mut self.received_beside));
+        (stream.sent + beside.0, stream.received + beside.1)
+    }
+
+    /// Whether the peer has said anything since the request began.
+    pub fn has_heard_since(&self, at: usize) -> bool {
+        self.heard > self.streams[at].heard
+    }
+
+    /// The requests that are under way.
+    pub fn all(&self) -> impl Iterator<Item = usize> + use<'_> {
+        (0..self.streams.len()).filter(|at| self.streams[*at].number.is_some())
+    }
+
+    fn last_word(&mut self) -> Option<Word> {
+        if self.over.is_none() {
+            self.over = self.driven.broken.take().map(Word::from);
+        }
+        self.over.clone()
     }
 
     /// What an error of the crate means to a hit. `missing`: what was not there yet.
-    fn lost(&mut self, mut error: h2::Error, missing: &'static str) -> Lost {
-        if error.is_io() {
+    fn lost(&mut self, mut word: Word, missing: &'static str) -> Lost {
+        if word.is_io {
             // a request that the server took, on a connection that it then ended: its last word says more than the end
-            error = self.driven.broken.take().filter(h2::Error::is_go_away).unwrap_or(error);
+            word = self.last_word().filter(|last| last.is_go_away).unwrap_or(word);
         }
-        let reason = error.reason().map_or_else(String::new, name_of);
         if self.driven.looks_like_1() {
             return failed(Outcome::Protocol, "the server answers in HTTP/1: it does not take HTTP/2 without TLS");
         }
-        if error.is_io() {
+        if word.is_io {
             return Lost::Failed(closed(missing)); // the pipe itself never fails
         }
-        let closed = |text: String| Failure::new(Outcome::Closed, text);
-        let wrong = |text: String| Failure::new(Outcome::Protocol, text);
-        let failure = match (error.is_go_away(), error.is_remote(), error.reason()) {
-            (true, true, Some(Reason::NO_ERROR)) if missing != BODY => {
-                return Lost::Unseen(closed("the server ends the connection and did not look at the request (GOAWAY)".into()));
-            }
-            (true, true, _) => closed(format!("the server ended the connection: GOAWAY {reason}")),
-            (_, true, Some(Reason::REFUSED_STREAM)) => {
-                closed("the server refused the request and did not look at it: RST_STREAM REFUSED_STREAM".into())
-            }
-            (_, true, _) => closed(format!("the server gave the request up: RST_STREAM {reason}")),
-            (false, false, Some(Reason::REFUSED_STREAM)) => wrong("over 262,144 bytes of header fields".into()),
-            (_, false, Some(Reason::ENHANCE_YOUR_CALM)) => wrong("more header fields or empty frames than can be taken in".into()),
-            _ if error.is_library() => wrong(format!("the answer breaks the rules of HTTP/2: {reason}")),
-            _ => wrong(format!("no HTTP/2: {error}")),
-        };
-        self.exchange = Exchange::default();
-        if error.is_reset() && self.idle() { Lost::Stream(failure) } else { Lost::Failed(failure) }
+        match word.meaning(missing == BODY) {
+            Lost::Failed(failure) if word.is_reset && self.is_usable() => Lost::Stream(failure),
+            lost => lost,
+        }
     }
-}
-
-fn failed(outcome: Outcome, text: impl Into<String>) -> Lost {
-    Lost::Failed(Failure::new(outcome, text))
-}
-
-fn closed(missing: &str) -> Failure {
-    Failure::new(Outcome::Closed, format!("the connection was closed before {missing}"))
-}
-
-fn lost_by(broken: Broken) -> Lost {
-    match broken {
-        Broken::TooLarge => Lost::TooLarge,
-        Broken::Protocol(text) => failed(Outcome::Protocol, text),
-        Broken::Closed(missing) => Lost::Failed(closed(missing)),
-    }
-}
-
-/// As RFC 9113 section 7 writes it.
-pub fn name_of(reason: Reason) -> String {
-    let name = format!("{reason:?}");
-    if name.starts_with("Reason(") { format!("0x{:x}", u32::from(reason)) } else { name }
 }

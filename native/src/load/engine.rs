@@ -18,6 +18,7 @@ use crate::load::arrivals::{Arrivals, Passes};
 use crate::load::functions::{Functions, Spent};
 use crate::load::hitlog::HitLog;
 use crate::load::limits::Throttle;
+use crate::load::lines::{LINE, Lines as Http2Lines};
 use crate::load::picks::Picks;
 use crate::load::record::KindKey;
 use crate::load::revisions::Revisions;
@@ -152,6 +153,9 @@ pub struct Loop<'p> {
     pub arrivals: Option<Arrivals>,
     pub sampler: Option<Sampler<'p>>,
     pub revisions: Option<Revisions<'p>>,
+    /// The connections of HTTP/2, and what is kept of TLS where users share them.
+    pub lines: Http2Lines,
+    pub shared_tls: OwnTls,
     /// What TLS agreed on, as far as it was told.
     pub agreed: Vec<Agreed>,
     pub throttles: Vec<Throttle>,
@@ -266,6 +270,8 @@ impl<'p> Loop<'p> {
             arrivals,
             sampler: plan.traces.as_ref().map(Sampler::new),
             revisions: plan.revision_header.as_deref().map(Revisions::new),
+            lines: Http2Lines::default(),
+            shared_tls: OwnTls::new(),
             agreed: Vec::new(),
             throttles: plan.throttles.iter().map(Throttle::new).collect(),
             tls: plan.tls.iter().map(|plan| (plan.clone(), None)).collect(),
@@ -407,6 +413,9 @@ impl<'p> Loop<'p> {
             return;
         }
         let (id, serial) = ((token >> 32) as u32, token as u32);
+        if id & LINE != 0 {
+            return self.line_stirred(users, id, serial, bits & (READABLE | ENDED) != 0, bits & ENDED != 0);
+        }
         self.stirred(users, id, serial, bits);
     }
 
@@ -414,6 +423,10 @@ impl<'p> Loop<'p> {
     pub fn read_on(&mut self, users: &mut [User]) {
         for _ in 0..self.unread.len() {
             let Some((id, serial)) = self.unread.pop_front() else { return };
+            if id & LINE != 0 {
+                self.line_stirred(users, id, serial, true, false);
+                continue;
+            }
             let user = &mut users[id as usize];
             if let Some(at) = user.talk_with(serial) {
                 self.link_stirred(user, at, serial, 0);
@@ -437,12 +450,6 @@ impl<'p> Loop<'p> {
         let Some(at) = user.conns.iter().position(|conn| conn.serial == serial) else { return };
         let conn = &mut user.conns[at];
         conn.ended |= bits & ENDED != 0;
-        if conn.phase == Phase::Idle && conn.session.is_some() {
-            if !conn.attend(&mut self.block, bits & (READABLE | ENDED) != 0) {
-                user.close(serial);
-            }
-            return;
-        }
         if conn.phase == Phase::Idle {
             // closed while nothing was asked, or says something unasked: found out before the next request is written
             if bits & (READABLE | ENDED) != 0 {

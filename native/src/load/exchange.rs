@@ -8,7 +8,7 @@ use crate::http::answer::Answer;
 use crate::http::checks::{judge, short};
 use crate::http::conn::{Agreed, Conn, Got, Phase, Way};
 use crate::http::proxy;
-use crate::http::reading::{Broken, Progress};
+use crate::http::reading::{Broken, Progress, Reader};
 use crate::http::redirect;
 use crate::http::request::Outgoing;
 use crate::load::engine::Loop;
@@ -24,7 +24,7 @@ use crate::values::value::shown_text;
 use crate::values::words::with_commas;
 
 /// Of a body that nothing in the step looks at, kept for the samples of failures.
-const SAMPLE_BYTES: usize = 64 * 1024;
+pub const SAMPLE_BYTES: usize = 64 * 1024;
 
 /// Versions and ciphers of TLS that are told.
 const MOST_AGREED: usize = 10;
@@ -39,8 +39,11 @@ impl<'p> Loop<'p> {
     pub fn go_on(&mut self, user: &mut User, id: u32) {
         let origin = self.request_of(user).origin;
         if user.hit.connect_deadline_ns.is_none() {
-            let is_first = user.hit.redirects == 0 && !user.hit.resent && self.plan.network.is_none();
+            let is_first = user.hit.redirects == 0 && user.hit.resent == 0 && self.plan.network.is_none();
             user.hit.mark_ns = if is_first { user.hit.start_ns } else { self.now_ns() };
+        }
+        if self.plan.http2 && self.board(user, id, origin) {
+            return;
         }
         if let Some(at) = user.conns.iter().position(|conn| conn.origin == origin && conn.phase == Phase::Idle) {
             if !user.conns[at].ended {
@@ -111,7 +114,10 @@ impl<'p> Loop<'p> {
     fn connect(&mut self, user: &mut User, id: u32, mut last: Failure) {
         let origin = self.request_of(user).origin;
         while let Some(address) = user.hit.addresses.pop() {
-            let tls = match self.origins[origin].https.then(|| self.tls_session(&mut user.tls, origin)).transpose() {
+            let mut kept = std::mem::take(if self.plan.streams.is_some() { &mut self.shared_tls } else { &mut user.tls });
+            let tls = self.origins[origin].https.then(|| self.tls_session(&mut kept, origin)).transpose();
+            *(if self.plan.streams.is_some() { &mut self.shared_tls } else { &mut user.tls }) = kept;
+            let tls = match tls {
                 Ok(tls) => tls,
                 Err(text) => return self.fail(user, id, Failure::new(Outcome::Tls, text)),
             };
@@ -124,7 +130,7 @@ impl<'p> Loop<'p> {
                     continue;
                 }
             };
-            let way = Way { to: address, from, tls, http2: self.plan.http2, proxy: user.hit.proxy.clone() };
+            let way = Way { to: address, from, tls, proxy: user.hit.proxy.clone() };
             let opened = Conn::open(way, origin, serial).and_then(|conn| {
                 self.poller.add(conn.wire.fd(), u64::from(id) << 32 | u64::from(serial))?;
                 Ok(conn)
@@ -171,9 +177,6 @@ impl<'p> Loop<'p> {
         (conn.sent, conn.received) = (0, 0);
         conn.reader.begin(is_head, kept, most);
         conn.reader.streams = self.plan.steps[user.step].stream.as_ref().map(|stream| stream.format);
-        if let Some(session) = &mut conn.session {
-            session.begin();
-        }
         if conn.speaks_to_proxy().is_some() {
             let mut own = std::mem::take(&mut user.conns[at].own);
             if let Some(proxy) = user.conns[at].speaks_to_proxy() {
@@ -198,9 +201,14 @@ impl<'p> Loop<'p> {
             self.note_tls(agreed);
         }
         if user.conns[at].reader.events.is_some() {
-            got = self.note_events(user, at, got);
+            let mut reader = std::mem::take(&mut user.conns[at].reader);
+            got = self.note_events(user, &mut reader, got);
+            user.conns[at].reader = reader;
         }
         self.doing.at(At::Running);
+        if user.ride.is_some() {
+            self.note_making(user, at);
+        }
         match got {
             Got::Nothing => {}
             Got::More => self.unread.push_back((id, serial)),
@@ -213,26 +221,20 @@ impl<'p> Loop<'p> {
                 user.close(serial);
                 self.fail(user, id, failure);
             }
-            Got::Refused(failure) => {
-                user.count(at);
-                self.fail(user, id, failure);
-            }
-            Got::Unseen(failure) if user.hit.resent => {
-                user.count(at);
-                user.close(serial);
-                self.fail(user, id, failure);
-            }
-            Got::Unseen(_) => {
-                user.count(at);
-                user.close(serial);
-                user.hit.resent = true;
-                self.block = block;
-                return self.go_on(user, id);
+            Got::Open => {
+                let conn = user.conns.swap_remove(at);
+                self.open_line(user, id, *conn);
             }
             Got::Answer | Got::TooLarge => {
                 user.count(at);
-                let conn = user.conns.swap_remove(at);
-                self.answered(user, id, conn, &block, matches!(got, Got::TooLarge));
+                let mut conn = user.conns.swap_remove(at);
+                let too_large = matches!(got, Got::TooLarge);
+                let closes = self.request_of(user).closes || self.plan.kept == Kept::PerRequest;
+                let keeps = self.answered(user, id, &conn.reader, &block, conn.speaks_to_proxy(), too_large);
+                if keeps && conn.reader.keep && !conn.ended && !closes {
+                    conn.phase = Phase::Idle;
+                    user.conns.push(conn);
+                }
             }
         }
         self.block = block;
@@ -266,7 +268,7 @@ impl<'p> Loop<'p> {
         }
         if conn.phase == Phase::Handshake {
             match conn.shake_hands() {
-                Ok(()) if conn.session.is_some() && !conn.chose_http2() => return failed(Failure::new(Outcome::Tls, NO_HTTP_2)),
+                Ok(()) if self.plan.http2 && !conn.chose_http2() => return failed(Failure::new(Outcome::Tls, NO_HTTP_2)),
                 Ok(()) => hit.timings.tls_ns += hit.lap(self.now_ns()).max(1),
                 Err(Trouble::Later | Trouble::Busy) => return Got::Nothing,
                 Err(Trouble::Io(error)) => return failed(Failure::new(Outcome::Tls, words(&error))),
@@ -276,18 +278,8 @@ impl<'p> Loop<'p> {
                 Err(trouble) => return failed(broken(trouble)),
             }
         }
-        if conn.session.is_some() {
-            hit.connect_deadline_ns = None;
-            let got = conn.converse(request, &self.origins[request.origin], readable, block);
-            let answers = conn.reader.status != 0;
-            if conn.phase == Phase::Sending && (answers || conn.session.as_ref().is_some_and(|session| session.has_sent(request.body()))) {
-                conn.phase = Phase::Receiving;
-                hit.timings.send_ns += hit.lap(self.now_ns());
-            }
-            if answers && hit.timings.first_byte_ns == 0 && !matches!(got, Got::Answer) {
-                hit.timings.first_byte_ns = self.now_ns();
-            }
-            return got;
+        if self.plan.http2 {
+            return Got::Open;
         }
         if conn.phase == Phase::Sending {
             hit.connect_deadline_ns = None;
@@ -363,10 +355,10 @@ impl<'p> Loop<'p> {
     }
 
     /// Records the events that came; the answer is whole with the last that is wanted.
-    fn note_events(&mut self, user: &mut User, at: usize, got: Got) -> Got {
+    pub fn note_events(&mut self, user: &mut User, reader: &mut Reader, got: Got) -> Got {
         let step = &self.plan.steps[user.step];
         let is_whole = matches!(got, Got::Answer);
-        let (Some(stream), Some(events)) = (&step.stream, &mut user.conns[at].reader.events) else { return got };
+        let (Some(stream), Some(events)) = (&step.stream, &mut reader.events) else { return got };
         if is_whole {
             events.end();
         }
@@ -391,12 +383,13 @@ impl<'p> Loop<'p> {
             user.hit.lacks_last = is_whole && stream.until.is_some();
             return got;
         }
-        user.conns[at].reader.keep &= is_whole;
+        reader.keep &= is_whole;
         Got::Answer
     }
 
-    /// A whole answer: cookies, then where it leads, or what is held of it.
-    fn answered(&mut self, user: &mut User, id: u32, mut conn: Box<Conn>, block: &[u8], too_large: bool) {
+    /// A whole answer: cookies, then where it leads, or what is held of it. `proxy`: it is that one's, if it says so. False: the
+    /// connection is of no more use.
+    pub fn answered(&mut self, user: &mut User, id: u32, reader: &Reader, block: &[u8], proxy: Option<&Proxy>, too_large: bool) -> bool {
         let end_ns = self.now_ns();
         if user.hit.timings.first_byte_ns == 0 {
             user.hit.timings.first_byte_ns = end_ns; // the first bytes that came were all
@@ -404,13 +397,7 @@ impl<'p> Loop<'p> {
         let max_body_bytes = self.plan.max_body_bytes;
         let request = self.request_of(user);
         let follow = request.limits.follow;
-        let keep = conn.reader.keep
-            && !conn.ended
-            && !too_large
-            && (!request.closes || conn.session.is_some())
-            && (self.plan.kept != Kept::PerRequest);
-        conn.phase = Phase::Idle;
-        let mut answer = Answer::new(&conn.reader, block, max_body_bytes);
+        let mut answer = Answer::new(reader, block, max_body_bytes);
         self.doing.at(At::Cookies);
         for (name, value) in answer.fields() {
             if name.len() == 10 && name.eq_ignore_ascii_case(b"set-cookie") {
@@ -419,32 +406,23 @@ impl<'p> Loop<'p> {
         }
         if too_large {
             let text = format!("the body is over max_body_bytes ({})", with_commas(max_body_bytes));
-            return self.end_hit(user, id, Err(Failure::new(Outcome::TooLarge, text)), Some(&mut answer), end_ns);
+            self.end_hit(user, id, Err(Failure::new(Outcome::TooLarge, text)), Some(&mut answer), end_ns);
+            return false;
         }
         if follow && redirect::is_redirect(answer.status()) {
             let location = answer.header("location").unwrap_or_default().into_owned();
             if !location.is_empty() {
                 match self.redirected(user, answer.status(), &location) {
-                    Ok(()) => {
-                        if keep {
-                            user.conns.push(conn);
-                        }
-                        user.next = Next::Again;
-                        return;
-                    }
-                    Err(failure) => {
-                        self.end_hit(user, id, Err(failure), Some(&mut answer), end_ns);
-                        if keep {
-                            user.conns.push(conn);
-                        }
-                        return;
-                    }
+                    Ok(()) => user.next = Next::Again,
+                    Err(failure) => self.end_hit(user, id, Err(failure), Some(&mut answer), end_ns),
                 }
+                return true;
             }
         }
-        if let Some(proxy) = conn.speaks_to_proxy().filter(|_| answer.status() == 407) {
+        if let Some(proxy) = proxy.filter(|_| answer.status() == 407) {
             let failure = proxy::no_credentials(proxy, answer.reason());
-            return self.end_hit(user, id, Err(failure), Some(&mut answer), end_ns);
+            self.end_hit(user, id, Err(failure), Some(&mut answer), end_ns);
+            return false;
         }
         let time_ms = (end_ns - user.hit.start_ns) as f64 / 1e6;
         let step = &self.plan.steps[user.step];
@@ -455,9 +433,7 @@ impl<'p> Loop<'p> {
             judged = Err(Failure::new(Outcome::Closed, format!("the stream ended before {}", shown_text(until))));
         }
         self.end_hit(user, id, judged, Some(&mut answer), end_ns);
-        if keep {
-            user.conns.push(conn);
-        }
+        true
     }
 
     fn keep_cookie(&mut self, user: &mut User, field: &[u8]) {
@@ -495,8 +471,9 @@ impl<'p> Loop<'p> {
             return self.give_up_talk(user);
         }
         let limits = self.request_of(user).limits;
-        let is_at = |phase: Phase| user.conns.iter().any(|conn| conn.phase == phase);
-        let proxy = user.hit.proxy.as_ref().map_or("", |proxy| proxy.name.as_str());
+        let others = self.made_for(user); // he may wait for a connection that another one makes
+        let is_at = |phase: Phase| others.0 == Some(phase) || user.conns.iter().any(|conn| conn.phase == phase);
+        let proxy = user.hit.proxy.as_ref().or(others.1.as_ref()).map_or("", |proxy| proxy.name.as_str());
         let lacks = match () {
             () if is_at(Phase::Handshake) => "no TLS session".to_owned(),
             () if is_at(Phase::Tunnel) => format!("no tunnel through {proxy}"),
@@ -509,6 +486,7 @@ impl<'p> Loop<'p> {
         };
         user.count_all();
         user.conns.retain(|conn| conn.phase == Phase::Idle);
+        self.doubt(user);
         debug_assert_eq!(user.next, Next::Answer);
         self.fail(user, id, Failure::new(Outcome::Timeout, text));
     }

@@ -26,6 +26,9 @@ impl<'p> Loop<'p> {
         let plan = self.plan;
         let step = &plan.steps[user.step];
         self.in_flight -= 1;
+        if user.ride.is_some() {
+            self.get_off(user, id);
+        }
         user.hit.in_flight = false;
         user.hit.connect_deadline_ns = None;
         if matches!(step.request, RequestPlan::Call(_)) {

@@ -77,8 +77,13 @@ impl Loop<'_> {
                 return self.fatal.take().map_or(Ok(done), Err);
             }
             self.share_batches(users);
+            self.run_lines(users);
             let next_ns = self.timers.next_ns().map_or(agenda.next_ns(), |at| at.min(agenda.next_ns()));
-            let wait_ns = if self.ready.is_empty() && self.unread.is_empty() { (next_ns - self.now_ns()).max(0) as u64 } else { 0 };
+            let wait_ns = if self.ready.is_empty() && self.unread.is_empty() && !self.lines.is_busy() {
+                (next_ns - self.now_ns()).max(0) as u64
+            } else {
+                0
+            };
             self.doing.at(At::Waiting);
             let count = self.poller.wait(&mut ready, Some(wait_ns))?;
             woken_ns = self.now_ns();
@@ -92,6 +97,7 @@ impl Loop<'_> {
                 self.event(users, *event, stop);
             }
             self.read_on(users);
+            self.run_lines(users);
             self.share_batches(users);
         }
     }

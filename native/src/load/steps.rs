@@ -66,7 +66,7 @@ impl<'p> Loop<'p> {
                     let limits = if user.uses_own { user.own.limits } else { self.fixed_limits(user.step) };
                     user.hit.deadline_ns = now_ns + (limits.total_s * 1e9) as i64;
                     user.hit.connect_deadline_ns = None;
-                    user.hit.resent = false;
+                    user.hit.resent = 0;
                     self.go_on(user, id);
                     if user.next != Next::Answer {
                         return self.ready.push_back(id); // a refused connection fails at once: let others run
@@ -81,7 +81,7 @@ impl<'p> Loop<'p> {
                 Next::EndStep => self.end_step(user, id),
                 Next::Answer | Next::Finished | Next::Turn | Next::Batch | Next::Rest => return,
                 Next::Gone => {
-                    user.conns.clear();
+                    self.drop_conns(user);
                     self.hang_up(user);
                     return;
                 }
@@ -120,7 +120,7 @@ impl<'p> Loop<'p> {
         self.leave(user);
         if user.next == Next::Gone {
             user.next = if user.stopping { Next::Gone } else { Next::Finished };
-            user.conns.clear();
+            self.drop_conns(user);
             self.finished += 1;
         }
     }
@@ -163,9 +163,9 @@ impl<'p> Loop<'p> {
     }
 
     /// Connections may live as long as a pass.
-    fn pass_ends(&self, user: &mut User) {
+    fn pass_ends(&mut self, user: &mut User) {
         if self.plan.kept == Kept::PerPass {
-            user.conns.clear();
+            self.drop_conns(user);
             user.ended += 1;
         }
     }

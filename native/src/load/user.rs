@@ -14,6 +14,7 @@ use crate::http::request::Outgoing;
 use crate::load::batch::Part;
 use crate::load::functions::Call;
 use crate::load::hitlog::Timings;
+use crate::load::lines::Ride;
 use crate::load::links::Talk;
 use crate::os::random::Rng;
 use crate::plan::host::{Proxy, Trace};
@@ -65,8 +66,8 @@ pub struct Hit {
     pub received: u64,
     pub redirects: u32,
     pub in_flight: bool,
-    /// Whether it went to another connection because the first did not look at it (HTTP/2).
-    pub resent: bool,
+    /// How often it was sent again because the server did not look at it (HTTP/2).
+    pub resent: u8,
     /// Has a request been made for it.
     pub asked: bool,
     /// Where its time went, and until when that is known.
@@ -121,6 +122,8 @@ pub struct User {
     pub call: Call,
     pub part: Part,
     pub conns: Vec<Box<Conn>>,
+    /// The connection of HTTP/2 that his request goes on.
+    pub ride: Option<Ride>,
     /// Where sessions are resumed: his own, by the terms of trust of their places.
     pub tls: OwnTls,
     /// So many times all of them came to their end with a pass.
@@ -171,7 +174,7 @@ impl User {
     /// Adds what a connection sent and received to the hit under way.
     pub fn count(&mut self, at: usize) {
         let conn = &self.conns[at];
-        self.hit.sent += conn.session.as_ref().map_or(conn.sent as u64, |session| session.sent);
+        self.hit.sent += conn.sent as u64;
         self.hit.received += conn.received;
     }
 

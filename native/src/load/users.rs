@@ -34,7 +34,7 @@ impl Loop<'_> {
                 user.is_paused = false;
                 self.leave(user);
                 if user.next == Next::Gone {
-                    user.conns.clear();
+                    self.drop_conns(user);
                     self.hang_up(user);
                 } else {
                     self.ready.push_back(at as u32);
@@ -101,6 +101,7 @@ impl Loop<'_> {
             call: Call::default(),
             part: Part::default(),
             conns: Vec::new(),
+            ride: None,
             tls: HashMap::new(),
             ended: 0,
             talks: Vec::new(),
@@ -141,6 +142,7 @@ impl Loop<'_> {
             self.hang_up_now(user);
             self.settle(user, false);
         }
+        self.lines.clear();
     }
 
     /// A pass begins for the books; exactly one `settle` ends it.

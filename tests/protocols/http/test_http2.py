@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import trustme
+from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
 
 from loadflow.engine.generator.native import fit as native_fit
@@ -30,9 +31,13 @@ HI = {"type": "contains", "value": "hi"}
 USER = {"user": "fast_http_user", "http_version": 2}
 
 
-def load(folder: Path, steps: Any, **arguments: Any) -> Outcomes:
+# connections of each user's own, and those that users share
+LOADS = ("http2", "http2 streams")
+
+
+def load(folder: Path, steps: Any, user: str = "http2", **arguments: Any) -> Outcomes:
     need(is_built(), "the native core is not built")
-    return load_one(folder, steps, user="http2", **arguments)
+    return load_one(folder, steps, user=user, **arguments)
 
 
 @pytest.fixture(scope="module")
@@ -54,13 +59,14 @@ def context_of(authority: trustme.CA, *protocols: str) -> ssl.SSLContext:
     return context
 
 
+@pytest.mark.parametrize("user", LOADS)
 @pytest.mark.parametrize("secure", [False, True], ids=["h2c", "tls"])
-def test_the_server_receives_what_the_step_says(secure: bool, authority: trustme.CA, tmp_path: Path) -> None:
+def test_the_server_receives_what_the_step_says(secure: bool, user: str, authority: trustme.CA, tmp_path: Path) -> None:
     (tmp_path / "up.bin").write_bytes(b"bytes")
     given = {"five": 5, "form": {"a": 1, "b": "2"}, "upload": str(tmp_path / "up.bin")}
     with Http2Target(context_of(authority, "h2", "http/1.1") if secure else None) as server:
         steps = [{**row.step, "name": row.sentence, "verify": False} for row in REQUESTS]
-        done = load(tmp_path, steps, host=server.url, variables=given)
+        done = load(tmp_path, steps, user, host=server.url, variables=given)
         records = server.records()
         assert [hit.error for hit in done.hits if hit.outcome is not Outcome.OK] == []
         assert server.mistakes == []
@@ -86,15 +92,16 @@ def test_timings_and_events(tmp_path: Path) -> None:
         done = load(tmp_path, [get("/ok"), get("/ok"), get("/h2/lines", stream=stream), get("/ok")], host=server.url)
         assert [hit.outcome for hit in done.hits] == [Outcome.OK] * 4
         counts = {name: one["count"] for name, one in done.summary["timings"].items()}
-        # the connection of a stream that is not read to its end takes no other request
-        assert counts == {**dict.fromkeys(("ttfb", "send", "wait", "receive"), 4), "dns": 2, "connect": 2, "first_event": 1, "event_gap": 1}
+        assert counts == {**dict.fromkeys(("ttfb", "send", "wait", "receive"), 4), "dns": 1, "connect": 1, "first_event": 1, "event_gap": 1}
+        assert server.resets == [ErrorCodes.CANCEL]  # of the stream that is not read to its end
         for row in done.rows:
             assert row["start_ns"] <= row["first_byte_ns"] <= row["end_ns"]
 
 
-def test_each_hit_is_recorded_as_what_it_was(server: Http2Target, tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", LOADS)
+def test_each_hit_is_recorded_as_what_it_was(user: str, server: Http2Target, tmp_path: Path) -> None:
     rows = [row for row in HITS if row.sentence != "a header over all limits"]  # minutes of Huffman coding in Python; it is in PEER
-    done = load(tmp_path, [{**row.step, "name": row.sentence} for row in rows], host=server.url, max_body_bytes=200_000)
+    done = load(tmp_path, [{**row.step, "name": row.sentence} for row in rows], user, host=server.url, max_body_bytes=200_000)
     found = {hit.name: hit for hit in done.hits}
     # bytes that are no HTTP may be the beginning of a frame, of which the rest is missing
     expected = {row.sentence: Outcome.CLOSED if row.sentence == "garbage" else row.outcome for row in rows}
@@ -148,7 +155,8 @@ PEER = [
 ]
 
 
-def test_whatever_the_server_does_has_its_outcome_and_the_next_hit_is_read_right(server: Http2Target, tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", LOADS)
+def test_whatever_the_server_does_has_its_outcome_and_the_next_hit_is_read_right(user: str, server: Http2Target, tmp_path: Path) -> None:
     """Each fault on a connection that has served, and a plain request behind it."""
     server.reset()
     steps: list[Step] = []
@@ -158,20 +166,21 @@ def test_whatever_the_server_does_has_its_outcome_and_the_next_hit_is_read_right
             get(row.path, name=row.path, assertions=[HI] if row.outcome is Outcome.OK and "field" not in row.path else [], timeout=30),
         ]
         steps += [get("/status/202", name="behind")]
-    done = load(tmp_path, steps, host=server.url, max_body_bytes=300_000)
+    done = load(tmp_path, steps, user, host=server.url, max_body_bytes=300_000)
     found = {hit.name: hit for hit in done.hits}
     got = [(row.path, found[row.path].outcome, found[row.path].status, row.text in found[row.path].error) for row in PEER]
     assert got == [(row.path, row.outcome, row.status, True) for row in PEER]
     assert {(hit.outcome, hit.status) for hit in done.hits if hit.name == "before"} == {(Outcome.OK, 201)}
     assert {(hit.outcome, hit.status) for hit in done.hits if hit.name == "behind"} == {(Outcome.OK, 202)}
-    assert server.counts()["/h2/unseen-once"] == server.counts()["/h2/unseen"] == 2  # sent once more, and no more than that
-    assert max(count for path, count in server.counts().items() if path.startswith("/h2/") and "unseen" not in path) == 1
+    again = {"/h2/unseen-once": 2, "/h2/refused": 2, "/h2/unseen": 6}  # sent so many times, and no more than that
+    counts = {path: count for path, count in server.counts().items() if path.startswith("/h2/")}
+    assert counts == {path: again.get(path, 1) for path in counts}
 
 
 def test_a_refused_stream_is_retried_where_the_step_retries_what_is_transient(server: Http2Target, tmp_path: Path) -> None:
     server.reset()
     done = load(tmp_path, [get("/h2/refused", retry={"transient": 2, "base_delay": 0})], host=server.url)
-    assert server.counts() == {"/h2/refused": 3}
+    assert server.counts() == {"/h2/refused": 6}  # each of three attempts once more
     assert len(done.hits) == 3
     assert len({record.connection for record in server.records()}) == 1
 
@@ -237,11 +246,16 @@ def test_an_answer_that_comes_before_the_body_was_sent_is_the_answer(server: Htt
     assert [(hit.outcome, hit.status) for hit in done.hits] == [(Outcome.OK, 413), (Outcome.OK, 201)]
 
 
-def test_a_server_that_is_silent_costs_the_time_limit_and_its_connection(tmp_path: Path) -> None:
+def test_a_silent_stream_costs_the_time_limit_and_a_silent_connection_itself_too(tmp_path: Path) -> None:
     with Http2Target() as server:
         steps = [get("/h2/silence", name="silent", timeout=0.3), get("/status/201", name="next")]
         done = load(tmp_path, steps, host=server.url)
         assert [hit.outcome for hit in done.hits] == [Outcome.TIMEOUT, Outcome.OK]
+        assert (server.connections(), server.resets) == (1, [ErrorCodes.CANCEL])
+    with Http2Target() as server:
+        steps = [get("/status/201"), get("/h2/deaf", name="deaf", timeout=0.3), get("/status/201", name="next")]
+        done = load(tmp_path, steps, host=server.url)
+        assert [hit.outcome for hit in done.hits] == [Outcome.OK, Outcome.TIMEOUT, Outcome.OK]
         assert server.connections() == 2
     with Http2Target(settings={SettingCodes.MAX_CONCURRENT_STREAMS: 0}) as server:
         done = load(
@@ -250,13 +264,14 @@ def test_a_server_that_is_silent_costs_the_time_limit_and_its_connection(tmp_pat
         assert done.outcome("no room") is Outcome.TIMEOUT
 
 
-def test_cookies_and_tokens_are_a_users_own(server: Http2Target, tmp_path: Path) -> None:
+@pytest.mark.parametrize("user", LOADS)
+def test_cookies_and_tokens_are_a_users_own(user: str, server: Http2Target, tmp_path: Path) -> None:
     server.reset()
     steps = [
         post("/login", json={"user": "u${uuid()}"}, extract=[{"var": "token", "path": "token"}]),
         get("/whoami", headers={"Authorization": "Bearer ${var.token}"}),
     ]
-    load(tmp_path, steps, host=server.url, user_count=10)
+    load(tmp_path, steps, user, host=server.url, user_count=10)
     pairs = {(record.header("Cookie"), record.header("Authorization")) for record in server.records("/whoami")}
     assert len(pairs) == 10
     assert {str(cookie).removeprefix("sid=s-") for cookie, _ in pairs} == {str(token).removeprefix("Bearer t-") for _, token in pairs}
@@ -274,13 +289,16 @@ def test_a_redirect_may_lead_to_another_server_and_credentials_stay(server: Http
     assert [away.header(name) for name in ("Host", "Authorization", "Cookie", "X-Kept")] == [other.url[8:], None, None, "yes"]
 
 
-def test_passes_of_a_rate_and_of_users_who_stop_are_whole(tmp_path: Path) -> None:
+@pytest.mark.parametrize("streams", [None, 3])
+def test_passes_of_a_rate_and_of_users_who_stop_are_whole(streams: int | None, tmp_path: Path) -> None:
+    told = {**USER, "streams": streams}
     with Http2Target() as server:
         with use_session(Session(runs_dir=tmp_path)):
-            paced = start_test(USER, user_count=20, rate=100, test_time=1, tasks=[get("/echo")], host=server.url, rate_tolerance=1)
+            paced = start_test(told, user_count=20, rate=100, test_time=1, tasks=[get("/echo")], host=server.url, rate_tolerance=1)
         assert paced["totals"]["successes"] == paced["totals"]["requests"] == len(server.records()) > 0
         server.reset()
-        stopped = load(tmp_path, [get("/delay/300", name="slow")], host=server.url, iterations=None, user_count=5, test_time=1)
+        slow = [get("/delay/300", name="slow")]
+        stopped = load(tmp_path, slow, user_detail_dict=told, host=server.url, iterations=None, user_count=5, test_time=1)
         assert {hit.outcome for hit in stopped.hits} == {Outcome.OK}
         assert len(stopped.hits) == len(server.records())  # those in flight at the end were answered, and counted
         assert server.mistakes == []
@@ -306,6 +324,10 @@ def test_a_server_without_http_2_is_a_failure_that_says_so(authority: trustme.CA
         ("Locust", {"user_detail_dict": {**USER, "engine": "locust"}}, r"user_detail_dict\.http_version: Locust sends no HTTP/2"),
         ("what the core does not take", {"web_ui_dict": {"port": 1}}, r"http_version: the native core does not take web_ui, and Locust"),
         ("another protocol", {"user_detail_dict": {**USER, "user": "mqtt_user"}}, r"http_version: has no meaning for user 'mqtt_user'"),
+        ("streams of HTTP/1.1", {"user_detail_dict": {**USER, "http_version": 1, "streams": 10}}, r"streams: is about connections"),
+        ("streams on Locust", {"user_detail_dict": {**USER, "engine": "locust", "streams": 10}}, r"Locust sends no HTTP/2"),
+        ("no streams", {"user_detail_dict": {**USER, "streams": 0}}, r"streams: must be at least 1"),
+        ("shared, and a user's own", {"user_detail_dict": {**USER, "streams": 2, "connection": "per_pass"}}, r"a connection is one user's"),
         ("HTTP/3", {"user_detail_dict": {**USER, "http_version": 3}}, r"user_detail_dict\.http_version"),
         (
             "a field about the connection",

@@ -163,6 +163,7 @@ def compile_plan(
         "max_body_bytes": plan.max_body_bytes,
         "speeches": [SPEECHES[name].of_plan(parts[name], tls) for name in speeches],
         "http2": plan.http_version == 2,
+        "streams": plan.connections.streams,
         "kept": plan.connections.kept,
         "local_addresses": plan.connections.local_addresses,
         "tls_terms": _tls_terms(plan.connections.tls),

@@ -14,7 +14,7 @@ use super::pipe::{End, Moved, Pipe};
 use crate::http::reading::MAX_HEAD_BYTES;
 
 /// How much an answer may be ahead of us; curl and browsers allow as much or more.
-const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
+pub const WINDOW_BYTES: u32 = 2 * 1024 * 1024;
 /// The crate counts 256 bytes for each small frame that waits to be read; here no more can wait than came in one block of 64 KiB.
 const FRAMES_BUDGET_BYTES: usize = 4 * 1024 * 1024;
 
@@ -37,7 +37,18 @@ pub struct Driven {
 
 impl Default for Driven {
     fn default() -> Self {
-        let pipe = Rc::new(RefCell::new(Pipe::default()));
+        Self::make(Pipe::new(false), usize::MAX)
+    }
+}
+
+impl Driven {
+    /// `most`: so many streams at once, until the peer says how many it takes. Whose bytes come and go is counted.
+    pub fn new(most: usize) -> Self {
+        Self::make(Pipe::new(true), most)
+    }
+
+    fn make(pipe: Pipe, most: usize) -> Self {
+        let pipe = Rc::new(RefCell::new(pipe));
         let moved = Arc::new(Moved::default());
         let mut builder = Builder::new();
         builder
@@ -45,6 +56,9 @@ impl Default for Driven {
             .initial_window_size(WINDOW_BYTES)
             .initial_connection_window_size(WINDOW_BYTES)
             .data_frame_budget(FRAMES_BUDGET_BYTES)
+            .initial_max_send_streams(most)
+            // each is the failure of one hit
+            .max_local_error_reset_streams(None)
             .max_header_list_size(MAX_HEAD_BYTES as u32);
         Driven {
             state: State::Opening(Box::pin(builder.handshake(End(pipe.clone())))),
@@ -54,9 +68,7 @@ impl Default for Driven {
             broken: None,
         }
     }
-}
 
-impl Driven {
     /// What the network gave.
     pub fn feed(&mut self, block: &[u8]) {
         self.pipe.borrow_mut().feed(block);
@@ -92,6 +104,19 @@ impl Driven {
     /// Whether the peer has said anything.
     pub fn has_heard(&self) -> bool {
         self.pipe.borrow().has_heard()
+    }
+
+    /// Whether the peer has said what it takes: its first frame has to be its settings.
+    pub fn is_settled(&self) -> bool {
+        self.pipe.borrow().tallies.as_ref().is_some_and(|tallies| tallies.inbound.has_frame)
+    }
+
+    /// Gives stream, bytes sent and bytes received since that was asked last, in pieces.
+    pub fn take_tallies(&mut self, mut each: impl FnMut(u32, u64, u64)) {
+        if let Some(tallies) = &mut self.pipe.borrow_mut().tallies {
+            tallies.outbound.counts.drain(..).for_each(|(stream, count)| each(stream, count, 0));
+            tallies.inbound.counts.drain(..).for_each(|(stream, count)| each(stream, 0, count));
+        }
     }
 
     /// Lets the crate look at what came, and write what is due.

@@ -10,6 +10,8 @@ use std::task::{Context, Poll, Wake};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::tally::{PREFACE_BYTES, Tally};
+
 /// Of what is to be written, this much waits here; more waits in the crate, which asks again.
 const MOST_UNSENT_BYTES: usize = 64 * 1024;
 
@@ -25,6 +27,10 @@ impl Moved {
     pub fn take(&self) -> bool {
         self.0.swap(false, Ordering::Relaxed)
     }
+
+    pub fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Wake for Moved {
@@ -34,7 +40,6 @@ impl Wake for Moved {
 }
 
 /// Bytes between the network and the crate.
-#[derive(Default)]
 pub struct Pipe {
     inbound: Vec<u8>,
     taken: usize,
@@ -45,10 +50,26 @@ pub struct Pipe {
     pub was_full: bool,
     /// How the peer began: enough to know HTTP/1.
     first: Vec<u8>,
+    /// Whose bytes came and went; None: nobody asks.
+    pub tallies: Option<Tallies>,
+}
+
+pub struct Tallies {
+    pub inbound: Tally,
+    pub outbound: Tally,
 }
 
 impl Pipe {
+    /// `counts`: whose bytes come and go is to be known.
+    pub fn new(counts: bool) -> Self {
+        let tallies = counts.then(|| Tallies { inbound: Tally::default(), outbound: Tally::behind(PREFACE_BYTES) });
+        Pipe { inbound: Vec::new(), taken: 0, ended: false, outbound: Vec::new(), was_full: false, first: Vec::new(), tallies }
+    }
+
     pub fn feed(&mut self, block: &[u8]) {
+        if let Some(tallies) = &mut self.tallies {
+            tallies.inbound.feed(block);
+        }
         let begin = b"HTTP/1.";
         if self.first.len() < begin.len() {
             self.first.extend_from_slice(&block[..block.len().min(begin.len() - self.first.len())]);
@@ -94,6 +115,9 @@ impl AsyncWrite for End {
             return Poll::Pending; // polled again when some of it is written
         }
         pipe.outbound.extend_from_slice(bytes);
+        if let Some(tallies) = &mut pipe.tallies {
+            tallies.outbound.feed(bytes);
+        }
         Poll::Ready(Ok(bytes.len()))
     }
 
