@@ -1,14 +1,14 @@
 """Where the time of the suite goes: `make test-times` writes wall and CPU seconds of every test, and prints the sums of each folder.
 
-The CPU seconds of a process count for the test in which it was waited for: forked engines (`tests.fork_server`) and servers of a whole
-session count at their end, so in no test.
+The CPU seconds of a test are those of this process and of all below it: of who ended before, too, and of servers that several tests
+share, which count for whichever test runs. What a process needs before its first test (imports, collection) and after its last has lines
+of its own. CPU seconds hardly hang on how busy the machine is, as wall seconds do.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import resource
 import time
 from collections import defaultdict
 from collections.abc import Generator
@@ -16,28 +16,60 @@ from pathlib import Path
 
 import pytest
 
+from tests.cpu_tree import CpuTree, rows
+
 VARIABLE = "LOADFLOW_TEST_TIMES"  # the file; unset: nothing is measured
 FILE = os.environ.get(VARIABLE)
+BEFORE, AFTER = "(before the first test)", "(after the last test)"
 
 
-def _now() -> tuple[float, float, float]:
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.monotonic(), time.process_time(), children.ru_utime + children.ru_stime
+class Clock:
+    """What each test took. Processes below this one are looked at, which takes milliseconds, where a test may have started some."""
+
+    def __init__(self) -> None:
+        self._tree = CpuTree(os.getpid())
+        self._wall_s, self._own_s, self._others_s = time.monotonic(), 0.0, 0.0
+
+    def lap(self, *, with_others: bool) -> tuple[float, float]:
+        """Wall and CPU seconds since the last lap; those of other processes since it was last asked for them."""
+        wall_s, own_s, others_s = time.monotonic(), time.process_time(), self._others_s
+        if with_others:
+            others_s = max(others_s, self._tree.total_s(rows()) - own_s)
+        took = wall_s - self._wall_s, own_s - self._own_s + others_s - self._others_s
+        self._wall_s, self._own_s, self._others_s = wall_s, own_s, others_s
+        return took
+
+
+CLOCK = Clock()
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
+    if FILE is None or session.config.getoption("numprocesses", None):  # the process that only gives tests to others
+        return (yield)
+    _write(BEFORE, with_others=True)
+    result = yield
+    _write(AFTER, with_others=True)
+    return result
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if FILE is None:
         return (yield)
-    before = _now()
+    CLOCK.lap(with_others=False)
     result = yield
-    wall_s, own_s, children_s = (round(after - one, 4) for after, one in zip(_now(), before, strict=True))
+    _write(item.nodeid, with_others=item.get_closest_marker("processes") is not None)
+    return result
+
+
+def _write(test: str, *, with_others: bool) -> None:
+    assert FILE is not None
+    wall_s, cpu_s = (round(one, 4) for one in CLOCK.lap(with_others=with_others))
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    when = {"worker": worker, "end_s": round(time.time(), 2)}
-    line = json.dumps({"test": item.nodeid, **when, "wall_s": wall_s, "own_s": own_s, "children_s": children_s})
+    line = json.dumps({"test": test, "worker": worker, "end_s": round(time.time(), 2), "wall_s": wall_s, "cpu_s": cpu_s})
     with Path(FILE).open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
-    return result
 
 
 def table(lines: list[str]) -> list[str]:
@@ -45,13 +77,14 @@ def table(lines: list[str]) -> list[str]:
     sums: dict[str, list[float]] = defaultdict(lambda: [0, 0.0, 0.0])
     for line in lines:
         one = json.loads(line)
-        for folder in (one["test"].split("::")[0].rpartition("/")[0] or ".", "all"):
+        path = one["test"].split("::")[0]
+        for folder in (path.rpartition("/")[0] or path, "all"):
             sums[folder][0] += 1
             sums[folder][1] += one["wall_s"]
-            sums[folder][2] += one["own_s"] + one["children_s"]
-    rows = sorted(sums.items(), key=lambda row: -row[1][1])
+            sums[folder][2] += one["cpu_s"]
+    by_cpu = sorted(sums.items(), key=lambda row: -row[1][2])
     head = f"{'folder':24}{'tests':>7}{'wall s':>10}{'CPU s':>10}"
-    return [head, *(f"{name:24}{n:7}{wall:10.1f}{cpu:10.1f}" for name, (n, wall, cpu) in rows)]
+    return [head, *(f"{name:24}{n:7}{wall:10.1f}{cpu:10.1f}" for name, (n, wall, cpu) in by_cpu)]
 
 
 def ends(lines: list[str]) -> list[str]:
@@ -61,17 +94,18 @@ def ends(lines: list[str]) -> list[str]:
         one = json.loads(line)
         last[one["worker"]] = max(last.get(one["worker"], 0.0), one["end_s"])
     final_s = max(last.values(), default=0.0)
-    rows = sorted(last.items(), key=lambda row: row[1])
-    return [f"{worker} idle for the last {final_s - end_s:.0f} s" for worker, end_s in rows[:-1]]
+    first = sorted(last.items(), key=lambda row: row[1])
+    return [f"{worker} idle for the last {final_s - end_s:.0f} s" for worker, end_s in first[:-1]]
 
 
-def longest(lines: list[str], count: int = 20) -> list[str]:
-    tests = sorted((json.loads(line) for line in lines), key=lambda one: -one["wall_s"])
-    return [f"{one['wall_s']:8.1f} s  {one['test']}" for one in tests[:count]]
+def most(lines: list[str], of: str, count: int = 20) -> list[str]:
+    """The tests with the most of `wall_s` or `cpu_s`."""
+    tests = sorted((json.loads(line) for line in lines), key=lambda one: -one[of])
+    return [f"{one[of]:8.1f} {of.partition('_')[0]} s  {one['test']}" for one in tests[:count]]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     if FILE is not None and Path(FILE).exists():
         lines = Path(FILE).read_text(encoding="utf-8").splitlines()
-        for line in (*longest(lines), *ends(lines), *table(lines)):
+        for line in (*most(lines, "wall_s"), *most(lines, "cpu_s"), *ends(lines), *table(lines)):
             terminalreporter.write_line(line)
