@@ -20,6 +20,7 @@ pytest_plugins = [
     "tests.order",
     "tests.prefect_database",
     "tests.prefect_servers",
+    "tests.protocols.grpc.grpc_peer",
     "tests.times",
     "tests.warm.plugin",
 ]

@@ -20,7 +20,7 @@ PARENT, CPU, STARTED = 4, (14, 15, 16, 17), 22  # fields of /proc/PID/stat, proc
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`started`: ticks since boot, by which a pid that is used again is another process. `ticks`: its own and those of whom it waited for."""
+    """`started`: in ticks since boot; a pid that is used again has another. `ticks`: its own, and those of children that it waited for."""
 
     parent: int
     started: int
@@ -61,7 +61,7 @@ class CpuTree:
 def rows() -> dict[int, Row]:
     """Of every process of the machine, by its pid."""
     found = {}
-    for name in os.listdir("/proc"):
+    for name in os.listdir("/proc"):  # noqa: PTH208  many, and often
         if name.isdigit():
             with contextlib.suppress(OSError):
                 found[int(name)] = row_of(Path("/proc", name, "stat").read_text(encoding="utf-8", errors="replace"))

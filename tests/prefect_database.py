@@ -28,6 +28,10 @@ FOLDER = pytest.StashKey[str]()
 SETTINGS = {
     # a server writes the 54 kinds of blocks that Prefect comes with into its database: those that a test saves are written then
     "PREFECT_API_BLOCKS_REGISTER_ON_START": "false",
+    # what no test waits for is looked for every five seconds otherwise, by each server, as long as it is there
+    "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "600",
+    "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "600",
+    "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "600",
     # each client reads the certificates of all authorities, 40 ms, before it speaks plain HTTP: one is enough
     "PREFECT_API_SSL_CERT_FILE": "authority.pem",
 }

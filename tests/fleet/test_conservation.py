@@ -11,10 +11,8 @@ import pytest
 
 from tests.fleet.machines import AgentCommand, elsewhere, given_server
 from tests.load.harness import get
-from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop, generated, new_shop, shop
+from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop
 from tests.targets.fixture import Target
-
-__all__ = ["generated", "new_shop", "shop"]
 
 STEPS = [get("/ok"), get("/status/500")]
 CLOSED = {"user_count": 11, "iterations": 20}

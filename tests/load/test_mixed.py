@@ -21,14 +21,14 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.variables import Variables
 from loadflow.errors import CommandError
 from tests.load.harness import ENGINES, Outcomes, get, load, post
-from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop, generated, new_shop, shop
+from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop
 from tests.protocols.mqtt.mqtt_peers import Mosquitto
 from tests.protocols.peers import Loop, running_loop
 from tests.protocols.redis.test_redis import Redis, redis
 from tests.services import need
 from tests.targets.fixture import Target
 
-__all__ = ["generated", "new_shop", "redis", "shop"]  # fixtures
+__all__ = ["redis"]  # a fixture
 
 WS, MQTT, TCP, GRPC, REDIS = ({"user": f"{name}_user"} for name in ("websocket", "mqtt", "socket", "grpc", "redis"))
 

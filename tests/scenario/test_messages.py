@@ -19,7 +19,7 @@ from loadflow.engine.scenario.loading import ALLOW, load_scenarios
 from loadflow.engine.scenario.messages import KEYS, SILENT, VERBS, WHOM, message_of, user_of, users_spoken
 from loadflow.engine.scenario.tracing import trace
 from tests.load.harness import Outcomes, load, on
-from tests.load.test_mixed import Talk, broker, generated, methods, new_shop, redis, shop, talk
+from tests.load.test_mixed import Talk, broker, methods, redis, talk
 from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop
 from tests.protocols.mqtt.mqtt_peers import Mosquitto
 from tests.protocols.redis.test_redis import Redis
@@ -27,7 +27,7 @@ from tests.scenario.test_ways import arguments_of
 from tests.services import need
 from tests.targets.fixture import Target
 
-__all__ = ["broker", "generated", "new_shop", "redis", "shop", "talk"]  # fixtures
+__all__ = ["broker", "redis", "talk"]  # fixtures
 
 ALL = """
     from loadflow import VUser, scenario, task

@@ -14,12 +14,14 @@ from typing import Any
 
 import loadflow
 
-__all__ = ["CODE", "LEAVES", "MODULES", "SUPERVISOR", "Asked", "asked_for"]
+__all__ = ["CODE", "LEAVES", "MODULES", "SUPERVISOR", "WORKER", "Asked", "asked_for"]
 
 ROOT = str(Path(__file__).resolve().parents[2])
 PREFECT_SERVER = "prefect.server.api.server:create_app"
 SUPERVISOR, NATIVE = "loadflow.engine.entry.supervisor", "loadflow.engine.entry.native"
 CODE = "-c"  # instead of a module; its text is the first argument
+OF_PREFECT = "from prefect"  # how the code begins that Prefect gives to new processes
+WORKER = "import sys;exec(eval(sys.stdin.readline()))"  # the code of a worker of xdist, as execnet starts it
 FILES = ("/prefect/runner/_workspace_runtime_bootstrap.py",)  # which Prefect runs by their paths: how these end
 # of which everything may be imported beforehand
 MODULES = {
@@ -120,7 +122,8 @@ def _module(command: Sequence[str]) -> tuple[list[str], str, list[str]] | None:
     place = 1
     while place < len(command) and command[place] in ("-P", "-u"):
         place += 1
-    if command[place : place + 1] == ["-c"] and command[place + 1].lstrip().startswith("from prefect"):
+    code = command[place + 1] if command[place : place + 1] == ["-c"] else ""
+    if code == WORKER or code.lstrip().startswith(OF_PREFECT):
         return list(command[1:place]), CODE, list(command[place + 1 :])
     if place < len(command) and command[place].endswith(FILES):
         return list(command[1:place]), command[place], list(command[place + 1 :])

@@ -13,7 +13,7 @@ from typing import Any
 from tests.warm.asked import Asked, asked_for
 from tests.warm.process import become, keep_only, run
 
-__all__ = ["OwnForks", "Starter", "install"]
+__all__ = ["OwnForks", "Starter", "install", "installed", "uninstall"]
 
 EXECUTE = subprocess.Popen._execute_child  # type: ignore[attr-defined]
 
@@ -62,6 +62,19 @@ class OwnForks:
         return pid
 
 
+_installed: list[Starter | OwnForks] = []
+
+
+def installed() -> Starter | OwnForks | None:
+    """Whom `Popen` of this process asks: a process that began warm has one."""
+    return _installed[-1] if _installed else None
+
+
+def uninstall() -> None:
+    _installed.clear()
+    subprocess.Popen._execute_child = EXECUTE  # type: ignore[attr-defined]
+
+
 def install(starter: Starter | OwnForks) -> None:
     """From now on `Popen` asks `starter` first."""
 
@@ -83,4 +96,5 @@ def install(starter: Starter | OwnForks) -> None:
                 return
         EXECUTE(self, *given)
 
+    _installed[:] = [starter]
     subprocess.Popen._execute_child = execute_child  # type: ignore[attr-defined]

@@ -1,4 +1,7 @@
-"""The warm process of a pytest process: started with the first test that may start others, ended with the session."""
+"""The warm process of a pytest session, and of each worker of xdist, which begins as a fork of it.
+
+Without workers it is started with the first test that may start others; it ends with the session.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.warm.client import EXECUTE, Starter, install
+from tests.warm.client import OwnForks, Starter, install, installed, uninstall
 from tests.warm.process import CLONE
 from tests.warm.server import READY
 
@@ -22,7 +25,18 @@ MAY = ON and os.environ.get("LOADFLOW_TEST_REAL_ENGINES") != "1" and "LOADFLOW_T
 
 
 class Warm:
+    """`starter`: whom this process asks. Its own begins here, unless it is a worker that has one from its begin."""
+
     def __init__(self) -> None:
+        self.starter: Starter | OwnForks
+        self._process: subprocess.Popen[bytes] | None = None
+        self.is_warm = True
+        if given := installed():
+            self.starter = given
+        else:
+            self.starter = self._start()
+
+    def _start(self) -> Starter:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -36,16 +50,27 @@ class Warm:
         self.is_warm = ours.recv(8) == READY.to_bytes(8, "big")
         if not self.is_warm:
             warnings.warn("no process begins warm here, so that all take two seconds longer to start: see tests/warm", stacklevel=1)
-        self.starter = Starter(ours)
-        install(self.starter)
+        starter = Starter(ours)
+        starter.is_on = self.is_warm
+        install(starter)
+        return starter
 
     def close(self) -> None:
-        subprocess.Popen._execute_child = EXECUTE  # type: ignore[attr-defined]
-        self.starter.close()
-        self._process.wait()
+        uninstall()
+        if isinstance(self.starter, Starter):
+            self.starter.close()
+        if self._process is not None:
+            self._process.wait()
 
 
 WARM: list[Warm] = []
+
+
+@pytest.hookimpl(trylast=True)  # when the environment is as all processes of the session have it
+def pytest_configure(config: pytest.Config) -> None:
+    """Before xdist starts its workers."""
+    if MAY and config.getoption("numprocesses", None):
+        WARM.append(Warm())
 
 
 @pytest.hookimpl(wrapper=True)

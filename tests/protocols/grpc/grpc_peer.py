@@ -20,7 +20,7 @@ PROTOS = HERE / "protos"
 
 
 class GrpcShop:
-    """`events` is what the server wrote down."""
+    """`events` is what the server wrote down since it was told to begin anew."""
 
     def __init__(self, folder: Path, generated: Path, port: int = 0, **job: Any) -> None:
         self._log = folder / "received.jsonl"
@@ -51,13 +51,20 @@ class GrpcShop:
             assert not patience.is_over(), self.events
             time.sleep(0.01)
 
+    def begin_anew(self) -> None:
+        """As after its start, once no call is under way."""
+        self._tell("reset", "as new")
+
     def drain(self, grace_s: float) -> None:
         """Take no new calls, tell the clients (GOAWAY), and wait for those under way."""
+        self._tell(f"stop {grace_s}", "stopped")
+
+    def _tell(self, order: str, answer: str) -> None:
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(f"stop {grace_s}\n")
+        self._process.stdin.write(f"{order}\n")
         self._process.stdin.flush()
-        assert self._process.stdout.readline() == "stopped\n"
+        assert self._process.stdout.readline() == f"{answer}\n"
 
     def kill(self) -> None:
         self._process.kill()
@@ -91,6 +98,15 @@ def new_shop(tmp_path: Path, generated: Path) -> Iterator[Callable[..., GrpcShop
         shop.close()
 
 
+@pytest.fixture(scope="session")
+def kept_shop(tmp_path_factory: pytest.TempPathFactory, generated: Path) -> Iterator[GrpcShop]:
+    """One without TLS, for all tests of a process that end none."""
+    shop = GrpcShop(tmp_path_factory.mktemp("shop"), generated)
+    yield shop
+    shop.close()
+
+
 @pytest.fixture
-def shop(new_shop: Callable[..., GrpcShop]) -> GrpcShop:
-    return new_shop()
+def shop(kept_shop: GrpcShop) -> GrpcShop:
+    kept_shop.begin_anew()
+    return kept_shop

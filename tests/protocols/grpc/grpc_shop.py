@@ -1,8 +1,8 @@
 """A gRPC server in a process of its own, which writes down what it received: `python grpc_shop.py JOB`, a JSON object.
 
 Job: `port` (0: any), `generated` (the folder of generated code), `log` (a file), `reflection`, `packed` (answers in gzip), and for TLS
-`key`, `chain` and `ca` (the client must show a certificate). Prints its port, then obeys its input: `stop SECONDS` drains, and the end
-of it ends the process.
+`key`, `chain` and `ca` (the client must show a certificate). Prints its port, then obeys its input: `reset` forgets all calls once none
+is under way, `stop SECONDS` drains, and the end of it ends the process.
 What an item or query is called says what happens: see `_obey`.
 """
 
@@ -27,7 +27,14 @@ class Log:
     def __init__(self, path: str) -> None:
         self._file = Path(path).open("a", buffering=1, encoding="utf-8")  # noqa: SIM115  open as long as the process
         self._lock = threading.Lock()
+        self._ends = threading.Condition(self._lock)
         self._now = self._peak = 0
+
+    def reset(self) -> None:
+        with self._ends:
+            self._ends.wait_for(lambda: self._now == 0)
+            self._peak = 0
+            self._file.truncate(0)
 
     def write(self, **event: Any) -> None:
         with self._lock:
@@ -43,9 +50,10 @@ class Log:
         context.add_callback(lambda: self._ended(method))
 
     def _ended(self, method: str) -> None:
-        with self._lock:
-            self._now -= 1
         self.write(ended=method)
+        with self._ends:
+            self._now -= 1
+            self._ends.notify_all()
 
 
 class Gate:
@@ -54,6 +62,9 @@ class Gate:
     def __init__(self) -> None:
         self._came = 0
         self._changed = threading.Condition()
+
+    def reset(self) -> None:
+        self._came = 0
 
     def wait_for(self, size: int) -> None:
         with self._changed:
@@ -144,6 +155,11 @@ def main() -> None:
     server.start()
     print(port, flush=True)
     for line in sys.stdin:
+        if line == "reset\n":
+            log.reset()
+            gate.reset()
+            print("as new", flush=True)
+            continue
         stopped = server.stop(float(line.split()[1]))
         DRAINING.set()
         stopped.wait()

@@ -1,0 +1,26 @@
+"""Steps of grpc_user as its tests write them, and a load of them against the tests' own server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.load.harness import ENGINES, Outcomes, load
+from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop
+
+__all__ = ["CHAT", "GET", "LIST", "PROTO", "PUT", "both", "run"]
+
+PROTO = {"proto": str(PROTOS / "shop.proto")}
+GET = {**PROTO, "method": "shop.Shop/Get"}
+LIST = {**PROTO, "method": "shop.Shop/List"}
+PUT = {**PROTO, "method": "shop.Shop/Put"}
+CHAT = {**PROTO, "method": "shop.Shop/Chat"}
+
+
+both = pytest.mark.parametrize("engine", ENGINES)
+
+
+def run(engine: str, folder: Path, shop: GrpcShop, *steps: Any, **arguments: Any) -> Outcomes:
+    return load(folder, list(steps), user="grpc_user", engine=engine, host=shop.target, **arguments)
