@@ -90,6 +90,8 @@ class PrefectApi:
         """A deployment of the generic flow in a process work pool, both of this name, as prefect.yaml makes them."""
         self.ask("POST", "/work_pools/", {"name": name, "type": "process", "base_job_template": _process_template()})
         flow = self.ask("POST", "/flows/", {"name": "loadflow"})
+        empty = self.home / "no-project"  # for each run it is copied
+        empty.mkdir(exist_ok=True)
         made = self.ask(
             "POST",
             "/deployments/",
@@ -98,7 +100,7 @@ class PrefectApi:
                 "flow_id": flow["id"],
                 "entrypoint": "loadflow.flows.run_script:run_script",
                 "work_pool_name": name,
-                "path": str(ROOT),
+                "path": str(empty),
                 "tags": ["loadflow"],
                 "job_variables": {"env": {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}},
                 "concurrency_limit": 1,

@@ -14,7 +14,7 @@ from typing import Any
 
 import loadflow
 
-__all__ = ["CODE", "LEAVES", "MODULES", "SUPERVISOR", "WORKER", "Asked", "asked_for"]
+__all__ = ["CODE", "LEAVES", "MODULES", "PREPARES", "SUPERVISOR", "WORKER", "Asked", "asked_for"]
 
 ROOT = str(Path(__file__).resolve().parents[2])
 PREFECT_SERVER = "prefect.server.api.server:create_app"
@@ -23,6 +23,7 @@ CODE = "-c"  # instead of a module; its text is the first argument
 OF_PREFECT = "from prefect"  # how the code begins that Prefect gives to new processes
 WORKER = "import sys;exec(eval(sys.stdin.readline()))"  # the code of a worker of xdist, as execnet starts it
 FILES = ("/prefect/runner/_workspace_runtime_bootstrap.py",)  # which Prefect runs by their paths: how these end
+PREPARES = "prefect.runner._workspace_supervisor"  # which becomes the process of a flow run, by exec, once its folder is made
 # of which everything may be imported beforehand
 MODULES = {
     "loadflow",
@@ -30,13 +31,13 @@ MODULES = {
     "prefect.engine",
     "prefect.flow_engine",
     "prefect.runner._workspace_resolver",
-    "prefect.runner._workspace_supervisor",
     "tests.ends.flow_process",
     "tests.ends.outer_flow",
     "tests.prefect_tables",
     "tests.targets.recording",
     "tests.warm.facts",
     "uvicorn",
+    PREPARES,
     SUPERVISOR,
     NATIVE,
 }

@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import gc
 import io
+import json
 import os
 import resource
 import runpy
@@ -19,7 +20,7 @@ import types
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests.warm.asked import CODE, PR_SET_PDEATHSIG, Asked
+from tests.warm.asked import CODE, PR_SET_PDEATHSIG, PREPARES, Asked, asked_for
 
 __all__ = ["become", "die_with_parent", "keep_only", "run", "show"]
 
@@ -161,6 +162,48 @@ def run(asked: Asked) -> NoReturn:
     """The module, as `python -m` runs it, and the end of the process as Python ends: threads, exit hooks, streams. What is left in memory
     is not taken apart: that would touch all that was imported.
     """
+    if asked.module == PREPARES:
+        asked = _after_exec(asked)
+    _run(asked)
+
+
+def _after_exec(asked: Asked) -> Asked:
+    """What the module turns into by `os.execvpe`; until then it runs in a process below this one, which stays as it is.
+
+    Ends as the module does where it does not get so far, or is replaced by a new interpreter where that is wanted.
+    """
+    told, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        die_with_parent()
+
+        def execvpe(file: str, args: list[str], env: dict[str, str]) -> NoReturn:
+            with os.fdopen(tell, "w") as stream:
+                json.dump([args, str(Path.cwd()), dict(env)], stream)
+            os._exit(0)
+
+        os.execvpe = execvpe
+        _run(asked)
+    os.close(tell)
+    with os.fdopen(told) as stream:
+        text = stream.read()
+    _, status = os.waitpid(pid, 0)
+    if not text:
+        code = os.waitstatus_to_exitcode(status)
+        if code < 0:
+            signal.signal(-code, signal.SIG_DFL)
+            os.kill(os.getpid(), -code)
+        os._exit(code)
+    args, cwd, env = json.loads(text)
+    os.chdir(cwd)
+    after = asked_for(args, None, None, cwd, env)
+    if after is None:
+        os.execvpe(args[0], args, env)
+    become(after)
+    return after
+
+
+def _run(asked: Asked) -> NoReturn:
     sys.modules["__main__"] = types.ModuleType("__main__")
     gc.enable()
     code = 0

@@ -82,11 +82,13 @@ def main(number: int) -> NoReturn:
 
 def _import_all() -> None:
     """Without a log that is set up: each fork sets up its own, if it is one that would."""
+    from prefect._internal.plugins.collections import load_prefect_collections
     from prefect.logging import configuration
 
     set_up, configuration.setup_logging = configuration.setup_logging, dict  # type: ignore[assignment]
     for name in IMPORTS:
         importlib.import_module(name)
+    load_prefect_collections()  # as each server does
     configuration.setup_logging = set_up
 
 
