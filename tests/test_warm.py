@@ -74,6 +74,19 @@ def test_a_warm_process_is_what_a_new_one_is(arguments: list[str], given: dict[s
     assert warm[1][0]["environment"] is True
 
 
+@pytest.mark.parametrize("words", [["3"], ["above"], ["Ctrl-C"]])
+def test_what_turns_into_another_process_is_what_it_turns_into(words: list[str], starter: Starter) -> None:
+    warm, new = both(starter, [sys.executable, "-m", "tests.warm.turning", *words])
+    assert warm == new
+    facts = warm[1][0]
+    assert (facts["parent"], facts["folder"], facts["variables"]["GIVEN"]) == (os.getpid(), "/", "by who turned")
+
+
+def test_what_ends_before_it_turns_into_another_ends_as_it_does(starter: Starter) -> None:
+    command = [sys.executable, "-m", "tests.warm.turning"]
+    assert subprocess.run(command, env=ENV, timeout=HANG_S, check=False).returncode == 7
+
+
 def test_signals_descriptors_and_umask_are_those_of_who_asks(starter: Starter, tmp_path: Path) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})

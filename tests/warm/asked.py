@@ -14,7 +14,7 @@ from typing import Any
 
 import loadflow
 
-__all__ = ["CODE", "LEAVES", "MODULES", "PREPARES", "SUPERVISOR", "WORKER", "Asked", "asked_for"]
+__all__ = ["CODE", "LEAVES", "MODULES", "SUPERVISOR", "TURNING", "WORKER", "Asked", "asked_for"]
 
 ROOT = str(Path(__file__).resolve().parents[2])
 PREFECT_SERVER = "prefect.server.api.server:create_app"
@@ -23,7 +23,7 @@ CODE = "-c"  # instead of a module; its text is the first argument
 OF_PREFECT = "from prefect"  # how the code begins that Prefect gives to new processes
 WORKER = "import sys;exec(eval(sys.stdin.readline()))"  # the code of a worker of xdist, as execnet starts it
 FILES = ("/prefect/runner/_workspace_runtime_bootstrap.py",)  # which Prefect runs by their paths: how these end
-PREPARES = "prefect.runner._workspace_supervisor"  # which becomes the process of a flow run, by exec, once its folder is made
+TURNING = {"prefect.runner._workspace_supervisor", "tests.warm.turning"}  # which turn into other processes, by `os.execvpe`
 # of which everything may be imported beforehand
 MODULES = {
     "loadflow",
@@ -37,12 +37,19 @@ MODULES = {
     "tests.targets.recording",
     "tests.warm.facts",
     "uvicorn",
-    PREPARES,
     SUPERVISOR,
     NATIVE,
+    *TURNING,
 }
 LEAVES = {NATIVE, "uvicorn", "tests.targets.recording"}  # they start nothing
-LIGHT = {NATIVE, SUPERVISOR, "tests.targets.recording", "tests.warm.facts"}  # without Prefect, and so are these commands
+# without Prefect, and so are these commands
+LIGHT = {
+    NATIVE,
+    SUPERVISOR,
+    "tests.targets.recording",
+    "tests.warm.facts",
+    "tests.warm.turning",
+}
 LIGHT_COMMANDS = {"agent", "agents", "approve", "calibrate", "check", "commands", "compare", "har", "history", "judge", "migrate", "report"}
 LIGHT_COMMANDS |= {"resume", "runs", "schema", "script", "verify"}
 LIGHT_OPTIONS = {"--direct", "--dry-run", "--help", "--version"}

@@ -20,7 +20,7 @@ import types
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tests.warm.asked import CODE, PR_SET_PDEATHSIG, PREPARES, Asked, asked_for
+from tests.warm.asked import CODE, PR_SET_PDEATHSIG, TURNING, Asked, asked_for
 
 __all__ = ["become", "die_with_parent", "keep_only", "run", "show"]
 
@@ -162,7 +162,7 @@ def run(asked: Asked) -> NoReturn:
     """The module, as `python -m` runs it, and the end of the process as Python ends: threads, exit hooks, streams. What is left in memory
     is not taken apart: that would touch all that was imported.
     """
-    if asked.module == PREPARES:
+    if asked.module in TURNING:
         asked = _after_exec(asked)
     _run(asked)
 
