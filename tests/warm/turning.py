@@ -1,4 +1,4 @@
-"""`python -m tests.warm.turning WORDS`: turns into `tests.warm.facts`, as who prepares a flow run turns into it; without words it just ends."""
+"""`python -m tests.warm.turning WORDS`: turns into `tests.warm.facts`, as who prepares a flow run does; without words it just ends."""
 
 from __future__ import annotations
 
