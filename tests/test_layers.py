@@ -17,7 +17,7 @@ NATIVE = ROOT.parent / "native" / "src"
 ROOMS = (
     ("errors", "interrupting", "old_names"),
     ("engine.base",),
-    ("engine.machine", "engine.plan", "engine.scenario", "engine.script"),
+    ("engine.machine", "engine.markup", "engine.plan", "engine.scenario", "engine.script"),
     ("engine.records",),
     ("engine.resolve", "engine.reliability", "engine.process"),
     ("engine.store",),
@@ -41,7 +41,7 @@ ROOMS = (
     ("cli", "pytest_plugin", "__init__"),
     ("__main__",),
 )
-NATIVE_ROOMS = (("os",), ("values", "null_target"), ("plan",), ("http",), ("protocols",), ("load",), ("python",))
+NATIVE_ROOMS = (("os",), ("values", "null_target"), ("markup",), ("plan",), ("http",), ("protocols",), ("load",), ("python",))
 
 # What makes load starts without what only scripts, pages and flows need.
 HEAVY = {"pydantic", "click", "prefect", "sqlalchemy", "jinja2"}

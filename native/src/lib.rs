@@ -4,6 +4,7 @@
 
 pub mod http;
 pub mod load;
+pub mod markup;
 pub mod null_target;
 pub mod os;
 pub mod plan;

@@ -108,6 +108,23 @@ PATTERNS = [
     pattern_on(r"(?i)\W(\w+\s*)+\W\z", times("é ".encode(), 200_000)),
 ]
 
+LOOKS_INTO = {"extract": [{"var": "x", "from": "css", "selector": "b p"}, {"var": "y", "from": "xpath", "expression": "count(//b)"}]}
+DEPTHS = b"".join(b"<b x=%d>" % n for n in range(2_000))
+XML = b"Content-Type: text/xml\r\n"
+
+
+def page(name: str, outcome: Outcome, text: Callable[[], bytes], fields: bytes = b"") -> HostileAnswer:
+    return HostileAnswer(f"page: {name}", outcome, body(text, fields), step=LOOKS_INTO)
+
+
+PAGES = [
+    page("tags without end", Outcome.TOO_LARGE, times(b"<div>", MANY // 5)),
+    page("formats that are opened anew", Outcome.TOO_LARGE, times(b"<p>x", MANY // 8, DEPTHS)),
+    page("attributes without end", Outcome.TOO_LARGE, lambda: b"<a" + b"".join(b" a%d" % n for n in range(150_000)) + b">"),
+    page("elements of XML without end", Outcome.TOO_LARGE, times(b"<a>", MANY // 3), XML),
+    page("entities that hold one another", Outcome.EXTRACT, times(b'<!ENTITY b "&a;&a;">', 10_000, b"<!DOCTYPE x [", b"]><x>&b;</x>"), XML),
+]
+
 FRAMING = [
     HostileAnswer("trailers without end", Outcome.PROTOCOL, sent(CHUNKED + b"2\r\nhi\r\n0\r\n"), repeated(b"X-T: 1\r\n")),
     HostileAnswer("a trailer without end", Outcome.PROTOCOL, sent(CHUNKED + b"2\r\nhi\r\n0\r\nX-T: "), repeated(b"x")),
@@ -160,4 +177,4 @@ REDIRECTS = [
     ),
 ]
 
-HTTP_ANSWERS = [*CHARSETS, *CODINGS, *JSON, *PATTERNS, *FRAMING, *REDIRECTS]
+HTTP_ANSWERS = [*CHARSETS, *CODINGS, *JSON, *PATTERNS, *PAGES, *FRAMING, *REDIRECTS]

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::http::reading::{Field, Reader, slice};
 use crate::http::work::LARGE_BYTES;
+use crate::markup::{Page, Trouble as NoPage, is_xml};
 use crate::plan::host::Host;
 use crate::plan::outcome::{Failure, Outcome};
 use crate::values::found::{NoJson, Path};
@@ -38,6 +39,8 @@ pub struct Answer<'a> {
     other_text: OnceCell<String>,
     /// JSON that only Python could read; Some(None): nor could Python
     other_json: Option<Option<String>>,
+    /// The body as HTML or XML, once something looked at it as such
+    page: Option<Result<Page, NoPage>>,
     /// What it is beside its bytes, where it was made of a message.
     told: Option<Told<'a>>,
 }
@@ -66,6 +69,7 @@ impl<'a> Answer<'a> {
             decoded: OnceCell::new(),
             other_text: OnceCell::new(),
             other_json: None,
+            page: None,
             told: None,
         }
     }
@@ -83,6 +87,7 @@ impl<'a> Answer<'a> {
             decoded: OnceCell::new(),
             other_text: OnceCell::new(),
             other_json: None,
+            page: None,
             told: None,
         }
     }
@@ -231,6 +236,16 @@ impl<'a> Answer<'a> {
             Some(Some(text)) => path.find(text).map_err(|_| None),
             _ => Err(None),
         }
+    }
+
+    /// The body as a document.
+    pub fn page(&mut self, host: &mut dyn Host) -> Result<&Result<Page, NoPage>, Failure> {
+        if self.page.is_none() {
+            let content_type = self.header_text("content-type").unwrap_or_default();
+            let text = self.text(host)?;
+            self.page = Some(Page::read(&text, is_xml(&content_type, &text)));
+        }
+        Ok(self.page.get_or_insert_with(|| Page::read("", false)))
     }
 
     /// The codings of the body in the order in which they were applied, and whether they are those of its transfer.

@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use crate::http::answer::Answer;
 use crate::http::work::Work;
+use crate::markup::{Taken, Trouble};
 use crate::plan::host::Host;
 use crate::plan::outcome::{Failure, Outcome};
 use crate::plan::status::{is_status, status_text, status_value};
@@ -223,5 +224,14 @@ pub fn find(finder: &Finder, answer: &mut Answer, host: &mut dyn Host) -> Result
         }
         Finder::Cookie(name) => answer.cookie(name).map(Value::String).ok_or_else(|| format!("no Set-Cookie of {name}")),
         Finder::Body => Ok(Value::String(answer.text(host)?.into_owned())),
+        Finder::Markup { query, fails, large } => match answer.page(host)? {
+            Ok(page) => match page.find(query) {
+                Taken::Value(value) => Ok(value),
+                Taken::Nothing => Err(fails.clone()),
+                Taken::TooMuch => return Err(Failure::new(Outcome::TooLarge, large.clone())),
+            },
+            Err(Trouble::Broken(what)) => Err(what.clone()),
+            Err(Trouble::TooLarge(what)) => return Err(Failure::new(Outcome::TooLarge, what.clone())),
+        },
     })
 }

@@ -17,6 +17,7 @@ use serde_json::Value;
 
 use crate::plan::message::{Speech, SpokenStep};
 use crate::plan::stream::StreamPlan;
+use crate::markup::Query;
 use crate::values::condition::Condition;
 use crate::values::data::SourcePlan;
 use crate::values::found::Path;
@@ -280,6 +281,13 @@ pub enum Finder {
     },
     Cookie(String),
     Body,
+    /// In HTML or XML.
+    Markup {
+        query: Box<Query>,
+        fails: String,
+        /// Where it looks at too much.
+        large: String,
+    },
 }
 
 /// Where a user's secrets lie when a hit of a step fails.
@@ -448,6 +456,6 @@ impl Step {
                 .checks
                 .iter()
                 .any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. } | Check::Truthy { .. } | Check::Pattern { .. }))
-            || self.extracts.iter().any(|extract| matches!(extract.find, Finder::Json { .. } | Finder::Pattern { .. } | Finder::Body))
+            || self.extracts.iter().any(|extract| matches!(extract.find, Finder::Json { .. } | Finder::Pattern { .. } | Finder::Body | Finder::Markup { .. }))
     }
 }

@@ -8,7 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, s
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use pyo3::exceptions::{PyIndexError, PyRuntimeError, PyValueError};
+use pyo3::exceptions::{PyIndexError, PyOverflowError, PyRuntimeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyDict, PyList};
@@ -17,12 +17,14 @@ use crate::load::arrivals::Passes;
 use crate::load::engine::{Done, Event, Lines, State, Stop, run};
 use crate::load::functions::{Functions, Spent};
 use crate::load::hitlog::HitLog;
+use crate::markup::{Page, Query, Taken, Trouble};
 use crate::null_target;
 use crate::os::socket::monotonic_ns;
 use crate::plan::host::{Asked, Fatal, Host, Kind, Proxy, Report, Route, Span};
 use crate::plan::{Place, Plan};
 use crate::values::pattern::Pattern;
 use crate::values::table::Table;
+use crate::values::value::push_json;
 use functions::PythonFunctions;
 
 mod functions;
@@ -378,6 +380,47 @@ fn find(pattern: &str, text: &str, group: usize) -> PyResult<Option<String>> {
     Pattern::new(pattern).map(|pattern| pattern.find(text, group)).map_err(PyValueError::new_err)
 }
 
+/// What an extract looks for in documents of HTML and XML, as a plan has it. Raises ValueError for what is none.
+#[pyclass(frozen)]
+struct MarkupQuery(Query);
+
+#[pymethods]
+impl MarkupQuery {
+    #[new]
+    fn new(text: &str) -> PyResult<Self> {
+        serde_json::from_str(text).map(MarkupQuery).map_err(|error| PyValueError::new_err(error.to_string()))
+    }
+}
+
+/// A document. Raises ValueError for what is none, OverflowError for one that is too large.
+#[pyclass(frozen)]
+struct MarkupPage(Page);
+
+#[pymethods]
+impl MarkupPage {
+    #[new]
+    fn new(py: Python<'_>, text: &str, is_xml: bool) -> PyResult<Self> {
+        match py.detach(|| Page::read(text, is_xml)) {
+            Ok(page) => Ok(MarkupPage(page)),
+            Err(Trouble::Broken(what)) => Err(PyValueError::new_err(what)),
+            Err(Trouble::TooLarge(what)) => Err(PyOverflowError::new_err(what)),
+        }
+    }
+
+    /// The value as JSON; None: nothing is there. Raises OverflowError where too much is looked at.
+    fn find(&self, query: &MarkupQuery) -> PyResult<Option<String>> {
+        match self.0.find(&query.0) {
+            Taken::Value(value) => {
+                let mut out = String::new();
+                push_json(&mut out, &value);
+                Ok(Some(out))
+            }
+            Taken::Nothing => Ok(None),
+            Taken::TooMuch => Err(PyOverflowError::new_err("")),
+        }
+    }
+}
+
 /// Why the core can't use a client's key that OpenSSL can; None: it can.
 #[pyfunction]
 fn key_trouble(pem: &[u8]) -> Option<String> {
@@ -396,6 +439,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add_class::<Core>()?;
     module.add_class::<CsvTable>()?;
     module.add_class::<NullTarget>()?;
+    module.add_class::<MarkupQuery>()?;
+    module.add_class::<MarkupPage>()?;
     module.add_function(wrap_pyfunction!(not_taken_of, module)?)?;
     module.add_function(wrap_pyfunction!(find, module)?)?;
     module.add_function(wrap_pyfunction!(key_trouble, module)?)?;

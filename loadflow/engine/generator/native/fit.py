@@ -35,7 +35,7 @@ STEP_KEYS = frozenset(
     | {"throttle", "retry", "assertions", "extract", "method", "request_url", "call", "stream", *PARTS}
 )
 ASSERTIONS = frozenset({"status_code", "contains", "not_contains", "regex", "not_regex", "json_path", "header", "response_time"})
-FINDERS = frozenset({"json_path", "header", "status_code", "regex", "cookie", "body"})
+FINDERS = frozenset({"json_path", "header", "status_code", "regex", "cookie", "body", "css", "xpath"})
 # ciphers of TLS 1.2 that the core has: by their names in OpenSSL, what the core calls them
 CORE_CIPHERS = {
     f"ECDHE-{key}-{cipher}": f"TLS_ECDHE_{key}_WITH_{name}"

@@ -17,6 +17,7 @@ from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.generator.network import is_conditioned
 from loadflow.engine.generator.retry import RetryRule
 from loadflow.engine.generator.throttle import Throttle, throttles_of
+from loadflow.engine.markup.query import nothing_at, query_of, too_much
 from loadflow.engine.plan.connections import TlsTerms
 from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.csv_source import CsvSource
@@ -317,6 +318,9 @@ def _finder(entry: Mapping[str, Any]) -> dict[str, Any] | str:
             return {"cookie": entry["name"]}
         case "body":
             return "body"
+        case "css" | "xpath":
+            query = query_of(entry)
+            return {"markup": {"query": query.to_json(), "fails": nothing_at(query), "large": too_much(query.text)}}
         case _:
             return "status"
 

@@ -10,6 +10,8 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator,
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_path import parts_of
 from loadflow.engine.base.pattern import compile_pattern
+from loadflow.engine.markup.selector import parsed_selector
+from loadflow.engine.markup.xpath import parsed_xpath
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, wrong
 from loadflow.engine.script.part import A_LIST, A_NUMBER, BY_KIND, Choice, Int, Name, Part, Positive, Templated, Text
 
@@ -26,6 +28,9 @@ __all__ = [
     "assertion_tag",
     "known_type",
 ]
+
+SELECTOR_WAY = "for example form#login input[name=token]"
+XPATH_WAY = "for example //form[@id='login']//input/@value"
 
 Status = Annotated[Int, Field(ge=100, le=999)]  # RFC 9110 section 15: three digits; servers use numbers past 599
 
@@ -53,6 +58,19 @@ def _cut(path: str) -> str:
 
 
 JsonPath = Annotated[Name, AfterValidator(_cut)]
+
+
+def _read(selector: str) -> str:
+    if "${" in selector:
+        raise wrong("can't hold a placeholder", "a selector is read once, before the load")
+    try:
+        parsed_selector(selector)
+    except ValueError as error:
+        raise wrong(str(error), SELECTOR_WAY) from None
+    return selector
+
+
+Selector = Annotated[Name, AfterValidator(_read)]
 
 
 class StatusAssertion(Part):
@@ -153,10 +171,10 @@ Assertion = Annotated[
 
 
 # the keys that say what a source takes: the one that it needs, and those that it may have
-NEEDS = {"json_path": "path", "header": "name", "cookie": "name", "regex": "pattern"}
-MAY = {"regex": ("group",), "header": ("pattern", "group")}
-SOURCES = ("json_path", "header", "status_code", "regex", "cookie", "body")
-KEYS = ("path", "name", "pattern", "group")
+NEEDS = {"json_path": "path", "header": "name", "cookie": "name", "regex": "pattern", "css": "selector", "xpath": "expression"}
+MAY = {"regex": ("group",), "header": ("pattern", "group"), "css": ("attribute",), "xpath": ("namespaces",)}
+SOURCES = ("json_path", "header", "status_code", "regex", "cookie", "body", "css", "xpath")
+KEYS = ("path", "name", "pattern", "group", "selector", "attribute", "expression", "namespaces")
 
 
 def _taken_keys() -> list[dict[str, Any]]:
@@ -179,7 +197,8 @@ class Extract(Part):
     """One value kept from a response: `var` is its name, `scope` where `${var.…}` or `${session.…}` finds it.
 
     A header is taken whole, or with `pattern` the part of it that the pattern finds. With `only` other values count as not found:
-    "text", or "scalar" for a text or a number.
+    "text", or "scalar" for a text or a number. `selector` (CSS) and `expression` (XPath 1.0) look at HTML or XML: the text of the first
+    element that is found, or with `attribute` that of it; `namespaces` are those of the expression's prefixes.
     """
 
     model_config = ConfigDict(json_schema_extra={"allOf": _taken_keys()})  # type: ignore[dict-item]  # pydantic's type knows no lists of rules
@@ -190,6 +209,10 @@ class Extract(Part):
     name: Name | None = None
     pattern: Regex | None = None
     group: Annotated[Int, Field(ge=0, le=1000)] | None = None
+    selector: Selector | None = None
+    attribute: Name | None = None
+    expression: Name | None = None
+    namespaces: dict[str, Name] | None = None
     scope: Annotated[str, Choice("scope", ("var", "session"))] = "var"
     only: Annotated[str, Choice("what is taken", ("text", "scalar"))] | None = None
 
@@ -209,6 +232,21 @@ class Extract(Part):
         if raw.get("group") is not None and source == "header" and raw.get("pattern") is None:
             yield Fault(("group",), "is of no pattern", "write pattern too, or remove group")
         yield from _no_such_group(raw)
+        yield from _no_expression(raw)
+
+
+def _no_expression(raw: dict[str, Any]) -> Iterable[Fault]:
+    """It is read with its namespaces, so not by itself."""
+    expression, namespaces = raw.get("expression"), raw.get("namespaces") or {}
+    if not isinstance(expression, str) or not isinstance(namespaces, dict):
+        return
+    if "${" in expression:
+        yield Fault(("expression",), "can't hold a placeholder", "an expression is read once, before the load")
+        return
+    try:
+        parsed_xpath(expression, namespaces)
+    except ValueError as error:
+        yield Fault(("expression",), str(error), XPATH_WAY)
 
 
 def _no_such_group(raw: dict[str, Any]) -> Iterable[Fault]:

@@ -8,7 +8,10 @@ from typing import Any
 from loadflow.engine.base.json_path import MISSING, value_at
 from loadflow.engine.base.pattern import compile_pattern
 from loadflow.engine.base.values import number_of, same, shown, text_of
-from loadflow.engine.protocols.running.seam import Reply
+from loadflow.engine.markup.query import nothing_at, page_of, query_of
+from loadflow.engine.markup.trouble import MarkupError, TooLarge
+from loadflow.engine.protocols.running.seam import HitFailure, Reply
+from loadflow.engine.protocols.running.work import Work
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.statuses import is_status, status_number, status_text, status_value
 from loadflow.engine.resolve.scope import Scope
@@ -202,16 +205,16 @@ def secret_finders(
     return [FINDERS[entry.get("from") or "json_path"](entry) for entry in secret_entries(assertions, extracts, is_secret)]
 
 
+# what of an entry may say that its value is a secret
+LOOKED_AT = ("var", "path", "name", "pattern", "selector", "attribute", "expression")
+
+
 def secret_entries(
     assertions: Iterable[Mapping[str, object]], extracts: Iterable[Mapping[str, object]], is_secret: Callable[[str], bool]
 ) -> list[Mapping[str, Any]]:
     """What has a secret name in the script, though the reply itself may call it `id`; assertions as extracts of the same."""
     wanted = [{**entry, "from": entry["type"]} for entry in assertions if entry["type"] in ("json_path", "header", "regex", "not_regex")]
-    return [
-        entry
-        for entry in [*wanted, *extracts]
-        if is_secret(" ".join(str(entry.get(key) or "") for key in ("var", "path", "name", "pattern")))
-    ]
+    return [entry for entry in [*wanted, *extracts] if is_secret(" ".join(str(entry.get(key) or "") for key in LOOKED_AT))]
 
 
 Finder = Callable[[Reply], tuple[object, str]]
@@ -300,6 +303,20 @@ def _find_body(entry: Mapping[str, object]) -> Finder:
     return lambda reply: (reply.text(), "")
 
 
+def _find_markup(entry: Mapping[str, Any]) -> Finder:
+    query = query_of(entry)
+
+    def find(reply: Reply) -> tuple[object, str]:
+        try:
+            return page_of(reply.text(), reply.header("content-type") or "", Work().check).find(query), nothing_at(query)
+        except MarkupError as error:
+            return MISSING, str(error)
+        except TooLarge as error:
+            raise HitFailure(Outcome.TOO_LARGE, str(error)) from None
+
+    return find
+
+
 FINDERS: Mapping[str, Callable[[Mapping[str, object]], Finder]] = {
     "json_path": _find_json,
     "header": _find_header,
@@ -308,4 +325,6 @@ FINDERS: Mapping[str, Callable[[Mapping[str, object]], Finder]] = {
     "not_regex": _find_regex,
     "cookie": _find_cookie,
     "body": _find_body,
+    "css": _find_markup,
+    "xpath": _find_markup,
 }
