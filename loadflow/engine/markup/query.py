@@ -13,7 +13,9 @@ from functools import lru_cache
 from importlib.util import find_spec
 from typing import Any, Protocol
 
+from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_path import MISSING
+from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.base.values import shown
 from loadflow.engine.markup.evaluate import MOST_VISITS, TooMuch, Value, evaluated, text_of_node
 from loadflow.engine.markup.selector import parsed_selector
@@ -92,7 +94,7 @@ class _CorePage:
             found = self._page.find(_core_query(json.dumps(query.to_json())))
         except OverflowError:
             raise TooLarge(too_much(query.text)) from None
-        return MISSING if found is None else json.loads(found)
+        return MISSING if found is None else read_json(found)
 
 
 def _core_page(text: str, xml: bool, check: Callable[[], None]) -> Page:
@@ -148,4 +150,4 @@ class _OwnPage:
 
 
 def too_much(text: str) -> str:
-    return f"{shown(text)} looks at over {MOST_VISITS:,} nodes of the body"
+    return f"over {counted(MOST_VISITS, 'node')} of the body are looked at by {shown(text)}"

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from loadflow.engine.base.counted import counted
+
 __all__ = ["Program", "parsed_xpath"]
 
 Program = dict[str, Any]  # one entry: what it is, and of what
@@ -197,7 +199,7 @@ class _Reader:
         self._expect(")")
         least, most = FUNCTIONS[name]
         if not least <= len(arguments) <= most:
-            raise ValueError(f"gives {name}() {len(arguments)} arguments")
+            raise ValueError(f"gives {name}() {counted(len(arguments), 'argument')}")
         if name in (*OF_SETS, *OF_CONTEXT) and arguments and not _is_set(arguments[0]):
             raise ValueError(f"gives {name}() what is no path")
         return {"call": [name, arguments]}

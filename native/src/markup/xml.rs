@@ -35,7 +35,9 @@ pub fn read(text: &str) -> Result<Document, Trouble> {
             Event::GeneralRef(name) => {
                 let found = match name.resolve_char_ref() {
                     Ok(Some(letter)) => letter.to_string(),
-                    Ok(None) => predefined(&name.xml10_content()).ok_or_else(|| broken("it has an entity that is not declared"))?.to_owned(),
+                    Ok(None) => {
+                        predefined(&name.xml10_content()).ok_or_else(|| broken("it has an entity that is not declared"))?.to_owned()
+                    }
                     Err(_) => return Err(broken("it has a character that is none")),
                 };
                 if made.builder.depth() == 0 {

@@ -15,9 +15,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use crate::markup::Query;
 use crate::plan::message::{Speech, SpokenStep};
 use crate::plan::stream::StreamPlan;
-use crate::markup::Query;
 use crate::values::condition::Condition;
 use crate::values::data::SourcePlan;
 use crate::values::found::Path;
@@ -456,6 +456,9 @@ impl Step {
                 .checks
                 .iter()
                 .any(|check| matches!(check, Check::Contains { .. } | Check::Json { .. } | Check::Truthy { .. } | Check::Pattern { .. }))
-            || self.extracts.iter().any(|extract| matches!(extract.find, Finder::Json { .. } | Finder::Pattern { .. } | Finder::Body | Finder::Markup { .. }))
+            || self
+                .extracts
+                .iter()
+                .any(|extract| matches!(extract.find, Finder::Json { .. } | Finder::Pattern { .. } | Finder::Body | Finder::Markup { .. }))
     }
 }
