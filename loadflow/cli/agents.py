@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from loadflow.cli.console import echo, echo_json
 from loadflow.cli.options import apply, nats_options
 from loadflow.engine.base.counted import counted
+
+if TYPE_CHECKING:
+    from loadflow.engine.fleet.discovery import AgentAnswer
 
 __all__ = ["agents"]
 
@@ -37,7 +40,7 @@ def agents(ctx: click.Context, nats_url: str, nats_creds: str | None, wait_s: fl
     ctx.exit(0 if len(found) >= at_least else NONE_THERE)
 
 
-def _line(one: Any) -> str:
+def _line(one: AgentAnswer) -> str:
     facts = one.facts
     engines = "native, locust" if facts.native else "locust"
     ceiling = ", ".join(f"{name} {per_s:,}/s" for name, per_s in facts.ceilings.items()) or "not calibrated"

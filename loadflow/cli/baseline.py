@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 __all__ = ["BASELINE", "baseline_options", "compare_with", "save_baseline"]
 
+F = TypeVar("F", bound=Callable[..., object])
 BASELINE = Path(".loadflow/baseline.json")
 
 
-def baseline_options(function: Any) -> Any:
+def baseline_options(function: F) -> F:
     """Adds both options."""
     file = click.Path(dir_okay=False)
     function = click.option("--save-baseline", is_flag=True, help=f"If the run passes, write the numbers of its last load to {BASELINE}.")(
@@ -35,7 +36,7 @@ def baseline_options(function: Any) -> Any:
     )(function)
 
 
-def save_baseline(console: Console, results: Mapping[str, Any]) -> None:
+def save_baseline(console: Console, results: Mapping[str, object]) -> None:
     """Keep the results, unless the run did not pass: the next one would be compared with what was broken."""
     from rich.text import Text
 
@@ -48,7 +49,7 @@ def save_baseline(console: Console, results: Mapping[str, Any]) -> None:
     console.print(Text.assemble(("baseline: ", "dim"), str(BASELINE)), soft_wrap=True)
 
 
-def compare_with(console: Console, baseline: Mapping[str, Any], results: Mapping[str, Any], code: int) -> int:
+def compare_with(console: Console, baseline: Mapping[str, object], results: Mapping[str, object], code: int) -> int:
     """Print a row for each figure, and the exit code: `code`, or that of a failure where the run passed and something is worse."""
     from rich.table import Table
     from rich.text import Text

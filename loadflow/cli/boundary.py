@@ -28,7 +28,7 @@ EXIT_CODE_HELP = (
 class Boundary(click.Group):
     """Turns the exceptions of its commands into messages on stderr."""
 
-    def main(self, *args: Any, **extra: Any) -> Any:
+    def main(self, *args: Any, **extra: object) -> Any:
         """As click's, but for its exit codes: it ends with 1 what was interrupted or could not be written, which here means failed."""
         inner: dict[str, Any] = {**extra, "standalone_mode": False}
         if extra.get("standalone_mode") is False:
@@ -52,7 +52,7 @@ class Boundary(click.Group):
                     code = EXIT_CODES[VerdictKind.ERROR]
         sys.exit(code if isinstance(code, int) else 0)
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
         except click.ClickException as error:

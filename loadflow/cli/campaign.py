@@ -10,9 +10,12 @@ from loadflow.cli.boundary import EXIT_CODE_HELP
 from loadflow.cli.console import echo, echo_json
 from loadflow.cli.many_loads import many_loads_options, session_of
 from loadflow.cli.variables import assignments
+from loadflow.engine.base.json_value import JsonObject
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from loadflow.engine.history.campaign_result import CampaignResult
 
 __all__ = ["campaign"]
 
@@ -38,13 +41,13 @@ def campaign(
     files: tuple[str, ...],
     rates: tuple[float, ...],
     targets: tuple[str, ...],
-    values: dict[str, Any],
+    values: JsonObject,
     metric: str,
     at_once: int,
     budget: float,
     max_age: float,
     label: str,
-    variables: dict[str, Any],
+    variables: dict[str, object],
     runs_dir: str | None,
     as_json: bool,
 ) -> None:
@@ -82,7 +85,7 @@ def campaign(
     ctx.exit(EXIT_CODES[VerdictKind(result["verdict"])])
 
 
-def print_campaign(result: dict[str, Any]) -> None:
+def print_campaign(result: CampaignResult) -> None:
     from rich.text import Text
 
     from loadflow.cli.console import console_for
@@ -94,7 +97,7 @@ def print_campaign(result: dict[str, Any]) -> None:
     echo(result["page"])
 
 
-def _table(result: dict[str, Any]) -> Table:
+def _table(result: CampaignResult) -> Table:
     from rich.table import Table
     from rich.text import Text
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import click
 
 from loadflow.cli.console import echo, echo_json
@@ -37,7 +35,7 @@ def capacity(
     probe: float,
     peak: float | None,
     peak_growth: str,
-    variables: dict[str, Any],
+    variables: dict[str, object],
     runs_dir: str | None,
     as_json: bool,
 ) -> None:

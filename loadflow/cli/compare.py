@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from loadflow.engine.history.kept_runs import KeptRun
     from loadflow.engine.records.compare import Change, Comparison, NameChanges
+    from loadflow.engine.store.place import Place
 
 __all__ = ["MARKS", "STYLES", "compare", "place_option"]
 
@@ -79,7 +80,7 @@ def compare(
     ctx.exit(EXIT_CODES[str(comparison.verdict)])
 
 
-def place_option(db: str | None) -> Any:
+def place_option(db: str | None) -> Place | None:
     """The place that --db names; None without it."""
     if db is None:
         return None

@@ -12,6 +12,7 @@ from loadflow.cli.boundary import USAGE, print_mistakes
 from loadflow.cli.console import echo, echo_lines
 from loadflow.cli.schedules import Times, schedule_of
 from loadflow.cli.variables import assignments, variables_option
+from loadflow.engine.base.json_value import JsonObject
 
 if TYPE_CHECKING:
     from loadflow.engine.script.declared import Declaration
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["deploy"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 ORIGINS = ["here", "git", "embedded", "prefect.yaml"]  # those of loadflow.flows.deploying, which imports Prefect
 COLLISIONS = ["CANCEL_NEW", "ENQUEUE"]
 
@@ -183,7 +184,7 @@ def _plan(file: str, **options: Any) -> Deployment | None:
     return made
 
 
-def _typed(values: dict[str, Any], variables: dict[str, Declaration]) -> dict[str, Any]:
+def _typed(values: JsonObject, variables: dict[str, Declaration]) -> dict[str, object]:
     from loadflow.engine.script.declared import as_written
 
     return {name: as_written(variables[name], value) if name in variables else value for name, value in values.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,6 +14,8 @@ from loadflow.cli.console import echo, echo_json
 from loadflow.cli.runs import REVISION_COLUMNS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from loadflow.engine.history.kept_runs import KeptRun
     from loadflow.engine.history.trend import TrendRow
 
@@ -84,7 +86,7 @@ def accept(run: str, why: str, by: str | None, runs_dir: str | None) -> None:
         echo(f"its evidence does not say so: {error}", err=True)
 
 
-def _readable(folder: Any) -> Iterator[KeptRun]:
+def _readable(folder: Path) -> Iterator[KeptRun]:
     """Those that can be read; the others are named."""
     from loadflow.engine.history.kept_runs import KeptRun
     from loadflow.engine.records.run import Run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +11,8 @@ from loadflow.cli.console import echo_json
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+    from loadflow.engine.history.judgement import Judgement
 
 __all__ = ["judge"]
 
@@ -54,7 +56,7 @@ def judge(ctx: click.Context, run: str, runs_dir: str | None, db: str | None, me
     ctx.exit(EXIT_CODES[judgement["verdict"]])
 
 
-def print_judgement(judgement: dict[str, Any]) -> None:
+def print_judgement(judgement: Judgement) -> None:
     from rich.text import Text
 
     from loadflow.cli.console import console_for
@@ -71,7 +73,7 @@ def print_judgement(judgement: dict[str, Any]) -> None:
     console.print(Text(judgement["verdict"], style=STYLES[judgement["verdict"]] or "bold"))
 
 
-def _table(judgement: dict[str, Any]) -> Table:
+def _table(judgement: Judgement) -> Table:
     from rich.table import Table
     from rich.text import Text
 

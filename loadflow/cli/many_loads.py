@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["many_loads_options", "session_of"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def many_loads_options(function: F) -> F:
@@ -27,7 +27,7 @@ def many_loads_options(function: F) -> F:
 
 
 @contextmanager
-def session_of(name: str, runs_dir: str | None, variables: dict[str, Any], promise: str) -> Iterator[Session]:
+def session_of(name: str, runs_dir: str | None, variables: dict[str, object], promise: str) -> Iterator[Session]:
     """The session of the block. The first Ctrl-C ends the load that is going on, and raises Interrupted; `promise` says what is kept."""
     from loadflow.cli.stopping import StopSignals
     from loadflow.engine.session.session import Session, use_session

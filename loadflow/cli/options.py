@@ -5,24 +5,25 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import click
 
 from loadflow.cli.variables import variables_option
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.fleet.keys import listen_address
 from loadflow.engine.plan.cluster import Workers
 
 __all__ = ["RunOptions", "apply", "nats_options", "run_options", "workers_at"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
     """`runs_dir` None: LOADFLOW_RUNS_DIR or ./loadflow-runs; `report_dir` None: the current folder."""
 
-    variables: dict[str, Any]
+    variables: JsonObject
     direct: bool = False
     report_dir: str | None = None
     runs_dir: str | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.verdict import Verdict, VerdictKind, worst
 from loadflow.engine.records.run import Run
@@ -36,7 +36,7 @@ class ActionOutcome:
         written = result.value if is_report else result.value.get("page") if isinstance(result.value, Mapping) else None
         return cls(result.action.name, written=Path(written) if isinstance(written, str) else None)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {"action": self.name, "ok": not self.error, "error": self.error or None}
 
 
@@ -59,7 +59,7 @@ class ScriptOutcome:
             places.append(("run folder", run.folder))
         return places
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             "script": self.source,
             "verdict": verdict_json(self.verdict),

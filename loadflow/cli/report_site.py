@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment
 from starlette.applications import Starlette
@@ -17,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from loadflow.cli.live_pages import REPORT, LivePages
@@ -91,7 +90,7 @@ def report_site(runs_dir: Path, names: Collection[str] = (), stopper: Stopper | 
         return Response(logo(), media_type="image/png", headers=HEADERS)
 
     live = LivePages(runs_dir, HEADERS, stopper)
-    routes: list[Any] = [Route("/", index), Route(f"/{LOGO}", sign), Route("/{run}/live", live.events), Route("/{run}/{name}", file)]
+    routes: list[BaseRoute] = [Route("/", index), Route(f"/{LOGO}", sign), Route("/{run}/live", live.events), Route("/{run}/{name}", file)]
     if stopper is not None:
         routes[1:1] = [Route("/{run}/stop", live.stop, methods=["POST"]), Route("/{run}/rate", live.rate, methods=["POST"])]
     site = Starlette(routes=routes, middleware=[Middleware(_OwnNames, known=known)])

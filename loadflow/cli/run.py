@@ -66,9 +66,9 @@ def run(
     else:
         read = partial(read_script, file, from_terminal=True)
     chosen = RunOptions(**options)
-    documents: list[Any] = []
+    documents: list[object] = []
 
-    def once() -> Any:
+    def once() -> object:
         documents.append(read())
         return documents[-1]
 

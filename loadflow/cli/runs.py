@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from loadflow.cli.console import echo, echo_json
+from loadflow.engine.base.json_value import JsonObject
 
 if TYPE_CHECKING:
     from loadflow.engine.records.run import Run
@@ -44,7 +45,7 @@ def runs(runs_dir: str | None, limit: int, as_json: bool) -> None:
         print_table(entries)
 
 
-def newest(folder: Path, limit: int) -> list[dict[str, Any]]:
+def newest(folder: Path, limit: int) -> list[JsonObject]:
     """What each of the newest runs says of itself; folders that hold no run are left out."""
     from loadflow.engine.records.run import Run
     from loadflow.engine.records.runs_dir import runs_below
@@ -88,7 +89,7 @@ def _told(run: Run) -> tuple[str, SeriesSummary]:
     return str(summary.verdict.kind), summary.overall
 
 
-def print_table(entries: list[dict[str, Any]]) -> None:
+def print_table(entries: list[JsonObject]) -> None:
     from rich.table import Table
     from rich.text import Text
 

@@ -6,10 +6,11 @@ import os
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.cli.console import Styled, ask_number, echo
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 
 if TYPE_CHECKING:
     from loadflow.engine.scenario.definition import ScenarioDef
@@ -45,7 +46,7 @@ def _in_env_file() -> Iterator[str]:
 def reader_of(file: str, name: str | None, *, every: bool = False) -> Callable[[], object]:
     """Gives the document of the scenario, or of `every` one of the file; which one, a person at a terminal is asked."""
 
-    def read() -> Any:
+    def read() -> JsonObject:
         from loadflow.engine.scenario.loading import ALLOW, chosen, load_scenarios
         from loadflow.engine.scenario.script import script_of
         from loadflow.engine.scenario.tracing import trace

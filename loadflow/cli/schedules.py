@@ -22,7 +22,7 @@ class Times:
     anchor: str | None = None
 
 
-def schedule_of(times: Times) -> Any:
+def schedule_of(times: Times) -> object:
     """The schedule, None where there is none. Raises UsageError for options that don't fit, and for values that Prefect refuses."""
     from prefect.client.schemas.schedules import CronSchedule, IntervalSchedule, RRuleSchedule
 

@@ -8,7 +8,7 @@ import sys
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.verdict import EXIT_CODES, VerdictKind
 from loadflow.engine.session.observer import Observer
@@ -42,7 +42,7 @@ class StopSignals(Observer):
         self._promise = promise
         self._raises = raises
         self._loading = 0
-        self._previous: dict[signal.Signals, Any] = {}
+        self._previous: dict[signal.Signals, Callable[[int, FrameType | None], object] | int | None] = {}
 
     def __enter__(self) -> StopSignals:
         self._previous = {number: signal.getsignal(number) for number in heldable()}

@@ -10,7 +10,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterator
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 __all__ = ["KeptStream", "kept_streams"]
 
@@ -53,7 +53,7 @@ class KeptStream:
             os.dup2(null, self._stream.fileno())
             os.close(null)
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._stream, name)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import NoReturn, TypeVar
 
 import click
 
@@ -13,7 +13,7 @@ from loadflow.engine.base.json_reading import read_json
 
 __all__ = ["assignments", "parse_assignment", "variables_option"]
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 
 
 def parse_assignment(text: str) -> tuple[str, object]:
@@ -38,7 +38,7 @@ def parse_assignment(text: str) -> tuple[str, object]:
     return name.strip(), read
 
 
-def _no_constant(text: str) -> Any:
+def _no_constant(text: str) -> NoReturn:
     # NaN and Infinity are not JSON, though Python reads them
     raise ValueError(text)
 

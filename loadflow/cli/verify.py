@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from loadflow.cli.console import echo_json
 
 if TYPE_CHECKING:
+    from loadflow.engine.records.run import Run
     from loadflow.engine.records.verifying import Verified
 
 __all__ = ["verify"]
@@ -64,7 +65,7 @@ def _places(run: str | None, runs_dir: str | None) -> tuple[Path, Path | None]:
     return kept.folder.parent, kept.folder
 
 
-def _same_report(run: Any) -> bool:
+def _same_report(run: Run) -> bool:
     """Whether the report that is there is the one that its files give."""
     from loadflow.engine.reports.html import html_report
     from loadflow.errors import LoadflowError

@@ -14,7 +14,6 @@ from uuid import UUID
 from prefect import flow, get_run_logger
 from prefect.artifacts import create_progress_artifact, update_progress_artifact
 from prefect.client.orchestration import SyncPrefectClient, get_client
-from prefect.client.schemas.objects import State
 from prefect.exceptions import TerminationSignal
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Completed, Failed
@@ -29,6 +28,7 @@ from loadflow.flows.blocks import prefect_secret
 from loadflow.flows.cancels import API_TROUBLE, Cancels
 from loadflow.flows.observer import thread_in_context
 from loadflow.interrupting import ENDING, stop_signals
+from loadflow.tasks.state import AnyState
 
 __all__ = ["AGENT_FLOW", "agent_run", "end_of", "told"]
 
@@ -44,7 +44,7 @@ END_S = 10.0
 
 
 @flow(name=AGENT_FLOW, retries=0, persist_result=False)
-def agent_run(run: str, nats_url: str, number: int = 1, own_server: bool = False, block: str = "", slots: int = 1) -> Any:
+def agent_run(run: str, nats_url: str, number: int = 1, own_server: bool = False, block: str = "", slots: int = 1) -> object:
     """Make shares of the load of one run. A run whose script says `"workers": {"pool": NAME}` starts as many of these as it needs.
 
     Args:
@@ -58,7 +58,7 @@ def agent_run(run: str, nats_url: str, number: int = 1, own_server: bool = False
     logger = get_run_logger()
     own = str(flow_run.id or "")
     watch: _Watch | None = None
-    state: State[Any] | None = None
+    state: AnyState | None = None
     with _Stop(logger.warning) as stop:
         try:
             access = pool_access(nats_url, own=own_server, secret=prefect_secret(block) if block else "")
@@ -96,7 +96,7 @@ def told(standing: Standing) -> str:
     return " · ".join(parts)
 
 
-def end_of(served: list[Served], stopped: str) -> State[Any]:
+def end_of(served: list[Served], stopped: str) -> AnyState:
     """Completed: all that it recorded has arrived. Failed: not all has, or its engine was lost. Cancelled: it was `stopped` before."""
     hits = counted(sum(one.hits for one in served), "hit")
     shares = ", ".join(str(one.number + 1) for one in served)

@@ -14,7 +14,6 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.utilities.urls import url_for
@@ -108,7 +107,7 @@ def publish(run: Run, summary: Summary, not_uploaded: str = "") -> None:
         create_table_artifact(table(summary), key=artifact_key(run, "names"), description=described)
 
 
-def table(summary: Summary) -> list[dict[str, Any]]:
+def table(summary: Summary) -> list[dict[str, object]]:
     """One row per name, the busiest when there are too many. First what is asked for first: Prefect's page shows six columns or so."""
     return [
         {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator
-from typing import Any
 
 from prefect.client.orchestration import SyncPrefectClient, get_client
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.flows.cancels import API_TROUBLE
 
 __all__ = ["ask_prefect"]
@@ -17,7 +17,7 @@ EVERY = "*"
 PAGE = 200  # what the API gives at most at a time
 
 
-def _automations(client: SyncPrefectClient) -> Iterator[dict[str, Any]]:
+def _automations(client: SyncPrefectClient) -> Iterator[JsonObject]:
     offset = 0
     while page := client.request("POST", "/automations/filter", json={"limit": PAGE, "offset": offset}).json():
         yield from page

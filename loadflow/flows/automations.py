@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any
 
 import yaml
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.events.schemas.automations import AutomationCore
 from prefect.exceptions import ObjectNotFound
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["NAMES", "apply", "automation", "source"]
@@ -28,7 +28,7 @@ def automation(
     name: str, *, pause_after: int = 3, within_days: float = 7, missing_after_hours: float = 26, block_id: str | None = None
 ) -> AutomationCore:
     """One of NAMES, with its numbers filled in."""
-    document: dict[str, Any] = yaml.safe_load(source(name))
+    document: JsonObject = yaml.safe_load(source(name))
     if name == "pause":
         document["trigger"] |= {"threshold": pause_after, "within": within_days * DAY_S}
     elif name == "missing":
@@ -63,7 +63,7 @@ def apply(
     return [one.name for one in wanted]
 
 
-def _block_id(client: Any, notify: str) -> str:
+def _block_id(client: SyncPrefectClient, notify: str) -> str:
     kind, _, name = notify.partition("/")
     try:
         return str(client.read_block_document_by_name(name, kind).id)

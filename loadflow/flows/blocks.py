@@ -54,7 +54,7 @@ class LoadTarget(Block):
     max_rate_per_s: float | None = Field(default=None, gt=0, description="The most requests per second, retries included.")
 
     prometheus: str = Field(default="", description="The Prometheus that has its metrics, for thresholds by PromQL.")
-    only_if: list[dict[str, Any]] = Field(default=[], description="Conditions for each load, as only_if of LD_start_test has them.")
+    only_if: list[dict[str, object]] = Field(default=[], description="Conditions for each load, as only_if of LD_start_test has them.")
 
     def rules(self) -> TargetRules:
         own = host_of(self.base_url)

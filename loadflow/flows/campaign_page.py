@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from loadflow.engine.history.campaign_result import CampaignResult
 from loadflow.engine.reports.campaign_page import campaign_heads, campaign_row, campaign_words
 from loadflow.engine.reports.heat_map import heat_chart, heat_map_of
 from loadflow.flows.pictures import image
@@ -16,7 +14,7 @@ TEXT = 200
 MOST_ROWS = 200
 
 
-def campaign_markdown(result: Mapping[str, Any]) -> str:
+def campaign_markdown(result: CampaignResult) -> str:
     cells = result["cells"]
     rows = [[safe(text, TEXT) for text in campaign_row(one)] for one in cells[:MOST_ROWS]]
     lines = [list(campaign_heads), ["---", *["--:"] * 5, "---"], *rows]

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from loadflow.engine.history.capacity_result import CapacityResult
 from loadflow.engine.history.capacity_words import capacity_sentences
 from loadflow.engine.reports.capacity_page import capacity_charts, probe_heads, probe_row
 from loadflow.flows.pictures import image
@@ -15,7 +13,7 @@ __all__ = ["capacity_markdown"]
 TEXT = 300
 
 
-def capacity_markdown(result: Mapping[str, Any]) -> str:
+def capacity_markdown(result: CapacityResult) -> str:
     said = "\n".join(f"- {safe(one, TEXT)}" for one in capacity_sentences(result))
     rows = [[safe(text, TEXT) for text in probe_row(one)] for one in result["probes"]]
     lines = [list(probe_heads), ["---", *["--:"] * 3, "---", "---"], *rows]

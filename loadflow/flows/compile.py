@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from prefect import Flow, get_run_logger
-from prefect.client.schemas.objects import State
 from prefect.context import FlowRunContext
 from prefect.utilities.urls import url_for
 
@@ -42,6 +41,7 @@ from loadflow.flows.uploads import Storage
 from loadflow.tasks import task_for
 from loadflow.tasks.factory import value_of
 from loadflow.tasks.masking import VisibleLogger
+from loadflow.tasks.state import AnyState
 
 __all__ = ["checked_script", "compile_script", "run_compiled", "run_in_flow"]
 
@@ -49,7 +49,7 @@ __all__ = ["checked_script", "compile_script", "run_compiled", "run_in_flow"]
 BANNED = re.compile(r"[/%&<>]+")
 
 
-def compile_script(script: Any, *, session: Session | None = None, name: str | None = None) -> Flow[[], Any]:
+def compile_script(script: object, *, session: Session | None = None, name: str | None = None) -> Flow[[], Any]:
     """A flow that runs `script`, named after it.
 
     `script`: a Script, a document (a list or a mapping), JSON text of one, or the path of a file. Raises ScriptError with
@@ -67,7 +67,7 @@ def compile_script(script: Any, *, session: Session | None = None, name: str | N
     checked = checked_script(script, session or Session(own_commands=own_commands, allowed_packages=allowed), name or "")
 
     @keeps
-    def run() -> State[Any]:
+    def run() -> AnyState:
         return run_in_flow(checked, session or Session(name=checked.name, own_commands=own_commands, allowed_packages=allowed))
 
     return _flow_of(run, checked, session or Session(), name or checked.name)
@@ -77,13 +77,13 @@ def run_compiled(script: Script, session: Session) -> Results:
     """Run a checked script as a flow run in `session` and return its results, whatever the verdict; raises what ended it early."""
 
     @keeps
-    def run() -> State[Any]:
+    def run() -> AnyState:
         return run_in_flow(script, session)
 
-    return results_of(cast(State[Any], _flow_of(run, script, session, script.name)(return_state=True)))
+    return results_of(_flow_of(run, script, session, script.name)(return_state=True))
 
 
-def checked_script(script: Any, session: Session, name: str = "") -> Script:
+def checked_script(script: object, session: Session, name: str = "") -> Script:
     """Read and check whatever `compile_script` takes."""
     if isinstance(script, Script):
         return script
@@ -99,7 +99,7 @@ def checked_script(script: Any, session: Session, name: str = "") -> Script:
     return load_script(script, session=session, name=name)
 
 
-def run_in_flow(script: Script, session: Session, storage: Storage | None = None) -> State[Any]:
+def run_in_flow(script: Script, session: Session, storage: Storage | None = None) -> AnyState:
     """Run the script's actions as tasks of the flow run that this is called in; returns its final state. `storage` gets the reports."""
     context = FlowRunContext.get()
     if context is None or context.flow_run is None:
@@ -135,7 +135,7 @@ class _ScriptRun:
         self._session = session
         self._observer = observer
 
-    def run(self, script: Script) -> State[Any]:
+    def run(self, script: Script) -> AnyState:
         """Also the body of each subflow."""
         context = FlowRunContext.get()
         assert context is not None
@@ -158,7 +158,7 @@ class _ScriptRun:
         results.loads = [linked(load, run) for load, run in zip(results.loads, runs, strict=True)]
         return runs
 
-    def _run_one(self, script: Script, position: int, action: Action, command: Command, policy: Policy) -> Any:
+    def _run_one(self, script: Script, position: int, action: Action, command: Command, policy: Policy) -> object:
         if command.nested is None:
             return value_of(task_for(command, policy, position, action)(return_state=True))
         given = bind(command, action.arguments).values[NESTED if command.nested == "actions" else FILES]
@@ -173,15 +173,15 @@ class _ScriptRun:
 
     def _subflow(self, script: Script, run_name: str, policy: Policy) -> Results:
         @keeps
-        def run() -> State[Any]:
+        def run() -> AnyState:
             return self.run(script)
 
         shown = _redactor(self._session, script).text
         flow = _flow(run, shown(script.name), run_name=shown(run_name), timeout_seconds=policy.timeout_seconds)
-        return results_of(cast(State[Any], flow(return_state=True)))
+        return results_of(flow(return_state=True))
 
 
-def _flow_of(run: Any, script: Script, session: Session, name: str) -> Flow[[], Any]:
+def _flow_of(run: Callable[[], AnyState], script: Script, session: Session, name: str) -> Flow[[], object]:
     """The flow, its name and the name of its runs without secrets: Prefect shows both to all its users."""
     shown = _redactor(session, script).text
     return _flow(run, shown(name), run_name=shown(session.label) or None)
@@ -191,7 +191,7 @@ def _redactor(session: Session, script: Script) -> Redactor:
     return redactor_of(session, [[action.name, action.arguments] for action in script.actions])
 
 
-def _flow(run: Any, name: str, *, run_name: str | None = None, timeout_seconds: float | None = None) -> Flow[[], Any]:
+def _flow(run: Callable[[], AnyState], name: str, *, run_name: str | None = None, timeout_seconds: float | None = None) -> Flow[[], object]:
     return ScriptFlow(
         fn=run,
         name=BANNED.sub("-", name),

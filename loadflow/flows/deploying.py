@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import yaml
@@ -17,6 +16,7 @@ from prefect.client.schemas.objects import ConcurrencyLimitStrategy, Concurrency
 from prefect.exceptions import ObjectNotFound
 from prefect.settings import get_current_settings
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.reports.links import REPORTS_URL_VARIABLE
 from loadflow.errors import CommandError, Mistake
 from loadflow.flows.deployed_script import entrypoint_of, form_flow, may_be_field
@@ -35,8 +35,8 @@ HEARTBEAT = {"PREFECT_FLOWS_HEARTBEAT_FREQUENCY": "30"}
 class Origin:
     """Where a worker gets the script: steps that Prefect runs first, and the parameter that says which script it is."""
 
-    steps: list[dict[str, Any]]
-    parameters: dict[str, Any]
+    steps: list[JsonObject]
+    parameters: dict[str, object]
     words: str
 
 
@@ -46,15 +46,15 @@ class Deployment:
 
     name: str
     origin: Origin
-    variables: Mapping[str, Any]
-    values: Mapping[str, Any] = field(default_factory=dict)
-    advanced: Mapping[str, Any] = field(default_factory=dict)
+    variables: JsonMapping
+    values: JsonMapping = field(default_factory=dict)
+    advanced: JsonMapping = field(default_factory=dict)
     description: str = ""
     tags: Sequence[str] = ()
     pool: str = ""
     queue: str | None = None
-    job_variables: Mapping[str, Any] = field(default_factory=dict)
-    schedule: Any = None
+    job_variables: JsonMapping = field(default_factory=dict)
+    schedule: object = None
     paused: bool = False
     concurrency_limit: int | None = 1
     collision_strategy: str = "CANCEL_NEW"
@@ -68,12 +68,12 @@ class Deployment:
         return [name for name in self.variables if may_be_field(name)]
 
     @property
-    def schema(self) -> dict[str, Any]:
+    def schema(self) -> dict[str, object]:
         hidden = {name: one for name, one in self.variables.items() if name not in self.fields}
         return form_schema({name: self.variables[name] for name in self.fields}, hidden, run_script)
 
     @property
-    def parameters(self) -> dict[str, Any]:
+    def parameters(self) -> JsonObject:
         hidden = {name: value for name, value in self.values.items() if name in self.variables and name not in self.fields}
         shown = {name: value for name, value in self.values.items() if name not in hidden}
         advanced = {"label": self.name, **self.advanced}
@@ -128,7 +128,7 @@ def work_pool(client: SyncPrefectClient, name: str | None) -> str:
 
 
 def origin_of(
-    kind: str | None, file: Path, document: Any, folder: Path, *, branch: str | None = None, credentials: str | None = None
+    kind: str | None, file: Path, document: object, folder: Path, *, branch: str | None = None, credentials: str | None = None
 ) -> Origin:
     """How workers get `file`; None: by the `pull` steps of the folder's prefect.yaml, if it has them, else from this very folder."""
     pull = _pull_steps(folder)
@@ -145,7 +145,7 @@ def origin_of(
     return Origin([step], {"script_path": _within(file, folder)}, f"in {folder}, which workers must see at this path")
 
 
-def _pull_steps(folder: Path) -> list[dict[str, Any]]:
+def _pull_steps(folder: Path) -> list[dict[str, object]]:
     try:
         document = yaml.safe_load((folder / PROJECT_FILE).read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -173,7 +173,7 @@ def _git_clone(file: Path, folder: Path, branch: str | None, credentials: str | 
         raise CommandError(
             [Mistake(str(file), what, f"git push origin {branch}, then deploy again; or git fetch, if it was pushed elsewhere")]
         )
-    asked: dict[str, Any] = {"repository": repository, "branch": branch}
+    asked: dict[str, object] = {"repository": repository, "branch": branch}
     if credentials:
         asked["credentials"] = "{{ prefect.blocks." + credentials.replace("/", ".", 1) + " }}"
     words = f"from {repository}, branch {branch}"

@@ -8,7 +8,6 @@ raises otherwise, because an exception is. The exception holds the results, so n
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from prefect.client.schemas.objects import State
 from prefect.states import Cancelled, Completed, Failed
@@ -21,7 +20,7 @@ from loadflow.engine.reports.bounds import clip
 from loadflow.engine.session.execute import Results
 from loadflow.engine.session.load_result import LoadResult
 from loadflow.errors import ConditionBroken, Interrupted, LoadflowError, TargetTaken
-from loadflow.tasks.state import data_of
+from loadflow.tasks.state import AnyState, data_of
 
 __all__ = [
     "NotPassed",
@@ -49,7 +48,7 @@ class NotPassed(LoadflowError):
         return type(self), (self.args[0], self.results)
 
 
-def state_of(results: Results, redactor: Redactor, passed_line: str = "", *, loads: int = 0) -> State[Any]:
+def state_of(results: Results, redactor: Redactor, passed_line: str = "", *, loads: int = 0) -> AnyState:
     """The final state of a flow whose actions gave `results`, with the number of `loads`. `passed_line`: the message of a passed run.
 
     passed: Completed; failed: Failed; inconclusive and error: Failed, under their own names; interrupted: Cancelled, named
@@ -67,7 +66,7 @@ def state_of(results: Results, redactor: Redactor, passed_line: str = "", *, loa
     return _not_passed(verdict.kind, line, error)
 
 
-def _not_passed(kind: VerdictKind, line: str, data: Any = None) -> State[Any]:
+def _not_passed(kind: VerdictKind, line: str, data: object = None) -> AnyState:
     match kind:
         case VerdictKind.FAILED:
             return Failed(message=line, data=data)
@@ -77,13 +76,13 @@ def _not_passed(kind: VerdictKind, line: str, data: Any = None) -> State[Any]:
             return Failed(name=str(kind).capitalize(), message=line, data=data)
 
 
-def interrupted_state(error: Interrupted, redactor: Redactor, *, cancelled: bool) -> State[Any]:
+def interrupted_state(error: Interrupted, redactor: Redactor, *, cancelled: bool) -> AnyState:
     """`cancelled`: the flow run itself was; else its load was stopped in another way, and the state's name says so."""
     message = clip(visible(redactor.text(str(error)), lines=True), MESSAGE_CHARACTERS)
     return Cancelled(name="Cancelled" if cancelled else "Interrupted", message=message, data=error)
 
 
-def results_of(state: State[Any]) -> Results:
+def results_of(state: AnyState) -> Results:
     """The results of a flow that was called with `return_state=True`, whatever its verdict.
 
     Raises what ended it early: Interrupted, whose `results` are those until then, or whatever Prefect put into the state. States that
@@ -92,7 +91,7 @@ def results_of(state: State[Any]) -> Results:
     return results_in(data_of(state))
 
 
-def results_in(value: Any) -> Results:
+def results_in(value: object) -> Results:
     """The results in the data of a state; see `results_of`."""
     if isinstance(value, NotPassed):
         return value.results
@@ -106,7 +105,7 @@ def results_in(value: Any) -> Results:
     return value
 
 
-def as_loads(state: State[Any]) -> State[Any]:
+def as_loads(state: AnyState) -> AnyState:
     """The state of a script's flow, made to hold what was sent: one LoadResult, or a list of several; its results, where nothing was."""
     if isinstance(state.data, Results) and state.data.loads:
         loads = [load.among(state.data) for load in state.data.loads]
@@ -114,7 +113,7 @@ def as_loads(state: State[Any]) -> State[Any]:
     return state
 
 
-def loads_of(state: State[Any]) -> list[LoadResult]:
+def loads_of(state: AnyState) -> list[LoadResult]:
     """What a flow sent that was called with `return_state=True`, whatever its verdict.
 
     Of a flow that was interrupted, what it had sent until then. Raises as `results_of` does, Interrupted only where nothing was sent.
@@ -122,7 +121,7 @@ def loads_of(state: State[Any]) -> list[LoadResult]:
     return list(_sent(state).loads)
 
 
-def _sent(state: State[Any]) -> Results:
+def _sent(state: AnyState) -> Results:
     try:
         return results_of(state)
     except Interrupted as error:
@@ -131,7 +130,7 @@ def _sent(state: State[Any]) -> Results:
         return error.results
 
 
-def load_of(state: State[Any]) -> LoadResult:
+def load_of(state: AnyState) -> LoadResult:
     """The one load of a flow that was called with `return_state=True`, whatever its verdict, interrupted too.
 
     Raises the error of the action that failed where there is none, ValueError for several, and what `results_of` raises.
@@ -144,7 +143,7 @@ def load_of(state: State[Any]) -> LoadResult:
     raise ValueError(f"the script made {counted(len(results.loads), 'load')}, not one; loads_of(state) gives all of them")
 
 
-def same_verdict(of: State[Any] | LoadResult | Iterable[LoadResult]) -> State[Any]:
+def same_verdict(of: AnyState | LoadResult | Iterable[LoadResult]) -> AnyState:
     """A state for a flow to return, so that its run says what its load says: of the load's state, also one from the server, or its result.
 
     The worst verdict of several. The load's own state, returned, would be read as "1/1 states failed".

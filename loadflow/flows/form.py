@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from prefect import Flow
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.resolve.variables import suggestion
 from loadflow.engine.script.declared import Declaration
 from loadflow.errors import Mistake
@@ -19,7 +19,7 @@ SECRET_HELP = "Of a secret write ${secret.NAME}, the name of a Secret block; it 
 JSON_TYPES = {"text": "string", "integer": "integer", "number": "number", "boolean": "boolean"}
 
 
-def given_of(form: Mapping[str, Any]) -> dict[str, Any]:
+def given_of(form: JsonMapping) -> JsonObject:
     """The generic flow's parameters: each field is a variable, those of the advanced group are what they are called.
 
     A field that was left empty is none, so that the script's own default or its check decides.
@@ -33,7 +33,7 @@ def given_of(form: Mapping[str, Any]) -> dict[str, Any]:
     return {**{name: form[name] for name in FIXED if name in form}, **advanced, "variables": {**more, **fields}}
 
 
-def advanced_fields(flow: Flow[..., Any]) -> dict[str, Any]:
+def advanced_fields(flow: Flow[..., object]) -> JsonObject:
     """The fields of the advanced group: the generic flow's parameters but the script itself, with their help."""
     known = flow.parameters.model_dump()["properties"]
     fields = {name: _plain(field) for name, field in known.items() if name not in FIXED}
@@ -41,7 +41,7 @@ def advanced_fields(flow: Flow[..., Any]) -> dict[str, Any]:
     return fields
 
 
-def _plain(field: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(field: JsonMapping) -> dict[str, object]:
     """A field that may be left empty is drawn as what it is when it is not; Prefect's pages draw a choice of "None" otherwise."""
     kinds = [kind for kind in field.get("anyOf", ()) if kind != {"type": "null"}]
     if len(kinds) != 1 or field.get("default") is not None:
@@ -49,7 +49,7 @@ def _plain(field: Mapping[str, Any]) -> dict[str, Any]:
     return {**{key: value for key, value in field.items() if key not in ("anyOf", "default")}, **kinds[0]}
 
 
-def form_schema(shown: Mapping[str, Declaration], hidden: Mapping[str, Declaration], flow: Flow[..., Any]) -> dict[str, Any]:
+def form_schema(shown: Mapping[str, Declaration], hidden: Mapping[str, Declaration], flow: Flow[..., object]) -> dict[str, object]:
     """The JSON Schema of a deployment's parameters, as Prefect's pages draw it and its API holds runs to it.
 
     Of the variables `shown` each has a field, required where it has no default; those `hidden` are in `variables` of the advanced group.
@@ -70,8 +70,8 @@ def form_schema(shown: Mapping[str, Declaration], hidden: Mapping[str, Declarati
     return {"title": "Parameters", "type": "object", "properties": properties, "required": required, "definitions": {}}
 
 
-def _field(name: str, declared: Declaration, position: int) -> dict[str, Any]:
-    field: dict[str, Any] = {"title": name, "type": JSON_TYPES[declared.kind], "position": position}
+def _field(name: str, declared: Declaration, position: int) -> JsonObject:
+    field: dict[str, object] = {"title": name, "type": JSON_TYPES[declared.kind], "position": position}
     if declared.has_default:
         field["default"] = declared.default
     if declared.choices:
@@ -92,7 +92,7 @@ def _sentence(text: str) -> str:
     return text if not text or text.endswith((".", "!", "?")) else f"{text}."
 
 
-def mistakes_in(parameters: Mapping[str, Any], schema: Mapping[str, Any], *, complete: bool) -> list[Mistake]:
+def mistakes_in(parameters: Mapping[str, object], schema: JsonMapping, *, complete: bool) -> list[Mistake]:
     """What Prefect's API would refuse of a deployment's own values, and unknown fields. `complete`: no form will add the rest."""
     from prefect.utilities.schema_tools.validation import validate
 

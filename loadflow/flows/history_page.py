@@ -11,8 +11,10 @@ from prefect.artifacts import create_markdown_artifact
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.figures import unbroken
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.history.comparing import value_text
-from loadflow.engine.history.duet import DuetKind
+from loadflow.engine.history.duet import DuetKind, DuetResult
+from loadflow.engine.history.judgement import JudgedMetric, JudgedNight, Judgement
 from loadflow.engine.history.judging import sentences
 from loadflow.engine.reports.chart import Plot, Scale, axes, svg
 from loadflow.engine.reports.run_charts import Chart, latency_axis
@@ -32,14 +34,14 @@ TEXT = 300
 CHARACTER_WIDTH = 7
 
 
-def publish_history(judgement: Mapping[str, Any]) -> None:
+def publish_history(judgement: JsonMapping) -> None:
     """Write the page; the key is the same for each night of a label. Raises what Prefect's client raises."""
     kind, page = PAGES[judgement["format"]]
     text = page(judgement)
     create_markdown_artifact(text, key=label_key(judgement["label"], kind), description=str(judgement["verdict"]))
 
 
-def history_markdown(judgement: Mapping[str, Any]) -> str:
+def history_markdown(judgement: Judgement) -> str:
     lines = [
         f"# {SIGNS[judgement['verdict']]}: {safe(judgement['label'], TEXT)}",
         *(f"- {safe(one, TEXT)}" for one in sentences(judgement)),
@@ -59,14 +61,14 @@ def history_markdown(judgement: Mapping[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
-def _row(one: Mapping[str, Any]) -> list[str]:
+def _row(one: JudgedMetric) -> list[str]:
     metric, usual = one["metric"], one["usual"]
     between = f"{value_text(metric, usual[0])} … {value_text(metric, usual[2])}" if usual else "–"
     change = f"{one['change'] * 100:+.2f} points" if metric == "failure_rate" else f"{one['change']:+.1%}"
     return [SIGNS[one["verdict"]], safe(one["name"], TEXT) or "all", metric, unbroken(value_text(metric, one["value"])), between, change]
 
 
-def band_chart(nights: Sequence[Mapping[str, Any]], metric: Mapping[str, Any]) -> Chart:
+def band_chart(nights: Sequence[JudgedNight], metric: JudgedMetric) -> Chart:
     """A point for each night, oldest first; the band is what is usual now: two standard deviations to each side of the middle."""
     name, usual = metric["metric"], metric["usual"]
     shown = [one for one in nights if one.get(name)][-MOST_NIGHTS:]
@@ -99,7 +101,7 @@ def _rate_axis(values: Sequence[float]) -> tuple[Scale, str]:
     return linear_scale(max(values), lambda value: f"{value:,.4g}"), "requests per second"
 
 
-def _days(nights: Sequence[Mapping[str, Any]], xs: Sequence[float]) -> list[tuple[float, str]]:
+def _days(nights: Sequence[JudgedNight], xs: Sequence[float]) -> list[tuple[float, str]]:
     texts: list[tuple[float, str]] = []
     free_x = float("inf")
     for number in reversed(range(len(nights))):  # tonight first
@@ -111,9 +113,10 @@ def _days(nights: Sequence[Mapping[str, Any]], xs: Sequence[float]) -> list[tupl
     return texts[::-1]
 
 
-def duet_markdown(result: Mapping[str, Any]) -> str:
+def duet_markdown(result: DuetResult) -> str:
     """The legs of a duet, pair by pair."""
-    sign = {DuetKind.WORSE: SIGNS["worse"], DuetKind.FINE: "= fine"}.get(result["verdict"], "? unclear")
+    signs: Mapping[str, str] = {DuetKind.WORSE: SIGNS["worse"], DuetKind.FINE: "= fine"}
+    sign = signs.get(result["verdict"], "? unclear")
     pairs: dict[int, dict[str, float]] = {}
     for leg in result["legs"]:
         pairs.setdefault(leg["pair"], {})[leg["side"]] = leg["value"]
@@ -128,7 +131,7 @@ def duet_markdown(result: Mapping[str, Any]) -> str:
     return f"# {sign}: duet{of}, {safe(result['label'], TEXT)}\n\n{said}\n\n{table}"
 
 
-PAGES: Mapping[str, tuple[str, Callable[[Mapping[str, Any]], str]]] = {
+PAGES: Mapping[str, tuple[str, Callable[[Any], str]]] = {
     "loadflow-judgement": ("history", history_markdown),
     "loadflow-duet": ("duet", duet_markdown),
     "loadflow-capacity": ("capacity", capacity_markdown),

@@ -10,11 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID, uuid4
 
 import httpx
-from prefect.client.orchestration import get_client
+from prefect.client.orchestration import SyncPrefectClient, get_client
 from prefect.exceptions import PrefectHTTPStatusError
 from prefect.logging.loggers import LoggingAdapter
 from prefect.runtime import flow_run
@@ -169,7 +168,7 @@ class _Held:
         slots.say(self.key, self.holder)
 
 
-def _client() -> Any:
+def _client() -> SyncPrefectClient:
     return get_client(httpx_settings={"timeout": REQUEST_S}, sync_client=True)
 
 

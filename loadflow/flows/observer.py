@@ -13,7 +13,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, cast
+from typing import cast
 from urllib.parse import urlsplit
 from uuid import UUID
 
@@ -97,7 +97,7 @@ class FlowObserver(Observer):
         self._logger.info("%s ended: %s", _which(run), line_of(summary))
         self._logger.info("report: %s", report_link(run))
 
-    def judged(self, judgement: Mapping[str, Any]) -> None:
+    def judged(self, judgement: Mapping[str, object]) -> None:
         """On this thread: no load goes on."""
         try:
             run_judged(judgement)
@@ -241,7 +241,7 @@ class _Watch:
         else:
             update_progress_artifact(self._artifact, percent, description=text)
 
-    def _try(self, what: str, write: Callable[[], Any]) -> None:
+    def _try(self, what: str, write: Callable[[], object]) -> None:
         try:
             write()
         except LoadflowError as error:

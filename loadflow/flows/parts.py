@@ -7,13 +7,13 @@ from typing import Any
 
 from prefect import Task
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State
 from prefect.states import Completed, Failed
 
 from loadflow.engine.reports.bounds import clip
 from loadflow.engine.session.masking import redactor_of
 from loadflow.engine.session.session import current_session
 from loadflow.tasks.factory import LoadNotPassed, value_of
+from loadflow.tasks.state import AnyState
 
 __all__ = ["as_task"]
 
@@ -23,7 +23,7 @@ NAME_CHARACTERS, TEXT_CHARACTERS = 100, 1_000
 def as_task(name: str, work: Callable[[], Any]) -> Any:
     """What `work` gives. Its "verdict" is the state of the task run; an error of its own is raised."""
 
-    def run() -> State[Any]:
+    def run() -> AnyState:
         value = work()
         verdict, reason = str(value["verdict"]), redactor_of(current_session()).text(str(value["reason"]))
         if verdict == "passed":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
@@ -19,6 +19,7 @@ from prefect.states import Cancelled
 from prefect.utilities.urls import url_for
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.plan.cluster import PoolOrder
 from loadflow.errors import RunError
 from loadflow.flows.agent_run import AGENT_FLOW, agent_run
@@ -39,7 +40,7 @@ NO_RUNS = {"name": "runs", "emptyDir": {}}  # agents keep no run folder, and a c
 
 
 def deploy_agent(
-    client: SyncPrefectClient, pool: str, *, queue: str | None = None, job_variables: Mapping[str, Any] | None = None, tags: Any = ()
+    client: SyncPrefectClient, pool: str, *, queue: str | None = None, job_variables: JsonMapping | None = None, tags: Iterable[str] = ()
 ) -> str:
     """Make, or replace, the deployment by which loads start their agents in this pool; the name that Prefect calls it by."""
     variables = client.read_work_pool(pool).base_job_template.get("variables", {}).get("properties", {})

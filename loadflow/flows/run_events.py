@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
-from typing import Any
 
 from prefect.events import emit_event
 from prefect.runtime import deployment, flow_run
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.records.evidence import evidence_digest
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.summary import Summary
@@ -79,7 +78,7 @@ def run_finished(run: Run, summary: Summary) -> None:
             _emit(BREACHED, run, {"threshold": one.expression, "scope": one.scope, "samples": one.samples, "unit": one.unit, **numbers})
 
 
-def run_judged(judgement: Mapping[str, Any]) -> None:
+def run_judged(judgement: JsonMapping) -> None:
     """The event of a run that was held against the nights before, or of a duet: `loadflow.suspect` where it is worth a duet."""
     kind = str(judgement["verdict"])
     redactor = redactor_of(current_session())
@@ -124,7 +123,7 @@ def _intervals(summary: Summary) -> dict[str, list[float | None]]:
     }
 
 
-def _emit(event: str, run: Run, payload: dict[str, Any], verdict: str = "") -> None:
+def _emit(event: str, run: Run, payload: JsonObject, verdict: str = "") -> None:
     facts = run.facts
     redactor = redactor_of(current_session())
     labels = {"verdict": verdict, "label": facts.label, "script": facts.script, "target": facts.target}

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from prefect import get_run_logger
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.objects import State, StateType
+from prefect.client.schemas.objects import StateType
 from prefect.runtime import flow_run
 from prefect.states import Cancelled, Failed
 
@@ -29,6 +29,7 @@ from loadflow.flows.lease import target_lease
 from loadflow.flows.run_events import not_run
 from loadflow.flows.script_flow import ScriptFlow, keeps
 from loadflow.flows.uploads import Storage, load_storage
+from loadflow.tasks.state import AnyState
 
 __all__ = ["run_name", "run_script"]
 
@@ -100,7 +101,7 @@ def run_script(
     late_s = _late_s()
     if max_delay is not None and late_s > max_delay:
         words = f"skipped: it starts {late_s:,.0f} s after its time, and max_delay is {max_delay:g} s; nothing was sent"
-        state: State[Any] = Cancelled(name="Skipped", message=words)
+        state: AnyState = Cancelled(name="Skipped", message=words)
     else:
         try:
             storage = _use_blocks(session, target, store, report_storage)

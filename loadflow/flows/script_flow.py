@@ -16,20 +16,20 @@ from prefect import Flow
 from prefect.client.schemas.objects import State
 from prefect.states import Failed
 
-from loadflow.tasks.state import data_of
+from loadflow.tasks.state import AnyState, data_of
 
 __all__ = ["ScriptFlow", "keeps"]
 
 P = ParamSpec("P")
 
-_given: ContextVar[list[State[Any]] | None] = ContextVar("given", default=None)  # what the function of the flow called last has given
+_given: ContextVar[list[AnyState] | None] = ContextVar("given", default=None)  # what the function of the flow called last has given
 
 
-def keeps(run: Callable[P, State[Any]]) -> Callable[P, State[Any]]:
+def keeps(run: Callable[P, AnyState]) -> Callable[P, AnyState]:
     """The function of a ScriptFlow, which returns a state, so that the call of the flow knows what it gave or raised."""
 
     @wraps(run)
-    def keeping(*args: P.args, **kwargs: P.kwargs) -> State[Any]:
+    def keeping(*args: P.args, **kwargs: P.kwargs) -> AnyState:
         given = _given.get()
         try:
             state = run(*args, **kwargs)
@@ -49,10 +49,10 @@ class ScriptFlow(Flow[P, Any]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Any:  # type: ignore[override]  # Prefect has overloads of async functions too
         as_state = kwargs.pop("return_state", False)
-        given: list[State[Any]] = []
+        given: list[AnyState] = []
         token = _given.set(given)
         try:
-            state = cast(State[Any], super().__call__(*args, **kwargs, return_state=True))
+            state = cast(AnyState, super().__call__(*args, **kwargs, return_state=True))
         finally:
             _given.reset(token)
         if state.data is None and given and given[-1].type is state.type:

@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any
 from uuid import UUID
 
 from prefect.client.orchestration import SyncPrefectClient
@@ -24,6 +23,7 @@ from prefect.client.schemas.objects import ConcurrencyLeaseHolder
 from prefect.exceptions import ObjectAlreadyExists, ObjectNotFound, PrefectHTTPStatusError
 
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonObject
 
 __all__ = ["ENDED_S", "LEASE_S", "SILENT_S", "Holder", "Slots", "is_dead", "record_name"]
 
@@ -150,7 +150,7 @@ class Slots:
         return state is not None and state.is_final()
 
 
-def _record(variable: dict[str, Any], now: datetime) -> Record | None:
+def _record(variable: JsonObject, now: datetime) -> Record | None:
     """None if the variable is not a record."""
     value = variable["value"]
     try:

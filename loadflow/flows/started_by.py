@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.objects import FlowRun
 from prefect.exceptions import ObjectNotFound
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.flows.cancels import API_TROUBLE
 
 __all__ = ["started_by"]
@@ -15,10 +14,10 @@ __all__ = ["started_by"]
 REQUEST_S = 5.0
 
 
-def started_by(flow_run: FlowRun) -> dict[str, Any]:
+def started_by(flow_run: FlowRun) -> dict[str, object]:
     """Plain JSON values. A server that does not answer costs the deployment's name and schedules, and no more than some seconds."""
     creator = flow_run.created_by
-    told: dict[str, Any] = {
+    told: JsonObject = {
         "flow_run": str(flow_run.id),
         "name": flow_run.name,
         "created_by": {"type": str(creator.type or ""), "name": str(creator.display_value or "")} if creator else None,

@@ -27,7 +27,7 @@ ERROR_CHARACTERS = 300
 class Writable(Protocol):
     """A block that files can be written to."""
 
-    def write_path(self, path: str, content: bytes) -> Any: ...
+    def write_path(self, path: str, content: bytes) -> object: ...
 
 
 @dataclass(frozen=True, slots=True)

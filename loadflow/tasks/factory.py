@@ -11,7 +11,7 @@ from typing import Any, cast
 
 from prefect import Task, get_run_logger
 from prefect.cache_policies import NO_CACHE
-from prefect.client.schemas.objects import State, TaskRun
+from prefect.client.schemas.objects import TaskRun
 from prefect.states import Cancelled, Completed, Failed, get_state_exception
 
 from loadflow.engine.base.redact import Redactor
@@ -27,7 +27,7 @@ from loadflow.engine.session.execute import call, may_retry
 from loadflow.engine.session.masking import redactor_of
 from loadflow.engine.session.session import current_session
 from loadflow.errors import Interrupted, LoadflowError, RunError
-from loadflow.tasks.state import data_of
+from loadflow.tasks.state import AnyState, data_of
 
 __all__ = ["LoadNotPassed", "task_for", "value_of"]
 
@@ -45,7 +45,7 @@ class LoadNotPassed(LoadflowError):
         super().__init__(message)
         self.value = value
 
-    def __reduce__(self) -> tuple[type[LoadNotPassed], tuple[str, Any]]:
+    def __reduce__(self) -> tuple[type[LoadNotPassed], tuple[str, object]]:
         return type(self), (self.args[0], self.value)
 
 
@@ -57,7 +57,7 @@ class Masked(RunError):
         self.original = original
 
 
-def task_for(command: Command, policy: Policy, position: int, action: Action) -> Task[[], Any]:
+def task_for(command: Command, policy: Policy, position: int, action: Action) -> Task[[], object]:
     """The task that runs `action`, the script's `position`-th counted from 0, in the session that is current when it is called.
 
     Call it directly, on the thread of the flow: a timeout then really ends the work, and no second thread outlives the flow.
@@ -67,7 +67,7 @@ def task_for(command: Command, policy: Policy, position: int, action: Action) ->
     def run() -> Any:
         return _run(command, action)
 
-    def retry_condition(task: Task[..., Any], task_run: TaskRun, state: State[Any]) -> bool:
+    def retry_condition(task: Task[..., object], task_run: TaskRun, state: AnyState) -> bool:
         error = cast(BaseException, get_state_exception(state))
         return may_retry(command, policy, error.original if isinstance(error, Masked) else error)
 
@@ -87,7 +87,7 @@ def task_for(command: Command, policy: Policy, position: int, action: Action) ->
     )
 
 
-def value_of(state: State[Any]) -> Any:
+def value_of(state: AnyState) -> object:
     """What the command of a task that was called with `return_state=True` gave, whatever the verdict on its load. Raises its error."""
     result = data_of(state)
     if isinstance(result, LoadNotPassed):
@@ -133,7 +133,7 @@ def _run(command: Command, action: Action) -> Any:
     return value
 
 
-def _load_state(summary: Summary, value: Any, redactor: Redactor) -> State[Any]:
+def _load_state(summary: Summary, value: object, redactor: Redactor) -> AnyState:
     """Red where the load did not pass, so that a page of the flow run shows it at once; the actions after it run all the same."""
     message = visible(redactor.text(line_of(summary)))
     match summary.verdict.kind:
@@ -145,7 +145,7 @@ def _load_state(summary: Summary, value: Any, redactor: Redactor) -> State[Any]:
             return Failed(name=str(kind).capitalize(), message=message, data=LoadNotPassed(message, value))
 
 
-def _shown(arguments: Any, redactor: Redactor) -> str:
+def _shown(arguments: object, redactor: Redactor) -> str:
     if arguments is None:
         return ""
     return clip(json.dumps(redactor.value(arguments), ensure_ascii=False, default=str), LOG_CHARACTERS)

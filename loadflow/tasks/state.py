@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from prefect.client.schemas.objects import State
 
-__all__ = ["data_of"]
+__all__ = ["AnyState", "data_of"]
+
+AnyState: TypeAlias = State[Any]  # whatever it holds: Prefect's class is invariant
 
 
-def data_of(state: State[Any], *, or_raise: bool = False) -> Any:
+def data_of(state: AnyState, *, or_raise: bool = False) -> object:
     """The value or the exception in a final state; `or_raise`: raises the exception.
 
     Also where an event loop runs, as in a notebook, in which Prefect's own `result` gives something to wait for.

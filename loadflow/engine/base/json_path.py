@@ -14,7 +14,7 @@ from typing import Any
 
 __all__ = ["MISSING", "JsonKey", "parts_of", "path_text", "value_at"]
 
-MISSING: Any = object()
+MISSING: object = object()
 INDEX = re.compile(r"-?[0-9]{1,18}")
 BRACKET = re.compile(r"""\[\s*(?:(-?[0-9]+)|'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)")\s*\]""", re.DOTALL)
 ESCAPE = re.compile(r"\\(.)", re.DOTALL)
@@ -68,7 +68,7 @@ def parts_of(path: str) -> tuple[str | int, ...]:
     return tuple(parts)
 
 
-def value_at(data: Any, path: str) -> Any:
+def value_at(data: Any, path: str) -> object:
     """The value there, list items by (also negative) index; MISSING where there is none.
 
     >>> value_at({"items": [{"id": 7}]}, "$.items[-1].id")

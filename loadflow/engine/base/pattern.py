@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Any
 
 import re2
 
@@ -26,7 +25,7 @@ class Pattern:
 
     __slots__ = ("_compiled", "groups")
 
-    def __init__(self, compiled: Any) -> None:
+    def __init__(self, compiled: re2._Regexp) -> None:
         self._compiled = compiled
         self.groups: int = compiled.groups
 

@@ -49,7 +49,7 @@ class Redactor:
     def is_secret(self, name: str) -> bool:
         return self._places.is_secret(name)
 
-    def learn(self, value: Any) -> None:
+    def learn(self, value: object) -> None:
         """From now on mask this value, and its coded forms, wherever it appears. Containers: every value in them."""
         if isinstance(value, Mapping):
             for one in value.values():
@@ -63,7 +63,7 @@ class Redactor:
                 if form not in known:
                     self._forms[form.text[:SHORTEST]] = (*known, form)
 
-    def knowing(self, values: Iterable[Any]) -> Redactor:
+    def knowing(self, values: Iterable[object]) -> Redactor:
         """This one, and `values` besides: for one use, so that what is known does not grow with every user's tokens."""
         other = copy(self)
         other._forms = dict(self._forms)

@@ -16,7 +16,7 @@ __all__ = ["typed"]
 T = TypeVar("T")
 
 
-def typed(cls: type[T], data: Any, where: str) -> T:
+def typed(cls: type[T], data: object, where: str) -> T:
     """`data`, a JSON object, as a `cls`; keys that `cls` doesn't know are left out. Fields may be dataclasses and
     StrEnums themselves; lists become tuples.
 
@@ -85,7 +85,7 @@ def _tuple(kinds: tuple[object, ...], value: object, where: str) -> tuple[object
 NAMES = {str: "a string", int: "a whole number", float: "a number", bool: "true or false"}
 
 
-def _kind(value: Any) -> str:
+def _kind(value: object) -> str:
     if value is None:
         return "null"
     if isinstance(value, Mapping):

@@ -18,7 +18,7 @@ SHOWN = 200  # characters of a value in a message
 _as_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), default=str).encode
 
 
-def text_of(value: Any) -> str:
+def text_of(value: object) -> str:
     """How a value stands inside a longer string: text as it is, all else as JSON, compact.
 
     >>> [text_of(value) for value in ("a", 5, True, None, [1, "b"])]
@@ -31,7 +31,7 @@ def text_of(value: Any) -> str:
     return _as_json(value)
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value in a message: compact JSON, not too long.
 
     >>> print(shown({"a": None, "b": [True, "it's"]}))

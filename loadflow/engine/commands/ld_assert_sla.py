@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.commands import sla
 from loadflow.engine.commands.ld_evaluate_sla import evaluate_sla
 from loadflow.engine.records.threshold import ThresholdState, worst_state
@@ -15,7 +16,7 @@ from loadflow.errors import ThresholdsNotMet
 __all__ = ["COMMAND", "assert_sla"]
 
 
-def assert_sla(rules: Sequence[Any]) -> dict[str, Any]:
+def assert_sla(rules: Sequence[Any]) -> JsonObject:
     """`evaluate_sla`, which raises ThresholdsNotMet unless all hold: the script's verdict is then failed, or inconclusive.
 
     >>> assert_sla(["p95 < 500"])["results"][0]["observed"]  # doctest: +SKIP

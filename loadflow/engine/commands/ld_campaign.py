@@ -6,6 +6,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.script.command import LOAD, Command
 from loadflow.engine.script.part import HIGHEST, Flag, Int, Name, Number, Part, Positive, Seconds, Text
 
@@ -19,7 +20,7 @@ class Campaign(Part):
     """The arguments of LD_campaign."""
 
     noun: ClassVar[str] = "LD_campaign"
-    test: dict[str, Any] = Field(default={})  # checked with the values of each cell, before the first load
+    test: JsonObject = Field(default={})  # checked with the values of each cell, before the first load
     variables: dict[str, Annotated[list[Any], Field(min_length=1)]] = Field(default={})
     targets: tuple[Name, ...] = ()
     rates: tuple[PerSecond, ...] = ()

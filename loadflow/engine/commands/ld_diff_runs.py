@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.history.comparing import change_text, compare_kept, limits_of, value_text, where_text
 from loadflow.engine.history.kept_runs import KeptRun, NoPrevious, find_pair
 from loadflow.engine.records.compare import ChangeKind, Comparison
@@ -35,7 +36,7 @@ def diff_runs(
     allow_first: bool = False,
     *,
     url: str | None = None,
-) -> dict[str, Any]:
+) -> JsonObject:
     """What changed from one kept run to another: percentiles, mean, failure rate and rate, each with an interval and a verdict.
 
     A run is named by its folder, its id below the runs folder, `latest`, or `previous`: the one before the latest of the same label;

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.history.duet import LOOKS
 from loadflow.engine.history.population import METRICS
 from loadflow.engine.script.command import LOAD, Command
@@ -18,7 +19,7 @@ class Duet(Part):
     """The arguments of LD_duet."""
 
     noun: ClassVar[str] = "LD_duet"
-    test: dict[str, Any]  # checked with each target's host in it, when the legs are made
+    test: JsonObject  # checked with each target's host in it, when the legs are made
     baseline_target: Name
     target: Name
     metric: Annotated[str, Choice("metric", tuple(METRICS))] = "p95"

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.commands import sla
 from loadflow.engine.records.threshold import ThresholdState, worst_state
 from loadflow.engine.script.command import QUICK, Command
@@ -14,7 +15,7 @@ from loadflow.engine.session.session import current_session
 __all__ = ["COMMAND", "evaluate_sla"]
 
 
-def evaluate_sla(rules: Sequence[Any]) -> dict[str, Any]:
+def evaluate_sla(rules: Sequence[Any]) -> JsonObject:
     """Hold thresholds against the runs since the last LD_clear_records, taken together; says how each ended and fails nothing.
 
     `rules`: expressions (`"p95 < 500"`), objects (`{"expr": …, "name": …, "window": [from, to], "min_samples": …}`), or LoadDensity's

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.commands.stored_place import stored_place
 from loadflow.engine.script.command import STORE, Command
 from loadflow.engine.session.session import current_session
@@ -25,7 +25,7 @@ def fetch_run_records(
     offset: int = 0,
     *,
     url: str | None = None,
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """The hits of a stored run, in the order in which they ended, as a list; for more than fits in memory, page by `limit`
     and `offset` or use `iter_run_records`.
 
@@ -50,7 +50,7 @@ def iter_run_records(
     offset: int = 0,
     *,
     url: str | None = None,
-) -> Iterator[dict[str, Any]]:
+) -> Iterator[JsonObject]:
     """`fetch_run_records`, one by one and in bounded memory; the database is open until the last one, or `close()`.
 
     >>> sum(hit["response_length"] for hit in iter_run_records("runs.db", 17))  # doctest: +SKIP

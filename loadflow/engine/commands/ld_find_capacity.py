@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.script.command import LOAD, Command
 from loadflow.engine.script.part import HIGHEST, Name, Number, Part, Positive, Share, Text
 
@@ -18,7 +19,7 @@ class FindCapacity(Part):
     """The arguments of LD_find_capacity."""
 
     noun: ClassVar[str] = "LD_find_capacity"
-    test: dict[str, Any]  # checked with a rate in it, when the first probe is made
+    test: JsonObject  # checked with a rate in it, when the first probe is made
     limits: Annotated[list[Name], Field(min_length=1)]
     start: PerSecond = 50.0
     at_most: PerSecond = 2_000.0

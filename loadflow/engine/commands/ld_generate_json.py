@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.script.command import FILES, Command
 from loadflow.engine.session.session import current_session
 
 __all__ = ["COMMAND", "generate_json"]
 
 
-def generate_json() -> tuple[dict[str, Any], dict[str, Any]]:
+def generate_json() -> tuple[JsonObject, JsonObject]:
     """Every hit as a record, successes and failures; for 100,000 hits and less, because it is all in memory."""
     from loadflow.engine.reports.json_report import json_records
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.protocols.model.assertion import Regex
 from loadflow.engine.recording.convert import Options, convert
 from loadflow.engine.script.command import FILES, Command
@@ -12,12 +11,12 @@ __all__ = ["COMMAND", "har_to_tasks"]
 
 
 def har_to_tasks(
-    har: dict[str, Any] | str,
+    har: JsonObject | str,
     include: list[Regex] | None = None,
     exclude: list[Regex] | None = None,
-    think_time: str | dict[str, Any] | None = None,
+    think_time: str | JsonObject | None = None,
     secrets: str = "lift",
-) -> list[dict[str, Any]]:
+) -> list[JsonObject]:
     """The steps of a recording, a parsed HAR or the path of a HAR file, which is read in bounded memory.
 
     A URL is kept if any regex of `include` is found in it, and none of `exclude`. `think_time`: "recorded" or an object with

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.commands import installing
 from loadflow.engine.script.command import QUICK, Command
 from loadflow.engine.script.part import HIGHEST, Int, Part, Positive, Share
@@ -23,7 +24,7 @@ class InstallFailureBudget(Part):
     min_samples: Annotated[Int, Field(ge=1, le=HIGHEST)] = 50
 
 
-def install_failure_budget(threshold: float = 0.05, window_seconds: float = 30.0, min_samples: int = 50) -> dict[str, Any]:
+def install_failure_budget(threshold: float = 0.05, window_seconds: float = 30.0, min_samples: int = 50) -> JsonObject:
     """End every later load of this script, within a second, once more than `threshold` of its hits fail; its verdict is failed.
 
     The rate is that of the last `window_seconds`, and needs `min_samples` hits in them. Counting starts anew with each load;

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import ClassVar
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.commands import installing
 from loadflow.engine.script.command import QUICK, Command
 from loadflow.engine.script.part import Name, Part, Seconds, Share
@@ -25,7 +26,7 @@ class InstallNetworkConditioner(Part):
 
 def install_network_conditioner(
     latency_ms: float = 0.0, jitter_ms: float = 0.0, loss_rate: float = 0.0, name_filter: str | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Make the network of every later load of this script worse: `latency_ms` ± `jitter_ms` per attempt, a share lost.
 
     Added latency is part of the measured time. A lost attempt is a failed hit of the kind "dropped"; nothing is sent, and the

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -31,7 +31,7 @@ def judge(
     database_path: str | None = None,
     *,
     url: str | None = None,
-) -> dict[str, Any]:
+) -> Mapping[str, object]:
     """The run against the last 30 of its label: learning, same, suspect, worse or better, for each metric, and since which run.
 
     Runs count that are alike in plan, engine and machine, since the last change that `loadflow history accept` accepted; under 10 of them

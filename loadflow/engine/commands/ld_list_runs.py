@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.commands.stored_place import stored_place
 from loadflow.engine.script.command import STORE, Command
 from loadflow.engine.session.session import current_session
@@ -11,7 +10,7 @@ from loadflow.engine.session.session import current_session
 __all__ = ["COMMAND", "list_runs"]
 
 
-def list_runs(database_path: str | None = None, limit: int = 20, *, url: str | None = None) -> list[dict[str, Any]]:
+def list_runs(database_path: str | None = None, limit: int = 20, *, url: str | None = None) -> list[JsonObject]:
     """The runs stored last, newest first: id, started_at, label, metadata_json (JSON text), verdict, counts, percentiles, ….
 
     `limit` below 0: all. Reads databases of LoadDensity too, which give the first four. Raises CommandError when there is

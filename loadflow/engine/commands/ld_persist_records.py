@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.commands.stored_place import stored_place
 from loadflow.engine.script.command import STORE, Command
 from loadflow.engine.session.session import current_session
@@ -14,7 +14,7 @@ __all__ = ["COMMAND", "persist_records"]
 
 
 def persist_records(
-    database_path: str | None = None, label: str | None = None, metadata: dict[str, Any] | None = None, *, url: str | None = None
+    database_path: str | None = None, label: str | None = None, metadata: JsonObject | None = None, *, url: str | None = None
 ) -> int | list[int]:
     """Store every run since the last LD_clear_records; returns the id of the run, or the list of ids when there are several.
 
@@ -39,14 +39,14 @@ def persist_records(
     return ids[0] if len(ids) == 1 else ids
 
 
-def _json_object(metadata: Any) -> dict[str, Any] | None:
+def _json_object(metadata: object) -> dict[str, object] | None:
     """Raises CommandError if it is not a JSON object; NaN and infinity are not JSON."""
     if metadata is None:
         return None
     if not isinstance(metadata, dict):
         raise CommandError([Mistake("metadata", f"is a {type(metadata).__name__}", 'give an object, such as {"commit": "4f2a"}')])
     try:
-        result: dict[str, Any] = json.loads(json.dumps(metadata, allow_nan=False))
+        result: dict[str, object] = json.loads(json.dumps(metadata, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise CommandError([Mistake("metadata", f"can't be written as JSON ({error})", "use text, numbers, lists and objects")]) from None
     return result

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import ValidationError
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.load_test.model import CsvSource as CsvSourceArguments
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.script.command import QUICK, Command
@@ -17,18 +17,18 @@ from loadflow.errors import CommandError, Mistake
 __all__ = ["COMMAND", "register_csv_sources"]
 
 
-def register_csv_sources(sources: list[dict[str, Any]]) -> None:
+def register_csv_sources(sources: list[JsonObject]) -> None:
     """Bind several CSV files; each entry as `register_csv_source` takes it. All are bound, or none."""
     current_session().variables.register_sources(_checked(sources))
 
 
-def _checked(sources: Sequence[Mapping[str, Any]]) -> list[CsvSource]:
+def _checked(sources: Sequence[Mapping[str, object]]) -> list[CsvSource]:
     """Validated sources; raises CommandError naming the entry."""
     found = []
     mistakes: list[Mistake] = []
     for position, source in enumerate(sources):
         try:
-            one: Any = CsvSourceArguments.model_validate(source)
+            one = CsvSourceArguments.model_validate(source)
         except ValidationError as error:
             faults = faults_of(error, keys=CsvSourceArguments.model_fields, noun=CsvSourceArguments.noun)
             mistakes.extend(mistakes_of(faults, source, f"sources[{position}]"))

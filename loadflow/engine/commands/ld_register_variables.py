@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.script.command import QUICK, Command
 from loadflow.engine.session.session import current_session
 
 __all__ = ["COMMAND", "register_variables"]
 
 
-def register_variables(variables: dict[str, Any]) -> None:
+def register_variables(variables: JsonObject) -> None:
     """Set several variables at once."""
     current_session().variables.register_many(variables)
 

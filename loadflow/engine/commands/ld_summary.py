@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.script.command import QUICK, Command
 from loadflow.engine.session.session import current_session
 
 __all__ = ["COMMAND", "summary"]
 
 
-def summary(success: list[dict[str, Any]] | None = None, failures: list[dict[str, Any]] | None = None) -> dict[str, Any]:
+def summary(success: list[JsonObject] | None = None, failures: list[JsonObject] | None = None) -> JsonObject:
     """The summary of all runs since the last LD_clear_records, as `Summary.to_json` gives it.
 
     With `success` or `failures`, lists of records such as a JSON report holds, it is the summary of these instead.

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Discriminator, Field, Tag, ValidationError
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.load_test.threshold import ExpressionText, SlaRule, ThresholdPart, thresholds_of
 from loadflow.engine.records.threshold import Threshold, ThresholdResult, decide, is_named
 from loadflow.engine.resolve.variables import suggestion
@@ -25,7 +26,7 @@ __all__ = ["Sla", "rehearsed", "results", "thresholds"]
 NO_RUN = Mistake("", "there is no run to judge", "LD_start_test comes first")
 
 
-def _rule_form(value: Any) -> str:
+def _rule_form(value: object) -> str:
     if isinstance(value, dict):
         return f"{TAG}a rule" if "metric" in value or "type" in value else f"{TAG}an object"
     return TAG + kind_of(value)
@@ -44,7 +45,7 @@ class Sla(Part):
     rules: Annotated[list[Rule], Field(min_length=1)]
 
 
-def thresholds(rules: Sequence[Any]) -> list[Threshold]:
+def thresholds(rules: Sequence[object]) -> list[Threshold]:
     try:
         checked = Sla.model_validate({"rules": list(rules)})
     except ValidationError as error:
@@ -59,7 +60,7 @@ def results(thresholds: Sequence[Threshold]) -> list[ThresholdResult]:
     return [_decide(threshold, runs) for threshold in thresholds]
 
 
-def rehearsed(thresholds: Sequence[Threshold]) -> dict[str, Any]:
+def rehearsed(thresholds: Sequence[Threshold]) -> JsonObject:
     """What can be known of them before any load: whether there will be one, and the names of its hits."""
     loads = current_session().loads
     if not loads:

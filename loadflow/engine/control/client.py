@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.control.frames import FrameDecoder, encode_frame
 from loadflow.errors import LoadflowError, Mistake, RunError
 
@@ -53,7 +54,7 @@ class ControlClient:
         self._timeout_s = timeout_s
         self._decoder = FrameDecoder()
         self._frames: list[bytes] = []
-        self._events: list[dict[str, Any]] = []  # came while an answer was waited for
+        self._events: list[JsonObject] = []  # came while an answer was waited for
         self._ids = itertools.count(1)
         try:
             plain = socket.create_connection((host, port), timeout_s)
@@ -61,42 +62,42 @@ class ControlClient:
         except OSError as error:
             raise RunError(f"no control plane at {host}:{port} ({error}); start one with `loadflow serve`") from None
 
-    def start(self, script: Any, *, label: str = "", follow: bool = False) -> str:
+    def start(self, script: object, *, label: str = "", follow: bool = False) -> str:
         """Start a script (a list of actions, or a document) and return the run's id. With `follow`, `events` say how it goes."""
         return str(self.ask("start", script=script, label=label, follow=follow)["run"])
 
-    def follow(self, run: str, on_snapshot: Callable[[dict[str, Any]], object] = lambda snapshot: None) -> dict[str, Any]:
+    def follow(self, run: str, on_snapshot: Callable[[JsonObject], object] = lambda snapshot: None) -> JsonObject:
         """Wait for a run's end and return its result; `on_snapshot` is given each second of its loads."""
         self.ask("follow", run=run)
         return self.follow_on(run, on_snapshot)
 
-    def follow_on(self, run: str, on_snapshot: Callable[[dict[str, Any]], object] = lambda snapshot: None) -> dict[str, Any]:
+    def follow_on(self, run: str, on_snapshot: Callable[[JsonObject], object] = lambda snapshot: None) -> JsonObject:
         """`follow` for a run that is followed already: what other runs do meanwhile is dropped."""
         for event in self.events():
             if event["run"] == run and event["event"] == "end":
-                result: dict[str, Any] = event["data"]
+                result: JsonObject = event["data"]
                 return result
             if event["run"] == run:
                 on_snapshot(event["data"])
         raise AssertionError("events() does not end")
 
-    def stop(self, run: str, reason: str = "") -> dict[str, Any]:
+    def stop(self, run: str, reason: str = "") -> JsonObject:
         """Ask a run to end; returns its entry of `list`. Its end comes a moment later."""
         return dict(self.ask("stop", run=run, **({"reason": reason} if reason else {})))
 
-    def list(self) -> list[dict[str, Any]]:
+    def list(self) -> list[JsonObject]:
         """The runs that the server knows, the oldest first."""
         return list(self.ask("list")["runs"])
 
-    def result(self, run: str) -> dict[str, Any]:
+    def result(self, run: str) -> JsonObject:
         """The result of a run that has ended; ControlError of kind not_ended until then."""
         return dict(self.ask("result", run=run))
 
-    def quit(self, *, wait: bool = False) -> dict[str, Any]:
+    def quit(self, *, wait: bool = False) -> JsonObject:
         """End the server: it asks its runs to end, or with `wait` lets them."""
         return dict(self.ask("quit", wait=wait))
 
-    def ask(self, op: str, **fields: Any) -> Any:
+    def ask(self, op: str, **fields: object) -> Any:
         """Send one request and return the result of its reply."""
         number = next(self._ids)
         message = {"op": op, "id": number, **({"token": self._token} if self._token is not None else {}), **fields}
@@ -109,7 +110,7 @@ class ControlClient:
             elif reply["id"] in (number, None):  # None: refused before it was read
                 return _result_of(reply)
 
-    def events(self) -> Iterator[dict[str, Any]]:
+    def events(self) -> Iterator[JsonObject]:
         """What happens to the runs that are followed, as it comes, without end; close the client to be done."""
         while True:
             yield self._events.pop(0) if self._events else self._message(None)
@@ -132,7 +133,7 @@ class ControlClient:
             if isinstance(error, TimeoutError):
                 raise RunError(f"the control plane does not read ({error}); is it overloaded?") from None
 
-    def _message(self, until_s: float | None) -> dict[str, Any]:
+    def _message(self, until_s: float | None) -> JsonObject:
         while not self._frames:
             try:
                 self._socket.settimeout(None if until_s is None else max(0.001, until_s - time.monotonic()))
@@ -144,11 +145,11 @@ class ControlClient:
             if not data:
                 raise RunError("the control plane closed the connection; connect again, and see its log")
             self._frames += self._decoder.feed(data)
-        message: dict[str, Any] = read_json(self._frames.pop(0))
+        message: JsonObject = read_json(self._frames.pop(0))
         return message
 
 
-def _result_of(reply: dict[str, Any]) -> Any:
+def _result_of(reply: JsonObject) -> object:
     if reply["ok"]:
         return reply["result"]
     error = reply["error"]

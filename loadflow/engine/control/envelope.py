@@ -11,9 +11,9 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 from loadflow.engine.base.json_reading import JsonBoundError, read_json
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.control.frames import encode_frame
 from loadflow.engine.script.mistakes import kind_of, shorten, suggest
 from loadflow.errors import Mistake
@@ -71,7 +71,7 @@ class Request:
     op: str
     id: str | int | float | None = None
     token: object = None
-    fields: Mapping[str, Any] = field(default_factory=dict)
+    fields: JsonMapping = field(default_factory=dict)
     text: str = ""
 
 
@@ -142,7 +142,7 @@ def parse(body: bytes) -> Request:
     return request
 
 
-def encode(message: Mapping[str, Any]) -> bytes:
+def encode(message: JsonMapping) -> bytes:
     """Raises FrameError when it does not fit into a frame."""
     return encode_frame(encode_json(message))
 

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.verdict import Verdict, VerdictKind, worst
 from loadflow.engine.control.envelope import MOST_MISTAKES
@@ -56,13 +57,13 @@ class Job(Observer):
     def __init__(
         self,
         session: Session,
-        document: Any,
+        document: object,
         text: str,
         redactor: Redactor,
         *,
         limits: Limits,
         keep_values: bool,
-        tell: Callable[[Run, Snapshot], dict[str, Any]] = snapshot_json,
+        tell: Callable[[Run, Snapshot], JsonObject] = snapshot_json,
         on_checked: Callable[[Job, ScriptError | None], None],
         on_change: Callable[[Job], None],
     ) -> None:
@@ -75,7 +76,7 @@ class Job(Observer):
         self.values: list[Any] = []  # one for each action, of any size; kept only when asked for
         self.thread = threading.Thread(target=self.run, name=f"loadflow-run-{self.id}", daemon=True)
         self._session = session
-        self._verdict: dict[str, Any] | None = None
+        self._verdict: JsonObject | None = None
         self._document = document
         self._text = text
         self._redactor = redactor
@@ -95,9 +96,9 @@ class Job(Observer):
     # -- what clients ask
 
     @property
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> JsonObject | None:
         """Verdict, loads, and each action's value or error; None while it runs."""
-        found: dict[str, Any] | None = None if self._result is None else json.loads(zlib.decompress(self._result))
+        found: dict[str, object] | None = None if self._result is None else json.loads(zlib.decompress(self._result))
         return found
 
     @property
@@ -119,7 +120,7 @@ class Job(Observer):
         cut = [[text[:LONGEST_TEXT] for text in (one.place, one.message, one.hint)] for one in found[:MOST_MISTAKES]]
         return [Mistake(*map(self.mask, texts)) for texts in cut]
 
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> JsonObject:
         """One entry of `list`."""
         return {
             "run": self.id,
@@ -228,10 +229,10 @@ class Job(Observer):
             message = f"the script has {counted(len(actions), 'action')}, but this server accepts at most {self._limits.actions:,}"
             raise ScriptError([Mistake("", message, "write several scripts")])
 
-    def _run(self, script: Script) -> dict[str, Any]:
+    def _run(self, script: Script) -> JsonObject:
         results = Results()
 
-        def run_one(position: int, action: Action, command: Command, policy: Policy) -> Any:
+        def run_one(position: int, action: Action, command: Command, policy: Policy) -> object:
             self._at = position + 1
             if self._stop_reason:
                 raise Interrupted(f"{action.name} was not run: {self._stop_reason}")
@@ -252,7 +253,7 @@ class Job(Observer):
             return self._failed(text)
         return result_json(results, verdict, self._session.all_runs, self._redactor)
 
-    def _failed(self, text: str) -> dict[str, Any]:
+    def _failed(self, text: str) -> dict[str, object]:
         verdict = verdict_json(Verdict(VerdictKind.ERROR, (text,)), self._redactor)
         loads = [{"load": run.facts.id, "folder": str(run.folder)} for run in self._session.all_runs]
         return {"verdict": verdict, "ok": False, "loads": loads, "actions": []}

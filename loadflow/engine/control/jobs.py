@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from typing import Any
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.control.envelope import ErrorKind, Refused
 from loadflow.engine.control.job import Job, JobState
@@ -33,12 +33,12 @@ class Jobs:
 
     def start(
         self,
-        document: Any,
+        document: object,
         text: str,
         label: str,
         *,
         keep_values: bool = False,
-        tell: Callable[[Run, Snapshot], dict[str, Any]] = snapshot_json,
+        tell: Callable[[Run, Snapshot], JsonObject] = snapshot_json,
         on_checked: Callable[[Job, ScriptError | None], None],
         on_change: Callable[[Job], None],
     ) -> Job:

@@ -12,7 +12,6 @@ import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.control.frames import MAX_FRAME_BYTES
@@ -102,7 +101,7 @@ class LegacyRequest:
     """`text` is the JSON that held the script, for a stricter reader; `token` None: none was given."""
 
     quit: bool = False
-    script: Any = None
+    script: object = None
     text: str = ""
     token: object = None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 from loadflow.engine.control import envelope, legacy
 from loadflow.engine.control.access import same_token
@@ -79,7 +78,7 @@ class Operations:
     def _refuse(self, connection: Connection, refused: Refused, request: Request | None) -> None:
         connection.send(error_frame(refused, request))
 
-    def _reply(self, connection: Connection, request: Request, result: Any) -> None:
+    def _reply(self, connection: Connection, request: Request, result: object) -> None:
         try:
             connection.send(result_frame(request, result))
         except FrameError as error:

@@ -88,7 +88,7 @@ class ControlServer(HostedServer):
         self.quit()
         self._thread.join(self._limits.quit_s + self._limits.write_s + 5)
 
-    def handle(self) -> dict[str, Any]:
+    def handle(self) -> dict[str, object]:
         """Where it listens, as JSON."""
         return {"host": self.host, "port": self.port, "framed": self.framed, "tls": self.tls}
 

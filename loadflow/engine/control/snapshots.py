@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
 
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.verdict import Verdict, VerdictKind
@@ -60,7 +59,7 @@ def verdict_json(verdict: Verdict, redactor: Redactor) -> dict[str, object]:
 
 def action_json(result: ActionResult, redactor: Redactor) -> dict[str, object]:
     """What one action gave: `value` when `ok`, else `error`."""
-    entry: dict[str, Any] = {"action": result.action.name, "place": result.action.place, "ok": result.ok}
+    entry: dict[str, object] = {"action": result.action.name, "place": result.action.place, "ok": result.ok}
     if result.error is not None:
         text = redactor.text(str(result.error))[:LONGEST_ERROR]
         return {**entry, "error": {"kind": type(result.error).__name__, "message": text}}
@@ -87,7 +86,7 @@ def legacy_values(results: Results, redactor: Redactor) -> list[object]:
     return [redactor.text(repr(one.error)) if one.error is not None else _plain(one.value, redactor) for one in results.results]
 
 
-def _plain(value: Any, redactor: Redactor) -> Any:
+def _plain(value: object, redactor: Redactor) -> object:
     """As JSON, secrets masked."""
     if isinstance(value, Results):
         return [action_json(result, redactor) for result in value.results]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
@@ -19,7 +19,7 @@ def start_socket_server(
     token: str | None = None,
     certfile: str | None = None,
     keyfile: str | None = None,
-) -> dict[str, Any]:
+) -> dict[str, object]:
     """Start a control plane and return at once: `{"host", "port", "framed", "tls"}`; port 0 takes a free one.
 
     It serves while the script goes on, and ends with it; started outside of a script, it ends with the session or the process.

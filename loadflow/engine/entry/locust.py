@@ -6,13 +6,15 @@ It reads its job from standard input, compiles the plan, says `ready`, waits for
 
 from gevent import monkey
 
+from loadflow.engine.base.json_value import JsonObject
+
 monkey.patch_all()
 
 import json  # noqa: E402  nothing may be imported before the patch
 import os  # noqa: E402
 import sys  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import IO  # noqa: E402
 
 __all__ = ["main"]
 
@@ -32,7 +34,7 @@ def main() -> int:
     return outcome.exit_code
 
 
-def _run(job: dict[str, Any], messages: Any) -> None:
+def _run(job: JsonObject, messages: IO[str]) -> None:
     # user types and stubs of one's own are found where the parent found them, behind everything else
     sys.path += [path for path in job["paths"] if path not in sys.path]
     from loadflow.engine.generator.locust.generate import Generator

@@ -18,10 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.process.states import STOP_GRACE_S
 
 if TYPE_CHECKING:
     from loadflow.engine.plan.pace import DueTimes, Pace
+    from loadflow.engine.process.messages import OfEngine
+    from loadflow.engine.records.health import Health
 
 __all__ = ["main"]
 
@@ -52,14 +55,14 @@ def main() -> int:
 class _Shard:
     """One core and the thread that it runs on. `result` is what `Core.run` gave, or what it raised."""
 
-    job: dict[str, Any]
+    job: JsonObject
     core: Any
     calls: Any
     notes: Any
     spans: Any  # None: no hit is traced
     pace: Pace | None
     times: DueTimes | None  # when passes of the pace are due
-    functions: Any = None  # those of a scenario that are steps
+    functions: object = None  # those of a scenario that are steps
     told_s: float = 0.0  # when its state was reported last
     thread: threading.Thread | None = None
     result: tuple[bool, State, list[tuple[int, int]], int] | BaseException | None = None
@@ -106,7 +109,7 @@ class _Shard:
 class NativeProcess:
     """All shards of one process, from compiling to the last row."""
 
-    def __init__(self, jobs: list[dict[str, Any]], messages: IO[str]) -> None:
+    def __init__(self, jobs: list[JsonObject], messages: IO[str]) -> None:
         from loadflow import _native
         from loadflow.engine.generator.native.calls import Calls
         from loadflow.engine.generator.native.plan import compile_plan
@@ -238,7 +241,7 @@ class NativeProcess:
         why = self._stopped if stopped else ""
         self._say(Done(shard.job["shard"], rows, ran_ns / 1e9, why, self._health(shard, state), Passes(*passes)))
 
-    def _health(self, shard: _Shard, state: State) -> Any:
+    def _health(self, shard: _Shard, state: State) -> Health:
         """Since the last question. CPU is the threads' mean; memory and files are those of the process, reported by its first shard."""
         from dataclasses import replace
 
@@ -268,7 +271,7 @@ class NativeProcess:
         print(f"the loop of shard {shard.job['shard']} has not moved for {stood_s:.1f} s: {text}", file=sys.stderr, flush=True)
         self._say(Stood(shard.job["shard"], since_s, stood_s, text))
 
-    def _say(self, message: Any) -> None:
+    def _say(self, message: OfEngine) -> None:
         from loadflow.engine.process.messages import encode
 
         try:

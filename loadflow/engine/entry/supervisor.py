@@ -22,8 +22,9 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.process.states import State, after_exit
 
 __all__ = ["Supervisor", "die_with_supervisor", "main"]
@@ -53,7 +54,7 @@ class Supervisor:
     written if the parent can't do it any more.
     """
 
-    def __init__(self, job: dict[str, Any]) -> None:
+    def __init__(self, job: JsonObject) -> None:
         self.job = job
         self.engines: list[subprocess.Popen[bytes]] = []
         self.reason = "done"
@@ -70,7 +71,7 @@ class Supervisor:
             self._tell(process, json.dumps(engine["job"]))
         import psutil  # noqa: F401  while the engines begin: what may have to be killed later must not wait for a disk then
 
-    def start_engine(self, engine: dict[str, Any], log: IO[bytes]) -> subprocess.Popen[bytes]:
+    def start_engine(self, engine: JsonObject, log: IO[bytes]) -> subprocess.Popen[bytes]:
         """One engine process, in a session of its own, its standard input a pipe and its standard output ours."""
         return subprocess.Popen(
             engine["argv"],
@@ -98,7 +99,7 @@ class Supervisor:
             self.kill_at = time.monotonic() + (self.job["grace_s"] if grace_s is None else grace_s)
             self._signal(signal.SIGTERM)
 
-    def finish(self) -> dict[str, Any]:
+    def finish(self) -> dict[str, object]:
         """Kill what engines left behind and say how each ended; negative codes are signals."""
         self._kill_descendants()
         return {"kind": "end", "reason": self.reason, "exit_codes": [process.wait() for process in self.engines]}

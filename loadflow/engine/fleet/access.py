@@ -14,11 +14,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from loadflow.engine.fleet.subjects import AGENTS, QUEUE, WHO
 from loadflow.errors import CommandError, Mistake
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 __all__ = ["CREDENTIALS_VARIABLE", "URL_VARIABLE", "Access", "Certificate", "Keys", "agent_permissions", "given_access"]
 
@@ -74,7 +77,7 @@ class Access:
 
     def options(self) -> dict[str, Any]:
         """For `nats.connect`."""
-        options: dict[str, Any] = {"servers": [self.url]}
+        options: dict[str, object] = {"servers": [self.url]}
         if self.seed:
             options["nkeys_seed_str"] = self.seed
         if self.credentials:
@@ -187,7 +190,7 @@ class Certificate:
         return certificate.public_bytes(serialization.Encoding.PEM)
 
 
-def _authority_name() -> Any:
+def _authority_name() -> x509.Name:
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 

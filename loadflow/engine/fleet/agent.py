@@ -13,7 +13,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.fleet.access import Access
 from loadflow.engine.fleet.connection import Link, attempt, connect, said, trouble
@@ -26,6 +26,10 @@ from loadflow.engine.machine.facts import version_of
 from loadflow.engine.machine.kept import calibration_path, read_calibration
 from loadflow.engine.plan.target import allowed_by_environment
 from loadflow.errors import RunError
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+    from nats.js import JetStreamContext
 
 __all__ = ["Agent", "AgentFacts", "facts_of_this_machine", "run_agent"]
 
@@ -163,7 +167,7 @@ class Agent:
         queue = await link.stream.pull_subscribe_bind(consumer=AGENTS, stream=QUEUE)
         self._say(f"{self.facts.id}: waiting for work at {self._access.place}, {self.facts.slots} at a time")
         looking = asyncio.create_task(self._look_for_run(link)) if self._only else None
-        fetching: asyncio.Task[Any] | None = None
+        fetching: asyncio.Task[list[Msg]] | None = None
         while not (why := self._stop()) and not self._is_over():
             self._probes.tell(ready=link.is_up)
             if fetching is None and self._has_room():
@@ -204,12 +208,12 @@ class Agent:
         making = [lease for lease in self._leases.values() if lease.is_making]
         return len(making) < self.facts.slots or any(lease.open_shards for lease in making)
 
-    async def _fetch(self, queue: Any) -> list[Any]:
+    async def _fetch(self, queue: JetStreamContext.PullSubscription) -> list[Msg]:
         import nats.errors
         import nats.js.errors
 
         try:
-            messages: list[Any] = await queue.fetch(1, timeout=FETCH_S)
+            messages: list[Msg] = await queue.fetch(1, timeout=FETCH_S)
         except (TimeoutError, nats.errors.TimeoutError):
             return []
         except trouble() as error:  # no run has been there yet, or the server is away
@@ -218,7 +222,7 @@ class Agent:
             return []
         return messages
 
-    async def _take(self, link: Link, message: Any, folder: Path) -> None:
+    async def _take(self, link: Link, message: Msg, folder: Path) -> None:
         found = shard_of(message.subject)
         if found is None or (self._run and found[0] != self._run):
             await attempt(message.nak(delay=NOTHING_S), "the answer to a part or a shard")
@@ -253,7 +257,7 @@ class Agent:
         """Until the only run that is served is over: its coordinator says so, or says nothing."""
         subjects = Subjects(self._only)
 
-        async def on_order(message: Any) -> None:
+        async def on_order(message: Msg) -> None:
             if said(message.data)["phase"] == "over":
                 self._gone = self._gone or f"the run {self._only} is over"
 
@@ -269,7 +273,7 @@ class Agent:
     async def _register(self, link: Link) -> None:
         """As a service that `nats micro ls` shows, and that answers who it is."""
 
-        async def who(message: Any) -> None:
+        async def who(message: Msg) -> None:
             shards = [f"{lease.run_id}/{lease.number}" for lease in self._leases.values() if lease.is_making]
             await link.answer(message, {**asdict(self.facts), "shards": shards, "unix_ns": time.time_ns()})
 

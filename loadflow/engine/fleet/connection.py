@@ -6,11 +6,17 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.fleet.access import Access
 from loadflow.errors import RunError
+
+if TYPE_CHECKING:
+    from nats.aio.client import Client
+    from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
 
 __all__ = ["Handler", "Link", "attempt", "connect", "said", "trouble"]
 
@@ -19,10 +25,10 @@ CONNECT_S = 5.0
 TRY_AGAIN_S = 0.25
 PING_S = 5
 
-Handler = Callable[[object], Awaitable[None]]  # is given a NATS message
+Handler = Callable[["Msg"], Awaitable[None]]  # is given a NATS message
 
 
-def said(data: bytes) -> dict[str, Any]:
+def said(data: bytes) -> JsonObject:
     """What a message says. Raises ValueError for what is not a JSON object."""
     value = read_json(data)
     if not isinstance(value, dict):
@@ -115,7 +121,7 @@ REFUSED = "give both sides the same token, or --nats-creds with a user that the 
 class Link:
     """`client` reconnects by itself, and publishes what was said meanwhile."""
 
-    def __init__(self, client: Any) -> None:
+    def __init__(self, client: Client) -> None:
         self.client = client
         self.stream = client.jetstream(timeout=5)
 
@@ -124,7 +130,7 @@ class Link:
         up: bool = self.client.is_connected
         return up
 
-    async def ask(self, subject: str, question: dict[str, Any], wait_s: float) -> Any:
+    async def ask(self, subject: str, question: dict[str, object], wait_s: float) -> Msg | None:
         """The answer message; None when there was none in time."""
         try:
             return await self.client.request(subject, json.dumps(question).encode(), timeout=wait_s)
@@ -140,20 +146,20 @@ class Link:
             return False
         return True
 
-    async def tell(self, subject: str, data: dict[str, Any]) -> None:
+    async def tell(self, subject: str, data: JsonObject) -> None:
         try:
             await self.client.publish(subject, json.dumps(data).encode())
         except trouble() as error:
             LOG.debug("not reported: %s", error)
 
-    async def answer(self, message: Any, data: dict[str, Any]) -> None:
+    async def answer(self, message: Msg, data: JsonObject) -> None:
         if message.reply:
             await self.tell(message.reply, data)
 
     async def listen(self, subject: str, handler: Handler) -> None:
         """A bad message never stops the loop."""
 
-        async def careful(message: Any) -> None:
+        async def careful(message: Msg) -> None:
             try:
                 await handler(message)
             except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
@@ -161,7 +167,7 @@ class Link:
 
         await self.client.subscribe(subject, cb=careful)
 
-    async def follow(self, subject: str, handler: Handler) -> Any:
+    async def follow(self, subject: str, handler: Handler) -> Subscription:
         """As `listen`, until the subscription that comes back is ended."""
         return await self.client.subscribe(subject, cb=handler)
 

@@ -14,9 +14,10 @@ import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.files import write_atomically
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.fleet.connection import Link, attempt, said, trouble
 from loadflow.engine.fleet.members import Held, Member, Rules, Share, counts_of, flow_run_of, is_of_machine, too_few
 from loadflow.engine.fleet.package import pack
@@ -35,6 +36,9 @@ from loadflow.engine.records.outcome import HitFlag
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.workers import WorkerRecord, WorkerState, workers_text
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
 
 __all__ = ["Coordinator"]
 
@@ -153,10 +157,10 @@ class Coordinator:
 
     # -- what agents ask
 
-    async def _on_time(self, message: Any) -> None:
+    async def _on_time(self, message: Msg) -> None:
         await self._link.answer(message, {"coordinator_ns": time.monotonic_ns()})
 
-    async def _on_plan(self, message: Any) -> None:
+    async def _on_plan(self, message: Msg) -> None:
         asked = said(message.data)
         key = int(asked["shard"]), int(asked["epoch"])
         share = self._shares[key[0]]
@@ -174,10 +178,10 @@ class Coordinator:
         headers = {"bytes": str(len(pack_.data)), "from_s": str(pack_.from_s), "shards": str(len(self._shares))}
         await self._respond(message, pack_.data[offset : offset + PART_BYTES], headers)
 
-    async def _respond(self, message: Any, data: bytes, headers: dict[str, str]) -> None:
+    async def _respond(self, message: Msg, data: bytes, headers: dict[str, str]) -> None:
         await self._link.client.publish(message.reply, data, headers=headers)
 
-    def _refusal(self, share: Share, asked: Mapping[str, Any]) -> dict[str, str]:
+    def _refusal(self, share: Share, asked: JsonMapping) -> dict[str, str]:
         """Why this agent does not get it now; empty when it does."""
         if int(asked["protocol"]) != PROTOCOL or asked["version"] != self._version:
             text = f"it is made by loadflow {self._version}, and this agent is {asked['version']}; install the same"
@@ -204,7 +208,7 @@ class Coordinator:
             self._noted.add(text)
             self._tell(Note(0, text))
 
-    async def _give(self, share: Share, asked: Mapping[str, Any]) -> str:
+    async def _give(self, share: Share, asked: JsonMapping) -> str:
         """The shard, or what is left of it, to the agent that asks; returns why there is nothing left."""
         number, epoch, cores = share.number, int(asked["epoch"]), max(1, int(asked["cores"]))
         entry = self._job["engines"][number]
@@ -248,7 +252,7 @@ class Coordinator:
         chunks = iter_rows(path) if path.exists() else ()
         return sum(int(((rows["flags"] & HitFlag.FIRST) > 0).sum()) for rows in chunks)
 
-    async def _on_beat(self, message: Any) -> None:
+    async def _on_beat(self, message: Msg) -> None:
         asked = said(message.data)
         key = int(asked["shard"]), int(asked["epoch"])
         member = self._members.get(key)
@@ -278,7 +282,7 @@ class Coordinator:
         }
         await self._link.answer(message, answer)
 
-    def _order(self) -> dict[str, Any]:
+    def _order(self) -> JsonObject:
         if self._origin is None or self._phase != "go":
             return {"phase": self._phase}
         return {"phase": "go", "origin_ns": self._origin[0], "origin_unix_ns": self._origin[1]}
@@ -311,7 +315,7 @@ class Coordinator:
                     self._fail(f"what agents recorded can't be written: {error.strerror}")
                     return
 
-    async def _take(self, message: Any) -> None:
+    async def _take(self, message: Msg) -> None:
         number, epoch = map(int, message.subject.split(".")[-2:])
         member = self._members.get((number, epoch))
         if member is None:

@@ -5,18 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.fleet.access import Access
 from loadflow.engine.fleet.agent import AgentFacts
 from loadflow.engine.fleet.connection import connect, said
 from loadflow.engine.fleet.subjects import PROTOCOL, WHO
 from loadflow.engine.machine.facts import version_of
 
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
 __all__ = ["AgentAnswer", "agents_at"]
 
 # what agents of other versions may not say
-UNSAID: dict[str, Any] = {
+UNSAID: dict[str, object] = {
     "version": "of another version",
     "protocol": 0,
     "cores": 0,
@@ -39,7 +43,7 @@ class AgentAnswer:
     clock_error_ms: float
     trouble: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {
             **asdict(self.facts),
             "shards": list(self.shards),
@@ -61,7 +65,7 @@ async def _ask(access: Access, wait_s: float) -> list[AgentAnswer]:
         inbox = link.client.new_inbox()
         sent_ns = 0
 
-        async def hear(message: Any) -> None:
+        async def hear(message: Msg) -> None:
             found.append(_answer(said(message.data), sent_ns, time.time_ns()))
 
         await link.listen(inbox, hear)
@@ -74,7 +78,7 @@ async def _ask(access: Access, wait_s: float) -> list[AgentAnswer]:
     return sorted(found, key=lambda one: one.facts.id)
 
 
-def _answer(data: dict[str, Any], sent_ns: int, now_ns: int) -> AgentAnswer:
+def _answer(data: JsonObject, sent_ns: int, now_ns: int) -> AgentAnswer:
     known = {field.name for field in fields(AgentFacts)}
     facts = AgentFacts(**{**UNSAID, **{name: value for name, value in data.items() if name in known}})
     ahead_ms = (int(data["unix_ns"]) - (sent_ns + now_ns) / 2) / 1e6

@@ -7,7 +7,7 @@ import contextlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.fleet.access import Access
@@ -19,6 +19,10 @@ from loadflow.engine.process.messages import Done, Flush, Message, Tick, decode
 from loadflow.engine.records.hitlog import read_header, row_count
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
+
+if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+    from nats.js import JetStreamContext
 
 __all__ = ["Drained", "drain"]
 
@@ -66,7 +70,7 @@ async def drain(run: Run, access: Access, say: Callable[[str], None]) -> list[Dr
     heard_s = time.monotonic()
     delivered: set[tuple[int, int]] = set()
 
-    async def on_beat(message: Any) -> None:
+    async def on_beat(message: Msg) -> None:
         nonlocal heard_s
         asked = said(message.data)
         key = int(asked["shard"]), int(asked["epoch"])
@@ -111,9 +115,9 @@ async def drain(run: Run, access: Access, say: Callable[[str], None]) -> list[Dr
     return found
 
 
-async def _fetch(rows: Any) -> list[Any]:
+async def _fetch(rows: JetStreamContext.PullSubscription) -> list[Msg]:
     with contextlib.suppress(*trouble()):
-        messages: list[Any] = await rows.fetch(TAKE, timeout=1)
+        messages: list[Msg] = await rows.fetch(TAKE, timeout=1)
         return messages
     await asyncio.sleep(LOOK_S)
     return []

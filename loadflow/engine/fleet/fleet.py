@@ -16,7 +16,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from loadflow.engine.fleet.access import Access, Keys, given_access
 from loadflow.engine.fleet.broker import Broker
@@ -198,10 +198,10 @@ class Fleet:
         self._thread.join()
         loop.close()
 
-    def _call(self, what: Coroutine[Any, Any, T]) -> T:
+    def _call(self, what: Coroutine[object, None, T]) -> T:
         return self._asked(what).result(timeout=ANSWER_S + self._cluster.startup_s)
 
-    def _asked(self, what: Coroutine[Any, Any, T]) -> Future[T]:
+    def _asked(self, what: Coroutine[object, None, T]) -> Future[T]:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(what, self._loop)
 

@@ -17,13 +17,14 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.disk import told_disk
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.fleet.clock import WINDOW, ClockComparison
 from loadflow.engine.fleet.connection import Link, attempt, said
-from loadflow.engine.fleet.package import fenced, refuse_python, unpack
+from loadflow.engine.fleet.package import Package, fenced, refuse_python, unpack
 from loadflow.engine.fleet.shipping import Outgoing, Room, files_of
 from loadflow.engine.fleet.subjects import BEAT_S, DRAIN_S, SILENT_S, Subjects
 from loadflow.engine.process.launch import START_ALLOWANCE_S, Engine, agent_job, loop_files
@@ -32,6 +33,8 @@ from loadflow.engine.records.hitlog import row_count
 from loadflow.errors import CommandError, RunError
 
 if TYPE_CHECKING:
+    from nats.aio.msg import Msg
+
     from loadflow.engine.fleet.agent import AgentFacts
 
 __all__ = ["Lease", "Served", "Standing"]
@@ -74,7 +77,7 @@ class Standing:
 
 class Lease:
     def __init__(
-        self, link: Link, message: Any, facts: AgentFacts, run_id: str, number: int, epoch: int, folder: Path, say: Callable[[str], None]
+        self, link: Link, message: Msg, facts: AgentFacts, run_id: str, number: int, epoch: int, folder: Path, say: Callable[[str], None]
     ) -> None:
         self.run_id = run_id
         self.number = number
@@ -89,7 +92,7 @@ class Lease:
         self._subjects = Subjects(run_id)
         self._clock = ClockComparison()
         self._phase = "loading"
-        self._order: dict[str, Any] = {"phase": "wait"}
+        self._order: JsonObject = {"phase": "wait"}
         self._heard_s = time.monotonic()
         self._further_s = time.monotonic()
         self._armed_ns = 0
@@ -179,7 +182,7 @@ class Lease:
         self._heard_s = time.monotonic()
         return data
 
-    def _name(self) -> dict[str, Any]:
+    def _name(self) -> dict[str, object]:
         facts = self._facts
         return {"shard": self.number, "epoch": self._epoch, "agent": facts.id, "host": facts.host, "flow_run": facts.flow_run}
 
@@ -248,7 +251,7 @@ class Lease:
         self._say(f"the run {self.run_id} is over for this share: {told}")
         return served
 
-    def _start(self, package: Any) -> None:
+    def _start(self, package: Package) -> None:
         """`fenced` before anything of the coordinator's could say otherwise."""
         refuse_python(package.plans[0], os.environ)
         plans = [fenced(plan, os.environ, self._facts.slots * len(package.plans)) for plan in package.plans]
@@ -347,7 +350,7 @@ class Lease:
             with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._news.wait(), pause_s)
 
-    def _state(self) -> dict[str, Any]:
+    def _state(self) -> dict[str, object]:
         return {
             **self._name(),
             "phase": self._phase,
@@ -370,7 +373,7 @@ class Lease:
         if self._engine is not None:
             self._engine.stop(DRAIN_S)
 
-    def _take_answer(self, answer: dict[str, Any], sent_ns: int) -> None:
+    def _take_answer(self, answer: JsonObject, sent_ns: int) -> None:
         if self._is_silent() and self._engine is not None:
             # this process stood still: others may make this shard by now
             self._end_silent()
@@ -383,12 +386,12 @@ class Lease:
         if self._engine is not None and not self._silent:
             self._engine.beat()
 
-    async def _on_order(self, message: Any) -> None:
+    async def _on_order(self, message: Msg) -> None:
         with _told_if_strange():
             self._obey(said(message.data))
         self._news.set()
 
-    def _obey(self, order: dict[str, Any]) -> None:
+    def _obey(self, order: JsonObject) -> None:
         phase = order["phase"]
         if phase == "over":
             self._over = True

@@ -16,7 +16,9 @@ from typing import Any
 
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.plan.target import allowed_by_environment
+from loadflow.engine.process.launch import Job
 from loadflow.engine.protocols.python.place import split_place
 from loadflow.engine.resolve.template import compile_value
 from loadflow.engine.scenario.loading import ALLOW
@@ -37,7 +39,6 @@ __all__ = [
 
 CAP_VARIABLE = "LOADFLOW_MAX_RATE_PER_S"
 FILE_KEYS = ("verify", "cert", "client_cert", "files")  # of a step
-Job = dict[str, Any]  # as `process.launch` has it
 PathChange = Callable[[str], str]
 
 
@@ -181,7 +182,7 @@ def _is_module(path: Path) -> bool:
     return path.with_suffix(".py").is_file() or (path / "__init__.py").is_file()
 
 
-def _paths_of(step: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _paths_of(step: StepJson) -> Iterator[tuple[str, str]]:
     for key in FILE_KEYS:
         if key in step:
             paths: list[str] = []
@@ -206,7 +207,7 @@ def _with_paths(plan: Plan, change: PathChange) -> Plan:
     return replace(plan, sources=sources, steps=steps, material=material)
 
 
-def _changed(key: str, value: Any, change: PathChange) -> Any:
+def _changed(key: str, value: Any, change: PathChange) -> object:
     """`value` with each path in it changed; what holds no path comes back as it was."""
     if key in ("verify", "cert", "client_cert"):
         if isinstance(value, list | tuple):
@@ -222,7 +223,7 @@ def _changed(key: str, value: Any, change: PathChange) -> Any:
     return value
 
 
-def _upload(entry: Any, change: PathChange) -> Any:
+def _upload(entry: object, change: PathChange) -> object:
     if isinstance(entry, str):
         return change(entry)
     return {**entry, "path": change(entry["path"])} if isinstance(entry, Mapping) and entry.get("path") is not None else entry

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.plan import Plan
 
 __all__ = ["rest_of"]
 
 
-def rest_of(entry: dict[str, Any], plan: Plan, from_s: int, started: Sequence[int]) -> dict[str, Any] | None:
+def rest_of(entry: JsonObject, plan: Plan, from_s: int, started: Sequence[int]) -> dict[str, object] | None:
     """`entry` from `from_s` seconds on; `started`: passes that were begun of it, by loop. None: nothing is left.
 
     Users of a closed loop with a number of passes each make those that are left, shared out evenly; what does not divide is not made again,

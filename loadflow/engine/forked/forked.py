@@ -54,7 +54,7 @@ class Raised:
 class ForkedCall:
     """One call of `call(tell)` in a child; `what` is how messages name it."""
 
-    def __init__(self, call: Callable[[Tell], Any], what: str) -> None:
+    def __init__(self, call: Callable[[Tell], object], what: str) -> None:
         if not hasattr(os, "fork"):
             raise RunError(f"{what} can't be watched here: this system has no fork; use Linux or macOS")
         # what is in the buffers would be written by both
@@ -159,7 +159,7 @@ class ForkedCall:
             _tie_to(self._parent)
             signal.set_wakeup_fd(-1)  # it is the parent's event loop that would be woken
 
-            def tell(message: Any) -> None:
+            def tell(message: object) -> None:
                 _write(to_parent, pickle.dumps(message))
 
             outcome = self._outcome(call, tell)

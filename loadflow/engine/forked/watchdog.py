@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from loadflow.engine.forked.forked import ForkedCall, Raised, Returned, Tell
 from loadflow.engine.records.run import Run
@@ -51,10 +51,10 @@ class _RunsCleared:
 
 def with_watchdog(
     callable_: Callable[..., T],
-    *args: Any,
+    *args: object,
     timeout_seconds: float = 300.0,
     on_timeout: Callable[[], object] | None = None,
-    **kwargs: Any,
+    **kwargs: object,
 ) -> T:
     """Call `callable_(*args, **kwargs)` and give its value or raise its error; after `timeout_seconds`, end it and all it started.
 

@@ -14,7 +14,9 @@ from threading import Lock
 from time import monotonic
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson, StepValues
 from loadflow.engine.protocols.running.seam import HitFailure, PreparedStep
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
@@ -24,8 +26,8 @@ from loadflow.engine.scenario.messages import WHOM, refuse_attribute, user_of
 __all__ = ["Messages", "Preparing"]
 
 # how the step of a user type is compiled, and what is looked up for it before; None where nothing is
-Prepare = Callable[[Mapping[str, Any], Plan, Compiler], PreparedStep]
-Gather = Callable[[Mapping[str, Any], Plan, Compiler, dict[str, str]], None]
+Prepare = Callable[[StepJson, Plan, Compiler], PreparedStep]
+Gather = Callable[[StepJson, Plan, Compiler, dict[str, str]], None]
 Preparing = tuple[Prepare, Gather | None]
 
 MOST_COMPILED = 1_000  # steps of one protocol
@@ -54,7 +56,7 @@ class Messages:
             refuse_attribute(protocol)
         return user
 
-    def step(self, protocol: str, called: Mapping[str, Any]) -> tuple[PreparedStep, dict[str, Any], Any]:
+    def step(self, protocol: str, called: StepJson) -> tuple[PreparedStep, JsonObject, Any]:
         """What `message_of` made of a call as its compiled step, the values of this hit, and the name that it gives. Raises HitFailure."""
         config = dict(called)
         name = config.pop("name", None)
@@ -79,7 +81,7 @@ class Messages:
         return step, values, name
 
     @staticmethod
-    def rendered(step: PreparedStep, values: Mapping[str, Any], scope: Scope) -> Any:
+    def rendered(step: PreparedStep, values: StepValues, scope: Scope) -> object:
         """The request of one hit. Raises MissingValue, HitFailure."""
         scope.session.update(values)
         try:
@@ -88,7 +90,7 @@ class Messages:
             for name in values:
                 del scope.session[name]
 
-    def _prepared(self, name: str, made_of: tuple[str, str], config: dict[str, Any], values: Mapping[str, Any]) -> PreparedStep:
+    def _prepared(self, name: str, made_of: tuple[str, str], config: dict[str, object], values: StepValues) -> PreparedStep:
         user = made_of[0]
         if any("${" in text for text in _texts(config) if not text.startswith("${session.loadflow_")):
             raise HitFailure(Outcome.TEMPLATE, "holds the characters ${, which begin a placeholder in steps")
@@ -115,7 +117,7 @@ class Messages:
         return prepare(config, part, compiler)
 
 
-def _texts(value: Any) -> list[str]:
+def _texts(value: object) -> list[str]:
     if isinstance(value, str):
         return [value]
     if isinstance(value, Mapping):

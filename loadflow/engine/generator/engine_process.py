@@ -10,9 +10,10 @@ import traceback
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from loadflow.engine.base.disk import full_disk
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.secrets import redactor_of
 from loadflow.engine.process.messages import Failed, encode
@@ -68,7 +69,7 @@ def orders(read: Callable[[], bytes]) -> Iterator[list[str]]:
 
 
 @contextlib.contextmanager
-def reporting(job: dict[str, Any], messages: IO[str]) -> Iterator[Outcome]:
+def reporting(job: JsonObject, messages: IO[str]) -> Iterator[Outcome]:
     """Tells the parent, and the log, what ended this process before its time."""
     outcome = Outcome()
     try:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from random import Random
-from typing import Any
 
 from loadflow.engine.plan.conditioner import NetworkConditioner
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.running.seam import HitFailure, PreparedStep
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.scope import Scope
@@ -45,7 +45,7 @@ class Network:
             self._sleep(left_ns / 1e9)
 
 
-def is_conditioned(conditioner: NetworkConditioner, config: Mapping[str, Any], prepared: PreparedStep, compiler: Compiler) -> bool:
+def is_conditioned(conditioner: NetworkConditioner, config: StepJson, prepared: PreparedStep, compiler: Compiler) -> bool:
     """Whether hits of a step may be selected. A name decides; without one whom it asks, as far as that is known.
 
     True also for a name with placeholders that differ per hit: then each hit is asked.

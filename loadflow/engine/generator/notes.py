@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.records.names import MOST_REVISIONS, NAME_CAP, TEXT_CAP, NameWriter
 from loadflow.engine.records.outcome import Outcome
@@ -51,7 +52,7 @@ class Notes:
         return known
 
     def error(
-        self, series: int, user: int, end_ns: int, outcome: Outcome, text: str, make_sample: MakeSample, secrets: Sequence[Any] = ()
+        self, series: int, user: int, end_ns: int, outcome: Outcome, text: str, make_sample: MakeSample, secrets: Sequence[object] = ()
     ) -> int:
         """The id of a failure's text. `secrets`: this user's secret values, which are masked; `make_sample` is called for the first
         few of each kind only."""
@@ -95,7 +96,7 @@ class Notes:
         self._names.close()
         self._samples.close()
 
-    def _write_sample(self, series: int, error: int, outcome: Outcome, sample: dict[str, Any], redactor: Redactor) -> None:
+    def _write_sample(self, series: int, error: int, outcome: Outcome, sample: JsonObject, redactor: Redactor) -> None:
         name, text = self._names.written(series, error)  # as the names are, or the reader would find no hit for it
         for message in (sample.get("request"), sample.get("response")):
             if message and isinstance(message.get("body"), str):
@@ -116,7 +117,7 @@ def _roughly(data: object) -> object:
     return data[: ROUGHLY * SAMPLE_TEXT] if isinstance(data, str) else data
 
 
-def _cut(data: Any, whole: Any) -> Any:
+def _cut(data: Any, whole: Any) -> object:
     """`data`, its texts not too long; `whole` is what it was cut from; its length is reported."""
     if isinstance(data, dict):
         return {key: _cut(value, whole.get(key)) for key, value in data.items()}

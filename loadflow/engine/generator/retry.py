@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.reliability.backoff import Backoff
 from loadflow.engine.reliability.classify import FailureClass, status_class
@@ -37,7 +37,7 @@ class RetryRule:
     backoff: Backoff = field(default_factory=Backoff)
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> RetryRule:
+    def of(cls, config: JsonMapping) -> RetryRule:
         delays = {DELAY_KEYS[key]: value for key, value in config.items() if key in DELAY_KEYS}
         return cls(**{key: value for key, value in config.items() if key not in DELAY_KEYS}, backoff=Backoff(**delays))
 

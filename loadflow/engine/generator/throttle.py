@@ -6,8 +6,7 @@ slots, and the rate holds exactly, whatever their number.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from loadflow.engine.plan.step_json import StepJson
 
 __all__ = ["Throttle", "throttles_of"]
 
@@ -30,7 +29,7 @@ class Throttle:
         return max(0.0, wait_ns / 1e9)
 
 
-def throttles_of(steps: tuple[Mapping[str, Any], ...]) -> list[Throttle | None]:
+def throttles_of(steps: tuple[StepJson, ...]) -> list[Throttle | None]:
     """One throttle per step; steps with the same `key` share one, with the rate of the first.
 
     Without a `key` the step's name is the key; without a name the step has a throttle of its own. `burst` is 1 unless given,

@@ -95,7 +95,7 @@ class SpanNotes:
         status: int,
         flags: int,
         failure: tuple[Outcome, str] | None,
-        held: Sequence[Any],
+        held: Sequence[object],
     ) -> None:
         """Write the hit's span. `held`: this user's secret values, which are masked."""
         redactor = self._redactor.knowing(held) if held else self._redactor
@@ -136,7 +136,7 @@ class Tracer:
         self.notes = notes
         self._sampler = Sampler(rule, Random())
 
-    def traced(self, request: Any, now_ns: int) -> tuple[Any, Trace | None]:
+    def traced(self, request: Any, now_ns: int) -> tuple[object, Trace | None]:
         """The request as it is to be sent, and its trace if it has one: only a Traceable can."""
         if not hasattr(request, "with_field") or not self._sampler.draws(now_ns):
             return request, None

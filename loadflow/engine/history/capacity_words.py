@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.history.capacity import BEYOND
+from loadflow.engine.history.capacity_result import CapacityResult
 from loadflow.engine.history.forecast import AGAIN, Forecast
 
 __all__ = ["capacity_sentences", "forecast_sentences"]
 
 
-def capacity_sentences(result: Mapping[str, Any]) -> list[str]:
+def capacity_sentences(result: CapacityResult) -> list[str]:
     """The most important first. `result`: what LD_find_capacity gives."""
     capacity, low, high = result["capacity_per_s"], result["low"], result["high"]
     if result["at_least"]:

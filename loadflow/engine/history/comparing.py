@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from loadflow.engine.base.figures import latency_text, percent_text, rate_text
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.history.kept_runs import KeptRun
 from loadflow.engine.records.compare import Change, ChangeKind, Comparison, Limits, NameChanges, compare
 from loadflow.engine.records.detecting import MOST_TIMES
@@ -23,7 +23,7 @@ def compare_kept(
     *,
     allow_unlike: bool = False,
     way_out: str = "say allow_unlike to compare all the same",
-) -> tuple[dict[str, Any], Comparison]:
+) -> tuple[JsonObject, Comparison]:
     """The comparison, also as JSON with both runs' names and what is unlike in them. Raises CommandError for unlike runs."""
     differences = unlike(baseline.facts, current.facts)
     if differences and not allow_unlike:
@@ -134,7 +134,7 @@ def where_text(one: NameChanges) -> str:
     return f"{one.method} {one.name}".strip() or "all"
 
 
-def _about(run: KeptRun) -> dict[str, Any]:
+def _about(run: KeptRun) -> dict[str, object]:
     return {
         "name": run.name,
         "id": run.facts.id,

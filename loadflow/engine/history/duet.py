@@ -10,12 +10,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypedDict
 
 import numpy as np
 
 from loadflow.engine.records.blocks import student_t
 
-__all__ = ["LOOKS", "DuetKind", "Look", "duet_look", "legs_of"]
+__all__ = ["LOOKS", "DuetKind", "DuetLeg", "DuetResult", "Look", "duet_look", "legs_of"]
 
 LOOKS = (4, 6, 8, 10)
 BY_CHANCE = 0.005  # share of the duets of an unchanged target that may be called worse
@@ -36,6 +37,31 @@ class Look:
     pairs: int
     change: float
     error: float
+
+
+class DuetLeg(TypedDict):
+    """One load of it: `side` A or B, of the pair with this number."""
+
+    pair: int
+    side: str
+    run: str
+    value: float
+
+
+class DuetResult(TypedDict, total=False):
+    """What LD_duet found, as JSON; empty where it was only rehearsed. `change`: of B against A, a share."""
+
+    format: str
+    version: int
+    verdict: str
+    metric: str
+    floor: float
+    label: str
+    pairs: int
+    change: float
+    error: float | None
+    suspect: str | None
+    legs: list[DuetLeg]
 
 
 def legs_of(pair: int) -> str:

@@ -6,11 +6,11 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from loadflow.engine.base.files import write_atomically
 from loadflow.engine.history.comparing import value_text
 from loadflow.engine.history.failures import as_many_by_chance
+from loadflow.engine.history.judgement import AboutJudgement, FirstBad, JudgedMetric, JudgedNight, Judgement, LikelyBad
 from loadflow.engine.history.kept_runs import KeptRun
 from loadflow.engine.history.nights import (
     LEAST_NIGHTS,
@@ -49,15 +49,13 @@ class _Split:
         return cls([one for one in nights[:first] if one.verdict != NightKind.WORSE], nights[first:])
 
 
-def judge_run(
-    newest_first: Iterable[KeptRun], run: KeptRun, metrics: Sequence[str], floor: float, since: Accepted | None
-) -> dict[str, Any]:
+def judge_run(newest_first: Iterable[KeptRun], run: KeptRun, metrics: Sequence[str], floor: float, since: Accepted | None) -> Judgement:
     """The judgement, as plain JSON values. A run that says nothing (inconclusive, interrupted) has the verdict "learning" and says why.
 
     `metrics`: of METRICS; the share of failures is judged besides. `floor`: the share from which on a change matters.
     """
     nights = nights_of(newest_first, run, since)
-    about = {
+    about: AboutJudgement = {
         "format": FORMAT,
         "version": VERSION,
         "label": run.group,
@@ -86,15 +84,13 @@ def judge_run(
     }
 
 
-def keep_judgement(run: KeptRun, judgement: Mapping[str, Any]) -> None:
+def keep_judgement(run: KeptRun, judgement: Mapping[str, object]) -> None:
     """In the run's folder: what was called worse is no part of what later nights are held against."""
     if run.folder is not None:
         write_atomically(run.folder / JUDGEMENT, json.dumps(judgement, indent=2, ensure_ascii=False))
 
 
-def _metric(
-    name: str, metric: str, split: _Split, values: Sequence[Mapping[str, Night]], floor: float, tests: int
-) -> dict[str, Any] | None:
+def _metric(name: str, metric: str, split: _Split, values: Sequence[Mapping[str, Night]], floor: float, tests: int) -> JudgedMetric | None:
     """`values`: of each night, in the order of `split`; None where tonight has none."""
     if metric not in values[-1]:
         return None
@@ -102,7 +98,7 @@ def _metric(
     kept = [one for one, night in zip(values, [*_all(split)], strict=True) if night in split.before]
     before, last = ([one[metric] for one in part if metric in one] for part in (kept, lasts))
     found = judged(before, last, floor=floor, sign=METRICS[metric], tests=tests)
-    return {"name": name, "metric": metric, **_numbers(metric, found, before, last[-1], tests)}
+    return _numbers(name, metric, found, before, last[-1], tests)
 
 
 def _all(split: _Split) -> Iterator[KeptNight]:
@@ -110,9 +106,11 @@ def _all(split: _Split) -> Iterator[KeptNight]:
     yield from split.last
 
 
-def _numbers(metric: str, found: Found, before: Sequence[Night], tonight: Night, tests: int) -> dict[str, Any]:
+def _numbers(name: str, metric: str, found: Found, before: Sequence[Night], tonight: Night, tests: int) -> JudgedMetric:
     baseline = found.baseline
     return {
+        "name": name,
+        "metric": metric,
         "verdict": str(found.kind),
         "value": math.exp(tonight.y),
         "change": math.expm1(found.change),
@@ -129,7 +127,7 @@ def _usual(baseline: Baseline, tonight: Night) -> list[float]:
     return [math.exp(middle + factor * BAND * baseline.spread) for factor in (-1, 0, 1)]
 
 
-def _of_names(nights: Sequence[KeptNight], split: _Split, metrics: Sequence[str], floor: float) -> Iterator[dict[str, Any]]:
+def _of_names(nights: Sequence[KeptNight], split: _Split, metrics: Sequence[str], floor: float) -> Iterator[JudgedMetric]:
     """Of the names that enough nights have; with one name alone there is nothing to add."""
     names = [name for name in nights[-1].names if sum(name in one.names for one in split.before) >= LEAST_NIGHTS]
     if len(names) < 2:
@@ -143,13 +141,23 @@ def _of_names(nights: Sequence[KeptNight], split: _Split, metrics: Sequence[str]
                 yield found
 
 
-def _failures(split: _Split) -> dict[str, Any]:
+def _failures(split: _Split) -> JudgedMetric:
     """More failures tonight than chance gives, by the nights before."""
     tonight = split.last[-1]
     share = tonight.failures / tonight.hits
-    told = {"name": "", "metric": "failure_rate", "value": share, "over_nights": 1, "usual": None, "would_be_seen": None}
+    told: JudgedMetric = {
+        "name": "",
+        "metric": "failure_rate",
+        "verdict": str(NightKind.LEARNING),
+        "value": share,
+        "change": 0.0,
+        "over_nights": 1,
+        "by": "",
+        "usual": None,
+        "would_be_seen": None,
+    }
     if len(split.before) < LEAST_NIGHTS:
-        return {**told, "verdict": str(NightKind.LEARNING), "change": 0.0, "by": ""}
+        return told
     usual = sum(one.failures for one in split.before) / sum(one.hits for one in split.before)
     counts = [(one.effective, one.failures / one.hits * one.effective) for one in split.before]
     chance = as_many_by_chance(counts, tonight.effective, share * tonight.effective)
@@ -159,7 +167,7 @@ def _failures(split: _Split) -> dict[str, Any]:
     return {**told, "verdict": str(kind), "change": share - usual, "by": by, "usual": [0.0, usual, usual]}
 
 
-def _first_bad(nights: Sequence[KeptNight], split: _Split, found: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def _first_bad(nights: Sequence[KeptNight], split: _Split, found: Sequence[JudgedMetric]) -> FirstBad | None:
     """Which run was the first bad one, by the number that is off the most; None where only failures are."""
     worse = [one for one in found if one["verdict"] == NightKind.WORSE and one["metric"] in METRICS]
     if not worse:
@@ -170,13 +178,13 @@ def _first_bad(nights: Sequence[KeptNight], split: _Split, found: Sequence[Mappi
     there = [(one, value) for one, value in values if value is not None]
     older = [value for one, value in there[: len(there) - most["over_nights"]]][-len(split.before) :]
     likely = onset([value for _, value in there], baseline_of(older or [value for _, value in there]))
-    runs = [
+    runs: list[LikelyBad] = [
         {"run": there[-1 - back][0].run.name, "revision": there[-1 - back][0].run.facts.revision, "probability": p} for back, p in likely
     ]
     return {**runs[0], "metric": most["metric"], "name": most["name"], "among": runs}
 
 
-def _told(night: KeptNight) -> dict[str, Any]:
+def _told(night: KeptNight) -> JudgedNight:
     values = {metric: math.exp(one.y) for metric, one in night.values.items()}
     facts = night.run.facts
     return {
@@ -189,7 +197,7 @@ def _told(night: KeptNight) -> dict[str, Any]:
     }
 
 
-def sentences(judgement: Mapping[str, Any]) -> list[str]:
+def sentences(judgement: Judgement) -> list[str]:
     """What a person reads, the most important first."""
     if judgement["why"]:
         return [f"{judgement['why']}."]
@@ -208,7 +216,7 @@ def sentences(judgement: Mapping[str, Any]) -> list[str]:
     return said
 
 
-def _sentence(one: Mapping[str, Any]) -> str:
+def _sentence(one: JudgedMetric) -> str:
     of = f" of {one['name']}" if one["name"] else ""
     usual = f", usually {value_text(one['metric'], one['usual'][1])}" if one["usual"] else ""
     if one["metric"] == "failure_rate":

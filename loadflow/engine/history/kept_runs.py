@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.base.typed import typed
 from loadflow.engine.records.ended import STILL_GOING_ON
@@ -106,11 +107,11 @@ class KeptRun:
         return self.source.folder if isinstance(self.source, Run) else None
 
     @cached_property
-    def summary_json(self) -> dict[str, Any]:
+    def summary_json(self) -> JsonObject:
         """As it was written when the run ended. Raises OSError or ValueError where there is none that can be read."""
         if not isinstance(self.source, Run):
             return self._stored_summary
-        found: dict[str, Any] = read_json(read_regular(self.source.folder / "summary.json"))
+        found: dict[str, object] = read_json(read_regular(self.source.folder / "summary.json"))
         return found
 
     @property
@@ -119,7 +120,7 @@ class KeptRun:
         return not isinstance(self.source, Run) or (self.source.folder / "totals.json").is_file()
 
     @cached_property
-    def _stored_summary(self) -> dict[str, Any]:
+    def _stored_summary(self) -> JsonObject:
         from loadflow.engine.store.read import stored_summary
 
         assert not isinstance(self.source, Run)

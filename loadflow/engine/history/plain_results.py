@@ -6,11 +6,12 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.files import write_atomically
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.plan.pace import peak_per_s
 from loadflow.errors import Mistake, ScriptError
 
@@ -63,12 +64,12 @@ class ResultChange:
         return f"{self.share * 100:+.1f} %"
 
 
-def results_of(run: Run, target: str) -> dict[str, Any]:
+def results_of(run: Run, target: str) -> JsonObject:
     """LoadPilot's fields, and the verdict."""
     summary = run.summary()
     overall, latency, knee, pace = summary.overall, summary.overall.latency, summary.knee, run.pace
     peak = None if pace is None else peak_per_s(pace.segments)
-    results: dict[str, Any] = {
+    results: dict[str, object] = {
         "scenario": run.facts.label,
         "target_url": target,
         "rps_target": peak,
@@ -96,12 +97,12 @@ def results_of(run: Run, target: str) -> dict[str, Any]:
     return results
 
 
-def write_results(results: Mapping[str, Any], path: str | Path) -> None:
+def write_results(results: Mapping[str, object], path: str | Path) -> None:
     """As JSON; folders are made."""
     write_atomically(Path(path), json.dumps(results, indent=2) + "\n")
 
 
-def read_results(path: str | Path) -> dict[str, Any]:
+def read_results(path: str | Path) -> JsonObject:
     """What `write_results` or LoadPilot wrote. Raises ScriptError."""
     hint = "write one with --save-baseline or --results-json"
     try:
@@ -125,7 +126,7 @@ def _is_number(value: object) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < float("inf")
 
 
-def changes_of(baseline: Mapping[str, Any], current: Mapping[str, Any]) -> Iterator[ResultChange]:
+def changes_of(baseline: JsonMapping, current: JsonMapping) -> Iterator[ResultChange]:
     """Of each figure that both have."""
     for one in FIGURES:
         if one.key not in baseline or one.key not in current:

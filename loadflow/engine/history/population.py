@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.base.files import write_atomically
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.history.kept_runs import KeptRun
 from loadflow.engine.history.nights import MOST_NIGHTS, Night
@@ -99,7 +99,7 @@ def _night(run: KeptRun) -> KeptNight | None:
     )
 
 
-def _values(figures: Mapping[str, Any], intervals: Mapping[str, Any], weekday: int) -> dict[str, Night]:
+def _values(figures: JsonMapping, intervals: JsonMapping, weekday: int) -> dict[str, Night]:
     found = {}
     for metric in METRICS:
         value = float(figures.get(KEYS.get(metric, "rate_per_s")) or 0.0)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import Any
 
 from loadflow.engine.history.comparing import change_text
 from loadflow.engine.history.kept_runs import KeptRun
@@ -49,7 +48,7 @@ class TrendRow:
     def kind_of(self, metric: str) -> ChangeKind | None:
         return next((change.verdict for change in self.changes if change.metric == metric), None)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         plain = {**asdict(self), "change": str(self.change) if self.change else None}
         return {**plain, "failure_rate": self.failure_rate, "changes": [change.to_json() for change in self.changes]}
 

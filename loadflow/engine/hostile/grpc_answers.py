@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import struct
 from dataclasses import replace
-from typing import Any
 
 from loadflow.engine.hostile.answer import HostileAnswer, over_tls
 from loadflow.engine.hostile.deflating import gzip_of_zeros
@@ -63,7 +62,7 @@ def ended(*pairs: tuple[bytes, bytes]) -> bytes:
     return long_head(OK + fields(TYPE, *pairs), END_STREAM)
 
 
-def asked(name: str, outcome: Outcome, data: bytes, **step: Any) -> HostileAnswer:
+def asked(name: str, outcome: Outcome, data: bytes, **step: object) -> HostileAnswer:
     return HostileAnswer(name, outcome, sent(data), step=step)
 
 

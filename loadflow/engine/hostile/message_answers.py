@@ -5,7 +5,6 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 from loadflow.engine.hostile.answer import MAX_BODY_BYTES, HostileAnswer, over_tls
 from loadflow.engine.hostile.http_answers import repeated, sent
@@ -75,7 +74,7 @@ WEBSOCKET_ANSWERS = [
 ]
 
 
-def asked(name: str, outcome: Outcome, begin: Callable[[], bytes] = bytes, again: bytes = b"", **step: Any) -> HostileAnswer:
+def asked(name: str, outcome: Outcome, begin: Callable[[], bytes] = bytes, again: bytes = b"", **step: object) -> HostileAnswer:
     return HostileAnswer(
         name,
         outcome,
@@ -125,7 +124,7 @@ PUBLISH_5 = packet(0x30, b"\x00\x01t\x00hi")
 PROPERTIES = b"\x26\x00\x00\x00\x00" * 400_000
 
 
-def received(name: str, outcome: Outcome, begin: Callable[[], bytes] = bytes, again: bytes = b"", **step: Any) -> HostileAnswer:
+def received(name: str, outcome: Outcome, begin: Callable[[], bytes] = bytes, again: bytes = b"", **step: object) -> HostileAnswer:
     version = step.pop("version", "3.1.1")
     link = {"method": "connect", "version": version, "timeout": 5}
     return HostileAnswer(

@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.hostile.answer import MAX_BODY_BYTES, HostileAnswer
@@ -179,10 +178,10 @@ def _answers(load: str) -> list[tuple[str, HostileAnswer]]:
             return [*(("http", answer) for answer in HTTP_ANSWERS), *(("https", answer) for answer in TLS_ANSWERS)]
 
 
-def _steps(kind: str, answer: HostileAnswer, target: Target, proto: Path) -> list[dict[str, Any]]:
+def _steps(kind: str, answer: HostileAnswer, target: Target, proto: Path) -> list[dict[str, object]]:
     ports = target.ports
     web = ports["web"][""]
-    place: dict[str, Any]
+    place: dict[str, object]
     match kind:
         case "http":
             place = {"method": "get", "request_url": f"http://127.0.0.1:{web}/{answer.key}"}

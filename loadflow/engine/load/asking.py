@@ -7,13 +7,13 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Any
 from urllib.parse import urlencode
 from zoneinfo import ZoneInfo
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.figures import size_text
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.exporters.shared.bounded import MOST_BYTES, Bounded
 from loadflow.engine.exporters.shared.trouble import Unreachable, without_user
 from loadflow.engine.load_test.watching import DAYS, OnlyIf
@@ -70,7 +70,7 @@ class Prometheus:
         raise Unreachable(f"{shown} answered with status {status}: {told}")
 
 
-def _numbers(data: Mapping[str, Any]) -> dict[str, float]:
+def _numbers(data: JsonMapping) -> dict[str, float]:
     kind, result = data["resultType"], data["result"]
     if kind == "scalar":
         result = [{"metric": {}, "value": result}]
@@ -92,7 +92,7 @@ def _numbers(data: Mapping[str, Any]) -> dict[str, float]:
 
 def ask_condition(
     one: OnlyIf, web: Bounded, prometheus: Prometheus | None, prefect: PrefectAnswers | None, now_unix_s: float
-) -> tuple[Said, dict[str, Any]]:
+) -> tuple[Said, dict[str, object]]:
     """Whether it holds, and what was answered."""
     try:
         if one.promql:
@@ -109,7 +109,7 @@ def ask_condition(
     return Said(holds, "" if holds else f"it is {now:%a %H:%M}"), {}
 
 
-def _by_promql(one: OnlyIf, prometheus: Prometheus | None, now_unix_s: float) -> tuple[Said, dict[str, Any]]:
+def _by_promql(one: OnlyIf, prometheus: Prometheus | None, now_unix_s: float) -> tuple[Said, JsonObject]:
     assert prometheus is not None
     values = prometheus.values(one.promql or "", now_unix_s)
     if not values:
@@ -129,7 +129,7 @@ def _by_http(one: OnlyIf, web: Bounded) -> Said:
     return Said(True)
 
 
-def _by_prefect(one: OnlyIf, prefect: PrefectAnswers | None) -> tuple[Said, dict[str, Any]]:
+def _by_prefect(one: OnlyIf, prefect: PrefectAnswers | None) -> tuple[Said, dict[str, object]]:
     assert prefect is not None
     kind, name = ("variable", one.variable or "") if one.variable else ("automation", one.automation or "")
     try:

@@ -42,23 +42,23 @@ class _InTurn(Observer):
         self._observer, self._lock = observer, lock
         self.traces = observer.traces
 
-    def _call(self, name: str, *given: Any) -> Any:
+    def _call(self, name: str, *given: object) -> Any:
         with self._lock:
             return getattr(self._observer, name)(*given)
 
-    def run_started(self, *given: Any) -> None:
+    def run_started(self, *given: object) -> None:
         self._call("run_started", *given)
 
-    def snapshot(self, *given: Any) -> None:
+    def snapshot(self, *given: object) -> None:
         self._call("snapshot", *given)
 
-    def spans(self, *given: Any) -> None:
+    def spans(self, *given: object) -> None:
         self._call("spans", *given)
 
-    def run_ended(self, *given: Any) -> None:
+    def run_ended(self, *given: object) -> None:
         self._call("run_ended", *given)
 
-    def judged(self, *given: Any) -> None:
+    def judged(self, *given: object) -> None:
         self._call("judged", *given)
 
     def stop_requested(self) -> str:

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from pydantic import ValidationError
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.base.named import load_named
 from loadflow.engine.fleet.keys import Token
 from loadflow.engine.fleet.package import refuse_unshippable
@@ -66,7 +67,7 @@ LIMITS: Mapping[str, type[Part]] = {"throttle": Throttle, "retry": Retry}
 class Asked:
     """What the arguments ask for: the plan, and what only the parent needs to know."""
 
-    arguments: Mapping[str, Any] = field(compare=False)  # as they were written
+    arguments: JsonMapping = field(compare=False)  # as they were written
     plan: Plan
     target: str  # whom it asks, as far as that is known now
     label: str
@@ -196,8 +197,8 @@ def build_plan(
 
 
 def _validated(
-    arguments: Mapping[str, Any], registered: Variables, env: Mapping[str, str], rules: TargetRules, secret: Callable[[str], str]
-) -> tuple[Any, dict[str, Any]]:
+    arguments: JsonMapping, registered: Variables, env: Mapping[str, str], rules: TargetRules, secret: Callable[[str], str]
+) -> tuple[Any, JsonObject]:
     """The arguments as their model, and all variables."""
     secrets = secrets_in([dict(registered.values), dict(arguments), dict(rules.headers)], secret)
     known = {**secrets, **_settled(registered.values, secrets, env, "registered variables")}
@@ -216,7 +217,7 @@ def _validated(
     return test, variables
 
 
-def _own_given(arguments: Mapping[str, Any], registered: Variables) -> dict[str, object]:
+def _own_given(arguments: JsonMapping, registered: Variables) -> dict[str, object]:
     """The test's own variables that were given another value from outside the script."""
     return {name: value for name, value in registered.given.items() if name in (arguments.get("variables") or {})}
 
@@ -293,7 +294,7 @@ def _columns(sources: Collection[CsvSource]) -> dict[str, tuple[str, ...]]:
 
 
 def _refuse_missing(
-    steps: tuple[dict[str, Any], ...],
+    steps: tuple[JsonObject, ...],
     variables: Mapping[str, object],
     columns: Mapping[str, Collection[str]],
     env: Mapping[str, str],
@@ -368,7 +369,7 @@ def _compile_once(plan: Plan, types: Sequence[UserType], compiler: Compiler, unk
     return prepared
 
 
-def _with_called(plan: Plan, test: Any, prepared: Sequence[PreparedStep]) -> Plan:
+def _with_called(plan: Plan, test: StartTest, prepared: Sequence[PreparedStep]) -> Plan:
     """The plan with the protocols that its functions of Python speak beside HTTP."""
     called = dict.fromkeys(name for step in prepared if isinstance(step, Call) for name in step.speaks)
     if not called:

@@ -11,10 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.base.redact import Redactor
+from loadflow.engine.history.campaign_result import CampaignCell, CampaignResult
 from loadflow.engine.load.at_once import Todo, in_turn, work_off
 from loadflow.engine.load.build import build_plan
 from loadflow.engine.load.kept_lines import keep_line, kept_lines
@@ -44,7 +46,7 @@ class Cell:
     """`target` and `script` "", `rate` None: those of the test. `shown`: the values of the variables as texts; of a secret one, which of
     them."""
 
-    variables: Mapping[str, Any]
+    variables: JsonMapping
     shown: Mapping[str, str]
     target: str = ""
     rate: float | None = None
@@ -56,8 +58,8 @@ class Cell:
         rate = f"{self.rate:g}/s" if self.rate is not None else ""
         return " · ".join(filter(None, (self.script, *values, self.target, rate)))
 
-    def arguments(self, test: Mapping[str, Any], label: str) -> dict[str, Any]:
-        made: dict[str, Any] = {**test, "label": label}
+    def arguments(self, test: JsonMapping, label: str) -> JsonObject:
+        made: dict[str, object] = {**test, "label": label}
         if self.variables:
             made["variables"] = {**(test.get("variables") or {}), **self.variables}
         if self.target:
@@ -77,8 +79,8 @@ def _shown(name: str, value: object, number: int) -> str:
 
 
 def campaign(
-    test: Mapping[str, Any] = {},
-    variables: Mapping[str, Sequence[Any]] = {},
+    test: Mapping[str, object] = {},
+    variables: Mapping[str, Sequence[object]] = {},
     targets: Sequence[str] = (),
     rates: Sequence[float] = (),
     script_files: Sequence[str] = (),
@@ -88,7 +90,7 @@ def campaign(
     max_age: float = 86_400.0,
     fail_on_failed: bool = False,
     label: str = "",
-) -> dict[str, Any]:
+) -> CampaignResult:
     """Make one load of `test` for each combination of the variables' values, targets and rates, one after the other, and compare them.
 
     With `script_files` the load of each of these scripts is made so; keys of `test` take the place of theirs. `at_once`: how many loads
@@ -140,7 +142,7 @@ def with_host(session: Session, targets: Sequence[str]) -> Session:
     return apart
 
 
-def _tests(session: Session, test: Mapping[str, Any], script_files: Sequence[str], targets: Sequence[str]) -> dict[str, dict[str, Any]]:
+def _tests(session: Session, test: JsonMapping, script_files: Sequence[str], targets: Sequence[str]) -> dict[str, JsonObject]:
     """The arguments of LD_start_test by script; "" where there is one alone. Raises CommandError with the mistakes of all scripts."""
     if not script_files:
         if not test:
@@ -162,7 +164,7 @@ def _tests(session: Session, test: Mapping[str, Any], script_files: Sequence[str
 
 
 def cells_of(
-    variables: Mapping[str, Sequence[Any]], targets: Sequence[str], rates: Sequence[float], scripts: Sequence[str] = ()
+    variables: Mapping[str, Sequence[object]], targets: Sequence[str], rates: Sequence[float], scripts: Sequence[str] = ()
 ) -> list[Cell]:
     """All combinations, the rates changing first and the scripts last. Raises CommandError for none, or too many."""
     empty = [name for name, values in variables.items() if not values]
@@ -183,7 +185,7 @@ def cells_of(
     return found
 
 
-def _keys(session: Session, cells: Sequence[Cell], arguments: Sequence[Mapping[str, Any]], budget: float) -> tuple[list[str], list[str]]:
+def _keys(session: Session, cells: Sequence[Cell], arguments: Sequence[Mapping[str, object]], budget: float) -> tuple[list[str], list[str]]:
     """What each cell is made of, as a digest: script, variables, data and code; and its target. Raises CommandError for a cell that is
     wrong, and for more load than `budget` allows."""
     keys: list[str] = []
@@ -208,7 +210,7 @@ def _keys(session: Session, cells: Sequence[Cell], arguments: Sequence[Mapping[s
     return keys, places
 
 
-def _keep(session: Session, observers: list[Observer], kept: _Kept, key: str, cell: Cell, arguments: Mapping[str, Any]) -> None:
+def _keep(session: Session, observers: list[Observer], kept: _Kept, key: str, cell: Cell, arguments: Mapping[str, object]) -> None:
     """Make one cell, in Prefect as a task run, and keep it."""
     apart = session.apart()
     apart.observers = observers
@@ -216,7 +218,7 @@ def _keep(session: Session, observers: list[Observer], kept: _Kept, key: str, ce
         kept.add(key, session.as_task(cell.name, partial(_made, apart, cell, arguments)))
 
 
-def _made(session: Session, cell: Cell, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _made(session: Session, cell: Cell, arguments: JsonMapping) -> CampaignCell:
     """One load. One whose engine was lost is a cell too: it says so, and is made anew the next time."""
     before = len(session.all_runs)
     try:
@@ -229,23 +231,37 @@ def _made(session: Session, cell: Cell, arguments: Mapping[str, Any]) -> dict[st
     return _cell(cell, session.all_runs[-1])
 
 
-def _cell(cell: Cell, run: Run | None, verdict: str = "", reason: str = "") -> dict[str, Any]:
-    about: dict[str, Any] = {"variables": dict(cell.shown), "target": cell.target, "asked_per_s": cell.rate}
-    about |= {"script": cell.script, "name": cell.name, "at": time.time()}
-    about |= {"run": None, "revision": "", "verdict": verdict, "reason": reason}
+def _cell(cell: Cell, run: Run | None, verdict: str = "", reason: str = "") -> CampaignCell:
+    about: CampaignCell = {
+        "variables": dict(cell.shown),
+        "target": cell.target,
+        "asked_per_s": cell.rate,
+        "script": cell.script,
+        "name": cell.name,
+        "at": time.time(),
+        "run": None,
+        "revision": "",
+        "verdict": verdict,
+        "reason": reason,
+        "p50": None,
+        "p95": None,
+        "p99": None,
+        "mean": None,
+        "rate": None,
+        "failure_rate": None,
+    }
     if run is None:
-        return {**about, **dict.fromkeys(METRICS)}
+        return about
     summary = run.summary()
     latency, overall = summary.overall.latency, summary.overall
-    times = {f"{name}": getattr(latency, f"{name}_ms") for name in ("p50", "p95", "p99", "mean")} if overall.count else {}
+    if overall.count:
+        about |= {"p50": latency.p50_ms, "p95": latency.p95_ms, "p99": latency.p99_ms, "mean": latency.mean_ms}
     return {
         **about,
         "run": run.facts.id,
         "revision": run.facts.revision,
         "verdict": str(summary.verdict.kind),
         "reason": "; ".join(summary.verdict.reasons[:2]),
-        **dict.fromkeys(METRICS),
-        **times,
         "rate": overall.rate_per_s,
         "failure_rate": overall.failure_rate if overall.count else None,
     }
@@ -257,7 +273,7 @@ class _Kept:
     def __init__(self, runs_dir: Path, name: str, keys: Sequence[str], max_age_s: float) -> None:
         words = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:60]
         self.path = runs_dir / f"campaign-{words}.ndjson"
-        self.found: dict[str, dict[str, Any]] = {}
+        self.found: dict[str, CampaignCell] = {}
         self._lock = threading.Lock()
         ended = False
         oldest = time.time() - max_age_s
@@ -270,9 +286,9 @@ class _Kept:
             # what this campaign has made before it was cut off counts, however old it is
             fresh = not ended or float(cell["at"]) >= oldest
             if fresh and cell["verdict"] in CONCLUSIVE and (runs_dir / str(cell["run"])).is_dir():
-                self.found[line["key"]] = {**cell, "kept": True}
+                self.found[line["key"]] = cast(CampaignCell, {**cell, "kept": True})
 
-    def add(self, key: str, cell: dict[str, Any]) -> None:
+    def add(self, key: str, cell: CampaignCell) -> None:
         with self._lock:
             self.found[key] = cell
             keep_line(self.path, {"kind": "cell", "key": key, "cell": cell})
@@ -281,7 +297,7 @@ class _Kept:
         keep_line(self.path, {"kind": "end", "version": VERSION, "at": time.time()})
 
 
-def _result(name: str, metric: str, cells: Sequence[Cell], found: Sequence[dict[str, Any]], session: Session) -> dict[str, Any]:
+def _result(name: str, metric: str, cells: Sequence[Cell], found: Sequence[CampaignCell], session: Session) -> CampaignResult:
     verdicts = [one["verdict"] for one in found]
     order = ("error", "failed", "inconclusive", "interrupted", "passed")
     # without secrets: the values of the matrix may hold some, and the page is for reading

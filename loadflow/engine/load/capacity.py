@@ -9,12 +9,14 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from statistics import NormalDist
-from typing import Any
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.history.capacity import Found, Limit, Probe, Search, Wanted, next_probe, usl_of
+from loadflow.engine.history.capacity_result import CapacityResult, ForecastJson, MeasuredJson, ProbeJson, UslJson
 from loadflow.engine.history.comparing import share_of
 from loadflow.engine.history.forecast import forecast_of
 from loadflow.engine.load.build import build_plan
@@ -47,7 +49,7 @@ LONGEST_WAIT_S = 2.0  # for which room in flight is made
 
 
 def find_capacity(
-    test: Mapping[str, Any],
+    test: JsonMapping,
     limits: Sequence[str],
     start: float = 50.0,
     at_most: float = 2_000.0,
@@ -57,7 +59,7 @@ def find_capacity(
     peak: float | None = None,
     peak_growth: float | str = 0.0,
     label: str = "",
-) -> dict[str, Any]:
+) -> CapacityResult:
     """The highest rate at which all `limits` hold, with its 95 % interval. `test`: arguments of LD_start_test without a rate.
 
     The probes stand in capacity-LABEL.ndjson in the folder of the runs; a search that was cut off goes on with those it has. With enough
@@ -90,14 +92,15 @@ def find_capacity(
     result = _result(kept.probes, wanted, name)
     kept.end(result)
     forecast = forecast_of(kept.measured(), peak, (1 + growth) ** (1 / GROWTH_DAYS) - 1)
-    result |= {"searches": [asdict(one) for one in kept.measured()], "forecast": asdict(forecast) if forecast else None}
+    result["searches"] = [cast(MeasuredJson, asdict(one)) for one in kept.measured()]
+    result["forecast"] = cast(ForecastJson, asdict(forecast)) if forecast else None
     result["page"] = str(write_capacity_page(result, kept.path.with_suffix(".html")))
     for observer in session.observers:
         observer.judged(result)
     return result
 
 
-def _digests(session: Session, plain: Mapping[str, Any], search: Search) -> tuple[str, str]:
+def _digests(session: Session, plain: Mapping[str, object], search: Search) -> tuple[str, str]:
     """Of this search, and of all searches whose capacities can be held against it: those of other builds, too."""
     arguments = {**plain, "rate": search.start_per_s, "test_time": search.fit_s}
     plan = build_plan(arguments, session.variables, session.environment, session.target, session.secret, workers=session.workers).plan
@@ -135,7 +138,7 @@ def _capped(at_most: float) -> float:
     return at_most if cap is None else min(at_most, cap)
 
 
-def _made(session: Session, plain: Mapping[str, Any], name: str, wanted: Wanted, expressions: Sequence[Expression]) -> Probe:
+def _made(session: Session, plain: JsonMapping, name: str, wanted: Wanted, expressions: Sequence[Expression]) -> Probe:
     """One load, and what it says of the limits."""
     rate = round(wanted.rate_per_s, 3)
     longest_s = max([one.limit / 1e3 for one in expressions if one.q is not None], default=LONGEST_WAIT_S)
@@ -229,7 +232,7 @@ def share_over(hits: Floats, over: Floats) -> tuple[float, float]:
     return share, max(1.0, min(count, share * (1 - share) / max(error**2, 1e-18)))
 
 
-def _result(probes: Sequence[Probe], found: Found, name: str) -> dict[str, object]:
+def _result(probes: Sequence[Probe], found: Found, name: str) -> CapacityResult:
     kept = [one for one in probes if one.sustained and not one.void]
     usl = usl_of([one.achieved_per_s * one.mean_ms / 1e3 for one in kept], [one.achieved_per_s for one in kept])
     verdict = "at least" if found.at_least else "unclear" if found.why else "found"
@@ -247,6 +250,6 @@ def _result(probes: Sequence[Probe], found: Found, name: str) -> dict[str, objec
         "confirmed": found.confirmed,
         "why": found.why,
         "curve": {text: list(line) for text, line in found.curve.items()},
-        "usl": asdict(usl) if usl else None,
-        "probes": [asdict(one) for one in probes],
+        "usl": cast(UslJson, asdict(usl)) if usl else None,
+        "probes": [cast(ProbeJson, asdict(one)) for one in probes],
     }

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
 from urllib.parse import urlsplit
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.history.comparing import share_of
-from loadflow.engine.history.duet import LOOKS, DuetKind, Look, duet_look, legs_of
+from loadflow.engine.history.duet import LOOKS, DuetKind, DuetLeg, DuetResult, Look, duet_look, legs_of
 from loadflow.engine.history.judging import keep_judgement
 from loadflow.engine.history.kept_runs import KeptRun, find_run
 from loadflow.engine.history.population import JUDGEMENT, METRICS
@@ -29,7 +28,7 @@ LABEL = "duet"
 
 
 def duet(
-    test: Mapping[str, Any],
+    test: JsonMapping,
     baseline_target: str,
     target: str,
     metric: str = "p95",
@@ -38,7 +37,7 @@ def duet(
     leg: float = 60.0,
     suspect: str | None = None,
     fail_on_worse: bool = False,
-) -> dict[str, Any]:
+) -> DuetResult:
     """Load `baseline_target` (A) and `target` (B) in turns, A B B A …, and say whether B is worse.
 
     `test`: arguments of LD_start_test, whose steps name no host. `leg`: seconds of each load. `suspect`: a run of LD_judge, whose judgement
@@ -59,7 +58,7 @@ def duet(
     named = str(compile_value(suspect, session.variables.values, session.environment).value) if suspect else ""
     suspected = find_run("suspect", named, session.runs_dir) if named else None
     differences: list[float] = []
-    legs: list[dict[str, Any]] = []
+    legs: list[DuetLeg] = []
     look = Look(DuetKind.OPEN, 0, 0.0, math.inf)
     apart = session.apart()
     with use_session(apart):
@@ -72,7 +71,7 @@ def duet(
                 legs.append({"pair": pair + 1, "side": side, "run": run.facts.id, "value": found[side]})
             differences.append(math.log(found["B"] / found["A"]))
             look = duet_look(differences, floor=share, sign=METRICS[metric], most=pairs)
-    result = {
+    result: DuetResult = {
         "format": FORMAT,
         "version": VERSION,
         "verdict": str(look.kind) if look.kind is not DuetKind.OPEN else "unclear",
@@ -106,7 +105,7 @@ def _value(run: Run, metric: str, wanted: str) -> float:
     return value
 
 
-def _settle(suspected: KeptRun, result: Mapping[str, Any]) -> None:
+def _settle(suspected: KeptRun, result: DuetResult) -> None:
     """The suspect run is worse or the same now; what was judged of it before stays beside."""
     from loadflow.engine.base.json_reading import read_json
     from loadflow.engine.base.regular_file import read_regular
@@ -117,5 +116,6 @@ def _settle(suspected: KeptRun, result: Mapping[str, Any]) -> None:
         before = read_json(read_regular(suspected.folder / JUDGEMENT))
     except (OSError, ValueError):
         before = {}
+    settled = {"verdict": result["verdict"], "pairs": result["pairs"], "change": result["change"]}
     verdict = "worse" if result["verdict"] == DuetKind.WORSE else "same"
-    keep_judgement(suspected, {**before, "verdict": verdict, "duet": {key: result[key] for key in ("verdict", "pairs", "change")}})
+    keep_judgement(suspected, {**before, "verdict": verdict, "duet": settled})

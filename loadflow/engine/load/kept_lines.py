@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.base.appending import append_line
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.private import opener
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.errors import RunError
@@ -16,7 +16,7 @@ from loadflow.errors import RunError
 __all__ = ["keep_line", "kept_lines"]
 
 
-def kept_lines(path: Path) -> list[dict[str, Any]]:
+def kept_lines(path: Path) -> list[JsonObject]:
     """The whole lines of the file, in order; none where there is no file. A line that a crash has torn is left out."""
     found = []
     for line in read_regular(path).splitlines() if path.exists() else ():
@@ -27,7 +27,7 @@ def kept_lines(path: Path) -> list[dict[str, Any]]:
     return [one for one in found if isinstance(one, dict)]
 
 
-def keep_line(path: Path, line: Mapping[str, Any]) -> None:
+def keep_line(path: Path, line: Mapping[str, object]) -> None:
     """Raises RunError where the file can't be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.history.capacity import Probe
 from loadflow.engine.history.forecast import Measured
 from loadflow.engine.load.kept_lines import keep_line, kept_lines
@@ -38,7 +38,7 @@ class KeptSearch:
         self.probes.append(probe)
         keep_line(self.path, {"kind": "probe", "probe": asdict(probe)})
 
-    def end(self, result: Mapping[str, Any]) -> None:
+    def end(self, result: Mapping[str, object]) -> None:
         line = {"kind": "found", "alike": self._alike, "found": {key: value for key, value in result.items() if key != "probes"}}
         keep_line(self.path, line)
         self._ends.append(line)
@@ -49,10 +49,10 @@ class KeptSearch:
         return [Measured(float(one["at"]), float(one["capacity_per_s"])) for one in found if _is_known(one)]
 
 
-def _is_known(found: Mapping[str, Any]) -> bool:
+def _is_known(found: JsonMapping) -> bool:
     """Whether it has a capacity with an interval, however wide."""
     return not found["at_least"] and bool(found["low"]) and found["high"] is not None and found["capacity_per_s"] > 0
 
 
-def _probe(data: Mapping[str, Any]) -> dict[str, Any]:
+def _probe(data: JsonMapping) -> JsonObject:
     return {**data, "over": {text: tuple(pair) for text, pair in data["over"].items()}}

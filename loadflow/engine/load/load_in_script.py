@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.script.arguments import named
 from loadflow.engine.script.declared import defaults_of
 from loadflow.engine.script.document import Script
@@ -15,7 +14,7 @@ __all__ = ["LOAD", "load_in"]
 LOAD = "LD_start_test"
 
 
-def load_in(script: Script, session: Session) -> dict[str, Any]:
+def load_in(script: Script, session: Session) -> JsonObject:
     """The arguments of the first LD_start_test, with the defaults of the variables that the script declares.
 
     What stands after it is left out. Raises ScriptError for a script without a load, and for one in which something stands before it:
@@ -27,7 +26,7 @@ def load_in(script: Script, session: Session) -> dict[str, Any]:
         text = f"the load comes after {first.name}, and only the load is made" if there else f"the script has no {LOAD}"
         hint = "write variables and csv_sources into the load itself" if there else "write the load into it"
         raise ScriptError([Mistake(first.place, text, hint)], script.source)
-    made: dict[str, Any] = dict(named(session.commands[LOAD], first.arguments))
+    made: JsonObject = dict(named(session.commands[LOAD], first.arguments))
     if defaults := {name: value for name, value in defaults_of(script.variables).items() if name not in session.variables.given}:
         made["variables"] = {**defaults, **(made.get("variables") or {})}
     return made

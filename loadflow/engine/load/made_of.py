@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.redact import MASK, Redactor
 from loadflow.engine.fleet.package import files_of
 from loadflow.engine.load.build import REVISION, Asked
@@ -36,7 +37,7 @@ STARTED_BY = {
 }
 
 
-def made_of(session: Session, asked: Asked) -> dict[str, Any]:
+def made_of(session: Session, asked: Asked) -> dict[str, object]:
     """The `made_of` of a run's evidence. What run.json has (the plan, versions, host, calibration, revision) is not said again here."""
     plan = asked.plan
     kept = asked_of(session, plan, asked.arguments)
@@ -45,7 +46,7 @@ def made_of(session: Session, asked: Asked) -> dict[str, Any]:
     return {"asked": kept, "digests": digests_of(plan, kept), "by": redactor.value(by)}
 
 
-def asked_of(session: Session, plan: Plan, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def asked_of(session: Session, plan: Plan, arguments: Mapping[str, object]) -> JsonObject:
     """All that the load follows from, as it was written: placeholders stay, secrets are masked. `masked`: places that held a secret in
     clear, so that what is kept is not all of it."""
     redactor = redactor_of(plan, session.environment)
@@ -65,11 +66,11 @@ def asked_of(session: Session, plan: Plan, arguments: Mapping[str, Any]) -> dict
     }
     plain = json.loads(json.dumps(written, default=str))
     masked: list[str] = []
-    kept: dict[str, Any] = unmasked(plain, redactor.value(plain), redactor, "", masked)
+    kept: dict[str, object] = unmasked(plain, redactor.value(plain), redactor, "", masked)
     return {**kept, "masked": masked}
 
 
-def load_digest(session: Session, plan: Plan, arguments: Mapping[str, Any], *, with_build: bool = True) -> tuple[str, bool]:
+def load_digest(session: Session, plan: Plan, arguments: Mapping[str, object], *, with_build: bool = True) -> tuple[str, bool]:
     """The same for loads that are one and the same: of script, variables, target, data and code, but not of seeds that are drawn.
 
     And whether a secret in clear is left out of it. `with_build`: the target's revision counts.
@@ -83,7 +84,7 @@ def load_digest(session: Session, plan: Plan, arguments: Mapping[str, Any], *, w
     return _sha256(json.dumps(told, sort_keys=True).encode(errors="replace")), bool(asked["masked"])
 
 
-def unmasked(written: Any, shown: Any, redactor: Redactor, place: str, masked: list[str]) -> Any:
+def unmasked(written: object, shown: object, redactor: Redactor, place: str, masked: list[str]) -> Any:
     """`shown`, but with texts as they were written where nothing but placeholders was masked in them."""
     if isinstance(written, dict) and isinstance(shown, dict):
         return {key: unmasked(value, shown[key], redactor, f"{place}.{key}".lstrip("."), masked) for key, value in written.items()}

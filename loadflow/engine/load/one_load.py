@@ -19,9 +19,10 @@ from dataclasses import replace
 from functools import partial
 from inspect import GEN_CLOSED, getgeneratorstate
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from loadflow.engine.base.disk import refuse_gone, told_disk
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.private import opener
 from loadflow.engine.load.build import Asked
 from loadflow.engine.load.facts import facts_of, parts_of
@@ -67,7 +68,7 @@ Begin = Callable[["Engine | Fleet"], tuple[int, int] | None]
 
 def make_load(
     session: Session, asked: Asked, engine: Literal["native", "locust"], why_not_native: str, questions: Questions | None = None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Make the load that `asked` is, and ask `questions` meanwhile; returns its summary, and `run_dir`. Raises as `start_test` says."""
     with session.lease(asked.target), load_of(session, asked, engine, why_not_native, questions) as load:
         turns = load.turns()
@@ -75,7 +76,7 @@ def make_load(
             while True:
                 next(turns)
         except StopIteration as ended:
-            summary: dict[str, Any] = ended.value
+            summary: dict[str, object] = ended.value
             return summary
         except BaseException as error:
             if getgeneratorstate(turns) != GEN_CLOSED:  # it was raised between two turns
@@ -176,7 +177,7 @@ class Load:
         """End it early, at its next turn."""
         self._stop_asked = self._stop_asked or reason
 
-    def turns(self, begin: Begin = _now, poll_s: float = POLL_S) -> Generator[Engine | Fleet, None, dict[str, Any]]:
+    def turns(self, begin: Begin = _now, poll_s: float = POLL_S) -> Generator[Engine | Fleet, None, dict[str, object]]:
         """Makes the load, turn by turn, each at most `poll_s` long where nothing comes; returns its summary, and `run_dir`."""
         for observer in self._observers:
             observer.run_started(self._record)
@@ -318,7 +319,7 @@ class Load:
         if self._budget is not None:
             self._budget.until(shard, until_ns)
 
-    def _finish(self, error: BaseException | None) -> dict[str, Any]:
+    def _finish(self, error: BaseException | None) -> dict[str, object]:
         """Fold what is left, pass it to the observers, store end, totals, summary and report.
 
         A disk that is full, or a folder that is gone, costs what can't be written; the observers hear of the end all the same.

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.generator.native.fit import choose
 from loadflow.engine.load.build import build_plan
 from loadflow.engine.load.facts import facts_of, parts_of
@@ -60,7 +61,7 @@ def again(run: Run, runs_dir: Path) -> Again:
     return Again(session, [["LD_start_test", asked["arguments"]]], tuple(_different(run, kept, session)), tuple(_notes(asked, run)))
 
 
-def _session(asked: Mapping[str, Any], runs_dir: Path) -> Session:
+def _session(asked: JsonMapping, runs_dir: Path) -> Session:
     """As it was when the load started."""
     target, values, given = asked["target"], asked["variables"], asked["given"]
     session = Session(
@@ -79,11 +80,11 @@ def _session(asked: Mapping[str, Any], runs_dir: Path) -> Session:
     return session
 
 
-def _workers(kept: Mapping[str, Any] | None) -> Workers | None:
+def _workers(kept: JsonMapping | None) -> Workers | None:
     return None if kept is None else Workers(**{**kept, "listen": tuple(kept["listen"]) if kept["listen"] else None})
 
 
-def _different(run: Run, kept: Mapping[str, Any], session: Session) -> Iterator[str]:
+def _different(run: Run, kept: JsonMapping, session: Session) -> Iterator[str]:
     arguments = kept["asked"]["arguments"]
     asked = build_plan(
         arguments,
@@ -107,7 +108,7 @@ def _different(run: Run, kept: Mapping[str, Any], session: Session) -> Iterator[
     yield from _of_digests(kept["digests"], digests_of(asked.plan, asked_of(session, asked.plan, arguments)))
 
 
-def _of_digests(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+def _of_digests(then: JsonMapping, now: JsonMapping) -> Iterator[str]:
     for kind, noun in (("data", "file"), ("code", "code of")):
         before, after = then.get(kind) or {}, now[kind]
         for name in dict.fromkeys([*before, *after]):
@@ -124,13 +125,13 @@ def _of_digests(then: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str
             yield f"the machine's {key.replace('_', ' ')}: {then['machine'].get(key)}, now {value}"
 
 
-def _short(digest: Any) -> str:
+def _short(digest: object) -> str:
     if isinstance(digest, Mapping):
         digest = digest.get("sha256") or digest.get("why")
     return str(digest)[:DIGITS] if digest else "not there"
 
 
-def _notes(asked: Mapping[str, Any], run: Run) -> Iterator[str]:
+def _notes(asked: JsonMapping, run: Run) -> Iterator[str]:
     text = str(asked)
     if "${secret." in text or "${env." in text:
         yield "the values of ${secret.…} and ${env.…} are not kept: those of today are sent"

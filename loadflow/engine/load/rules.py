@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from urllib.parse import urlsplit
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.plan.connections import Route
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.proxies import port_of
@@ -19,7 +19,7 @@ __all__ = ["hosted", "refuse_routes", "with_headers"]
 PROXY_PLACE = "LD_start_test.user_detail_dict.proxy"
 
 
-def hosted(arguments: Mapping[str, Any], rules: TargetRules) -> Mapping[str, Any]:
+def hosted(arguments: JsonMapping, rules: TargetRules) -> JsonMapping:
     """With the target's base URL where the script names no host, its Prometheus where it names none, and its conditions."""
     if rules.prometheus and not arguments.get("prometheus"):
         arguments = {**arguments, "prometheus": rules.prometheus}
@@ -31,7 +31,7 @@ def hosted(arguments: Mapping[str, Any], rules: TargetRules) -> Mapping[str, Any
     return {**arguments, "host": rules.base_url}
 
 
-def with_headers(steps: tuple[dict[str, Any], ...], types: Sequence[UserType], rules: TargetRules) -> tuple[dict[str, Any], ...]:
+def with_headers(steps: tuple[JsonObject, ...], types: Sequence[UserType], rules: TargetRules) -> tuple[JsonObject, ...]:
     """The steps, which are of these types, with the target's header fields where they can have them."""
     if not rules.headers:
         return steps
@@ -41,7 +41,7 @@ def with_headers(steps: tuple[dict[str, Any], ...], types: Sequence[UserType], r
     )
 
 
-def _merged(all_have: Mapping[str, str], own: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(all_have: Mapping[str, str], own: Mapping[str, object]) -> dict[str, object]:
     named = {name.lower() for name in own}
     return {**{name: value for name, value in all_have.items() if name.lower() not in named}, **own}
 

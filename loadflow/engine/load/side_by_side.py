@@ -6,7 +6,7 @@ import select
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import ExitStack
 from inspect import GEN_CLOSED, getgeneratorstate
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.load.build import Asked
 from loadflow.engine.load.one_load import POLL_S, Load, load_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["make_loads"]
 
-Turns = Generator["Engine | Fleet", None, dict[str, Any]]
+Turns = Generator["Engine | Fleet", None, dict[str, object]]
 
 
 class _Together:
@@ -55,7 +55,7 @@ def _start(ready: Sequence[Engine | Fleet]) -> tuple[int, int]:
     return start_fleets([one for one in ready if not isinstance(one, Engine)])
 
 
-def make_loads(session: Session, populations: Mapping[str, tuple[Asked, Choice, Questions | None]]) -> dict[str, Any]:
+def make_loads(session: Session, populations: Mapping[str, tuple[Asked, Choice, Questions | None]]) -> dict[str, object]:
     """Make the loads of all populations; returns the summary of all together, and in `populations` that of each, with its `run_dir`.
 
     One that is lost stops the others. Raises as `start_test` says, when all have ended.
@@ -73,12 +73,12 @@ def make_loads(session: Session, populations: Mapping[str, tuple[Asked, Choice, 
     return {**together, "populations": dict(zip(populations, summaries, strict=True))}
 
 
-def _made(loads: Sequence[Load]) -> list[dict[str, Any]]:
+def _made(loads: Sequence[Load]) -> list[dict[str, object]]:
     """The summaries of the loads, which take turns on this thread. Raises the first error of one, when all have ended."""
     together = _Together(len(loads))
     going: dict[Load, Turns] = {load: load.turns(together.begin, 0.0) for load in loads}
     engines: dict[Load, Engine | Fleet] = {}
-    summaries: dict[Load, dict[str, Any]] = {}
+    summaries: dict[Load, dict[str, object]] = {}
     errors: list[RunError] = []
     try:
         while going:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from enum import Enum
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.generator.native.fit import Choice, choose
 from loadflow.engine.load.build import ROOT, Asked, build_plan, worker_of
 from loadflow.engine.load.target_watch import Questions, questions_of
@@ -26,16 +27,16 @@ NOT_WRITTEN: Any = Enum("NotWritten", "NOT_WRITTEN").NOT_WRITTEN  # type: ignore
 
 
 def start_test(
-    user_detail_dict: Mapping[str, Any],
+    user_detail_dict: Mapping[str, object],
     user_count: int = NOT_WRITTEN,
     spawn_rate: float = NOT_WRITTEN,
     test_time: float | None = NOT_WRITTEN,
-    web_ui_dict: Mapping[str, Any] | None = None,
+    web_ui_dict: Mapping[str, object] | None = None,
     runner_mode: str = "local",
     load_shape: str | None = None,
-    shape_config: Mapping[str, Any] | None = None,
-    **settings: Any,
-) -> dict[str, Any]:
+    shape_config: Mapping[str, object] | None = None,
+    **settings: object,
+) -> JsonObject:
     """Run one load test and return its summary (`Summary.to_json`, and `run_dir`, the run's folder).
 
     What is not written has the default that docs/script.md says, which may depend on the rest; what is written counts, whatever
@@ -92,7 +93,7 @@ def _note_engine(session: Session, asked: Asked, choice: Choice) -> None:
         session.engines.append((asked.plan.protocols, *choice))
 
 
-def _asked(session: Session, arguments: Mapping[str, Any], rules: TargetRules) -> Asked:
+def _asked(session: Session, arguments: Mapping[str, object], rules: TargetRules) -> Asked:
     """A check does not ask servers: they may be started just before the load."""
     return build_plan(
         arguments,
@@ -107,7 +108,7 @@ def _asked(session: Session, arguments: Mapping[str, Any], rules: TargetRules) -
     )
 
 
-def _start_populations(session: Session, arguments: Mapping[str, Any]) -> dict[str, Any]:
+def _start_populations(session: Session, arguments: Mapping[str, object]) -> dict[str, object]:
     """A load for each of them, side by side; a cap from outside the script is shared out evenly."""
     if faults := list(StartTest.conflicts(dict(arguments))):
         raise CommandError(mistakes_of(faults, arguments, ROOT))

@@ -8,12 +8,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.exporters.shared.arguments import url_of
 from loadflow.engine.exporters.shared.bounded import Bounded
 from loadflow.engine.exporters.shared.trouble import Unreachable, without_user
 from loadflow.engine.load.asking import TIMEOUT_S, BadQuery, PrefectAnswers, Prometheus, Said, ask_condition
+from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.load_test.watching import OnlyIf, PromqlPart, condition_of, target_threshold_of
 from loadflow.engine.plan.target import HostLists
 from loadflow.engine.records.watched import ANSWERS, Answer, AnswerLog, Watched, decide_target
@@ -48,7 +48,7 @@ class Questions:
         return Prometheus(web, self.url, self.headers) if self.url else None
 
 
-def questions_of(test: Any, session: Session) -> Questions | None:
+def questions_of(test: StartTest, session: Session) -> Questions | None:
     """Of a settled `StartTest`; None where nothing is asked. Raises CommandError where nobody is named who could answer."""
     thresholds = [one for one in test.thresholds if isinstance(one, PromqlPart)]
     conditions = tuple(test.only_if)
@@ -178,7 +178,7 @@ class TargetWatch:
             self._log.add(Answer(at_s, "condition", number, values or None, said.why, said.holds))
             self._react(number, said)
 
-    def _shown(self, value: Any) -> Any:
+    def _shown(self, value: object) -> object:
         return self._questions.masked(value) if isinstance(value, str) else value
 
     def _threshold(self, number: int, at_s: float) -> Answer:

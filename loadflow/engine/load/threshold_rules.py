@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
-from typing import Any
 
+from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.load_test.threshold import thresholds_of
 from loadflow.engine.load_test.watching import PromqlPart
 from loadflow.engine.plan.plan import Plan
@@ -20,7 +20,7 @@ __all__ = ["limits_failures", "thresholds_for"]
 PLACE = "LD_start_test.thresholds"
 
 
-def thresholds_for(test: Any, plan: Plan, prepared: Sequence[PreparedStep], *, all_prepared: bool = True) -> tuple[Threshold, ...]:
+def thresholds_for(test: StartTest, plan: Plan, prepared: Sequence[PreparedStep], *, all_prepared: bool = True) -> tuple[Threshold, ...]:
     """Raises CommandError for names and phases that the load will not have. `all_prepared`: whether these are all of its steps."""
     phases = _phases(plan)
     # where some steps are not prepared, it is not known which, and names are not looked at

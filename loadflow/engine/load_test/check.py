@@ -13,9 +13,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.base.extras import way_to_install
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.resolve.data import columns_in, looks_separated
@@ -111,7 +111,7 @@ class Walk:
             faulty = len(self.mistakes) > before or any(is_in(one, place) for one in self.known)
             self.mistakes += self.more(Asked(name, payload, place, was_open, faulty))
 
-    def _names(self, name: str, values: dict[str, Any], at: Mapping[str, str], place: str) -> None:
+    def _names(self, name: str, values: JsonObject, at: Mapping[str, str], place: str) -> None:
         if name == "LD_start_test":
             self.named.update(_dict(values.get("variables")))
             self.mistakes += _Test(self, values, at).mistakes()
@@ -159,7 +159,7 @@ class Walk:
 class _Test:
     """One LD_start_test: what its placeholders may use, and which can't be filled in."""
 
-    def __init__(self, walk: Walk, arguments: dict[str, Any], at: Mapping[str, str]) -> None:
+    def __init__(self, walk: Walk, arguments: JsonObject, at: Mapping[str, str]) -> None:
         self.walk = walk
         self.arguments = arguments
         self.at = at
@@ -172,7 +172,7 @@ class _Test:
         self.beside: dict[Loc, set[tuple[str, tuple[str, ...]]]] = {}  # see extracted_beside, by batch
 
     def mistakes(self) -> list[Mistake]:
-        written: list[tuple[str, Loc, Any]] = [("csv_sources", (), self.arguments.get("csv_sources"))]
+        written: list[tuple[str, Loc, object]] = [("csv_sources", (), self.arguments.get("csv_sources"))]
         written += [("populations", (at, "csv_sources"), one.get("csv_sources")) for at, one in enumerate(populations_of(self.arguments))]
         for key, way, sources in written:
             for index, source in enumerate(sources if isinstance(sources, list) else ()):
@@ -266,18 +266,18 @@ def _near(name: str, known: Collection[str]) -> str:
     return suggest(name, sorted(known), "known") if known else ""
 
 
-def _extracts(test: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _extracts(test: Mapping[str, object]) -> Iterator[dict[str, object]]:
     """The extract entries of all steps, in whatever form they are written."""
     for _, step in steps_of_test(test):
         yield from _extracts_of(step)
 
 
-def _extracts_of(step: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+def _extracts_of(step: JsonMapping) -> Iterator[dict[str, object]]:
     entries = step.get("extract")
     yield from (entry for entry in (entries if isinstance(entries, list) else ()) if isinstance(entry, dict))
 
 
-def _header(source: dict[str, Any]) -> tuple[tuple[str, ...], str]:
+def _header(source: JsonObject) -> tuple[tuple[str, ...], str]:
     """The columns of a file of rows, or what is wrong with it."""
     encoding = source.get("encoding", "utf-8")
     signs = {"delimiter": source.get("delimiter", ","), "quote": source.get("quote", '"')}

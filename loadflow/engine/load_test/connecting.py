@@ -107,7 +107,7 @@ class TlsOffer(Part):
     resume: Settled[Flag] = False
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         if raw.get("ciphers") is not None and raw.get("versions") == ["1.3"]:
             yield Fault(("ciphers",), "are those of TLS 1.2, which versions does not have", "add 1.2 to versions, or remove them")
 

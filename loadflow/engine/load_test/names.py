@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.protocols.http.step import HttpStep
 from loadflow.engine.protocols.model.step import StepBase
 from loadflow.engine.script.mistakes import place_of
@@ -18,7 +18,7 @@ __all__ = ["merged_names"]
 NOT_SENT = {"method", "request_url", "url", "params", "timeout", "verify", "cert", "client_cert", "allow_redirects"}
 
 
-def merged_names(document: Any) -> list[Mistake]:
+def merged_names(document: object) -> list[Mistake]:
     """A warning for each name that HTTP steps of one test share by default, because they differ only in what they send with a request.
 
     >>> step = {"method": "post", "request_url": "/graphql"}
@@ -34,7 +34,7 @@ def merged_names(document: Any) -> list[Mistake]:
     ]
 
 
-def _shared(test: dict[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str, str]]:
+def _shared(test: JsonObject) -> Iterator[tuple[tuple[int | str, ...], str, str]]:
     first: dict[str, tuple[tuple[int | str, ...], str]] = {}
     told: set[str] = set()
     sent_keys = set(HttpStep.keys()) - set(StepBase.keys()) - NOT_SENT
@@ -50,5 +50,5 @@ def _shared(test: dict[str, Any]) -> Iterator[tuple[tuple[int | str, ...], str, 
             yield loc, f"is counted together with {place_of('', before)}, which sends something else to the same URL", "give each a name"
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return json.dumps(value, sort_keys=True, default=str)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.script.mistakes import Fault, kind_of, shorten, suggest
 from loadflow.engine.script.populations import OWN_KEYS, STEPS
 from loadflow.errors import CommandError, Mistake, ScriptError
@@ -19,7 +19,7 @@ OWN_SERVER = (
 MERGED = ("variables",)  # objects of which a population changes or adds entries
 
 
-def tests_of(raw: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+def tests_of(raw: JsonMapping) -> list[tuple[str, dict[str, object]]]:
     """Each population's name, and the arguments of its test.
 
     >>> tests_of({"user_count": 5, "populations": [{"name": "a", "tasks": [], "user_count": 2}]})
@@ -36,7 +36,7 @@ def tests_of(raw: Mapping[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return found
 
 
-def side_by_side(documents: Mapping[str, Mapping[str, Any]], label: str, source: str) -> dict[str, Any]:
+def side_by_side(documents: Mapping[str, JsonMapping], label: str, source: str) -> dict[str, object]:
     """One script of several, each of one LD_start_test, which is a population under its key. Raises ScriptError for keys that are none."""
     populations, mistakes = [], []
     for name, document in documents.items():
@@ -51,14 +51,14 @@ def side_by_side(documents: Mapping[str, Mapping[str, Any]], label: str, source:
     return {**first, "description": f"The scenarios of {source}.", "load_density": [["LD_start_test", test]]}
 
 
-def refuse_populations(test: Mapping[str, Any], what: str) -> None:
+def refuse_populations(test: Mapping[str, object], what: str) -> None:
     """Raises CommandError where the `test` of a command that makes one load after the other has populations; `what` it makes."""
     if test.get("populations") is not None:
         hint = "write the keys of one of them into test, or make one such command for each"
         raise CommandError([Mistake("test.populations", f"are several loads side by side, and {what} is of one", hint)])
 
 
-def population_faults(raw: Mapping[str, Any], faults_of_test: Callable[[dict[str, Any]], list[Fault]]) -> Iterable[Fault]:
+def population_faults(raw: Mapping[str, object], faults_of_test: Callable[[dict[str, object]], list[Fault]]) -> Iterable[Fault]:
     """What is wrong with the populations of a test. `faults_of_test`: with the test that one of them is."""
     populations = raw["populations"]
     if not isinstance(populations, list) or not populations:
@@ -100,7 +100,7 @@ def population_faults(raw: Mapping[str, Any], faults_of_test: Callable[[dict[str
 _BESIDE = ("label", "revision", "redact", "web_ui_dict", "runner_mode", "workers", "allow_gap")
 
 
-def _shared_faults(raw: Mapping[str, Any]) -> Iterable[Fault]:
+def _shared_faults(raw: Mapping[str, object]) -> Iterable[Fault]:
     for key in STEPS:
         if raw.get(key) is not None:
             yield Fault((key,), "belongs to a population, and there are several", "write it into them")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BeforeValidator, Discriminator, Field, GetCoreSchemaHandler, GetJsonSchemaHandler, Tag, ValidationError
 from pydantic_core import CoreSchema, core_schema
@@ -51,10 +51,10 @@ class Length:
             raise wrong(f"must be {'at least' if self.zero else 'more than'} 0 seconds")
         return float(seconds)
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
         text = {"type": "string", "pattern": rf"^(?=.){_PARTS.pattern}$"}
         return {"anyOf": [{"type": "number", "minimum" if self.zero else "exclusiveMinimum": 0, "maximum": LONGEST_S}, text]}
 
@@ -168,7 +168,7 @@ def _known_mode(value: object) -> object:
     return value
 
 
-def _mode_tag(value: Any) -> str:
+def _mode_tag(value: object) -> str:
     return TAG + str(value.get("mode") if isinstance(value, dict) else getattr(value, "mode", ""))
 
 
@@ -195,7 +195,7 @@ INSTEAD: dict[str, str] = {
 ONLY_WITH = ("max_in_flight", "max_lateness", "rate_tolerance")
 
 
-def rate_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+def rate_faults(raw: dict[str, object]) -> Iterable[Fault]:
     """What contradicts a rate, and what goes with nothing else."""
     if raw.get("rate") is None:
         for key in ONLY_WITH:

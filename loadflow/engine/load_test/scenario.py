@@ -5,9 +5,9 @@ What a step may hold depends on the user type, so the models are made for each f
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import cache
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import (
     BeforeValidator,
@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from loadflow.engine.load_test.user_types import user_type_names, user_type_of
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.model.step import SettledSpan, StepBase
 from loadflow.engine.protocols.model.user_type import Form, UserType
 from loadflow.engine.script.mistakes import TAG, Fault, bundle, faults_of, kind_of, shorten, suggest, wrong
@@ -32,6 +33,7 @@ from loadflow.engine.script.visit import steps_of
 
 __all__ = ["MODES", "Batch", "Group", "Mode", "Scenario", "StepOfAnother", "another_type", "plain_steps", "tasks_model"]
 
+Annotation: TypeAlias = Any  # a type that is made while the program runs, which no type checker follows
 MOST_AT_ONCE = 1_000  # steps of one batch
 MODES = ("sequence", "weighted", "conditional")
 Mode = Literal["sequence", "weighted"]
@@ -43,7 +45,7 @@ class _Methods:
     def __init__(self, methods: tuple[str, ...]) -> None:
         self._methods = methods
 
-    def __call__(self, value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+    def __call__(self, value: object, handler: ValidatorFunctionWrapHandler) -> object:
         found = []
         seen: set[str] = set()
         for key in value if isinstance(value, dict) else ():
@@ -76,7 +78,7 @@ class Scenario(Part):
     tasks: Any
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         tasks = raw.get("tasks")
         steps = list(tasks.values()) if isinstance(tasks, dict) else tasks
         if str(raw.get("mode")).lower() != "weighted" or not isinstance(steps, list) or not steps:
@@ -95,7 +97,7 @@ class Batch(Part):
     think_time: Settled[Annotated[Annotated[Seconds, A_NUMBER] | Annotated[SettledSpan, AN_OBJECT], BY_KIND]] | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         if cls.refusal is not None:
             yield Fault(("batch",), "is not for this user, who sends one request after the other", cls.refusal)
             return
@@ -126,7 +128,7 @@ def _extracted_twice(steps: object) -> Iterable[Fault]:
                 yield Fault(("batch", index, *way, "extract", number, "var"), text, "give it another name")
 
 
-def another_type(step: Mapping[str, Any], form: Form) -> UserType | None:
+def another_type(step: StepJson, form: Form) -> UserType | None:
     """The user type that a step names, where its steps have another form than `form`, and where there is that type."""
     named = user_type_of(step.get("user"))
     return None if named is None or named.form == form else named
@@ -136,10 +138,10 @@ class StepOfAnother(Part):
     """A step of another user type than the test's, which its key `user` names; its other keys are those of that type's steps."""
 
 
-def _another(form: Form) -> Callable[[Any, ValidationInfo], Any]:
+def _another(form: Form) -> Callable[[object, ValidationInfo], object]:
     """Reads a step of another user type, in a test whose steps have `form`."""
 
-    def read(value: Any, info: ValidationInfo) -> Any:
+    def read(value: object, info: ValidationInfo) -> Any:
         if not isinstance(value, dict):
             return value
         try:
@@ -158,7 +160,7 @@ def _another(form: Form) -> Callable[[Any, ValidationInfo], Any]:
 def _of_own(form: Form, where: str) -> BeforeValidator:
     """Refuses what only a list of steps can hold."""
 
-    def check(step: Any) -> Any:
+    def check(step: Any) -> object:
         if isinstance(step, dict) and ("batch" in step or "steps" in step) and where == "a batch":
             raise wrong("is no step; a batch has steps only", "write its steps into this batch, or the batch into a group")
         if isinstance(step, dict) and another_type(step, form) is not None:
@@ -191,7 +193,7 @@ def _entry(form: Form) -> Discriminator:
     return Discriminator(of)
 
 
-def _form(value: Any) -> str:
+def _form(value: object) -> str:
     if isinstance(value, Scenario) or (isinstance(value, dict) and ("mode" in value or "tasks" in value)):
         return f"{TAG}an object with mode and tasks"
     return {"a list": f"{TAG}a list of steps", "an object": f"{TAG}an object from method to step"}.get(kind_of(value), TAG)
@@ -201,44 +203,44 @@ def _form(value: Any) -> str:
 def tasks_model(form: Form) -> type[Part]:
     """A model with one key, `tasks`: the steps of user types with this form."""
     noun = form.step.__name__
-    alone: Any = Annotated[form.step, _of_own(form, "a batch")]
-    together: Any = Annotated[_list_of(alone), Field(min_length=1, max_length=MOST_AT_ONCE)]
-    nothing: Any = Annotated[Any, WithJsonSchema({"not": {}})]
+    alone: Annotation = Annotated[form.step, _of_own(form, "a batch")]
+    together: Annotation = Annotated[_list_of(alone), Field(min_length=1, max_length=MOST_AT_ONCE)]
+    nothing: Annotation = Annotated[Any, WithJsonSchema({"not": {}})]
     held_at_once = together if form.one_by_one is None else nothing
-    batch: Any = create_model(f"{noun}Batch", __base__=Batch, __doc__=Batch.__doc__, batch=(held_at_once, ...))
+    batch: Annotation = create_model(f"{noun}Batch", __base__=Batch, __doc__=Batch.__doc__, batch=(held_at_once, ...))
     batch.refusal = form.one_by_one
-    another: Any = Annotated[StepOfAnother, PlainValidator(_another(form), json_schema_input_type=StepOfAnother)]
-    step: Any = Annotated[form.step, Tag(f"{TAG}a step")] | Annotated[batch, Tag(f"{TAG}a batch of steps")]
+    another: Annotation = Annotated[StepOfAnother, PlainValidator(_another(form), json_schema_input_type=StepOfAnother)]
+    step: Annotation = Annotated[form.step, Tag(f"{TAG}a step")] | Annotated[batch, Tag(f"{TAG}a batch of steps")]
     step |= Annotated[another, Tag(f"{TAG}a step of another user")]
-    grouped: Any = Annotated[_list_of(Annotated[step, _entry(form)]), Field(min_length=1)]
-    group: Any = create_model(f"{noun}Group", __base__=Group, __doc__=Group.__doc__, steps=(grouped, ...))
-    entry: Any = Annotated[step | Annotated[group, Tag(f"{TAG}a group of steps")], _entry(form)]
-    steps: Any = Annotated[_list_of(entry), Field(min_length=1)]
-    by_kind: Any = Annotated[steps, A_LIST]
-    forms: Any = Annotated[steps, Tag(f"{TAG}a list of steps")]
+    grouped: Annotation = Annotated[_list_of(Annotated[step, _entry(form)]), Field(min_length=1)]
+    group: Annotation = create_model(f"{noun}Group", __base__=Group, __doc__=Group.__doc__, steps=(grouped, ...))
+    entry: Annotation = Annotated[step | Annotated[group, Tag(f"{TAG}a group of steps")], _entry(form)]
+    steps: Annotation = Annotated[_list_of(entry), Field(min_length=1)]
+    by_kind: Annotation = Annotated[steps, A_LIST]
+    forms: Annotation = Annotated[steps, Tag(f"{TAG}a list of steps")]
     if form.mapped is not None:
-        by_method: Any = Annotated[
+        by_method: Annotation = Annotated[
             _map_to(Annotated[form.mapped, _of_own(form, "an object from method to step")]),
             Field(min_length=1, json_schema_extra={"propertyNames": {"pattern": _pattern(form.methods)}}),
             WrapValidator(_Methods(form.methods)),
         ]
         by_kind |= Annotated[by_method, AN_OBJECT]
         forms |= Annotated[by_method, Tag(f"{TAG}an object from method to step")]
-    held: Any = Annotated[by_kind, BY_KIND]
-    scenario: Any = create_model(f"{noun}Scenario", __base__=Scenario, __doc__=Scenario.__doc__, tasks=(held, ...))
+    held: Annotation = Annotated[by_kind, BY_KIND]
+    scenario: Annotation = create_model(f"{noun}Scenario", __base__=Scenario, __doc__=Scenario.__doc__, tasks=(held, ...))
     forms |= Annotated[scenario, Tag(f"{TAG}an object with mode and tasks")]
     return create_model(f"{noun}Tasks", __base__=Part, tasks=(Annotated[forms, Discriminator(_form)], ...))
 
 
-def _list_of(model: Any) -> Any:
+def _list_of(model: Annotation) -> Annotation:
     return list[model]
 
 
-def _map_to(model: Any) -> Any:
+def _map_to(model: Annotation) -> Annotation:
     return dict[str, model]
 
 
-def plain_steps(tasks: list[StepBase | Batch | Group] | dict[str, StepBase] | Scenario) -> tuple[Mode, tuple[dict[str, Any], ...]]:
+def plain_steps(tasks: list[StepBase | Batch | Group] | dict[str, StepBase] | Scenario) -> tuple[Mode, tuple[dict[str, object], ...]]:
     """How a user goes through the steps, and the steps as plain JSON objects, each with its `weight`, and its method from a map."""
     if isinstance(tasks, Scenario):
         _, steps = plain_steps(tasks.tasks)
@@ -248,7 +250,7 @@ def plain_steps(tasks: list[StepBase | Batch | Group] | dict[str, StepBase] | Sc
     return "sequence", tuple(plain for entry in tasks for plain in _plain(entry))
 
 
-def _plain(entry: StepBase | Batch | Group) -> list[dict[str, Any]]:
+def _plain(entry: StepBase | Batch | Group) -> list[dict[str, object]]:
     """A step by itself; of a batch or a group its steps, each with its weight, those behind the first marked as ones that follow it.
 
     The first step of a batch says how many are sent `at_once`, and what is waited for after them (`think_after`).

@@ -7,12 +7,12 @@ It is for editors and other tools: what it refuses, the checker refuses too. The
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaMode, JsonSchemaValue, models_json_schema
 from pydantic_core import core_schema
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.load_test.rate import INSTEAD, ONLY_WITH
 from loadflow.engine.load_test.scenario import StepOfAnother, tasks_model
@@ -40,7 +40,7 @@ class _Generator(GenerateJsonSchema):
         return {("anyOf" if key == "oneOf" else key): value for key, value in made.items()}
 
 
-def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
+def script_schema(commands: Mapping[str, Command]) -> dict[str, object]:
     """The schema of a document whose actions call `commands`.
 
     >>> script_schema({})["$schema"]
@@ -57,7 +57,7 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
     references, generated = models_json_schema(
         [(model, mode) for model in everything], ref_template="#/$defs/{model}", schema_generator=_Generator
     )
-    definitions: dict[str, Any] = generated.get("$defs", {})
+    definitions: JsonObject = generated.get("$defs", {})
     for name, command in commands.items():
         if command.nested == "actions":
             _definition(definitions, references[models[name], mode])["properties"][NESTED] = {"$ref": "#/$defs/Document"}
@@ -94,7 +94,7 @@ def script_schema(commands: Mapping[str, Command]) -> dict[str, Any]:
     return {"$schema": DIALECT, "title": "loadflow action script", "$ref": "#/$defs/Top", "$defs": definitions}
 
 
-def _name_users(definitions: dict[str, Any], references: Mapping[Any, Any], users: Sequence[UserType]) -> None:
+def _name_users(definitions: dict[str, object], references: Mapping[type, JsonMapping], users: Sequence[UserType]) -> None:
     """Each form of step says whose it is, where it says it; a step of another user is one of those that name theirs."""
     for user in users:
         names = [one.name for one in users if one.form == user.form]
@@ -111,15 +111,15 @@ def _name_users(definitions: dict[str, Any], references: Mapping[Any, Any], user
     another["anyOf"] = others
 
 
-def _populations(properties: Mapping[str, Any]) -> dict[str, Any]:
+def _populations(properties: JsonMapping) -> JsonObject:
     """Each says of a test's keys those that are its own."""
     own = {"name": {"type": "string", "minLength": 1}, **{key: properties[key] for key in OWN_KEYS}}
     one = {"type": "object", "required": ["name"], "properties": own, "additionalProperties": False}
     return {"anyOf": [{"type": "array", "minItems": 1, "maxItems": MOST_POPULATIONS, "items": one}, {"type": "null"}], "default": None}
 
 
-def _definition(definitions: dict[str, Any], reference: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = definitions[reference["$ref"].removeprefix("#/$defs/")]
+def _definition(definitions: JsonObject, reference: JsonMapping) -> JsonObject:
+    found: dict[str, object] = definitions[reference["$ref"].removeprefix("#/$defs/")]
     return found
 
 
@@ -128,9 +128,11 @@ def _pointer(name: str) -> str:
     return name.replace("~", "~0").replace("/", "~1").replace("%", "%25").replace(" ", "%20")
 
 
-def _action(command: Command, signature: Signature, by_name: Any, definition: Mapping[str, Any], policy: Any) -> dict[str, Any]:
+def _action(
+    command: Command, signature: Signature, by_name: JsonMapping, definition: JsonMapping, policy: JsonMapping
+) -> dict[str, object]:
     properties = definition.get("properties", {})
-    by_position: dict[str, Any] = {
+    by_position: dict[str, object] = {
         "type": "array",
         "prefixItems": [properties.get(name, True) for name in signature.positional],
         "minItems": sum(name in signature.required for name in signature.positional),
@@ -152,9 +154,9 @@ def _action(command: Command, signature: Signature, by_name: Any, definition: Ma
     }
 
 
-def _shape_rules(shapes: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _shape_rules(shapes: Mapping[str, object]) -> list[dict[str, object]]:
     """The shape_config that each load_shape takes, and that neither goes without the other."""
-    rules: list[dict[str, Any]] = [
+    rules: list[dict[str, object]] = [
         {
             "if": {"properties": {"load_shape": {"const": name}}, "required": ["load_shape"]},
             "then": {"properties": {"shape_config": schema}, "required": ["shape_config"]},
@@ -166,22 +168,22 @@ def _shape_rules(shapes: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [*rules, {"if": given, "then": shaped}]
 
 
-def _rate_rules() -> list[dict[str, Any]]:
+def _rate_rules() -> list[JsonObject]:
     """What a rate replaces does not stand beside it, and what goes with a rate does not stand alone."""
     given = {"not": {"type": "null"}}
     rated = {"properties": {"rate": given}, "required": ["rate"]}
-    others: list[dict[str, Any]] = [{"not": {"properties": {key: given}, "required": [key]}} for key in INSTEAD]
+    others: list[dict[str, object]] = [{"not": {"properties": {key: given}, "required": [key]}} for key in INSTEAD]
     end = {"properties": {"test_time": given}}
     alone = [{"if": {"properties": {key: given}, "required": [key]}, "then": rated} for key in ONLY_WITH]
     return [{"if": rated, "then": {"allOf": [*others, end]}}, *alone]
 
 
-def _list_or_none(steps: str) -> dict[str, Any]:
+def _list_or_none(steps: str) -> dict[str, object]:
     """Steps as a list, which may be empty."""
     return {"type": "array", "anyOf": [{"maxItems": 0}, {"$ref": steps}]}
 
 
-def _user_rules(steps: Mapping[str, str]) -> list[dict[str, Any]]:
+def _user_rules(steps: Mapping[str, str]) -> list[dict[str, object]]:
     """The tasks that each user type takes; a detail that names none means the first."""
     default = next(iter(steps), "")
     return [

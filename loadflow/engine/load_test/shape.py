@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -43,7 +43,7 @@ class Spike(Part):
     post_seconds: Settled[Seconds] = 30.0
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         return _lasts(raw, ("pre_seconds", "spike_seconds", "post_seconds"), 30)
 
 
@@ -58,13 +58,13 @@ class Soak(Part):
     cooldown_seconds: Settled[Seconds] = 60.0
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         return _lasts(raw, ("ramp_seconds", "hold_seconds", "cooldown_seconds"), 60)
 
 
 SHAPES: dict[str, type[Stages] | type[Spike] | type[Soak]] = {"stages": Stages, "spike": Spike, "soak": Soak}
 
 
-def _lasts(raw: dict[str, Any], keys: tuple[str, ...], default: float) -> Iterable[Fault]:
+def _lasts(raw: dict[str, object], keys: tuple[str, ...], default: float) -> Iterable[Fault]:
     if all(raw.get(key, default) == 0 for key in keys):
         yield Fault((), "this shape lasts 0 seconds", f"make one of {', '.join(keys)} longer")

@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.load_test.user_types import known_user_types, user_type_names, user_type_of
 from loadflow.engine.protocols.model.user_type import UserType
 from loadflow.engine.script.mistakes import Fault, Loc, faults_of
@@ -17,13 +18,13 @@ from loadflow.engine.script.visit import steps_of_test
 __all__ = ["faults_of_hosts", "faults_of_steps", "host_of", "own_type", "spoken", "whose_key"]
 
 
-def own_type(test: Mapping[str, Any]) -> UserType | None:
+def own_type(test: Mapping[str, object]) -> UserType | None:
     """The user type of a test as it was written; None where it is none that is known."""
     detail = test.get("user_detail_dict")
     return user_type_of(detail.get("user", "fast_http_user")) if isinstance(detail, Mapping) else None
 
 
-def spoken(steps: Iterable[dict[str, Any]], own: UserType) -> tuple[dict[str, Any], ...]:
+def spoken(steps: Iterable[JsonObject], own: UserType) -> tuple[JsonObject, ...]:
     """The steps, with `user` where they are of another type than `own`, and each type by one name: http_user is fast_http_user."""
     named: list[UserType] = [own]
     found = []
@@ -48,7 +49,7 @@ def host_of(user_type: UserType, own: UserType, host: str | None, hosts: Mapping
     return None if host is None else user_type.host_beside(host)
 
 
-def faults_of_steps(test: Mapping[str, Any], hosted: bool) -> Iterator[Fault]:
+def faults_of_steps(test: JsonMapping, hosted: bool) -> Iterator[Fault]:
     """What the user types find wrong with their steps. `hosted`: whether the test has a host, though it names none."""
     own = own_type(test)
     if own is None:
@@ -89,7 +90,7 @@ def faults_of_hosts(hosts: Mapping[str, str], own: UserType | None, final: bool)
             yield Fault((name,), *trouble)
 
 
-def whose_key(test: Mapping[str, Any], fault: Fault) -> Fault:
+def whose_key(test: Mapping[str, object], fault: Fault) -> Fault:
     """The same fault; of a key that steps of other user types have, with the way to write one of those."""
     if not fault.loc or not isinstance(key := fault.loc[-1], str) or key == "user":
         return fault
@@ -108,7 +109,7 @@ def _keys(user_type: UserType) -> set[str]:
     return set(user_type.form.step.keys())
 
 
-def _is_step(written: Mapping[str, Any]) -> bool:
+def _is_step(written: Mapping[str, object]) -> bool:
     return not {"batch", "steps", "tasks", "mode"} & written.keys()
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo
 
@@ -42,7 +42,7 @@ class StopWhen(Part):
     at_most: Settled[Lasting] | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         if not any(raw.get(metric) is not None for metric in WIDTH_METRICS):
             yield Fault((), "names no metric", f'write for example {{"p99": "±5%"}}; metrics: {", ".join(WIDTH_METRICS)}')
 
@@ -52,7 +52,7 @@ def rule_of(part: StopWhen) -> StopRule:
     return StopRule(tuple(parse_width(metric, text) for metric, text in written), float(part.sure))
 
 
-def stop_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+def stop_faults(raw: dict[str, object]) -> Iterable[Fault]:
     """What `stop_when` can't go with."""
     stop = raw.get("stop_when")
     if not isinstance(stop, dict):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Discriminator, Field, Tag, ValidationInfo
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.load_test.watching import PromqlPart
 from loadflow.engine.records.threshold import HIGHEST_LIMIT, WITH_INTERVAL, Expression, Threshold, parse_expression
 from loadflow.engine.script.mistakes import TAG, Fault, kind_of, wrong
@@ -55,7 +56,7 @@ class ThresholdPart(Part):
     sure: Annotated[Number, Field(ge=0.5, le=0.999)] | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         window = raw.get("window")
         if isinstance(window, list) and len(window) == 2 and all(isinstance(one, int | float) for one in window) and window[0] >= window[1]:
             yield Fault(("window", 1), "must be later than the window's start")
@@ -94,7 +95,7 @@ class SlaRule(Part):
     min_samples: Annotated[Int, Field(ge=1, le=HIGHEST)] = 1
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: JsonObject) -> Iterable[Fault]:
         for key, other in _RULE_WORDS:
             if raw.get(key) is not None and raw.get(other) is not None:
                 yield Fault((other,), f"says the same as {key!r}", "keep one of them")

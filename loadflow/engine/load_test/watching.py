@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, Field, ValidationInfo
@@ -80,7 +80,7 @@ class PromqlPart(Part):
     abort_delay: Seconds = 10.0
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         window = raw.get("window")
         if isinstance(window, list) and len(window) == 2 and all(isinstance(one, int | float) for one in window) and window[0] >= window[1]:
             yield Fault(("window", 1), "must be later than the window's start")
@@ -108,7 +108,7 @@ class OnlyIf(Part):
     reaction: Annotated[str, Choice("reaction", ("end", "pause", "shrink"))] = Field(alias="else", default="end")
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         kinds = [kind for kind in KINDS if raw.get(kind) is not None]
         if len(kinds) != 1:
             what = f"{kinds[0]} and {kinds[1]} are two conditions" if kinds else "says no condition"
@@ -156,7 +156,7 @@ def target_threshold_of(part: PromqlPart) -> TargetThreshold:
     return TargetThreshold(part.promql, part.is_, part.title, part.over, window, part.abort_on_fail, float(part.abort_delay))
 
 
-def watching_faults(raw: dict[str, Any]) -> Iterable[Fault]:
+def watching_faults(raw: dict[str, object]) -> Iterable[Fault]:
     """Reactions that the load can't have."""
     conditions = raw.get("only_if")
     for number, one in enumerate(conditions if isinstance(conditions, list) else ()):

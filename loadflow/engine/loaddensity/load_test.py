@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Protocol
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.load_test.model import StartTest, UserDetail
 from loadflow.engine.load_test.scenario import MODES
 from loadflow.engine.loaddensity.placeholders import AS_TEXT, Known, Variable
@@ -31,8 +32,8 @@ class Before(Protocol):
 
     file: str
     registered: dict[str, Variable]
-    of_tests: dict[str, Any]
-    sources: dict[str, Any]
+    of_tests: dict[str, object]
+    sources: dict[str, object]
 
     def say(self, place: str, difference: str, message: str, file: str | None = None) -> None: ...
 
@@ -61,7 +62,7 @@ def migrate_test(test: dict[str, object], place: str, before: Before) -> None:
         say("master_bind_host", "master-address", "all addresses, as in LoadDensity; set a token")
 
 
-def _keys(test: dict[str, Any], say: Say) -> None:
+def _keys(test: JsonObject, say: Say) -> None:
     if test.get("engine") in ("asyncio", "locust"):
         engine = test.pop("engine")
         say("engine", "asyncio", f"removed: {engine} is an engine of LoadDensity's own")
@@ -103,7 +104,7 @@ def _tasks(test: dict[str, object], user: str, place: str, before: Before) -> No
     steps = holder.get(key)
     if isinstance(steps, list):
         gone = [index for index, step in enumerate(steps) if not (is_sent(step) if user in HTTP_USERS else isinstance(step, dict))]
-        kept: Any = [step for index, step in enumerate(steps) if index not in gone]
+        kept: object = [step for index, step in enumerate(steps) if index not in gone]
     elif isinstance(steps, dict) and user in HTTP_USERS:
         gone = [method for method, step in steps.items() if not is_sent(step, str(method))]
         kept = {method: step for method, step in steps.items() if method not in gone}
@@ -115,7 +116,7 @@ def _tasks(test: dict[str, object], user: str, place: str, before: Before) -> No
         holder[key] = kept
 
 
-def _known(test: dict[str, Any], place: str, before: Before) -> Known:
+def _known(test: JsonObject, place: str, before: Before) -> Known:
     """What the steps see; variables and sources of the tests before are written into this one where it uses them."""
     variables = test.get("variables", {})
     sources = test.get("csv_sources", [])
@@ -139,7 +140,7 @@ def _known(test: dict[str, Any], place: str, before: Before) -> Known:
     return Known({**before.registered, **own}, extracted)
 
 
-def _extracts(test: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _extracts(test: dict[str, object]) -> Iterator[dict[str, object]]:
     for _, step in steps_of(test.get("tasks")):
         entries = step.get("extract")
         for entry in entries if isinstance(entries, list) else ():
@@ -163,7 +164,7 @@ def _host(test: dict[str, object], user: str, say: Say) -> None:
     say("host", "host", "http://localhost, which relative URLs ask in LoadDensity")
 
 
-def _variables(test: dict[str, Any], known: Known, before: Before) -> None:
+def _variables(test: JsonObject, known: Known, before: Before) -> None:
     for name, difference in known.shown.items():
         variable = known.variables[name]
         variable.holder[variable.key] = str(variable.value)
@@ -186,7 +187,7 @@ def _lasts_s(shape: object, config: object) -> float:
     if not isinstance(config, dict):
         return 0
     if isinstance(shape, str) and shape in SHAPE_S:
-        parts: list[Any] = [config.get(key, default) for key, default in SHAPE_S[shape].items()]
+        parts: list[object] = [config.get(key, default) for key, default in SHAPE_S[shape].items()]
     else:
         stages = config.get("stages")
         parts = [stage.get("duration", 0) if isinstance(stage, dict) else 0 for stage in (stages if isinstance(stages, list) else ())]

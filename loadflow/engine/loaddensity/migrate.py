@@ -114,20 +114,20 @@ def _warning(changes: list[Change]) -> Mistake:
 
 @dataclass(slots=True)
 class _Walk:
-    read: Callable[[str], Any]
+    read: Callable[[str], object]
     changes: list[Change] = field(default_factory=list)
     file: str = ""  # that is looked at now
     seen: set[str] = field(default_factory=set)  # files
     theirs: set[str] = field(default_factory=set)  # those that look like LoadDensity's
     registered: dict[str, Variable] = field(default_factory=dict)
-    of_tests: dict[str, Any] = field(default_factory=dict)  # variables of the tests so far, which LoadDensity keeps
-    sources: dict[str, Any] = field(default_factory=dict)  # and their CSV sources
+    of_tests: dict[str, object] = field(default_factory=dict)  # variables of the tests so far, which LoadDensity keeps
+    sources: dict[str, object] = field(default_factory=dict)  # and their CSV sources
 
     def say(self, place: str, difference: str, message: str, file: str | None = None) -> None:
         assert difference in DIFFERENCES, difference
         self.changes.append(Change(place, difference, message, self.file if file is None else file))
 
-    def document(self, document: Any, place: str) -> None:
+    def document(self, document: object, place: str) -> None:
         if isinstance(document, dict):
             for key in [key for key in document if key not in (ROOT_KEY, *SIDE_KEYS)] if ROOT_KEY in document else ():
                 del document[key]
@@ -157,10 +157,10 @@ class _Walk:
                 inner = ("variables",) if isinstance(payload, dict) else ("arguments", 0)
                 self.registered |= {key: self.variable(values, key, place, *inner, key) for key in values}
 
-    def variable(self, holder: Any, key: Any, place: str, *inside: str | int) -> Variable:
+    def variable(self, holder: object, key: Any, place: str, *inside: str | int) -> Variable:
         return Variable(holder, key, place_of(place, inside), self.file)
 
-    def named(self, file: Any) -> None:
+    def named(self, file: object) -> None:
         """A file that the script runs, once; one that can't be read is a mistake, which `check` names."""
         if not isinstance(file, str) or file in self.seen:
             return

@@ -63,7 +63,7 @@ class Known:
             return token.text
         return "{" + (".".join(token.parts[:2]) if token.kind == "csv" else token.parts[0] if token.parts else "…") + "}"
 
-    def written(self, value: Any) -> None:
+    def written(self, value: object) -> None:
         """Note whose spelling shows in `value`: true and lists are written otherwise in Python than in JSON."""
         for _, text, _ in texts(value):
             for token in scan(text):

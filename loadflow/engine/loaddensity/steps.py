@@ -8,6 +8,7 @@ from contextlib import suppress
 from typing import Any
 from urllib.parse import urlencode
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.loaddensity.conditions import condition
 from loadflow.engine.loaddensity.placeholders import Known
 from loadflow.engine.loaddensity.words import HTTP_USERS, SCENARIO_KEYS, STEP_KEYS, step_words
@@ -54,7 +55,7 @@ def _url(step: dict[str, object], say: Say) -> None:
         say(("url",), "two-urls", "removed: LoadDensity asks for request_url")
 
 
-def _numbers(step: dict[str, Any], say: Say) -> None:
+def _numbers(step: JsonObject, say: Say) -> None:
     weight: Any = step.get("weight")
     if "weight" in step and (not isinstance(weight, int) or isinstance(weight, bool) or weight < 0):
         try:
@@ -130,7 +131,7 @@ def _assertion(entry: dict[str, object], place: Loc, known: Known, say: Say) -> 
         known.written(value)
 
 
-def _body(step: dict[str, Any], known: Known, say: Say) -> None:
+def _body(step: JsonObject, known: Known, say: Say) -> None:
     for key in SENT:
         known.written(step.get(key))
     if "json" in step:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.load_test.model import StartTest, UserDetail
 from loadflow.engine.load_test.user_types import user_type_of
 from loadflow.engine.protocols.model.assertion import ASSERTIONS, SOURCES
@@ -83,7 +83,7 @@ def _words_of_test(test: dict[str, object]) -> Iterator[str]:
         yield from _inner_words(step)
 
 
-def _inner_words(step: dict[str, Any]) -> Iterator[str]:
+def _inner_words(step: JsonObject) -> Iterator[str]:
     for key, word, ours in (("assertions", "type", set(ASSERTIONS) - _ASSERTIONS), ("extract", "from", set(SOURCES) - _SOURCES)):
         entries = step.get(key)
         for entry in entries if isinstance(entries, list) else ():

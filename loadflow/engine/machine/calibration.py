@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 
 __all__ = ["Calibration", "Ceiling", "EngineCeiling", "Jitter", "Limit", "Machine", "ceiling_for", "limit_of"]
 
@@ -78,7 +79,7 @@ class Calibration:
     timer: Jitter
     engines: Mapping[str, EngineCeiling] = field(default_factory=dict)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {"format": FORMAT, "version": VERSION, **asdict(self)}
 
     @classmethod
@@ -115,7 +116,7 @@ class Calibration:
         return found
 
 
-def _engine(data: Mapping[str, Any]) -> EngineCeiling:
+def _engine(data: JsonMapping) -> EngineCeiling:
     floor = data.get("floor")
     return EngineCeiling(**{**data, "late": Jitter(**data["late"]), "floor": Jitter(**floor) if floor else None})
 
@@ -161,7 +162,7 @@ class Ceiling:
     def date(self) -> str:
         return self.measured_at[:10]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return asdict(self)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from loadflow.engine.base.host_port import host_and_port
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.plan.proxies import WRITTEN, NamedProxy, Proxy, bypasses, port_of, secrets_in
 from loadflow.engine.plan.target import host_of
 
@@ -83,7 +84,7 @@ class Connections:
         return [secret for named in self.proxies.values() for secret in secrets_in(named.url)]
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Connections:
+    def from_json(cls, data: JsonMapping) -> Connections:
         proxies = {scheme: NamedProxy(**one) for scheme, one in data["proxies"].items()}
         tls = TlsTerms(tuple(data["tls"]["versions"]), tuple(data["tls"]["ciphers"]), data["tls"]["resumes"])
         return cls(**{**data, "proxies": proxies, "local_addresses": tuple(data["local_addresses"]), "tls": tls})

@@ -15,11 +15,13 @@ import math
 from array import array
 from bisect import bisect_left, bisect_right
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
+
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 
 __all__ = ["LATE_NS", "DueCount", "DueTimes", "Pace", "Segment", "Spacing", "beyond", "cut", "exactly", "peak_per_s"]
 
@@ -112,7 +114,7 @@ class Pace:
         """How many hits are due by a time (nanoseconds), to be asked for times that never fall."""
         return DueCount(self)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {
             "segments": [[one.duration_s, one.from_per_s, one.to_per_s] for one in self.segments],
             "spacing": self.spacing,
@@ -124,7 +126,7 @@ class Pace:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Pace:
+    def from_json(cls, data: JsonMapping) -> Pace:
         changes = tuple((second, factor) for second, factor in data.get("changes", ()))
         return cls(**{**data, "segments": tuple(Segment(*one) for one in data["segments"]), "changes": changes})
 

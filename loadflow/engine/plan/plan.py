@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Literal
+from typing import Literal
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.plan.conditioner import NetworkConditioner
 from loadflow.engine.plan.connections import Connections
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.plan.pace import Pace, peak_per_s
 from loadflow.engine.plan.shape import Stage, stages_after
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.plan.target import HostLists
 from loadflow.engine.plan.traces import TraceRule
 from loadflow.engine.plan.way import Way, way_of
@@ -29,10 +31,10 @@ class Plan:
     protocol: str  # the user type, e.g. "fast_http_user"; a step of another has its name as `user`
     speaker: str  # the UserProtocol that sends, as "package.module:NAME"
     mode: Literal["sequence", "weighted"]
-    steps: tuple[Mapping[str, Any], ...]
+    steps: tuple[StepJson, ...]
     stages: tuple[Stage, ...]  # the load over time; one stage where no shape was asked for
     duration_s: float | None  # when the load ends; None: only when it is stopped
-    variables: Mapping[str, Any] = field(default_factory=dict)
+    variables: JsonMapping = field(default_factory=dict)
     sources: tuple[CsvSource, ...] = ()
     host: str | None = None
     iterations: int | None = None  # passes of each user; the load ends when all have made theirs
@@ -99,11 +101,11 @@ class Plan:
         steps = tuple({key: value for key, value in step.items() if key != "think_time"} for step in self.steps)
         return replace(self, steps=steps, wait_s=(0.0, 0.0), pauses=False)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {**asdict(self), "pace": self.pace.to_json() if self.pace else None}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Plan:
+    def from_json(cls, data: JsonMapping) -> Plan:
         return cls(
             **{
                 **data,
@@ -147,7 +149,7 @@ class Plan:
         return replace(self, stages=stages, steps=steps, max_rate_per_s=cap, pace=pace, traces=traces)
 
 
-def _share_of_throttle(throttle: Mapping[str, Any], shard: Shard) -> dict[str, Any]:
+def _share_of_throttle(throttle: JsonMapping, shard: Shard) -> dict[str, object]:
     """A burst can't be less than 1, so all processes together may send one hit each at once."""
     return {**throttle, "rps": throttle["rps"] / shard.count, "burst": max(1.0, (throttle.get("burst") or 1) / shard.count)}
 

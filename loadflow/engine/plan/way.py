@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+
+from loadflow.engine.plan.step_json import StepJson
 
 __all__ = ["Unit", "Way", "fails_pass", "way_of"]
 
@@ -37,7 +38,7 @@ class Way:
         return sum(unit.weight * len(unit.steps) for unit in self.units) / weights if weights else 0.0
 
 
-def way_of(mode: str, steps: Sequence[Mapping[str, Any]]) -> Way:
+def way_of(mode: str, steps: Sequence[StepJson]) -> Way:
     """Steps of `on_start` stand first, those of `on_stop` last, as `phase` says; a step that `follows` is of the unit before it.
 
     >>> way_of("weighted", [{"phase": "on_start"}, {"weight": 3}, {"weight": 1}, {"follows": True}])

@@ -13,8 +13,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Any, Literal
+from typing import IO, Literal
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.private import opener
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.process.lineage import STARTER_VARIABLE, own_identity
@@ -42,7 +43,7 @@ LEAD_NS = 30_000_000  # from the start signal to the load's start: by then every
 PIPE_BYTES = 2**20  # holds minutes of messages while the parent is busy; the engine never waits for it
 
 
-Job = dict[str, Any]  # what a supervisor is to do: see `loadflow.engine.entry.supervisor.Supervisor`
+Job = JsonObject  # what a supervisor is to do: see `loadflow.engine.entry.supervisor.Supervisor`
 
 
 @dataclass(frozen=True, slots=True)

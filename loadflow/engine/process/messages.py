@@ -8,8 +8,8 @@ engine can't go on. `stood`: its loop stands, or stood, for over a second.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.passes import Passes
@@ -94,11 +94,12 @@ class SupervisorEnd:
     exit_codes: tuple[int, ...]
 
 
+OfEngine = Ready | Tick | Flush | Done | Stood | Failed  # what a process that makes load says
 Message = Ready | Tick | Flush | Done | Stood | Failed | Note | Opened | SupervisorEnd
-KINDS: dict[str, Any] = {one.__name__.lower(): one for one in (Ready, Tick, Flush, Done, Stood, Failed)}
+KINDS: Mapping[str, type[OfEngine]] = {one.__name__.lower(): one for one in (Ready, Tick, Flush, Done, Stood, Failed)}
 
 
-def encode(message: Ready | Tick | Flush | Done | Stood | Failed) -> str:
+def encode(message: OfEngine) -> str:
     """One line, without its end."""
     data = asdict(message)
     if isinstance(message, Failed):

@@ -8,9 +8,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from random import Random
-from typing import Any
 from urllib.parse import unquote
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.proving.recorder import Given, Request
 from loadflow.engine.proving.wanted import answer_of, faults_of
 from loadflow.engine.resolve.data import Data
@@ -24,7 +24,7 @@ OF = "X-Loadflow-Proof"  # a header of each request: which function asked
 FAULTY = 0.3  # of passes, about
 COOKIE = "proof=1; Path=/"
 
-Steps = Sequence[Mapping[str, Any]]
+Steps = Sequence[Mapping[str, object]]
 
 
 class Answers:
@@ -34,7 +34,7 @@ class Answers:
     `reached` are the steps that were asked for, each as function and position.
     """
 
-    def __init__(self, steps: Mapping[str, Steps], always_good: Sequence[str], data: Data, variables: Mapping[str, Any], user: int) -> None:
+    def __init__(self, steps: Mapping[str, Steps], always_good: Sequence[str], data: Data, variables: JsonMapping, user: int) -> None:
         self.reached: set[tuple[str, int]] = set()
         self._scope = Scope(variables, data)
         self._user = user
@@ -56,7 +56,7 @@ class Answers:
         self._scope.session.update(made.kept(step))
         return made.given()
 
-    def _fill(self, value: Any) -> Any:
+    def _fill(self, value: object) -> object:
         return compile_value(value, self._scope.variables).render(self._scope)
 
 

@@ -9,12 +9,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.generator.native.fit import choose
 from loadflow.engine.load.build import Asked, build_plan
 from loadflow.engine.load.one_load import make_load
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.engine.proving.answers import OF, Answers
@@ -36,7 +38,7 @@ KEPT = ("variables", "max_body_bytes")  # keys of the scenario's test that say w
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d(?::|%3A)\d\d(?::|%3A)\d\d(?:[+-]|%2B)\d\d(?::|%3A)\d\d")
 SHOWN = 120  # letters of a value in a difference
 
-Steps = Mapping[str, Sequence[Mapping[str, Any]]]
+Steps = Mapping[str, Sequence[JsonMapping]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +88,7 @@ def prove(made: ScenarioDef, trace: Trace, file: Path, passes: int = PASSES) -> 
     return [found[name] for name in trace.steps if name in found]
 
 
-def _bar(steps: Iterable[Mapping[str, Any]]) -> str:
+def _bar(steps: Iterable[StepJson]) -> str:
     """Why there can be no proof of these steps; "" where there can be."""
     for step in steps:
         if "user" in step:
@@ -167,7 +169,7 @@ class _Prover:
         # the core takes made-up values out of pools, and functions make each anew, as Locust does
         is_made_up = "${faker." in json.dumps([self._steps[name] for name in (*names, *filter(None, [on_start]))])
         steps = {"user": "fast_http_user", "engine": "locust" if is_made_up else "auto"}
-        arguments: dict[str, Any] = {
+        arguments: dict[str, object] = {
             **{key: self._made.test[key] for key in KEPT if key in self._made.test},
             "user_detail_dict": steps if way == "traced" else {"user": PYTHON_USER},
             "host": self._recorder.url,
@@ -185,20 +187,20 @@ class _Prover:
         session = self._session()
         return build_plan(arguments, session.variables, session.environment, session.target, session.secret)
 
-    def _rows(self, user: int) -> Iterator[dict[str, Any]]:
+    def _rows(self, user: int) -> Iterator[dict[str, object]]:
         """One row for each user, another one where it can be: which row is drawn depends on the name, and two may share theirs."""
         stems = [Path(rows.path).stem for rows in self._sources.values()]
         mode: Literal["cycle", "random"] = "random" if user and len(set(stems)) == len(stems) else "cycle"
         for name, rows in self._sources.items():
             yield {**source_json(name, replace(rows, seed=None)), "mode": mode}
 
-    def _task(self, way: str, name: str) -> dict[str, Any]:
+    def _task(self, way: str, name: str) -> dict[str, object]:
         return {"group": name, "weight": 1, "steps": self._marked(name)} if way == "traced" else self._called(name)
 
-    def _marked(self, name: str) -> list[dict[str, Any]]:
+    def _marked(self, name: str) -> list[dict[str, object]]:
         return [{**step, "headers": {OF: name, **step.get("headers", {})}} for step in self._steps[name]]
 
-    def _called(self, name: str) -> dict[str, Any]:
+    def _called(self, name: str) -> dict[str, object]:
         weight = {} if name in HOOKS else {"weight": 1}
         return {"name": name, **weight, "call": call_of(self._made, self._file, name), "headers": {OF: name}}
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
 from loadflow.engine.base.json_path import MISSING, parts_of, value_at
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.proving.recorder import Given
 from loadflow.engine.resolve.missing import MissingValue
 
@@ -23,9 +24,9 @@ TEXTS = ("ann", "Zoë Łucka", "a b/c?d=e&f", "100%", 'say "hi"', "it's <b>", "x
 NUMBERS = (0, 7, -12, 2**53, 1.5)
 OTHERS = (None, True, [1, "b"], {"a": {"b": None}})
 TRUE = ("yes", 1, True, [0], {"a": 0})
-FALSE: tuple[Any, ...] = ("", 0, None, False, [], {})
+FALSE: tuple[object, ...] = ("", 0, None, False, [], {})
 
-Fill = Callable[[Any], Any]  # a value with its placeholders filled in; raises MissingValue
+Fill = Callable[[object], object]  # a value with its placeholders filled in; raises MissingValue
 Path = tuple[str | int, ...]
 
 
@@ -45,7 +46,7 @@ class Made:
     def given(self) -> Given:
         return Given(self.status, tuple(self.headers.items()), self.body.encode())
 
-    def kept(self, step: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    def kept(self, step: StepJson) -> Iterator[tuple[str, Any]]:
         """The values that the step's extracts take of it; those that it lacks are left out."""
         for entry in step.get("extract") or ():
             match entry.get("from", "json_path"):
@@ -61,7 +62,7 @@ class Made:
                 yield entry["var"], found
 
 
-def answer_of(step: Mapping[str, Any], random: Random, fill: Fill, *, plain: bool = False) -> Made:
+def answer_of(step: StepJson, random: Random, fill: Fill, *, plain: bool = False) -> Made:
     """An answer that has all that the step wants, as far as one can have it. `plain`: its values are texts that may stand anywhere."""
     made = Made()
     for path, value in sorted(_values(step, random, fill, plain), key=lambda one: len(one[0])):
@@ -80,7 +81,7 @@ def answer_of(step: Mapping[str, Any], random: Random, fill: Fill, *, plain: boo
     return made
 
 
-def _values(step: Mapping[str, Any], random: Random, fill: Fill, plain: bool) -> Iterator[tuple[Path, Any]]:
+def _values(step: StepJson, random: Random, fill: Fill, plain: bool) -> Iterator[tuple[Path, Any]]:
     """What lies where in the JSON of an answer that the step takes; later ones count more."""
     for entry in step.get("extract") or ():
         if entry.get("from", "json_path") == "json_path":
@@ -91,7 +92,7 @@ def _values(step: Mapping[str, Any], random: Random, fill: Fill, plain: bool) ->
             yield path, random.choice(TRUE[:2]) if entry.get("truthy") else _filled(entry["value"], fill)
 
 
-def _any(only: str | None, random: Random) -> Any:
+def _any(only: str | None, random: Random) -> object:
     text = f"{random.choice(TEXTS)}{random.randrange(1000)}"
     match only:
         case "text":
@@ -102,7 +103,7 @@ def _any(only: str | None, random: Random) -> Any:
             return random.choice((text, *NUMBERS, *OTHERS))
 
 
-def _filled(value: Any, fill: Fill) -> Any:
+def _filled(value: Any, fill: Fill) -> object:
     try:
         return fill(value)
     except MissingValue:
@@ -124,7 +125,7 @@ def _contain(made: Made, text: str) -> None:
         made.document = {**made.document, "proof": text}
 
 
-def faults_of(step: Mapping[str, Any], random: Random, fill: Fill) -> list[Callable[[Made], None]]:
+def faults_of(step: StepJson, random: Random, fill: Fill) -> list[Callable[[Made], None]]:
     """Changes of a good answer, each of which leaves out one thing that the step wants; the first ones leave all of it."""
     found: list[Callable[[Made], None]] = [_status(random.choice(FAILED))]
     wants_json = False
@@ -155,7 +156,7 @@ def faults_of(step: Mapping[str, Any], random: Random, fill: Fill) -> list[Calla
     return found
 
 
-def _other(value: Any, random: Random) -> Any:
+def _other(value: object, random: Random) -> object:
     """Another JSON value; of a number no boolean, because Python holds 1 for True."""
     number = isinstance(value, int | float) and not isinstance(value, bool)
     pool = [one for one in (*TEXTS, *NUMBERS, *OTHERS, False, 1, 0, "") if not (number and isinstance(one, bool))]
@@ -174,7 +175,7 @@ def _status(status: int) -> Callable[[Made], None]:
     return change
 
 
-def _put(path: Path, value: Any) -> Callable[[Made], None]:
+def _put(path: Path, value: object) -> Callable[[Made], None]:
     def change(made: Made) -> None:
         made.document = put(made.document, path, value)
 
@@ -242,7 +243,7 @@ def put(data: Any, path: Path, value: Any) -> Any:
     return items
 
 
-def _without(data: Any, path: Path) -> Any:
+def _without(data: Any, path: Path) -> object:
     """`data` without what is there."""
     part, rest = path[0], path[1:]
     if isinstance(data, dict) and isinstance(part, str) and part in data:

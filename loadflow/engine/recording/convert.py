@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from pydantic import ValidationError
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.protocols.http.step import HttpStep
 from loadflow.engine.recording.cookies import unset_cookies
 from loadflow.engine.recording.correlation import Correlation, Use, correlate, uses_of
@@ -68,7 +68,7 @@ class Options:
         cls,
         include: Sequence[str] | str | None = None,
         exclude: Sequence[str] | str | None = None,
-        think_time: str | Mapping[str, Any] | None = None,
+        think_time: str | JsonMapping | None = None,
         secrets: str = "lift",
     ) -> Options:
         if secrets not in ("lift", "keep"):
@@ -80,8 +80,8 @@ class Options:
 class Conversion:
     """`variables` are what the tasks need besides what the report says is lifted."""
 
-    tasks: list[dict[str, Any]]
-    variables: dict[str, Any]
+    tasks: list[JsonObject]
+    variables: JsonObject
     report: RecordingReport
 
 
@@ -90,7 +90,7 @@ def convert(har: Har, options: Options) -> Conversion:
     report = RecordingReport()
     exchanges = _playable(har, options.keeps, report)
     origin = main_origin_of(exchanges)
-    drafts: list[dict[str, Any]] = []
+    drafts: list[JsonObject] = []
     for exchange, cookies in zip(exchanges, unset_cookies(exchanges), strict=True):
         draft, notes = draft_of(exchange, origin)
         if cookies:
@@ -160,7 +160,7 @@ class _Writing:
     """Puts placeholders into the drafts and says so in the report."""
 
     exchanges: Sequence[Exchange]
-    drafts: list[dict[str, Any]]
+    drafts: list[JsonObject]
     uses: Mapping[str, list[Use]]
     correlation: Correlation
     options: Options
@@ -170,7 +170,7 @@ class _Writing:
     lifted: dict[str, dict[_Spot, None]] = field(default_factory=dict)  # placeholder to places
     loose: dict[_Spot, Found | None] = field(default_factory=dict)  # place to where the value was returned
 
-    def tasks(self) -> list[dict[str, Any]]:
+    def tasks(self) -> list[JsonObject]:
         chains = self.correlation.chains
         pauses = think_times(self.exchanges, chains, self.options.think)
         for chain in chains:
@@ -252,7 +252,7 @@ def _is_token(value: str, place: Place) -> bool:
     return place.kind != "referer" and looks_like_secret(value, place.name)
 
 
-def _trouble(step: dict[str, Any]) -> str:
+def _trouble(step: JsonObject) -> str:
     """Why the script could not hold this step; "" if it can, which is nearly always."""
     faults = json_faults(step)
     if not faults:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from pydantic import ValidationError
 
 from loadflow.engine.base.counted import counted
@@ -16,7 +14,7 @@ from loadflow.errors import CommandError, Mistake
 __all__ = ["action_document"]
 
 
-def action_document(conversion: Conversion, user: str, user_count: int, spawn_rate: float, test_time: float | None) -> dict[str, Any]:
+def action_document(conversion: Conversion, user: str, user_count: int, spawn_rate: float, test_time: float | None) -> dict[str, object]:
     """One LD_start_test that plays the recording's steps in their order.
 
     Raises CommandError where nothing can be played, and for arguments that a load test can't take.
@@ -26,7 +24,7 @@ def action_document(conversion: Conversion, user: str, user_count: int, spawn_ra
         if conversion.report.excluded:
             reasons = f"include and exclude left out {counted(conversion.report.excluded, 'entry')}"
         raise CommandError([Mistake("har", "nothing in the recording can be played", reasons)])
-    arguments: dict[str, Any] = {
+    arguments: dict[str, object] = {
         "user_detail_dict": {"user": user},
         "tasks": {"mode": "sequence", "tasks": conversion.tasks},
         "user_count": user_count,

@@ -12,12 +12,13 @@ from typing import IO, Any
 import ijson
 
 from loadflow.engine.base.json_reading import Bounds, JsonBoundError, read_json
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.regular_file import open_regular, read_regular
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["Har", "entries_of", "load_har"]
 
-Har = Mapping[str, Any] | str | PathLike[str]
+Har = Mapping[str, object] | str | PathLike[str]
 
 WAY_OUT = 'a HAR is a JSON object {"log": {"entries": [...]}}; export the recording again as HAR 1.2'
 ENTRIES = "log.entries"
@@ -26,7 +27,7 @@ EXACT_PLACE_BYTES = 32 * 1024 * 1024  # up to here a broken file is read again a
 _UTF_16 = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 
 
-def load_har(file_path: str | PathLike[str]) -> dict[str, Any]:
+def load_har(file_path: str | PathLike[str]) -> JsonObject:
     """The parsed HAR in the file, with or without a byte order mark; all of it is in memory.
 
     Raises CommandError with line and column if the file is not JSON, and with the place if the JSON is not a HAR.
@@ -39,7 +40,7 @@ def load_har(file_path: str | PathLike[str]) -> dict[str, Any]:
     return har  # type: ignore[no-any-return]  # `_entry_list` saw that it is an object
 
 
-def entries_of(har: Har) -> Iterator[Any]:
+def entries_of(har: Har) -> Iterator[object]:
     """The entries, in the order of the recording. A file is read entry by entry; call again to read it again.
 
     Raises CommandError if it is not a HAR; for a file only when the reader reaches the fault.
@@ -52,7 +53,7 @@ def entries_of(har: Har) -> Iterator[Any]:
         raise CommandError([Mistake("har", f"{type(har).__name__} is not a HAR", "give a parsed HAR, or the path of a HAR file")])
 
 
-def _streamed(source: str) -> Iterator[Any]:
+def _streamed(source: str) -> Iterator[object]:
     """Numbers come as int or Decimal. A text with half a surrogate pair, which the fast reader refuses, is read by the slow one."""
     given = 0
     try:

@@ -6,9 +6,9 @@ import html
 import json
 import re
 from collections.abc import Callable, Mapping
-from typing import Any
 from urllib.parse import quote, quote_plus
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.recording.dynamic import is_strong
 from loadflow.engine.recording.places import Place
@@ -61,7 +61,7 @@ class Lifter:
         return name
 
 
-def swept(step: dict[str, Any], secrets: Mapping[str, str]) -> dict[str, Any]:
+def swept(step: JsonObject, secrets: Mapping[str, str]) -> dict[str, object]:
     """`step` with every secret value that stands somewhere else too replaced by its placeholder.
 
     Only values that can't be ordinary words are looked for, also percent-encoded; what is in files is left as it was recorded.

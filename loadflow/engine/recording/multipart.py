@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from email.message import Message
-from typing import Any
 from urllib.parse import unquote_to_bytes
 
 __all__ = ["FormPart", "boundary_of", "fields_and_files", "parts_of", "parts_of_params"]
@@ -47,7 +46,7 @@ def parts_of(body: bytes, boundary: str) -> list[FormPart] | None:
     return None if None in parts else [part for part in parts if part is not None]
 
 
-def parts_of_params(params: Iterable[Mapping[str, Any]]) -> list[FormPart]:
+def parts_of_params(params: Iterable[Mapping[str, object]]) -> list[FormPart]:
     """The parts that an exporter listed itself."""
     parts = []
     for param in params:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import unquote, unquote_plus, urlsplit
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.recording.dynamic import holds_secrets, is_secret_name
 
 __all__ = ["DOLLAR", "Kind", "Place", "Visit", "literal", "visit_values"]
@@ -56,7 +57,7 @@ def literal(text: str) -> str:
     return text.replace("${", f"${{var.{DOLLAR}}}{{")
 
 
-def visit_values(step: dict[str, Any], visit: Visit) -> None:
+def visit_values(step: JsonObject, visit: Visit) -> None:
     """Show every value of `step` and put the replacements in. The most comprehensive comes first: a whole URL, then its parts."""
     _visit_url(step, visit)
     headers = step.get("headers") or {}
@@ -86,7 +87,7 @@ def _place(kind: Kind, name: str) -> Place:
     return Place(kind, name, is_secret_name(name))
 
 
-def _visit_url(step: dict[str, Any], visit: Visit) -> None:
+def _visit_url(step: JsonObject, visit: Visit) -> None:
     url: str = step["request_url"]
     made, params = _url(url, visit, "query")
     step["request_url"] = made

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 
 __all__ = ["Correlated", "LeftOut", "Lifted", "Loose", "RecordingReport"]
 
@@ -73,7 +73,7 @@ class RecordingReport:
     lifted: list[Lifted] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return asdict(self)
 
     def lines(self, most: int | None = None) -> Iterator[str]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import Any
 from urllib.parse import unquote, urldefrag, urlsplit
 
 from loadflow.engine.protocols.http.method import METHODS
@@ -52,7 +51,7 @@ def draft_of(exchange: Exchange, main_origin: str) -> tuple[dict[str, object], l
         mime = exchange.body.mime.strip()
         if mime and _VALUE.fullmatch(mime):
             headers["Content-Type"] = literal(mime)
-    step: dict[str, Any] = {
+    step: dict[str, object] = {
         "method": exchange.method.lower() if exchange.method in METHODS else exchange.method,
         "request_url": url.replace("${", "$%7B"),  # what a client sends for it in any case
         "name": step_name(exchange.method, url, main_origin),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.recording.exchange import Exchange
 from loadflow.engine.script.mistakes import kind_of, suggest
 from loadflow.errors import CommandError, Mistake
@@ -27,7 +27,7 @@ class ThinkRule:
     cap: float = CAP_S
 
 
-def think_rule(asked: str | Mapping[str, Any] | None) -> ThinkRule | None:
+def think_rule(asked: str | JsonMapping | None) -> ThinkRule | None:
     """The rule in `asked`: "recorded", "none" or None, or an object with scale, spread and cap. Raises CommandError for all else.
 
     >>> think_rule({"scale": 0.5})

@@ -20,10 +20,10 @@ import math
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.records.detecting import detectable
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.sample import METRICS, Counted, Sample, too_few
@@ -79,7 +79,7 @@ class Change:
     why: str = ""  # why it is unclear
     detectable: float | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         seen = self.detectable if self.detectable is not None and math.isfinite(self.detectable) else None
         return {**asdict(self), "verdict": str(self.verdict), "detectable": seen}
 
@@ -94,7 +94,7 @@ class NameChanges:
     current_hits: int
     changes: tuple[Change, ...]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {**asdict(self), "changes": [change.to_json() for change in self.changes]}
 
 
@@ -121,7 +121,7 @@ class Comparison:
     def marked(self, kind: ChangeKind) -> list[tuple[NameChanges, Change]]:
         return [(one, change) for one in (self.overall, *self.names) for change in one.changes if change.verdict is kind]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {
             "verdict": str(self.verdict),
             "limits": asdict(self.limits),

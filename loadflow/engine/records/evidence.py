@@ -23,6 +23,7 @@ from loadflow.engine.base.appending import append_line
 from loadflow.engine.base.disk import told_disk
 from loadflow.engine.base.files import write_atomically
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.base.private import opener
 from loadflow.engine.base.regular_file import open_regular, read_regular
 from loadflow.engine.base.typed import typed
@@ -56,7 +57,7 @@ CHAIN_VARIABLE = "LOADFLOW_EVIDENCE"
 FORMAT, VERSION = "loadflow-evidence", 1
 # what is no part of the run as it ended: its own evidence, the lock, and what later nights say of it
 BESIDES = frozenset({EVIDENCE, LOCK, "judgement.json"})
-Digests = dict[str, dict[str, Any]]  # of files, by name: {"bytes": …, "sha256": …}
+Digests = dict[str, dict[str, object]]  # of files, by name: {"bytes": …, "sha256": …}
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class Approval:
     by: str
     why: str
     at: str
-    where: Mapping[str, Any]
+    where: JsonMapping
     evidence: str = ""
 
     @property
@@ -90,7 +91,7 @@ class Approval:
         return f"{verb} by {self.by} on {self.where.get('host')}, {self.at}: {self.why}"
 
 
-def begin_evidence(run: Run, made_of: Mapping[str, Any]) -> None:
+def begin_evidence(run: Run, made_of: JsonMapping) -> None:
     """What is known before the load; a run that is cut off has that alone."""
     with told_disk(run.folder):
         _write(run.folder, {**_about(run), "made_of": made_of})
@@ -158,7 +159,7 @@ def _last(chain: IO[bytes], run: Run) -> Link | None:
     return next((link for link in reversed(_links(chain)) if link.label == label), None)
 
 
-def _link(chain: IO[bytes], run: Run, evidence: Mapping[str, Any], previous: Link | None, at: str) -> str:
+def _link(chain: IO[bytes], run: Run, evidence: Mapping[str, object], previous: Link | None, at: str) -> str:
     digest = hashlib.sha256(_write(run.folder, evidence).encode()).hexdigest()
     label = run.facts.label or run.facts.script
     link = Link(label, run.facts.id, digest, previous.sha256 if previous else "", at)
@@ -171,7 +172,7 @@ def evidence_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_file() and path.name not in BESIDES and not path.name.startswith("."))
 
 
-def digest_of(path: Path) -> dict[str, Any]:
+def digest_of(path: Path) -> dict[str, object]:
     """Raises OSError."""
     with open_regular(path, "rb") as opened:
         file: Any = opened  # a file of bytes, which `open` gives and `IO` does not say
@@ -179,7 +180,7 @@ def digest_of(path: Path) -> dict[str, Any]:
         return {"bytes": file.tell(), "sha256": digest.hexdigest()}
 
 
-def read_evidence(folder: Path) -> dict[str, Any]:
+def read_evidence(folder: Path) -> JsonObject:
     """{} where there is none that can be read."""
     try:
         found = read_json(read_regular(folder / EVIDENCE))
@@ -205,11 +206,11 @@ def links_of(runs_dir: Path) -> list[Link]:
         return []
 
 
-def _about(run: Run) -> dict[str, Any]:
+def _about(run: Run) -> dict[str, object]:
     return {"format": FORMAT, "version": VERSION, "run": run.facts.id, "label": run.facts.label or run.facts.script}
 
 
-def _write(folder: Path, evidence: Mapping[str, Any]) -> str:
+def _write(folder: Path, evidence: Mapping[str, object]) -> str:
     """Returns what was written: characters that UTF-8 has not are none of it."""
     text = json.dumps(evidence, indent=2, ensure_ascii=False).encode(errors="replace").decode()
     write_atomically(folder / EVIDENCE, text)

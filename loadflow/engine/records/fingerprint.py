@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.records.summary import RunFacts
 
 __all__ = ["fingerprint", "same_host", "traits", "unlike"]
@@ -68,7 +68,7 @@ def _without_seed(pace: object) -> object:
     return {key: value for key, value in pace.items() if key != "seed"} if isinstance(pace, Mapping) else pace
 
 
-def _short(values: Mapping[str, Any], key: str, characters: int = 120) -> str:
+def _short(values: JsonMapping, key: str, characters: int = 120) -> str:
     text = _canonical(values[key]) if key in values else "not set"
     return text if len(text) <= characters else f"{text[: characters - 1]}…"
 
@@ -78,7 +78,7 @@ def _canonical(value: object) -> str:
     return json.dumps(_plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False, default=str)
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _plain(one) for key, one in value.items()}
     if isinstance(value, list | tuple):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -101,7 +102,7 @@ def _labels(numbers: Values, text_of: Callable[[int], str]) -> Labels:
     return Labels(codes[np.searchsorted(found, numbers)] if len(found) else codes, list(texts))
 
 
-def _pandas(pandas: Any, columns: dict[str, Values | Labels]) -> Any:
+def _pandas(pandas: ModuleType, columns: dict[str, Values | Labels]) -> object:
     return pandas.DataFrame(
         {
             name: pandas.Categorical.from_codes(one.codes, one.texts) if isinstance(one, Labels) else _utc(pandas, one)
@@ -110,11 +111,11 @@ def _pandas(pandas: Any, columns: dict[str, Values | Labels]) -> Any:
     )
 
 
-def _utc(pandas: Any, values: Values) -> Any:
+def _utc(pandas: ModuleType, values: Values) -> object:
     return pandas.to_datetime(values, utc=True) if values.dtype.kind == "M" else values
 
 
-def _polars(polars: Any, columns: dict[str, Values | Labels]) -> Any:
+def _polars(polars: ModuleType, columns: dict[str, Values | Labels]) -> object:
     series = [
         polars.Series(name, one.texts, dtype=polars.String).gather(one.codes).cast(polars.Categorical)
         if isinstance(one, Labels)
@@ -124,7 +125,7 @@ def _polars(polars: Any, columns: dict[str, Values | Labels]) -> Any:
     return polars.DataFrame(series).with_columns(polars.col("started_at").dt.replace_time_zone("UTC"))
 
 
-def _arrow(arrow: Any, columns: dict[str, Values | Labels]) -> Any:
+def _arrow(arrow: ModuleType, columns: dict[str, Values | Labels]) -> object:
     arrays = {
         name: arrow.DictionaryArray.from_arrays(arrow.array(one.codes), arrow.array(one.texts, arrow.string()))
         if isinstance(one, Labels)
@@ -134,4 +135,4 @@ def _arrow(arrow: Any, columns: dict[str, Values | Labels]) -> Any:
     return arrow.table(arrays)
 
 
-FRAMES: dict[str, Callable[[object, dict[str, Values | Labels]], object]] = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}
+FRAMES: dict[str, Callable[[ModuleType, dict[str, Values | Labels]], object]] = {"pandas": _pandas, "polars": _polars, "arrow": _arrow}

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.records.judge import EndReason, RunEnd, judge, warnings_of
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
@@ -18,7 +19,7 @@ from loadflow.errors import CommandError, Mistake
 
 __all__ = ["summary_of_records"]
 
-Record = Mapping[str, Any]
+Record = JsonMapping
 KINDS = {outcome.label: outcome for outcome in Outcome if outcome is not Outcome.OK}
 REPLACED = "superseded"  # the word of HitFlag.SUPERSEDED in record reports
 MOST_MISTAKES = 20

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
-from typing import Any
+
+from loadflow.engine.base.json_value import JsonObject
 
 __all__ = ["Health"]
 
@@ -63,5 +64,5 @@ class Health:
         )
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Health:
+    def from_json(cls, data: JsonObject) -> Health:
         return cls(**{field.name: data[field.name] for field in fields(cls) if field.name in data})

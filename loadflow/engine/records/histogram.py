@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from loadflow.engine.base.json_value import JsonObject
 
 __all__ = ["Histogram", "bucket_middle_ns", "buckets_of", "middles_ns"]
 
@@ -120,7 +121,7 @@ class Histogram:
     def mean_ns(self) -> float:
         return self.sum_ns / self.count if self.count else 0.0
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """`first` bucket, then (gap to the next used bucket, count) pairs; `from_json` reads it back."""
         buckets, counts = self.buckets()
         pairs = np.column_stack((np.diff(buckets, prepend=buckets[:1]), counts)).ravel().tolist() if len(buckets) else []
@@ -128,7 +129,7 @@ class Histogram:
         return {"first": first, "pairs": pairs, "sum": self.sum_ns, "min": self.min_ns, "max": self.max_ns}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Histogram:
+    def from_json(cls, data: JsonObject) -> Histogram:
         histogram = cls()
         pairs = np.array(data["pairs"], dtype=np.int64).reshape(-1, 2)
         buckets = data["first"] + np.cumsum(pairs[:, 0])

@@ -15,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -75,14 +74,14 @@ class HitLogWriter:
     """Appends rows through a buffer; what `flush` returned for is in the file. `lock`: where another thread may flush."""
 
     def __init__(
-        self, path: Path, *, shard: int, origin_unix_ns: int, origin_monotonic_ns: int, lock: AbstractContextManager[Any] | None = None
+        self, path: Path, *, shard: int, origin_unix_ns: int, origin_monotonic_ns: int, lock: AbstractContextManager[object] | None = None
     ) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, FILE_MODE)
         os.write(self._fd, HEADER.pack(MAGIC, VERSION, ROW.size, shard, 0, origin_unix_ns, origin_monotonic_ns))
         self._buffer = bytearray(ROW.size * ROWS_PER_WRITE)
         self._used = 0
         self.rows = 0
-        self._lock: AbstractContextManager[Any] = nullcontext() if lock is None else lock
+        self._lock: AbstractContextManager[object] = nullcontext() if lock is None else lock
 
     def append(
         self,

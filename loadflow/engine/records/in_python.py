@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.judge import Warning_
 
@@ -16,7 +17,7 @@ SLOW_MS = 10.0  # what keeps the loop for longer blocks all other users
 
 class _Planned(Protocol):
     @property
-    def plan(self) -> Mapping[str, Any]: ...
+    def plan(self) -> JsonMapping: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,7 @@ class InPython:
         peak = max(one.python for one in health)
         return cls(round(share, 4), peak, _function(runs, slowest.slowest_step), slowest.slowest_ms, sum(one.slow for one in health))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return asdict(self)
 
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.figures import percent_text
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.pace import Segment
 from loadflow.engine.records.fold import fold_rows
 from loadflow.engine.records.judge import EndReason
@@ -50,7 +51,7 @@ class Knee:
     held: KneeStep | None
     broke: str
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {"steps": self.steps, "held": asdict(self.held) if self.held else None, "broke": self.broke}
 
     @property

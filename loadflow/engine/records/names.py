@@ -10,13 +10,14 @@ Both kinds have a cap, with one "other" entry behind it, so that neither memory 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from loadflow.engine.base.json_reading import read_json
 from loadflow.engine.base.regular_file import open_regular
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.records.outcome import Outcome
 
 __all__ = [
@@ -60,7 +61,7 @@ class SeriesName:
         return self.name.startswith(SETUP)
 
 
-def phased(step: Mapping[str, Any], name: str) -> str:
+def phased(step: StepJson, name: str) -> str:
     """What hits of a step are called: `name` itself, or behind its phase.
 
     >>> phased({"phase": "on_start"}, "log in"), phased({}, "log in")

@@ -11,7 +11,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+
+from loadflow.engine.base.json_value import JsonObject
 
 __all__ = ["PassCount", "Passes", "RateSummary", "closed_passes", "lost_passes"]
 
@@ -57,7 +58,7 @@ class Passes:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, data: dict[str, Any] | None) -> Passes:
+    def from_json(cls, data: JsonObject | None) -> Passes:
         """Older releases did not record how a started pass ended."""
         return cls(**{"made": data.get("started", 0), **data}) if data else cls()
 

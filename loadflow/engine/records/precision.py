@@ -11,7 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from statistics import NormalDist
-from typing import Any
 
 import numpy as np
 
@@ -55,7 +54,7 @@ class NamePrecision:
     name: str
     intervals: Mapping[str, Interval]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         return {metric: {**asdict(one), "detectable": _finite(one.detectable)} for metric, one in self.intervals.items()}
 
 

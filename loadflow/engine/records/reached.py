@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonMapping
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.records.judge import Warning_
 
 __all__ = ["Shortfall", "StepCount", "shortfalls"]
@@ -37,8 +38,8 @@ def shortfalls(plan: Mapping[str, object], users_peak: int, steps: Sequence[Step
     return found
 
 
-def _users(plan: Mapping[str, Any], users_peak: int) -> Iterator[Shortfall]:
-    stages: Sequence[Mapping[str, Any]] = plan.get("stages") or ()
+def _users(plan: JsonMapping, users_peak: int) -> Iterator[Shortfall]:
+    stages: Sequence[JsonMapping] = plan.get("stages") or ()
     if not stages or plan.get("pace"):  # with a pace all users are there before the first pass is due
         return
     asked = max(int(stage["users"]) for stage in stages)
@@ -57,7 +58,7 @@ def _users(plan: Mapping[str, Any], users_peak: int) -> Iterator[Shortfall]:
         )
 
 
-def _missed_by_plan(stages: Sequence[Mapping[str, Any]], duration_s: float | None) -> Iterator[tuple[int, Mapping[str, Any], int]]:
+def _missed_by_plan(stages: Sequence[JsonMapping], duration_s: float | None) -> Iterator[tuple[int, JsonMapping, int]]:
     """Stages in which users can't come fast enough, each with its number and the users that it has by its end."""
     begin_s, users = 0.0, 0
     end_of_load_s = math.inf if duration_s is None else duration_s
@@ -72,8 +73,8 @@ def _missed_by_plan(stages: Sequence[Mapping[str, Any]], duration_s: float | Non
         begin_s = end_s
 
 
-def _steps(plan: Mapping[str, Any], counts: Sequence[StepCount]) -> Iterator[Shortfall]:
-    steps: Sequence[Mapping[str, Any]] = plan.get("steps") or ()
+def _steps(plan: JsonMapping, counts: Sequence[StepCount]) -> Iterator[Shortfall]:
+    steps: Sequence[StepJson] = plan.get("steps") or ()
     weighted = plan.get("mode") == "weighted"
     idle = [(step, skipped) for step, (ran, skipped) in zip(steps, counts, strict=False) if ran == 0]
     for step, skipped in idle[:MOST_STEPS]:
@@ -111,7 +112,7 @@ def _title(step: Mapping[str, object]) -> str:
     return repr(title if len(title) <= TITLE else f"{title[: TITLE - 1]}…")
 
 
-def _conditioned(plan: Mapping[str, Any], treated: int) -> Iterator[Shortfall]:
+def _conditioned(plan: JsonMapping, treated: int) -> Iterator[Shortfall]:
     """`treated` -1: there was no hit."""
     name_filter = (plan.get("network") or {}).get("name_filter")
     if name_filter and treated == 0:

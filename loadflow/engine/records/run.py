@@ -174,7 +174,7 @@ class Run:
         self.facts = replace(self.facts, plan={**self.facts.plan, "pace": pace.to_json()})
         self._rewrite(facts=asdict(self.facts))
 
-    def _rewrite(self, **changed: Any) -> None:
+    def _rewrite(self, **changed: object) -> None:
         path = self.folder / "run.json"
         with told_disk(self.folder):
             write_atomically(path, json.dumps({**read_json(read_regular(path)), **changed}, indent=2, ensure_ascii=False))

@@ -10,13 +10,13 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from io import BytesIO
-from typing import Any
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.records.hitlog import Rows
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.outcome import HitFlag, Outcome
@@ -164,7 +164,7 @@ def from_bytes(data: bytes) -> SecondCounts:
     """Raises ValueError if the file is not one, or has another version."""
     try:
         with np.load(BytesIO(data), allow_pickle=False) as file:
-            about: dict[str, Any] = read_json(file["about"].tobytes())
+            about: JsonObject = read_json(file["about"].tobytes())
             if about["version"] != VERSION:
                 raise ValueError(f"its version is {about['version']}")
             names = tuple(SeriesName(*name) for name in about["names"])

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.passes import Passes
@@ -41,7 +41,7 @@ class SecondRow:
     health: Health
     passes: Passes = field(default_factory=Passes)
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         paced = {"passes": self.passes.to_json()} if self.passes != Passes() else {}
         return {
             "second": self.second,
@@ -52,7 +52,7 @@ class SecondRow:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> SecondRow:
+    def from_json(cls, data: JsonObject) -> SecondRow:
         return cls(
             data["second"],
             Histogram.from_json(data["succeeded"]),

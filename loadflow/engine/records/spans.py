@@ -7,12 +7,11 @@ carried no `traceparent`. All texts in it are redacted.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.base.regular_file import open_regular
 from loadflow.engine.records.outcome import Outcome
 
@@ -42,7 +41,7 @@ class HitSpan:
     retry: bool
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> HitSpan:
+    def from_json(cls, data: JsonMapping) -> HitSpan:
         return cls(**{**data, "outcome": Outcome(data["outcome"])})
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+
+from loadflow.engine.base.json_value import JsonObject
 
 __all__ = ["WIDTH_METRICS", "StopRule", "Width", "parse_width"]
 
@@ -42,7 +43,7 @@ class StopRule:
     widths: tuple[Width, ...]
     sure: float = 0.95
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return asdict(self)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.base.verdict import Verdict, VerdictKind
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
@@ -119,7 +119,7 @@ class SeriesSummary:
             timings={name: Latency.of(totals.timings[name]) for name in TIMINGS if name in totals.timings},
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {
             "method": self.method,
             **asdict(self.latency),
@@ -138,7 +138,7 @@ class SeriesSummary:
             "stream": self.stream_to_json(),
         }
 
-    def stream_to_json(self) -> dict[str, Any] | None:
+    def stream_to_json(self) -> dict[str, object] | None:
         """Of streams of events; None where there was none."""
         if not self.events:
             return None
@@ -164,7 +164,7 @@ class ErrorSummary:
     count: int
     first_s: float
     last_s: float
-    samples: tuple[Mapping[str, Any], ...] = ()
+    samples: tuple[JsonMapping, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +193,8 @@ class RunFacts:
     users: int
     planned_s: float | None
     started_unix_s: float
-    plan: Mapping[str, Any] = field(default_factory=dict)
-    environment: Mapping[str, Any] = field(default_factory=dict)
+    plan: JsonMapping = field(default_factory=dict)
+    environment: Mapping[str, object] = field(default_factory=dict)
     why_not_native: str = ""
     revision: str = ""
     revisions: tuple[str, ...] = ()
@@ -202,7 +202,7 @@ class RunFacts:
     tls: tuple[str, ...] = ()
     flow_run_ids: tuple[str, ...] = ()
     flow_run_url: str = ""
-    calibration: Mapping[str, Any] | None = None
+    calibration: JsonMapping | None = None
     population: str = ""
     test: str = ""
 
@@ -230,7 +230,7 @@ class Summary:
     trust: Trust | None = None  # how far the numbers can be trusted; None for several runs, and for one that has no end
     knee: Knee | None = None  # of one run whose rate rises in steps
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {
             "format": "loadflow-summary",
             "version": SUMMARY_VERSION,
@@ -311,7 +311,7 @@ def summarise(
     verdict: Verdict,
     warnings: Sequence[Warning_],
     health: Sequence[Health],
-    samples: Mapping[tuple[SeriesName, ErrorText], Sequence[Mapping[str, Any]]],
+    samples: Mapping[tuple[SeriesName, ErrorText], Sequence[Mapping[str, object]]],
     thresholds: Sequence[ThresholdResult] = (),
     rate: RateSummary | None = None,
     workers: Sequence[WorkerRecord] = (),

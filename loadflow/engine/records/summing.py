@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.verdict import Verdict, VerdictKind, worst
 from loadflow.engine.records.in_python import InPython, in_python_warnings
@@ -35,7 +35,7 @@ def summary_of(runs: Sequence[Run]) -> Summary:
     proxies = [warning for run in runs for warning in proxy_warnings(run.facts)]
     changes = [warning for run in runs for warning in rate_change_warnings(run)]
     revisions = [warning for run in runs for warning in revision_warnings(run.facts)]
-    samples: dict[tuple[SeriesName, ErrorText], list[dict[str, Any]]] = {}
+    samples: dict[tuple[SeriesName, ErrorText], list[dict[str, object]]] = {}
     of_run = {id(run): run.health() for run in runs}
     health = health_of(runs, lambda run: of_run[id(run)])
     verdicts = list(verdicts_of(runs, lambda run: of_run[id(run)])) if len(runs) != 1 else [runs[0].verdict(of_run[id(runs[0])])]

@@ -21,9 +21,10 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.timings import TIMINGS
 
@@ -165,7 +166,7 @@ class Threshold:
     sure: float | None = None  # with this probability the true value must be on the limit's right side; None: the observed one decides
     steady: bool = False
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return asdict(self)
 
     @property

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import ErrorText, SeriesName
 from loadflow.engine.records.outcome import Outcome
@@ -78,13 +78,13 @@ class SeriesTotals:
         """Successes and failures together."""
         return Histogram.merged((self.succeeded, self.failed))
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         counts = {name: getattr(self, name) for name in COUNTS}
         timings = {"timings": {name: one.to_json() for name, one in self.timings.items()}} if self.timings else {}
         return {**counts, **{name: getattr(self, name).to_json() for name in HISTOGRAMS}, **timings}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> SeriesTotals:
+    def from_json(cls, data: JsonObject) -> SeriesTotals:
         succeeded, failed, service = (Histogram.from_json(data[name]) for name in HISTOGRAMS)
         totals = cls(succeeded, failed, service, *(data.get(name, 0) for name in COUNTS))
         totals.timings = {name: Histogram.from_json(one) for name, one in data.get("timings", {}).items()}
@@ -196,7 +196,7 @@ class Totals:
             total.merge(part)
         return total
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return {
             "series": [{"method": name.method, "name": name.name, **totals.to_json()} for name, totals in self.series.items()],
             "errors": [
@@ -219,7 +219,7 @@ class Totals:
         }
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Totals:
+    def from_json(cls, data: JsonObject) -> Totals:
         return cls(
             series={SeriesName(one["method"], one["name"]): SeriesTotals.from_json(one) for one in data["series"]},
             errors={

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.machine.calibration import HTTP_USERS
 from loadflow.engine.records.books import Books, Ours, books_of, ours_of
 from loadflow.engine.records.closed_loop import Hidden, hidden_of
@@ -50,7 +51,7 @@ class Trust:
     ours: Ours | None = None
     stop: Stop | None = None
 
-    def to_json(self, keys: Mapping[SeriesName, str]) -> dict[str, Any]:
+    def to_json(self, keys: Mapping[SeriesName, str]) -> JsonObject:
         """`keys`: what each name is called in the summary's `per_name`."""
         steady = self.steadiness
         return {
@@ -105,7 +106,7 @@ def _stop(run: Run) -> Stop | None:
     return Stop(end.reason is EndReason.PRECISE, end.message)
 
 
-def _ramp_s(plan: Mapping[str, Any], health: Sequence[Health]) -> int | None:
+def _ramp_s(plan: JsonMapping, health: Sequence[Health]) -> int | None:
     """The second from which on the plan asks for the same load to the end; None where it never does."""
     pace = plan.get("pace")
     if pace:

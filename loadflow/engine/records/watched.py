@@ -12,13 +12,14 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.disk import told_disk
 from loadflow.engine.base.figures import clock_text
 from loadflow.engine.base.files import write_atomically
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.base.private import opener
 from loadflow.engine.base.regular_file import open_regular, read_regular
 from loadflow.engine.base.typed import typed
@@ -145,7 +146,7 @@ class Answer:
     at_s: float
     kind: str
     number: int
-    values: Mapping[str, Any] | None = None
+    values: JsonMapping | None = None
     why: str = ""
     holds: bool | None = None
 

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.regular_file import read_regular
 
 __all__ = ["WorkerRecord", "WorkerState", "degradation", "read_workers", "workers_text"]
@@ -65,7 +65,7 @@ def read_workers(path: Path) -> tuple[WorkerRecord, ...]:
     """() for a run without workers of its own."""
     if not path.exists():
         return ()
-    entries: list[dict[str, Any]] = read_json(read_regular(path))
+    entries: list[JsonObject] = read_json(read_regular(path))
     known = {field.name for field in fields(WorkerRecord)}
     records = (WorkerRecord(**{key: value for key, value in entry.items() if key in known}) for entry in entries)
     return tuple(replace(record, state=WorkerState(record.state)) for record in records)

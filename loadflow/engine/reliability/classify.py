@@ -122,7 +122,7 @@ def _by_old_resolver(error: socket.herror, depth: int) -> FailureClass:
     return "transient" if error.errno == TRY_AGAIN else "permanent"
 
 
-def _by_status(error: Any, depth: int) -> FailureClass | None:
+def _by_status(error: object, depth: int) -> FailureClass | None:
     response = getattr(error, "response", None)
     for status in (getattr(error, "code", None), getattr(error, "status", None), getattr(response, "status_code", None)):
         if isinstance(status, int):

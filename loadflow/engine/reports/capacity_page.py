@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from markupsafe import Markup
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.figures import latency_text, percent_text, rate_text, utc_text
 from loadflow.engine.history.capacity import BEYOND, Usl
+from loadflow.engine.history.capacity_result import CapacityResult, ProbeJson
 from loadflow.engine.history.capacity_words import capacity_sentences
 from loadflow.engine.history.forecast import DAY_S, Forecast
 from loadflow.engine.reports.chart import Plot, Scale, axes, linear_scale, log_scale, svg
@@ -30,12 +30,12 @@ BAND = '<rect class="fill s-p50" style="fill-opacity:.15" x="{}" y="{}" width="{
 probe_heads = ("Step", "Rate", "Seconds", "p99", "Over the limit", "")
 
 
-def write_capacity_page(result: Mapping[str, Any], path: Path) -> Path:
+def write_capacity_page(result: CapacityResult, path: Path) -> Path:
     """Raises RunError where it can't be written."""
     return write_page(path, capacity_page(result))
 
 
-def capacity_page(result: Mapping[str, Any]) -> str:
+def capacity_page(result: CapacityResult) -> str:
     said = Markup("").join(Markup("<li>{}</li>").format(one) for one in capacity_sentences(result))
     note = '<p class="muted">Measured {}. Each probe is a run; the reports are in the folders of the runs, beside this page.</p>'
     return plain_page(
@@ -49,29 +49,29 @@ def capacity_page(result: Mapping[str, Any]) -> str:
     )
 
 
-def probe_row(one: Mapping[str, Any]) -> list[str]:
+def probe_row(one: ProbeJson) -> list[str]:
     """As texts, in the order of `probe_heads`."""
     over = ", ".join(f"{percent_text(share)} ({limit})" for limit, (share, _) in one["over"].items())
     return [one["step"], f"{rate_text(one['rate_per_s'])}/s", f"{one['seconds']:.0f}", latency_text(one["p99_ms"]), over, one["why"] or "–"]
 
 
-def _linked(one: Mapping[str, Any]) -> list[str]:
+def _linked(one: ProbeJson) -> list[str]:
     step, *rest = probe_row(one)
     return [report_link(one["run"], step) if one["run"] else step, *rest]
 
 
-def capacity_charts(result: Mapping[str, Any]) -> Iterator[Chart]:
+def capacity_charts(result: CapacityResult) -> Iterator[Chart]:
     """Each for which there is enough: the limit that binds, the law of scalability, the forecast."""
     limit = result["limit"] or next(iter(result["probes"][-1]["over"]), "")
     if limit and len(result["probes"]) > 1:
         yield _limit_chart(result, limit)
-    if result["usl"]:
-        yield _usl_chart(result)
-    if result["forecast"]:
-        yield _forecast_chart(result)
+    if law := result["usl"]:
+        yield _usl_chart(result, Usl(**law))
+    if forecast := result["forecast"]:
+        yield _forecast_chart(result, Forecast(**forecast))
 
 
-def _limit_chart(result: Mapping[str, Any], limit: str) -> Chart:
+def _limit_chart(result: CapacityResult, limit: str) -> Chart:
     """The share of requests over `limit` against the rate: a point for each probe, the fitted curve, and the interval of the capacity."""
     points = [(one["rate_per_s"], max(LEAST_SHARE, one["over"][limit][0]), one["sustained"]) for one in result["probes"]]
     x_scale = linear_scale(max(rate for rate, _, _ in points), lambda rate: f"{rate:,.4g}")
@@ -92,9 +92,8 @@ def _limit_chart(result: Mapping[str, Any], limit: str) -> Chart:
     return Chart("capacity", f"Requests over the limit of {limit}", "each point is one load", drawing, legend)
 
 
-def _usl_chart(result: Mapping[str, Any]) -> Chart:
+def _usl_chart(result: CapacityResult, law: Usl) -> Chart:
     """Requests in flight against rate: a point for each probe that was sustained, and the law up to where it says something."""
-    law = Usl(**result["usl"])
     probes = [one for one in result["probes"] if one["sustained"] and not one["void"]]
     points = [(one["achieved_per_s"] * one["mean_ms"] / 1e3, one["achieved_per_s"]) for one in probes]
     fitted = [(n, law.rate_at(n)) for n in _between(0.0, BEYOND * law.highest)]
@@ -108,9 +107,8 @@ def _usl_chart(result: Mapping[str, Any]) -> Chart:
     return Chart("scalability", "Scalability", note, drawing, [("s-ok", "probe"), ("s-p50", "Universal Scalability Law")])
 
 
-def _forecast_chart(result: Mapping[str, Any]) -> Chart:
+def _forecast_chart(result: CapacityResult, forecast: Forecast) -> Chart:
     """A point for each search, the line, what it is between with 80 % certainty, and the peak that is expected."""
-    forecast = Forecast(**result["forecast"])
     points = [(one["unix_s"], one["capacity_per_s"]) for one in result["searches"]]
     first, last = min(points)[0], forecast.until_unix_s
     moments = _between(forecast.last_unix_s, last)

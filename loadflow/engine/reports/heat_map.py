@@ -6,11 +6,11 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from operator import itemgetter
-from typing import Any
 
 from markupsafe import Markup
 
 from loadflow.engine.base.figures import latency_text, percent_text, rate_text
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.reports.chart import Plot, svg
 from loadflow.engine.reports.run_charts import Chart
 
@@ -31,7 +31,7 @@ def value_text(metric: str, value: float | None) -> str:
 class HeatMap:
     """Rows and columns by their names, and the cell at each place. `axis`: what the columns are."""
 
-    def __init__(self, axis: str, rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], Mapping[str, Any]]) -> None:
+    def __init__(self, axis: str, rows: Sequence[str], columns: Sequence[str], cells: Mapping[tuple[str, str], JsonMapping]) -> None:
         self.axis, self.rows, self.columns, self.cells = axis, rows, columns, cells
 
     def shares(self, metric: str) -> dict[tuple[str, str], float]:
@@ -42,21 +42,24 @@ class HeatMap:
         return {place: (scale(value) - low) / (high - low) if high > low else 0.0 for place, value in known.items()}
 
 
-def heat_map_of(cells: Sequence[Mapping[str, Any]]) -> HeatMap:
+def heat_map_of(cells: Sequence[JsonMapping]) -> HeatMap:
     """The columns are the rates where there are several, else the targets, else the values of the last variable that has several, else
     the scripts."""
     of_variables = [(name, partial(_variable, name)) for name in reversed(list(cells[0]["variables"]))]
-    axes: list[tuple[str, Callable[[Mapping[str, Any]], Any]]] = [("rate", itemgetter("asked_per_s")), ("target", itemgetter("target"))]
+    axes: list[tuple[str, Callable[[Mapping[str, object]], object]]] = [
+        ("rate", itemgetter("asked_per_s")),
+        ("target", itemgetter("target")),
+    ]
     axes += [*of_variables, ("script", itemgetter("script"))]
     several = [(name, of) for name, of in axes if len({_text(of(one)) for one in cells}) > 1]
     axis, column_of = several[0] if several else axes[0]
     rest = [*((name, of) for name, of in reversed(axes) if name != axis and (name, of) in several)]
 
-    def row_of(one: Mapping[str, Any]) -> str:
+    def row_of(one: JsonMapping) -> str:
         parts = [_text(of(one)) if name in ("target", "rate", "script") else f"{name}={_text(of(one))}" for name, of in rest]
         return " · ".join(parts) or "all"
 
-    def column(one: Mapping[str, Any]) -> str:
+    def column(one: JsonMapping) -> str:
         text = _text(column_of(one))
         return f"{text}/s" if axis == "rate" and column_of(one) is not None else text
 
@@ -64,11 +67,11 @@ def heat_map_of(cells: Sequence[Mapping[str, Any]]) -> HeatMap:
     return HeatMap(axis, rows, columns, {(row_of(one), column(one)): one for one in cells})
 
 
-def _variable(name: str, cell: Mapping[str, Any]) -> Any:
+def _variable(name: str, cell: JsonMapping) -> object:
     return cell["variables"][name]
 
 
-def _text(value: Any) -> str:
+def _text(value: object) -> str:
     return "–" if value in (None, "") else f"{value:g}" if isinstance(value, float) else str(value)
 
 

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
@@ -234,7 +233,7 @@ def _script() -> str:
     return _asset("charts.js") + _asset("report.js")
 
 
-def _about(summary: Summary, since: Since | None) -> dict[str, Any]:
+def _about(summary: Summary, since: Since | None) -> dict[str, object]:
     """What a file that the page gives away says of where its numbers are from."""
     return {
         "in_short": in_short(summary, since),

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.records.run import Run
 from loadflow.engine.reports.hit_fields import NUMBERS
@@ -30,7 +29,7 @@ def write_json_report(runs: Sequence[Run], success: Path, failure: Path) -> tupl
     return write_record_files(runs, success, failure, JSON)
 
 
-def json_records(runs: Sequence[Run]) -> tuple[dict[str, Any], dict[str, Any]]:
+def json_records(runs: Sequence[Run]) -> tuple[dict[str, object], dict[str, object]]:
     """What the two files hold, as objects. Raises CommandError for more than 100,000 hits, RunError for no run."""
     success, failure = record_texts(runs, JSON, "LD_generate_json")
     return json.loads(success), json.loads(failure)

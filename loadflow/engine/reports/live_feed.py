@@ -10,7 +10,6 @@ import threading
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
 
 from loadflow.engine.base.figures import clock_text, count_text, latency_text, rate_text
 from loadflow.engine.base.json_reading import read_json
@@ -126,7 +125,7 @@ class Feed:
         data = json.dumps(event, separators=(",", ":"))
         self.events.append(f"id: {row.second}\nevent: second\ndata: {data}\n\n".encode())
 
-    def _event(self, row: SecondRow) -> dict[str, Any]:
+    def _event(self, row: SecondRow) -> dict[str, object]:
         """The second's own numbers."""
         response = self._recent[-1]
         p50, p95, p99 = (round(value_ns / 1e6, 3) for value_ns in response.quantiles_ns((0.5, 0.95, 0.99)))

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.figures import count_text, latency_text, percent_text, rate_text, size_text, span_text, utc_text
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.verdict import VerdictKind
 from loadflow.engine.plan.pace import Pace
 from loadflow.engine.records.names import SeriesName
@@ -287,7 +287,7 @@ def error_groups(summary: Summary) -> tuple[list[dict[str, object]], int, int]:
     return groups, len(rest), sum(error.count for error in rest)
 
 
-def environments(summary: Summary) -> list[dict[str, Any]]:
+def environments(summary: Summary) -> list[JsonObject]:
     """Environment and plan of each run."""
     budget = Budget(PLANS_BYTES)
     found = []

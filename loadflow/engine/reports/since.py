@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
 
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.history.comparing import change_text, interval_text, seen_text, value_text
 from loadflow.engine.history.kept_runs import KeptRun
@@ -102,7 +102,7 @@ def _before(now: KeptRun) -> Iterator[tuple[KeptRun, EarlierRun]]:
         yield other, about
 
 
-def _about(run: KeptRun, summary: dict[str, Any]) -> EarlierRun:
+def _about(run: KeptRun, summary: JsonObject) -> EarlierRun:
     totals = summary["totals"]
     return EarlierRun(
         id=run.name,

@@ -6,7 +6,6 @@ import json
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.base.files import write_atomically
 from loadflow.engine.records.run import Run
@@ -40,5 +39,5 @@ def summary_schema() -> dict[str, object]:
     'loadflow summary'
     """
     text = (files("loadflow.engine.reports") / "summary_schema.json").read_text(encoding="utf-8")
-    schema: dict[str, Any] = json.loads(text)
+    schema: dict[str, object] = json.loads(text)
     return schema

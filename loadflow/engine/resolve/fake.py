@@ -41,7 +41,7 @@ def _method(name: str) -> Callable[[], object]:
     method = None if name.startswith("_") else vars(_generator()).get(name)
     if not callable(method):
         raise UnusableFaker(f"Faker has no method {name!r}")
-    found: Callable[[], Any] = method
+    found: Callable[[], object] = method
     return found
 
 
@@ -53,7 +53,7 @@ def faker_methods() -> frozenset[str]:
     return frozenset(name for name, value in vars(_generator()).items() if callable(value) and not name.startswith("_"))
 
 
-def fake(name: str, rng: Random) -> Any:
+def fake(name: str, rng: Random) -> object:
     """One value of the method `name`, as JSON can hold it; the same draws from `rng` give the same value.
 
     Raises `UnusableFaker`.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.resolve.template import compile_value
 from loadflow.engine.script.placeholders import pieces
@@ -28,7 +28,7 @@ class RequestUrls:
     'http://shop.test/items/${csv.items.id}?full=1'
     """
 
-    def __init__(self, plan: Mapping[str, Any]) -> None:
+    def __init__(self, plan: JsonMapping) -> None:
         host = str(plan.get("host") or "")
         variables = plan.get("variables") or {}
         self._steps: list[tuple[str, list[list[str]], str]] = []
@@ -51,7 +51,7 @@ class RequestUrls:
         return found.pop() if len(found) == 1 else series.name
 
 
-def _known(template: str, variables: Mapping[str, Any]) -> str:
+def _known(template: str, variables: Mapping[str, object]) -> str:
     """The template with what is the same for all hits filled in; as it is where anything differs."""
     try:
         compiled = compile_value(template, variables)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from random import Random
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.resolve.data import Data, Row
 from loadflow.engine.resolve.fake import UnusableFaker, fake
 from loadflow.engine.resolve.missing import MissingValue
@@ -31,9 +31,9 @@ class Scope:
 
     __slots__ = ("_beside", "_kept", "_rows", "_user", "data", "holds_rows", "out_of_rows", "rng", "session", "variables")
 
-    def __init__(self, variables: Mapping[str, Any], data: Data, *, user: int = 0) -> None:
-        self.variables: dict[str, Any] = dict(variables)
-        self.session: dict[str, Any] = {}
+    def __init__(self, variables: JsonMapping, data: Data, *, user: int = 0) -> None:
+        self.variables: JsonObject = dict(variables)
+        self.session: JsonObject = {}
         self.data = data
         self._user = user
         self.rng = self._random("")

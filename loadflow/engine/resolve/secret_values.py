@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from loadflow.engine.resolve.static import tokens_in
 from loadflow.engine.script.placeholders import SECRET
@@ -17,7 +16,7 @@ PLACE = "LD_start_test"
 def secrets_in(written: object, secret: Callable[[str], str], place: str = PLACE) -> dict[str, object]:
     """The variables that `${secret.NAME}` stands for, by their whole names. `place`: where they are written, for messages."""
     names = {token.parts[0] for token in tokens_in(written) if token.kind == "var" and token.parts[0].startswith(SECRET)}
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     mistakes = []
     for name in sorted(names):
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
 
 from loadflow.engine.base.extras import way_to_install
 from loadflow.engine.resolve.data import looks_separated
@@ -15,7 +14,7 @@ __all__ = ["missing_in", "tokens_in"]
 
 
 def missing_in(
-    value: Any,
+    value: object,
     *,
     variables: Collection[str],
     session: Collection[str] = (),

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.base.values import text_of
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
@@ -73,7 +74,7 @@ class _Known:
 
     __slots__ = ("constants", "env")
 
-    def __init__(self, constants: Mapping[str, Any], env: Mapping[str, str]) -> None:
+    def __init__(self, constants: JsonMapping, env: Mapping[str, str]) -> None:
         self.constants = constants
         self.env = env
 
@@ -129,7 +130,7 @@ def _object(value: dict[Any, Any], known: _Known) -> Compiled:
     return Compiled(render=_filled(frame, renders)) if renders else Compiled(frame)
 
 
-def _array(value: list[Any] | tuple[Any, ...], known: _Known) -> Compiled:
+def _array(value: list[Any] | tuple[object, ...], known: _Known) -> Compiled:
     compiled = [_compile(item, known) for item in value]
     if all(item.is_static and item.value is old for item, old in zip(compiled, value, strict=True)):
         return Compiled(value)
@@ -143,7 +144,7 @@ def _array(value: list[Any] | tuple[Any, ...], known: _Known) -> Compiled:
 def _filled(frame: Any, renders: list[tuple[Any, Render]]) -> Render:
     """A copy of `frame` (dict or list) with the values of `renders` put in."""
 
-    def fill(scope: Scope) -> Any:
+    def fill(scope: Scope) -> object:
         made = frame.copy()
         for place, render in renders:
             made[place] = render(scope)

@@ -7,8 +7,8 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.resolve.data import columns_of
 from loadflow.engine.script.placeholders import name_trouble
@@ -35,21 +35,21 @@ class Variables:
     {'host': 'http://localhost'}
     """
 
-    def __init__(self, given: Mapping[str, Any] | None = None) -> None:
+    def __init__(self, given: JsonMapping | None = None) -> None:
         _check_names(given or {}, "variables")
         _check_values(given or {})
-        self._given: dict[str, Any] = deepcopy(dict(given or {}))
-        self._values: dict[str, Any] = dict(self._given)
+        self._given: JsonObject = deepcopy(dict(given or {}))
+        self._values: JsonObject = dict(self._given)
         self._sources: dict[str, CsvSource] = {}
         self._columns: dict[str, tuple[str, ...]] = {}
 
     @property
-    def values(self) -> dict[str, Any]:
+    def values(self) -> JsonObject:
         """A copy of every variable."""
         return deepcopy(self._values)
 
     @property
-    def given(self) -> dict[str, Any]:
+    def given(self) -> JsonObject:
         """A copy of those that stay."""
         return deepcopy(self._given)
 
@@ -68,7 +68,7 @@ class Variables:
         _check_names([name], "name")
         self._set({name: value})
 
-    def register_many(self, variables: Mapping[str, Any]) -> None:
+    def register_many(self, variables: Mapping[str, object]) -> None:
         """Sets all of them, or none if one of the names can't be used."""
         _check_names(variables, "variables")
         self._set(variables)

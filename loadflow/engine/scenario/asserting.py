@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.json_path import path_text
 from loadflow.engine.scenario.expressions import COMPARE, as_text, plainly
 from loadflow.engine.scenario.requests import written
-from loadflow.engine.scenario.symbols import Condition, Drawn, Found, Joined, Symbol, Untraceable, holds_symbol
+from loadflow.engine.scenario.symbols import Condition, Drawn, Found, Joined, Symbol, Untraceable, Value, holds_symbol
 
 if TYPE_CHECKING:
     from loadflow.engine.scenario.frame import Frame
@@ -60,7 +60,7 @@ def _compared(values: list[object], ops: list[ast.cmpop]) -> Iterator[Condition]
     yield _pair(values[0], ops[0], values[1])
 
 
-def _of_status(status: Found, values: list[Any], ops: list[ast.cmpop]) -> Condition:
+def _of_status(status: Found, values: list[Value], ops: list[ast.cmpop]) -> Condition:
     """Which statuses the comparison takes is found out by trying each."""
 
     def holds(number: int) -> bool:

@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any, TypeVar, overload
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.scenario.client import LoadClient
 from loadflow.engine.scenario.refusing import method_trouble, nearest, refuse_keywords, refuse_method, refuse_thresholds, refuse_weight
 
@@ -32,7 +33,7 @@ CHECK = "check_"
 TAKES = ("client",)  # what a task and a hook are given beside the user
 KEYWORDS = ("rps", "duration", "ramp_up", "mode", "steps", "thresholds", "users")
 
-F = TypeVar("F", bound=Callable[..., Any])
+F = TypeVar("F", bound=Callable[..., object])
 C = TypeVar("C", bound=type)
 
 
@@ -68,7 +69,7 @@ class ScenarioDef:
     steps: int
     thresholds: Mapping[str, float] | list[Any]
     users: int | None
-    test: Mapping[str, Any] = field(default_factory=dict)
+    test: JsonMapping = field(default_factory=dict)
 
     @property
     def tasks(self) -> tuple[TaskDef, ...]:
@@ -178,9 +179,9 @@ def task(function: Any = None, /, *, weight: int = 1, engine: str = "auto") -> A
     return mark if function is None else mark(function)
 
 
-def check_of(cls: type, task_name: str) -> Callable[..., Any] | None:
+def check_of(cls: type, task_name: str) -> Callable[..., object] | None:
     """The method `check_TASK(self, status, body)`, also of a base."""
-    found: Callable[..., Any] | None = getattr(cls, f"{CHECK}{task_name}", None)
+    found: Callable[..., object] | None = getattr(cls, f"{CHECK}{task_name}", None)
     return found
 
 

@@ -7,8 +7,8 @@ import sys
 from dataclasses import fields, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.scenario.definition import ScenarioDef, scenario_of
 from loadflow.engine.scenario.loading import ALLOW, chosen, load_scenarios
 from loadflow.engine.scenario.script import script_of
@@ -33,7 +33,7 @@ def found_at(place: type | str | Path) -> tuple[ScenarioDef, Path]:
     return chosen(load_scenarios(path), name or None, path), Path(path)
 
 
-def changed(made: ScenarioDef, changes: dict[str, Any]) -> ScenarioDef:
+def changed(made: ScenarioDef, changes: JsonObject) -> ScenarioDef:
     """With other keywords of `@scenario`, or of LD_start_test. Raises TypeError for one that `@scenario` would not take."""
     own = {name: value for name, value in changes.items() if name in CHANGED}
     if wrong := [name for name in changes if name in {one.name for one in fields(made)} - set(CHANGED)]:
@@ -42,7 +42,7 @@ def changed(made: ScenarioDef, changes: dict[str, Any]) -> ScenarioDef:
     return replace(made, **own, test={**made.test, **{name: value for name, value in changes.items() if name not in own}})
 
 
-def document_of(made: ScenarioDef, file: Path, target: str | None = None) -> dict[str, Any]:
+def document_of(made: ScenarioDef, file: Path, target: str | None = None) -> JsonObject:
     """The script of a scenario. Who calls this wants its Python to run, where it can't be said in steps."""
     os.environ[ALLOW] = "1"
     document = script_of(made, trace(made), file)

@@ -7,13 +7,15 @@ import builtins
 import operator
 from collections.abc import Callable
 from string import Formatter
-from typing import Any
+from typing import TypeVar
 
-from loadflow.engine.scenario.symbols import Drawn, Found, Joined, Symbol, Untraceable
+from loadflow.engine.scenario.symbols import Drawn, Found, Joined, Symbol, Untraceable, Value
 
 __all__ = ["COMPARE", "binary", "builtin", "call_builtin", "formatted", "joined", "method", "plainly", "random_int", "sliced", "unary"]
 
-BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+T = TypeVar("T")
+
+BINARY: dict[type[ast.operator], Callable[[Value, Value], Value]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
     ast.Mult: operator.mul,
@@ -23,12 +25,12 @@ BINARY: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.BitOr: operator.or_,
     ast.BitAnd: operator.and_,
 }
-UNARY: dict[type[ast.unaryop], Callable[[Any], Any]] = {
+UNARY: dict[type[ast.unaryop], Callable[[Value], Value]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
     ast.Not: operator.not_,
 }
-COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
+COMPARE: dict[type[ast.cmpop], Callable[[Value, Value], Value]] = {
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,
@@ -55,7 +57,7 @@ METHODS: dict[type, frozenset[str]] = {
 }
 
 
-def plainly(work: Callable[[], Any]) -> Any:
+def plainly(work: Callable[[], object]) -> Value:
     """The result of a pure operation on plain values. Raises Untraceable where Python would raise each time."""
     try:
         return work()
@@ -65,7 +67,7 @@ def plainly(work: Callable[[], Any]) -> Any:
         raise Untraceable(f"raises {type(error).__name__} each time: {error}") from None
 
 
-def as_text(value: Any) -> str | Symbol:
+def as_text(value: object) -> str | Symbol:
     """A text, or a symbol that must be one where it is joined with a text. Raises Untraceable."""
     match value:
         case str() | Joined():
@@ -97,7 +99,7 @@ def joined(parts: list[str | Symbol]) -> str | Joined:
     return Joined(flat if isinstance(flat[0], str) else ["", *flat])
 
 
-def binary(op: ast.operator, left: Any, right: Any) -> Any:
+def binary(op: ast.operator, left: Value, right: Value) -> object:
     if isinstance(left, Symbol) or isinstance(right, Symbol):
         if not isinstance(op, ast.Add):
             raise Untraceable(f"computes with {(left if isinstance(left, Symbol) else right).what}")
@@ -108,7 +110,7 @@ def binary(op: ast.operator, left: Any, right: Any) -> Any:
     return plainly(lambda: work(left, right))
 
 
-def unary(op: ast.unaryop, value: Any) -> Any:
+def unary(op: ast.unaryop, value: object) -> object:
     work = UNARY.get(type(op))
     if work is None:
         raise Untraceable(f"uses {type(op).__name__}")
@@ -117,7 +119,7 @@ def unary(op: ast.unaryop, value: Any) -> Any:
     return plainly(lambda: work(value))
 
 
-def sliced(holder: Any, *bounds: Any) -> Any:
+def sliced(holder: object, *bounds: Value) -> object:
     if isinstance(holder, Symbol):
         raise Untraceable(f"takes a slice of {holder.what}")
     if not isinstance(holder, str | list | tuple):
@@ -125,7 +127,7 @@ def sliced(holder: Any, *bounds: Any) -> Any:
     return plainly(lambda: holder[slice(*bounds)])
 
 
-def formatted(value: Any, conversion: int, spec: Any) -> str | Symbol:
+def formatted(value: object, conversion: int, spec: Value) -> str | Symbol:
     """A value in an f-string. `conversion`: -1, or the character behind "!"."""
     if isinstance(value, Symbol):
         if spec != "" or conversion not in (-1, ord("s")):
@@ -135,12 +137,12 @@ def formatted(value: Any, conversion: int, spec: Any) -> str | Symbol:
         return value
     if isinstance(spec, Symbol):
         raise Untraceable(f"formats with {spec.what}")
-    converters: dict[int, Callable[[Any], Any]] = {ord("s"): str, ord("r"): repr, ord("a"): ascii}
+    converters: dict[int, Callable[[Value], Value]] = {ord("s"): str, ord("r"): repr, ord("a"): ascii}
     convert = converters.get(conversion, lambda one: one)
     return str(plainly(lambda: format(convert(value), spec)))
 
 
-def method(holder: Any, name: str, arguments: list[Any], named: dict[str, Any]) -> Any:
+def method(holder: Value, name: str, arguments: list[Value], named: dict[str, Value]) -> Value:
     """A method of a plain text, list, tuple or object that changes nothing."""
     if name not in next((names for kind, names in METHODS.items() if isinstance(holder, kind)), ()):
         raise Untraceable(f"calls .{name} of a {type(holder).__name__}")
@@ -156,14 +158,14 @@ def method(holder: Any, name: str, arguments: list[Any], named: dict[str, Any]) 
     return plainly(lambda: getattr(holder, name)(*arguments, **named))
 
 
-def _format(text: str, arguments: list[Any], named: dict[str, Any]) -> str | Joined:
+def _format(text: str, arguments: list[object], named: dict[str, object]) -> str | Joined:
     parts: list[str | Symbol] = []
     place = 0
     for literal, field, spec, conversion in plainly(lambda: list(Formatter().parse(text))):
         parts.append(literal)
         if field is None:
             continue
-        key: Any = field
+        key: object = field
         if field == "":
             key, place = place, place + 1
         elif field.isdigit():
@@ -175,13 +177,13 @@ def _format(text: str, arguments: list[Any], named: dict[str, Any]) -> str | Joi
     return joined(parts)
 
 
-def builtin(name: str) -> Any:
+def builtin(name: str) -> object:
     if name not in PURE:
         raise Untraceable(f"calls {name}" if hasattr(builtins, name) else f"reads {name}, which is not defined")
     return getattr(builtins, name)
 
 
-def call_builtin(function: Any, arguments: list[Any], named: dict[str, Any]) -> Any:
+def call_builtin(function: Value, arguments: list[Value], named: dict[str, Value]) -> object:
     if not any(function is getattr(builtins, name) for name in PURE):
         raise Untraceable(f"calls {getattr(function, '__name__', type(function).__name__)}")
     if function is str and len(arguments) == 1 and isinstance(arguments[0], Symbol):
@@ -193,7 +195,7 @@ def call_builtin(function: Any, arguments: list[Any], named: dict[str, Any]) -> 
     return plainly(lambda: function(*arguments, **named))
 
 
-def random_int(arguments: list[Any], named: dict[str, Any]) -> Drawn:
+def random_int(arguments: list[object], named: dict[str, object]) -> Drawn:
     given = dict(zip(("low", "high"), arguments, strict=False)) | named
     low, high = given.get("low"), given.get("high")
     if given.keys() != {"low", "high"} or len(arguments) > 2 or not all(type(one) is int for one in (low, high)):

@@ -10,7 +10,7 @@ import ast
 from collections.abc import Callable, Iterator
 from enum import Enum, EnumType
 from types import FunctionType, ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.base.counted import a
 from loadflow.engine.scenario import expressions
@@ -20,7 +20,19 @@ from loadflow.engine.scenario.code import FunctionNode, Module, fields_of, is_co
 from loadflow.engine.scenario.definition import VUser, task
 from loadflow.engine.scenario.handles import REFUSED, Bound, Client, Draw, Method, Speaker, User, Verb
 from loadflow.engine.scenario.messages import SPEAKERS
-from loadflow.engine.scenario.symbols import Answer, Condition, Drawn, Found, Headers, Joined, Pending, Symbol, Untraceable, holds_symbol
+from loadflow.engine.scenario.symbols import (
+    Answer,
+    Condition,
+    Drawn,
+    Found,
+    Headers,
+    Joined,
+    Pending,
+    Symbol,
+    Untraceable,
+    Value,
+    holds_symbol,
+)
 from loadflow.engine.scenario.values import Fake, Rand, Rows, now, rand, sleep, uuid
 
 if TYPE_CHECKING:
@@ -28,12 +40,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Frame"]
 
-LOOPED: tuple[Any, ...] = (list, tuple, range, str, dict, enumerate, zip, reversed, type({}.items()), type({}.keys()), type({}.values()))
+LOOPED: tuple[Value, ...] = (list, tuple, range, str, dict, enumerate, zip, reversed, type({}.items()), type({}.keys()), type({}.values()))
 OF_LOADFLOW = (rand, sleep, uuid, now)
 
 
 class _Return(Exception):
-    def __init__(self, value: Any) -> None:
+    def __init__(self, value: Value) -> None:
         self.value = value
 
 
@@ -53,9 +65,9 @@ class Frame:
         self.function = function
         self.module = module
         self.node = node
-        self.names: dict[str, Any] = {}
+        self.names: dict[str, Value] = {}
 
-    def bind(self, arguments: list[Any], named: dict[str, Any]) -> None:
+    def bind(self, arguments: list[object], named: dict[str, object]) -> None:
         args = self.node.args
         wanted = [one.arg for one in (*args.posonlyargs, *args.args)]
         only_named = [one.arg for one in args.kwonlyargs]
@@ -77,7 +89,7 @@ class Frame:
                     raise Untraceable(f"calls {self.function.__name__} without {name}")
                 self.names[name] = defaults[name]
 
-    def run(self) -> Any:
+    def run(self) -> Value:
         if self.node.decorator_list and not all(map(self._is_task, self.node.decorator_list)):
             raise Untraceable(f"calls {self.function.__name__}, which is decorated", self.node.lineno)
         try:
@@ -149,7 +161,7 @@ class Frame:
                 return
         self.block(orelse)
 
-    def items(self, node: ast.expr) -> Iterator[Any]:
+    def items(self, node: ast.expr) -> Iterator[Value]:
         values = self.value(node)
         if isinstance(values, Symbol):
             raise Untraceable(f"loops over {values.what}")
@@ -165,7 +177,7 @@ class Frame:
             raise Untraceable(f"{verb} {value.what}")
         return bool(value)
 
-    def assign(self, target: ast.expr, value: Any) -> None:
+    def assign(self, target: ast.expr, value: object) -> None:
         match target:
             case ast.Name(id=name):
                 self.names[name] = value
@@ -181,7 +193,7 @@ class Frame:
             case _:
                 raise Untraceable("changes a list or an object where it stands")
 
-    def set_attribute(self, holder: Any, name: str, value: Any) -> None:
+    def set_attribute(self, holder: object, name: str, value: object) -> None:
         if not isinstance(holder, User):
             raise Untraceable("sets an attribute of what is not its user")
         if not self.reader.may_set:
@@ -196,7 +208,7 @@ class Frame:
 
     # -- expressions
 
-    def value(self, node: ast.expr) -> Any:
+    def value(self, node: ast.expr) -> Value:
         match node:
             case ast.Constant(value=constant):
                 if constant is ... or isinstance(constant, complex):
@@ -243,7 +255,7 @@ class Frame:
             case _:
                 raise Untraceable(REFUSED.get(type(node).__name__, f"uses {type(node).__name__}"))
 
-    def name(self, name: str) -> Any:
+    def name(self, name: str) -> Value:
         if name in self.names:
             return self.names[name]
         if name in self.function.__code__.co_varnames:
@@ -260,7 +272,7 @@ class Frame:
         self.module.refuse_unless_constant(name, found)
         return found
 
-    def attribute(self, holder: Any, name: str) -> Any:
+    def attribute(self, holder: object, name: str) -> object:
         match holder:
             case User():
                 return self.of_user(holder, name)
@@ -296,7 +308,7 @@ class Frame:
             case _:
                 raise Untraceable(f"reads .{name} of {a(type(holder).__name__)}")
 
-    def of_user(self, user: User, name: str) -> Any:
+    def of_user(self, user: User, name: str) -> object:
         if name in user.values:
             return user.values[name]
         for base in user.cls.__mro__:
@@ -311,7 +323,7 @@ class Frame:
             return found
         raise Untraceable(f"reads self.{name}, a {type(found).__name__}")
 
-    def of_answer(self, answer: Answer, name: str) -> Any:
+    def of_answer(self, answer: Answer, name: str) -> object:
         match name:
             case "status_code":
                 return self.reader.part(answer.step, "status")
@@ -328,7 +340,7 @@ class Frame:
             case _:
                 raise Untraceable(f"reads .{name} of an answer")
 
-    def subscript(self, holder: Any, index: ast.expr) -> Any:
+    def subscript(self, holder: object, index: ast.expr) -> object:
         if isinstance(index, ast.Slice):
             low, high, step = (None if one is None else self.value(one) for one in (index.lower, index.upper, index.step))
             return expressions.sliced(holder, low, high, step)
@@ -353,15 +365,15 @@ class Frame:
             case _:
                 raise Untraceable(f"looks up a part of a {type(holder).__name__}")
 
-    def cell(self, rows: Rows, column: Any) -> Drawn:
+    def cell(self, rows: Rows, column: object) -> Drawn:
         if not isinstance(column, str) or "}" in column or column != column.strip():
             raise Untraceable(f"reads the column {column!r}")
         return Drawn(f"${{csv.{self.reader.rows(rows)}.{column}}}", once=False, is_text=True)
 
-    def call(self, node: ast.Call) -> Any:
+    def call(self, node: ast.Call) -> Value:
         function = self.value(node.func)
         arguments = self.elements(node.args)
-        named: dict[str, Any] = {}
+        named: dict[str, object] = {}
         for keyword in node.keywords:
             value = self.value(keyword.value)
             given = {keyword.arg: value} if keyword.arg is not None else value
@@ -420,8 +432,8 @@ class Frame:
         spec = "" if part.format_spec is None else self.value(part.format_spec)
         return expressions.formatted(value, part.conversion, spec)
 
-    def bool_op(self, op: ast.boolop, values: list[ast.expr]) -> Any:
-        made: Any = None
+    def bool_op(self, op: ast.boolop, values: list[ast.expr]) -> object:
+        made: object = None
         for node in values:
             made = self.value(node)
             if isinstance(made, Symbol):
@@ -430,17 +442,17 @@ class Frame:
                 return made
         return made
 
-    def compare(self, node: ast.Compare) -> Any:
+    def compare(self, node: ast.Compare) -> Value:
         values = [self.value(one) for one in (node.left, *node.comparators)]
         if any(map(holds_symbol, values)):
             raise Untraceable("compares a value that only the load has, outside of an assert")
         return all(self.holds(left, op, right) for left, op, right in zip(values, node.ops, values[1:], strict=False))
 
-    def holds(self, left: Any, op: ast.cmpop, right: Any) -> Any:
+    def holds(self, left: object, op: ast.cmpop, right: object) -> Value:
         return expressions.plainly(lambda: expressions.COMPARE[type(op)](left, right))
 
-    def elements(self, nodes: list[ast.expr]) -> list[Any]:
-        made: list[Any] = []
+    def elements(self, nodes: list[ast.expr]) -> list[object]:
+        made: list[object] = []
         for node in nodes:
             if isinstance(node, ast.Starred):
                 made += list(self.items(node.value))
@@ -448,8 +460,8 @@ class Frame:
                 made.append(self.value(node))
         return made
 
-    def dictionary(self, keys: list[ast.expr | None], values: list[ast.expr]) -> dict[Any, Any]:
-        made: dict[Any, Any] = {}
+    def dictionary(self, keys: list[ast.expr | None], values: list[ast.expr]) -> dict[object, object]:
+        made: dict[object, object] = {}
         for key, node in zip(keys, values, strict=True):
             if key is not None:
                 name = self.key(key)
@@ -461,13 +473,13 @@ class Frame:
                 made.update(inner)
         return made
 
-    def key(self, node: ast.expr) -> Any:
+    def key(self, node: ast.expr) -> Value:
         key = self.value(node)
         if holds_symbol(key):
             raise Untraceable("makes a key of a value that only the load has")
         return key
 
-    def comprehend(self, loop: ast.comprehension, make: Callable[[], Any]) -> list[Any]:
+    def comprehend(self, loop: ast.comprehension, make: Callable[[], object]) -> list[Value]:
         outer = dict(self.names)
         made = []
         for value in self.items(loop.iter):

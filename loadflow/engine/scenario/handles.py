@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from types import FunctionType
-from typing import Any
 
-from loadflow.engine.scenario.symbols import Symbol
+from loadflow.engine.scenario.symbols import Symbol, Value
 
 __all__ = ["REFUSED", "Bound", "Client", "Draw", "Method", "Speaker", "User", "Verb"]
 
@@ -45,7 +44,7 @@ class User(Symbol):
 
     what = "the user"
 
-    def __init__(self, cls: type, values: dict[str, Any]) -> None:
+    def __init__(self, cls: type, values: dict[str, Value]) -> None:
         self.cls = cls
         self.values = values
 
@@ -71,7 +70,7 @@ class Bound:
 
 
 class Method:
-    def __init__(self, holder: Any, name: str) -> None:
+    def __init__(self, holder: Value, name: str) -> None:
         self.holder = holder
         self.name = name
 

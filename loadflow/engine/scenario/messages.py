@@ -8,7 +8,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
-from typing import Any, NoReturn
+from typing import NoReturn
+
+from loadflow.engine.base.json_value import JsonMapping
 
 __all__ = ["COMMON", "SPEAKERS", "VERBS", "WHOM", "message_of", "modules_of", "receives", "refuse_attribute", "user_of", "users_spoken"]
 
@@ -63,12 +65,12 @@ def refuse_attribute(name: str) -> NoReturn:
     raise AttributeError(f"the client has no {name!r}")
 
 
-def receives(step: Mapping[str, Any]) -> bool:
+def receives(step: JsonMapping) -> bool:
     """Whether a message comes back to such a step."""
     return step.get("method") not in SILENT.get(str(step["user"]).removesuffix("_user"), ())
 
 
-def message_of(protocol: str, verb: str, arguments: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+def message_of(protocol: str, verb: str, arguments: Sequence[object], named: Mapping[str, object]) -> dict[str, object]:
     """The step of `client.PROTOCOL.VERB(…)`, its values as they are, and `name` if it is given. Raises TypeError for what it does not take.
 
     >>> message_of("mqtt", "publish", ("a/b", "hello"), {"qos": 1})

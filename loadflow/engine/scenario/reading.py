@@ -6,14 +6,13 @@ import ast
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from types import FunctionType
-from typing import Any
 
 from loadflow.engine.scenario.code import Module, plain_function
 from loadflow.engine.scenario.frame import Frame
 from loadflow.engine.scenario.handles import Client, User
 from loadflow.engine.scenario.messages import receives
 from loadflow.engine.scenario.requests import message_step, of_batch, step_of
-from loadflow.engine.scenario.symbols import Answer, Condition, Found, Pending, TracedStep, Untraceable, holds_symbol
+from loadflow.engine.scenario.symbols import Answer, Condition, Found, Pending, TracedStep, Untraceable, Value, holds_symbol
 from loadflow.engine.scenario.values import Rows
 
 __all__ = ["Reader", "User"]
@@ -95,7 +94,7 @@ class Reader:
 
     # -- functions
 
-    def call(self, value: Any, arguments: list[Any], named: dict[str, Any]) -> Any:
+    def call(self, value: Value, arguments: list[Value], named: dict[str, Value]) -> Value:
         function = plain_function(value)
         module = self._modules.get(function.__code__.co_filename)
         if module is None:
@@ -110,11 +109,11 @@ class Reader:
             return self.pend(frame.run)
         return frame.run()
 
-    def pend(self, begin: Callable[[], Any]) -> Pending:
+    def pend(self, begin: Callable[[], object]) -> Pending:
         self._pending.append(Pending(begin, self.line))
         return self._pending[-1]
 
-    def await_(self, pending: Any) -> Any:
+    def await_(self, pending: Value) -> object:
         if not isinstance(pending, Pending):
             raise Untraceable("awaits what is neither a request nor a function of the scenario")
         if pending.is_awaited:
@@ -129,13 +128,13 @@ class Reader:
 
     # -- requests and answers
 
-    def request(self, verb: str, arguments: list[Any], named: dict[str, Any]) -> Answer:
+    def request(self, verb: str, arguments: list[Value], named: dict[str, Value]) -> Answer:
         if len(arguments) + ("path" in named) != 1:
             raise Untraceable(f"calls client.{verb} with other arguments than a path and keywords")
         path = arguments[0] if arguments else named.pop("path")
         return self._ask(verb, path, named)
 
-    def batch(self, arguments: list[Any], named: dict[str, Any]) -> list[Answer]:
+    def batch(self, arguments: list[object], named: dict[str, object]) -> list[Answer]:
         """The answers of requests that are sent at once."""
         if len(arguments) + ("requests" in named) != 1 or named.keys() - {"requests"}:
             raise Untraceable("calls client.batch with other arguments than a list of requests")
@@ -153,11 +152,11 @@ class Reader:
             answer.step.beside = [one.step for one in answers]
         return answers
 
-    def message(self, protocol: str, verb: str, arguments: list[Any], named: dict[str, Any]) -> Answer:
+    def message(self, protocol: str, verb: str, arguments: list[Value], named: dict[str, Value]) -> Answer:
         """`client.PROTOCOL.VERB(…)`."""
         return self._taken(message_step(protocol, verb, self._default(), arguments, named))
 
-    def _ask(self, verb: str, path: Any, options: Mapping[str, Any]) -> Answer:
+    def _ask(self, verb: str, path: Value, options: Mapping[str, object]) -> Answer:
         return self._taken(step_of(verb, self._default(), path, options))
 
     def _default(self) -> str:
@@ -165,7 +164,7 @@ class Reader:
         number = len(self.steps) + 1
         return f"{self._name} {number}" if number > 1 or self._name == "request" else self._name
 
-    def _taken(self, step: dict[str, Any]) -> Answer:
+    def _taken(self, step: dict[str, Value]) -> Answer:
         if len(self.steps) >= MOST_STEPS:
             raise Untraceable(f"makes more than {MOST_STEPS:,} requests")
         self.steps.append(TracedStep(step, self.line))
@@ -176,7 +175,7 @@ class Reader:
         if self.steps and step is not self.steps[-1] and step in self.steps[-1].beside:
             raise Untraceable(f"{verb} an answer of a batch that is not its last")
 
-    def part(self, step: TracedStep, source: Any, path: tuple[str | int, ...] = ()) -> Found:
+    def part(self, step: TracedStep, source: Value, path: tuple[str | int, ...] = ()) -> Found:
         """A part of the last answer: that of an earlier one would have to be taken before the requests after it were sent."""
         self._must_be_last(step, "reads")
         if not self.steps or step is not self.steps[-1]:
@@ -187,7 +186,7 @@ class Reader:
         found.name_of = self._variable
         return found
 
-    def read_part(self, step: TracedStep, source: Any, path: tuple[str | int, ...] = ()) -> Found:
+    def read_part(self, step: TracedStep, source: object, path: tuple[str | int, ...] = ()) -> Found:
         """The same, where Python would raise if it were not there."""
         found = self.part(step, source, path)
         found.is_read = True
@@ -204,7 +203,7 @@ class Reader:
         if condition.entry is not None:
             condition.step.assertions.append(condition.entry)
 
-    def pause(self, arguments: list[Any], named: dict[str, Any]) -> None:
+    def pause(self, arguments: list[Value], named: dict[str, Value]) -> None:
         given = dict(zip(("seconds", "most"), arguments, strict=False)) | named
         low, high = given.get("seconds"), given.get("most")
         for one in (low, high):

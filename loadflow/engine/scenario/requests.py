@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from loadflow.engine.scenario.client import OPTIONS, VERBS
 from loadflow.engine.scenario.messages import message_of
-from loadflow.engine.scenario.symbols import Answer, Found, Joined, Symbol, Untraceable, holds_symbol, placeholder_of, text_of_part
+from loadflow.engine.scenario.symbols import Answer, Found, Joined, Symbol, Untraceable, Value, holds_symbol, placeholder_of, text_of_part
 
 __all__ = ["as_options", "message_step", "of_batch", "step_of", "url_of", "written"]
 
 
-def as_options(options: Mapping[str, Any]) -> dict[str, Any]:
+def as_options(options: Mapping[str, object]) -> dict[str, Value]:
     """The options of a verb as keys of a step, values as they are. Raises TypeError for one that there is not, and for its wrong type."""
-    made: dict[str, Any] = {}
+    made: dict[str, object] = {}
     for name, value in options.items():
         if name not in OPTIONS:
             raise TypeError(f"a request takes no {name!r}; it takes {', '.join(OPTIONS)}")
@@ -36,7 +35,7 @@ def as_options(options: Mapping[str, Any]) -> dict[str, Any]:
     return made
 
 
-def _auth(value: Any) -> Any:
+def _auth(value: object) -> object:
     if isinstance(value, tuple | list) and len(value) == 2:
         return {"type": "basic", "username": value[0], "password": value[1]}
     if isinstance(value, Mapping):
@@ -44,7 +43,7 @@ def _auth(value: Any) -> Any:
     raise TypeError("auth is a pair of user and password, or an object as in a step")
 
 
-def of_batch(one: Any) -> tuple[str, Any, dict[str, Any]]:
+def of_batch(one: Value) -> tuple[str, object, dict[str, object]]:
     """Verb, path and options of one request of a batch. Raises TypeError."""
     if not isinstance(one, Mapping):
         raise TypeError(f"batch takes a list of objects, not of {type(one).__name__}")
@@ -57,7 +56,7 @@ def of_batch(one: Any) -> tuple[str, Any, dict[str, Any]]:
     return verb, options.pop("path"), options
 
 
-def url_of(path: Any) -> Any:
+def url_of(path: Value) -> Value:
     """A path with the slash that it lacks. Raises TypeError if it is not text."""
     if isinstance(path, str):
         path = str.__str__(path)  # of an Enum of texts, the text
@@ -70,7 +69,7 @@ def url_of(path: Any) -> Any:
     raise TypeError(f"the path of a request is a text, not {type(path).__name__}")
 
 
-def step_of(verb: str, name: str, path: Any, options: Mapping[str, Any]) -> dict[str, Any]:
+def step_of(verb: str, name: str, path: Value, options: Mapping[str, object]) -> dict[str, object]:
     """The step of a call. `name`: what it is called where the call does not say it. Raises Untraceable."""
     try:
         made, url = as_options(options), url_of(path)
@@ -89,7 +88,7 @@ def step_of(verb: str, name: str, path: Any, options: Mapping[str, Any]) -> dict
     return {"name": written(called), "method": verb, "request_url": written(url), **{key: written(value) for key, value in made.items()}}
 
 
-def message_step(protocol: str, verb: str, name: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> dict[str, Any]:
+def message_step(protocol: str, verb: str, name: str, arguments: Sequence[object], options: Mapping[str, object]) -> dict[str, object]:
     """The step of `client.PROTOCOL.VERB(…)`. `name`: what it is called where the call does not say it. Raises Untraceable."""
     try:
         made = message_of(protocol, verb, arguments, options)
@@ -101,7 +100,7 @@ def message_step(protocol: str, verb: str, name: str, arguments: Sequence[Any], 
     return {"name": written(called), **{key: written(value) for key, value in made.items()}}
 
 
-def written(value: Any) -> Any:
+def written(value: object) -> Value:
     """A value of Python as one of a script. Raises Untraceable for what a script has no value for."""
     if isinstance(value, Answer):
         raise Untraceable("sends a whole answer; take its text or JSON")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.scenario.definition import ScenarioDef
 from loadflow.engine.scenario.sources import source_json, sources_of
 from loadflow.engine.scenario.tracing import Trace
@@ -24,7 +24,7 @@ TASK = re.compile(r"^tasks\.tasks\[(\d+)\]")
 THRESHOLDS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "max_ms": "max", "error_rate": "failure_rate"}
 
 
-def script_of(made: ScenarioDef, trace: Trace, file: str | Path, *, in_python: bool = False) -> dict[str, Any]:
+def script_of(made: ScenarioDef, trace: Trace, file: str | Path, *, in_python: bool = False) -> JsonObject:
     """The script; its variable `target` is where requests go. Where a function can't be said in steps, or `in_python`, Python runs all.
 
     Raises ScriptError for thresholds that there are not.
@@ -64,7 +64,7 @@ def own_places(mistakes: Iterable[Mistake], made: ScenarioDef) -> list[Mistake]:
     return found
 
 
-def once_of(document: Mapping[str, Any], task: str) -> dict[str, Any]:
+def once_of(document: JsonMapping, task: str) -> dict[str, object]:
     """The script of one user who makes one task once, between his `on_start` and `on_stop`; nothing is asked of its numbers."""
     test = dict(document["load_density"][0][1])
     for key in ("rate", "thresholds", "user_count", "max_in_flight", "max_lateness", "rate_tolerance", "stop_when", "processes", "threads"):
@@ -74,7 +74,7 @@ def once_of(document: Mapping[str, Any], task: str) -> dict[str, Any]:
     return {**document, "load_density": [["LD_start_test", test]]}
 
 
-def _in_steps(made: ScenarioDef, trace: Trace) -> dict[str, Any]:
+def _in_steps(made: ScenarioDef, trace: Trace) -> JsonObject:
     groups = [{"group": one.name, "weight": one.weight, "steps": trace.steps[one.name]} for one in made.tasks]
     hooks = {name: trace.steps[name] for name in ("on_start", "on_stop") if trace.steps.get(name)}
     return {"user_detail_dict": {"user": "fast_http_user"}, **hooks, "tasks": {"mode": "weighted", "tasks": groups}}
@@ -85,20 +85,20 @@ def call_of(made: ScenarioDef, file: str | Path, name: str) -> str:
     return f"{Path(file).resolve()}:{made.name}.{name}"
 
 
-def _in_python(made: ScenarioDef, file: str | Path) -> dict[str, Any]:
+def _in_python(made: ScenarioDef, file: str | Path) -> JsonObject:
     tasks = [{"name": one.name, "weight": one.weight, "call": call_of(made, file, one.name)} for one in made.tasks]
     hooks = {name: [{"name": name, "call": call_of(made, file, name)}] for name in made.hooks}
     engine = {"engine": "locust"} if any(one.engine == "locust" for one in made.tasks) else {}
     return {"user_detail_dict": {"user": PYTHON_USER, **engine}, **hooks, "tasks": {"mode": "weighted", "tasks": tasks}}
 
 
-def _rate(made: ScenarioDef) -> dict[str, Any]:
-    parts: dict[str, dict[str, Any]] = {"ramp": {"ramp_up": made.ramp_up}, "step": {"steps": made.steps}}
+def _rate(made: ScenarioDef) -> JsonObject:
+    parts: dict[str, dict[str, object]] = {"ramp": {"ramp_up": made.ramp_up}, "step": {"steps": made.steps}}
     own = parts.get(made.mode, {})
     return {"mode": made.mode, "rps": made.rps, "duration": made.duration, **own}
 
 
-def _thresholds(made: ScenarioDef) -> list[Any]:
+def _thresholds(made: ScenarioDef) -> Sequence[object]:
     if not isinstance(made.thresholds, Mapping):
         return list(made.thresholds)
     found, mistakes = [], []

@@ -7,7 +7,9 @@ out once, while the scenario is read, that belongs to each hit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal, NoReturn, TypeAlias
+
+from loadflow.engine.base.json_value import JsonObject
 
 __all__ = [
     "Answer",
@@ -21,12 +23,14 @@ __all__ = [
     "Symbol",
     "TracedStep",
     "Untraceable",
+    "Value",
     "holds_symbol",
     "placeholder_of",
     "steps_json",
     "text_of_part",
 ]
 
+Value: TypeAlias = Any  # of an expression of the author's function, while it is read: Python's own, or a `Symbol`
 Source = Literal["json", "text", "header", "status", "elapsed"]
 
 
@@ -64,11 +68,11 @@ for _name in _ASKED.split():
 class TracedStep:
     """One request of a function as a step, and what the function wants of its answer."""
 
-    def __init__(self, config: dict[str, Any], line: int) -> None:
+    def __init__(self, config: JsonObject, line: int) -> None:
         self.config = config
         self.line = line
         self.found: list[Found] = []
-        self.assertions: list[dict[str, Any]] = []
+        self.assertions: list[JsonObject] = []
         self.stops = False  # any failure ends the pass, also a status of 400 or more alone
         self.think: float | dict[str, float] | None = None
         self.beside: list[TracedStep] = []  # those of its batch, itself included
@@ -81,7 +85,7 @@ class TracedStep:
         self.found.append(Found(self, source, path))
         return self.found[-1]
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         """As a step of the script language; what was read of the answer must be there."""
         extracts = [one.extract() for one in self.found if one.is_kept]
         return {
@@ -93,9 +97,9 @@ class TracedStep:
         }
 
 
-def steps_json(steps: list[TracedStep]) -> list[dict[str, Any]]:
+def steps_json(steps: list[TracedStep]) -> list[dict[str, object]]:
     """As a list of the script language, those that are sent at once in batches."""
-    found: list[dict[str, Any]] = []
+    found: list[dict[str, object]] = []
     for step in steps:
         if not step.beside:
             found.append(step.to_json())
@@ -155,10 +159,10 @@ class Found(Symbol):
         longer = (one for one in self.step.found if one is not self and one.source == self.source and one.is_read)
         return not any(one.path[: len(self.path)] == self.path for one in longer)
 
-    def extract(self) -> dict[str, Any]:
+    def extract(self) -> dict[str, object]:
         from loadflow.engine.base.json_path import path_text
 
-        taken: dict[str, Any]
+        taken: dict[str, object]
         match self.source:
             case "json":
                 taken = {"path": path_text(self.path)}
@@ -197,7 +201,7 @@ class Condition(Symbol):
 
     what = "a comparison of a value that only the load has"
 
-    def __init__(self, step: TracedStep, entry: dict[str, Any] | None, part: Found | None, *, stops: bool = False) -> None:
+    def __init__(self, step: TracedStep, entry: JsonObject | None, part: Found | None, *, stops: bool = False) -> None:
         self.step = step
         self.entry = entry
         self.part = part
@@ -209,7 +213,7 @@ class Pending(Symbol):
 
     what = "a call that is not awaited"
 
-    def __init__(self, begin: Any, line: int) -> None:
+    def __init__(self, begin: Callable[[], Value], line: int) -> None:
         self.begin = begin
         self.line = line
         self.is_awaited = False

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FunctionType
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.scenario.code import Module
 from loadflow.engine.scenario.definition import ScenarioDef, VUser, check_of
 from loadflow.engine.scenario.reading import Reader, User
@@ -36,9 +36,9 @@ class Refusal:
 class Trace:
     """`steps` of each hook and task that can be said in steps, `refused` why the others can't, and the CSV sources that they use."""
 
-    steps: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    steps: dict[str, list[JsonObject]] = field(default_factory=dict)
     refused: dict[str, Refusal] = field(default_factory=dict)
-    sources: list[dict[str, Any]] = field(default_factory=list)
+    sources: list[dict[str, object]] = field(default_factory=list)
 
     @property
     def is_whole(self) -> bool:

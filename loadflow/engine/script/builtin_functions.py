@@ -76,11 +76,11 @@ def _sorted(items: Items, reverse: bool = False) -> list[Any]:
     return sorted(items, reverse=reverse)
 
 
-def _min(*values: Any) -> Any:
+def _min(*values: Any) -> object:
     return min(*values)
 
 
-def _max(*values: Any) -> Any:
+def _max(*values: Any) -> object:
     return max(*values)
 
 
@@ -201,7 +201,7 @@ def _callable(value: object) -> bool:
     return callable(value)
 
 
-_TABLE: tuple[tuple[str, Callable[..., Any], str], ...] = (
+_TABLE: tuple[tuple[str, Callable[..., object], str], ...] = (
     ("abs", _abs, "The size of a number, without its sign"),
     ("all", _all, "Whether every item is true"),
     ("any", _any, "Whether an item is true"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from loadflow.engine.base.named import load_named
 
@@ -90,7 +90,7 @@ class Command:
     """
 
     name: str
-    code: Callable[..., Any] | str
+    code: Callable[..., object] | str
     summary: str
     policy: Policy = field(default_factory=Policy)
     model: type[BaseModel] | str | None = None
@@ -104,15 +104,15 @@ class Command:
     servers: frozenset[str] = frozenset()
     group: str = ""
     returns: str = ""
-    example: dict[str, Any] | None = None
+    example: dict[str, object] | None = None
 
     @property
-    def action(self) -> list[Any]:
+    def action(self) -> list[object]:
         """The example as it stands in a script."""
         return [self.name] if self.example is None else [self.name, self.example]
 
     @property
-    def function(self) -> Callable[..., Any]:
+    def function(self) -> Callable[..., object]:
         return load_named(self.code) if isinstance(self.code, str) else self.code
 
     @property

@@ -45,7 +45,7 @@ class Declaration(Part):
     type: Annotated[str, Choice("type", tuple(TYPES))] | None = None
     description: Text = ""
     default: Any = None
-    choices: list[Any] | None = None
+    choices: list[object] | None = None
     min: Number | None = None
     max: Number | None = None
 
@@ -59,7 +59,7 @@ class Declaration(Part):
         return "default" in self.model_fields_set
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         kind = raw.get("type")
         if kind is None:
             kind = type_of(raw["default"]) if "default" in raw else "text"
@@ -105,7 +105,7 @@ def declarations(document: object) -> tuple[dict[str, Declaration], list[Fault]]
     return made, faults
 
 
-def defaults_of(declared: Mapping[str, Declaration]) -> dict[str, Any]:
+def defaults_of(declared: Mapping[str, Declaration]) -> dict[str, object]:
     """The values of those that have a default."""
     return {name: one.default for name, one in declared.items() if one.has_default}
 
@@ -140,7 +140,7 @@ def _type_trouble(kind: str, value: object) -> str:
     return f"must be {TYPES[kind]}, not {shown}"
 
 
-def _range_trouble(value: Any, rules: Mapping[str, Any]) -> str:
+def _range_trouble(value: Any, rules: Mapping[str, object]) -> str:
     choices = _list(rules.get("choices"))
     if whole(value) is not None:
         return ""
@@ -154,5 +154,5 @@ def _range_trouble(value: Any, rules: Mapping[str, Any]) -> str:
     return f"must be at most {most:g}, not {value:g}" if type_of(most) in _NUMBERS and value > most else ""
 
 
-def _list(value: object) -> list[Any]:
+def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []

@@ -15,6 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import Field, ValidationError
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.regular_file import read_given, read_regular
 from loadflow.engine.script.arguments import NESTED, bind
 from loadflow.engine.script.builtin_functions import BUILTINS, is_blocked
@@ -63,7 +64,7 @@ class Action:
     """One call of a command, its arguments as they were written."""
 
     name: str
-    arguments: dict[str, Any] | list[Any] | None
+    arguments: JsonObject | list[Any] | None
     policy: ActionPolicy
     place: str
 
@@ -140,7 +141,7 @@ def parse_script(
     return script
 
 
-def _unwrap(document: object, *, top: bool = False) -> tuple[list[Any] | None, list[Fault]]:
+def _unwrap(document: object, *, top: bool = False) -> tuple[list[object] | None, list[Fault]]:
     """The list of actions in `document`, None if there is none, and what is wrong around it."""
     if isinstance(document, list):
         return document, [] if document else [Fault((), "the script has no actions", 'write at least one, such as ["LD_summary"]')]
@@ -173,7 +174,7 @@ class _Checker:
     commands: Mapping[str, Command]
     max_depth: int
 
-    def actions(self, actions: list[Any], loc: Loc, depth: int) -> list[Fault]:
+    def actions(self, actions: list[object], loc: Loc, depth: int) -> list[Fault]:
         """The faults of every action; `loc` is the way to the list, `depth` how many scripts are open."""
         found: list[Fault] = []
         for index, entry in enumerate(actions):
@@ -213,7 +214,7 @@ class _Checker:
             return [Fault(loc, f"{shorten(name)} is not a command", suggest(name, names, "commands"))]
         return []
 
-    def arguments(self, command: Command, payload: dict[str, Any] | list[Any] | None, loc: Loc, depth: int) -> list[Fault]:
+    def arguments(self, command: Command, payload: JsonObject | list[Any] | None, loc: Loc, depth: int) -> list[Fault]:
         bound = bind(command, payload)
         found = [Fault((*loc, *fault.loc), fault.message, fault.hint) for fault in bound.faults]
         if command.nested != "actions" or NESTED not in bound.values:

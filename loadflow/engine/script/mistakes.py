@@ -12,12 +12,12 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.values import shown
 from loadflow.errors import Mistake
 
@@ -167,7 +167,7 @@ _BOUNDS = {
 }
 
 
-def _words(kind: str, context: dict[str, Any], value: object, fallback: str) -> tuple[str, str]:
+def _words(kind: str, context: JsonObject, value: object, fallback: str) -> tuple[str, str]:
     if kind == "mistake":
         return context["message"], context["hint"]
     if kind == "missing":

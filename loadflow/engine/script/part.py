@@ -85,7 +85,7 @@ class Part(BaseModel):
     noun: ClassVar[str] = "this object"
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         """What is wrong between keys of `raw`, which is as the author wrote it: any key may be absent or of any type."""
         return ()
 
@@ -129,10 +129,10 @@ class Choice:
             return word
         raise wrong(f"{shorten(value)} is not {a(self.what)}", suggest(value, self.words))
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
         if not self.any_case:
             return {"type": "string", "enum": list(self.words)}
         letters = ("".join(f"[{c.lower()}{c.upper()}]" if c.isalpha() else c for c in word) for word in self.words)

@@ -35,7 +35,7 @@ class WrittenAction:
     name: str
     payload: Any
     place: str
-    elements: list[Any]
+    elements: list[object]
 
     def inner(self) -> tuple[object, str] | None:
         """The document that this action runs as a script of its own, with its place; None if it runs none."""
@@ -77,13 +77,13 @@ def every_action(document: object, place: str = "", depth: int = 1) -> Iterator[
             yield from every_action(*inner, depth + 1)
 
 
-def populations_of(test: Mapping[str, Any]) -> list[dict[str, Any]]:
+def populations_of(test: Mapping[str, object]) -> list[dict[str, object]]:
     """The populations of a load test; none where it says none."""
     written = test.get("populations")
     return [one if isinstance(one, dict) else {} for one in written] if isinstance(written, list) else []
 
 
-def steps_of_test(test: Mapping[str, Any]) -> Iterator[tuple[Loc, dict[str, Any]]]:
+def steps_of_test(test: Mapping[str, object]) -> Iterator[tuple[Loc, dict[str, object]]]:
     """Each step of a load test with its way from the test's arguments: of `on_start`, of `tasks`, of `on_stop`; of each population too."""
     for key in ("on_start", "tasks", "on_stop"):
         yield from steps_of(test.get(key), (key,))
@@ -92,7 +92,7 @@ def steps_of_test(test: Mapping[str, Any]) -> Iterator[tuple[Loc, dict[str, Any]
             yield ("populations", index, *way), step
 
 
-def steps_of(tasks: object, loc: Loc = ()) -> Iterator[tuple[Loc, dict[str, Any]]]:
+def steps_of(tasks: object, loc: Loc = ()) -> Iterator[tuple[Loc, dict[str, object]]]:
     """Each step with its way, those of a group or a batch in its place.
 
     `tasks` is a list, a map from method to step, or a scenario with either.

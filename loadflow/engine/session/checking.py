@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.base.extras import way_to_install
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.load_test.check import Asked, Walk
 from loadflow.engine.resolve.static import tokens_in
 from loadflow.engine.resolve.variables import suggestion
@@ -54,7 +54,7 @@ class Checking:
             opens=self._opens,
         )
 
-    def script(self, document: Any, *, source: str = "", name: str = "") -> Script:
+    def script(self, document: object, *, source: str = "", name: str = "") -> Script:
         """The script that `document` (a list, a mapping, or JSON text) is. Raises ScriptError with all mistakes at once."""
         if isinstance(document, str):
             document, mistakes = load_json(document)
@@ -165,7 +165,7 @@ class _Trial:
             self.session.loads.append(None)
         self.settled = self.settled and (command.loads or not command.sets)
 
-    def _is_known(self, arguments: Mapping[str, Any]) -> bool:
+    def _is_known(self, arguments: JsonMapping) -> bool:
         """After an action that may set variables and write files: whether these arguments need nothing of what it may have made."""
         known = self.session.variables
         variables = {*known.values, *(arguments.get("variables") or {})}

@@ -73,10 +73,10 @@ class Results(Mapping[str, Any]):
                     return error
         return None
 
-    def by_key(self) -> dict[str, Any]:
+    def by_key(self) -> dict[str, object]:
         redactor = Redactor()
         redactor.learn_from([result.action.arguments for result in self.results])
-        entries: dict[str, Any] = {}
+        entries: dict[str, object] = {}
         for result in self.results:
             parts = (
                 [result.action.name] if result.action.arguments is None else [result.action.name, redactor.value(result.action.arguments)]
@@ -183,7 +183,7 @@ def _command(action: Action, session: Session) -> Command:
     if command is not None:
         return command
 
-    def missing(*_: Any, **__: Any) -> None:
+    def missing(*_: object, **__: object) -> None:
         raise CommandError(
             [Mistake(action.place, f"{action.name!r} was not registered by the actions before it", "load its package first")]
         )
@@ -216,7 +216,7 @@ def _nested(value: object) -> list[Results]:
     return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, Results)]
 
 
-def call(command: Command, action: Action) -> Any:
+def call(command: Command, action: Action) -> object:
     """Call a command's function with an action's arguments, in the current session."""
     match action.arguments:
         case None:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.script.declared import DECLARED_KEY, Declaration, declarations, type_of
 from loadflow.engine.script.placeholders import has_placeholder
@@ -44,7 +43,7 @@ def inputs_of(document: object, session: Session) -> dict[str, Declaration]:
     return found
 
 
-def mistakes_in_script(document: Any, session: Session, variables: Mapping[str, Declaration]) -> list[Mistake]:
+def mistakes_in_script(document: object, session: Session, variables: Mapping[str, Declaration]) -> list[Mistake]:
     """What is wrong with a script but for variables that have no value yet."""
     actions = document.get(ROOT_KEY) if isinstance(document, dict) else document
     unset = {name: {"type": one.kind} for name, one in variables.items() if not one.has_default and name not in session.variables.given}
@@ -82,7 +81,7 @@ def _missing(document: object, session: Session) -> list[str]:
     return sorted(checking.walk.missing)
 
 
-def _wanted(document: Any, session: Session, name: str, unset: list[str]) -> str:
+def _wanted(document: object, session: Session, name: str, unset: list[str]) -> str:
     """The type of value with which the check finds the least: text, unless something else is wrong less often."""
 
     def wrong(kind: str) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
 
 from loadflow.engine.script.builtin_functions import is_blocked
 from loadflow.engine.script.command import Command, Policy
@@ -14,7 +13,7 @@ from loadflow.errors import CommandError, Mistake
 __all__ = ["add_command_to_executor"]
 
 
-def add_command_to_executor(command_dict: Mapping[str, Callable[..., Any]]) -> None:
+def add_command_to_executor(command_dict: Mapping[str, Callable[..., object]]) -> None:
     """Make own functions callable from the current session's scripts, and tasks of its flows.
 
     All are added or none. Raises CommandError for a value that can't be called, whose signature can't be read, or for a
@@ -43,7 +42,7 @@ def add_command_to_executor(command_dict: Mapping[str, Callable[..., Any]]) -> N
         session.own_commands[name] = Command(name, function, first_line or "An own command.", Policy(retry_safe=False))
 
 
-def _signature_trouble(function: Callable[..., Any]) -> str | None:
+def _signature_trouble(function: Callable[..., object]) -> str | None:
     try:
         inspect.signature(function)
     except (TypeError, ValueError) as error:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from loadflow.engine.script.command import Command, Commands, Policy
 from loadflow.engine.script.mistakes import place_of, shorten
@@ -68,7 +67,7 @@ def package_commands(package: str, session: Session, taken: Mapping[str, Command
     return found
 
 
-def _functions(package: str) -> dict[str, Any]:
+def _functions(package: str) -> dict[str, Callable[..., object]]:
     try:
         module = importlib.import_module(package)
     except ModuleNotFoundError as error:
@@ -90,7 +89,7 @@ class Announced:
     mistakes: list[Mistake] = field(default_factory=list)
 
 
-def announced_packages(document: Any, session: Session) -> Announced:
+def announced_packages(document: object, session: Session) -> Announced:
     """What the `LD_add_package_to_executor` actions in a raw document will add, in its order.
 
     Allowed packages are imported here, so that the script can be checked whole; others are mistakes, and are not. An action

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.records.runs_dir import asked_of, usual_runs_dir
 from loadflow.engine.resolve.variables import Variables
@@ -66,7 +67,7 @@ class Session:
         label: str = "",
         runs_dir: str | os.PathLike[str] | None = None,
         report_dir: str | os.PathLike[str] | None = None,
-        variables: Mapping[str, Any] | None = None,
+        variables: JsonMapping | None = None,
         observers: Iterable[Observer] = (),
         own_commands: Mapping[str, Command] | None = None,
         allowed_packages: Iterable[str] = (),
@@ -99,10 +100,10 @@ class Session:
         self.flow_run_ids: list[str] = []  # of the flow runs that are running now, the outermost first
         self.flow_run_url = ""  # the page of the outermost
         self.exporters: dict[str, Observer] = {}
-        self.started_by: dict[str, Any] = {}
+        self.started_by: JsonObject = {}
         self.pace_seed: int | None = None
         self.ask_prefect: Callable[[str, str], object] | None = None
-        self.as_task: Callable[[str, Callable[[], Any]], Any] = at_once
+        self.as_task: Callable[[str, Callable[[], object]], Any] = at_once
         self.rehearsing = False
         self.loads: list[tuple[SeriesName, ...] | None] = []
         self.engines: list[tuple[tuple[str, ...], str, str]] = []
@@ -198,7 +199,7 @@ def secret_of_environment(name: str) -> str:
     return os.environ[variable]
 
 
-def at_once(name: str, work: Callable[[], Any]) -> Any:
+def at_once(name: str, work: Callable[[], object]) -> object:
     """`as_task` without Prefect."""
     return work()
 

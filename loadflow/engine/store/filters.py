@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.script.mistakes import shorten
@@ -42,7 +41,12 @@ class Filters:
 
 
 def filters_of(
-    name: str | None = None, outcome: str | None = None, since: Any = None, until: Any = None, limit: int | None = None, offset: int = 0
+    name: str | None = None,
+    outcome: str | None = None,
+    since: object = None,
+    until: object = None,
+    limit: int | None = None,
+    offset: int = 0,
 ) -> Filters:
     """Checked filters. A time is a datetime, ISO 8601 text (UTC where it names no zone), or seconds since the load began.
 
@@ -63,7 +67,7 @@ def filters_of(
     return Filters(name, outcome, moments[0], moments[1], limit, offset)
 
 
-def _moment(place: str, value: Any, mistakes: list[Mistake]) -> Moment | None:
+def _moment(place: str, value: object, mistakes: list[Mistake]) -> Moment | None:
     match value:
         case None:
             return None

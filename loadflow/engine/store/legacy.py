@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from sqlalchemy import Connection, column, select, table
 
@@ -26,7 +25,7 @@ def stored_runs(connection: Connection, limit: int) -> list[dict[str, object]]:
     return [dict(row) for row in found]
 
 
-def records(connection: Connection, place: Place, run_id: int, filters: Filters) -> Iterator[dict[str, Any]]:
+def records(connection: Connection, place: Place, run_id: int, filters: Filters) -> Iterator[dict[str, object]]:
     """In the order in which they were stored. Raises CommandError for filters on what LoadDensity did not keep."""
     if (filters.since, filters.until) != (None, None):
         raise CommandError([Mistake("since", f"{place} is a database of LoadDensity, which kept no times of hits", "leave it out")])

@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, Select, select
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import ErrorText, SeriesName
@@ -38,7 +39,7 @@ PLAIN = ("id", *TEXTS, *COUNTS, *FIGURES)
 TIMES = ("started_at", "ended_at", "stored_at")
 
 
-def stored_runs(place: Place, limit: int = 20) -> list[dict[str, Any]]:
+def stored_runs(place: Place, limit: int = 20) -> list[JsonObject]:
     """The runs stored last, newest first; `limit` below 0: all. Times are ISO 8601 in UTC, `metadata_json` is JSON text."""
     with reading(place) as connection:
         if kind_of(connection, place) is Kind.LEGACY:
@@ -58,7 +59,7 @@ def stored_runs(place: Place, limit: int = 20) -> list[dict[str, Any]]:
         ]
 
 
-def records(place: Place, run_id: int, filters: Filters) -> Iterator[dict[str, Any]]:
+def records(place: Place, run_id: int, filters: Filters) -> Iterator[dict[str, object]]:
     """The hits of a run that pass the filters, in the order in which they ended, read as they are asked for.
 
     Raises CommandError at the first one for a run that is not there. The connection is open until the last.
@@ -74,11 +75,11 @@ def records(place: Place, run_id: int, filters: Filters) -> Iterator[dict[str, A
             yield as_record(row)
 
 
-def stored_summary(place: Place, run_id: int) -> dict[str, Any]:
+def stored_summary(place: Place, run_id: int) -> JsonObject:
     """`Summary.to_json` of a stored run, with its plan and environment in `runs`."""
     with reading(place) as connection:
         _refuse_legacy(connection, place)
-        summary: dict[str, Any] = _run_column(connection, place, run_id, "summary")
+        summary: dict[str, object] = _run_column(connection, place, run_id, "summary")
         return summary
 
 
@@ -163,7 +164,7 @@ class _Reader:
         self._flags = [flag_words(flags) for flags in range(256)]
         self._kinds = {int(outcome): outcome.label for outcome in Outcome}
 
-    def __call__(self, row: Row[Any]) -> dict[str, Any]:
+    def __call__(self, row: Row[Any]) -> dict[str, object]:
         _, _, due_ns, start_ns, end_ns, name, user, error, sent_bytes, received_bytes, status, outcome, flags = tuple(row)
         method, test_url, own_name = self._names[name]
         return {

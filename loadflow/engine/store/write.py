@@ -48,7 +48,7 @@ def persist(place: Place, runs: Sequence[Run], *, label: str | None = None, meta
         return [_persist_one(connection, run, label, metadata) for run in runs]
 
 
-def _persist_one(connection: Connection, run: Run, label: str | None, metadata: Mapping[str, Any] | None) -> int:
+def _persist_one(connection: Connection, run: Run, label: str | None, metadata: Mapping[str, object] | None) -> int:
     runs = schema.runs
     known = select(runs.c.id).where(runs.c.run_key == run.facts.id)
     run_id = connection.execute(known).scalar()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -27,7 +26,7 @@ DRAINED = 4  # times the largest body: a client reads why it was refused only af
 class Asked:
     """A script: `document`, and the JSON `text` that it stands in."""
 
-    document: Any
+    document: object
     text: str
     label: str
 

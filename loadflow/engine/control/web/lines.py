@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.plan.pace import Segment
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.names import OTHER
@@ -35,7 +35,7 @@ class RunLines:
         self._ended = _Counts()
         self._elapsed_s = 0.0  # of the loads that are over
 
-    def second(self, run: Run, snapshot: Snapshot) -> dict[str, Any]:
+    def second(self, run: Run, snapshot: Snapshot) -> JsonObject:
         """The line of one second."""
         if run.facts.id != self._load:
             self._turn()
@@ -58,7 +58,7 @@ class RunLines:
             "load": self._load,
         }
 
-    def end(self, result: Mapping[str, Any]) -> None:
+    def end(self, result: JsonMapping) -> None:
         """Make `last`, and forget what it was made from."""
         self._turn()
         line = {
@@ -118,7 +118,7 @@ class _Counts:
             times.merge(part)
         self._failures[name] = self._failures.get(name, 0) + failures
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         everything = Histogram.merged(self._times.values())
         return {
             "requests_total": everything.count,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 from loadflow.engine.exporters.prometheus.families import Families
 from loadflow.engine.exporters.prometheus.native import with_native
@@ -47,7 +46,7 @@ class Metrics(Observer):
         app = with_native(make_wsgi_app(registry, disable_compression=True), lambda: families.with_spread(native=True))
         media_type = ""
 
-        def start(status: str, headers: list[tuple[str, str]], *_: Any) -> Callable[[bytes], object]:
+        def start(status: str, headers: list[tuple[str, str]], *_: object) -> Callable[[bytes], object]:
             nonlocal media_type
             media_type = dict(headers)["Content-Type"]
             return lambda data: None

@@ -36,14 +36,14 @@ Whole = Annotated[int, Field(strict=True)]
 Number = Annotated[float, Field(strict=True, ge=0, allow_inf_nan=False)]
 
 
-def _plain(text: Any) -> Any:
+def _plain(text: Any) -> object:
     """Texts are sent as they are written, which a placeholder could not be."""
     if isinstance(text, str) and "${" in text:
         raise wrong("holds ${, which a plan has no meaning for", "send an action script, where placeholders are filled in")
     return text
 
 
-def _named(text: Any) -> Any:
+def _named(text: Any) -> object:
     if isinstance(text, str) and not text.strip():
         raise wrong("must not be empty")
     return _plain(text)
@@ -94,7 +94,7 @@ class ScenarioPlan(_Part):
     thresholds: dict[str, Number] | None = None
     vuser_configs: list[VUserConfig] | None = None
     n_vusers: Whole | None = None
-    data_pool: list[Any] | None = None
+    data_pool: list[object] | None = None
     scenario_file: str | None = None
     scenario_class: str | None = None
 
@@ -120,7 +120,7 @@ class ScenarioPlan(_Part):
 
     @field_validator("data_pool")
     @classmethod
-    def _unused(cls, pool: list[Any] | None) -> None:
+    def _unused(cls, pool: list[object] | None) -> None:
         if pool:
             raise wrong("is used by no request", "leave it out, or send an action script with LD_register_csv_source")
 
@@ -148,12 +148,12 @@ class ScenarioPlan(_Part):
         return self
 
 
-def is_plan(document: Any) -> bool:
+def is_plan(document: object) -> bool:
     """Whether a JSON value is meant as a ScenarioPlan, not as an action script."""
     return isinstance(document, dict) and ROOT_KEY not in document and ("target_url" in document or "rps" in document)
 
 
-def script_of(document: dict[str, Any]) -> dict[str, Any]:
+def script_of(document: dict[str, object]) -> dict[str, object]:
     """The action script that does what the plan says. Raises ScriptError with every mistake, places as in the plan.
 
     >>> task = {"name": "home", "url": "x"}
@@ -167,7 +167,7 @@ def script_of(document: dict[str, Any]) -> dict[str, Any]:
         faults = faults_of(error, keys=ScenarioPlan.model_fields, noun=ScenarioPlan.noun)
         raise ScriptError(mistakes_of(faults, document, "")) from None
     users = plan.vuser_configs or [VUserConfig()]
-    arguments: dict[str, Any] = {
+    arguments: dict[str, object] = {
         "user_detail_dict": {"user": "fast_http_user"},
         "label": plan.name,
         "rate": _rate(plan),
@@ -178,8 +178,8 @@ def script_of(document: dict[str, Any]) -> dict[str, Any]:
     return {ROOT_KEY: [["LD_start_test", arguments]]}
 
 
-def _rate(plan: ScenarioPlan) -> dict[str, Any]:
-    rate: dict[str, Any] = {"mode": plan.mode, "rps": plan.rps, "duration": plan.duration_secs}
+def _rate(plan: ScenarioPlan) -> dict[str, object]:
+    rate: dict[str, object] = {"mode": plan.mode, "rps": plan.rps, "duration": plan.duration_secs}
     if plan.mode == "ramp":
         rate["ramp_up"] = plan.ramp_up_secs
     elif plan.mode == "step":
@@ -187,12 +187,12 @@ def _rate(plan: ScenarioPlan) -> dict[str, Any]:
     return rate
 
 
-def _step(plan: ScenarioPlan, task: TaskPlan, user: VUserConfig) -> dict[str, Any]:
+def _step(plan: ScenarioPlan, task: TaskPlan, user: VUserConfig) -> dict[str, object]:
     path = user.task_urls.get(task.name, task.url)
     own = user.task_headers.get(task.name, {})
     taken = {name.lower() for name in own}
     headers = {**{name: value for name, value in task.headers.items() if name.lower() not in taken}, **own}
-    step: dict[str, Any] = {
+    step: dict[str, object] = {
         "name": task.name,
         "method": task.method.lower(),
         "request_url": path if "://" in path.partition("?")[0] else f"{plan.target_url.rstrip('/')}/{path.lstrip('/')}",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from loadflow.engine.exporters.shared.arguments import MAX_SERIES, filled, readable, refuse_host, url_of
@@ -81,7 +81,7 @@ def start_influxdb_sink(
     start_in(session, InfluxdbSink, arguments, make)
 
 
-def stop_influxdb_sink() -> dict[str, Any]:
+def stop_influxdb_sink() -> dict[str, object]:
     """Write what is waiting and stop; returns how many points were written and dropped. Does no harm where nothing was started."""
     return stop_in(current_session(), "InfluxDB")
 

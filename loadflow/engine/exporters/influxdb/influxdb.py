@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from loadflow.engine.exporters.influxdb.line import Field, line
 from loadflow.engine.exporters.shared.counts import Loads, Names, bounds_of, intervals_of
@@ -70,7 +70,7 @@ class InfluxdbSink(Exporter):
         points = ((one.metric, dict[str, Field](bounds_of(one))) for one in intervals_of(summary))
         self._courier.put([line(INTERVAL_MEASUREMENT, {**tags, "metric": metric}, fields, unix_ms) for metric, fields in points])
 
-    def close(self) -> dict[str, Any]:
+    def close(self) -> dict[str, object]:
         with self._closing:
             done, self._closed = self._closed, True
         if done:

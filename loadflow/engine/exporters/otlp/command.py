@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from typing import Any
 
 from loadflow.engine.exporters.shared.arguments import MAX_SERIES, filled, readable, url_of
 from loadflow.engine.exporters.shared.exporter import start_in, stop_in
@@ -90,7 +89,7 @@ def start_opentelemetry_exporter(
     return True
 
 
-def stop_opentelemetry_exporter() -> dict[str, Any]:
+def stop_opentelemetry_exporter() -> dict[str, object]:
     """Export once more and stop; returns how many exports there were and failed. Does no harm where nothing was started."""
     return stop_in(current_session(), "OpenTelemetry")
 

@@ -218,7 +218,7 @@ class OpenTelemetryExporter(Exporter):
     def so_far(self) -> Repeated:
         return self._repeater.so_far()
 
-    def close(self) -> dict[str, Any]:
+    def close(self) -> dict[str, object]:
         with self._closing:
             done, self._closed = self._closed, True
         if done:

@@ -69,8 +69,8 @@ class Otlp:
         if self.ca_file or self.cert_file or self.key_file:
             parts = (read_regular(file) if file else None for file in (self.ca_file, self.key_file, self.cert_file))
             credentials = grpc.ssl_channel_credentials(*parts)
-        target: dict[str, Any] = {"endpoint": self.endpoint}
-        options: tuple[tuple[str, Any], ...] = CHANNEL
+        target: dict[str, object] = {"endpoint": self.endpoint}
+        options: tuple[tuple[str, object], ...] = CHANNEL
         if self.endpoint is not None and self.lists:
             addresses, more = way.grpc_options(self.endpoint, self.lists)
             target, options = {"endpoint": addresses, "insecure": urlsplit(self.endpoint).scheme == "http"}, (*CHANNEL, *more)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.exporters.shared.courier import Courier
 from loadflow.engine.exporters.shared.trouble import Unreachable
 from loadflow.engine.records.outcome import Outcome
@@ -78,7 +79,7 @@ def span_of(run: Run, span: HitSpan, resource: Resource) -> ReadableSpan:
     )
 
 
-def _attributes(run: Run, span: HitSpan) -> dict[str, Any]:
+def _attributes(run: Run, span: HitSpan) -> JsonObject:
     failed = span.outcome is not Outcome.OK
     return {
         "http.request.method": span.method,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.exporters.shared.arguments import MAX_SERIES, filled, readable, url_of
 from loadflow.engine.exporters.shared.exporter import start_in, stop_in
@@ -89,7 +89,7 @@ def start_prometheus_exporter(
     return start_in(session, PrometheusExporter, {**given, **known, "buckets_ms": bounds}, make).port
 
 
-def stop_prometheus_exporter() -> dict[str, Any]:
+def stop_prometheus_exporter() -> dict[str, object]:
     """Free the port; does no harm where nothing was started."""
     return stop_in(current_session(), "Prometheus")
 

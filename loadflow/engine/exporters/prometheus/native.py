@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from loadflow.engine.exporters.prometheus.wire import double, message, signed, text, unsigned, varint
 from loadflow.engine.exporters.shared.buckets import Exponential
@@ -22,13 +23,13 @@ TYPES = {"counter": 0, "gauge": 1, "summary": 2, "histogram": 4}
 ZERO_THRESHOLD = 2.0**-128  # as client libraries have it
 Labels = tuple[tuple[str, str], ...]
 Spread = Mapping[tuple[str, Labels], Exponential]  # by family and labels
-App = Callable[[dict[str, object], Callable[..., Any]], Iterable[bytes]]
+App = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 
 def with_native(app: App, families: Callable[[], tuple[Iterable[Metric], Spread]]) -> App:
     """`app`, but for scrapers that like protobuf best: they get `families`, whose histograms have the given exponential buckets too."""
 
-    def answer(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] != "GET" or environ.get("QUERY_STRING") or not asks_for_protobuf(environ.get("HTTP_ACCEPT", "")):
             return app(environ, start_response)
         body = exposition(*families())

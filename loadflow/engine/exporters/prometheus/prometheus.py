@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from loadflow.engine.exporters.prometheus.families import Families
 from loadflow.engine.exporters.prometheus.native import with_native
@@ -87,7 +87,7 @@ class PrometheusExporter(Exporter):
     def run_ended(self, run: Run, summary: Summary) -> None:
         self._counts.ended(run, summary)
 
-    def close(self) -> dict[str, Any]:
+    def close(self) -> dict[str, object]:
         """Waits for one more scrape when one is due soon, so that the last second is scraped too; does not wait if the script was
         interrupted.
         """

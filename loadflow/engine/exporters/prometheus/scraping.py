@@ -8,8 +8,8 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
+from wsgiref.types import StartResponse, WSGIEnvironment
 
 from loadflow.errors import RunError
 
@@ -17,7 +17,7 @@ __all__ = ["ScrapeServer", "last_scrape_wait_s"]
 
 REQUEST_LIMIT_S = 10.0  # for a client that says nothing: each has a thread
 GRACE_S = 1.0  # a scrape may be late by this, and by a quarter of its interval
-App = Callable[[dict[str, object], Callable[..., Any]], Iterable[bytes]]
+App = Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]
 
 
 def last_scrape_wait_s(scraped_at_s: Sequence[float], now_s: float, limit_s: float) -> float:
@@ -70,7 +70,7 @@ class ScrapeServer:
         self._server.server_close()
         self._thread.join()
 
-    def _answer(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         version = self._version()
         parts = list(self._app(environ, start_response))
         # a part of the series, or none, proves nothing

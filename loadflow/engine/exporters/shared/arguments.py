@@ -68,7 +68,7 @@ def refuse_host(name: str, host: str, session: Session) -> None:
         raise CommandError([Mistake(name, text, hint)])
 
 
-def filled(name: str, value: Any, session: Session) -> Any:
+def filled(name: str, value: object, session: Session) -> Any:
     """`value` with ${env.…}, ${var.…} and ${secret.…} filled in; raises CommandError for one that has no value."""
     variables = {**session.variables.values, **secrets_in(value, session.secret, name)}
     compiled = compile_value(value, variables, session.environment)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, TypeVar, cast
+from typing import ClassVar, TypeVar, cast
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.session.observer import Observer
 from loadflow.engine.session.session import Session
 from loadflow.errors import CommandError, Mistake
@@ -20,9 +21,9 @@ class Exporter(Observer):
     """
 
     kind: ClassVar[str]
-    arguments: Mapping[str, Any]
+    arguments: JsonMapping
 
-    def close(self) -> dict[str, Any]:
+    def close(self) -> dict[str, object]:
         """Send the unsent data, in bounded time, and free everything; returns counts by outcome. A second call does nothing."""
         raise NotImplementedError
 

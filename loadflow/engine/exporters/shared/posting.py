@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 from loadflow.engine.exporters.shared.bounded import Bounded
 from loadflow.engine.exporters.shared.trouble import trouble_of, without_user
@@ -33,5 +32,5 @@ class Post:
         self._request.close()
 
 
-def _trusting(ca_file: str | None) -> dict[str, Any]:
+def _trusting(ca_file: str | None) -> dict[str, object]:
     return {"ca_certs": ca_file} if ca_file else {}

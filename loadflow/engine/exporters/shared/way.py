@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Watch", "adapter", "answer", "grpc_options", "opener", "pool_classes"]
 
-Entry = tuple[Any, Any, int, str, tuple[Any, ...]]  # of getaddrinfo
+Entry = tuple[socket.AddressFamily, socket.SocketKind, int, str, tuple[Any, ...]]  # of getaddrinfo; the last is the address
 
 
 class Watch(Protocol):
@@ -136,7 +136,7 @@ def opener(host: str, lists: HostLists) -> urllib.request.OpenerDirector:
     return urllib.request.build_opener(Plain, Tls)
 
 
-def grpc_options(endpoint: str, lists: HostLists) -> tuple[str, tuple[tuple[str, Any], ...]]:
+def grpc_options(endpoint: str, lists: HostLists) -> tuple[str, tuple[tuple[str, object], ...]]:
     """The target and the options of a channel that stays with the addresses which `endpoint`, a URL, has now. Raises OSError."""
     parts = urlsplit(endpoint)
     host, port = str(parts.hostname), parts.port or (443 if parts.scheme == "https" else 80)

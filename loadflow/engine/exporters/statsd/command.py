@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from loadflow.engine.exporters.shared.arguments import MAX_SERIES, filled, refuse_host
 from loadflow.engine.exporters.shared.exporter import start_in, stop_in
@@ -62,7 +62,7 @@ def start_statsd_exporter(
     start_in(session, StatsdExporter, {**given, "host": host}, make)
 
 
-def stop_statsd_exporter() -> dict[str, Any]:
+def stop_statsd_exporter() -> dict[str, object]:
     """Send what is waiting and stop; returns how many lines were written and dropped. Does no harm where nothing was started."""
     return stop_in(current_session(), "StatsD")
 

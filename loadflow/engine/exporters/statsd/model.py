@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
@@ -32,6 +32,6 @@ class StartStatsdExporter(Part):
     flush_s: Seconds = 10.0
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         if raw.get("tags") and raw.get("tag_format", "none") == "none":
             yield Fault(("tags",), "can't be sent in plain StatsD", 'write "tag_format": "dogstatsd" too, or remove tags')

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Protocol
+from typing import ClassVar, Protocol
 
 from loadflow.engine.exporters.shared.counts import Load, Loads, Names, Series, bounds_of, intervals_of
 from loadflow.engine.exporters.shared.courier import Courier
@@ -68,7 +68,7 @@ class StatsdExporter(Exporter):
         )
         self._courier.put([*self._of_load(load, Health()), *intervals])
 
-    def close(self) -> dict[str, Any]:
+    def close(self) -> dict[str, object]:
         with self._closing:
             done, self._closed = self._closed, True
         if done:

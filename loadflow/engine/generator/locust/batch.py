@@ -11,6 +11,7 @@ from gevent import GreenletExit
 from loadflow.engine.generator.locust.clients import ClientsOf, OneClient, Speakers
 from loadflow.engine.generator.locust.recorder import Recorder
 from loadflow.engine.generator.locust.step import Pauser, Step, between
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.resolve.static import tokens_in
 
@@ -47,7 +48,7 @@ class _Part(Pauser):
 class Batch:
     """Shared by all users of a process, like the steps that it holds."""
 
-    def __init__(self, speakers: Speakers, steps: Sequence[Step], configs: Sequence[Mapping[str, Any]]) -> None:
+    def __init__(self, speakers: Speakers, steps: Sequence[Step], configs: Sequence[StepJson]) -> None:
         self._speaker = speakers.name_of(configs[0])  # of all of them
         at_once = speakers.protocols[self._speaker].at_once
         assert at_once is not None  # a script has no batch for other users
@@ -81,7 +82,7 @@ class Batch:
         return any(one.value for one in work)
 
 
-def in_batches(speakers: Speakers, steps: Sequence[Step], configs: Sequence[Mapping[str, Any]], positions: range) -> list[Step | Batch]:
+def in_batches(speakers: Speakers, steps: Sequence[Step], configs: Sequence[StepJson], positions: range) -> list[Step | Batch]:
     """The steps at these positions as they are run: those that are sent at once in one batch."""
     found: list[Step | Batch] = []
     position = positions.start

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Protocol
 
 from loadflow.engine.base.named import load_named
 from loadflow.engine.generator.call_messages import Preparing
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.running.seam import Client, UserContext, UserProtocol, Watch
 
 __all__ = ["ClientsOf", "OneClient", "Speakers", "UserClients"]
@@ -25,7 +25,7 @@ class Speakers:
         protocol = self.protocols[user]
         return protocol.prepare, protocol.gather
 
-    def name_of(self, step: Mapping[str, Any]) -> str:
+    def name_of(self, step: StepJson) -> str:
         """The user type that speaks the step."""
         return str(step.get("user", self.own))
 
@@ -53,7 +53,7 @@ class UserClients:
         self._speakers = speakers
         self._number = number
         self._watch = watch
-        self._kept: dict[str, Any] = {}
+        self._kept: dict[str, object] = {}
         self._clients: dict[str, Client] = {}
 
     def of(self, speaker: str) -> Client:

@@ -22,6 +22,7 @@ import gevent.event
 from gevent import monkey
 from locust.env import Environment
 from locust.event import Events
+from locust.runners import Runner
 
 from loadflow.engine.base.own_name import is_own_name
 from loadflow.engine.generator.locust.arrivals import Arrivals
@@ -36,7 +37,7 @@ from loadflow.engine.generator.probe import ProcessProbe
 from loadflow.engine.plan.pick import weighted_order
 from loadflow.engine.plan.plan import Plan, Shard
 from loadflow.engine.plan.secrets import redactor_of
-from loadflow.engine.process.messages import Done, Flush, Ready, Stood, Tick, encode
+from loadflow.engine.process.messages import Done, Flush, OfEngine, Ready, Stood, Tick, encode
 from loadflow.engine.process.states import STOP_DRAIN_S, State, moved
 from loadflow.engine.protocols.running.fence import Fence
 from loadflow.engine.records.health import Health
@@ -118,7 +119,7 @@ class Generator:
             self._on_user_done(0)
         self._make_load(environment, runner, recorder)
 
-    def _make_load(self, environment: Environment, runner: Any, recorder: Recorder) -> None:
+    def _make_load(self, environment: Environment, runner: Runner, recorder: Recorder) -> None:
         """From `go` to the last row."""
         self._probe = ProcessProbe()
         load = self._start_load(recorder, runner)
@@ -186,13 +187,13 @@ class Generator:
     def _environment(self, shared: SharedByUsers) -> Environment:
         return Environment(user_classes=[user_class(shared)], events=Events(), stop_timeout=self._plan.drain_s, catch_exceptions=False)
 
-    def _start_all_users(self, runner: Any, arrivals: Arrivals, shared: SharedByUsers) -> None:
+    def _start_all_users(self, runner: Runner, arrivals: Arrivals, shared: SharedByUsers) -> None:
         """Before the first pass is due they all wait for one; those with an `on_start` begin it as the load begins."""
         runner.start(self._plan.users, spawn_rate=self._plan.users)
         while arrivals.free + shared.here < self._plan.users and not self._end.ready():
             gevent.sleep(0.001)
 
-    def _start_load(self, recorder: Recorder, runner: Any) -> gevent.Greenlet:
+    def _start_load(self, recorder: Recorder, runner: Runner) -> gevent.Greenlet:
         """What decides when passes begin: the stages of users, or the pace."""
         if self._arrivals is None:
             load = gevent.spawn(self._run_stages, recorder, runner)
@@ -201,10 +202,10 @@ class Generator:
         load.link_exception(lambda failed: self._on_fatal(failed.exception))
         return load
 
-    def _run_stages(self, recorder: Recorder, runner: Any) -> None:
+    def _run_stages(self, recorder: Recorder, runner: Runner) -> None:
         run_stages(self._plan.stages, recorder.now_ns, lambda users, rate: runner.start(users, spawn_rate=rate))
 
-    def _tick_every_second(self, recorder: Recorder, runner: Any) -> None:
+    def _tick_every_second(self, recorder: Recorder, runner: Runner) -> None:
         second = 0
         while True:
             gevent.sleep(max(0.0, second + 1 - recorder.now_ns() / 1e9))
@@ -216,7 +217,7 @@ class Generator:
             second = recorder.now_ns() // 1_000_000_000
             self._say(Tick(self._shard, second, recorder.log.rows, self._health(recorder, runner), replace(self._passes), self._ran_s))
 
-    def _health(self, recorder: Recorder, runner: Any) -> Health:
+    def _health(self, recorder: Recorder, runner: Runner) -> Health:
         """Since the last question."""
         lag_ms, self._lag_s = self._lag_s * 1e3, 0.0
         health = self._probe.health(runner.user_count, recorder.in_flight, lag_ms)
@@ -261,7 +262,7 @@ class Generator:
                 self._say(self._standing.popleft())
             self._lag_s = max(self._lag_s, time.monotonic() - due)
 
-    def _say(self, message: Any) -> None:
+    def _say(self, message: OfEngine) -> None:
         try:
             self._messages.write(encode(message) + "\n")
         except (BrokenPipeError, ValueError):

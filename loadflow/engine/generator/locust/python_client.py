@@ -26,9 +26,9 @@ class Got(Protocol):
 class Asks(Protocol):
     """Makes the hits of a call, as `PythonStep` does."""
 
-    def ask(self, verb: str, path: Any, options: Mapping[str, Any]) -> Answer: ...
-    def ask_all(self, requests: Sequence[Mapping[str, Any]]) -> list[Answer]: ...
-    def speak(self, protocol: str, verb: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Answer: ...
+    def ask(self, verb: str, path: object, options: Mapping[str, object]) -> Answer: ...
+    def ask_all(self, requests: Sequence[Mapping[str, object]]) -> list[Answer]: ...
+    def speak(self, protocol: str, verb: str, arguments: Sequence[object], options: Mapping[str, object]) -> Answer: ...
 
 
 class Client:
@@ -39,7 +39,7 @@ class Client:
     def __init__(self, work: Asks) -> None:
         self._work = work
 
-    def get(self, path: str, **options: Any) -> Answer:
+    def get(self, path: str, **options: object) -> Answer:
         return self._work.ask("get", path, options)
 
     def post(self, path: str, **options: object) -> Answer:
@@ -57,10 +57,10 @@ class Client:
     def head(self, path: str, **options: object) -> Answer:
         return self._work.ask("head", path, options)
 
-    def options(self, path: str, **options: Any) -> Answer:
+    def options(self, path: str, **options: object) -> Answer:
         return self._work.ask("options", path, options)
 
-    def batch(self, requests: Sequence[Mapping[str, Any]]) -> Answers:
+    def batch(self, requests: Sequence[Mapping[str, object]]) -> Answers:
         return Answers(self._work.ask_all(requests))
 
     def __getattr__(self, name: str) -> _Speaker:

@@ -14,14 +14,17 @@ from typing import Any
 import gevent
 from gevent import GreenletExit
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.values import shown
 from loadflow.engine.generator.call_messages import Messages
 from loadflow.engine.generator.locust.clients import ClientsOf
 from loadflow.engine.generator.locust.python_client import Answer, Client
 from loadflow.engine.generator.locust.recorder import UNKNOWN, Recorder
+from loadflow.engine.generator.locust.step import Pauser
 from loadflow.engine.generator.network import Network
 from loadflow.engine.generator.throttle import Throttle
 from loadflow.engine.plan.pace import LATE_NS
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.python.call import Call
 from loadflow.engine.protocols.python.drawing import Drawing
 from loadflow.engine.protocols.python.protocol import PYTHON, PythonClient
@@ -49,7 +52,7 @@ class PythonStep:
     def __init__(
         self,
         call: Call,
-        config: Mapping[str, Any],
+        config: StepJson,
         limits: Sequence[Throttle],
         network: Network | None,
         is_secret: Callable[[str], bool],
@@ -70,7 +73,7 @@ class PythonStep:
         # the loop is gevent's: what asyncio would do with a loop of its own is done here, one thing after the other
         asyncio.sleep, asyncio.gather = _sleep, _gather  # type: ignore[assignment]
 
-    def run(self, clients: ClientsOf, scope: Scope, user: int, recorder: Recorder, pauser: Any, due_ns: int | None = None) -> bool:
+    def run(self, clients: ClientsOf, scope: Scope, user: int, recorder: Recorder, pauser: Pauser, due_ns: int | None = None) -> bool:
         """One call of the function by one user; whether anything was sent. GreenletExit passes, after a hit in flight was recorded."""
         scope.begin_step()
         scope.out_of_rows = False
@@ -136,7 +139,7 @@ class _Hit:
         self.sent = self.received = 0  # bytes
         self.protocol: UserProtocol = PYTHON
         self.request: Any = None
-        self.sample: Callable[[Any], dict[str, Any]] | None = None
+        self.sample: Callable[[Any], JsonObject] | None = None
         self.reply: Any = None
         self.is_whole = False  # the answer is there, whatever its status
         self.failure: Failure | None = None
@@ -153,7 +156,7 @@ class _Pass(Drawing):
         scope: Scope,
         user: int,
         recorder: Recorder,
-        pauser: Any,
+        pauser: Pauser,
         due_ns: int | None,
     ) -> None:
         self.step = step
@@ -185,20 +188,20 @@ class _Pass(Drawing):
 
     # -- requests
 
-    def ask(self, verb: str, path: Any, options: Mapping[str, Any], http: Any = None) -> Answer:
+    def ask(self, verb: str, path: object, options: Mapping[str, object], http: Any = None) -> Answer:
         """One hit. Raises RequestFailed where no whole answer came; TypeError for what a request does not take."""
         hit = self._begin_http(verb, path, options)
         self._send(hit, self.client.http if http is None else http)
         self._last = hit
         return self._answer(hit)
 
-    def speak(self, protocol: str, verb: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Answer:
+    def speak(self, protocol: str, verb: str, arguments: Sequence[object], options: Mapping[str, object]) -> Answer:
         """One hit of another protocol. Raises as `ask`, and RuntimeError for a protocol of which the load knows nothing."""
         messages = self.step.messages
         user = messages.user(protocol)
         method = ""
 
-        def made() -> tuple[Any, Any, Callable[[Any], dict[str, Any]]]:
+        def made() -> tuple[Any, Any, Callable[[Any], JsonObject]]:
             nonlocal method
             step, values, name = messages.step(protocol, message_of(protocol, verb, arguments, options))
             method = step.method
@@ -211,7 +214,7 @@ class _Pass(Drawing):
         self._last = hit
         return self._answer(hit)
 
-    def ask_all(self, requests: Sequence[Mapping[str, Any]]) -> list[Answer]:
+    def ask_all(self, requests: Sequence[Mapping[str, object]]) -> list[Answer]:
         """All at once, each over a connection of its own; the answers in the order of their requests. The first failure is raised when all
         have ended."""
         wanted = [of_batch(one) for one in requests]
@@ -229,13 +232,13 @@ class _Pass(Drawing):
             self._last = hits[-1]
         return [self._answer(hit) for hit in hits]
 
-    def _begin_http(self, verb: str, path: Any, options: Mapping[str, Any]) -> _Hit:
+    def _begin_http(self, verb: str, path: object, options: Mapping[str, object]) -> _Hit:
         call = self.step.call
         hit = self._begin(lambda: (*call.request(verb, path, options, self._scope), call.sample), options.get("name"))
         hit.method = verb.upper()
         return hit
 
-    def _begin(self, make: Callable[[], tuple[Any, Any, Callable[[Any], dict[str, Any]]]], name: Any) -> _Hit:
+    def _begin(self, make: Callable[[], tuple[Any, Any, Callable[[Any], JsonObject]]], name: Any) -> _Hit:
         """`make` gives the request, the name that it is called by, and what shows it."""
         self.write()
         self._count += 1
@@ -302,7 +305,7 @@ class _Pass(Drawing):
 
     # -- what became of it
 
-    def check(self, target: Any) -> None:
+    def check(self, target: object) -> None:
         """`check_TASK(status, body)` of the last answer; and a function that asks nothing has failed."""
         if self._count == 0 and self.step.phase is None:
             raise AssertionError(NOTHING_SENT)
@@ -349,7 +352,7 @@ class _Pass(Drawing):
             return
         outcome, text = hit.failure
 
-        def sample() -> dict[str, Any]:
+        def sample() -> JsonObject:
             return {
                 **({"request": hit.sample(hit.request)} if hit.request is not None and hit.sample is not None else {}),
                 **({"response": reply.sample()} if reply is not None else {}),
@@ -359,7 +362,7 @@ class _Pass(Drawing):
         secrets = list(self._secrets())
         recorder.failed(series, self._user, *times, status, sent, received, hit.flags, outcome, text, sample, secrets, hit.timings)
 
-    def _secrets(self) -> Iterator[Any]:
+    def _secrets(self) -> Iterator[object]:
         """The user's values that have a secret's name: attributes of his object, and cells of his rows."""
         held = vars(self.client.object_of(self.step.call.cls))
         yield from (value for name, value in held.items() if self.step.is_secret(name) and isinstance(value, str | int))
@@ -385,8 +388,8 @@ async def _sleep(delay: float, result: object = None) -> object:
     return result
 
 
-async def _gather(*wanted: Awaitable[Any], return_exceptions: bool = False) -> list[object]:
-    made: list[Any] = []
+async def _gather(*wanted: Awaitable[object], return_exceptions: bool = False) -> list[object]:
+    made: list[object] = []
     for one in wanted:
         try:
             made.append(await one)

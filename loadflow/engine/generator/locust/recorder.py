@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.generator.notes import MakeSample, Notes
 from loadflow.engine.generator.tracing import SpanNotes, Tracer
@@ -97,7 +98,7 @@ class Recorder:
         outcome: Outcome,
         text: str,
         make_sample: MakeSample,
-        secrets: Sequence[Any] = (),
+        secrets: Sequence[object] = (),
         timings: HitTimings = UNKNOWN,
     ) -> None:
         """`secrets`: this user's secret values, which are masked; `make_sample` is called only for the first few failures of each kind."""
@@ -151,7 +152,7 @@ class UserWatch:
             return
         outcome, text = failure
 
-        def sample() -> dict[str, Any]:
+        def sample() -> JsonObject:
             return {"error": text}
 
         recorder.failed(series, user, start_ns, start_ns, end_ns, 0, 0, received_bytes, 0, outcome, text, sample)

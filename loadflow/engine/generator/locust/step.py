@@ -17,6 +17,7 @@ import gevent
 from gevent import GreenletExit
 
 from loadflow.engine.base.json_path import MISSING
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import number_of, shown
 from loadflow.engine.generator.call_messages import Messages
@@ -29,6 +30,7 @@ from loadflow.engine.generator.tracing import Trace
 from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.pace import LATE_NS
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import AssertionJson, StepJson
 from loadflow.engine.plan.way import fails_pass
 from loadflow.engine.protocols.running.checks import Check, Extract, Finder, compile_checks, compile_extracts, secret_finders
 from loadflow.engine.protocols.running.condition import compile_condition
@@ -75,7 +77,7 @@ class Secrets:
     finders: Sequence[Finder]
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], written: Sequence[str], is_secret: Callable[[str], bool]) -> Secrets:
+    def of(cls, config: StepJson, written: Sequence[str], is_secret: Callable[[str], bool]) -> Secrets:
         """`written` are the variables that any step extracts; those that stay as they are in the plan are known from the start."""
         cells = {token.parts for token in tokens_in(dict(config)) if token.kind == "csv" and is_secret(token.parts[1])}
         finders = secret_finders(config.get("assertions") or (), config.get("extract") or (), is_secret)
@@ -104,7 +106,7 @@ class Step:
         speaker: str,
         protocol: UserProtocol,
         prepared: PreparedStep,
-        config: Mapping[str, Any],
+        config: StepJson,
         compiler: Compiler,
         throttles: Sequence[Throttle],
         network: Network | None = None,
@@ -121,7 +123,7 @@ class Step:
         self._network = network
         self._run_if = compile_condition(config.get("run_if"), compiler)
         self._skip_if = compile_condition(config.get("skip_if"), compiler)
-        assertions: Sequence[Mapping[str, Any]] = config.get("assertions") or ()
+        assertions: Sequence[AssertionJson] = config.get("assertions") or ()
         self._checks: Sequence[Check] = compile_checks(assertions, compiler)
         self._own_status = any(entry["type"] == "status_code" for entry in assertions)
         self._extracts: Sequence[Extract] = compile_extracts(config.get("extract") or ())
@@ -205,7 +207,7 @@ class Step:
         is none."""
         flags |= self._begin(pauser)
         prepared = self._prepared
-        request: Any = None
+        request: object = None
         reply: Reply | None = None
         failure: Failure | None = None
         trace: Trace | None = None
@@ -351,7 +353,7 @@ class Step:
             return
         outcome, text = failure
 
-        def sample() -> dict[str, Any]:
+        def sample() -> JsonObject:
             return {
                 **({"request": self._prepared.sample(request)} if request is not None else {}),
                 **({"response": reply.sample()} if reply is not None else {}),
@@ -379,7 +381,7 @@ class Step:
 def compile_steps(plan: Plan, speakers: Speakers) -> list[Step]:
     constants = constants_of(plan)
 
-    def compiler(value: Any) -> Compiled:
+    def compiler(value: object) -> Compiled:
         return compile_value(value, constants, os.environ)
 
     throttles = throttles_of(plan.steps)
@@ -391,7 +393,7 @@ def compile_steps(plan: Plan, speakers: Speakers) -> list[Step]:
 
     messages = Messages(speakers.parts, speakers.preparing)
 
-    def compiled(config: Mapping[str, Any], throttle: Throttle | None) -> Any:
+    def compiled(config: StepJson, throttle: Throttle | None) -> Any:
         speaker = speakers.name_of(config)
         protocol = speakers.protocols[speaker]
         prepared: Any = protocol.prepare(config, speakers.parts[speaker], compiler)
@@ -408,7 +410,7 @@ def compile_steps(plan: Plan, speakers: Speakers) -> list[Step]:
     return [compiled(config, throttle) for config, throttle in zip(plan.steps, throttles, strict=True)]
 
 
-def _seconds(config: Any, compiler: Compiler) -> Any:
+def _seconds(config: object, compiler: Compiler) -> Any:
     """A function from scope to the least and the most seconds; None where nothing is to be waited."""
     if config is None:
         return None

@@ -10,6 +10,7 @@ import gevent
 import gevent.event
 from gevent import GreenletExit
 from locust import User
+from locust.env import Environment
 from locust.user.task import LOCUST_STATE_RUNNING, LOCUST_STATE_STOPPING
 
 from loadflow.engine.generator.locust.arrivals import Arrivals, Turn
@@ -103,7 +104,7 @@ def user_class(shared: SharedByUsers) -> type[User]:
         host = shared.plan.host or ""
         tasks: ClassVar[list[Any]] = [_never]  # locust warns about users without tasks; `run` below does not use them
 
-        def __init__(self, environment: Any) -> None:
+        def __init__(self, environment: Environment) -> None:
             super().__init__(environment)
             self._stopping = gevent.event.Event()
             self._forced = False
@@ -289,7 +290,7 @@ def user_class(shared: SharedByUsers) -> type[User]:
                     self._finish(clients, scope, number)
                     return
 
-        def context(self) -> dict[str, Any]:
+        def context(self) -> dict[str, object]:
             return {}
 
     return PlanUser

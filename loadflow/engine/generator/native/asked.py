@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Container, Generator, Mapping, Sequence
 from contextlib import suppress
 from types import coroutine
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from loadflow.engine.generator.native.messages import SPEECHES, Got
 from loadflow.engine.protocols.http.reply import HttpReply
@@ -23,8 +23,13 @@ from loadflow.engine.scenario.messages import SPEAKERS, message_of, refuse_attri
 from loadflow.engine.scenario.requests import as_options, of_batch, url_of
 from loadflow.engine.scenario.values import turn
 
+if TYPE_CHECKING:
+    from greenlet import greenlet
+
 __all__ = ["NOT_BEGUN", "Asked", "Asking", "AskingAtOnce", "Spoken", "kept"]
 
+G = TypeVar("G")
+T = TypeVar("T")
 NOT_BEGUN = "loadflow_not_begun"  # marks an error that is of a request that could not be begun
 _KNOWN = frozenset(OPTIONS)
 _FILLED = ("status_code", "elapsed_ms", "lines", "body")
@@ -39,7 +44,7 @@ class Asked:
 
     __slots__ = ("_asking", "_json", "_reply", "body", "elapsed_ms", "is_due", "lines", "options", "path", "status_code", "verb")
 
-    def __init__(self, asking: Asking, verb: int, path: Any, options: dict[str, Any] | None) -> None:
+    def __init__(self, asking: Asking, verb: int, path: object, options: dict[str, object] | None) -> None:
         if options and (not _KNOWN.issuperset(options) or "auth" in options):
             _refuse(as_options, options)
         if type(path) is not str:
@@ -120,7 +125,7 @@ class Spoken(ReplyAnswer):
 
     __slots__ = ("_asking", "_reply", "body", "called", "elapsed_ms", "is_due", "lines", "ok", "protocol", "status", "verb")
 
-    def __init__(self, asking: Asking, protocol: str, verb: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> None:
+    def __init__(self, asking: Asking, protocol: str, verb: str, arguments: Sequence[object], options: Mapping[str, object]) -> None:
         try:
             self.called = message_of(protocol, verb, arguments, options)
             if options.get("channels") is not None:
@@ -134,7 +139,7 @@ class Spoken(ReplyAnswer):
         self.protocol = protocol
         self.verb = verb
         self.is_due = True
-        self._reply: Any = None
+        self._reply: Reply | None = None
         asking.due += 1
 
     def __await__(self) -> Generator[Spoken, str | None, Spoken]:
@@ -157,7 +162,7 @@ class Spoken(ReplyAnswer):
     @property
     def reply(self) -> Reply:
         """The same as the users of its protocol have it."""
-        found: Reply | None = self._reply
+        found = self._reply
         if found is None:
             found = self._reply = SPEECHES[user_of(self.protocol)].reply_of(*kept(self))
         return found
@@ -191,7 +196,7 @@ class _Batch(list[Asked]):
         super().__init__(requests)
         self._asking = asking
 
-    def __await__(self) -> Generator[Any, str | None, _Batch]:
+    def __await__(self) -> Generator[object, str | None, _Batch]:
         if self.is_due and self:
             asking, self.is_due = self._asking, False
             asking.due -= len(self)
@@ -216,25 +221,25 @@ class Asking:
         self.max_body_bytes = max_body_bytes
         self.speakers = speakers  # user types beside HTTP
 
-    def get(self, path: str, **options: Any) -> Asked:
+    def get(self, path: str, **options: object) -> Asked:
         return Asked(self, GET, path, options or None)
 
-    def post(self, path: str, **options: Any) -> Asked:
+    def post(self, path: str, **options: object) -> Asked:
         return Asked(self, POST, path, options or None)
 
-    def put(self, path: str, **options: Any) -> Asked:
+    def put(self, path: str, **options: object) -> Asked:
         return Asked(self, PUT, path, options or None)
 
-    def patch(self, path: str, **options: Any) -> Asked:
+    def patch(self, path: str, **options: object) -> Asked:
         return Asked(self, PATCH, path, options or None)
 
-    def delete(self, path: str, **options: Any) -> Asked:
+    def delete(self, path: str, **options: object) -> Asked:
         return Asked(self, DELETE, path, options or None)
 
-    def head(self, path: str, **options: Any) -> Asked:
+    def head(self, path: str, **options: object) -> Asked:
         return Asked(self, HEAD, path, options or None)
 
-    def options(self, path: str, **options: Any) -> Asked:
+    def options(self, path: str, **options: object) -> Asked:
         return Asked(self, VERB_OPTIONS, path, options or None)
 
     @coroutine
@@ -243,7 +248,7 @@ class Asking:
         drawing: Any = turn.drawing
         yield drawing.length_s(seconds, seconds if most is None else most)
 
-    def batch(self, requests: Sequence[Mapping[str, Any]]) -> _Batch:
+    def batch(self, requests: Sequence[Mapping[str, object]]) -> _Batch:
         wanted = [_refuse(of_batch, one) for one in requests]
         return _Batch(self, [Asked(self, VERBS.index(verb), path, options or None) for verb, path, options in wanted])
 
@@ -258,11 +263,11 @@ class AskingAtOnce:
 
     __slots__ = ("_asking", "hub")
 
-    def __init__(self, asking: Asking, hub: Any) -> None:
+    def __init__(self, asking: Asking, hub: greenlet) -> None:
         self._asking = asking
         self.hub = hub
 
-    def _ask(self, verb: int, path: Any, options: dict[str, Any]) -> Asked:
+    def _ask(self, verb: int, path: object, options: dict[str, object]) -> Asked:
         asking = self._asking
         asked = Asked(asking, verb, path, options or None)
         asked.is_due = False
@@ -274,28 +279,28 @@ class AskingAtOnce:
         asking.last = asked
         return asked
 
-    def get(self, path: str, **options: Any) -> Asked:
+    def get(self, path: str, **options: object) -> Asked:
         return self._ask(GET, path, options)
 
-    def post(self, path: str, **options: Any) -> Asked:
+    def post(self, path: str, **options: object) -> Asked:
         return self._ask(POST, path, options)
 
-    def put(self, path: str, **options: Any) -> Asked:
+    def put(self, path: str, **options: object) -> Asked:
         return self._ask(PUT, path, options)
 
-    def patch(self, path: str, **options: Any) -> Asked:
+    def patch(self, path: str, **options: object) -> Asked:
         return self._ask(PATCH, path, options)
 
-    def delete(self, path: str, **options: Any) -> Asked:
+    def delete(self, path: str, **options: object) -> Asked:
         return self._ask(DELETE, path, options)
 
-    def head(self, path: str, **options: Any) -> Asked:
+    def head(self, path: str, **options: object) -> Asked:
         return self._ask(HEAD, path, options)
 
-    def options(self, path: str, **options: Any) -> Asked:
+    def options(self, path: str, **options: object) -> Asked:
         return self._ask(VERB_OPTIONS, path, options)
 
-    def batch(self, requests: Sequence[Mapping[str, Any]]) -> _Batch:
+    def batch(self, requests: Sequence[Mapping[str, object]]) -> _Batch:
         made = self._asking.batch(requests)
         waits = made.__await__()
         try:
@@ -316,7 +321,7 @@ class _Speaker:
 
     __slots__ = ("_asking", "_hub", "_protocol")
 
-    def __init__(self, asking: Asking, protocol: str, hub: Any) -> None:
+    def __init__(self, asking: Asking, protocol: str, hub: greenlet) -> None:
         self._asking = asking
         self._protocol = protocol
         self._hub = hub
@@ -324,7 +329,7 @@ class _Speaker:
     def __getattr__(self, verb: str) -> Callable[..., Spoken]:
         return lambda *arguments, **options: self._speak(verb, arguments, options)
 
-    def _speak(self, verb: str, arguments: Sequence[Any], options: Mapping[str, Any]) -> Spoken:
+    def _speak(self, verb: str, arguments: Sequence[object], options: Mapping[str, object]) -> Spoken:
         asking, hub = self._asking, self._hub
         if user_of(self._protocol) not in asking.speakers:
             refuse_attribute(self._protocol)
@@ -337,7 +342,7 @@ class _Speaker:
         return spoken
 
 
-def _refuse(check: Any, given: Any) -> Any:
+def _refuse(check: Callable[[G], T], given: G) -> T:
     """What `check` gives; its TypeError is marked as one of a request that could not be begun."""
     try:
         return check(given)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
 
 from loadflow.engine.base.host_port import host_port
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.values import shown
 from loadflow.engine.generator.native.fit import CORE_CIPHERS
 from loadflow.engine.generator.native.messages import SPEECHES, Got, made_message, speeches_of
@@ -67,7 +68,7 @@ class Calls:
         """The id of the failure's text, and whether the next failure of this kind is asked for too. `speech`: which of the plan's
         the hit is of, None for HTTP."""
 
-        def sample() -> dict[str, Any]:
+        def sample() -> JsonObject:
             return {
                 **({"request": _request_sample(request)} if request is not None else {}),
                 **({"response": self._reply_sample(reply, speech)} if reply is not None else {}),
@@ -184,7 +185,7 @@ class Calls:
             max_body_bytes=self._max_body_bytes,
         )
 
-    def _reply_sample(self, reply: Got, speech: int | None) -> dict[str, Any]:
+    def _reply_sample(self, reply: Got, speech: int | None) -> dict[str, object]:
         return (self._reply(*reply) if speech is None else self._speeches[speech].reply_of(*reply)).sample()
 
 
@@ -196,7 +197,7 @@ class _Fields:
         return self._fields
 
 
-def _request_sample(request: Sent) -> dict[str, Any]:
+def _request_sample(request: Sent) -> dict[str, object]:
     url, head, body = request
     line, *lines = head.decode("latin-1").rstrip("\r\n").split("\r\n")
     pairs = [field.partition(": ")[::2] for field in lines]
@@ -208,7 +209,7 @@ def _with_halves(text: str) -> str:
     return text.replace(HALF, "\\ud800")
 
 
-def _tame(data: Any) -> Any:
+def _tame(data: Any) -> object:
     """Without what only Python takes for JSON: NaN and the infinities as their words."""
     if isinstance(data, float) and (data != data or data in (float("inf"), float("-inf"))):
         return json.dumps(data)

@@ -7,10 +7,11 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from loadflow.engine.base.pem import decrypted_key
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.http.request import PARTS
 from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.engine.protocols.running.seam import HitFailure
@@ -101,7 +102,7 @@ def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
     yield from found
 
 
-def _of_grpc(step: Mapping[str, Any]) -> Iterator[str]:
+def _of_grpc(step: StepJson) -> Iterator[str]:
     if step.get("channels") is not None:
         yield "step key 'channels'"  # users share nothing in the core
     if step.get("stub_path") is not None:
@@ -115,7 +116,7 @@ def _of_grpc(step: Mapping[str, Any]) -> Iterator[str]:
             yield f"answers of {step['stub_path']}, which protobuf does not read"
 
 
-def _of_step(step: Mapping[str, Any]) -> Iterator[str]:
+def _of_step(step: StepJson) -> Iterator[str]:
     auth = step.get("auth")
     if isinstance(auth, Mapping) and auth.get("type") == "digest":
         yield "auth 'digest'"

@@ -40,7 +40,7 @@ from loadflow.engine.scenario.values import Rows, turn
 __all__ = ["Functions", "own_asyncio"]
 
 ELSEWHERE = 'mark the task with @task(engine="locust"), where a library that waits for its socket may be called'
-Running = Generator[object, object, object] | Coroutine[Any, Any, Any]
+Running = Generator[object, object, object] | Coroutine[object, object, object]
 
 
 class Functions:
@@ -76,11 +76,11 @@ class Functions:
         kind = Outcome.ASSERTION if isinstance(error, AssertionError) else Outcome.EXTRACT
         return int(kind), words_of(error), getattr(error, NOT_BEGUN, False)
 
-    def foreign(self, thing: Any) -> RuntimeError:
+    def foreign(self, thing: object) -> RuntimeError:
         what = shown(type(thing).__name__)
         return RuntimeError(f"awaits {what}, which needs an event loop of asyncio; {ELSEWHERE}")
 
-    def request(self, step: int, asked: Asked) -> tuple[str | None, dict[str, Any] | str]:
+    def request(self, step: int, asked: Asked) -> tuple[str | None, dict[str, object] | str]:
         """The name that a request has of its own, and its parts; or why there are none."""
         options = asked.options or {}
         name = options.get("name")
@@ -149,8 +149,8 @@ class _User(Drawing):
         self.number = number
         self.asking = Asking(plan.max_body_bytes, plan.speakers)
         self.call: Call | None = None
-        self.hub: Any = None  # where his function waits: the loop's greenlet; None: at each await
-        self.child: Any = None  # his greenlet, where it waits for a pass
+        self.hub: greenlet | None = None  # where his function waits: the loop's greenlet; None: at each await
+        self.child: greenlet | None = None  # his greenlet, where it waits for a pass
         self._plan = plan
         self._data = data
         self._object: Any = None
@@ -213,7 +213,7 @@ async def _awaiting(step: _Step, user: _User) -> None:
         _check(step.check, target, asking)
 
 
-async def _as_written(running: Coroutine[Any, Any, Any]) -> None:
+async def _as_written(running: Coroutine[object, None, object]) -> None:
     """A `def` that was made a coroutine: what it may raise, and a coroutine may not, is raised in a shell."""
     try:
         await running
@@ -240,7 +240,7 @@ class _Raised:
         self.error = error
 
 
-def _apart(step: _Step, user: _User) -> Generator[Any, Any, None]:
+def _apart(step: _Step, user: _User) -> Generator[object, object, None]:
     """The pass of a function that waits where it asks, in the user's greenlet: what that switches here for is what it waits for.
 
     The greenlet lives as long as its user: each new one costs some 20 µs, most of them for memory that the kernel maps for its frames.
@@ -270,7 +270,7 @@ def _apart(step: _Step, user: _User) -> Generator[Any, Any, None]:
         raise wanted.error
 
 
-def _live(user: _User, hub: Any, step: _Step) -> None:
+def _live(user: _User, hub: greenlet, step: _Step) -> None:
     """One pass after the other; None, or what was raised, is the end of each."""
     while True:
         told: _Raised | None = None
@@ -299,7 +299,7 @@ def _in_greenlet(step: _Step, user: _User, hub: object) -> None:
         _check(step.check, target, asking)
 
 
-def _drive(running: Coroutine[Any, Any, Any], hub: Any) -> None:
+def _drive(running: Coroutine[object, None, object], hub: greenlet) -> None:
     """A coroutine to its end."""
     try:
         wanted = running.send(None)
@@ -321,7 +321,7 @@ def _refuse_due(asking: Asking) -> None:
     raise RuntimeError(f"did not await {counted(asking.due, 'request')} of its own, so nothing was sent for it")
 
 
-def _check(name: str, target: Any, asking: Asking) -> None:
+def _check(name: str, target: object, asking: Asking) -> None:
     """`check_TASK(status, body)` of the last answer."""
     last = asking.last
     if last is None:
@@ -343,9 +343,9 @@ async def _sleep(delay: float, result: object = None) -> object:
     return result
 
 
-async def _gather(*wanted: Awaitable[Any], return_exceptions: bool = False) -> list[object]:
+async def _gather(*wanted: Awaitable[object], return_exceptions: bool = False) -> list[object]:
     """One after the other: requests at the same time are `client.batch`."""
-    made: list[Any] = []
+    made: list[object] = []
     for one in wanted:
         try:
             made.append(await one)
@@ -358,6 +358,6 @@ async def _gather(*wanted: Awaitable[Any], return_exceptions: bool = False) -> l
 
 def own_asyncio() -> None:
     """What scenarios may await of asyncio is done by the core. To be called before a scenario is imported."""
-    replaced: Mapping[str, Callable[..., Any]] = {"sleep": _sleep, "gather": _gather}
+    replaced: Mapping[str, Callable[..., object]] = {"sleep": _sleep, "gather": _gather}
     for name, function in replaced.items():
         setattr(asyncio, name, function)

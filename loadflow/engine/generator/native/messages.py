@@ -13,17 +13,26 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.named import load_named
 from loadflow.engine.generator.call_messages import Preparing
 from loadflow.engine.generator.native.cut import cut_of
 from loadflow.engine.generator.native.nodes import Nodes, is_static, static_value
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson, StepValues
 from loadflow.engine.protocols.mqtt.reply import reply_of
 from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure, Reply
+
+if TYPE_CHECKING:
+    from loadflow.engine.protocols.grpc.request import GrpcCall
+    from loadflow.engine.protocols.mqtt.request import Message, MqttRequest
+    from loadflow.engine.protocols.running.tls_files import Tls
+    from loadflow.engine.protocols.socket.request import SocketRequest
+    from loadflow.engine.protocols.websocket.request import WebSocketRequest, WebSocketTarget
 
 __all__ = ["SPEECHES", "Got", "Speech", "made_message", "message_of", "message_with_trust", "preparing", "request_of", "speeches_of"]
 
@@ -53,14 +62,14 @@ class Speech:
     step: str
     payload: str
     expect: str
-    of_plan: Callable[[Plan, TlsTable], Any]
-    of_request: Callable[[Any, TlsTable], dict[str, Any]]
+    of_plan: Callable[[Plan, TlsTable], object]
+    of_request: Callable[[Any, TlsTable], JsonObject]
     reply_of: Callable[[int, bytes, Sequence[tuple[bytes, bytes]], bytes], Reply] = _bare
     gather: str = ""
     metadata: str = ""
-    alike: Callable[[Any], dict[str, Any]] | None = None
+    alike: Callable[[Any], JsonObject] | None = None
 
-    def prepare(self, config: Mapping[str, Any], plan: Plan, compiler: Callable[[Any], Any]) -> Any:
+    def prepare(self, config: StepJson, plan: Plan, compiler: Callable[[Any], Any]) -> Any:
         return load_named(self.step)(config, plan, compiler)
 
 
@@ -74,7 +83,7 @@ def preparing(user: str) -> Preparing:
     return speech.prepare, load_named(speech.gather) if speech.gather else None
 
 
-def message_of(speech: Speech, prepared: Any, nodes: Nodes, tls: TlsTable) -> dict[str, Any]:
+def message_of(speech: Speech, prepared: Any, nodes: Nodes, tls: TlsTable) -> dict[str, object]:
     if prepared.fixed is not None:
         return {"whole": {"request": request_of(speech, prepared, prepared.fixed, tls), "payload": None, "expect": None}}
     keys = {key: nodes.of(value) for key, value in prepared.written.items()}
@@ -94,7 +103,7 @@ def message_of(speech: Speech, prepared: Any, nodes: Nodes, tls: TlsTable) -> di
     return {"python": list(keys.items())}
 
 
-def request_of(speech: Speech, prepared: Any, request: Any, tls: TlsTable) -> dict[str, Any]:
+def request_of(speech: Speech, prepared: object, request: Any, tls: TlsTable) -> dict[str, object]:
     """The first one of a step, with what those that Python makes later leave out."""
     made = speech.of_request(request, tls)
     if speech.alike is None:
@@ -103,19 +112,19 @@ def request_of(speech: Speech, prepared: Any, request: Any, tls: TlsTable) -> di
     return {kind: {**common, **{key: value for key, value in body.items() if value is not None}} for kind, body in made.items()}
 
 
-def made_message(speech: Speech, prepared: Any, values: Mapping[str, Any], tls: TlsTable) -> dict[str, Any]:
+def made_message(speech: Speech, prepared: Any, values: StepValues, tls: TlsTable) -> JsonObject:
     """The request of these values. Raises HitFailure."""
     return message_with_trust(speech.of_request(prepared.made_of(values), tls), tls)
 
 
-def message_with_trust(request: dict[str, Any], tls: TlsTable) -> dict[str, Any]:
+def message_with_trust(request: JsonObject, tls: TlsTable) -> dict[str, object]:
     """A request, and the trust settings that its place names."""
     (body,) = request.values()
     place = body["place"] if "place" in body else (body["target"] or {}).get("place")
     return {"request": request, "tls": tls.to_json()[place["tls"]] if place is not None and place["https"] else None}
 
 
-def _place(host: str, port: int, tls: Any, table: TlsTable) -> dict[str, Any]:
+def _place(host: str, port: int, tls: Tls | None, table: TlsTable) -> dict[str, object]:
     """`tls`: `verify` and `cert`, or None for a connection without."""
     return {"https": tls is not None, "host": host, "port": port, "tls": 0 if tls is None else table.number(*tls)}
 
@@ -124,7 +133,7 @@ def _text(data: bytes) -> str:
     return base64.b64encode(data).decode()
 
 
-def _socket(request: Any, tls: TlsTable) -> dict[str, Any]:
+def _socket(request: SocketRequest, tls: TlsTable) -> JsonObject:
     """Of a `SocketRequest`."""
     return {
         "socket": {
@@ -139,13 +148,13 @@ def _socket(request: Any, tls: TlsTable) -> dict[str, Any]:
     }
 
 
-def _mqtt_plan(plan: Plan, tls: TlsTable) -> dict[str, Any]:
+def _mqtt_plan(plan: Plan, tls: TlsTable) -> dict[str, object]:
     from loadflow.engine.protocols.mqtt.request import receives
 
     return {"mqtt": {"keeps": receives(plan), "process": f"{os.getpid():x}-{_PROCESS}"}}
 
 
-def _mqtt(request: Any, tls: TlsTable) -> dict[str, Any]:
+def _mqtt(request: MqttRequest, tls: TlsTable) -> dict[str, object]:
     """Of an `MqttRequest`."""
     from loadflow.engine.protocols.mqtt.request import PORT, TLS_PORT
 
@@ -185,13 +194,13 @@ def _mqtt(request: Any, tls: TlsTable) -> dict[str, Any]:
     }
 
 
-def _mqtt_message(message: Any) -> dict[str, Any] | None:
+def _mqtt_message(message: Message | None) -> dict[str, object] | None:
     if message is None:
         return None
     return {**{key: getattr(message, key) for key in ("topic", "qos", "retain", "properties")}, "payload": _text(message.payload)}
 
 
-def _framing(framing: Any) -> dict[str, Any]:
+def _framing(framing: Any) -> dict[str, object]:
     from loadflow.engine.protocols.socket.framing import Counted, Delimited
 
     if isinstance(framing, Counted):
@@ -201,7 +210,7 @@ def _framing(framing: Any) -> dict[str, Any]:
     return {"prefixed": {"length_bytes": framing.length_bytes, "little": framing.byte_order == "little"}}
 
 
-def _grpc(request: Any, tls: TlsTable) -> dict[str, Any]:
+def _grpc(request: Any, tls: TlsTable) -> JsonObject:
     """Of a `GrpcRequest`, without its method."""
     security = request.security
     host, port = _host_and_port(request.target)
@@ -239,7 +248,7 @@ def _host_and_port(target: str) -> tuple[str, int]:
     return host.removeprefix("[").removesuffix("]"), int(port)
 
 
-def _grpc_alike(prepared: Any) -> dict[str, Any]:
+def _grpc_alike(prepared: GrpcCall) -> dict[str, object]:
     """A request of nothing but the method, its messages and all that these may hold."""
     from loadflow.engine.protocols.grpc.shape import shape_of
 
@@ -254,7 +263,7 @@ def _grpc_reply(status: int, reason: bytes, fields: Sequence[tuple[bytes, bytes]
     return SeenReply(status, reason.decode("utf-8", "replace"), fields, body.decode("utf-8", "replace"))
 
 
-def _websocket_plan(plan: Plan, tls: TlsTable) -> dict[str, Any]:
+def _websocket_plan(plan: Plan, tls: TlsTable) -> dict[str, object]:
     from loadflow.engine.protocols.websocket.request import receives, reply_paths, target_of
 
     target = target_of("", plan.host, {}) if plan.host is not None else None
@@ -262,7 +271,7 @@ def _websocket_plan(plan: Plan, tls: TlsTable) -> dict[str, Any]:
     return {"websocket": speech}
 
 
-def _websocket(request: Any, tls: TlsTable) -> dict[str, Any]:
+def _websocket(request: WebSocketRequest, tls: TlsTable) -> dict[str, object]:
     """Of a `WebSocketRequest`."""
     awaited = request.awaited
     return {
@@ -278,7 +287,7 @@ def _websocket(request: Any, tls: TlsTable) -> dict[str, Any]:
     }
 
 
-def _target(target: Any, tls: TlsTable) -> dict[str, Any] | None:
+def _target(target: WebSocketTarget | None, tls: TlsTable) -> dict[str, object] | None:
     """Of a `WebSocketTarget`."""
     if target is None:
         return None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from random import Random
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.fake import UnusableFaker, fake
 from loadflow.engine.resolve.template import text_of
@@ -16,7 +17,7 @@ from loadflow.engine.script.placeholders import Token, has_placeholder, pieces, 
 
 __all__ = ["Node", "Nodes", "joined"]
 
-Node = dict[str, Any] | str  # one key, the kind, over what it holds; only the kind where it holds nothing
+Node = JsonObject | str  # one key, the kind, over what it holds; only the kind where it holds nothing
 
 POOL_VALUES = 1_000  # of each faker method, drawn before the load
 
@@ -24,7 +25,7 @@ POOL_VALUES = 1_000  # of each faker method, drawn before the load
 class Nodes:
     """Compiles values of one plan and remembers what they need: the places of variables and session values, pools of made-up values."""
 
-    def __init__(self, constants: Mapping[str, Any], env: Mapping[str, str], data: Data, initial: Mapping[str, Any]) -> None:
+    def __init__(self, constants: JsonMapping, env: Mapping[str, str], data: Data, initial: JsonMapping) -> None:
         self._constants = constants
         self._env = env
         self._data = data
@@ -33,7 +34,7 @@ class Nodes:
         self._sources = {name: number for number, name in enumerate(data.sources)}
         self.variables: dict[str, int] = {}
         self.session: dict[str, int] = {}
-        self.pools: list[list[Any]] = []
+        self.pools: list[list[object]] = []
 
     def of(self, value: Any) -> Node:
         if isinstance(value, str):
@@ -57,7 +58,7 @@ class Nodes:
     def session_value(self, name: str) -> int:
         return self.session.setdefault(name, len(self.session))
 
-    def initial(self) -> list[list[Any]]:
+    def initial(self) -> list[list[object]]:
         """What users begin with, by place; an empty list where a variable has no value yet."""
         return [[self._initial[name]] if name in self._initial else [] for name in self.variables]
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import text_of
 from loadflow.engine.generator.native.cut import cut_of
@@ -23,6 +24,7 @@ from loadflow.engine.plan.constants import constants_of
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.plan.pace import LATE_NS, Pace
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import AssertionJson, ExtractJson, StepJson
 from loadflow.engine.plan.way import fails_pass
 from loadflow.engine.process.states import STOP_DRAIN_S
 from loadflow.engine.protocols.http.request import DEFAULT_TIMEOUT_S, HttpStep, asks_to_close, default_fields, place_of
@@ -67,13 +69,13 @@ def compile_plan(
     nodes = Nodes(constants, env, data, plan.variables)
     tls = TlsTable()
 
-    def compiler(value: Any) -> Compiled:
+    def compiler(value: object) -> Compiled:
         return compile_value(value, constants, env)
 
     speeches = speeches_of(plan)
     parts = {name: plan.part(name) for name in plan.protocols}
 
-    def prepare(config: Mapping[str, Any]) -> Any:
+    def prepare(config: StepJson) -> Any:
         user = config.get("user", plan.protocol)
         way: Any = _call if in_python else SPEECHES[user].prepare if user in SPEECHES else HttpStep
         return way(config, parts[user], compiler)
@@ -81,7 +83,7 @@ def compile_plan(
     prepared: list[Any] = [prepare(config) for config in plan.steps]
     conditioner = plan.network
 
-    def request(config: Mapping[str, Any], step: Any) -> dict[str, Any]:
+    def request(config: StepJson, step: Any) -> JsonObject:
         if in_python:
             return {"call": _asking(config, step, plan, tls)}
         user = config.get("user", plan.protocol)
@@ -89,7 +91,7 @@ def compile_plan(
             return {"message": {"speech": speeches.index(user), "made": message_of(SPEECHES[user], step, nodes, tls)}}
         return request_of(config, step, parts[user].host, nodes, tls)
 
-    def conditioned(config: Mapping[str, Any], step: Any) -> str:
+    def conditioned(config: StepJson, step: Any) -> str:
         if conditioner is None or not (in_python or is_conditioned(conditioner, config, step, compiler)):
             return "no"
         return "yes" if step.name is not None and not in_python else "ask"
@@ -98,7 +100,7 @@ def compile_plan(
     cap = Throttle(plan.max_rate_per_s) if plan.max_rate_per_s is not None else None
     used = list(dict.fromkeys(one for one in (*throttles, cap) if one is not None))
     secrets = _Secrets(plan, nodes)
-    steps: list[dict[str, Any]] = []
+    steps: list[JsonObject] = []
     for config, step, throttle in zip(plan.steps, prepared, throttles, strict=True):
         steps.append(
             {
@@ -185,7 +187,7 @@ def _call(config: Mapping[str, object], plan: Plan, compiler: Callable[[object],
     return Call(config, plan, compiler)
 
 
-def _asking(config: Mapping[str, Any], call: Any, plan: Plan, tls: TlsTable) -> dict[str, Any]:
+def _asking(config: StepJson, call: Any, plan: Plan, tls: TlsTable) -> JsonObject:
     """What a function's requests are called, and, where plain ones can be laid out by the core, what they begin with."""
     phase = config.get("phase")
     named = {"title": call.title, "numbered": call.title == "request", "phase": "" if phase is None else f"{phase}: "}
@@ -237,7 +239,7 @@ def _sources(plan: Plan, data: Data, shard: int, *, in_json: bool) -> list[dict[
     ]
 
 
-def _stream(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _stream(config: JsonMapping | None) -> dict[str, object] | None:
     if config is None:
         return None
     return {**config, "tokens": cut_of(config["tokens"]) if config.get("tokens") is not None else None}
@@ -266,7 +268,7 @@ def _condition(expression: object, nodes: Nodes) -> dict[str, object] | None:
             return {word: [part for one in operand if (part := _condition(one, nodes)) is not None]}
 
 
-def _check(entry: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
+def _check(entry: AssertionJson, nodes: Nodes) -> dict[str, object]:
     match entry["type"]:
         case "status_code":
             return _status(nodes.of(entry["value"]))
@@ -284,7 +286,7 @@ def _check(entry: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
             return {"time": nodes.of(entry["max_ms"])}
 
 
-def _status(node: Node) -> dict[str, Any]:
+def _status(node: Node) -> dict[str, object]:
     if not is_static(node):
         return {"statusis": node}
     value = static_value(node)
@@ -297,13 +299,13 @@ def _text(node: Node) -> Node:
     return {"static": text_of(static_value(node))} if is_static(node) else node
 
 
-def _extract(entry: Mapping[str, Any], nodes: Nodes) -> dict[str, Any]:
+def _extract(entry: ExtractJson, nodes: Nodes) -> dict[str, object]:
     session = entry.get("scope") == "session"
     place = nodes.session_value(entry["var"]) if session else nodes.variable(entry["var"])
     return {"var": entry["var"], "place": place, "session": session, "find": _finder(entry), "only": entry.get("only")}
 
 
-def _finder(entry: Mapping[str, Any]) -> dict[str, Any] | str:
+def _finder(entry: ExtractJson) -> dict[str, object] | str:
     match entry.get("from") or "json_path":
         case "json_path":
             return {"json": {"path": entry["path"], "cut": cut_of(entry["path"])}}
@@ -325,7 +327,7 @@ def _finder(entry: Mapping[str, Any]) -> dict[str, Any] | str:
             return "status"
 
 
-def _retry(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
+def _retry(config: Mapping[str, object] | None) -> dict[str, object] | None:
     if config is None:
         return None
     rule = RetryRule.of(config)
@@ -334,7 +336,7 @@ def _retry(config: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return {**{name: min(count, 2**32 - 1) for name, count in budgets.items()}, **delays}
 
 
-def _think(config: Any, nodes: Nodes) -> dict[str, Any] | None:
+def _think(config: object, nodes: Nodes) -> JsonObject | None:
     if config is None:
         return None
     if isinstance(config, Mapping):
@@ -342,14 +344,14 @@ def _think(config: Any, nodes: Nodes) -> dict[str, Any] | None:
     return {"low": nodes.of(config), "high": None}
 
 
-def _batch(plan: Plan, first: int, nodes: Nodes) -> dict[str, Any] | None:
+def _batch(plan: Plan, first: int, nodes: Nodes) -> dict[str, object] | None:
     """What the first step of a batch says of all of its steps."""
     count = plan.steps[first].get("at_once")
     if not count:
         return None
     used = [token.parts for step in plan.steps[first : first + count] for token in tokens_in(dict(step)) if token.kind == "csv"]
     cells = [cell for parts in used if (cell := nodes.cell(*parts)) is not None]
-    think: Any = plan.steps[first].get("think_after") or 0
+    think: object = plan.steps[first].get("think_after") or 0
     think_s = (think["min"], think["max"]) if isinstance(think, Mapping) else (think, think)
     return {"count": count, "sources": list(dict.fromkeys(source for source, _ in cells)), "think_s": think_s}
 
@@ -362,7 +364,7 @@ class _Secrets:
         self._is_secret = Redactor(plan.redact).is_secret
         self._written = {entry["var"] for step in plan.steps for entry in step.get("extract") or () if self._is_secret(entry["var"])}
 
-    def of(self, config: Mapping[str, Any]) -> dict[str, Any]:
+    def of(self, config: StepJson) -> JsonObject:
         tokens = [token for token in tokens_in(dict(config)) if token.kind == "csv" and self._is_secret(token.parts[1])]
         cells = {cell for token in tokens if (cell := self._nodes.cell(*token.parts)) is not None}
         found = secret_entries(config.get("assertions") or (), config.get("extract") or (), self._is_secret)

@@ -10,8 +10,10 @@ import base64
 from collections.abc import Mapping
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, joined, static_value
 from loadflow.engine.generator.native.tls_table import TlsTable
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.http.request import (
     FIELD_NAME,
     FIELD_VALUE,
@@ -35,7 +37,7 @@ SETTINGS = ("timeout", "verify", "cert", "cert_password", "sni", "allow_redirect
 KNOWN = {*BODY_KEYS, *SETTINGS, "params", "auth", "headers", "cookies"}  # of a further key, Python makes each request
 
 
-def request_of(config: Mapping[str, Any], prepared: HttpStep, host: str | None, nodes: Nodes, tls: TlsTable) -> dict[str, Any]:
+def request_of(config: StepJson, prepared: HttpStep, host: str | None, nodes: Nodes, tls: TlsTable) -> dict[str, object]:
     if prepared.fixed is not None:
         return {"fixed": assembled(prepared.fixed, tls)}
     keys = {key: nodes.of(config[key]) for key in PARTS if is_used(key, config)}
@@ -46,7 +48,7 @@ def request_of(config: Mapping[str, Any], prepared: HttpStep, host: str | None, 
     return {"parts": parts.to_json()}
 
 
-def assembled(request: HttpRequest, tls: TlsTable) -> dict[str, Any]:
+def assembled(request: HttpRequest, tls: TlsTable) -> JsonObject:
     """One whole request."""
     own = {name.lower() for name, _ in request.headers}
     return {
@@ -76,7 +78,7 @@ class _Parts:
         url: Node,
         host: str | None,
         nodes: Nodes,
-        config: Mapping[str, Any],
+        config: StepJson,
         tls: TlsTable,
         defaults: Mapping[str, str],
     ) -> None:
@@ -106,7 +108,7 @@ class _Parts:
             or any(is_static(node) and not FIELD_VALUE.fullmatch(text_of(static_value(node))) for _, node in self._own)
         )
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         limits = Limits.of({key: static_value(self._keys[key]) for key in SETTINGS if key in self._keys})
         number = self._tls.number(limits.verify, limits.cert)
         tls = {"tls": number, "sni": limits.sni}
@@ -133,10 +135,10 @@ class _Parts:
             "limits": {"connect_s": limits.connect_s, "total_s": limits.total_s, "follow": limits.follow},
         }
 
-    def _bearer(self, auth: Mapping[str, Any]) -> Node:
+    def _bearer(self, auth: Mapping[str, object]) -> Node:
         return joined([{"static": "Bearer "}, self._nodes.of(auth["token"])])
 
-    def _body(self) -> dict[str, Any] | str:
+    def _body(self) -> dict[str, object] | str:
         given = {key: self._keys[key] for key in BODY_KEYS if key in self._keys}
         if not given:
             return "none"

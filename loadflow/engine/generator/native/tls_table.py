@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from certifi import where as ca_bundle
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.pem import decrypted_key
 from loadflow.engine.protocols.running.tls_files import Certificate
 
@@ -22,7 +21,7 @@ class TlsTable:
         """`http2`: the peer has to choose that (ALPN), whatever the plan says of HTTP."""
         return self._numbers.setdefault((verify, cert, http2), len(self._numbers))
 
-    def to_json(self) -> list[dict[str, Any]]:
+    def to_json(self) -> list[JsonObject]:
         return [
             {
                 "verify": verify is not False,

@@ -10,7 +10,6 @@ import base64
 import json
 import sys
 from collections.abc import Iterator
-from typing import Any
 
 import grpc
 from google.protobuf import descriptor_pb2
@@ -39,20 +38,20 @@ def main() -> None:
     try:
         print(json.dumps({"descriptors": _descriptors(channel, job["service"], metadata, job["timeout_s"])}))
     except grpc.RpcError as error:
-        call: Any = error
+        call: grpc.Call = error
         print(json.dumps({"error": f"{call.code().name}: {call.details()}"}))
     except _Refused as error:
         print(json.dumps({"error": str(error)}))
     channel.close()
 
 
-def _descriptors(channel: Any, service: str, metadata: list[tuple[str, str]], timeout_s: float) -> str:
+def _descriptors(channel: grpc.Channel, service: str, metadata: list[tuple[str, str]], timeout_s: float) -> str:
     for version in VERSIONS:
         try:
             ask = _Questions(channel, f"/grpc.reflection.{version}.ServerReflection/ServerReflectionInfo", metadata, timeout_s)
             return _of_service(ask, service)
         except grpc.RpcError as error:
-            call: Any = error
+            call: grpc.Call = error
             if call.code() is not grpc.StatusCode.UNIMPLEMENTED:
                 raise
     raise _Refused("the server has no reflection service; use proto or stub_path")
@@ -61,13 +60,13 @@ def _descriptors(channel: Any, service: str, metadata: list[tuple[str, str]], ti
 class _Questions:
     """Puts a question, each in a call of its own."""
 
-    def __init__(self, channel: Any, path: str, metadata: list[tuple[str, str]], timeout_s: float) -> None:
+    def __init__(self, channel: grpc.Channel, path: str, metadata: list[tuple[str, str]], timeout_s: float) -> None:
         make = reflection_pb2.ServerReflectionRequest.SerializeToString
         self._method = channel.stream_stream(path, make, reflection_pb2.ServerReflectionResponse.FromString)
         self._metadata = metadata
         self._timeout_s = timeout_s
 
-    def __call__(self, **question: str) -> Any:
+    def __call__(self, **question: str) -> reflection_pb2.ServerReflectionResponse:
         asked = iter([reflection_pb2.ServerReflectionRequest(**question)])
         for reply in self._method(asked, metadata=self._metadata, timeout=self._timeout_s):
             return reply
@@ -94,7 +93,7 @@ def _of_service(ask: _Questions, service: str) -> str:
     return base64.b64encode(descriptor_pb2.FileDescriptorSet(file=files.values()).SerializeToString()).decode()
 
 
-def _files(reply: Any) -> Iterator[Any]:
+def _files(reply: reflection_pb2.ServerReflectionResponse) -> Iterator[descriptor_pb2.FileDescriptorProto]:
     for data in reply.file_descriptor_response.file_descriptor_proto:
         yield descriptor_pb2.FileDescriptorProto.FromString(data)
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import grpc
 
 from loadflow.engine.plan.target import host_of
@@ -15,7 +13,7 @@ __all__ = ["LONGEST_CONNECT_S", "new_channel"]
 LONGEST_CONNECT_S = 20.0  # gRPC's own limit
 
 # https://github.com/grpc/grpc/blob/master/include/grpc/impl/channel_arg_names.h
-OPTIONS: tuple[tuple[str, Any], ...] = (
+OPTIONS: tuple[tuple[str, object], ...] = (
     ("grpc.use_local_subchannel_pool", 1),  # else channels with one target share one connection, whatever the script says
     ("grpc.enable_http_proxy", 0),
     ("grpc.service_config_disable_resolution", 1),  # a DNS record must not add retries and hedges
@@ -36,7 +34,7 @@ def new_channel(
     max_message_bytes: int,
     addresses: str = "",
     connect_s: float = LONGEST_CONNECT_S,
-) -> Any:
+) -> grpc.Channel:
     """A channel of its own; it connects at the first call. -1: messages of any size. Raises OSError for files that are gone.
 
     `addresses`: what is connected to in the place of `target`, which stays the name of the server; "": gRPC resolves it.

@@ -66,7 +66,7 @@ class _Channel:
 _channel_count = itertools.count(1)
 _user_count = itertools.count()
 # an engine process makes one load, so what its users share may be the process's
-_shared: dict[tuple[Any, ...], _Channel] = {}
+_shared: dict[tuple[object, ...], _Channel] = {}
 
 
 class GrpcClient:
@@ -76,7 +76,7 @@ class GrpcClient:
         self._user = user
         self._max_bytes = user.plan.max_body_bytes
         self._position = next(_user_count)
-        self._own: dict[tuple[Any, ...], _Channel] = {}
+        self._own: dict[tuple[object, ...], _Channel] = {}
 
     def perform(self, request: GrpcRequest) -> GrpcReply:
         """Every status is a reply. Raises HitFailure if the answer is too large, or not a message of the method."""
@@ -114,7 +114,7 @@ class GrpcClient:
                 channel.channel.close()
 
     def _channel(self, request: GrpcRequest) -> _Channel:
-        key: tuple[Any, ...] = (request.target, request.security)
+        key: tuple[object, ...] = (request.target, request.security)
         channels = self._own
         if request.channels is not None:
             key, channels = (*key, request.channels, self._position % request.channels), _shared
@@ -136,7 +136,7 @@ class GrpcClient:
                 raise HitFailure(Outcome.TLS, f"{error.filename}: {error.strerror}") from None
         return found
 
-    def _read_one(self, request: GrpcRequest, call: Any) -> GrpcReply:
+    def _read_one(self, request: GrpcRequest, call: grpc.Call) -> GrpcReply:
         ended = gevent.event.Event()
         call.add_done_callback(lambda _: ended.set())
         try:
@@ -151,7 +151,7 @@ class GrpcClient:
             raise HitFailure(Outcome.PROTOCOL, "the status is OK, and no whole message came")
         return _reply(request, call, [message])
 
-    def _read_stream(self, request: GrpcRequest, start_ns: int, call: Any) -> GrpcReply:
+    def _read_stream(self, request: GrpcRequest, start_ns: int, call: grpc.Call) -> GrpcReply:
         watch = self._user.watch
         messages: list[bytes] = []
         size = 0
@@ -175,14 +175,14 @@ class GrpcClient:
             call.cancel()  # nothing happens to one that has ended
 
 
-def _until_status(call: Any) -> Iterator[bytes]:
+def _until_status(call: grpc.Call) -> Iterator[bytes]:
     try:
         yield from call
     except grpc.RpcError:  # the status says it
         return
 
 
-def _reply(request: GrpcRequest, call: Any, raw: list[bytes], *, enough: bool = False) -> GrpcReply:
+def _reply(request: GrpcRequest, call: grpc.Call, raw: list[bytes], *, enough: bool = False) -> GrpcReply:
     """`enough`: the script asked for no more messages, so the call has no status yet and needs none."""
     code = 0 if enough else call.code().value[0]
     metadata = [*(call.initial_metadata() or ()), *(() if enough else call.trailing_metadata() or ())]

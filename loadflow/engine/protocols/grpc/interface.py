@@ -13,12 +13,12 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from loadflow.engine.base.extras import way_to_install
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.plan.target import host_of
 from loadflow.engine.process.launch import child_environment
 from loadflow.engine.protocols.grpc.target import DEFAULT_TIMEOUT_S, addresses_of, security_of, service_and_method, target_of
@@ -32,7 +32,7 @@ __all__ = ["descriptors_of", "gather"]
 PROTOC_LIMIT_S = 60.0
 
 
-def gather(step: Mapping[str, Any], plan: Plan, compiler: Compiler, material: dict[str, str]) -> None:
+def gather(step: StepJson, plan: Plan, compiler: Compiler, material: dict[str, str]) -> None:
     """Put the descriptors of a step's service into `material`, unless they are there."""
     key = _key(step, plan, compiler)
     if key is None or key in material:
@@ -43,13 +43,13 @@ def gather(step: Mapping[str, Any], plan: Plan, compiler: Compiler, material: di
         material[key] = _asked(step, plan, compiler)
 
 
-def descriptors_of(step: Mapping[str, Any], plan: Plan, compiler: Compiler) -> str | None:
+def descriptors_of(step: StepJson, plan: Plan, compiler: Compiler) -> str | None:
     """What `gather` found for a step, in Base64; None for a step with a stub."""
     key = _key(step, plan, compiler)
     return None if key is None else plan.material[key]
 
 
-def _key(step: Mapping[str, Any], plan: Plan, compiler: Compiler) -> str | None:
+def _key(step: StepJson, plan: Plan, compiler: Compiler) -> str | None:
     if step.get("stub_path") is not None:
         return None
     if step.get("proto") is not None:
@@ -57,7 +57,7 @@ def _key(step: Mapping[str, Any], plan: Plan, compiler: Compiler) -> str | None:
     return json.dumps(["reflection", _settled_target(step, plan, compiler), service_and_method(step)[0]])
 
 
-def _settled(step: Mapping[str, Any], key: str, compiler: Compiler) -> Any:
+def _settled(step: StepJson, key: str, compiler: Compiler) -> Any:
     written = step.get(key)
     compiled = compiler(written)
     if not compiled.is_static:
@@ -65,7 +65,7 @@ def _settled(step: Mapping[str, Any], key: str, compiler: Compiler) -> Any:
     return compiled.value
 
 
-def _settled_target(step: Mapping[str, Any], plan: Plan, compiler: Compiler) -> str:
+def _settled_target(step: StepJson, plan: Plan, compiler: Compiler) -> str:
     return target_of(_settled(step, "target", compiler), plan)
 
 
@@ -102,7 +102,7 @@ def _google_protos() -> Path:
     return Path(spec.origin).parent / "_proto"
 
 
-def _asked(step: Mapping[str, Any], plan: Plan, compiler: Compiler) -> str:
+def _asked(step: StepJson, plan: Plan, compiler: Compiler) -> str:
     target = _settled_target(step, plan, compiler)
     addresses = ""
     if plan.allowed_hosts:

@@ -10,6 +10,7 @@ from typing import Any
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, Message
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.protocols.grpc.rpc import Rpc
 from loadflow.engine.protocols.running.reply import ReplyParts, joined
 from loadflow.engine.protocols.running.seam import HitFailure
@@ -75,7 +76,7 @@ class GrpcReply(ReplyParts):
         code: int,
         details: str,
         rpc: Rpc,
-        messages: list[Any],
+        messages: list[Message],
         metadata: Pairs,
         *,
         sent_bytes: int,
@@ -120,7 +121,7 @@ class GrpcReply(ReplyParts):
         wanted = name.lower()
         return [_text(value) for key, value in self._metadata if key == wanted]
 
-    def sample(self) -> dict[str, Any]:
+    def sample(self) -> JsonObject:
         headers = joined((key, _text(value)) for key, value in self._metadata)
         try:
             body = self.text() if self.messages else ""
@@ -129,7 +130,7 @@ class GrpcReply(ReplyParts):
         return {"status": self.status_name, "reason": self.details, "headers": headers, "body": body}
 
 
-def holds_more(messages: Sequence[Any], most: int) -> bool:
+def holds_more(messages: Sequence[Message], most: int) -> bool:
     """Whether messages of protobuf hold more values than that, those within others counted too."""
     waiting: list[Any] = list(messages)
     found = 0

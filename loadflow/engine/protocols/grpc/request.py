@@ -12,7 +12,9 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson, StepValues
 from loadflow.engine.protocols.grpc.interface import descriptors_of
 from loadflow.engine.protocols.grpc.rpc import Rpc, described_rpc, stub_rpc
 from loadflow.engine.protocols.grpc.target import DEFAULT_TARGET, DEFAULT_TIMEOUT_S, Security, security_of, service_and_method, target_of
@@ -55,7 +57,7 @@ class GrpcCall:
 
     method = "GRPC"
 
-    def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
+    def __init__(self, config: StepJson, plan: Plan, compiler: Compiler) -> None:
         self._plan = plan
         self._config = config
         self.rpc = _rpc_of(config, plan, compiler)
@@ -82,7 +84,7 @@ class GrpcCall:
     def render_name(self, scope: Scope) -> str:
         return self.name if self.name is not None else text_of(filled(self._name, scope))
 
-    def sample(self, request: GrpcRequest) -> dict[str, Any]:
+    def sample(self, request: GrpcRequest) -> JsonObject:
         messages = [request.rpc.request_json(data) for data in request.messages]
         body = messages if request.rpc.client_streams else messages[0]
         return {
@@ -92,7 +94,7 @@ class GrpcCall:
             "body": json.dumps(body, ensure_ascii=False, separators=(",", ":")),
         }
 
-    def made_of(self, values: Mapping[str, Any], later: Collection[str] = ()) -> GrpcRequest:
+    def made_of(self, values: StepValues, later: Collection[str] = ()) -> GrpcRequest:
         """The request of these values, by the keys of `written`; those of `later` are filled in where it is sent. Raises HitFailure where
         they make none."""
         name = text_of(values.get("name", self.name or ""))
@@ -111,7 +113,7 @@ class GrpcCall:
     def _messages(self, payload: Any) -> tuple[bytes, ...]:
         return tuple(self.rpc.request_bytes(one) for one in self._each(payload))
 
-    def _each(self, payload: Any) -> list[Any]:
+    def _each(self, payload: Any) -> list[object]:
         """The JSON of each message."""
         if payload is None:
             return [{}]
@@ -125,7 +127,7 @@ class GrpcCall:
             self.rpc.request_message(one)
 
 
-def _rpc_of(config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> Rpc:
+def _rpc_of(config: StepJson, plan: Plan, compiler: Compiler) -> Rpc:
     if config.get("stub_path") is not None:
         return stub_rpc(config["stub_path"], config.get("request_path"), config["method"])
     descriptors = descriptors_of(config, plan, compiler)
@@ -133,7 +135,7 @@ def _rpc_of(config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> Rpc:
     return described_rpc(descriptors, *service_and_method(config))
 
 
-def _check_kind(config: Mapping[str, Any], rpc: Rpc) -> None:
+def _check_kind(config: StepJson, rpc: Rpc) -> None:
     """What the script says of a call, against what the service says."""
     kind = (rpc.client_streams, rpc.server_streams)
     word = next(word for word, streams in RPC_KINDS.items() if streams == kind)
@@ -144,7 +146,7 @@ def _check_kind(config: Mapping[str, Any], rpc: Rpc) -> None:
             raise HitFailure(Outcome.TEMPLATE, f"{key} has no meaning for {rpc.name}, which is {word!r}: one message comes back; remove it")
 
 
-def _known_part(value: Any) -> Any:
+def _known_part(value: object) -> object:
     """`value` without what a hit fills in. As null a field counts as left out, and is looked up all the same."""
     if isinstance(value, dict):
         return {key: _known_part(one) for key, one in value.items()}
@@ -153,7 +155,7 @@ def _known_part(value: Any) -> Any:
     return None if isinstance(value, str) and has_placeholder(value) else value
 
 
-def _metadata(written: Any) -> Metadata:
+def _metadata(written: object) -> Metadata:
     """Pairs as gRPC takes them; null gives none. Raises HitFailure for what HTTP/2 can't carry."""
     if written is None:
         return ()
@@ -166,7 +168,7 @@ def _metadata(written: Any) -> Metadata:
     return tuple((key, _metadata_value(key, value)) for key, value in items if value is not None)
 
 
-def _metadata_value(key: str, value: Any) -> str | bytes:
+def _metadata_value(key: str, value: object) -> str | bytes:
     trouble = key_trouble(key)
     if trouble is not None:
         raise HitFailure(Outcome.TEMPLATE, f"metadata: the key {key[:50]!r} {trouble[0]}; {trouble[1]}")

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import base64
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, json_format, message, message_factory
+from google.protobuf.descriptor import Descriptor
 
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
@@ -34,17 +35,17 @@ class Rpc:
     path: str
     client_streams: bool
     server_streams: bool
-    new_request: Callable[[], Any]
-    read_reply: Callable[[bytes], Any]
-    pool: Any
-    reply: Any
+    new_request: Callable[[], message.Message]
+    read_reply: Callable[[bytes], message.Message]
+    pool: descriptor_pool.DescriptorPool
+    reply: Descriptor | None
     files: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
         return self.path.lstrip("/")
 
-    def request_message(self, payload: Any) -> Any:
+    def request_message(self, payload: object) -> message.Message:
         """A message from its JSON (https://protobuf.dev/programming-guides/json/). Raises HitFailure where it does not fit."""
         wanted = self.new_request()
         kind = wanted.DESCRIPTOR.full_name
@@ -55,19 +56,19 @@ class Rpc:
         except (json_format.Error, message.Error, TypeError, ValueError, AttributeError, KeyError, RecursionError) as error:
             raise HitFailure(Outcome.TEMPLATE, f"payload is not a {kind}: {' '.join(str(error).split())}") from None
 
-    def request_bytes(self, payload: Any) -> bytes:
+    def request_bytes(self, payload: object) -> bytes:
         wanted = self.request_message(payload)
         try:
             return bytes(wanted.SerializeToString(deterministic=True))
         except message.EncodeError as error:  # a required field of proto2
             raise HitFailure(Outcome.TEMPLATE, f"payload can't be sent: {error}") from None
 
-    def request_json(self, data: bytes) -> Any:
+    def request_json(self, data: bytes) -> object:
         wanted = self.new_request()
         wanted.ParseFromString(data)
         return self.to_json(wanted)
 
-    def to_json(self, reply: Any) -> Any:
+    def to_json(self, reply: message.Message) -> object:
         """Fields under the names of the .proto file; those that were left at their default too, so that a 0 can be asked for."""
         return json_format.MessageToDict(
             reply, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, descriptor_pool=self.pool
@@ -75,7 +76,7 @@ class Rpc:
 
 
 @lru_cache(maxsize=64)
-def _pool(descriptors: str) -> Any:
+def _pool(descriptors: str) -> descriptor_pool.DescriptorPool:
     """Of a FileDescriptorSet in Base64. Raises TypeError for a set that does not hold together."""
     files = _files(descriptors)
     pool = descriptor_pool.DescriptorPool()
@@ -118,8 +119,9 @@ def described_rpc(descriptors: str, service: str, method: str) -> Rpc:
 
 
 @lru_cache(maxsize=64)
-def _files(descriptors: str) -> Any:
-    return descriptor_pb2.FileDescriptorSet.FromString(base64.b64decode(descriptors)).file
+def _files(descriptors: str) -> Sequence[descriptor_pb2.FileDescriptorProto]:
+    files: Sequence[descriptor_pb2.FileDescriptorProto] = descriptor_pb2.FileDescriptorSet.FromString(base64.b64decode(descriptors)).file
+    return files
 
 
 def _services(descriptors: str) -> list[str]:
@@ -129,11 +131,11 @@ def _services(descriptors: str) -> list[str]:
 class _Listener:
     """A channel for a stub: records what each of its methods asks for, and never connects."""
 
-    def __getattr__(self, kind: str) -> Callable[..., Any]:
+    def __getattr__(self, kind: str) -> Callable[..., tuple[object, ...]]:
         if kind not in _KINDS:
             raise AttributeError(kind)
 
-        def listed(path: str, request_serializer: Any = None, response_deserializer: Any = None, **_: Any) -> tuple[Any, ...]:
+        def listed(path: str, request_serializer: object = None, response_deserializer: object = None, **_: object) -> tuple[object, ...]:
             return kind, path, request_serializer, response_deserializer
 
         return listed
@@ -161,11 +163,13 @@ def stub_rpc(stub_path: str, request_path: str | None, method: str) -> Rpc:
     return Rpc(path, *_KINDS[kind], request_class, deserializer, pool, reply)
 
 
-def _request_class(pool: Any, path: str) -> Any:
+def _request_class(pool: descriptor_pool.DescriptorPool, path: str) -> type[message.Message]:
     try:
-        return message_factory.GetMessageClass(pool.FindMethodByName(path.lstrip("/").replace("/", ".")).input_type)
+        rpc = pool.FindMethodByName(path.lstrip("/").replace("/", "."))
     except KeyError:
         raise HitFailure(Outcome.TEMPLATE, f"the request of {path} is not known; name its class as request_path") from None
+    found: type[message.Message] = message_factory.GetMessageClass(rpc.input_type)
+    return found
 
 
 def dotted(path: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.protocols.running.json_body import read_json
 from loadflow.engine.protocols.running.reply import ReplyParts, joined
 from loadflow.engine.records.statuses import grpc_status, status_text
@@ -40,6 +41,6 @@ class SeenReply(ReplyParts):
         wanted = name.lower()
         return [value for key, value in self._metadata if key == wanted]
 
-    def sample(self) -> dict[str, Any]:
+    def sample(self) -> JsonObject:
         body = "" if self.status != OK and self._text == self.details else self._text
         return {"status": status_text(self.status), "reason": self.details, "headers": joined(self._metadata), "body": body}

@@ -5,12 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
-from typing import Any
 
-from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor, FileDescriptor
 from google.protobuf.descriptor_pb2 import FeatureSet, FieldDescriptorProto
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.protocols.grpc.rpc import Rpc
 
 __all__ = ["shape_of"]
@@ -29,7 +30,7 @@ TYPES = {number: name.removeprefix("TYPE_").lower() for name, number in FieldDes
 
 
 @lru_cache(maxsize=64)
-def shape_of(rpc: Rpc) -> dict[str, Any]:
+def shape_of(rpc: Rpc) -> dict[str, object]:
     """The method, its messages, and all that these may hold."""
     shapes = _Shapes(rpc)
     request, reply = shapes.message(rpc.new_request().DESCRIPTOR), shapes.message(rpc.reply)
@@ -45,10 +46,10 @@ class _Shapes:
         self._described = rpc.files
         self._places: dict[str, int] = {}
         self._names: dict[str, int] = {}
-        self.messages: list[dict[str, Any]] = []
-        self.enums: list[dict[str, Any]] = []
+        self.messages: list[JsonObject] = []
+        self.enums: list[JsonObject] = []
 
-    def message(self, descriptor: Any) -> int:
+    def message(self, descriptor: Descriptor) -> int:
         name = descriptor.full_name
         if name in self._places:
             return self._places[name]
@@ -66,11 +67,11 @@ class _Shapes:
                     self.message(one)
         return place
 
-    def _files(self) -> list[Any]:
+    def _files(self) -> list[FileDescriptor]:
         """Those that describe the service, and all that these and the messages so far import."""
         waiting = [self._pool.FindFileByName(name) for name in self._described]
         waiting += [self._pool.FindMessageTypeByName(name).file for name in list(self._places)]
-        found: dict[str, Any] = {}
+        found: dict[str, FileDescriptor] = {}
         while waiting:
             file = waiting.pop()
             if file.name not in found:
@@ -78,8 +79,8 @@ class _Shapes:
                 waiting += file.dependencies
         return list(found.values())
 
-    def _field(self, field: Any) -> dict[str, Any]:
-        kind: Any = TYPES[field.type]
+    def _field(self, field: FieldDescriptor) -> JsonObject:
+        kind: object = TYPES[field.type]
         is_map = False
         if field.message_type is not None:
             is_map = field.message_type.GetOptions().map_entry
@@ -99,7 +100,7 @@ class _Shapes:
             "utf8": field.type == FieldDescriptor.TYPE_STRING and _is_utf8(field),
         }
 
-    def _enum(self, descriptor: Any) -> int:
+    def _enum(self, descriptor: EnumDescriptor) -> int:
         name = descriptor.full_name
         if name not in self._names:
             self._names[name] = len(self.enums)
@@ -108,12 +109,12 @@ class _Shapes:
         return self._names[name]
 
 
-def _all_messages(messages: Any) -> Any:
+def _all_messages(messages: Iterable[Descriptor]) -> Iterator[Descriptor]:
     for one in messages:
         yield one
         yield from _all_messages(one.nested_types)
 
 
-def _is_utf8(field: Any) -> bool:
+def _is_utf8(field: FieldDescriptor) -> bool:
     """Whether a reader refuses a text that is not UTF-8; in proto2 it does not."""
     return bool(field._GetFeatures().utf8_validation == FeatureSet.VERIFY)

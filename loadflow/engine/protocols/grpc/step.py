@@ -7,6 +7,7 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BeforeValidator, Discriminator, Field, Tag
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.protocols.grpc.words import RPC_KINDS, key_trouble
 from loadflow.engine.protocols.model.assertion import (
     HeaderAssertion,
@@ -100,7 +101,7 @@ class GrpcStep(StepBase):
     assertions: list[GrpcAssertion] | None = None  # type: ignore[assignment]  # narrower: statuses are gRPC's
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         given = {key for key, value in raw.items() if value is not None and value is not False}
         if {"target", "host"} <= given:
             yield Fault(("target",), "says the same as 'host'", "keep one of them")
@@ -114,12 +115,12 @@ class GrpcStep(StepBase):
                 yield Fault((key,), f"has no meaning for rpc {raw['rpc']!r}: one message comes back", "remove it")
         yield from _metadata_faults(raw.get("metadata"))
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """As `StepBase.plain`, with `target` for its other spelling."""
         return {("target" if key == "host" else key): value for key, value in super().plain().items()}
 
 
-def _source_faults(given: set[str], raw: dict[str, Any]) -> Iterable[Fault]:
+def _source_faults(given: set[str], raw: dict[str, object]) -> Iterable[Fault]:
     sources = [key for key in ("stub_path", "proto", "reflection") if key in given]
     if not sources:
         yield Fault(("proto",), "is missing", 'say how the method is known: "proto": a file, "reflection": true, or "stub_path": a class')
@@ -141,7 +142,7 @@ def _source_faults(given: set[str], raw: dict[str, Any]) -> Iterable[Fault]:
 
 
 def _metadata_faults(metadata: object) -> Iterable[Fault]:
-    entries: list[tuple[int | str, Any]] = []
+    entries: list[tuple[int | str, object]] = []
     if isinstance(metadata, dict):
         entries = [(key, key) for key in metadata]
     elif isinstance(metadata, list):

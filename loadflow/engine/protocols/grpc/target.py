@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson, StepValues
 from loadflow.engine.plan.target import host_of
 from loadflow.engine.protocols.grpc.words import target_trouble
 from loadflow.engine.protocols.running.seam import HitFailure
@@ -32,7 +34,7 @@ class Security:
     key: str | None = None
     server_name: str | None = None
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> JsonObject:
         return asdict(self)
 
     def files(self) -> tuple[bytes | None, bytes | None, bytes | None]:
@@ -41,7 +43,7 @@ class Security:
         return ca, key, chain
 
 
-def security_of(values: Mapping[str, Any]) -> Security | None:
+def security_of(values: StepValues) -> Security | None:
     """From a step's `tls`, `verify`, `cert` and `server_name`; None: plain text. Raises HitFailure for files that can't be used."""
     verify, cert, server_name = (values.get(key) for key in ("verify", "cert", "server_name"))
     wanted = values.get("tls")
@@ -63,7 +65,7 @@ def target_of(written: Any, plan: Plan) -> str:
     return target
 
 
-def addresses_of(target: str, getaddrinfo: Callable[..., Any]) -> str:
+def addresses_of(target: str, getaddrinfo: Callable[..., Iterable[Any]]) -> str:
     """host:port as the addresses that `getaddrinfo` has for it now, in gRPC's words. Raises what that raises."""
     host, port = str(host_of(target)), int(target.rpartition(":")[2])
     found = [entry[4][0] for entry in getaddrinfo(host, port, type=socket.SOCK_STREAM)]
@@ -72,7 +74,7 @@ def addresses_of(target: str, getaddrinfo: Callable[..., Any]) -> str:
     return f"ipv{version}:{','.join(same)}"
 
 
-def service_and_method(step: Mapping[str, Any]) -> tuple[str, str]:
+def service_and_method(step: StepJson) -> tuple[str, str]:
     """The two names, wherever they are written."""
     service, _, method = str(step["method"]).lstrip("/").rpartition("/")
     return service or str(step.get("service") or ""), method

@@ -10,7 +10,6 @@ import errno
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from geventhttpclient.response import HTTPParseError, HTTPProtocolViolationError, HTTPResponse
 
@@ -28,6 +27,7 @@ from loadflow.engine.protocols.http.tunnel import name_of, no_credentials, whole
 from loadflow.engine.protocols.running.connecting import SOCKET_ERRORS, stirs
 from loadflow.engine.protocols.running.endless import refuse_endless
 from loadflow.engine.protocols.running.seam import HitFailure, Traffic, UserProtocol
+from loadflow.engine.protocols.running.tls_stream import Socket
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.records.outcome import Outcome
 
@@ -72,7 +72,7 @@ class _Connection:
 
     __slots__ = ("is_dead", "proxy", "socket")
 
-    def __init__(self, socket: Any, proxy: Proxy | None) -> None:
+    def __init__(self, socket: Socket, proxy: Proxy | None) -> None:
         self.socket = socket
         self.proxy = proxy
         self.is_dead = stirs(socket)
@@ -84,7 +84,7 @@ class HttpClient:
     def __init__(self, plan: Plan, cookies: Cookies | None = None) -> None:
         self.traffic = Traffic()
         self._max_body_bytes = plan.max_body_bytes
-        self._connections: dict[tuple[Any, ...], _Connection] = {}
+        self._connections: dict[tuple[object, ...], _Connection] = {}
         self._cookies = Cookies() if cookies is None else cookies
         self._plan = plan
         self._keeps = plan.connections.kept != "per_request"

@@ -15,7 +15,7 @@ from loadflow.engine.protocols.running.connecting import Through, open_connectio
 from loadflow.engine.protocols.running.error_words import error_words
 from loadflow.engine.protocols.running.fence import Fence
 from loadflow.engine.protocols.running.seam import HitFailure
-from loadflow.engine.protocols.running.tls_stream import TlsStream
+from loadflow.engine.protocols.running.tls_stream import Socket, TlsStream
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.timings import HitTimings
@@ -36,13 +36,13 @@ class Dialer:
         self._routes: dict[tuple[str, str, int], Route] = {}
         self._sessions: dict[tuple[object, ...], Any] = {}
 
-    def hang_up(self, socket: Any, place: tuple[object, ...]) -> None:
+    def hang_up(self, socket: Socket, place: tuple[object, ...]) -> None:
         """Closes a socket; the next to the same place may go on with its TLS session."""
         if self._connections.tls.resumes and isinstance(socket, TlsStream) and socket.session is not None:
             self._sessions[place] = socket.session
         socket.close()
 
-    def dial(self, request: HttpRequest, place: tuple[object, ...], timings: HitTimings) -> tuple[Any, Proxy | None]:
+    def dial(self, request: HttpRequest, place: tuple[object, ...], timings: HitTimings) -> tuple[Socket, Proxy | None]:
         """Raises HitFailure, or gaierror for an unknown host name. `place`: what else is connected to in the same way has the same;
         `timings` are added to."""
         route = self._route(request)
@@ -83,7 +83,7 @@ class Dialer:
         return route
 
 
-def _open_tunnel(socket: Any, proxy: Proxy, place: str) -> bytes:
+def _open_tunnel(socket: Socket, proxy: Proxy, place: str) -> bytes:
     """Through a connected socket; the first bytes that came by the tunnel. Raises HitFailure."""
     name = name_of(proxy)
     tunnel = Tunnel(name, place, credentials_of(proxy))

@@ -5,9 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from loadflow.engine.base.json_path import value_at
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.base.values import shown
 from loadflow.engine.protocols.running.json_body import read_json
 from loadflow.engine.protocols.running.seam import HitFailure
@@ -28,7 +28,7 @@ class StreamRule:
     tokens: str | None
 
     @classmethod
-    def of(cls, config: Mapping[str, Any]) -> StreamRule:
+    def of(cls, config: JsonMapping) -> StreamRule:
         return cls(*(config.get(key) for key in ("until", "max_events", "format", "tokens")))
 
 

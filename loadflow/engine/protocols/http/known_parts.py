@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.base.regular_file import open_regular
 from loadflow.engine.protocols.http.request import refuse_unsendable
@@ -34,7 +33,7 @@ def refuse_known(step: Mapping[str, object], compiler: Compiler) -> None:
             _refuse_unreadable(Path(text_of(path)))
 
 
-def _known(value: Any, compiler: Compiler) -> Any:
+def _known(value: object, compiler: Compiler) -> object:
     """None if the key is missing, or its value differs from hit to hit."""
     compiled = compiler(value)
     return compiled.value if compiled.is_static else None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from typing import Any
 
 from pydantic import GetCoreSchemaHandler, GetJsonSchemaHandler
 from pydantic_core import CoreSchema, core_schema
@@ -46,10 +45,10 @@ class AnyMethod:
         hint = near if near.startswith("did you mean") else "write a method of your own in upper case, as PURGE"
         raise wrong(f"{shorten(value)} is not an HTTP method", hint)
 
-    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
         return core_schema.no_info_plain_validator_function(self.read)
 
-    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, object]:
         letters = ("".join(f"[{c.lower()}{c}]" if c.isalpha() else c for c in word) for word in sorted(KNOWN))
         # the plain words come first because editors offer them; the patterns take every other spelling
         return {

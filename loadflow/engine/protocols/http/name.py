@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
 
 from loadflow.engine.base.redact import MASK, Redactor
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.resolve.template import Compiler, known_text, text_of
 from loadflow.engine.script.placeholders import pieces
 
@@ -16,7 +16,7 @@ __all__ = ["default_name"]
 ORIGIN = re.compile(r"https?://[^/?#]*", re.IGNORECASE)
 
 
-def default_name(step: Mapping[str, Any], plan: Plan, compiler: Compiler) -> str:
+def default_name(step: StepJson, plan: Plan, compiler: Compiler) -> str:
     """Path, query and `params` as the script writes them, placeholders and all: `/items/${var.id}?sort=price`.
 
     So a test never has more names than steps, they are the same in every run, and two steps that ask for different things have two. The

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 from urllib.parse import quote_plus, urlencode, urlsplit
 
 from loadflow.engine.base.json_reading import read_json
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.base.values import text_of
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
@@ -42,7 +42,7 @@ class TokenRequest:
         return urlsplit(self.token_url).netloc.rpartition("@")[2]
 
     @classmethod
-    def of(cls, auth: Mapping[str, Any], user: int | None) -> TokenRequest:
+    def of(cls, auth: JsonMapping, user: int | None) -> TokenRequest:
         def text(key: str) -> str | None:
             return None if auth.get(key) is None else text_of(auth[key])
 
@@ -151,7 +151,7 @@ def fetched(asked: TokenRequest) -> tuple[str, float | None]:
     return token, float(life_s) if isinstance(life_s, int | float) and not isinstance(life_s, bool) else None
 
 
-def _object(data: bytes) -> dict[str, Any]:
+def _object(data: bytes) -> JsonObject:
     try:
         found = read_json(data)
     except ValueError:

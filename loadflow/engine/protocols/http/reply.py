@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.values import shown
 from loadflow.engine.protocols.http.answer_reader import AnswerReader, codings_in
 from loadflow.engine.protocols.http.inflating import inflated
@@ -92,7 +93,7 @@ class HttpReply(ReplyParts):
         except UnicodeDecodeError:  # in the charset that its header names
             return read_json(self.text(), self.max_body_bytes)
 
-    def sample(self) -> dict[str, Any]:
+    def sample(self) -> JsonObject:
         try:
             body = self.text()
         except HitFailure:

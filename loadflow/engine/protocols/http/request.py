@@ -19,6 +19,7 @@ from urllib.parse import quote, unquote, urlencode, urlsplit
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.base.values import shown, text_of
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson, StepValues
 from loadflow.engine.protocols.http.aws_signature import AwsKeys, signed_fields, signed_target
 from loadflow.engine.protocols.http.digest import DigestKeys
 from loadflow.engine.protocols.http.events import StreamRule
@@ -128,7 +129,7 @@ class HttpStep:
     `clock` gives Unix seconds, for signatures.
     """
 
-    def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
+    def __init__(self, config: StepJson, plan: Plan, compiler: Compiler) -> None:
         self.method: str = config["method"]
         self.clock: Callable[[], float] = time.time
         self._base = plan.host
@@ -157,7 +158,7 @@ class HttpStep:
     def render_name(self, scope: Scope) -> str:
         return self.name if self.name is not None else text_of(filled(self._name, scope))
 
-    def sample(self, request: HttpRequest) -> dict[str, Any]:
+    def sample(self, request: HttpRequest) -> dict[str, object]:
         cookies = [("Cookie", request.cookies)] if request.cookies else []
         headers: dict[str, str] = {}
         for name, value in [*request.headers, *cookies]:
@@ -169,7 +170,7 @@ class HttpStep:
         user = None if scope is None else scope.user
         return self.made_of({key: filled(part, scope) for key, part in self._parts.items()}, url, user)
 
-    def made_of(self, values: Mapping[str, Any], url: Any, user: int | None = None) -> HttpRequest:
+    def made_of(self, values: StepValues, url: Any, user: int | None = None) -> HttpRequest:
         """The request of these values, by the keys of a step. Raises HitFailure where they make none."""
         try:
             return self._assemble(values, _absolute(text_of(url), self._base), user)
@@ -178,7 +179,7 @@ class HttpStep:
         except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind, e.g. a number as `params`
             raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no request: {error}") from None
 
-    def _assemble(self, values: Mapping[str, Any], url: str, user: int | None) -> HttpRequest:
+    def _assemble(self, values: StepValues, url: str, user: int | None) -> HttpRequest:
         scheme, host, port, target = place_of(url, values.get("params"), Outcome.TEMPLATE)
         body, content_type = body_of(values)
         headers, own_cookies = _headers(values, self.defaults, content_type, self._authorization(values.get("auth"), url, user))
@@ -210,7 +211,7 @@ class HttpStep:
             digest=_digest_keys(values.get("auth")),
         )
 
-    def _authorization(self, auth: Mapping[str, Any] | None, url: str, user: int | None) -> str:
+    def _authorization(self, auth: Mapping[str, object] | None, url: str, user: int | None) -> str:
         if kind_of_auth(auth) != "oauth2" or auth is None:
             return authorization_of(auth, url)
         if not self._fetches:
@@ -236,7 +237,7 @@ class Limits:
     follow: bool
 
     @classmethod
-    def of(cls, values: Mapping[str, Any]) -> Limits:
+    def of(cls, values: StepValues) -> Limits:
         """From the keys of a step, filled in. Raises HitFailure for what can't be used."""
         timeout = values.get("timeout")
         connect_s, total_s = timeout if isinstance(timeout, list) else (timeout, timeout)
@@ -261,7 +262,7 @@ PARTS = (
 )
 
 
-def is_used(key: str, config: Mapping[str, Any]) -> bool:
+def is_used(key: str, config: StepJson) -> bool:
     """Whether a step has this part; credentials give way to its own Authorization field."""
     if config.get(key) is None:
         return False
@@ -283,7 +284,7 @@ def _absolute(url: str, base: str | None) -> str:
     return f"{base.rstrip('/')}/{url.lstrip('/')}"
 
 
-def place_of(url: str, params: Any, outcome: Outcome) -> tuple[str, str, int, str]:
+def place_of(url: str, params: object, outcome: Outcome) -> tuple[str, str, int, str]:
     """Scheme, host, port and encoded target of an absolute URL, with `params` added to its query.
 
     Raises HitFailure, of kind `outcome`, for what can't be asked over HTTP.
@@ -324,7 +325,7 @@ def _host(host: str) -> str:
 
 def _pairs(fields: Any) -> Pairs:
     """Fields as pairs of text; a list gives its name once per item, null gives none."""
-    items: Iterable[tuple[Any, Any]] = fields.items() if isinstance(fields, Mapping) else ((pair[0], pair[1]) for pair in fields)
+    items: Iterable[tuple[object, object]] = fields.items() if isinstance(fields, Mapping) else ((pair[0], pair[1]) for pair in fields)
     result: Pairs = []
     for name, value in items:
         for one in value if isinstance(value, list) else [value]:
@@ -376,7 +377,7 @@ def _uploads(files: Any) -> list[RequestField]:
     return result
 
 
-def _upload_content(entry: Mapping[str, Any]) -> tuple[bytes, str]:
+def _upload_content(entry: StepValues) -> tuple[bytes, str]:
     if entry.get("path") is not None:
         path = Path(entry["path"])
         try:
@@ -391,7 +392,7 @@ def _upload_content(entry: Mapping[str, Any]) -> tuple[bytes, str]:
     return text_of(entry["content"]).encode(), "file"
 
 
-def _headers(values: Mapping[str, Any], defaults: Mapping[str, str], content_type: str, authorization: str) -> tuple[Pairs, str]:
+def _headers(values: StepValues, defaults: Mapping[str, str], content_type: str, authorization: str) -> tuple[Pairs, str]:
     """The default fields, then the script's, which replace defaults of the same name; and the script's own Cookie field.
 
     It is apart because a request has one Cookie field, which the user's jar has a part in (RFC 6265 section 5.4).
@@ -418,28 +419,28 @@ def refuse_unsendable(name: str, value: str) -> None:
         raise HitFailure(Outcome.TEMPLATE, f"the header {shown(name[:50])} holds a line break or another character that can't be sent")
 
 
-def is_signed(config: Mapping[str, Any]) -> bool:
+def is_signed(config: StepJson) -> bool:
     """Whether each request of a step is signed by itself: a signature holds the time, a token ends."""
     return is_used("auth", config) and kind_of_auth(config["auth"]) in ("aws", "oauth2")
 
 
-def kind_of_auth(auth: Mapping[str, Any] | None) -> str:
+def kind_of_auth(auth: Mapping[str, object] | None) -> str:
     return "" if auth is None else str(auth["type"]).lower()
 
 
-def _digest_keys(auth: Mapping[str, Any] | None) -> DigestKeys | None:
+def _digest_keys(auth: Mapping[str, object] | None) -> DigestKeys | None:
     if auth is None or kind_of_auth(auth) != "digest":
         return None
     return DigestKeys(text_of(auth["username"]), text_of(auth["password"]))
 
 
-def _aws_keys(auth: Mapping[str, Any] | None) -> AwsKeys | None:
+def _aws_keys(auth: Mapping[str, object] | None) -> AwsKeys | None:
     if auth is None or str(auth["type"]).lower() != "aws":
         return None
     return AwsKeys(**{key: text_of(value) for key, value in auth.items() if key != "type" and value is not None})
 
 
-def authorization_of(auth: Mapping[str, Any] | None, url: str) -> str:
+def authorization_of(auth: Mapping[str, object] | None, url: str) -> str:
     """The field's value, from `auth`, or from user and password in the URL; "" where there is neither."""
     if auth is not None:
         kind = str(auth["type"]).lower()

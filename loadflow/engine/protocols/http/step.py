@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import (
     BeforeValidator,
@@ -15,6 +15,7 @@ from pydantic import (
 )
 from pydantic.config import JsonDict
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.protocols.http.method import AnyMethod
 from loadflow.engine.protocols.model.assertion import JsonPath
 from loadflow.engine.protocols.model.step import StepBase
@@ -73,7 +74,7 @@ class Upload(Part):
     content_type: Name | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         given = [key for key in ("path", "content", "content_base64") if raw.get(key) is not None]
         if len(given) != 1:
             yield Fault((), f"a file has exactly one of path, content, content_base64, not {' and '.join(given) or 'none'}")
@@ -157,7 +158,7 @@ def _known_auth(value: object) -> object:
     return value
 
 
-def _auth_tag(value: Any) -> str:
+def _auth_tag(value: object) -> str:
     return TAG + str(value.get("type") if isinstance(value, dict) else getattr(value, "type", "")).lower()
 
 
@@ -213,7 +214,7 @@ class MappedHttpStep(StepBase):
     params: Fields | None = None
     headers: dict[str, Scalar] | None = None
     cookies: dict[str, Scalar] | None = None
-    json_body: Any = Field(None, alias="json")
+    json_body: object = Field(None, alias="json")
     data: Body | None = None
     data_base64: Base64 | None = None
     files: Files | None = None
@@ -228,7 +229,7 @@ class MappedHttpStep(StepBase):
     stream: Stream | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         given = {key for key, value in raw.items() if value is not None}
         if not given & {"request_url", "url"}:
             yield Fault(("request_url",), "is missing", "every HTTP step needs the URL it asks for")
@@ -243,7 +244,7 @@ class MappedHttpStep(StepBase):
         if "files" in given and isinstance(raw.get("data"), str):
             yield Fault(("data",), "must be fields, not text, when files are sent too", "write an object or a list of pairs")
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """As `StepBase.plain`, with `request_url` and `cert` for their other spellings."""
         renamed = dict(_SYNONYMS)
         return {renamed.get(key, key): value for key, value in super().plain().items()}

@@ -112,7 +112,7 @@ class JsonPathAssertion(Part):
     truthy: Literal[True] | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         if raw.get("truthy") is None and "value" not in raw:
             yield Fault(("value",), "is missing", "write what it should equal, or truthy: true")
         elif raw.get("truthy") is not None and "value" in raw:
@@ -153,7 +153,7 @@ def known_type(value: object) -> object:
     return value
 
 
-def assertion_tag(value: Any) -> str:
+def assertion_tag(value: object) -> str:
     word = str(value.get("type") if isinstance(value, dict) else getattr(value, "type", "")).lower()
     return TAG + word.removeprefix("not_")
 
@@ -177,15 +177,15 @@ SOURCES = ("json_path", "header", "status_code", "regex", "cookie", "body", "css
 KEYS = ("path", "name", "pattern", "group", "selector", "attribute", "expression", "namespaces")
 
 
-def _taken_keys() -> list[dict[str, Any]]:
+def _taken_keys() -> list[dict[str, object]]:
     """JSON schema's words for `NEEDS`: what each source needs, and that it takes no other's keys."""
-    rules: list[dict[str, Any]] = []
+    rules: list[dict[str, object]] = []
     for source in SOURCES:
         needed = NEEDS.get(source)
         own = {needed, *MAY.get(source, ())}
-        given: dict[str, Any] = {"properties": {"from": {"const": source}}, "required": [] if source == "json_path" else ["from"]}
+        given: dict[str, object] = {"properties": {"from": {"const": source}}, "required": [] if source == "json_path" else ["from"]}
         foreign = {key: {"type": "null"} for key in KEYS if key not in own}
-        then: dict[str, Any] = {"properties": foreign, "required": [needed] if needed else []}
+        then: dict[str, object] = {"properties": foreign, "required": [needed] if needed else []}
         if "group" in own and needed != "pattern":
             then["if"] = {"properties": {"group": {"type": "integer"}}, "required": ["group"]}
             then["then"] = {"properties": {"pattern": {"type": "string"}}, "required": ["pattern"]}
@@ -217,7 +217,7 @@ class Extract(Part):
     only: Annotated[str, Choice("what is taken", ("text", "scalar"))] | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         source = raw.get("from", "json_path")
         if source not in SOURCES:
             return
@@ -249,7 +249,7 @@ def _no_expression(raw: dict[str, Any]) -> Iterable[Fault]:
         yield Fault(("expression",), str(error), XPATH_WAY)
 
 
-def _no_such_group(raw: dict[str, Any]) -> Iterable[Fault]:
+def _no_such_group(raw: dict[str, object]) -> Iterable[Fault]:
     group, pattern = raw.get("group"), raw.get("pattern")
     if not isinstance(group, int) or not isinstance(pattern, str):
         return

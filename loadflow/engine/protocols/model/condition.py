@@ -32,7 +32,7 @@ class Term(Part):
     or_: Annotated[list[Condition], Field(min_length=1)] = Field(default=[], alias="or")
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         if len(raw) != 1:
             what = f"not {len(raw)}" if raw else "not none"
             yield Fault((), f"a condition has exactly one operator, {what}", f"operators: {', '.join(OPERATORS)}; join several with 'and'")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from pydantic import ConfigDict
 from pydantic.config import JsonDict
@@ -33,7 +32,7 @@ class MessageStep(StepBase):
     model_config = ConfigDict(json_schema_extra=message_schema())
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         for key, word in (("assertions", "type"), ("extract", "from")):
             entries = raw.get(key)
             for index, entry in enumerate(entries if isinstance(entries, list) else ()):

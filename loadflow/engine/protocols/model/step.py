@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import Field
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.protocols.model.assertion import Assertion, Extract
 from loadflow.engine.protocols.model.condition import Condition
 from loadflow.engine.script.mistakes import Fault
@@ -44,7 +45,7 @@ class Span(Part):
     max: Templated[Seconds]
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         low, high = raw.get("min"), raw.get("max")
         if isinstance(low, int | float) and isinstance(high, int | float) and high < low:
             yield Fault(("max",), f"must be at least min, which is {low}, not {high}")
@@ -98,7 +99,7 @@ class StepBase(Part):
     on_failure: Annotated[str, Choice("what a failure does", ON_FAILURE)] | None = None
     user: Annotated[Name, Field(description="The user type whose steps have these keys; default: that of the test")] | None = None
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """The step as JSON values: the keys that were written and are not null, and always `weight`."""
         written = self.model_dump(mode="json", by_alias=True, exclude_unset=True, warnings=False)
         return {**{key: value for key, value in written.items() if value is not None}, "weight": 1 if self.weight is None else self.weight}

@@ -5,10 +5,10 @@ The code that sends is named, not imported: only the engine process may load it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.model.step import StepBase
 from loadflow.engine.script.mistakes import Fault
 
@@ -18,7 +18,7 @@ __all__ = ["Form", "UserType"]
 HostTrouble = tuple[str, str]
 
 
-def _no_faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
+def _no_faults(step: StepJson, hosted: bool) -> Iterable[Fault]:
     return ()
 
 
@@ -26,7 +26,7 @@ def _any_host(host: str) -> HostTrouble | None:
     return None
 
 
-def _never(step: Mapping[str, Any]) -> bool:
+def _never(step: StepJson) -> bool:
     return False
 
 
@@ -70,9 +70,9 @@ class UserType:
     prepare: str
     protocol: str
     host: Callable[[str], HostTrouble | None] = _any_host
-    faults: Callable[[Mapping[str, Any], bool], Iterable[Fault]] = _no_faults
+    faults: Callable[[StepJson, bool], Iterable[Fault]] = _no_faults
     gather: str = ""
-    asks: Callable[[Mapping[str, Any]], bool] = _never
+    asks: Callable[[StepJson], bool] = _never
     traced: bool = False
     has_fields: bool = False
     whom: tuple[str, ...] = ()

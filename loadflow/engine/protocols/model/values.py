@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import AfterValidator, Field, ValidatorFunctionWrapHandler, WrapValidator
 
@@ -14,7 +14,7 @@ from loadflow.engine.script.placeholders import has_placeholder
 __all__ = ["Base64", "CertAndKey", "Pair", "Scalar", "WrittenNumber"]
 
 
-def _as_written(value: Any, handler: ValidatorFunctionWrapHandler) -> Any:
+def _as_written(value: object, handler: ValidatorFunctionWrapHandler) -> object:
     """Checked as a number, and kept: 2 must not become 2.0 on its way into a query."""
     handler(value)
     return value

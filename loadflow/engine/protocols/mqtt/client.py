@@ -6,9 +6,7 @@ import os
 import socket
 import ssl
 from collections import deque
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import gevent
 import paho.mqtt.client as paho
@@ -16,6 +14,7 @@ from paho.mqtt import MQTTException
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_path import MISSING, value_at
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.mqtt.delivery import PROPERTY, Deliveries
 from loadflow.engine.protocols.mqtt.reply import MqttReply, Received
@@ -42,7 +41,7 @@ class _Shared:
     plan: Plan  # held, so that no other plan gets its id
     deliveries: Deliveries = field(default_factory=Deliveries)
     users: int = 0
-    sweeper: Any = None
+    sweeper: gevent.Greenlet | None = None
 
     def sweep(self, watch: Watch) -> None:
         """One greenlet for all users gives up what is due."""
@@ -107,7 +106,7 @@ class MqttClient:
     def __init__(self, user: UserContext) -> None:
         self._user = user
         self._connections: dict[Broker, Connection] = {}
-        self._links: dict[Broker, tuple[Link, Mapping[str, Any]]] = {}
+        self._links: dict[Broker, tuple[Link, JsonMapping]] = {}
         self._subscriptions: dict[Broker, dict[str, MqttRequest]] = {}
         self._inboxes: dict[Broker, _Inbox] = {}
         self._keeps = receives(user.plan)

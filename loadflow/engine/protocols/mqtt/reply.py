@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.protocols.running.json_body import read_json
 from loadflow.engine.protocols.running.reply import ReplyParts
 
@@ -45,7 +45,7 @@ class MqttReply(ReplyParts):
         """A user property of MQTT 5; its name is case-sensitive there, and here."""
         return [] if self.message is None else [value for key, value in self.message.user if key == name]
 
-    def sample(self) -> dict[str, Any]:
+    def sample(self) -> JsonObject:
         message = self.message
         if message is None:
             return {}

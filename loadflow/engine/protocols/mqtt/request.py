@@ -10,8 +10,10 @@ from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_path import MISSING, value_at
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.base.values import shown
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson, StepValues
 from loadflow.engine.protocols.mqtt.words import BROKER, CONNECTION_KEYS, broker_trouble, topic_trouble
 from loadflow.engine.protocols.running.filling import filled, flag, payload_text, peer_files, seconds
 from loadflow.engine.protocols.running.seam import HitFailure
@@ -60,7 +62,7 @@ class Message:
     payload: bytes
     qos: int
     retain: bool
-    properties: Mapping[str, Any]
+    properties: JsonMapping
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +104,7 @@ class MqttRequest:
     message: Message | None
     tracked: Tracked | None
     qos: int
-    properties: Mapping[str, Any]
+    properties: JsonMapping
     no_local: bool
     retain_as_published: bool
     retain_handling: int
@@ -118,7 +120,7 @@ class MqttStep:
 
     method = "MQTT"
 
-    def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
+    def __init__(self, config: StepJson, plan: Plan, compiler: Compiler) -> None:
         self._config = config
         self._kind: str = config["method"]
         written = {key: config[key] for key in PARTS if config.get(key) is not None}
@@ -141,8 +143,8 @@ class MqttStep:
     def render_name(self, scope: Scope) -> str:
         return self.name if self.name is not None else text_of(filled(self._name, scope))
 
-    def sample(self, request: MqttRequest) -> dict[str, Any]:
-        shown: dict[str, Any] = {"method": request.method, "broker": f"{request.broker.host}:{request.broker.port}"}
+    def sample(self, request: MqttRequest) -> JsonObject:
+        shown: dict[str, object] = {"method": request.method, "broker": f"{request.broker.host}:{request.broker.port}"}
         if request.topics:
             shown["topic"] = ", ".join(request.topics)
         if request.link is not None:
@@ -166,7 +168,7 @@ class MqttStep:
     def _build(self, scope: Scope | None) -> MqttRequest:
         return self.made_of({key: filled(part, scope) for key, part in self._parts.items()})
 
-    def made_of(self, values: Mapping[str, Any], later: Collection[str] = ()) -> MqttRequest:
+    def made_of(self, values: StepValues, later: Collection[str] = ()) -> MqttRequest:
         """The request of these values, by the keys of `written`; those of `later` are filled in where it is sent. Raises HitFailure where
         they make none."""
         try:
@@ -176,7 +178,7 @@ class MqttStep:
         except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind
             raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no request: {error}") from None
 
-    def _assemble(self, values: Mapping[str, Any], later: Collection[str]) -> MqttRequest:
+    def _assemble(self, values: StepValues, later: Collection[str]) -> MqttRequest:
         config = self._config
         place = _broker(text_of(values["broker"]))
         topic = values.get("topic")
@@ -233,7 +235,7 @@ def _broker(written: str) -> Broker:
     return Broker(found[2].strip("[]"), int(found[3]) if found[3] else 0, tls)
 
 
-def _link(values: Mapping[str, Any], broker: Broker) -> Link:
+def _link(values: StepValues, broker: Broker) -> Link:
     username, password = values.get("username"), values.get("password")
     will = values.get("will")
     expiry = values.get("session_expiry")
@@ -268,13 +270,13 @@ def _trust(tls: object, broker: Broker) -> Trust | None:
     return Trust(*peer_files(tls if isinstance(tls, Mapping) else {}))
 
 
-def _message(values: Mapping[str, Any], topic: str) -> Message:
+def _message(values: StepValues, topic: str) -> Message:
     return Message(topic, _payload(values), _qos(values), flag(values.get("retain", False)), _properties(values))
 
 
-def _properties(values: Mapping[str, Any]) -> dict[str, Any]:
+def _properties(values: StepValues) -> dict[str, object]:
     """Those of a packet: numbers in their bounds, text that fits, and `user` as pairs."""
-    found: dict[str, Any] = {}
+    found: JsonObject = {}
     for key, value in (values.get("properties") or {}).items():
         if key == "user":
             pairs = value.items() if isinstance(value, Mapping) else value
@@ -303,7 +305,7 @@ def _refuse_long(what: str, text: bytes) -> None:
         raise HitFailure(Outcome.TEMPLATE, f"{what} has {counted(len(text), 'byte')}, and MQTT sends {MOST_TEXT:,} at most")
 
 
-def _payload(values: Mapping[str, Any]) -> bytes:
+def _payload(values: StepValues) -> bytes:
     if "payload_hex" in values:
         return bytes.fromhex(text_of(values["payload_hex"]))
     if "payload_base64" in values:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.protocols.model.assertion import JsonPath
 from loadflow.engine.protocols.model.step import StepBase
 from loadflow.engine.protocols.model.values import Base64, CertAndKey
@@ -107,7 +108,7 @@ class Will(Part):
     properties: Properties | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         yield from _one_payload(raw)
         yield from _topic_faults(raw, "publish")
         yield from _property_faults(raw, "will")
@@ -153,7 +154,7 @@ class MqttStep(StepBase):
     session_expiry: Templated[Seconds32] | None = None
     will: Will | None = None
     topic: Annotated[Annotated[Name, TEXT] | Annotated[Annotated[list[Name], Field(min_length=1)], A_LIST], BY_KIND] | None = None
-    payload: Annotated[Annotated[Text, TEXT] | Annotated[dict[str, Any], AN_OBJECT], BY_KIND] | None = None
+    payload: Annotated[Annotated[Text, TEXT] | Annotated[JsonObject, AN_OBJECT], BY_KIND] | None = None
     payload_hex: Hex | None = None
     payload_base64: Base64 | None = None
     qos: Qos | None = None
@@ -167,7 +168,7 @@ class MqttStep(StepBase):
     abrupt: Flag | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: JsonObject) -> Iterable[Fault]:
         given = {key: value for key, value in raw.items() if value is not None}
         if {"broker", "host"} <= given.keys():
             yield Fault(("host",), "says the same as 'broker'", "keep one of them")
@@ -192,7 +193,7 @@ class MqttStep(StepBase):
                 if isinstance(entry, dict) and str(entry.get(of)).lower() == "status_code":
                     yield Fault((key, position, of), "MQTT has no status code", "a refusal fails the step by itself, with its reason code")
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """As `StepBase.plain`, with `method` always there and `broker` for its other spelling."""
         step = super().plain()
         if "host" in step:
@@ -200,7 +201,7 @@ class MqttStep(StepBase):
         return {**step, "method": step.get("method", "publish")}
 
 
-def _topic_faults(given: Mapping[str, Any], method: str) -> Iterable[Fault]:
+def _topic_faults(given: Mapping[str, object], method: str) -> Iterable[Fault]:
     topic = given.get("topic")
     if isinstance(topic, list) and method not in ("subscribe", "unsubscribe"):
         yield Fault(("topic",), f"must be one topic, not a list, for the method {method!r}")
@@ -211,20 +212,20 @@ def _topic_faults(given: Mapping[str, Any], method: str) -> Iterable[Fault]:
             yield Fault(("topic",), trouble)
 
 
-def _one_payload(given: Mapping[str, Any]) -> Iterable[Fault]:
+def _one_payload(given: Mapping[str, object]) -> Iterable[Fault]:
     written = [key for key in PAYLOADS if given.get(key) is not None]
     for key in written[1:]:
         yield Fault((key,), f"can't be sent together with {written[0]!r}: a message has one payload", "keep one of them")
 
 
-def _property_faults(given: Mapping[str, Any], packet: str) -> Iterable[Fault]:
+def _property_faults(given: Mapping[str, object], packet: str) -> Iterable[Fault]:
     properties = given.get("properties")
     for key in properties if isinstance(properties, dict) else ():
         if key in PROPERTY_OF and packet not in PROPERTY_OF[key] and packet in {one for of in PROPERTY_OF.values() for one in of}:
             yield Fault(("properties", key), f"is not a property of {packet}", f"it goes with {' or '.join(PROPERTY_OF[key])}")
 
 
-def _version_faults(given: Mapping[str, Any]) -> Iterable[Fault]:
+def _version_faults(given: Mapping[str, object]) -> Iterable[Fault]:
     if given.get("version") != "3.1.1":
         return
     for key in ("properties", "session_expiry", "no_local", "retain_as_published", "retain_handling"):
@@ -232,7 +233,7 @@ def _version_faults(given: Mapping[str, Any]) -> Iterable[Fault]:
             yield Fault((key,), "came with MQTT 5, and the step says 3.1.1", 'write "version": "5", or remove it')
 
 
-def _message_faults(given: Mapping[str, Any], method: str) -> Iterable[Fault]:
+def _message_faults(given: JsonMapping, method: str) -> Iterable[Fault]:
     for position, entry in enumerate(given.get("assertions") or ()):
         if isinstance(entry, dict) and str(entry.get("type")).lower() in OF_A_MESSAGE:
             text = f"looks at a message, and the method {method!r} gets none"

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import ssl
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -27,10 +27,11 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.protocols.mqtt.request import PORT, TLS_PORT, Broker, Link, Message, MqttRequest, Trust
 from loadflow.engine.protocols.running.connecting import client_context
 from loadflow.engine.protocols.running.seam import HitFailure
-from loadflow.engine.protocols.running.tls_stream import TlsStream, bounded
+from loadflow.engine.protocols.running.tls_stream import Socket, TlsStream, bounded
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.records.outcome import Outcome
 
@@ -148,7 +149,7 @@ class Connection:
         self,
         broker: Broker,
         link: Link,
-        properties: Mapping[str, Any],
+        properties: JsonMapping,
         on_message: Callable[[paho.MQTTMessage], None],
         on_lost: Callable[[tuple[Outcome, str]], None],
         most_bytes: int,
@@ -326,7 +327,7 @@ class Connection:
         for watcher in self._watchers:
             gevent.socket.cancel_wait(watcher)
 
-    def _read(self, socket: Any) -> None:
+    def _read(self, socket: Socket) -> None:
         wire, readable = self._wire, self._watchers[0]
         pending: Callable[[], bool] = socket.has_more if isinstance(socket, TlsStream) else lambda: False
         turns = Turns()
@@ -364,7 +365,9 @@ class Connection:
         if not waiting and self._connected:
             self._tell(how)
 
-    def _on_connect(self, client: Any, userdata: Any, flags: Any, reason: ReasonCode, properties: Properties | None) -> None:
+    def _on_connect(
+        self, client: object, userdata: object, flags: paho.ConnectFlags, reason: ReasonCode, properties: Properties | None
+    ) -> None:
         answered = self._waiting.get("CONNACK")
         if answered is None:
             return
@@ -377,7 +380,7 @@ class Connection:
         self._most_unacknowledged = min(MOST_UNACKNOWLEDGED, getattr(properties, "ReceiveMaximum", MOST_UNACKNOWLEDGED))
         answered.set(None)
 
-    def _on_disconnect(self, client: Any, userdata: Any, flags: Any, reason: ReasonCode, properties: Any) -> None:
+    def _on_disconnect(self, client: object, userdata: object, flags: paho.DisconnectFlags, reason: ReasonCode, properties: object) -> None:
         if flags.is_disconnect_packet_from_server:
             self._lose((Outcome.CLOSED, f"the broker ended the connection: {_reason(reason)}"))
         elif reason.value == PROTOCOL_ERROR:
@@ -387,7 +390,7 @@ class Connection:
         else:
             self._lose((Outcome.CLOSED, f"the connection was lost: {reason}"))
 
-    def _on_publish(self, client: Any, userdata: Any, mid: int, reason: ReasonCode, properties: Any) -> None:
+    def _on_publish(self, client: object, userdata: object, mid: int, reason: ReasonCode, properties: object) -> None:
         self._unacknowledged.discard(mid)
         result = self._waiting.get(mid)
         if result is None:
@@ -397,10 +400,10 @@ class Connection:
         else:
             result.set(reason)
 
-    def _on_suback(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
+    def _on_suback(self, client: object, userdata: object, mid: int, reasons: object, properties: object) -> None:
         self._answered(("SUBACK", mid), reasons)
 
-    def _on_unsuback(self, client: Any, userdata: Any, mid: int, reasons: Any, properties: Any) -> None:
+    def _on_unsuback(self, client: object, userdata: object, mid: int, reasons: object, properties: object) -> None:
         self._answered(("UNSUBACK", mid), reasons)
 
     def _answered(self, key: _Awaited, reasons: Any) -> None:
@@ -408,7 +411,7 @@ class Connection:
         if result is not None:
             result.set(list(reasons))
 
-    def _on_message(self, client: Any, userdata: Any, message: paho.MQTTMessage) -> None:
+    def _on_message(self, client: object, userdata: object, message: paho.MQTTMessage) -> None:
         self._take(message)
         result = self._waiting.get("message")
         if result is not None and not result.ready():
@@ -430,7 +433,7 @@ def property_bytes(command: int, packet: bytes | bytearray) -> int:
     return length
 
 
-def properties_of(packet: int, written: Mapping[str, Any]) -> Properties:
+def properties_of(packet: int, written: JsonMapping) -> Properties:
     properties = Properties(packet)  # type: ignore[no-untyped-call]
     for key, value in written.items():
         if key in NAMES:
@@ -448,7 +451,7 @@ def _reason(code: ReasonCode) -> str:
     return f"{code} (0x{code.value:02x})"
 
 
-def _no_delay(client: Any, userdata: Any, socket: Any) -> None:
+def _no_delay(client: object, userdata: object, socket: Any) -> None:
     socket.setsockopt(gevent.socket.IPPROTO_TCP, gevent.socket.TCP_NODELAY, 1)
 
 

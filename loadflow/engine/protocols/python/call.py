@@ -8,7 +8,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.http.request import HttpRequest, HttpStep
 from loadflow.engine.protocols.python.place import split_place
 from loadflow.engine.protocols.running.filling import filled
@@ -36,7 +38,7 @@ class Call:
     method = "PYTHON"
     name: str | None = None
 
-    def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
+    def __init__(self, config: StepJson, plan: Plan, compiler: Compiler) -> None:
         file, cls, self.function = split_place(config["call"])
         known = plan.material.get(file)
         if known is not None and known != _digest(file):
@@ -56,7 +58,7 @@ class Call:
         # the same steps make the requests that scripts make: one of each verb, asked for with the values of each hit
         self._verbs = {verb: HttpStep({"method": verb.upper(), "request_url": "/", "name": verb}, plan, compiler) for verb in VERBS}
 
-    def request(self, verb: str, path: Any, options: Mapping[str, Any], scope: Scope) -> tuple[HttpRequest, Any]:
+    def request(self, verb: str, path: Any, options: Mapping[str, object], scope: Scope) -> tuple[HttpRequest, Any]:
         """The request of a call of the client, and the name that it gives. Raises TypeError and HitFailure."""
         is_plain = not options and isinstance(path, str)
         if is_plain and (made := self._made.get((verb, path))) is not None:
@@ -69,17 +71,17 @@ class Call:
             self._made[verb, path] = request
         return request, name
 
-    def sample(self, request: HttpRequest) -> dict[str, Any]:
+    def sample(self, request: HttpRequest) -> JsonObject:
         return self._verbs["get"].sample(request)
 
-    def render(self, scope: Scope) -> Any:
+    def render(self, scope: Scope) -> object:
         raise NotImplementedError("a function is called, not rendered")
 
     def render_name(self, scope: Scope) -> str:
         return self.title
 
 
-def gather(step: Mapping[str, Any], plan: Plan, compiler: Compiler, material: dict[str, str]) -> None:
+def gather(step: StepJson, plan: Plan, compiler: Compiler, material: dict[str, str]) -> None:
     """The file as it is now, so that every process runs the same. Raises HitFailure where Python is not allowed or it is gone."""
     if not os.environ.get(ALLOW):
         text = f"functions of Python run only where {ALLOW} is set, or by `loadflow run FILE.py`"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator
 
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.http.user import FAST_HTTP_USER
 from loadflow.engine.protocols.model.step import StepBase
 from loadflow.engine.protocols.model.user_type import Form, UserType
@@ -34,7 +35,7 @@ class CallStep(StepBase):
     headers: dict[str, Text] | None = None
 
 
-def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
+def _faults(step: StepJson, hosted: bool) -> Iterable[Fault]:
     for key in IN_PYTHON:
         if step.get(key) is not None:
             yield Fault((key,), "has no meaning for a function of Python", "say it in the function")

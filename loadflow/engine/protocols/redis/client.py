@@ -17,6 +17,7 @@ from loadflow.engine.protocols.running.error_words import error_words
 from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure, UserProtocol
 from loadflow.engine.protocols.running.time_limit import within
+from loadflow.engine.protocols.running.tls_stream import Socket
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.records.outcome import Outcome
 
@@ -39,14 +40,14 @@ REDIS_ERRORS: Sequence[tuple[type[BaseException], Outcome]] = (
 class _Bounded:
     """A socket that counts what comes for a hit, and lets other users run while it comes."""
 
-    def __init__(self, socket: Any, most_bytes: int) -> None:
+    def __init__(self, socket: Socket, most_bytes: int) -> None:
         self._socket = socket
         self._most_bytes = most_bytes
         self.stirs = stirs(socket)
         self.received = 0
         self.turns = Turns()
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         return getattr(self._socket, name)
 
     def recv(self, size: int) -> bytes:

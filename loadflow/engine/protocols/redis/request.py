@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from loadflow.engine.base.host_port import host_and_port
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.running.filling import PEER_PARTS, filled, hit_name, payload_text, peer_files, seconds
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.protocols.running.tls_files import Tls
@@ -46,7 +46,7 @@ class RedisStep:
 
     method = "REDIS"
 
-    def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
+    def __init__(self, config: StepJson, plan: Plan, compiler: Compiler) -> None:
         server = config.get("server") or plan.host or DEFAULT_SERVER
         self.place = known_text(server, compiler)
         self.name, self.render_name = hit_name(config, compiler, str(config["command"][0]).upper())
@@ -59,7 +59,7 @@ class RedisStep:
     def render(self, scope: Scope) -> RedisRequest:
         return self._fixed if self._fixed is not None else self._build(scope)
 
-    def sample(self, request: RedisRequest) -> dict[str, Any]:
+    def sample(self, request: RedisRequest) -> JsonObject:
         server = request.server
         shown = f"[{server.host}]" if ":" in server.host else server.host
         url = f"{'rediss' if server.tls else 'redis'}://{shown}:{server.port}/{server.database}"

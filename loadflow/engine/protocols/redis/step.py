@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from loadflow.engine.base.extras import is_there, way_to_install
 from loadflow.engine.base.host_port import host_and_port
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.model.message_step import MessageStep
 from loadflow.engine.protocols.model.user_type import Form, HostTrouble, UserType
 from loadflow.engine.protocols.model.values import CertAndKey, WrittenNumber
@@ -28,7 +29,7 @@ def _server(text: str) -> str:
     return text
 
 
-def _command(words: list[Any]) -> list[Any]:
+def _command(words: list[object]) -> list[object]:
     if not isinstance(words[0], str) or not words[0].strip() or has_placeholder(words[0]) or " " in words[0]:
         raise wrong("does not begin with the name of a command", 'one word, then its arguments: ["SET", "user:1", "ann"]')
     if trouble := command_trouble(words):
@@ -54,7 +55,7 @@ class RedisStep(MessageStep):
     cert: Annotated[Annotated[Name, TEXT] | Annotated[CertAndKey, A_LIST], BY_KIND] | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         yield from super().conflicts(raw)
         given = {key for key, value in raw.items() if value is not None}
         if "username" in given and "password" not in given:
@@ -68,7 +69,7 @@ def _host(host: str) -> HostTrouble | None:
     return None if host_and_port(host) else ("is not a host:port", EXAMPLE)
 
 
-def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
+def _faults(step: StepJson, hosted: bool) -> Iterable[Fault]:
     if not is_there("redis"):
         yield Fault((), "redis_user needs the package redis, which is not installed", way_to_install("redis"))
 

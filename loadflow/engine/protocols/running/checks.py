@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import cast
 
 from loadflow.engine.base.json_path import MISSING, value_at
 from loadflow.engine.base.pattern import compile_pattern
 from loadflow.engine.base.values import number_of, same, shown, text_of
 from loadflow.engine.markup.query import nothing_at, page_of, query_of
 from loadflow.engine.markup.trouble import MarkupError, TooLarge
+from loadflow.engine.plan.step_json import AssertionJson, ExtractJson
 from loadflow.engine.protocols.running.seam import HitFailure, Reply
 from loadflow.engine.protocols.running.work import Work
 from loadflow.engine.records.outcome import Outcome
@@ -34,12 +35,12 @@ Check = Callable[[Reply, Scope, float], tuple[Outcome, str] | None]
 Extract = Callable[[Reply, Scope], tuple[Outcome, str] | None]
 
 
-def compile_checks(assertions: Sequence[Mapping[str, Any]], compiler: Compiler) -> list[Check]:
+def compile_checks(assertions: Sequence[AssertionJson], compiler: Compiler) -> list[Check]:
     """In order; each gives None or the failure. The third argument of a check is the hit's time in milliseconds."""
     return [CHECKS[entry["type"]](entry, compiler) for entry in assertions]
 
 
-def _status_code(entry: Mapping[str, object], compiler: Compiler) -> Check:
+def _status_code(entry: AssertionJson, compiler: Compiler) -> Check:
     expected = compiler(entry["value"])
     if expected.is_static:
         value = expected.value
@@ -63,7 +64,7 @@ def _status_code(entry: Mapping[str, object], compiler: Compiler) -> Check:
     return dynamic
 
 
-def _contains(entry: Mapping[str, object], compiler: Compiler) -> Check:
+def _contains(entry: AssertionJson, compiler: Compiler) -> Check:
     expected = compiler(entry["value"])
     wanted = entry["type"] == "contains"
 
@@ -76,7 +77,7 @@ def _contains(entry: Mapping[str, object], compiler: Compiler) -> Check:
     return check
 
 
-def _regex(entry: Mapping[str, object], compiler: Compiler) -> Check:
+def _regex(entry: AssertionJson, compiler: Compiler) -> Check:
     pattern = compile_pattern(entry["pattern"])
     wanted = entry["type"] == "regex"
     message = not_as_wanted(entry)
@@ -87,12 +88,12 @@ def _regex(entry: Mapping[str, object], compiler: Compiler) -> Check:
     return check
 
 
-def not_as_wanted(entry: Mapping[str, object]) -> str:
+def not_as_wanted(entry: AssertionJson) -> str:
     """What is said of a body that a pattern should match, or should not."""
     return f"body {'does not match' if entry['type'] == 'regex' else 'unexpectedly matches'} {shown(entry['pattern'])}"
 
 
-def _json_path(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+def _json_path(entry: AssertionJson, compiler: Compiler) -> Check:
     if entry.get("truthy"):
         return _truthy(entry["path"])
     expected = compiler(entry.get("value"))
@@ -126,7 +127,7 @@ def _truthy(path: str) -> Check:
     return check
 
 
-def _header(entry: Mapping[str, Any], compiler: Compiler) -> Check:
+def _header(entry: AssertionJson, compiler: Compiler) -> Check:
     expected = compiler(entry["value"])
     name = entry["name"]
 
@@ -140,7 +141,7 @@ def _header(entry: Mapping[str, Any], compiler: Compiler) -> Check:
     return check
 
 
-def _response_time(entry: Mapping[str, object], compiler: Compiler) -> Check:
+def _response_time(entry: AssertionJson, compiler: Compiler) -> Check:
     limit = compiler(entry["max_ms"])
 
     def check(reply: Reply, scope: Scope, time_ms: float) -> tuple[Outcome, str] | None:
@@ -153,7 +154,7 @@ def _response_time(entry: Mapping[str, object], compiler: Compiler) -> Check:
     return check
 
 
-CHECKS: Mapping[str, Callable[[Mapping[str, object], Compiler], Check]] = {
+CHECKS: Mapping[str, Callable[[AssertionJson, Compiler], Check]] = {
     "status_code": _status_code,
     "contains": _contains,
     "not_contains": _contains,
@@ -173,12 +174,12 @@ def is_only(only: str, value: object) -> bool:
     return isinstance(value, str) or (only == "scalar" and isinstance(value, int | float) and not isinstance(value, bool))
 
 
-def compile_extracts(entries: Sequence[Mapping[str, object]]) -> list[Extract]:
+def compile_extracts(entries: Sequence[ExtractJson]) -> list[Extract]:
     """Each stores what it finds with the user, or gives the failure; an old value is never left to be mistaken for a new one."""
     return [_extract(entry) for entry in entries]
 
 
-def _extract(entry: Mapping[str, Any]) -> Extract:
+def _extract(entry: ExtractJson) -> Extract:
     find = FINDERS[entry.get("from") or "json_path"](entry)
     variable = entry["var"]
     to_session = entry.get("scope") == "session"
@@ -198,9 +199,7 @@ def _extract(entry: Mapping[str, Any]) -> Extract:
     return extract
 
 
-def secret_finders(
-    assertions: Iterable[Mapping[str, object]], extracts: Iterable[Mapping[str, object]], is_secret: Callable[[str], bool]
-) -> list[Finder]:
+def secret_finders(assertions: Iterable[AssertionJson], extracts: Iterable[ExtractJson], is_secret: Callable[[str], bool]) -> list[Finder]:
     """What of a reply must not be written down."""
     return [FINDERS[entry.get("from") or "json_path"](entry) for entry in secret_entries(assertions, extracts, is_secret)]
 
@@ -210,17 +209,18 @@ LOOKED_AT = ("var", "path", "name", "pattern", "selector", "attribute", "express
 
 
 def secret_entries(
-    assertions: Iterable[Mapping[str, object]], extracts: Iterable[Mapping[str, object]], is_secret: Callable[[str], bool]
-) -> list[Mapping[str, Any]]:
+    assertions: Iterable[AssertionJson], extracts: Iterable[ExtractJson], is_secret: Callable[[str], bool]
+) -> list[ExtractJson]:
     """What has a secret name in the script, though the reply itself may call it `id`; assertions as extracts of the same."""
-    wanted = [{**entry, "from": entry["type"]} for entry in assertions if entry["type"] in ("json_path", "header", "regex", "not_regex")]
+    sources = ("json_path", "header", "regex", "not_regex")  # the types that are sources of extracts, too
+    wanted = [cast(ExtractJson, {**entry, "from": entry["type"]}) for entry in assertions if entry["type"] in sources]
     return [entry for entry in [*wanted, *extracts] if is_secret(" ".join(str(entry.get(key) or "") for key in LOOKED_AT))]
 
 
 Finder = Callable[[Reply], tuple[object, str]]
 
 
-def _find_json(entry: Mapping[str, Any]) -> Finder:
+def _find_json(entry: ExtractJson) -> Finder:
     path = entry["path"]
 
     def find(reply: Reply) -> tuple[object, str]:
@@ -232,7 +232,7 @@ def _find_json(entry: Mapping[str, Any]) -> Finder:
     return find
 
 
-def _find_header(entry: Mapping[str, Any]) -> Finder:
+def _find_header(entry: ExtractJson) -> Finder:
     name = entry["name"]
     if entry.get("pattern") is not None:
         return _find_in_header(entry)
@@ -244,7 +244,7 @@ def _find_header(entry: Mapping[str, Any]) -> Finder:
     return find
 
 
-def _find_in_header(entry: Mapping[str, Any]) -> Finder:
+def _find_in_header(entry: ExtractJson) -> Finder:
     name = entry["name"]
     pattern = compile_pattern(entry["pattern"])
     group = group_of(entry)
@@ -260,11 +260,11 @@ def _find_in_header(entry: Mapping[str, Any]) -> Finder:
     return find
 
 
-def _find_status(entry: Mapping[str, object]) -> Finder:
+def _find_status(entry: ExtractJson) -> Finder:
     return lambda reply: (status_value(reply.status) or MISSING, "the reply has no status")
 
 
-def _find_regex(entry: Mapping[str, object]) -> Finder:
+def _find_regex(entry: ExtractJson) -> Finder:
     pattern = compile_pattern(entry["pattern"])
     group = group_of(entry)
     fails = nothing_matches(entry)
@@ -276,18 +276,18 @@ def _find_regex(entry: Mapping[str, object]) -> Finder:
     return find
 
 
-def group_of(entry: Mapping[str, Any]) -> int:
+def group_of(entry: ExtractJson) -> int:
     """Where an extract names no group it takes the first one; of a pattern without groups, the whole match."""
     group = entry.get("group")
     return min(1, compile_pattern(entry["pattern"]).groups) if group is None else int(group)
 
 
-def nothing_matches(entry: Mapping[str, object]) -> str:
+def nothing_matches(entry: ExtractJson) -> str:
     where = f"the header {entry['name']}" if entry.get("from") == "header" else "the body"
     return f"nothing in {where} matches {shown(entry['pattern'])}"
 
 
-def _find_cookie(entry: Mapping[str, object]) -> Finder:
+def _find_cookie(entry: ExtractJson) -> Finder:
     name = entry["name"]
 
     def find(reply: Reply) -> tuple[object, str]:
@@ -299,11 +299,11 @@ def _find_cookie(entry: Mapping[str, object]) -> Finder:
     return find
 
 
-def _find_body(entry: Mapping[str, object]) -> Finder:
+def _find_body(entry: ExtractJson) -> Finder:
     return lambda reply: (reply.text(), "")
 
 
-def _find_markup(entry: Mapping[str, Any]) -> Finder:
+def _find_markup(entry: ExtractJson) -> Finder:
     query = query_of(entry)
 
     def find(reply: Reply) -> tuple[object, str]:
@@ -317,7 +317,7 @@ def _find_markup(entry: Mapping[str, Any]) -> Finder:
     return find
 
 
-FINDERS: Mapping[str, Callable[[Mapping[str, object]], Finder]] = {
+FINDERS: Mapping[str, Callable[[ExtractJson], Finder]] = {
     "json_path": _find_json,
     "header": _find_header,
     "status_code": _find_status,

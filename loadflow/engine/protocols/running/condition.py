@@ -15,7 +15,7 @@ __all__ = ["Condition", "compile_condition"]
 Condition = Callable[[Scope], bool]
 
 
-def compile_condition(expression: Any, compiler: Compiler) -> Condition | None:
+def compile_condition(expression: object, compiler: Compiler) -> Condition | None:
     """None for an absent one (null). A placeholder without a value is null: false, and equal to nothing else."""
     if expression is None:
         return None
@@ -26,7 +26,7 @@ def compile_condition(expression: Any, compiler: Compiler) -> Condition | None:
     return OPERATORS[str(operator).lower()](operand, compiler)
 
 
-def _value(expression: Any, compiler: Compiler) -> Callable[[Scope], Any]:
+def _value(expression: object, compiler: Compiler) -> Callable[[Scope], object]:
     compiled = compiler(expression)
     if compiled.is_static:
         return lambda scope: compiled.value
@@ -40,37 +40,37 @@ def _value(expression: Any, compiler: Compiler) -> Callable[[Scope], Any]:
     return value
 
 
-def _equals(operand: Any, compiler: Compiler) -> Condition:
+def _equals(operand: Sequence[object], compiler: Compiler) -> Condition:
     left, right = (_value(one, compiler) for one in operand)
     return lambda scope: alike(left(scope), right(scope))
 
 
-def _not_equals(operand: Any, compiler: Compiler) -> Condition:
+def _not_equals(operand: Sequence[object], compiler: Compiler) -> Condition:
     equal = _equals(operand, compiler)
     return lambda scope: not equal(scope)
 
 
-def _in(operand: Any, compiler: Compiler) -> Condition:
+def _in(operand: Sequence[object], compiler: Compiler) -> Condition:
     needle, haystack = (_value(one, compiler) for one in operand)
     return lambda scope: is_in(needle(scope), haystack(scope))
 
 
-def _truthy(operand: Any, compiler: Compiler) -> Condition:
+def _truthy(operand: object, compiler: Compiler) -> Condition:
     value = _value(operand, compiler)
     return lambda scope: truthy(value(scope))
 
 
-def _not(operand: Any, compiler: Compiler) -> Condition:
+def _not(operand: object, compiler: Compiler) -> Condition:
     inner = compile_condition(operand, compiler)
     return lambda scope: inner is None or not inner(scope)
 
 
-def _all(operand: Sequence[Any], compiler: Compiler) -> Condition:
+def _all(operand: Sequence[object], compiler: Compiler) -> Condition:
     parts = [part for one in operand if (part := compile_condition(one, compiler)) is not None]
     return lambda scope: all(part(scope) for part in parts)
 
 
-def _any(operand: Sequence[Any], compiler: Compiler) -> Condition:
+def _any(operand: Sequence[object], compiler: Compiler) -> Condition:
     parts = [part for one in operand if (part := compile_condition(one, compiler)) is not None]
     return lambda scope: any(part(scope) for part in parts)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 import ssl
 import time
 from collections.abc import Callable, Sequence
@@ -21,7 +22,7 @@ from loadflow.engine.protocols.running.error_words import error_words
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.protocols.running.time_limit import within
 from loadflow.engine.protocols.running.tls_files import Certificate, Tls, load_files
-from loadflow.engine.protocols.running.tls_stream import TlsEndless, TlsStream
+from loadflow.engine.protocols.running.tls_stream import Socket, TlsEndless, TlsStream
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.timings import HitTimings
 
@@ -54,7 +55,7 @@ class Through:
     that came by it; None: it is spoken to."""
 
     name: str
-    opens: Callable[[Any], bytes] | None = None
+    opens: Callable[[socket.socket], bytes] | None = None
 
 
 def open_connection(
@@ -67,15 +68,15 @@ def open_connection(
     source: str | None = None,
     through: Through | None = None,
     terms: TlsTerms = ANY_TERMS,
-    session: Any = None,
+    session: object = None,
     timings: HitTimings | None = None,
-) -> Any:
+) -> Socket:
     """A connected socket. `server_name`: what TLS calls the peer (`host`); `source`: the address that it comes from; `session`: of an
     earlier TlsStream on the same terms; `timings` are added to.
 
     Raises HitFailure, or gaierror for an unknown host name. Other timeouts are not caught.
     """
-    plain: Any = None
+    plain: socket.socket | None = None
     timings = timings or HitTimings()
     lacks = f"not connected to {through.name}" if through else "not connected"
     mark = f"{through.name}: " if through else ""
@@ -115,7 +116,7 @@ def open_connection(
         raise
 
 
-def _connected(host: str, port: int, source: str | None, timings: HitTimings) -> Any:
+def _connected(host: str, port: int, source: str | None, timings: HitTimings) -> socket.socket:
     """Raises OSError, and gaierror among them."""
     begun_ns = time.monotonic_ns()
     try:
@@ -128,7 +129,7 @@ def _connected(host: str, port: int, source: str | None, timings: HitTimings) ->
     for kind, _, _, _, address in found:
         if source is not None and kind != family:
             continue
-        plain = None
+        plain: socket.socket | None = None
         try:
             plain = gevent.socket.socket(kind, gevent.socket.SOCK_STREAM)
             if source is not None:
@@ -150,13 +151,13 @@ def _connected(host: str, port: int, source: str | None, timings: HitTimings) ->
     raise last
 
 
-def stirs(socket: Any) -> Callable[[], bool]:
+def stirs(stream: Socket) -> Callable[[], bool]:
     """Whether something came from the peer, or it closed: asked at a time when nothing is due."""
     poller = _poll()
-    poller.register(socket.fileno(), _READABLE)
+    poller.register(stream.fileno(), _READABLE)
     poll = poller.poll
-    if isinstance(socket, TlsStream):
-        has_more = socket.has_more
+    if isinstance(stream, TlsStream):
+        has_more = stream.has_more
         return lambda: has_more() or bool(poll(0))
     return lambda: bool(poll(0))
 

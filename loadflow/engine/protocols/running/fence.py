@@ -43,13 +43,13 @@ class Fence:
     def getaddrinfo(self, host: Any, *rest: Any, **options: Any) -> Any:
         return self._asked(host, lambda: self._resolver.getaddrinfo(host, *rest, **options), lambda found: [one[4][0] for one in found])
 
-    def gethostbyname(self, host: Any, *rest: Any) -> Any:
+    def gethostbyname(self, host: Any, *rest: Any) -> object:
         return self._asked(host, lambda: self._resolver.gethostbyname(host, *rest), lambda found: [found])
 
-    def gethostbyname_ex(self, host: Any, *rest: Any) -> Any:
+    def gethostbyname_ex(self, host: Any, *rest: Any) -> object:
         return self._asked(host, lambda: self._resolver.gethostbyname_ex(host, *rest), lambda found: found[2])
 
-    def _asked(self, host: str | bytes | None, resolve: Callable[[], Any], addresses: Callable[[Any], list[Any]]) -> Any:
+    def _asked(self, host: str | bytes | None, resolve: Callable[[], object], addresses: Callable[[Any], list[Any]]) -> Any:
         """What a name resolves to, asked once: what is looked at is what is connected to. Raises HitFailure for a host that may not
         be loaded; None is this machine."""
         name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
@@ -63,5 +63,5 @@ class Fence:
             raise HitFailure(Outcome.FORBIDDEN, text)
         return found
 
-    def __getattr__(self, name: str) -> Any:  # the rest asks no host by name
+    def __getattr__(self, name: str) -> object:  # the rest asks no host by name
         return getattr(self._resolver, name)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any
 
 from loadflow.engine.base.values import shown
+from loadflow.engine.plan.step_json import StepJson, StepValues
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.protocols.running.tls_files import Tls, trouble_with
 from loadflow.engine.records.outcome import Outcome
@@ -29,7 +30,7 @@ def filled(part: Compiled | None, scope: Scope | None) -> Any:
     return part.render(scope)
 
 
-def hit_name(config: Mapping[str, Any], compiler: Compiler, default: str) -> tuple[str | None, Callable[[Scope], str]]:
+def hit_name(config: StepJson, compiler: Compiler, default: str) -> tuple[str | None, Callable[[Scope], str]]:
     """`name` and `render_name` of a prepared step."""
     if config.get("name") is None:
         return default, lambda scope: default
@@ -45,7 +46,7 @@ def json_text(value: object) -> str:
         raise HitFailure(Outcome.TEMPLATE, "the JSON body would hold an infinite number or NaN, which JSON has not") from None
 
 
-def payload_text(value: Any) -> str:
+def payload_text(value: object) -> str:
     """A message: text as it is, all else as JSON."""
     return value if isinstance(value, str) else json_text(value)
 
@@ -61,7 +62,7 @@ def seconds(value: Any, default_s: float) -> float:
     return max(0.001, found)
 
 
-def peer_files(values: Mapping[str, Any]) -> Tls:
+def peer_files(values: StepValues) -> Tls:
     """`verify` and `cert` of a TLS connection, with `cert_password`; raises HitFailure where a file can't be used."""
     verify, cert = values.get("verify", True), values.get("cert")
     if not isinstance(verify, bool):  # a placeholder may give text
@@ -74,6 +75,6 @@ def peer_files(values: Mapping[str, Any]) -> Tls:
     return verify, cert
 
 
-def flag(value: Any) -> bool:
+def flag(value: object) -> bool:
     """True or false, also as the text of a placeholder."""
     return value if isinstance(value, bool) else str(value).strip().lower() in ("true", "1", "yes")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.protocols.running.json_body import read_json
 from loadflow.engine.protocols.running.reply import ReplyParts
 
@@ -32,7 +31,7 @@ class MessageReply(ReplyParts):
     def parsed(self) -> object:
         return read_json(self.data or "")
 
-    def sample(self) -> dict[str, Any]:
+    def sample(self) -> JsonObject:
         if self.data is None:
             return {}
         return {"body": self.data if isinstance(self.data, str) else self.data.decode("utf-8", "backslashreplace")}

@@ -7,11 +7,13 @@ assertions, extracts and records are the same for all and know nothing of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.timings import HitTimings
 from loadflow.engine.resolve.scope import Scope
@@ -59,7 +61,7 @@ class Reply(Protocol):
         """The values of all fields of this name, each as it came."""
         ...
 
-    def sample(self) -> dict[str, Any]:
+    def sample(self) -> JsonObject:
         """Status, headers and body as JSON, not redacted and not cut."""
         ...
 
@@ -112,13 +114,13 @@ class PreparedStep(Protocol):
     name: str | None
     place: str
 
-    def render(self, scope: Scope) -> Any:
+    def render(self, scope: Scope) -> object:
         """The request of this hit. Raises MissingValue when a placeholder has no value."""
         ...
 
     def render_name(self, scope: Scope) -> str: ...
 
-    def sample(self, request: Any) -> dict[str, Any]:
+    def sample(self, request: Any) -> JsonObject:
         """A rendered request as JSON, not redacted and not cut."""
         ...
 
@@ -135,13 +137,13 @@ class UserProtocol:
     """
 
     user: str
-    prepare: Callable[[Mapping[str, Any], Plan, Compiler], PreparedStep]
+    prepare: Callable[[StepJson, Plan, Compiler], PreparedStep]
     new_client: Callable[[UserContext], Client]
     errors: Sequence[tuple[type[BaseException], Outcome]]
     fails: Callable[[Any], tuple[Outcome, str] | None]
     traffic: Callable[[Any], Traffic] | None = None
     at_once: Callable[[Any, int], Sequence[Client]] | None = None
-    gather: Callable[[Mapping[str, Any], Plan, Compiler, dict[str, str]], None] | None = None
+    gather: Callable[[StepJson, Plan, Compiler, dict[str, str]], None] | None = None
     pass_ends: Callable[[Any], None] | None = None
 
     def outcome_of(self, error: BaseException) -> Outcome:

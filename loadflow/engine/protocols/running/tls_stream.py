@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import contextlib
 import io
+import socket
 import ssl
-from typing import Any
+from typing import Any, TypeAlias
 
 from gevent.lock import BoundedSemaphore
 
 from loadflow.engine.protocols.running.endless import MOST_TLS_BYTES
 from loadflow.engine.protocols.running.turns import Turns
 
-__all__ = ["TlsEndless", "TlsStream", "bounded"]
+__all__ = ["Socket", "TlsEndless", "TlsStream", "bounded"]
 
 BLOCK_BYTES = 16_384  # a key update takes OpenSSL some 50 us, so of those that fit it makes 40 ms of work
 SENT_BYTES = 65_536
@@ -35,7 +36,9 @@ class TlsStream:
     through the socket already; `session`: of an earlier stream.
     """
 
-    def __init__(self, plain: Any, context: ssl.SSLContext, server_hostname: str | None, early: bytes = b"", session: Any = None) -> None:
+    def __init__(
+        self, plain: socket.socket, context: ssl.SSLContext, server_hostname: str | None, early: bytes = b"", session: Any = None
+    ) -> None:
         self._plain = plain
         self._incoming = ssl.MemoryBIO()
         self._incoming.write(early)
@@ -81,7 +84,7 @@ class TlsStream:
                 self._beside = 0
                 return data
 
-    def send(self, data: Any) -> int:
+    def send(self, data: bytes | memoryview) -> int:
         """Some of it is sent: how many bytes. What the socket does not take at once is kept, and goes before anything else."""
         if self._unsent:
             self.flush()
@@ -97,7 +100,7 @@ class TlsStream:
             self.flush()
         return count
 
-    def sendall(self, data: Any) -> None:
+    def sendall(self, data: bytes | memoryview) -> None:
         left = memoryview(data)
         while left:
             left = left[self.send(left) :]
@@ -133,17 +136,17 @@ class TlsStream:
         timeout_s: float | None = self._plain.gettimeout()
         return timeout_s
 
-    def setsockopt(self, *option: Any) -> None:
+    def setsockopt(self, *option: int) -> None:
         self._plain.setsockopt(*option)
 
     def shutdown(self, how: int) -> None:
         self._plain.shutdown(how)
 
-    def makefile(self, *_: Any, **__: Any) -> io.BytesIO:
+    def makefile(self, *_: object, **__: object) -> io.BytesIO:
         """What `http.client` wants to read from: nothing, for our own reader has all of an answer."""
         return io.BytesIO()
 
-    def getpeercert(self, binary_form: bool = False) -> Any:
+    def getpeercert(self, binary_form: bool = False) -> object:
         return self._tls.getpeercert(binary_form)
 
     @property
@@ -187,8 +190,11 @@ class TlsStream:
 def bounded(context: Any) -> Any:
     """The context, whose `wrap_socket` gives a TlsStream."""
 
-    def wrap_socket(plain: Any, *, server_hostname: str | None = None, **_: Any) -> TlsStream:
+    def wrap_socket(plain: socket.socket, *, server_hostname: str | None = None, **_: object) -> TlsStream:
         return TlsStream(plain, context, server_hostname)
 
     context.wrap_socket = wrap_socket
     return context
+
+
+Socket: TypeAlias = socket.socket | TlsStream  # the first is gevent's, which has the methods of the standard library's

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import gevent
 import gevent.socket
 import gevent.ssl
@@ -13,6 +11,7 @@ from loadflow.engine.protocols.running.connecting import SOCKET_ERRORS, open_con
 from loadflow.engine.protocols.running.message_reply import MessageReply
 from loadflow.engine.protocols.running.seam import HitFailure, UserProtocol
 from loadflow.engine.protocols.running.time_limit import within
+from loadflow.engine.protocols.running.tls_stream import Socket
 from loadflow.engine.protocols.running.turns import Turns
 from loadflow.engine.protocols.socket.framing import Framing
 from loadflow.engine.protocols.socket.request import SocketRequest, SocketStep
@@ -28,7 +27,7 @@ class _Connection:
 
     __slots__ = ("_stirs", "buffer", "received", "socket")
 
-    def __init__(self, socket: Any) -> None:
+    def __init__(self, socket: Socket) -> None:
         self.socket = socket
         self.buffer = bytearray()
         self.received = 0  # bytes of this step
@@ -59,7 +58,7 @@ class SocketClient:
 
     def __init__(self, max_body_bytes: int) -> None:
         self._max_body_bytes = max_body_bytes
-        self._kept: dict[tuple[Any, ...], _Connection] = {}
+        self._kept: dict[tuple[object, ...], _Connection] = {}
 
     def perform(self, request: SocketRequest) -> MessageReply:
         """Raises HitFailure; socket errors pass through for the protocol's table. After any failure the connection is closed."""
@@ -159,7 +158,7 @@ def _key(request: SocketRequest) -> tuple[object, ...]:
     return request.udp, request.host, request.port, request.tls
 
 
-def _udp_socket(host: str, port: int) -> object:
+def _udp_socket(host: str, port: int) -> Socket:
     """A connected UDP socket, so that a refused port is reported, and datagrams from other peers are not taken for the answer."""
     family, kind, protocol, _, address = gevent.socket.getaddrinfo(host, port, type=gevent.socket.SOCK_DGRAM)[0]
     made = gevent.socket.socket(family, kind, protocol)
@@ -168,7 +167,8 @@ def _udp_socket(host: str, port: int) -> object:
     except BaseException:
         made.close()
         raise
-    return made
+    connected: Socket = made
+    return connected
 
 
 SOCKET = UserProtocol(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from typing import Literal, Protocol
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.socket.words import bytes_of
 
 __all__ = ["Counted", "Delimited", "Framing", "Prefixed", "framing_of"]
@@ -85,7 +85,7 @@ class Prefixed:
         return self.length_bytes + int.from_bytes(buffer[: self.length_bytes], self.byte_order)
 
 
-def framing_of(config: Mapping[str, Any]) -> Framing:
+def framing_of(config: StepJson) -> Framing:
     if config.get("delimiter") is not None:
         return Delimited(bytes_of(config["delimiter"]))
     order: Literal["big", "little"] = "little" if config.get("byte_order") == "little" else "big"

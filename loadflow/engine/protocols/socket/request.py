@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.host_port import host_and_port
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson, StepValues
 from loadflow.engine.protocols.running.filling import PEER_PARTS, filled, hit_name, payload_text, peer_files, seconds
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.protocols.running.tls_files import Tls
@@ -51,7 +52,7 @@ class SocketStep:
     `written`: what makes a request, by its keys, as it stands in the step.
     """
 
-    def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
+    def __init__(self, config: StepJson, plan: Plan, compiler: Compiler) -> None:
         self.method = config["protocol"].upper()
         target = config.get("target") or plan.host or DEFAULT_TARGET
         self.place = known_text(target, compiler)
@@ -65,14 +66,14 @@ class SocketStep:
     def render(self, scope: Scope) -> SocketRequest:
         return self.fixed if self.fixed is not None else self._build(scope)
 
-    def sample(self, request: SocketRequest) -> dict[str, Any]:
+    def sample(self, request: SocketRequest) -> JsonObject:
         shown = f"[{request.host}]" if ":" in request.host else request.host
         return {"method": self.method, "url": f"{shown}:{request.port}", "body": request.data.decode("utf-8", "backslashreplace")}
 
     def _build(self, scope: Scope | None) -> SocketRequest:
         return self.made_of({key: filled(part, scope) for key, part in self._parts.items()})
 
-    def made_of(self, values: Mapping[str, Any], later: Collection[str] = ()) -> SocketRequest:
+    def made_of(self, values: StepValues, later: Collection[str] = ()) -> SocketRequest:
         """The request of these values, by the keys of `written`; those of `later` are filled in where it is sent. Raises HitFailure where
         they make none."""
         target = text_of(values["target"])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
 
 from loadflow.engine.base.host_port import host_and_port
+from loadflow.engine.base.json_value import JsonObject
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.model.message_step import MessageStep
 from loadflow.engine.protocols.model.user_type import Form, HostTrouble, UserType
 from loadflow.engine.protocols.model.values import CertAndKey
@@ -47,7 +49,7 @@ class Framing(Part):
     byte_order: Annotated[str, Choice("byte order", ("big", "little"), any_case=True)] = "big"
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         if (raw.get("delimiter") is None) == (raw.get("length_bytes") is None):
             yield Fault((), "has exactly one of delimiter and length_bytes", 'for example {"delimiter": "\\n"}')
         if raw.get("delimiter") == HEX:
@@ -74,7 +76,7 @@ class SocketStep(MessageStep):
     cert: Annotated[Annotated[Name, TEXT] | Annotated[CertAndKey, A_LIST], BY_KIND] | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         yield from super().conflicts(raw)
         given = {key for key, value in raw.items() if value is not None}
         if {"target", "host"} <= given:
@@ -89,7 +91,7 @@ class SocketStep(MessageStep):
             for key in sorted(given & {"verify", "cert"}):
                 yield Fault((key,), "has no meaning without tls", 'add "tls": true, or remove it')
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """As `StepBase.plain`, with `protocol` always and `target` for its other spelling."""
         return {"protocol": self.protocol, **{"target" if key == "host" else key: value for key, value in super().plain().items()}}
 
@@ -98,7 +100,7 @@ def _host(host: str) -> HostTrouble | None:
     return None if host_and_port(host) else ("is not a host:port", 'for example "127.0.0.1:9000"')
 
 
-def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
+def _faults(step: StepJson, hosted: bool) -> Iterable[Fault]:
     asks = step.get("assertions") or step.get("extract")
     if asks and not (step.get("expect_bytes") or step.get("expect_substring") or step.get("framing")):
         key = "assertions" if step.get("assertions") else "extract"

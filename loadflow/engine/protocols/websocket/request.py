@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from loadflow.engine.base.json_path import MISSING, value_at
+from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.plan.step_json import StepJson, StepValues
 from loadflow.engine.protocols.http.request import authorization_of, decoded, place_of, refuse_unsendable
 from loadflow.engine.protocols.running.filling import PEER_PARTS, filled, hit_name, payload_text, peer_files, seconds
 from loadflow.engine.protocols.running.json_body import read_json
@@ -89,7 +90,7 @@ class WebSocketStep:
 
     method = "WS"
 
-    def __init__(self, config: Mapping[str, Any], plan: Plan, compiler: Compiler) -> None:
+    def __init__(self, config: StepJson, plan: Plan, compiler: Compiler) -> None:
         self._action: str = config["method"]
         self._binary = bool(config.get("binary"))
         self._base = plan.host
@@ -108,7 +109,7 @@ class WebSocketStep:
     def render(self, scope: Scope) -> WebSocketRequest:
         return self.fixed if self.fixed is not None else self._build(scope)
 
-    def sample(self, request: WebSocketRequest) -> dict[str, Any]:
+    def sample(self, request: WebSocketRequest) -> JsonObject:
         where = {} if request.target is None else {"url": request.target.url, "headers": dict(request.target.headers)}
         data = request.data if isinstance(request.data, str) else request.data.decode("utf-8", "backslashreplace")
         return {"method": request.method, **where, "body": data}
@@ -116,7 +117,7 @@ class WebSocketStep:
     def _build(self, scope: Scope | None) -> WebSocketRequest:
         return self.made_of({key: filled(part, scope) for key, part in self._parts.items()})
 
-    def made_of(self, values: Mapping[str, Any], later: Collection[str] = ()) -> WebSocketRequest:
+    def made_of(self, values: StepValues, later: Collection[str] = ()) -> WebSocketRequest:
         """The request of these values, by the keys of `written`; those of `later` are filled in where it is sent. Raises HitFailure where
         they make none."""
         try:
@@ -131,7 +132,7 @@ class WebSocketStep:
         except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind; UnicodeError is one
             raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no message: {error}") from None
 
-    def _target(self, values: Mapping[str, Any]) -> WebSocketTarget | None:
+    def _target(self, values: StepValues) -> WebSocketTarget | None:
         if "request_url" not in values and (self._base is None or not any(key in values for key in OPTIONS)):
             return None
         return target_of(text_of(values.get("request_url", "")), self._base, values)
@@ -147,7 +148,7 @@ def receives(plan: Plan) -> bool:
     return any("call" in step or step["method"] in ("recv", "sendrecv") for step in plan.steps)
 
 
-def target_of(url: str, base: str | None, values: Mapping[str, Any]) -> WebSocketTarget:
+def target_of(url: str, base: str | None, values: StepValues) -> WebSocketTarget:
     """Where `url` leads, relative to `base`. Raises HitFailure if it is not a WebSocket URL."""
     written = url
     if url[:5].lower() != "ws://" and url[:6].lower() != "wss://":
@@ -189,7 +190,7 @@ def _data(values: Mapping[str, object], binary: bool) -> str | bytes:
     return encoded if binary else text
 
 
-def _awaited(correlate: Mapping[str, Any], data: str | bytes | None, timeout_s: float, default_name: str) -> Awaited:
+def _awaited(correlate: JsonMapping, data: str | bytes | None, timeout_s: float, default_name: str) -> Awaited:
     path = correlate["path"]
     key = "" if data is None else key_at(data, path)
     if key is None:
@@ -198,7 +199,7 @@ def _awaited(correlate: Mapping[str, Any], data: str | bytes | None, timeout_s: 
     return Awaited(key, path, seconds(correlate.get("timeout"), timeout_s), text_of(name))
 
 
-def _headers(written: Mapping[str, Any], credentials: str) -> list[tuple[str, str]]:
+def _headers(written: Mapping[str, object], credentials: str) -> list[tuple[str, str]]:
     fields = [(name, text_of(value)) for name, value in written.items() if value is not None]
     names = {name.lower() for name, _ in fields}
     if credentials and "authorization" not in names:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
 from pydantic import Field
 
+from loadflow.engine.base.json_value import JsonObject
+from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.protocols.model.assertion import JsonPath
 from loadflow.engine.protocols.model.message_step import MessageStep
 from loadflow.engine.protocols.model.user_type import Form, HostTrouble, UserType
@@ -25,7 +27,7 @@ RECEIVING = ("recv", "sendrecv")
 TOKEN = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"  # RFC 6455 section 4.1: what a subprotocol may be called
 
 Payload = Annotated[
-    Annotated[Text, TEXT] | Annotated[dict[str, Any], AN_OBJECT] | Annotated[list[Any], A_LIST],
+    Annotated[Text, TEXT] | Annotated[dict[str, object], AN_OBJECT] | Annotated[list[object], A_LIST],
     BY_KIND,
 ]
 Subprotocol = Annotated[str, Field(pattern=TOKEN)]
@@ -65,7 +67,7 @@ class WebSocketStep(MessageStep):
     correlate: Correlate | None = None
 
     @classmethod
-    def conflicts(cls, raw: dict[str, Any]) -> Iterable[Fault]:
+    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
         yield from super().conflicts(raw)
         given = {key for key, value in raw.items() if value is not None}
         for key, other in (("url", "request_url"), ("client_cert", "cert"), ("payload_base64", "payload")):
@@ -82,13 +84,13 @@ class WebSocketStep(MessageStep):
         if method not in RECEIVING:
             yield from _needs_message(raw, method)
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> JsonObject:
         """As `StepBase.plain`, with `method` always, and `request_url` and `cert` for their other spellings."""
         renamed = {"url": "request_url", "client_cert": "cert"}
         return {"method": self.method, **{renamed.get(key, key): value for key, value in super().plain().items()}}
 
 
-def _needs_message(raw: Mapping[str, Any], method: str) -> Iterable[Fault]:
+def _needs_message(raw: Mapping[str, object], method: str) -> Iterable[Fault]:
     hint = "use recv or sendrecv, or remove it"
     for key in ("expect", "extract"):
         if raw.get(key):
@@ -111,7 +113,7 @@ def _host(host: str) -> HostTrouble | None:
     return None if _is_absolute(host) else ("is not a ws or wss URL", 'write it whole, for example "wss://chat.example"')
 
 
-def _faults(step: Mapping[str, Any], hosted: bool) -> Iterable[Fault]:
+def _faults(step: StepJson, hosted: bool) -> Iterable[Fault]:
     key = "request_url" if step.get("request_url") is not None else "url"
     url = step.get(key)
     if not isinstance(url, str) or not url or url.startswith("${"):
