@@ -108,12 +108,19 @@ def start_forked(job: launch.Job, log: IO[bytes]) -> Any:
     return server("native" if modules == {launch.MODULES["native"]} else "locust").start(log)
 
 
-@pytest.fixture
-def forked_engines(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+@contextlib.contextmanager
+def forked() -> Iterator[None]:
     """Every load that this process makes has forked engines; with LOADFLOW_TEST_REAL_ENGINES=1 in the environment, none has."""
-    if os.environ.get("LOADFLOW_TEST_REAL_ENGINES") != "1" and sys.platform == "linux":
-        monkeypatch.setattr(launch, "start_supervisor", start_forked)
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        if os.environ.get("LOADFLOW_TEST_REAL_ENGINES") != "1" and sys.platform == "linux":
+            patch.setattr(launch, "start_supervisor", start_forked)
+        yield
+
+
+@pytest.fixture
+def forked_engines() -> Iterator[None]:
+    with forked():
+        yield
 
 
 @pytest.fixture(autouse=True)

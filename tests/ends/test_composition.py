@@ -24,7 +24,7 @@ RUN_WITHIN_S = 120.0
 
 
 def test_the_jobs_load_runs_on_a_worker_and_an_event_of_another_flow_starts_the_smoke_test(
-    server: PrefectApi, target: Target, tmp_path: Path
+    own_automations: None, server: PrefectApi, target: Target, tmp_path: Path
 ) -> None:
     """The event says where: the smoke test asks the shop's /health, at an address that stands in no file."""
     document = project_file()

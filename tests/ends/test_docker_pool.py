@@ -19,6 +19,7 @@ import pytest
 
 from loadflow.engine.base.verdict import VerdictKind
 from tests.ends.deploying import python
+from tests.ends.pools import SECRET, agents_end, books, keep_token, worker_states, workers
 from tests.ends.processes import Stage
 from tests.kubernetes import podman
 from tests.prefect_database import OF_CONTAINERS
@@ -30,8 +31,6 @@ pytestmark = [pytest.mark.processes, pytest.mark.prefect]
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "deployments" / "work-pools" / "docker.json"
 IMAGE = os.environ.get("LOADFLOW_IMAGE", "localhost/loadflow:kubernetes-test")
-SECRET = "a token that only the block holds"
-AGENTS = 2
 # the first process of a PID namespace takes all containers with it; podman's locks are in /dev/shm
 OWN = (
     "unshare",
@@ -88,7 +87,7 @@ def docker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Podman]:
 def pool(on_stage: Stage, docker: Podman) -> Iterator[Stage]:
     """As docs/work-pools.md says to set one up; on the network of this machine, where Prefect's server is."""
     name = on_stage.name
-    python(on_stage, "-c", f"from prefect.blocks.system import Secret; Secret(value={SECRET!r}).save({name!r})")
+    keep_token(on_stage)
     python(on_stage, "-m", "prefect", "work-pool", "create", "--type", "docker", "--base-job-template", str(TEMPLATE), name)
     given = ["--job-variable", f"image={IMAGE}", "--job-variable", "networks=[]", "--job-variable", "network_mode=host"]
     python(on_stage, "-m", "loadflow", "deploy", "--agent", "--pool", name, *given)
@@ -98,12 +97,7 @@ def pool(on_stage: Stage, docker: Podman) -> Iterator[Stage]:
 
 
 def load(pool: Stage) -> list[Any]:
-    return pool.rate_script(50, 60, workers={"pool": pool.name, "count": AGENTS, "block": pool.name})
-
-
-def agent_states(pool: Stage) -> list[str]:
-    found = pool.server.ask("POST", "/flow_runs/filter", {"deployments": {"name": {"any_": [pool.name]}}})
-    return sorted(run["state"]["name"] for run in found)
+    return pool.rate_script(50, 60, workers=workers(pool))
 
 
 def test_agents_are_containers_and_one_that_is_killed_is_taken_over(pool: Stage, docker: Podman) -> None:
@@ -115,15 +109,11 @@ def test_agents_are_containers_and_one_that_is_killed_is_taken_over(pool: Stage,
     assert SECRET not in shown
     docker("kill", "--signal", "KILL", victim)
     assert process.wait(timeout=START_S) != 0
-    summary = pool.run().summary()
-    passes = summary.passes
-    assert passes.due == 3000 == passes.started + passes.dropped + passes.lost
-    assert 0 <= len(pool.arrivals_ns()) - summary.overall.count <= passes.lost
-    assert passes.lost > 0
+    summary = books(pool, 3000)
+    assert summary.passes.lost > 0
     assert summary.verdict.kind is VerdictKind.INCONCLUSIVE
-    states = sorted((str(one.state), one.from_s > 0) for one in summary.workers)
-    assert states == [("finished", False), ("finished", True), ("lost", False)]
-    wait_for("the flow run of the container to be Crashed", lambda: agent_states(pool) == ["Completed", "Crashed"], START_S)
+    assert worker_states(summary) == [("finished", False), ("finished", True), ("lost", False)]
+    agents_end(pool, "Completed", "Crashed")
     wait_for("the end of all containers", lambda: docker.names() == [], START_S)
 
 
@@ -132,10 +122,7 @@ def test_a_container_that_is_stopped_delivers_and_another_goes_on(pool: Stage, d
     pool.wait_for_load(300)
     docker("stop", "--time", "30", docker.names()[0])
     process.wait(timeout=START_S)
-    summary = pool.run().summary()
-    passes = summary.passes
-    assert passes.due == 3000 == passes.started + passes.dropped + passes.lost
+    summary = books(pool, 3000)
     assert summary.overall.count == len(pool.arrivals_ns())
-    states = sorted((str(one.state), one.from_s > 0) for one in summary.workers)
-    assert states == [("finished", False), ("finished", True), ("left", False)]
-    wait_for("the states of the agents", lambda: agent_states(pool) == ["Cancelled", "Completed"], START_S)
+    assert worker_states(summary) == [("finished", False), ("finished", True), ("left", False)]
+    agents_end(pool, "Cancelled", "Completed")

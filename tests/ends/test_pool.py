@@ -13,13 +13,13 @@ import pytest
 
 from loadflow.engine.base.verdict import VerdictKind
 from tests.ends.deploying import TOP, python
+from tests.ends.pools import SECRET, agents_end, books, keep_token, worker_states, workers
 from tests.ends.processes import Stage
 from tests.prefect_servers import ASK_S, START_S
 from tests.waiting import HANG_S, wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
 
-SECRET = "a token that only the block holds"
 STILL_S = 5.0
 
 
@@ -27,24 +27,12 @@ STILL_S = 5.0
 def pool(on_stage: Stage) -> Iterator[Stage]:
     """A pool of the stage's name, without a worker, and a Secret block with the token of the load's own NATS server."""
     on_stage.server.ask("POST", "/work_pools/", {"name": on_stage.name, "type": "process", "base_job_template": {}})
-    python(on_stage, "-c", f"from prefect.blocks.system import Secret; Secret(value={SECRET!r}).save({on_stage.name!r})")
+    keep_token(on_stage)
     yield on_stage
 
 
 def load(pool: Stage, **more: Any) -> list[Any]:
-    workers = {"pool": pool.name, "count": 2, "block": pool.name}
-    return pool.script(workers=workers, allow_gap=True, user_count=4, spawn_rate=100, **more)
-
-
-def agents_end(pool: Stage, *states: str) -> list[dict[str, Any]]:
-    """The flow runs of the agents, once their states are these."""
-
-    def look() -> list[dict[str, Any]] | None:
-        found = pool.server.ask("POST", "/flow_runs/filter", {"deployments": {"name": {"any_": [pool.name]}}})
-        same = sorted(run["state"]["name"] for run in found) == sorted(states)
-        return found if same else None
-
-    return wait_for(f"agents that are {states}", look, START_S, every_s=ASK_S)
+    return pool.script(workers=workers(pool), allow_gap=True, user_count=4, spawn_rate=100, **more)
 
 
 def agents_of(pool: Stage) -> list[psutil.Process]:
@@ -106,18 +94,13 @@ def test_agents_are_flow_runs(pool: Stage) -> None:
 def test_a_killed_agent_leaves_honest_books(pool: Stage) -> None:
     """What it sent and had not delivered is lost; the verdict says from when on, and that the load was not the one that was asked for."""
     pool.start_worker(pool.name)
-    workers = {"pool": pool.name, "count": 2, "block": pool.name}
-    process = pool.start_flow(pool.rate_script(50, 40, workers=workers))
+    process = pool.start_flow(pool.rate_script(50, 40, workers=workers(pool)))
     pool.wait_for_load(200)
     victim, _ = agents_of(pool)
     victim.kill()
     assert process.wait(timeout=HANG_S) != 0
-    summary = pool.run().summary()
-    passes = summary.passes
-    assert passes.due == 2000 == passes.started + passes.dropped + passes.lost
-    missing = len(pool.arrivals_ns()) - summary.overall.count
-    assert 0 <= missing <= passes.lost
-    assert passes.lost > 0
+    summary = books(pool, 2000)
+    assert summary.passes.lost > 0
     assert summary.verdict.kind is VerdictKind.INCONCLUSIVE
     (lost,) = (one for one in summary.workers if one.state == "lost")
     assert f"worker {lost.id} on {lost.host} was lost" in summary.verdict.reasons[0]
@@ -132,17 +115,13 @@ def test_an_agent_whose_container_is_stopped_delivers_and_another_goes_on(pool: 
     command = f"command={sys.executable} -m prefect flow-run execute"
     python(pool, "-m", "loadflow", "deploy", "--agent", "--pool", pool.name, "--job-variable", command)
     pool.start_worker(pool.name)
-    workers = {"pool": pool.name, "count": 2, "block": pool.name}
-    process = pool.start_flow(pool.rate_script(50, 30, workers=workers))
+    process = pool.start_flow(pool.rate_script(50, 30, workers=workers(pool)))
     pool.wait_for_load(200)
     agents_of(pool)[0].terminate()
     process.wait(timeout=HANG_S)
-    summary = pool.run().summary()
-    passes = summary.passes
-    assert passes.due == 1500 == passes.started + passes.dropped + passes.lost
+    summary = books(pool, 1500)
     assert summary.overall.count == len(pool.arrivals_ns())
-    states = sorted((str(one.state), one.from_s > 0) for one in summary.workers)
-    assert states == [("finished", False), ("finished", True), ("left", False)]
+    assert worker_states(summary) == [("finished", False), ("finished", True), ("left", False)]
     agents_end(pool, "Cancelled", "Completed")
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.hostile.play import LOADS, MOST_MEMORY_MB, Played, hostile_target, play_all
+from tests.forked_engines import forked
 from tests.services import need
 
 # Each fault that these answers were made for held the loop for ten seconds or for good; a busy machine holds it for one or two.
@@ -20,7 +21,7 @@ MOST_LAG_MS = 8_000.0
 
 @pytest.fixture(scope="module")
 def played() -> Iterator[dict[str, Future[list[Played]]]]:
-    with hostile_target() as target:
+    with forked(), hostile_target() as target:
         yield dict(play_all(LOADS, target))
 
 
