@@ -3,8 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 TEST_VENV := .venv-test
-# tests wait more than they compute: more of them at a time than there are cores
-WORKERS ?= 4
+# tests wait two thirds of their time: three at a time for each of two cores
+WORKERS ?= 6
 PYTEST_ARGS ?=
 MINUTES ?= 60
 FUZZED := $(foreach name,grpc mqtt mqtt_codec reading socket websocket,--test $(name))
@@ -58,7 +58,7 @@ test-e2e: $(VENV)/.dev ## the tests with Prefect, databases, browsers or several
 test-thorough: $(VENV)/.dev ## the properties with other values each time, and more scripts on which the engines must agree
 	LOADFLOW_HYPOTHESIS=thorough LOADFLOW_SCRIPTS=50 LOADFLOW_SCENARIOS=40 LOADFLOW_EXAMPLES=10 $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup --timeout 3600 -m "not e2e" $(PYTEST_ARGS)
 
-test-times: $(VENV)/.dev ## all tests, and how many seconds each folder took: build/test-times.jsonl has each test
+test-times: $(VENV)/.dev ## all tests, and how many seconds of the clock and of CPU each folder took: build/test-times.jsonl has each test
 	mkdir -p build && rm -f build/test-times.jsonl
 	LOADFLOW_TEST_TIMES=$(CURDIR)/build/test-times.jsonl $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 

@@ -20,4 +20,4 @@ export LOADFLOW_INSTALLED=1
 export LOADFLOW_DIST="$checkout/dist"
 export LOADFLOW_TEST_TIMES="${LOADFLOW_TEST_TIMES:-$folder/times.jsonl}" # the sums are printed at the end
 unset PYTHONDONTWRITEBYTECODE # the tests' processes compile each file once: the folder goes at the end
-"$PYTHON" -m pytest -p no:cacheprovider -n "${WORKERS:-4}" --dist loadgroup "$@"
+"$PYTHON" -m pytest -p no:cacheprovider -n "${WORKERS:-6}" --dist loadgroup "$@"
