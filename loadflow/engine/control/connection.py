@@ -7,7 +7,6 @@ import math
 import selectors
 from collections import deque
 from dataclasses import dataclass
-from typing import Any
 
 from loadflow.engine.control.envelope import ErrorKind, Refused, error_frame, event_frame
 from loadflow.engine.control.frames import FrameDecoder
@@ -28,7 +27,7 @@ class Follow:
     """A run that the client follows; `next` is the number of the next snapshot, `id` the request's."""
 
     job: Job
-    id: Any
+    id: object
     next: int = 0
 
 

@@ -11,7 +11,6 @@ import zlib
 from collections import deque
 from collections.abc import Callable
 from enum import StrEnum
-from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_value import JsonObject
@@ -73,7 +72,7 @@ class Job(Observer):
         self.started_unix_s = time.time()
         self.ended_unix_s: float | None = None
         self._result: bytes | None = None  # JSON, compressed: a tenth of what its values take, or less
-        self.values: list[Any] = []  # one for each action, of any size; kept only when asked for
+        self.values: list[object] = []  # one for each action, of any size; kept only when asked for
         self.thread = threading.Thread(target=self.run, name=f"loadflow-run-{self.id}", daemon=True)
         self._session = session
         self._verdict: JsonObject | None = None

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, TypedDict
+from collections.abc import Sequence
+from typing import TypeAlias, TypedDict
+
+from loadflow.engine.base.json_value import JsonMapping
 
 __all__ = ["AboutJudgement", "FirstBad", "JudgedMetric", "JudgedNight", "Judgement", "LikelyBad"]
 
-JudgedNight: TypeAlias = Mapping[str, Any]  # run, started_unix_s, revision, verdict and failure_rate, and a number for each metric
+JudgedNight: TypeAlias = JsonMapping  # run, started_unix_s, revision, verdict and failure_rate, and a number for each metric
 
 
 class JudgedMetric(TypedDict):

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_value import JsonMapping, JsonObject
@@ -301,7 +301,7 @@ def _result(name: str, metric: str, cells: Sequence[Cell], found: Sequence[Campa
     verdicts = [one["verdict"] for one in found]
     order = ("error", "failed", "inconclusive", "interrupted", "passed")
     # without secrets: the values of the matrix may hold some, and the page is for reading
-    shown: Callable[[Any], Any] = redactor_of(session).value
+    shown: Callable[[object], CampaignCell] = redactor_of(session).value
     return {
         "format": FORMAT,
         "version": VERSION,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_value import JsonMapping
@@ -37,7 +36,7 @@ class Again:
     """`document`: the script, for `session`. `different`: each a sentence of what is not as it was; `notes`: what can't be held equal."""
 
     session: Session
-    document: list[Any]
+    document: list[object]
     different: tuple[str, ...]
     notes: tuple[str, ...]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
-from typing import Any, Literal
+from typing import Literal
 
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_value import JsonMapping, JsonObject
@@ -83,7 +83,7 @@ class Calibration:
         return {"format": FORMAT, "version": VERSION, **asdict(self)}
 
     @classmethod
-    def from_json(cls, data: Any) -> Calibration:
+    def from_json(cls, data: object) -> Calibration:
         """Raises ValueError if it is not a calibration, or was made by a newer version."""
         if not isinstance(data, dict) or data.get("format") != FORMAT:
             raise ValueError("it is not a calibration")

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 
 __all__ = ["Program", "parsed_xpath"]
 
-Program = dict[str, Any]  # one entry: what it is, and of what
+Program = JsonObject  # one entry: what it is, and of what
 
 LONGEST = 4_000  # characters of an expression
 DEEPEST = 50  # brackets, one within the other

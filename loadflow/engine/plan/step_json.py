@@ -6,13 +6,14 @@ differ by user type, so what reads a step by its keys takes them as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, TypeAlias, TypedDict
+from typing import TypeAlias, TypedDict
+
+from loadflow.engine.base.json_value import JsonMapping
 
 __all__ = ["AssertionJson", "ExtractJson", "StepJson", "StepValues"]
 
-StepJson: TypeAlias = Mapping[str, Any]
-StepValues: TypeAlias = Mapping[str, Any]  # placeholders are filled in: with a value of a wrong type too, which fails the hit
+StepJson: TypeAlias = JsonMapping
+StepValues: TypeAlias = JsonMapping  # placeholders are filled in: with a value of a wrong type too, which fails the hit
 
 
 class AssertionJson(TypedDict, total=False):

@@ -10,7 +10,6 @@ import ipaddress
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.script.arguments import FILES, NESTED, signature_of
 from loadflow.engine.script.command import Command
@@ -148,7 +147,7 @@ class _Walk:
         except CommandError as error:
             self.found += [Mistake(place, f"{one.place}: {one.message}", one.hint) for one in error.mistakes]
 
-    def arguments(self, name: str, payload: object, place: str) -> Iterator[tuple[str, Any, str]]:
+    def arguments(self, name: str, payload: object, place: str) -> Iterator[tuple[str, object, str]]:
         """(argument, value, place), whichever way they were written."""
         if isinstance(payload, dict):
             yield from ((key, value, place_of(place, (key,))) for key, value in payload.items())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
 
 from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.redact import Redactor
@@ -47,7 +47,7 @@ class Recorder:
         self.on_hit: OnHit | None = None  # another receiver of each hit: Locust's web UI
         self.draining = False
 
-    def start(self, origin_monotonic_ns: int, origin_unix_ns: int, lock: Any = None) -> None:
+    def start(self, origin_monotonic_ns: int, origin_unix_ns: int, lock: AbstractContextManager[object] | None = None) -> None:
         """The run's start, on both clocks. `lock`: where another thread may flush the log."""
         self.log = HitLogWriter(
             self._hits, shard=self._shard, origin_unix_ns=origin_unix_ns, origin_monotonic_ns=origin_monotonic_ns, lock=lock

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import gevent
 import gevent.event
@@ -102,7 +102,7 @@ def user_class(shared: SharedByUsers) -> type[User]:
 
     class PlanUser(User, Pauser):  # type: ignore[misc]  # locust is not typed for subclassing
         host = shared.plan.host or ""
-        tasks: ClassVar[list[Any]] = [_never]  # locust warns about users without tasks; `run` below does not use them
+        tasks: ClassVar[list[object]] = [_never]  # locust warns about users without tasks; `run` below does not use them
 
         def __init__(self, environment: Environment) -> None:
             super().__init__(environment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from typing import Any
 
 from loadflow.engine.base.host_port import host_port
 from loadflow.engine.plan.connections import Route
@@ -34,7 +33,7 @@ class Dialer:
         self._connections = plan.connections
         self._fence = Fence(plan.allowed_hosts)
         self._routes: dict[tuple[str, str, int], Route] = {}
-        self._sessions: dict[tuple[object, ...], Any] = {}
+        self._sessions: dict[tuple[object, ...], object] = {}
 
     def hang_up(self, socket: Socket, place: tuple[object, ...]) -> None:
         """Closes a socket; the next to the same place may go on with its TLS session."""
