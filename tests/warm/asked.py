@@ -22,7 +22,8 @@ SUPERVISOR, NATIVE = "loadflow.engine.entry.supervisor", "loadflow.engine.entry.
 CODE = "-c"  # instead of a module; its text is the first argument
 OF_PREFECT = "from prefect"  # how the code begins that Prefect gives to new processes
 WORKER = "import sys;exec(eval(sys.stdin.readline()))"  # the code of a worker of xdist, as execnet starts it
-FILES = ("/prefect/runner/_workspace_runtime_bootstrap.py",)  # which Prefect runs by their paths: how these end
+# which are run by their paths, by Prefect and by a test: how these end
+FILES = ("/prefect/runner/_workspace_runtime_bootstrap.py", "/composition/announce.py", "/composition/by_deployment.py")
 TURNING = {"prefect.runner._workspace_supervisor", "tests.warm.turning"}  # which turn into other processes, by `os.execvpe`
 # of which everything may be imported beforehand
 MODULES = {
