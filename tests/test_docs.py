@@ -31,6 +31,7 @@ from loadflow.engine.session.session import Session
 from tests.builders import build_run, deal
 from tests.prefect_servers import shared_server
 from tests.waiting import HANG_S
+from tests.warm.asked import MAY_BEGIN_WARM
 
 ROOT = Path(__file__).resolve().parents[1]
 OTHER_USERS = [one for one in known_user_types() if one.form.step is not HttpStep]
@@ -89,7 +90,8 @@ def output_of(text: str, folder: Path) -> str:
     server = shared_server()
     server.close()
     env = {**server.env({}), "PREFECT_HOME": str(folder / "prefect"), "DO_NOT_TRACK": "1"}
-    done = subprocess.run([sys.executable, "-c", text], cwd=folder, env=env, capture_output=True, text=True, timeout=HANG_S, check=False)
+    command = [sys.executable, "-c", MAY_BEGIN_WARM + text]
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

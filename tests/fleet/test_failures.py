@@ -18,6 +18,7 @@ from tests.fleet.test_losses import RATE, books, received
 from tests.load.harness import get
 from tests.targets.fixture import Target
 from tests.waiting import wait_for
+from tests.warm.asked import MAY_BEGIN_WARM
 
 
 def server_of_this_process() -> psutil.Process:
@@ -62,7 +63,7 @@ def test_an_agent_of_another_version_is_told_so_and_gets_nothing(target: Target,
     target.reset()
     old = "import loadflow.engine.fleet.agent as a, loadflow.__main__ as m, sys; a.version_of = lambda name: '0.0.9'; m.start()"
     env = {**os.environ, "PYTHONUNBUFFERED": "1"}
-    command = [sys.executable, "-c", old, "agent", "--nats-url", f"nats://127.0.0.1:{port}"]
+    command = [sys.executable, "-c", MAY_BEGIN_WARM + old, "agent", "--nats-url", f"nats://127.0.0.1:{port}"]
     process = subprocess.Popen(command, cwd=tmp_path, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
         done = master(tmp_path, port, 1, [get("/ok")], host=target.url, worker_startup_timeout=30)
@@ -113,7 +114,7 @@ def test_a_killed_run_gets_every_row_and_its_end_by_resume(target: Target, tmp_p
     with given_server(tmp_path, most_bytes=2**33) as access:
         agent = AgentCommand(tmp_path, access.url, "--slots", "2", token=None)
         try:
-            process = subprocess.Popen([sys.executable, "-c", COORDINATOR, str(tmp_path), access.url, target.url])
+            process = subprocess.Popen([sys.executable, "-c", MAY_BEGIN_WARM + COORDINATOR, str(tmp_path), access.url, target.url])
             wait_for("hits", lambda: received(target) > 200, 200)
             process.kill()
             process.wait()

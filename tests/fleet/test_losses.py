@@ -25,6 +25,7 @@ from tests.fleet.slow import SlowWay
 from tests.load.harness import Outcomes, get
 from tests.targets.fixture import Target
 from tests.waiting import HANG_S, wait_for
+from tests.warm.asked import MAY_BEGIN_WARM
 
 
 def received(target: Target) -> int:
@@ -244,7 +245,7 @@ if __name__ == "__main__":
 
 def coordinator(tmp_path: Path, port: int, target: Target) -> subprocess.Popen[bytes]:
     """A command that leads one agent without end."""
-    command = [sys.executable, "-c", MASTER, str(tmp_path), str(port), target.url]
+    command = [sys.executable, "-c", MAY_BEGIN_WARM + MASTER, str(tmp_path), str(port), target.url]
     return subprocess.Popen(command, env={**os.environ, "LOADFLOW_WORKER_TOKEN": TOKEN}, stderr=subprocess.DEVNULL)
 
 
@@ -325,7 +326,7 @@ def test_runner_mode_worker_in_a_script_serves_one_run(target: Target, tmp_path:
         "master_port": port,
     }
     text = f"import json; from loadflow import start_test; print(json.dumps(start_test(**json.loads({json.dumps(json.dumps(action))}))))"
-    process = subprocess.Popen([sys.executable, "-c", text], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen([sys.executable, "-c", MAY_BEGIN_WARM + text], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
     done = master(tmp_path, port, 1, [get("/ok")], host=target.url, user_count=2, iterations=5)
     said, _ = process.communicate(timeout=HANG_S)
     assert target.counts() == {"/ok": 10}

@@ -14,13 +14,14 @@ from typing import Any
 
 import loadflow
 
-__all__ = ["CODE", "LEAVES", "MODULES", "SUPERVISOR", "TURNING", "WORKER", "Asked", "asked_for"]
+__all__ = ["CODE", "LEAVES", "MAY_BEGIN_WARM", "MODULES", "SUPERVISOR", "TURNING", "WORKER", "Asked", "asked_for"]
 
 ROOT = str(Path(__file__).resolve().parents[2])
 PREFECT_SERVER = "prefect.server.api.server:create_app"
 SUPERVISOR, NATIVE = "loadflow.engine.entry.supervisor", "loadflow.engine.entry.native"
 CODE = "-c"  # instead of a module; its text is the first argument
 OF_PREFECT = "from prefect"  # how the code begins that Prefect gives to new processes
+MAY_BEGIN_WARM = "# may begin warm\n"  # how the code of a test begins that is not about what is imported
 WORKER = "import sys;exec(eval(sys.stdin.readline()))"  # the code of a worker of xdist, as execnet starts it
 # which are run by their paths, by Prefect and by a test: how these end
 FILES = ("/prefect/runner/_workspace_runtime_bootstrap.py", "/composition/announce.py", "/composition/by_deployment.py")
@@ -132,7 +133,7 @@ def _module(command: Sequence[str]) -> tuple[list[str], str, list[str]] | None:
     while place < len(command) and command[place] in ("-P", "-u"):
         place += 1
     code = command[place + 1] if command[place : place + 1] == ["-c"] else ""
-    if code == WORKER or code.lstrip().startswith(OF_PREFECT):
+    if code == WORKER or code.lstrip().startswith((OF_PREFECT, MAY_BEGIN_WARM)):
         return list(command[1:place]), CODE, list(command[place + 1 :])
     if place < len(command) and command[place].endswith(FILES):
         return list(command[1:place]), command[place], list(command[place + 1 :])
