@@ -71,6 +71,31 @@ def test_after_a_crash_at_any_place_it_goes_on_where_it_was() -> None:
         assert (wanted.step, wanted.rate_per_s, wanted.seconds) == (probes[count].step, probes[count].rate_per_s, probes[count].seconds)
 
 
+def test_a_longer_probe_agrees_unless_what_is_over_a_limit_is_more_than_chance() -> None:
+    rows = [(0.004, 500.0, True), (0.013, 500.0, True), (0.013, 50_000.0, False), (0.2, 500.0, False)]
+    for share, hits, agrees in rows:
+        assert made_of(share, hits).agrees(SEARCH.limits) is agrees, (share, hits)
+    assert not made_of(0.0, 500.0, sustained=False).agrees(SEARCH.limits)
+
+
+def made_of(share: float, hits: float, **more: Any) -> Probe:
+    return Probe("confirm", 140.0, 120.0, {TEXT: (share, hits)}, **more)
+
+
+def test_a_longer_probe_that_does_not_agree_is_made_once_more() -> None:
+    fitted = [Probe("fit", rate, 240.0, {TEXT: (0.01 * math.exp(15 * (rate / 100 - 1)), 20_000.0)}) for rate in (100, 93, 104, 98, 103)]
+    probes = [made(50, 0.0), made(200, 1.0, sustained=False), *fitted]
+    search = Search((QUEUE.limit,), 50, 2_000, 0.05, 3_600)
+    rates = []
+    while isinstance(wanted := next_probe(probes, search), Wanted):
+        rates.append((wanted.step, wanted.rate_per_s))
+        probes.append(Probe(wanted.step, wanted.rate_per_s, wanted.seconds, {TEXT: (0.03, 2_000.0)}))
+        assert len(probes) < 20
+    assert [step for step, _ in rates] == ["confirm", "confirm"]
+    assert not wanted.confirmed
+    assert "did not hold" in wanted.why
+
+
 def made(rate: float, share: float, **more: Any) -> Probe:
     return Probe("bracket", rate, 20.0, {TEXT: (share, 1_000.0)}, **more)
 

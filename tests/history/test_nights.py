@@ -96,7 +96,7 @@ def test_an_unchanged_target_is_called_worse_on_less_than_one_night_in_a_hundred
     assert alarms / (40 * 40) < 0.01
 
 
-def test_a_rise_of_5_percent_is_found_within_three_nights_in_two_of_three_cases_and_its_first_night_named() -> None:
+def test_a_rise_of_5_percent_is_found_within_three_nights_in_two_of_three_cases_or_more_and_its_first_night_named() -> None:
     found, named = 0, 0
     for seed in range(60):
         at, what, every = simulated(seed, 0.05, 33, 30)
@@ -104,7 +104,7 @@ def test_a_rise_of_5_percent_is_found_within_three_nights_in_two_of_three_cases_
             found += 1
             first = len(every) - 1 - onset(every, what.baseline)[0][0]
             named += abs(first - 30) <= 1
-    assert found / 60 >= 0.55  # 0.66 in benchmarks/history
+    assert found / 60 >= 0.65  # 0.82 in benchmarks/history
     assert named / found >= 0.85
 
 
@@ -121,6 +121,19 @@ def test_what_would_be_seen_is_said_of_the_nights_as_they_are() -> None:
     assert 0.03 < narrow < 0.09
     assert wide == pytest.approx(2 * narrow, rel=0.15)
     assert detectable(baseline_of(drawn(7, 30)), tests=5) > narrow
+
+
+def test_a_night_that_is_far_off_is_not_taken_for_the_onset() -> None:
+    """Five nights before a step one was slow, and it was like the rest again after that."""
+    every = [*drawn(8, 22), Night(0.12), *drawn(11, 4), *drawn(9, 3, 0.08)]
+    assert onset(every, baseline_of(every[:22]))[0][0] == 2
+
+
+def test_an_outlier_counts_for_no_more_than_it_takes() -> None:
+    """Two nights of which one is far off are no window; two that are off alike are."""
+    usual = drawn(12, 30)
+    assert judged([*usual, Night(0.5)], [Night(0.005)], floor=FLOOR).kind is not NightKind.WORSE
+    assert judged([*usual, Night(0.07)], [Night(0.08)], floor=FLOOR).kind is NightKind.WORSE
 
 
 def test_the_onset_of_a_clear_step_is_certain() -> None:

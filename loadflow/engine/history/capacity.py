@@ -18,19 +18,21 @@ import numpy as np
 import numpy.typing as npt
 
 from loadflow.engine.records.blocks import student_t
+from loadflow.engine.records.precision import wilson
 
 Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 __all__ = ["BEYOND", "Found", "Limit", "Probe", "Search", "Usl", "Wanted", "next_probe", "usl_of"]
 
 Step = Literal["bracket", "narrow", "fit", "confirm"]
 
 BRACKET_S, FIT_S, CONFIRM_TIMES = 20.0, 60.0, 2.0
-LONGEST_TIMES = 4.0  # a probe against a short one of those that are fitted
+AIM = 0.8  # of the width that was asked: what lengths are planned for, since half of the plans fall short
 NARROW = 1.25
-AROUND = (1.0, 0.92, 1.03, 0.96)  # of the crossing as it is known: far enough apart to show how the curve grows
+# of the crossing as it is known: far enough apart to show how the curve grows, and not below it on average, where little is over the limit
+AROUND = (1.0, 0.93, 1.04, 0.98, 1.03)
 LEAST_FITTED, ENOUGH_FITTED, MOST_FITTED, USUAL_PROBES, MOST_PROBES = 3, 5, 8, 14, 24
+MOST_CONFIRMS = 2  # what one probe says is by chance now and then
 LOWEST_CONFIRM = 0.8  # share of the capacity: below it a probe confirms nothing
 VOIDS = 2  # probes one after the other in which the generator was the limit: one alone may have met a busy moment
 ASTRAY = 1.03  # times the bracket's end beyond which no probe is made for the fit
@@ -49,6 +51,7 @@ NEAR = 0.7  # share of the crossing from which on a probe counts for the curve
 BEYOND = 1.5  # times the most that was in flight up to which the law of scalability says something
 TAILS = (0.025, 0.5, 0.975)
 NORMAL = 1.96
+BY_CHANCE = 1.645  # standard errors, to one side, at 5 %
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +84,10 @@ class Probe:
     def passed(self, limits: Sequence[Limit]) -> bool:
         return self.sustained and not self.void and all(self.over[one.text][0] <= one.allowed for one in limits)
 
+    def agrees(self, limits: Sequence[Limit]) -> bool:
+        """Whether it may well be that all limits hold: the shares over them are above what is allowed by no more than chance, at 5 %."""
+        return self.sustained and all(wilson(*self.over[one.text], BY_CHANCE)[0] <= one.allowed for one in limits)
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
@@ -107,7 +114,7 @@ class Found:
     """`capacity_per_s`: the highest rate up to which all limits hold, between `low` and `high` with 95 % certainty.
 
     `at_least`: no limit was reached, by `why`; 0.0: not even the lowest rate that was tried holds. `limit`: the one that binds. `why` is ""
-    where the interval is as narrow as was asked, and a longer probe confirmed it.
+    where the interval is as narrow as was asked, and a longer probe at its lower end agrees, which `confirmed` says.
     """
 
     capacity_per_s: float
@@ -164,13 +171,18 @@ def _bracket(low: float, high: float, lows: Sequence[float], fails: Sequence[flo
 def _refine(told: Sequence[Probe], fitted: Sequence[Probe], low: float, high: float, spent_s: float, search: Search) -> Wanted | Found:
     between = math.sqrt(low * high)
     crossing = _crossing(told, search, between)
-    confirmed = next((one for one in told if one.step == "confirm"), None)
-    if confirmed is not None and crossing is not None:
-        holds = confirmed.passed(search.limits)
+    confirms = [one for one in told if one.step == "confirm"]
+    confirm_s = CONFIRM_TIMES * search.fit_s
+    if confirms and crossing is not None:
+        holds, width = confirms[-1].agrees(search.limits), _width(crossing)
+        again = len(confirms) < MOST_CONFIRMS and len(told) < USUAL_PROBES and spent_s + confirm_s <= search.budget_s
+        if not holds and again:
+            return Wanted("confirm", max(crossing[1][0], LOWEST_CONFIRM * crossing[0]), confirm_s)
         capacity, interval, limit, curve = crossing
-        why = "" if holds else f"{confirmed.rate_per_s:.4g}/s, the lower end, did not hold in a longer probe"
-        if holds and (width := _width(crossing)) > search.precision:
-            why = f"the interval is ±{width:.0%}, wider than the ±{search.precision:.0%} that was asked, after the most probes"
+        why = "" if holds else f"{confirms[-1].rate_per_s:.4g}/s, the lower end, did not hold in a longer probe"
+        if holds and width > search.precision:
+            more = _enough(width, told, spent_s, search)
+            why = f"the interval is ±{math.ceil(1e3 * width) / 1e3:.1%}, wider than the ±{search.precision:.1%} that was asked; {more}"
         return Found(capacity, min(interval[0], capacity), interval[1], limit, confirmed=holds, why=why, curve=curve)
     enough = len(fitted) >= ENOUGH_FITTED and crossing is not None and _width(crossing) <= search.precision
     over = spent_s + search.fit_s > search.budget_s or len(fitted) >= MOST_FITTED or len(told) >= USUAL_PROBES - 1
@@ -185,16 +197,23 @@ def _refine(told: Sequence[Probe], fitted: Sequence[Probe], low: float, high: fl
     if over and spent_s + search.fit_s > search.budget_s:
         capacity, interval, limit, curve = crossing
         return Found(capacity, *interval, limit, why="the budget is used up", curve=curve)
-    return Wanted("confirm", max(crossing[1][0], LOWEST_CONFIRM * crossing[0]), CONFIRM_TIMES * search.fit_s)
+    return Wanted("confirm", max(crossing[1][0], LOWEST_CONFIRM * crossing[0]), confirm_s)
+
+
+def _enough(width: float, told: Sequence[Probe], spent_s: float, search: Search) -> str:
+    """About how long a search would have to be: the interval narrows with the root of the time around the crossing."""
+    around_s = math.fsum(one.seconds for one in told if one.step in ("fit", "confirm"))
+    wanted_s = spent_s + around_s * ((width / (AIM * search.precision)) ** 2 - 1)
+    return f"a budget of {math.ceil(wanted_s / 600) * 600:,} s may be enough"
 
 
 def _length(crossing: Crossing | None, fitted: Sequence[Probe], spent_s: float, search: Search) -> float:
     """Seconds: so long that the probes which are left are enough, since the interval narrows with the root of the time."""
     if crossing is None or len(fitted) < LEAST_FITTED:
         return search.fit_s
-    missing_s = math.fsum(one.seconds for one in fitted) * ((_width(crossing) / search.precision) ** 2 - 1)
+    missing_s = math.fsum(one.seconds for one in fitted) * ((_width(crossing) / (AIM * search.precision)) ** 2 - 1)
     most_s = (search.budget_s - spent_s - CONFIRM_TIMES * search.fit_s) / (MOST_FITTED - len(fitted))
-    wanted_s = min(missing_s / (MOST_FITTED - len(fitted)), most_s, LONGEST_TIMES * search.fit_s)
+    wanted_s = min(missing_s / (MOST_FITTED - len(fitted)), most_s)
     return max(search.fit_s, float(round(wanted_s)))
 
 
@@ -228,7 +247,8 @@ def _fitted(probes: Sequence[Probe], limit: Limit, between: float) -> tuple[floa
         return None
     seen = np.array([one.over[limit.text][0] for one in whole])
     counts = rates * np.array([one.seconds for one in whole])
-    hits = _effective(rates, counts, np.array([one.over[limit.text][1] for one in whole]), (seen > 0) & (seen < 1))
+    told_hits = np.array([one.over[limit.text][1] for one in whole])
+    hits = _effective(rates, counts, told_hits, np.where((seen > 0) & (seen < 1), [one.seconds for one in whole], 0.0))
     at, steep, waver, floor = np.meshgrid(between * CROSSINGS, STEEPNESS, WAVERS, FLOORS, indexing="ij", sparse=True)
     log_likely: Floats = -0.5 * (np.log(steep / USUAL_STEEPNESS) / STEEPNESS_SPREAD) ** 2
     for rate, share, count in zip(rates, seen, hits, strict=True):
@@ -265,17 +285,21 @@ def _log_likely(over: float, share: Floats, hits: float, waver: Floats) -> Float
     return found + (over + r - 0.5) * np.log1p(over / r) - over + 1 / (12 * (over + r)) - 1 / (12 * r)
 
 
-def _effective(rates: Floats, counts: Floats, hits: Floats, known: Bools) -> Floats:
-    """Independent hits of each probe, by how many hits stand for one at such a rate, as far as that is `known`.
+def _effective(rates: Floats, counts: Floats, hits: Floats, seconds: Floats) -> Floats:
+    """Independent hits of each probe, by how many hits stand for one at such a rate: a line through what each of `seconds` says, 0.0 of one
+    that says nothing.
 
-    That of a single probe is known badly, and is larger where by chance few were over a limit, which would draw the curve down.
+    That of a single probe is known badly, and is larger where by chance few were over a limit, which would draw the curve down. Longer ones
+    know more of it: their blocks cut less off.
     """
-    if not known.any():
+    if not seconds.any():
         return hits
-    times = np.log(np.maximum(counts / np.maximum(hits, 1.0), 1.0))[known]
-    spread = rates - rates[known].mean()
-    slope = float(spread[known] @ times / (spread[known] @ spread[known])) if known.sum() >= LEAST_FITTED else 0.0
-    each: Floats = np.exp(np.clip(times.mean() + max(0.0, slope) * spread, 0.0, np.log(np.maximum(counts, 1.0))))
+    times = np.log(np.maximum(counts / np.maximum(hits, 1.0), 1.0))
+    middle, level = (float(seconds @ one) / float(seconds.sum()) for one in (rates, times))
+    spread = rates - middle
+    apart = float(seconds * spread @ spread)
+    slope = float(seconds * spread @ times) / apart if np.sum(seconds > 0) >= LEAST_FITTED and apart > 0 else 0.0
+    each: Floats = np.exp(np.clip(level + max(0.0, slope) * spread, 0.0, np.log(np.maximum(counts, 1.0))))
     return counts / each
 
 

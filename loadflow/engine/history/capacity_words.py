@@ -25,7 +25,7 @@ def capacity_sentences(result: CapacityResult) -> list[str]:
             f"{capacity:,.4g}/s; with 95 % certainty between {low:,.4g}/s and {high:,.4g}/s. {result['limit']} is the limit that binds."
         ]
         if result["confirmed"]:
-            said.append(f"A longer probe at {low:,.4g}/s confirmed it.")
+            said.append("A longer probe at the lower end agrees.")
         if result["why"]:
             said.append(f"{'Unclear' if result['confirmed'] else 'Not confirmed'}: {result['why']}.")
     if usl := result["usl"]:
