@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from loadflow.engine.history.capacity import Found, Probe, Search, Wanted, next_
 from loadflow.engine.history.capacity_words import capacity_sentences
 from loadflow.engine.load import capacity
 from loadflow.engine.load.capacity import find_capacity, grows
+from loadflow.engine.reports.capacity_page import capacity_page
 from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import CommandError
 from loadflow.flows.capacity_page import capacity_markdown
@@ -196,3 +198,30 @@ def test_what_is_no_limit_is_refused() -> None:
     for text in ("p99 > 5", "count < 5", "p95 is good", "p100 < 5"):
         with pytest.raises(CommandError, match="limits"):
             find_capacity({}, [text])
+
+
+def test_a_probe_in_which_the_generator_was_the_limit_is_no_point_of_the_curve() -> None:
+    """It says nothing of the target; the table has it, with the reason."""
+    kept = [asdict(made(rate, share)) for rate, share in ((50, 0.001), (100, 0.02))]
+    void = asdict(made(200, 0.6, void=True, why="generator-limited: too late"))
+    result = {
+        "label": "shop",
+        "limit": TEXT,
+        "capacity_per_s": 90.0,
+        "low": 80.0,
+        "high": 95.0,
+        "at_least": False,
+        "confirmed": True,
+        "why": "",
+        "at": 0.0,
+        "curve": {},
+        "usl": None,
+        "forecast": None,
+        "page": "capacity-shop.html",
+        "probes": [*kept, void],
+    }
+    names = [element.tag.rpartition("}")[2] for element in drawing(capacity_markdown(result))]
+    assert names.count("circle") == 2
+    page = capacity_page(result)
+    assert "generator-limited: too late" in page
+    assert f"({TEXT})" not in page.partition("<table>")[2], "one limit needs no name in each row"

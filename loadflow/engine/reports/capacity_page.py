@@ -51,7 +51,8 @@ def capacity_page(result: CapacityResult) -> str:
 
 def probe_row(one: ProbeJson) -> list[str]:
     """As texts, in the order of `probe_heads`."""
-    over = ", ".join(f"{percent_text(share)} ({limit})" for limit, (share, _) in one["over"].items())
+    several = len(one["over"]) > 1
+    over = ", ".join(f"{percent_text(share)} ({limit})" if several else percent_text(share) for limit, (share, _) in one["over"].items())
     return [one["step"], f"{rate_text(one['rate_per_s'])}/s", f"{one['seconds']:.0f}", latency_text(one["p99_ms"]), over, one["why"] or "–"]
 
 
@@ -73,7 +74,8 @@ def capacity_charts(result: CapacityResult) -> Iterator[Chart]:
 
 def _limit_chart(result: CapacityResult, limit: str) -> Chart:
     """The share of requests over `limit` against the rate: a point for each probe, the fitted curve, and the interval of the capacity."""
-    points = [(one["rate_per_s"], max(LEAST_SHARE, one["over"][limit][0]), one["sustained"]) for one in result["probes"]]
+    told = [one for one in result["probes"] if not one["void"]] or result["probes"]  # others say nothing of the target
+    points = [(one["rate_per_s"], max(LEAST_SHARE, one["over"][limit][0]), one["sustained"]) for one in told]
     x_scale = linear_scale(max(rate for rate, _, _ in points), lambda rate: f"{rate:,.4g}")
     y_scale = log_scale(min(share for _, share, _ in points), 1.0, lambda share: f"{share * 100:.3g} %")
     parts = [axes(PLOT, x_scale, y_scale, x_title="requests per second", y_title="over the limit")]

@@ -18,6 +18,7 @@ STYLE = """
 :root{color-scheme:light dark}body{font:15px/1.5 system-ui,sans-serif;max-width:1200px;margin:2rem auto;padding:0 1rem}
 table{border-collapse:collapse;width:100%}th,td{padding:.35rem .6rem;text-align:right;border-bottom:1px solid #8885}
 th:first-child,td:first-child,td:last-child,th:last-child{text-align:left}img{max-width:100%}td{font-variant-numeric:tabular-nums}
+td:not(:first-child):not(:last-child){white-space:nowrap}
 .muted{opacity:.75}
 """
 
