@@ -18,7 +18,7 @@ __all__ = ["CODE", "LEAVES", "MAY_BEGIN_WARM", "MODULES", "SUPERVISOR", "TURNING
 
 ROOT = str(Path(__file__).resolve().parents[2])
 PREFECT_SERVER = "prefect.server.api.server:create_app"
-SUPERVISOR, NATIVE = "loadflow.engine.entry.supervisor", "loadflow.engine.entry.native"
+SUPERVISOR, NATIVE, AGENT = (f"loadflow.engine.entry.{name}" for name in ("supervisor", "native", "agent"))
 CODE = "-c"  # instead of a module; its text is the first argument
 OF_PREFECT = "from prefect"  # how the code begins that Prefect gives to new processes
 MAY_BEGIN_WARM = "# may begin warm\n"  # how the code of a test begins that is not about what is imported
@@ -41,11 +41,13 @@ MODULES = {
     "uvicorn",
     SUPERVISOR,
     NATIVE,
+    AGENT,
     *TURNING,
 }
 LEAVES = {NATIVE, "uvicorn", "tests.targets.recording"}  # they start nothing
 # without Prefect, and so are these commands
 LIGHT = {
+    AGENT,
     NATIVE,
     SUPERVISOR,
     "tests.targets.recording",

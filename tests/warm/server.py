@@ -31,6 +31,7 @@ IMPORTS = (
     "loadflow.flows.run_script",
     "loadflow.flows.agent_run",
     "loadflow.engine.entry.supervisor",
+    "loadflow.engine.entry.agent",
     "loadflow.engine.entry.native",
     "loadflow.engine.fleet.agent",
     "loadflow.engine.generator.native.plan",
