@@ -14,7 +14,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from benchmarks.protocols.measure import Run, Tool, measure, seconds_for
+from benchmarks.protocols.measure import Failed, Run, Tool, measure, seconds_for
 from benchmarks.protocols.servers import program, serving
 from benchmarks.results import publish, spread, table
 
@@ -31,10 +31,16 @@ def main() -> None:
         for connections in CONNECTIONS:
             found: dict[str, list[Run]] = {kind: [] for kind in KINDS}
             for _ in range(options.rounds):
-                for kind, (name, how) in KINDS.items():
-                    seconds = seconds_for(options.window, server)
-                    command = [program(name), how, f"127.0.0.1:{server.port}", f"{seconds}", str(connections)]
-                    found[kind].append(measure(Tool(kind, command, tells=True), server, options.window, Path(folder)))
+                seconds = seconds_for(options.window, server)
+                rest = (f"127.0.0.1:{server.port}", f"{seconds}", str(connections))
+                tools = [Tool(kind, [program(name), how, *rest], tells=True) for kind, (name, how) in KINDS.items()]
+                try:
+                    runs = [measure(tool, server, options.window, Path(folder)) for tool in tools]
+                except Failed as failed:
+                    print(f"a round is left out: {failed}", flush=True)
+                    continue
+                for tool, run in zip(tools, runs, strict=True):
+                    found[tool.name].append(run)
             for kind, runs in found.items():
                 pairs = list(zip(runs, found[EPOLL], strict=True))
                 by_time = [ours.rate_per_s / theirs.rate_per_s for ours, theirs in pairs]

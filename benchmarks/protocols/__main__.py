@@ -7,7 +7,7 @@ Tools on core 0 take turns in each round, against one server on core 1, and have
 are a small program of Rust (`benchmarks/echo`) or mosquitto, and count what they answer: that count is the rate of every tool, in a
 window within its run, and what a tool says of itself must not be more. loadflow also checks and records every exchange, and is measured
 on both of its engines. Where the server has no time left, tools wait for it, so what is compared too is the processor time that an
-exchange takes a tool: exchanges per CPU second of all its processes.
+exchange takes a tool: exchanges per CPU second of all its processes, and of loadflow's also of the engine's alone.
 
 Tools are looked for in PATH, ~/go/bin and benchmarks/.peers/bin; LoadDensity is installed into `benchmarks/.peers/` on first use.
 `--memory`: resident memory of the core's process after so many hits.
@@ -27,7 +27,7 @@ from benchmarks.protocols.servers import serving
 from benchmarks.protocols.subjects import CORE, SUBJECTS, Load, Missing, Subject
 from benchmarks.results import publish, spread, table
 
-HEAD = ["protocol", "tool", "exchanges/s", "per CPU second", "server's core", "the core × per s", "× per CPU s", "asked"]
+HEAD = ["tool", "exchanges/s", "per CPU second", "server's core", "the core × per s", "× per CPU s", "its engine × per CPU s", "asked"]
 
 
 def main() -> None:
@@ -39,18 +39,19 @@ def main() -> None:
         return
     notes: dict[str, None] = {}
     for name in options.protocol or SUBJECTS:
-        rows = [[name, *row] for row in compare(SUBJECTS[name], options, notes)]
+        rows = compare(SUBJECTS[name], options, notes)
         said = "\n".join(f"- {note}" for note in notes)
         load = " ".join(f"{one:.1f}" for one in os.getloadavg())
         text = f"{table(HEAD, rows)}\n\nMedians of {options.rounds} rounds and their spread. Load averages at the end: {load}."
         command = f"python -m benchmarks.protocols --protocol '{name}' --rounds {options.rounds} --window {options.window:g}"
+        command += "".join(f" --without '{tool}'" for tool in options.without)
         publish(f"Protocols: {name}", command, f"{text}\n\n{said}".rstrip(), write=options.write)
         notes.clear()
 
 
 def compare(subject: Subject, options: argparse.Namespace, notes: dict[str, None]) -> list[list[str]]:
     """A row for each tool; what could not be measured is added to the notes."""
-    found: dict[str, list[Run]] = {}
+    found: dict[str, dict[int, Run]] = {}
     asked: dict[str, float | None] = {}
     with tempfile.TemporaryDirectory() as written, serving(subject.server) as server:
         folder = Path(written)
@@ -65,29 +66,31 @@ def compare(subject: Subject, options: argparse.Namespace, notes: dict[str, None
             except Missing as missing:
                 notes[f"Not here: {missing}."] = None
         tools = [tool for tool in tools if tool.name not in options.without]
-        for _ in range(options.rounds):
+        for number in range(options.rounds):
             for tool in tools:
                 try:
                     run = measure(tool, server, options.window, folder)
                 except Failed as failed:
                     notes[f"{tool.name}: {failed}."] = None
                     continue
-                found.setdefault(tool.name, []).append(run)
+                found.setdefault(tool.name, {})[number] = run
                 asked[tool.name] = tool.asked
                 print(f"{tool.name}: {run.rate_per_s:,.0f}/s, {run.per_cpu_s:,.0f} per CPU s, server {run.server_busy:.0%}", flush=True)
-    return [_row(name, runs, found.get(CORE, []), asked[name]) for name, runs in found.items()]
+    return [_row(name, runs, found.get(CORE, {}), asked[name]) for name, runs in found.items()]
 
 
-def _row(name: str, runs: list[Run], core: list[Run], asked: float | None) -> list[str]:
-    rates, per_cpu_s = [run.rate_per_s for run in runs], [run.per_cpu_s for run in runs]
-    busy = f"{statistics.median(run.server_busy for run in runs):.0%}"
-    ratios = [["–"], ["–"]]
-    if name != CORE and len(core) == len(runs):
-        pairs = list(zip(core, runs, strict=True))
-        by_time = [ours.rate_per_s / theirs.rate_per_s for ours, theirs in pairs]
-        by_cpu = [ours.per_cpu_s / theirs.per_cpu_s for ours, theirs in pairs]
-        ratios = [[spread(by_time, ".2f")], [spread(by_cpu, ".2f")]]
-    return [name, spread(rates, ",.0f"), spread(per_cpu_s, ",.0f"), busy, *ratios[0], *ratios[1], "" if asked is None else f"{asked:g}"]
+def _row(name: str, runs: dict[int, Run], core: dict[int, Run], asked: float | None) -> list[str]:
+    """Ratios are of the two runs of a round."""
+    rates, per_cpu_s = [run.rate_per_s for run in runs.values()], [run.per_cpu_s for run in runs.values()]
+    busy = f"{statistics.median(run.server_busy for run in runs.values()):.0%}"
+    pairs = [(core[number], run) for number, run in runs.items() if number in core and name != CORE]
+    ratios = [
+        [ours.rate_per_s / theirs.rate_per_s for ours, theirs in pairs],
+        [ours.per_cpu_s / theirs.per_cpu_s for ours, theirs in pairs],
+        [ours.engine_per_cpu_s / theirs.per_cpu_s for ours, theirs in pairs],
+    ]
+    shown = [spread(one, ".2f") if one else "–" for one in ratios]
+    return [name, spread(rates, ",.0f"), spread(per_cpu_s, ",.0f"), busy, *shown, "" if asked is None else f"{asked:g}"]
 
 
 def _options() -> argparse.Namespace:

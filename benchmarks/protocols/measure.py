@@ -13,13 +13,14 @@ from typing import IO
 
 import psutil
 
-from benchmarks.protocols.servers import Server
+from benchmarks.protocols.servers import Server, cpu_s
 
 __all__ = ["Failed", "Run", "Tool", "measure", "seconds_for"]
 
 PIN = ["taskset", "-c", "0"]
 SETTLE_S = 0.7
 GRACE_S = 40.0
+ENGINE = "loadflow.engine.entry.native"
 
 
 class Failed(Exception):
@@ -43,6 +44,7 @@ class Tool:
 class Run:
     rate_per_s: float
     per_cpu_s: float  # exchanges per second of processor time of all the tool's processes
+    engine_per_cpu_s: float  # the same, of the process that makes the load alone
     server_busy: float  # share of its core
 
 
@@ -57,10 +59,12 @@ def measure(tool: Tool, server: Server, window_s: float, folder: Path) -> Run:
     with _running(tool, folder) as (process, output):
         _until_at_work(process, server, before)
         time.sleep(SETTLE_S)
-        first, cpu, busy, started = server.answered(), _cpu_s(process), server.cpu_s(), time.monotonic()
+        engine = [one for one in _tree(process) if ENGINE in one.cmdline()] or _tree(process)
+        first, cpu, engine_cpu, busy = server.answered(), _cpu_s(_tree(process)), _cpu_s(engine), server.cpu_s()
+        started = time.monotonic()
         time.sleep(window_s)
         count, took_s = server.answered() - first, time.monotonic() - started
-        cpu, busy = _cpu_s(process) - cpu, server.cpu_s() - busy
+        cpu, engine_cpu, busy = _cpu_s(_tree(process)) - cpu, _cpu_s(engine) - engine_cpu, server.cpu_s() - busy
         if process.poll() is not None:
             raise Failed("ended before its time was over")
         if not count:
@@ -72,7 +76,7 @@ def measure(tool: Tool, server: Server, window_s: float, folder: Path) -> Run:
             answered = server.answered() - before
             if told > answered * 1.001 + 1:
                 raise Failed(f"says that it made {told:,.0f} exchanges; {answered:,} were answered")
-    return Run(count / took_s, count / max(cpu, 1e-9), busy / took_s)
+    return Run(count / took_s, count / max(cpu, 1e-9), count / max(engine_cpu, 1e-9), busy / took_s)
 
 
 def _until_at_work(process: subprocess.Popen[bytes], server: Server, before: int) -> None:
@@ -119,11 +123,5 @@ def _tree(process: subprocess.Popen[bytes]) -> list[psutil.Process]:
     return []
 
 
-def _cpu_s(process: subprocess.Popen[bytes]) -> float:
-    """User and system time so far of all its processes, and of those of them that have ended."""
-    total = 0.0
-    for one in _tree(process):
-        with contextlib.suppress(psutil.Error):
-            times = one.cpu_times()
-            total += times.user + times.system + times.children_user + times.children_system
-    return total
+def _cpu_s(processes: list[psutil.Process]) -> float:
+    return sum(cpu_s(one.pid) for one in processes)

@@ -30,7 +30,7 @@ def memory(names: list[str], marks: list[int], write: bool) -> None:
         rows += [[name, f"{hits:,}", *(f"{size:.1f}" for size in sizes)] for hits, *sizes in found]
         grown = [last - first for first, last in zip(found[0][1:], found[-1][1:], strict=True)]
         rows.append([name, "growth", *(f"{one:.1f}" for one in grown)])
-        print(rows[-3:], flush=True)
+        print(*rows[-len(found) - 1 :], sep="\n", flush=True)
     command = f"python -m benchmarks.protocols --memory --marks {' '.join(map(str, marks))}"
     text = f"{table(HEAD, rows)}\n\n50 users each; the runs took {time.monotonic() - started:.0f} s."
     publish("Protocols: memory of engine and parent", command, text, write=write)

@@ -15,9 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-import psutil
-
-__all__ = ["CORE", "Server", "program", "serving"]
+__all__ = ["CORE", "Server", "cpu_s", "program", "serving"]
 
 CORE = ["taskset", "-c", "1"]
 CRATE = Path(__file__).parent.parent / "echo"
@@ -69,7 +67,7 @@ class _Echo:
         return int(self._process.stdout.readline())
 
     def cpu_s(self) -> float:
-        return _cpu_s(self._process.pid)
+        return cpu_s(self._process.pid)
 
 
 @contextlib.contextmanager
@@ -114,7 +112,7 @@ class _Mosquitto:
         return self._published
 
     def cpu_s(self) -> float:
-        return _cpu_s(self._process.pid)
+        return cpu_s(self._process.pid)
 
     def close(self) -> None:
         self._client.disconnect()
@@ -149,6 +147,9 @@ def _mosquitto(_kind: str) -> Iterator[_Mosquitto]:
                 process.kill()
 
 
-def _cpu_s(pid: int) -> float:
-    times = psutil.Process(pid).cpu_times()
-    return float(times.user + times.system)
+def cpu_s(pid: int) -> float:
+    """User and system time of a process so far, to the nanosecond; 0 for one that is gone."""
+    try:
+        return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) makes on Linux
+    except OSError:
+        return 0.0
