@@ -50,8 +50,6 @@ pub struct Stream {
     pub received: u64,
     /// It is known that it has left.
     pub has_left: bool,
-    /// None: nobody has the place.
-    number: Option<u32>,
     body_bytes: u64,
     response: Option<ResponseFuture>,
     upload: Option<SendStream<Bytes>>,
@@ -69,10 +67,6 @@ impl Stream {
         self.received > MOST_BESIDE_BYTES + 16 * self.body_bytes
     }
 
-    pub fn is_under_way(&self) -> bool {
-        self.number.is_some()
-    }
-
     /// Whether the request, with its body, was handed over.
     pub fn is_asked(&self, body: &[u8]) -> bool {
         self.uploaded == body.len()
@@ -82,6 +76,8 @@ impl Stream {
 pub struct Session {
     driven: Driven,
     pub streams: Vec<Stream>,
+    /// What the peer calls them; None: nobody has the place.
+    numbers: Vec<Option<u32>>,
     free: Vec<usize>,
     under_way: usize,
     moves: Arc<Moves>,
@@ -109,6 +105,7 @@ impl Session {
         Session {
             driven: Driven::new(most.unwrap_or(1)),
             streams: Vec::new(),
+            numbers: Vec::new(),
             free: Vec::new(),
             under_way: 0,
             moves: Arc::default(),
@@ -162,9 +159,10 @@ impl Session {
 
     /// Gives each request its bytes.
     fn count(&mut self) {
-        let Session { driven, streams, sent_beside, received_beside, beside, .. } = self;
-        driven.take_tallies(|number, sent, received| match streams.iter_mut().find(|stream| stream.number == Some(number)) {
-            Some(stream) => {
+        let Session { driven, streams, numbers, sent_beside, received_beside, beside, .. } = self;
+        driven.take_tallies(|number, sent, received| match numbers.iter().position(|one| *one == Some(number)) {
+            Some(at) => {
+                let stream = &mut streams[at];
                 stream.sent += sent;
                 stream.received += received;
                 // interim answers wake nobody
@@ -234,6 +232,7 @@ impl Session {
         self.driven.moved.set();
         let at = self.free.pop().unwrap_or_else(|| {
             self.streams.push(Stream::default());
+            self.numbers.push(None);
             self.streams.len() - 1
         });
         if self.under_way == 0 {
@@ -244,7 +243,7 @@ impl Session {
         begin(&mut stream.reader);
         (stream.user, stream.has_left, stream.heard) = (user, false, self.heard);
         (stream.sent, stream.received, stream.body_bytes, stream.uploaded) = (0, 0, 0, 0);
-        stream.number = Some(response.stream_id().as_u32());
+        self.numbers[at] = Some(response.stream_id().as_u32());
         (stream.response, stream.upload, stream.download) = (Some(response), Some(upload), None);
         let (own, _) = stream.waker.get_or_insert_with(|| Own::new(at, &self.moves));
         own.list();
@@ -268,7 +267,7 @@ impl Session {
             if let Some((own, _)) = &stream.waker {
                 own.unlist();
             }
-            if stream.number.is_some() {
+            if self.is_under_way(at) {
                 return Some(at);
             }
         }
@@ -371,10 +370,10 @@ impl Session {
     /// The request is over; where its stream is open, it is reset. Bytes sent and received of it, and of the connection beside it.
     pub fn end(&mut self, at: usize) -> (u64, u64) {
         self.count();
-        let stream = &mut self.streams[at];
-        if stream.number.take().is_none() {
+        if self.numbers[at].take().is_none() {
             return (0, 0);
         }
+        let stream = &mut self.streams[at];
         (stream.response, stream.upload) = (None, None);
         let is_whole = stream.download.take().is_some_and(|download| download.is_end_stream());
         if !is_whole {
@@ -394,7 +393,11 @@ impl Session {
 
     /// The requests that are under way.
     pub fn all(&self) -> impl Iterator<Item = usize> + use<'_> {
-        (0..self.streams.len()).filter(|at| self.streams[*at].number.is_some())
+        (0..self.streams.len()).filter(|at| self.is_under_way(*at))
+    }
+
+    pub fn is_under_way(&self, at: usize) -> bool {
+        self.numbers[at].is_some()
     }
 
     fn last_word(&mut self) -> Option<Word> {

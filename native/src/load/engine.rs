@@ -156,6 +156,8 @@ pub struct Loop<'p> {
     /// The connections of HTTP/2, and what is kept of TLS where users share them.
     pub lines: Http2Lines,
     pub shared_tls: OwnTls,
+    /// The heads of `fixed` as HTTP/2 has them, once they were sent.
+    pub heads: Vec<Option<http::Request<()>>>,
     /// What TLS agreed on, as far as it was told.
     pub agreed: Vec<Agreed>,
     pub throttles: Vec<Throttle>,
@@ -272,6 +274,7 @@ impl<'p> Loop<'p> {
             revisions: plan.revision_header.as_deref().map(Revisions::new),
             lines: Http2Lines::default(),
             shared_tls: OwnTls::new(),
+            heads: Vec::new(),
             agreed: Vec::new(),
             throttles: plan.throttles.iter().map(Throttle::new).collect(),
             tls: plan.tls.iter().map(|plan| (plan.clone(), None)).collect(),

@@ -7,6 +7,7 @@ mod exchange;
 pub mod functions;
 pub mod hitlog;
 pub mod limits;
+pub mod line_work;
 pub mod lines;
 pub mod links;
 pub mod picks;

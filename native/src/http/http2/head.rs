@@ -1,12 +1,15 @@
 //! The head of a request as HTTP/2 has it: from the lines of HTTP/1.1 that every request is laid out as.
 
 use http::header::{HOST, TE};
-use http::uri::{Authority, PathAndQuery, Scheme};
+use http::uri::{self, Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri};
 
 use crate::http::place::authority;
 use crate::plan::Place;
 use crate::plan::outcome::{Failure, Outcome};
+
+/// A request has User-Agent, Accept, Accept-Encoding, and some of its own.
+const USUAL_FIELDS: usize = 6;
 
 /// What a request looks like in HTTP/2: no request line, `:authority` for Host, names in lower case, and no field about the
 /// connection (RFC 9113 section 8.2.2). `lines` are those of the head, the empty one behind them left out or not.
@@ -15,7 +18,7 @@ pub fn head_of(lines: &[u8], place: &Place) -> Result<Request<()>, Failure> {
     let mut words = lines.next().unwrap_or_default().split(|byte| *byte == b' ');
     let method = Method::from_bytes(words.next().unwrap_or_default()).map_err(|_| unsendable("the method"))?;
     let target = PathAndQuery::try_from(words.next().unwrap_or(b"/")).map_err(|_| unsendable("the path"))?;
-    let mut fields = HeaderMap::new();
+    let mut fields = HeaderMap::with_capacity(USUAL_FIELDS);
     let mut host = None;
     for line in lines.filter(|line| !line.is_empty()) {
         let Some(colon) = memchr::memchr(b':', line) else { continue };
@@ -33,7 +36,9 @@ pub fn head_of(lines: &[u8], place: &Place) -> Result<Request<()>, Failure> {
         None => Authority::try_from(authority(place)).map_err(|_| unsendable("the host"))?,
     };
     let scheme = if place.https { Scheme::HTTPS } else { Scheme::HTTP };
-    let uri = Uri::builder().scheme(scheme).authority(host).path_and_query(target).build().map_err(|_| unsendable("the URL"))?;
+    let mut parts = uri::Parts::default();
+    (parts.scheme, parts.authority, parts.path_and_query) = (Some(scheme), Some(host), Some(target));
+    let uri = Uri::from_parts(parts).map_err(|_| unsendable("the URL"))?;
     let mut request = Request::new(());
     (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, uri, fields);
     Ok(request)
