@@ -57,6 +57,7 @@ class Connection:
         self.streams: dict[int, Stream] = {}
         self.due: deque[int] = deque()
         self.held: list[int] = []  # requests that wait for others
+        self.have_met = False
         self.given_up: set[int] = set()
         self.acks: Counter[str] = Counter()
         config = H2Configuration(
@@ -146,6 +147,11 @@ class Connection:
         stream = self.streams[number]
         fault = FAULTS.get(stream.path)
         if fault is not None:
+            if "after=" in stream.header(":path"):  # not before as many are there
+                self.held.append(number)
+                if len(self.held) < int(stream.header(":path").partition("after=")[2]):
+                    return None
+                self.held.clear()
             fault(self, number)
             return self.flush() if self.open else None
         request = Request(stream.header(":method"), stream.header(":path"), stream.fields(), True, bytes(stream.body))

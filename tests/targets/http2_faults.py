@@ -197,9 +197,10 @@ def _count(one: Connection, number: int) -> int:
 
 
 def _together(one: Connection, number: int) -> None:
-    """Answers when as many are there as each says."""
+    """Answers when as many are there as each says, and from then on at once."""
     one.held.append(number)
-    if len(one.held) >= _count(one, number):
+    if one.have_met or len(one.held) >= _count(one, number):
+        one.have_met = True
         for held in one.held:
             _ok(one, held)
         one.held.clear()
