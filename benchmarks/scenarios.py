@@ -1,13 +1,16 @@
-"""Scenarios in Python: traced beside the same JSON script, and Python per hit beside Locust's FastHttpUser.
+"""Scenarios in Python: traced beside the same JSON script, and Python per hit beside Locust's FastHttpUser and K9-load.
 
-Generator (engine, supervisor and parent, or Locust) on core 0, nginx on core 1, 50 users without pauses, in turns. The rate is nginx's own
-count over a window in the middle of each run; what counts are medians, and ratios of the same round. Two processes have both cores, and
-functions that work so long that nginx needs little of them. Last comes how late hits begin at 5,000/s.
+Generator (engine, supervisor and parent, or Locust, or K9-load) on core 0, nginx on core 1, 50 users without pauses, in turns. The rate is
+nginx's own count over a window in the middle of each run; what counts are medians, and ratios of the same round. Two processes have both
+cores, and functions that work so long that nginx needs little of them. Last comes how late hits begin at 5,000/s.
 
-    python -m benchmarks.scenarios [--rounds 5] [--window 5] [--write]
+K9-load (`pip install k9-load`, best in an environment of its own) runs where `k9` is in PATH, or at `--k9 PATH`. LoadPilot is no package of
+PyPI, so it is not here.
+
+    python -m benchmarks.scenarios [--rounds 5] [--window 5] [--k9 PATH] [--write]
     python -m benchmarks.scenarios --memory [--write]
 
-A round takes about 2.5 minutes with a window of 5 seconds. `--memory` measures the memory alone, in two minutes: a user of steps is
+A round takes about 3 minutes with a window of 5 seconds. `--memory` measures the memory alone, in two minutes: a user of steps is
 what the core itself holds of a user; what a function adds is Python's objects, and for a `def` that needs a greenlet the page that
 CPython keeps for its frames and the stack that greenlet saves.
 """
@@ -16,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import signal
 import statistics
 import subprocess
@@ -171,19 +175,43 @@ class Checked(FastHttpUser):
         assert body["name"] == "benchmark"
         self.last = body["id"]
 """
+# what HOST is, `k9 run -e` says
+K9_SIMPLE = """
+import k9
+
+HOST = k9.env["HOST"]
+
+async def default():
+    answer = await k9.http.get(HOST + "/")
+    if answer.status != 200:
+        raise ValueError("no answer")
+"""
+K9_CHECKED = """
+import k9
+
+HOST = k9.env["HOST"]
+
+async def default():
+    count = k9.vu.iteration
+    sent = {"id": count, "note": f"n {count}"}
+    answer = await k9.http.post(f"{HOST}/items/{count}", json=sent, headers={"X-User": "me"}, name="checked")
+    k9.check(answer, {"status": lambda got: got.status == 200, "name": lambda got: got.json()["name"] == "benchmark"})
+"""
 RATE_PER_S = 5_000
 RATE_S = 10
 FEW, MANY = 1_000, 21_000  # users, whose difference says what one needs
 JSON_SCRIPT = "JSON script"
 ONE_PROCESS, TWO_PROCESSES = "Python per hit, with work of its own", "the same, two processes"
+SIMPLE, SIMPLE_DEF, CHECKED = "Python per hit, simple", "Python per hit, simple, def", "Python per hit, JSON and assertions"
 SIMPLE_LOCUST, CHECKED_LOCUST = "Locust FastHttpUser, simple", "Locust FastHttpUser, JSON and assertions"
-# what each is compared with
+SIMPLE_K9, CHECKED_K9 = "K9-load, simple", "K9-load, JSON and checks"
+# what each is compared with, as far as that was measured
 BESIDE = {
-    "traced": JSON_SCRIPT,
-    "Python per hit, simple": SIMPLE_LOCUST,
-    "Python per hit, simple, def": SIMPLE_LOCUST,
-    "Python per hit, JSON and assertions": CHECKED_LOCUST,
-    TWO_PROCESSES: ONE_PROCESS,
+    "traced": [JSON_SCRIPT],
+    SIMPLE: [SIMPLE_LOCUST, SIMPLE_K9],
+    SIMPLE_DEF: [SIMPLE_LOCUST, SIMPLE_K9],
+    CHECKED: [CHECKED_LOCUST, CHECKED_K9],
+    TWO_PROCESSES: [ONE_PROCESS],
 }
 
 
@@ -197,8 +225,12 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, Nginx() as nginx:
         (Path(folder) / "scenarios.py").write_text(SCENARIOS)
         (Path(folder) / "locustfile.py").write_text(LOCUST)
+        (Path(folder) / "k9_simple.py").write_text(K9_SIMPLE)
+        (Path(folder) / "k9_checked.py").write_text(K9_CHECKED)
+        if options.k9 is None:
+            print("K9-load is left out: there is no k9 in PATH; `pip install k9-load`, or say where it is by --k9 PATH", flush=True)
         for number in range(options.rounds):
-            for name, command in commands(nginx, options.window, Path(folder)).items():
+            for name, command in commands(nginx, options.window, Path(folder), options.k9).items():
                 if options.only and not any(one in name for one in options.only):
                     continue
                 measured = measure(nginx, command, options.window, begun=1_000)
@@ -226,7 +258,7 @@ def measure_memory(*, write: bool) -> None:
     publish("Memory of users that wait: the native core", "python -m benchmarks.scenarios --memory", text, write=write)
 
 
-def commands(nginx: Nginx, window_s: float, folder: Path) -> dict[str, list[str]]:
+def commands(nginx: Nginx, window_s: float, folder: Path, k9: str | None) -> dict[str, list[str]]:
     seconds = window_s + SETTLE_S + 4
     pin = ["taskset", "-c", "0", sys.executable]
     given: dict[str, Any] = {"folder": str(folder / "runs"), "host": nginx.url, "user_count": USERS, "test_time": seconds}
@@ -252,17 +284,24 @@ def commands(nginx: Nginx, window_s: float, folder: Path) -> dict[str, list[str]
         ]
         return [*pin, "-m", "locust", "-f", str(folder / "locustfile.py"), *run, name]
 
-    return {
+    def k9_run(name: str) -> list[str]:
+        run = [str(folder / name), "-u", str(USERS), "-d", f"{seconds:.0f}s", "-e", f"HOST={nginx.url.rstrip('/')}"]
+        return ["taskset", "-c", "0", str(k9), "run", *run]
+
+    found = {
         JSON_SCRIPT: [*pin, "-c", SCRIPT, json.dumps({**given, "tasks": [STEP]})],
         "traced": ours("Traced"),
-        "Python per hit, simple": ours("Simple"),
-        "Python per hit, simple, def": ours("SimpleDef"),
+        SIMPLE: ours("Simple"),
+        SIMPLE_DEF: ours("SimpleDef"),
         SIMPLE_LOCUST: locust("Simple"),
-        "Python per hit, JSON and assertions": ours("Checked"),
+        SIMPLE_K9: k9_run("k9_simple.py"),
+        CHECKED: ours("Checked"),
         CHECKED_LOCUST: locust("Checked"),
+        CHECKED_K9: k9_run("k9_checked.py"),
         ONE_PROCESS: ours("Working"),
         TWO_PROCESSES: ours("Working", 2),
     }
+    return found if k9 is not None else {name: command for name, command in found.items() if name not in (SIMPLE_K9, CHECKED_K9)}
 
 
 def rate_commands(nginx: Nginx, folder: Path) -> dict[str, list[str]]:
@@ -270,7 +309,7 @@ def rate_commands(nginx: Nginx, folder: Path) -> dict[str, list[str]]:
     rate = {"mode": "constant", "rps": RATE_PER_S, "duration": RATE_S}
     given = {"folder": str(folder / "runs"), "host": nginx.url, "rate": rate, "user_count": USERS, "file": str(folder / "scenarios.py")}
     pin = ["taskset", "-c", "0", sys.executable, "-c", RATE_LOAD]
-    return {name: [*pin, json.dumps({**given, "name": cls})] for name, cls in (("traced", "Traced"), ("Python per hit, simple", "Simple"))}
+    return {name: [*pin, json.dumps({**given, "name": cls})] for name, cls in (("traced", "Traced"), (SIMPLE, "Simple"))}
 
 
 def _lateness(command: list[str]) -> list[float]:
@@ -334,13 +373,16 @@ def _has_users(runs: Path, users: int) -> bool:
 
 def _row(name: str, found: dict[str, list[Measured]]) -> list[str]:
     rates = [one.rate_per_s for one in found[name]]
-    other = found.get(BESIDE.get(name, ""))
-    ratio = statistics.median(one / beside.rate_per_s for one, beside in zip(rates, other, strict=True)) if other else None
+    ratios = []
+    for other in BESIDE.get(name, []):
+        pairs = zip(rates, found.get(other, []), strict=False)
+        if each := [one / beside.rate_per_s for one, beside in pairs]:
+            ratios.append(f"{statistics.median(each):.2f} × {other}")
     return [
         name,
         f"{statistics.median(rates):,.0f}",
         f"{min(rates):,.0f} to {max(rates):,.0f}",
-        "" if ratio is None else f"{ratio:.2f} × {BESIDE[name]}",
+        "; ".join(ratios),
         f"{statistics.median(one.core_us for one in found[name]):.2f} µs",
         f"{sum(one.failed for one in found[name]):,}",
     ]
@@ -351,6 +393,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--window", type=float, default=5.0, help="seconds measured in each run")
     parser.add_argument("--only", nargs="+", help="parts of the names of those that are measured")
+    parser.add_argument("--k9", default=shutil.which("k9"), help="the command of K9-load, where it is not in PATH")
     parser.add_argument("--memory", action="store_true", help="measure the memory of users that wait, and nothing else")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/RESULTS.md")
     return parser.parse_args()
