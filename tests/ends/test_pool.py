@@ -148,3 +148,21 @@ def test_a_killed_agent_is_taken_over_and_a_cancelled_load_ends_all(pool: Stage)
     assert states <= {"lost", "finished", "left"}, states  # by who hears of the cancel first
     # what the killed one had not delivered is on its disk
     assert 0 < summary.overall.count <= len(pool.arrivals_ns())
+
+
+def test_agents_make_the_shares_of_all_populations(pool: Stage) -> None:
+    """Each population orders agents of its own; all meet at one server of the test's, and begin at once."""
+    pool.start_worker(pool.name)
+    (command, test), *_ = pool.script(test_time=None, iterations=5, user_count=4, spawn_rate=100)
+    shared = {key: value for key, value in test.items() if key != "tasks"}
+    workers = {"pool": pool.name, "count": 1, "block": pool.name}
+    populations = [{"name": name, "tasks": test["tasks"]} for name in ("browse", "buy")]
+    process = pool.start_flow([[command, {**shared, "populations": populations, "workers": workers}]])
+    assert process.wait(timeout=HANG_S) == 0, pool.log("flow") + pool.log("worker")
+    assert len(pool.arrivals_ns()) == 40
+    runs = [pool.run(folder) for folder in pool.runs_dir.glob("*/")]
+    assert sorted(run.facts.population for run in runs) == ["browse", "buy"]
+    for run in runs:
+        assert [(one.state, one.hits) for one in run.summary().workers] == [("finished", 20)]
+    ended = agents_end(pool, "Completed", "Completed")
+    assert sorted(run["name"] for run in ended) == [f"agent 1 of 1 · {pool.name}: {name}" for name in ("browse", "buy")]

@@ -13,9 +13,10 @@ from loadflow.engine.records.run import Run
 from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import CommandError
 from tests.cli.running import loadflow
-from tests.fleet.machines import agents, given_server
+from tests.fleet.machines import TOKEN, agents, given_server
 from tests.load.harness import Outcomes, balance, detail, get
 from tests.load.test_populations import QUICK, Watch
+from tests.services import free_port
 from tests.targets.fixture import Target
 
 TWO: list[dict[str, Any]] = [
@@ -64,19 +65,33 @@ def test_agents_at_a_server_of_ones_own_take_shares_of_all_populations(target: T
     assert abs(begun[0] - begun[1]) < 50e6, "within what clocks of agents are known to"
 
 
-def test_the_command_divides_populations_and_refuses_agents_that_come_to_its_own_server(target: Target, tmp_path: Path) -> None:
+def test_the_command_divides_populations(target: Target, tmp_path: Path) -> None:
     target.reset()
     script = [["LD_start_test", {"user_detail_dict": {"user": "fast_http_user"}, "host": target.url, "populations": TWO[:1]}]]
     (tmp_path / "script.json").write_text(json.dumps(script))
     done = loadflow(tmp_path, "run", "script.json", "--direct", "--workers", "2", "--json")
     assert done.json["summary"]["totals"]["requests"] == 12, done.stderr
     assert len(done.json["summary"]["workers"]) == 2
-    refused = loadflow(tmp_path, "run", "script.json", "--direct", "--workers", "2", "--external-agents", "--listen", "127.0.0.1:0")
-    assert refused.code == 2
-    assert "--workers: are agents that come to the run's own server" in refused.stderr
 
 
-def test_a_pool_of_prefect_s_is_refused_with_its_place(tmp_path: Path) -> None:
+def test_agents_that_come_to_the_test_s_own_server_take_shares_of_all_populations(
+    target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One server for all of them, at the place that agents were told."""
+    target.reset()
+    port = free_port()
+    monkeypatch.setenv("LOADFLOW_WORKER_TOKEN", TOKEN)
+    with agents(tmp_path, port, 2, "--slots", "2"), use_session(Session(runs_dir=tmp_path / "runs")) as session:
+        workers = {"count": 2, "listen": f"127.0.0.1:{port}"}
+        summary = start_test(detail("native"), populations=TWO, host=target.url, workers=workers, worker_startup_timeout=200)
+    assert target.counts() == {"/ok": 12, "/status/500": 10}
+    assert {name: one["totals"]["requests"] for name, one in summary["populations"].items()} == {"browse": 12, "buy": 10}
+    for run in session.runs:
+        assert [worker.state.value for worker in run.workers()] == ["finished"] * 2
+
+
+def test_a_pool_of_prefect_s_is_refused_outside_of_a_flow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOADFLOW_WORKER_TOKEN", TOKEN)
     with use_session(Session(runs_dir=tmp_path)), pytest.raises(CommandError) as caught:
         start_test({}, populations=TWO, host="http://127.0.0.1:1", workers={"count": 2, "pool": "agents"})
-    assert str(caught.value.mistakes[0]).startswith("LD_start_test.workers: are agents that come to the run's own server")
+    assert str(caught.value.mistakes[0]).startswith("LD_start_test.workers.pool: a work pool is Prefect's, and this is no flow run")

@@ -208,8 +208,6 @@ REFUSED: list[tuple[str, dict[str, Any], str]] = [
      "LD_start_test.populations[0].spawn_rate: can't be combined with rate"),
     ("a shared key that is wrong", {"user_count": 0, "populations": [{"name": name, "tasks": [get("/ok")]} for name in "ab"]},
      "LD_start_test.user_count: must be at least 1, not 0"),
-    ("agents of elsewhere", {"workers": {"count": 2, "listen": "127.0.0.1:0"}, "populations": [{"name": "a", "tasks": [get("/ok")]}]},
-     "LD_start_test.workers: are agents that come to the run's own server, and each population is a run with a server of its own; let this machine start them"),
     ("a master", {"runner_mode": "master", "populations": [{"name": "a", "tasks": [get("/ok")]}]},
      "LD_start_test.runner_mode: is 'master', which makes one load, and each population is a load; write workers, or make a test of one population"),
     ("agents and what only this machine's loads do", {"workers": {"count": 2}, "populations": [{"name": "a", "tasks": [get("/ok")], "rate": 5, "stop_when": {"precision": "p95 ± 5%"}}]},

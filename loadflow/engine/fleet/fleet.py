@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import AbstractContextManager, ExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -31,7 +32,7 @@ from loadflow.engine.process.messages import Message, Note, SupervisorEnd
 from loadflow.engine.records.run import Run
 from loadflow.errors import RunError
 
-__all__ = ["Fleet", "start_fleets"]
+__all__ = ["Fleet", "own_server", "start_fleets"]
 
 T = TypeVar("T")
 DELIVERY_GRACE_S = 10.0  # after an end by force: nothing is sent any more, but hits are still on their way
@@ -42,8 +43,8 @@ MOVES = 8  # of the start, until it is not moved any more
 
 
 class Fleet:
-    """`job` and `plan` as for an `Engine`; `cluster` says where the agents are, and `pool` starts those of a work pool. To be used as a
-    context manager."""
+    """`job` and `plan` as for an `Engine`; `cluster` says where the agents are, and `pool` starts those of a work pool. `server`: that of
+    a cluster without a URL, where it is not this load's alone. To be used as a context manager."""
 
     def __init__(
         self,
@@ -53,6 +54,7 @@ class Fleet:
         cluster: Cluster,
         env: Mapping[str, str],
         pool: Callable[[PoolOrder], AbstractContextManager[object]] | None = None,
+        server: Broker | None = None,
     ) -> None:
         self._job = job
         self._plan = plan
@@ -60,6 +62,7 @@ class Fleet:
         self._cluster = cluster
         self._env = env
         self._pool = pool
+        self._server = server
         self._messages: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._ended = False
         self._stack = ExitStack()
@@ -78,8 +81,7 @@ class Fleet:
     def _open(self) -> None:
         cluster = self._cluster
         if cluster.url is None:
-            keys = Keys.of(cluster.token or secrets.token_urlsafe(32))
-            broker = self._stack.enter_context(Broker(self._record.folder / "broker", keys, host=cluster.host, port=cluster.port))
+            broker = self._server or self._stack.enter_context(own_server(cluster, self._record.folder))
             access, agents, place = broker.access, broker.agent_access, broker.place
             self._messages.put(Note(0, f"waiting for agents at {place}"))
         else:
@@ -204,6 +206,12 @@ class Fleet:
     def _asked(self, what: Coroutine[object, None, T]) -> Future[T]:
         assert self._loop is not None
         return asyncio.run_coroutine_threadsafe(what, self._loop)
+
+
+def own_server(cluster: Cluster, folder: Path) -> Broker:
+    """The server of a cluster that names none, with its files in the `folder` of a run; not started yet."""
+    keys = Keys.of(cluster.token or secrets.token_urlsafe(32))
+    return Broker(folder / "broker", keys, host=cluster.host, port=cluster.port)
 
 
 def start_fleets(fleets: Sequence[Fleet]) -> tuple[int, int]:

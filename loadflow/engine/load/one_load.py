@@ -52,6 +52,7 @@ from loadflow.engine.session.session import Session
 from loadflow.errors import EngineError, Interrupted, RunError
 
 if TYPE_CHECKING:
+    from loadflow.engine.fleet.broker import Broker
     from loadflow.engine.fleet.fleet import Fleet
 
 __all__ = ["Begin", "Load", "load_of", "make_load"]
@@ -133,6 +134,7 @@ class Load:
         self._cluster = cluster
         self._environment = session.environment
         self._pool = session.pool
+        self._server: Broker | None = None
         self._job = local_job(run, plan, parts)
         self._follower = Follower(run, shards, plan.duration_s, plan.pace)
         self._installed = session.budget
@@ -173,6 +175,10 @@ class Load:
     def record(self) -> Run:
         return self._record
 
+    def meet_at(self, server: Broker) -> None:
+        """Where agents come to a server of the test's own: it is one for all of its loads."""
+        self._server = server
+
     def stop(self, reason: str) -> None:
         """End it early, at its next turn."""
         self._stop_asked = self._stop_asked or reason
@@ -204,7 +210,7 @@ class Load:
         # a load of this machine needs no NATS
         from loadflow.engine.fleet.fleet import Fleet
 
-        return Fleet(self._job, self._plan, self._record, self._cluster, self._environment, self._pool)
+        return Fleet(self._job, self._plan, self._record, self._cluster, self._environment, self._pool, self._server)
 
     def _follow(self, engine: Engine | Fleet, begin: Begin, poll_s: float) -> Generator[Engine | Fleet, None, None]:
         started = time.monotonic()

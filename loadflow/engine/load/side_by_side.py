@@ -68,6 +68,12 @@ def make_loads(session: Session, populations: Mapping[str, tuple[Asked, Choice, 
         for name, (asked, (engine, why_not_native), questions) in populations.items():
             test = loads[0].record.facts.id if loads else None
             loads.append(held.enter_context(load_of(session, asked, engine, why_not_native, questions, name, test)))
+        if (cluster := next(iter(populations.values()))[0].cluster) is not None and cluster.url is None and not cluster.children:
+            from loadflow.engine.fleet.fleet import own_server  # as above
+
+            server = held.enter_context(own_server(cluster, loads[0].record.folder))
+            for load in loads:
+                load.meet_at(server)
         summaries = _made(loads)
     together = summary_of([load.record for load in loads]).to_json()
     return {**together, "populations": dict(zip(populations, summaries, strict=True))}

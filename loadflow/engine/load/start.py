@@ -14,7 +14,7 @@ from loadflow.engine.generator.native.fit import Choice, choose
 from loadflow.engine.load.build import ROOT, Asked, build_plan, worker_of
 from loadflow.engine.load.target_watch import Questions, questions_of
 from loadflow.engine.load_test.model import StartTest
-from loadflow.engine.load_test.populations import OWN_SERVER, tests_of
+from loadflow.engine.load_test.populations import tests_of
 from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.script.mistakes import mistakes_of
 from loadflow.engine.session.session import Session, current_session
@@ -80,12 +80,16 @@ def start_test(
         _note_engine(session, asked, (engine, why_not_native))
         return {}
     _refuse_taken_port(asked.plan.web_ui)
-    if asked.cluster is not None and asked.cluster.pool and session.pool is None:
-        raise CommandError([Mistake("LD_start_test.workers.pool", "a work pool is Prefect's, and this is no flow run", NO_FLOW)])
+    _refuse_pool_without_flow(session, asked)
     # what makes a load and writes its report is imported when there is one: a check and a worker need none of it
     from loadflow.engine.load.one_load import make_load
 
     return make_load(session, asked, engine, why_not_native, questions)
+
+
+def _refuse_pool_without_flow(session: Session, asked: Asked) -> None:
+    if asked.cluster is not None and asked.cluster.pool and session.pool is None:
+        raise CommandError([Mistake("LD_start_test.workers.pool", "a work pool is Prefect's, and this is no flow run", NO_FLOW)])
 
 
 def _note_engine(session: Session, asked: Asked, choice: Choice) -> None:
@@ -125,9 +129,6 @@ def _start_populations(session: Session, arguments: Mapping[str, object]) -> dic
         except CommandError as error:
             place = f"{ROOT}.populations[{index}]"
             mistakes += [replace(one, place=one.place.replace(ROOT, place, 1)) for one in error.mistakes]
-    clusters = [asked.cluster for asked, *_ in populations.values() if asked.cluster is not None]
-    if any(one.pool or not (one.children or one.url) for one in clusters):
-        mistakes.append(Mistake(f"{ROOT}.workers" if arguments.get("workers") else "--workers", *OWN_SERVER))
     if mistakes:
         raise CommandError(mistakes)
     every = [asked for asked, *_ in populations.values()]
@@ -139,6 +140,8 @@ def _start_populations(session: Session, arguments: Mapping[str, object]) -> dic
             _note_engine(session, asked, choice)
         session.loads.append(None if None in names else tuple(dict.fromkeys(name for of in names for name in of or ())))
         return {}
+    for asked in every:
+        _refuse_pool_without_flow(session, asked)
     from loadflow.engine.load.side_by_side import make_loads
 
     return make_loads(session, populations)

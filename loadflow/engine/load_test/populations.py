@@ -9,13 +9,8 @@ from loadflow.engine.script.mistakes import Fault, kind_of, shorten, suggest
 from loadflow.engine.script.populations import OWN_KEYS, STEPS
 from loadflow.errors import CommandError, Mistake, ScriptError
 
-__all__ = ["OWN_SERVER", "population_faults", "refuse_populations", "side_by_side", "tests_of"]
+__all__ = ["population_faults", "refuse_populations", "side_by_side", "tests_of"]
 
-# why agents that come to a server of the run's own make no populations, and the way out
-OWN_SERVER = (
-    "are agents that come to the run's own server, and each population is a run with a server of its own",
-    "let this machine start them: a number of workers alone; or name a NATS server of yours, where agents wait",
-)
 MERGED = ("variables",)  # objects of which a population changes or adds entries
 
 
@@ -107,8 +102,5 @@ def _shared_faults(raw: Mapping[str, object]) -> Iterable[Fault]:
     if raw.get("runner_mode", "local") != "local":
         text = f"is {shorten(raw['runner_mode'])}, which makes one load, and each population is a load"
         yield Fault(("runner_mode",), text, "write workers, or make a test of one population")
-    workers = raw.get("workers")
-    if isinstance(workers, dict) and any(workers.get(key) is not None for key in ("pool", "listen", "block")):
-        yield Fault(("workers",), *OWN_SERVER)
     if raw.get("web_ui_dict") is not None:
         yield Fault(("web_ui_dict",), "the web UI shows one process only, and each population has its own", "remove one of the two")
