@@ -98,8 +98,8 @@ class Measured:
         self.rate_per_s = rate_per_s
         self.core_us = core_us
         self.rss_mib = rss_mib
-        # our own line; wrk has one only if something failed; h2load has its number before the word
-        words = r"\b(?:failed|connect|read|write|timeout|responses:) (\d+)|(\d+) failed,"
+        # our own line; wrk has one only if something failed, and K9 one of its checks; h2load has its number before the word
+        words = r"(?:\b(?:failed|connect|read|write|timeout|responses:)|\bchecks\.+: .* ✗) (\d+)|(\d+) failed,"
         self.failed = sum(int(one or other) for one, other in re.findall(words, said))
 
     def __str__(self) -> str:

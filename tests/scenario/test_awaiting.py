@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from inspect import CO_COROUTINE
 from pathlib import Path
 from textwrap import dedent, indent
 from typing import Any
@@ -10,6 +12,7 @@ import pytest
 
 from loadflow.engine.generator.native.awaiting import awaiting
 from loadflow.engine.generator.native.fit import is_built
+from loadflow.engine.generator.native.helping import twin_of
 from loadflow.engine.scenario.loading import ALLOW, load_scenarios
 from tests.load.harness import load, on
 from tests.services import need
@@ -35,11 +38,43 @@ def given(client):
     return client.get("/ok?given")
 
 
+def twice(client, path):
+    given(client)
+    return client.get(path).ok
+
+
+def counted(client, number):
+    return client.get(f"/ok?{number}").ok and (number == 0 or counted(client, number - 1))
+
+
+def empty(client):
+    client.get("/ok?empty")
+    return next(iter([]))
+
+
+def paths(client):
+    yield client.get("/ok?paths")
+
+
+def hidden(client):
+    return [client][0].get("/ok?hidden")
+
+
 def double(number):
     return number * 2
 MORE
 
 class Base(VUser):
+    def signed(self, client, *, path="/ok?signed"):
+        self.kept = "signed"
+        return client.get(path)
+
+    def changed(self, client):
+        client.get("/ok?changed")
+
+    def never(self):
+        self.changed = None
+
     def before(self):
         self.kept = "kept"
         return self.kept
@@ -87,7 +122,21 @@ BODIES: list[tuple[str, str, bool]] = [
     ),
     ("asks for what there is not", "client.get('/ok')\nclient.get('/ok', jason=1)", True),
     ("ends the program", "client.get('/ok')\nraise SystemExit(3)", True),
-    ("gives its client away", "given(client) if SEEN else None", False),
+    ("gives its client away", "given(client) if SEEN else None", True),
+    ("gives its client by a name", "given(client=client) if SEEN else None", True),
+    ("gives its client to one that gives it away", "assert twice(client, '/ok?twice') and SEEN", True),
+    ("gives its client to one that calls itself", "counted(client, 2 if SEEN else 0)", True),
+    ("gives its client to a method", "self.signed(client, path='/ok?own' if SEEN else '')\nclient.get(f'/ok?{self.kept}')", True),
+    ("catches what one with its client raises", "try:\n    empty(client)\nexcept StopIteration:\n    client.get('/ok?caught')", True),
+    ("fails in one with its client", "empty(client)", True),
+    ("ends what it is in, with an answer of another", "try:\n    return client.get(f'/ok?{given(client).ok}')\nfinally:\n    SEEN", True),
+    ("gives its client to one of a list", "[given][0](client)", False),
+    ("gives its client under another name", "own = given\nown(client)", False),
+    ("gives its client in a generator", "list(given(client).ok for _ in (1, 2) if SEEN)", False),
+    ("gives its client with others", "given(*[client])", False),
+    ("gives its client to what may be set anew", "self.changed(client)", False),
+    ("gives its client to a generator", "list(paths(client))", False),
+    ("gives its client to one that hides it", "hidden(client)", False),
     ("keeps its client", "self.mine = client\nself.mine.get('/ok')", False),
     ("calls its client by another name", "ask = client.get\nask('/ok')", False),
     ("asks in a function of its own", "of = lambda: client.get('/ok')\nof()", False),
@@ -147,6 +196,18 @@ def test_source_that_is_not_what_runs_is_not_taken(tmp_path: Path) -> None:
     cls = load_scenarios(tmp_path / "one.py")[0].cls
     (tmp_path / "one.py").write_text(ONE + "        client.get('/b')\n")
     assert awaiting(cls, "one") is None
+
+
+def test_a_helper_that_is_another_when_it_is_called_is_an_error(tmp_path: Path) -> None:
+    """Its twin is not run in its place."""
+    text = ONE.replace("@scenario", "def ask(client):\n    return client.get('/ok')\n\n\n@scenario") + "        ask(client)\n"
+    (tmp_path / "one.py").write_text(text)
+    cls = load_scenarios(tmp_path / "one.py")[0].cls
+    assert awaiting(cls, "one") is not None
+    ask = vars(sys.modules[cls.__module__])["ask"]
+    assert twin_of(ask).__code__.co_flags & CO_COROUTINE
+    with pytest.raises(RuntimeError, match="<lambda> is not what it was when the load began"):
+        twin_of(lambda client: ask(client))
 
 
 def test_a_decorated_function_is_not_taken(tmp_path: Path) -> None:

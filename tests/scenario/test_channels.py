@@ -10,9 +10,7 @@ from loadflow.engine.generator.native.asked import NOT_BEGUN, Asking, Spoken
 
 
 def asking() -> Any:
-    made = Asking.__new__(Asking)
-    made.due = 0
-    return made
+    return Asking(1_000)
 
 
 @pytest.mark.parametrize("channels", [1, 4])

@@ -136,19 +136,6 @@ impl<'a> Answer<'a> {
     }
 
     /// The body as the text and the JSON that it is by all that is said of it: UTF-8 as it came. None for all others.
-    pub fn plain_text(&self) -> Option<&'a str> {
-        let is = |name: &[u8], one: &str| name.eq_ignore_ascii_case(one.as_bytes());
-        for (name, value) in self.of_http() {
-            let is_coded = is(name, "content-encoding") || (is(name, "transfer-encoding") && !value.eq_ignore_ascii_case(b"chunked"));
-            if is_coded || (is(name, "content-type") && charset(value) != Charset::Utf8) {
-                return None;
-            }
-        }
-        // JSON with zeros may be UTF-16
-        let is_plain = !self.raw.starts_with(b"\xef\xbb\xbf") && memchr::memchr(0, self.raw).is_none();
-        is_plain.then(|| std::str::from_utf8(self.raw).ok()).flatten()
-    }
-
     /// The value of a header field, repeated fields joined by a comma.
     pub fn header(&self, name: &str) -> Option<Cow<'a, [u8]>> {
         let mut found: Option<Cow<'a, [u8]>> = None;
@@ -340,6 +327,20 @@ impl<'a> Answer<'a> {
             Err(_) => Err(Trouble::Invalid),
         }
     }
+}
+
+/// The body as the text and the JSON that it is by all that its fields say of it: UTF-8 as it came. None for all others.
+pub fn plain_text_of<'a, 'b>(fields: impl Iterator<Item = (&'b [u8], &'b [u8])>, raw: &'a [u8]) -> Option<&'a str> {
+    let is = |name: &[u8], one: &str| name.len() == one.len() && name.eq_ignore_ascii_case(one.as_bytes());
+    for (name, value) in fields {
+        let is_coded = is(name, "content-encoding") || (is(name, "transfer-encoding") && !value.eq_ignore_ascii_case(b"chunked"));
+        if is_coded || (is(name, "content-type") && charset(value) != Charset::Utf8) {
+            return None;
+        }
+    }
+    // JSON with zeros may be UTF-16
+    let is_plain = !raw.starts_with(b"\xef\xbb\xbf") && memchr::memchr(0, raw).is_none();
+    is_plain.then(|| std::str::from_utf8(raw).ok()).flatten()
 }
 
 enum Trouble {

@@ -99,6 +99,9 @@ pub trait Functions {
 
     /// Ends it where it waits.
     fn cut_off(&mut self, place: u32);
+
+    /// The loop is about to wait: other threads may have the interpreter, which is kept from call to call until then.
+    fn rest(&mut self);
 }
 
 /// The time that functions took since the start, or since it was reported last.
@@ -383,6 +386,13 @@ impl<'p> Loop<'p> {
 
     pub fn secrets_of_call(&mut self, user: &User) -> Vec<String> {
         self.functions.as_deref_mut().map_or_else(Vec::new, |functions| functions.secrets(user.call.of))
+    }
+
+    /// See `Functions::rest`.
+    pub fn rest(&mut self) {
+        if let Some(functions) = self.functions.as_deref_mut() {
+            functions.rest();
+        }
     }
 
     /// The user's function goes no further.

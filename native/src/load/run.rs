@@ -85,6 +85,7 @@ impl Loop<'_> {
                 0
             };
             self.doing.at(At::Waiting);
+            self.rest();
             let count = self.poller.wait(&mut ready, Some(wait_ns))?;
             woken_ns = self.now_ns();
             self.doing.alive(woken_ns);

@@ -364,6 +364,9 @@ impl<'p> Loop<'p> {
     pub fn serve(&mut self, users: &mut [User], to_the_end: bool) -> Option<i64> {
         let most = if to_the_end { usize::MAX } else { PASSES_AT_ONCE };
         for _ in 0..most {
+            if to_the_end {
+                self.rest(); // who tells the times runs in Python
+            }
             let now_ns = self.now_ns();
             match self.arrivals.as_mut()?.turn(now_ns, to_the_end) {
                 Turn::Later(at_ns) => return Some(at_ns),

@@ -4,7 +4,8 @@
 
 use std::borrow::Cow;
 
-use pyo3::exceptions::PyStopIteration;
+use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyValueError};
+use pyo3::ffi;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::iterator::PySendResult;
@@ -20,8 +21,9 @@ use crate::plan::outcome::{Failure, Outcome};
 use crate::plan::{CallPlan, Limits, Place, Tls};
 use crate::protocols::message::no_message;
 
-/// In the order of `VERBS` in `loadflow/engine/scenario/client.py`.
-const METHODS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
+use super::asked::{Asked, Asking, push_lines};
+use super::json;
+
 /// How often a function is given the error that what it waits for does not exist, before it is closed.
 const MOST_FOREIGN: usize = 100;
 
@@ -30,18 +32,34 @@ const MOST_FOREIGN: usize = 100;
 struct Slot {
     number: u32,
     user: Option<Py<PyAny>>,
+    /// His client, and the object whose methods his functions are, once it is made.
+    asking: Option<Py<Asking>>,
+    target: Option<Py<PyAny>>,
     running: Option<Py<PyAny>>,
+    /// The step that runs, and the one that the user was told of last, where these are awaited.
+    awaited: Option<usize>,
+    told: Option<usize>,
     asked: Vec<Py<PyAny>>,
     last: Option<Py<PyAny>>,
     /// The first failure of those that it waits for, and its words.
     failure: Option<(u32, String)>,
 }
 
+/// A step whose function is a coroutine of which nothing waits but at an `await`. `anew`: what a `def` would be as one.
+struct Awaited {
+    name: Py<PyString>,
+    anew: Option<Py<PyAny>>,
+    has_check: bool,
+}
+
 pub struct PythonFunctions {
     functions: Py<PyAny>,
+    /// Of each step, where it is such a one.
+    awaited: Vec<Option<Awaited>>,
+    /// The interpreter's lock, which the loop keeps until it waits.
+    held: Option<ffi::PyGILState_STATE>,
     /// Who is at work now, for values that differ from user to user.
     turn: Py<PyAny>,
-    asked_type: Py<PyAny>,
     spoken_type: Py<PyAny>,
     /// Writes JSON as all ways do.
     encode: Py<PyAny>,
@@ -52,9 +70,13 @@ pub struct PythonFunctions {
 
 impl PythonFunctions {
     pub fn new(functions: &Bound<'_, PyAny>) -> PyResult<Self> {
+        type Told = Option<(Py<PyString>, Option<Py<PyAny>>, bool)>;
+        let awaited: Vec<Told> = functions.getattr("awaited")?.extract()?;
+        let awaited = awaited.into_iter().map(|one| one.map(|(name, anew, has_check)| Awaited { name, anew, has_check }));
         Ok(PythonFunctions {
+            awaited: awaited.collect(),
+            held: None,
             turn: functions.getattr("turn")?.unbind(),
-            asked_type: functions.getattr("asked_type")?.unbind(),
             spoken_type: functions.getattr("spoken_type")?.unbind(),
             encode: functions.getattr("encode")?.unbind(),
             functions: functions.clone().unbind(),
@@ -78,6 +100,7 @@ impl PythonFunctions {
         let (Some(user), Some(running)) = (&slot.user, &slot.running) else { return Ok(Wants::Nothing(End::default())) };
         let (user, running) = (user.bind(py).clone(), running.bind(py).clone());
         self.turn.bind(py).setattr(intern!(py, "drawing"), &user)?;
+        let slot = &mut self.slots[place as usize];
         let sent = match slot.failure.take() {
             Some((_, text)) => PyString::new(py, &text).into_any(),
             None => py.None().into_bound(py),
@@ -90,7 +113,7 @@ impl PythonFunctions {
                     Ok(wants) => return Ok(wants),
                     Err(text) => {
                         let error = match text {
-                            Some(text) => pyo3::exceptions::PyValueError::new_err(text).into_value(py).into_any(),
+                            Some(text) => PyValueError::new_err(text).into_value(py).into_any(),
                             None => self.functions.bind(py).call_method1(intern!(py, "foreign"), (wanted,))?.unbind(),
                         };
                         said = thrown(&running, error);
@@ -101,12 +124,12 @@ impl PythonFunctions {
             }
         }
         let _ = running.call_method0(intern!(py, "close"));
-        self.ended(&user, place, Some(pyo3::exceptions::PyRuntimeError::new_err("it goes on waiting for what there is not")))
+        self.ended(&user, place, Some(PyRuntimeError::new_err("it goes on waiting for what there is not")))
     }
 
     /// What a function has yielded; Err: what is wrong with it, None where it is nothing that the loop knows.
     fn read(&mut self, wanted: &Bound<'_, PyAny>, place: u32) -> PyResult<Result<Wants, Option<String>>> {
-        let is_asked = |one: &Bound<'_, PyAny>| one.get_type().as_ptr() == self.asked_type.as_ptr();
+        let is_asked = |one: &Bound<'_, PyAny>| one.is_exact_instance_of::<Asked>();
         if is_asked(wanted) || self.is_spoken(wanted) {
             let slot = &mut self.slots[place as usize];
             slot.last = slot.asked.pop();
@@ -137,45 +160,111 @@ impl PythonFunctions {
         asked.get_type().as_ptr() == self.spoken_type.as_ptr()
     }
 
-    fn ended(&mut self, user: &Bound<'_, PyAny>, place: u32, error: Option<PyErr>) -> PyResult<Wants> {
+    /// Calls the function of a step that is a coroutine, for a user.
+    fn begin_awaited(&mut self, py: Python<'_>, place: u32, step: usize) -> PyResult<Wants> {
+        let functions = self.functions.bind(py);
+        let slot = &mut self.slots[place as usize];
+        let (Some(user), Some(asking)) = (&slot.user, &slot.asking) else { return Ok(Wants::Nothing(End::default())) };
+        let (user, asking) = (user.bind(py).clone(), asking.bind(py).clone());
+        let before = asking.borrow_mut().begin();
+        drop(before);
+        slot.awaited = Some(step);
+        if slot.told != Some(step) || asking.borrow().draws {
+            functions.call_method1(intern!(py, "prepare"), (&user, step))?;
+            slot.told = Some(step);
+        }
+        self.turn.bind(py).setattr(intern!(py, "drawing"), &user)?;
+        match self.called(py, place, step, &user, &asking) {
+            Ok(running) => {
+                self.slots[place as usize].running = Some(running.unbind());
+                self.go_on(py, place)
+            }
+            Err(error) => self.ended(&user, place, Some(error)),
+        }
+    }
+
+    fn called<'py>(
+        &mut self,
+        py: Python<'py>,
+        place: u32,
+        step: usize,
+        user: &Bound<'py, PyAny>,
+        asking: &Bound<'py, Asking>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        let slot = &mut self.slots[place as usize];
+        let target = match &slot.target {
+            Some(target) => target.bind(py).clone(),
+            None => {
+                let made = self.functions.bind(py).call_method1(intern!(py, "target"), (user, step))?;
+                slot.target = Some(made.clone().unbind());
+                made
+            }
+        };
+        match self.awaited.get(step).and_then(Option::as_ref) {
+            Some(Awaited { anew: Some(anew), .. }) => anew.bind(py).call1((target, asking)),
+            Some(Awaited { name, .. }) => target.getattr(name.bind(py))?.call1((asking,)),
+            None => Err(PyRuntimeError::new_err("there is no such step")),
+        }
+    }
+
+    /// What is wrong with a pass that raised nothing.
+    fn look_at_end(&self, user: &Bound<'_, PyAny>, asking: &Bound<'_, Asking>, step: usize) -> PyResult<()> {
+        let py = user.py();
+        let Some(Awaited { anew, has_check, .. }) = self.awaited.get(step).and_then(Option::as_ref) else { return Ok(()) };
+        if anew.is_none() && asking.borrow().due != 0 {
+            self.functions.bind(py).call_method1(intern!(py, "refuse_due"), (asking,))?;
+        }
+        if *has_check {
+            self.functions.bind(py).call_method1(intern!(py, "check"), (user, step))?;
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, user: &Bound<'_, PyAny>, place: u32, mut error: Option<PyErr>) -> PyResult<Wants> {
         let py = user.py();
         let slot = &mut self.slots[place as usize];
         slot.running = None;
         slot.last = slot.asked.pop();
         slot.asked.clear();
+        let (awaited, asking) = (slot.awaited.take(), slot.asking.as_ref().map(|one| one.bind(py).clone()));
+        let mut is_written = false;
+        if let Some((step, asking)) = awaited.zip(asking.as_ref()) {
+            is_written = error.is_some() && self.awaited.get(step).and_then(Option::as_ref).is_some_and(|step| step.anew.is_some());
+            error = error.or_else(|| self.look_at_end(user, asking, step).err());
+        }
         let mut end = End::default();
         if let Some(error) = error {
             end.failed = true;
-            let told = self.functions.bind(py).call_method1(intern!(py, "raised"), (error.into_value(py),))?;
+            let told = self.functions.bind(py).call_method1(intern!(py, "raised"), (error.into_value(py), is_written))?;
             if let Some((outcome, text, apart)) = told.extract::<Option<(u8, String, bool)>>()? {
                 end.failure = Some(Failure::new(outcome_of(outcome), text));
                 end.apart = apart;
             }
         }
-        end.out_of_rows = user.getattr(intern!(py, "out_of_rows"))?.is_truthy()?;
+        if asking.is_none_or(|one| one.borrow().draws) {
+            end.out_of_rows = user.getattr(intern!(py, "out_of_rows"))?.is_truthy()?;
+        }
         Ok(Wants::Nothing(end))
     }
 
     /// A request of the usual kind, laid out here; None: Python has to make it. Some(None): it has no name of its own.
     pub fn plain(
         &mut self,
-        asked: &Bound<'_, PyAny>,
-        method: &'static str,
+        asked: &Bound<'_, Asked>,
         call: &CallPlan,
         out: &mut Outgoing,
         body: &mut Vec<u8>,
     ) -> PyResult<Option<Option<String>>> {
         let py = asked.py();
         let Some(base) = &call.base else { return Ok(None) };
-        let path = asked.getattr(intern!(py, "path"))?;
-        let Ok(path) = path.cast_exact::<PyString>() else { return Ok(None) };
+        let one = asked.borrow();
+        let method = one.method();
+        let Ok(path) = one.path.bind(py).cast_exact::<PyString>() else { return Ok(None) };
         let Ok(path) = path.to_str() else { return Ok(None) };
-        let options = asked.getattr(intern!(py, "options"))?;
         let mut request = PlainRequest { path, ..PlainRequest::default() };
-        if options.is_none() {
+        let Some(options) = one.options.as_ref().map(|options| options.bind(py)) else {
             return Ok(lay_out(method, base, &request, out).then_some(None));
-        }
-        let Ok(options) = options.cast_exact::<PyDict>() else { return Ok(None) };
+        };
         let mut limits: Limits = base.limits;
         let (mut name, mut held, mut has_data, mut has_json) = (None, Vec::new(), false, false);
         self.text.clear();
@@ -199,9 +288,12 @@ impl PythonFunctions {
                     }
                 }
                 "json" => {
-                    let Ok(text) = self.encode.bind(py).call1((value,)) else { return Ok(None) };
-                    let Some(text) = text_in(&text) else { return Ok(None) };
-                    body.extend_from_slice(text.as_bytes());
+                    if !json::push(body, &value) {
+                        body.clear();
+                        let Ok(text) = self.encode.bind(py).call1((value,)) else { return Ok(None) };
+                        let Some(text) = text_in(&text) else { return Ok(None) };
+                        body.extend_from_slice(text.as_bytes());
+                    }
                     request.content_type = "application/json";
                     has_json = true;
                 }
@@ -277,9 +369,10 @@ impl PythonFunctions {
             });
             return Ok(Laid { method: method.into(), name, made });
         }
-        let verb = method_of(asked)?;
+        let asked: &Bound<'_, Asked> = asked.cast_exact()?;
+        let verb = asked.borrow().method();
         let method = Cow::Borrowed(verb);
-        if let Some(name) = self.plain(asked, verb, call, out, body)? {
+        if let Some(name) = self.plain(asked, call, out, body)? {
             return Ok(Laid { method, name, made: Ok(Made::Plain) });
         }
         body.clear();
@@ -307,6 +400,10 @@ impl PythonFunctions {
     }
 
     fn told<T>(&mut self, question: impl FnOnce(&mut Self, Python<'_>) -> PyResult<T>) -> Result<T, Fatal> {
+        if self.held.is_none() {
+            // SAFETY: the interpreter runs, since this is called from within `Core.run`; `rest` gives the lock back on the same thread
+            self.held = Some(unsafe { ffi::PyGILState_Ensure() });
+        }
         Python::attach(|py| question(self, py).map_err(|error| Fatal(error.to_string())))
     }
 }
@@ -317,10 +414,17 @@ impl Functions for PythonFunctions {
             let functions = me.functions.bind(py).clone();
             let slot = me.slot(place);
             if slot.user.is_none() || slot.number != user {
-                *slot = Slot { number: user, user: Some(functions.call_method1("user", (user,))?.unbind()), ..Slot::default() };
+                let made = functions.call_method1("user", (user,))?;
+                let asking = made.getattr("asking")?.cast_into::<Asking>()?.unbind();
+                *slot = Slot { number: user, user: Some(made.unbind()), asking: Some(asking), ..Slot::default() };
             }
             (slot.last, slot.failure) = (None, None);
             slot.asked.clear();
+            if me.awaited.get(step).is_some_and(Option::is_some) {
+                return me.begin_awaited(py, place, step);
+            }
+            let slot = me.slot(place);
+            (slot.awaited, slot.told) = (None, None);
             let running = functions.call_method1(intern!(py, "begin"), (slot.user.as_ref(), step))?;
             me.slots[place as usize].running = Some(running.unbind());
             me.go_on(py, place)
@@ -342,30 +446,19 @@ impl Functions for PythonFunctions {
 
     fn answered(&mut self, place: u32, at: u32, answer: &Answer, took_ns: i64, is_good: bool) -> Result<(), Fatal> {
         self.told(|me, py| {
-            let mut lines = std::mem::take(&mut me.scratch);
-            lines.clear();
-            lines.extend_from_slice(answer.reason());
-            for (name, value) in answer.fields() {
-                lines.push(b'\n');
-                lines.extend_from_slice(name);
-                lines.push(b':');
-                lines.extend_from_slice(value);
-            }
             let Some(asked) = me.slot(place).asked.get(at as usize).map(|asked| asked.clone_ref(py)) else { return Ok(()) };
             let asked = asked.bind(py);
-            let is_spoken = me.is_spoken(asked);
-            if is_spoken {
-                asked.setattr(intern!(py, "ok"), is_good)?;
+            if let Ok(asked) = asked.cast_exact::<Asked>() {
+                asked.borrow_mut().fill(answer, took_ns);
+                return Ok(());
             }
-            asked.setattr(if is_spoken { intern!(py, "status") } else { intern!(py, "status_code") }, answer.status())?;
+            me.scratch.clear();
+            push_lines(&mut me.scratch, answer);
+            asked.setattr(intern!(py, "ok"), is_good)?;
+            asked.setattr(intern!(py, "status"), answer.status())?;
             asked.setattr(intern!(py, "elapsed_ms"), took_ns as f64 / 1e6)?;
-            asked.setattr(intern!(py, "lines"), PyBytes::new(py, &lines))?;
-            match answer.plain_text().filter(|_| !is_spoken) {
-                Some(text) => asked.setattr(intern!(py, "body"), PyString::new(py, text))?,
-                None => asked.setattr(intern!(py, "body"), PyBytes::new(py, answer.raw()))?,
-            }
-            me.scratch = lines;
-            Ok(())
+            asked.setattr(intern!(py, "lines"), PyBytes::new(py, &me.scratch))?;
+            asked.setattr(intern!(py, "body"), PyBytes::new(py, answer.raw()))
         })
     }
 
@@ -410,11 +503,13 @@ impl Functions for PythonFunctions {
             let _ = running.bind(py).call_method0(intern!(py, "close"));
         });
     }
-}
 
-pub fn method_of(asked: &Bound<'_, PyAny>) -> PyResult<&'static str> {
-    let verb: usize = asked.getattr(intern!(asked.py(), "verb"))?.extract()?;
-    Ok(METHODS.get(verb).copied().unwrap_or("GET"))
+    fn rest(&mut self) {
+        if let Some(held) = self.held.take() {
+            // SAFETY: `told` took it on this thread, and nothing of Python is borrowed here
+            unsafe { ffi::PyGILState_Release(held) };
+        }
+    }
 }
 
 /// An error raised where a function waits; what it does then.

@@ -25,9 +25,12 @@ use crate::plan::{Place, Plan};
 use crate::values::pattern::Pattern;
 use crate::values::table::Table;
 use crate::values::value::push_json;
+use asked::Asking;
 use functions::PythonFunctions;
 
+mod asked;
 mod functions;
+mod json;
 mod rules;
 
 /// Of times at which passes are due, a thousand each.
@@ -92,9 +95,12 @@ impl Core {
         let result = py.detach(|| {
             let mut log = HitLog::create(&hits, self.plan.shard as u32, origin_unix_ns, origin_monotonic_ns)?;
             let mut host = PythonHost { calls };
-            let functions = functions.as_mut().map(|one| one as &mut dyn Functions);
-            let lines = Lines { stop: &self.stop, events: &events, due, functions };
+            let those = functions.as_mut().map(|one| one as &mut dyn Functions);
+            let lines = Lines { stop: &self.stop, events: &events, due, functions: those };
             let made = catch_unwind(AssertUnwindSafe(|| run(&self.plan, &mut host, &mut log, origin_monotonic_ns, lines)));
+            if let Some(functions) = &mut functions {
+                functions.rest();
+            }
             let _ = log.flush(); // also after a failure: what was recorded so far counts
             made.unwrap_or_else(|panic| Err(Fatal(format!("the native core broke: {}", words(&*panic)))))
         });
@@ -438,6 +444,8 @@ fn _native(module: &Bound<'_, PyModule>) -> PyResult<()> {
     module.add("__version__", env!("CARGO_PKG_VERSION"))?;
     module.add_class::<Core>()?;
     module.add_class::<CsvTable>()?;
+    module.add_class::<asked::Asked>()?;
+    module.add_class::<Asking>()?;
     module.add_class::<NullTarget>()?;
     module.add_class::<MarkupQuery>()?;
     module.add_class::<MarkupPage>()?;

@@ -282,10 +282,9 @@ fn message_of_json(shape: &str, json: &str) -> PyResult<Option<Vec<u8>>> {
 
 /// How a function's request is laid out where that takes nothing of Python: head (without cookies and the empty line), body, name, limits.
 #[pyfunction]
-fn laid(call: &str, functions: &Bound<'_, PyAny>, asked: &Bound<'_, PyAny>) -> PyResult<Option<LaidOut>> {
+fn laid(call: &str, functions: &Bound<'_, PyAny>, asked: &Bound<'_, super::asked::Asked>) -> PyResult<Option<LaidOut>> {
     let (call, mut out, mut body) = (parsed::<CallPlan>(call)?, Outgoing::default(), Vec::new());
-    let method = super::functions::method_of(asked)?;
-    let name = super::functions::PythonFunctions::new(functions)?.plain(asked, method, &call, &mut out, &mut body)?;
+    let name = super::functions::PythonFunctions::new(functions)?.plain(asked, &call, &mut out, &mut body)?;
     let Limits { connect_s, total_s, follow } = out.limits;
     Ok(name.map(|name| (out.bytes, body, name, (connect_s, total_s, follow))))
 }

@@ -1,24 +1,29 @@
 """What a function of a scenario asks of the native core, and is given: requests, which become their answers, and pauses.
 
 A coroutine yields an `Asked`, a list of them, a `Spoken`, or a number of seconds, and is resumed when that is there: with None, or with the
-words for the first request that got no whole answer. `loadflow/native/src/python/functions.rs` is the other side.
+words for the first request that got no whole answer. `native/src/python/functions.rs` is the other side; `Asked`, and the verbs of its
+client, are in `native/src/python/asked.rs`, which asks here for what few hits need: `refuse_options`, `refuse_path`, `reply_of`, `Headers`,
+`read_json`, `scan_json`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Container, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import suppress
 from types import coroutine
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from loadflow import _native
+from loadflow._native import Asked
+from loadflow.engine.generator.native.helping import boxed, given, twin_of
 from loadflow.engine.generator.native.messages import SPEECHES, Got
 from loadflow.engine.protocols.http.reply import HttpReply
 from loadflow.engine.protocols.python.answer import ReplyAnswer
 from loadflow.engine.protocols.python.headers import Headers
-from loadflow.engine.protocols.running.json_body import MOST_LEVELS, read_json
+from loadflow.engine.protocols.running.json_body import read_json
 from loadflow.engine.protocols.running.seam import Reply
-from loadflow.engine.scenario.client import OPTIONS, VERBS, RequestFailed
+from loadflow.engine.scenario.client import VERBS, RequestFailed
 from loadflow.engine.scenario.messages import SPEAKERS, message_of, refuse_attribute, user_of
 from loadflow.engine.scenario.requests import as_options, of_batch, url_of
 from loadflow.engine.scenario.values import turn
@@ -26,98 +31,27 @@ from loadflow.engine.scenario.values import turn
 if TYPE_CHECKING:
     from greenlet import greenlet
 
-__all__ = ["NOT_BEGUN", "Asked", "Asking", "AskingAtOnce", "Spoken", "kept"]
+__all__ = [
+    "NOT_BEGUN",
+    "Asked",
+    "Asking",
+    "AskingAtOnce",
+    "Headers",
+    "Spoken",
+    "kept",
+    "read_json",
+    "refuse_options",
+    "refuse_path",
+    "reply_of",
+    "scan_json",
+]
 
 G = TypeVar("G")
 T = TypeVar("T")
 NOT_BEGUN = "loadflow_not_begun"  # marks an error that is of a request that could not be begun
-_KNOWN = frozenset(OPTIONS)
-_FILLED = ("status_code", "elapsed_ms", "lines", "body")
 _SPOKEN_FILLED = ("status", "elapsed_ms", "lines", "body", "ok")
 GET, POST, PUT, PATCH, DELETE, HEAD, VERB_OPTIONS = range(len(VERBS))
-_scan = json.JSONDecoder().raw_decode
-
-
-class Asked:
-    """One request, and its answer once the core has filled it in: `lines` are the reason and the header fields, `body` is a text where it
-    is UTF-8 as it came, else the bytes, as yet encoded."""
-
-    __slots__ = ("_asking", "_json", "_reply", "body", "elapsed_ms", "is_due", "lines", "options", "path", "status_code", "verb")
-
-    def __init__(self, asking: Asking, verb: int, path: object, options: dict[str, object] | None) -> None:
-        if options and (not _KNOWN.issuperset(options) or "auth" in options):
-            _refuse(as_options, options)
-        if type(path) is not str:
-            _refuse(url_of, path)
-        self._asking = asking
-        self.verb = verb
-        self.path = path
-        self.options = options
-        self.is_due = True
-        self._json: Any = None
-        self._reply: HttpReply | None = None
-        asking.due += 1
-
-    def __await__(self) -> Generator[Asked, str | None, Asked]:
-        if self.is_due:
-            asking = self._asking
-            self.is_due = False
-            asking.due -= 1
-            asking.last = None
-            failure = yield self
-            if failure is not None:
-                raise RequestFailed(failure)
-            asking.last = self
-        return self
-
-    def __getattr__(self, name: str) -> Any:
-        if name in _FILLED:
-            text = f"client.{VERBS[self.verb]}({self.path!r}) has no answer: in an async def, await it"
-            raise RuntimeError(text)
-        raise AttributeError(name)
-
-    @property
-    def ok(self) -> bool:
-        return bool(self.status_code < 400)
-
-    @property
-    def text(self) -> str:
-        body = self.body
-        return body if type(body) is str else str(self.reply.text())
-
-    @property
-    def content(self) -> bytes:
-        return bytes(self.reply.body())
-
-    @property
-    def headers(self) -> Headers:
-        return Headers(self.reply)
-
-    def json(self) -> Any:
-        if self._json is None:
-            body = self.body
-            if type(body) is not str:
-                self._json = self.reply.json()
-            elif len(body) > MOST_LEVELS:
-                self._json = read_json(body, self._asking.max_body_bytes)
-            else:
-                self._json = _read_short(body)
-        return self._json
-
-    def raise_for_status(self) -> None:
-        if self.status_code >= 400:
-            raise AssertionError(f"status {self.status_code}")
-
-    @property
-    def reply(self) -> HttpReply:
-        """The same as the other HTTP users have it."""
-        if self._reply is None:
-            reason, *fields = self.lines.decode("latin-1").split("\n")
-            body = self.body.encode() if type(self.body) is str else self.body
-            lines = _Lines([(name, value) for name, _, value in (field.partition(":") for field in fields)])
-            most = self._asking.max_body_bytes
-            self._reply = HttpReply(self.status_code, reason, lines, body, url="", sent_bytes=0, received_bytes=0, max_body_bytes=most)
-        return self._reply
+scan_json = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # of a text from a place on: what is there, and its end
 
 
 class Spoken(ReplyAnswer):
@@ -174,7 +108,14 @@ def kept(asked: Asked | Spoken) -> Got:
     fields = [(name, value) for name, _, value in (line.partition(b":") for line in lines)]
     if isinstance(asked, Spoken):
         return asked.status, reason, fields, asked.body
-    return asked.status_code, reason, fields, bytes(asked.reply.raw)
+    return asked.status_code, reason, fields, asked.raw
+
+
+def reply_of(status: int, lines: str, body: bytes, max_body_bytes: int) -> HttpReply:
+    """An answer as the other HTTP users have it."""
+    reason, *fields = lines.split("\n")
+    held = _Lines([(name, value) for name, _, value in (field.partition(":") for field in fields)])
+    return HttpReply(status, reason, held, body, url="", sent_bytes=0, received_bytes=0, max_body_bytes=max_body_bytes)
 
 
 class _Lines:
@@ -210,37 +151,10 @@ class _Batch(list[Asked]):
         return self
 
 
-class Asking:
-    """The client of an `async def`. `due`: requests that were made and never awaited; `last`: the one that was answered last."""
+class Asking(_native.Asking):
+    """The client of an `async def`: its verbs are the core's, and all other protocols properties."""
 
-    __slots__ = ("due", "last", "max_body_bytes", "speakers")
-
-    def __init__(self, max_body_bytes: int, speakers: Container[str] = ()) -> None:
-        self.due = 0
-        self.last: Asked | Spoken | None = None
-        self.max_body_bytes = max_body_bytes
-        self.speakers = speakers  # user types beside HTTP
-
-    def get(self, path: str, **options: object) -> Asked:
-        return Asked(self, GET, path, options or None)
-
-    def post(self, path: str, **options: object) -> Asked:
-        return Asked(self, POST, path, options or None)
-
-    def put(self, path: str, **options: object) -> Asked:
-        return Asked(self, PUT, path, options or None)
-
-    def patch(self, path: str, **options: object) -> Asked:
-        return Asked(self, PATCH, path, options or None)
-
-    def delete(self, path: str, **options: object) -> Asked:
-        return Asked(self, DELETE, path, options or None)
-
-    def head(self, path: str, **options: object) -> Asked:
-        return Asked(self, HEAD, path, options or None)
-
-    def options(self, path: str, **options: object) -> Asked:
-        return Asked(self, VERB_OPTIONS, path, options or None)
+    __slots__ = ()
 
     @coroutine
     def loadflow_nap(self, seconds: float, most: float | None = None) -> Generator[float, None, None]:
@@ -252,10 +166,18 @@ class Asking:
         wanted = [_refuse(of_batch, one) for one in requests]
         return _Batch(self, [Asked(self, VERBS.index(verb), path, options or None) for verb, path, options in wanted])
 
-    def __getattr__(self, name: str) -> _Speaker:
-        if name not in SPEAKERS:
-            refuse_attribute(name)
-        return _Speaker(self, name, None)
+    # functions that are given the client, as `awaiting` writes them
+    loadflow_twin = staticmethod(twin_of)
+    loadflow_boxed = staticmethod(boxed)
+    loadflow_given = staticmethod(given)
+
+
+def _speaks(protocol: str) -> property:
+    return property(lambda asking: _Speaker(asking, protocol, None))
+
+
+for _protocol in SPEAKERS:  # an attribute that is looked up by __getattr__ makes all others slower, the verbs too
+    setattr(Asking, _protocol, _speaks(_protocol))
 
 
 class AskingAtOnce:
@@ -342,6 +264,15 @@ class _Speaker:
         return spoken
 
 
+def refuse_options(options: Mapping[str, object]) -> None:
+    """Raises TypeError for what a request does not take."""
+    _refuse(as_options, options)
+
+
+def refuse_path(path: object) -> None:
+    _refuse(url_of, path)
+
+
 def _refuse(check: Callable[[G], T], given: G) -> T:
     """What `check` gives; its TypeError is marked as one of a request that could not be begun."""
     try:
@@ -349,12 +280,3 @@ def _refuse(check: Callable[[G], T], given: G) -> T:
     except TypeError as error:
         setattr(error, NOT_BEGUN, True)
         raise
-
-
-def _read_short(text: str) -> object:
-    """JSON that can't be nested too deeply. Raises ValueError."""
-    try:
-        found, end = _scan(text)
-    except ValueError:  # blanks before it, or none at all
-        return read_json(text)
-    return found if end == len(text) else read_json(text)

@@ -2,8 +2,9 @@
 
 A greenlet that waits holds its stack and the page that CPython keeps for its frames, some 8 kB; a coroutine holds its own frame alone. So
 a function is compiled anew from its source, with an `await` before each `client.get(…)` and its like, and before each `sleep(…)` of
-loadflow. That is done only where the source is what runs, and where nothing but the function itself can wait in it: its client goes to
-nobody else, and no other function of the scenario's files sleeps.
+loadflow. That is done only where the source is what runs, and where all that can wait in it is known: its client goes to nobody but
+functions of the same module and methods of the same class of which that is true, too, and which are compiled anew with it (`helping.py`);
+and no other function of the scenario's files sleeps.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from inspect import CO_COROUTINE, CO_GENERATOR
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 
+from loadflow.engine.generator.native.helping import BOXED, GIVEN, TWIN, Due, Helpers, Place, keep_twins
 from loadflow.engine.scenario.client import VERBS
 from loadflow.engine.scenario.definition import HOOKS
 from loadflow.engine.scenario.messages import SPEAKERS, modules_of
@@ -24,6 +26,7 @@ __all__ = ["NAP", "awaiting"]
 
 NAP = "loadflow_nap"  # what the client calls the awaitable `sleep`
 ASKED = frozenset({*VERBS, "batch"})
+CATCHES = (ast.Try, ast.TryStar, ast.With)
 # in which an await would be another's, or none at all
 APART = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.GeneratorExp)
 
@@ -32,16 +35,30 @@ APART = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, ast.Ge
 def awaiting(cls: type, name: str) -> FunctionType | None:
     """The method of this name as a coroutine function; None where it may wait elsewhere, or can't be compiled anew."""
     function = getattr(cls, name, None)
-    if not isinstance(function, FunctionType):
+    if not isinstance(function, FunctionType) or function.__code__.co_argcount < 2 or _others_sleep(cls):
         return None
+    helpers = Helpers(cls, modules_of(cls))
+    written = _anew(function, 1, helpers)
+    twins: dict[Due, FunctionType] = {}
+    while written is not None and (due := helpers.next_due()) is not None:
+        twin = _anew(due.function, due.number, helpers)
+        if twin is None:
+            return None
+        twins[due] = twin
+    keep_twins(twins)
+    return written
+
+
+def _anew(function: FunctionType, number: int, helpers: Helpers) -> FunctionType | None:
+    """A function as a coroutine function; `number`: which of its parameters is the client. `helpers` are told of those it gives that to."""
     code = function.__code__
-    if code.co_flags & (CO_COROUTINE | CO_GENERATOR) or code.co_argcount < 2 or _others_sleep(cls):
+    if code.co_flags & (CO_COROUTINE | CO_GENERATOR):
         return None
     found = _source_of(code)
     if found is None:
         return None
     tree, node = found
-    waits = _Waits(code.co_varnames[1], _naps(function.__globals__))
+    waits = _Waits(code.co_varnames[number], _naps(function.__globals__), helpers, function)
     waits.look_at(node)
     if not waits.are_all:
         return None
@@ -55,14 +72,19 @@ def awaiting(cls: type, name: str) -> FunctionType | None:
 
 
 class _Waits(ast.NodeVisitor):
-    """Where a function waits: `calls` by its client and of `naps`, names of `sleep`. `are_all`: it uses the two in no other way."""
+    """Where a function waits: `calls` by its client and of `naps`, names of `sleep`; and `given`, calls of helpers that are given the
+    client, each with whether an error of it may be caught here. `are_all`: it uses client and naps in no other way."""
 
-    def __init__(self, client: str, naps: set[str]) -> None:
+    def __init__(self, client: str, naps: set[str], helpers: Helpers | None = None, function: FunctionType | None = None) -> None:
         self.client = client
         self.naps = naps
         self.calls: set[ast.Call] = set()
+        self.given: dict[ast.Call, bool] = {}
         self.are_all = True
+        self._helpers = helpers
+        self._function = function
         self._apart = 0
+        self._caught = 0
 
     def look_at(self, function: ast.FunctionDef) -> None:
         for node in function.body:
@@ -79,9 +101,22 @@ class _Waits(ast.NodeVisitor):
             for part in (*node.args, *node.keywords):
                 self.visit(part)
             return
+        if isinstance(node, ast.Call) and (place := Place.of(node, self.client)) is not None and self._is_help(node, place):
+            self.given[node] = self._caught > 0
+            self.are_all = self.are_all and not self._apart
+            self.visit(node.func)
+            for part in (*node.args, *node.keywords):
+                if part is not place.part:
+                    self.visit(part)
+            return
         self._apart += isinstance(node, APART)
+        self._caught += isinstance(node, CATCHES)
         self.generic_visit(node)
         self._apart -= isinstance(node, APART)
+        self._caught -= isinstance(node, CATCHES)
+
+    def _is_help(self, call: ast.Call, place: Place) -> bool:
+        return self._helpers is not None and self._function is not None and self._helpers.take(call, place, self._function)
 
     def _is_wait(self, call: ast.Call) -> bool:
         match call.func:
@@ -109,12 +144,30 @@ class _Awaited(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         self.generic_visit(node)
+        if node in self._waits.given:
+            return self._of_helper(node, is_caught=self._waits.given[node])
         if node not in self._waits.calls:
             return node
         if isinstance(node.func, ast.Name):
             client = ast.copy_location(ast.Name(self._waits.client, ast.Load()), node.func)
             node.func = ast.copy_location(ast.Attribute(client, NAP, ast.Load()), node.func)
         return ast.copy_location(ast.Await(node), node)
+
+    def _of_helper(self, node: ast.Call, *, is_caught: bool) -> ast.AST:
+        """`await client.TWIN(helper)(…)`; where an error may be caught, `client.GIVEN(await client.BOXED(helper)(…))`: no coroutine can
+        raise StopIteration."""
+
+        def of_client(name: str, *arguments: ast.expr) -> ast.Call:
+            return ast.Call(ast.Attribute(ast.Name(self._waits.client, ast.Load()), name, ast.Load()), list(arguments), [])
+
+        node.func = of_client(BOXED if is_caught else TWIN, node.func)
+        made: ast.expr = ast.Await(node)
+        if is_caught:
+            made = of_client(GIVEN, made)
+        for part in ast.walk(made):
+            if not hasattr(part, "lineno") and isinstance(part, ast.expr):
+                ast.copy_location(part, node)
+        return ast.copy_location(made, node)
 
 
 def _source_of(code: CodeType) -> tuple[ast.Module, ast.FunctionDef] | None:

@@ -34,7 +34,7 @@ from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.scenario.client import VERBS, RequestFailed
-from loadflow.engine.scenario.messages import user_of
+from loadflow.engine.scenario.messages import refuse_attribute, user_of
 from loadflow.engine.scenario.values import Rows, turn
 
 __all__ = ["Functions", "own_asyncio"]
@@ -56,23 +56,48 @@ class Functions:
         self._messages = Messages({name: plan.part(name) for name in self._speeches}, preparing)
         self._scope = Scope(plan.variables, data)  # what a message is made of is in the call
         self.turn = turn
-        self.asked_type, self.spoken_type = Asked, Spoken
+        self.spoken_type = Spoken
+        # what the core calls itself: the method, what it is anew, and whether it has a check
+        self.awaited = [(one.name, one.anew, one.check is not None) if one.is_awaited else None for one in self._steps]
         self.encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode  # as `filling.json_text`
 
     def user(self, number: int) -> _User:
         return _User(number, self._plan, self._data)
 
     def begin(self, user: _User, step: int) -> Running:
-        """The function of a step, called; nothing of it has run yet."""
+        """A function that needs a greenlet, called; nothing of it has run yet."""
         one = self._steps[step]
         user.begin(one.call)
-        return _awaiting(one, user) if one.is_awaited else _apart(one, user)
+        user.asking.due, user.asking.last = 0, None
+        return _apart(one, user)
 
-    def raised(self, error: BaseException) -> tuple[int, str, bool] | None:
-        """Outcome and words of what a function raised, and whether no request of it is to blame; None: a hit says it already."""
+    def prepare(self, user: _User, step: int) -> None:
+        """One that is awaited is called next."""
+        user.begin(self._steps[step].call)
+        user.hub = None
+
+    def target(self, user: _User, step: int) -> Any:
+        """The object whose methods the user's functions are."""
+        return user.object_of(self._steps[step].call.cls)
+
+    def check(self, user: _User, step: int) -> None:
+        one = self._steps[step]
+        assert one.check is not None
+        _check(one.check, user.object_of(one.call.cls), user.asking)
+
+    @staticmethod
+    def refuse_due(asking: Asking) -> None:
+        _refuse_due(asking)
+
+    def raised(self, error: BaseException, is_written: bool) -> tuple[int, str, bool] | None:
+        """Outcome and words of what a function raised, and whether no request of it is to blame; None: a hit says it already.
+        `is_written`: it is a `def` that was made a coroutine, which can't raise all that a `def` can."""
         if isinstance(error, RequestFailed):
             return None
-        error = error.error if isinstance(error, _Shell) else error
+        if isinstance(error, AttributeError) and isinstance(error.obj, Asking):
+            error = _no_such(error)
+        if is_written and isinstance(error, RuntimeError) and isinstance(error.__cause__, StopIteration):
+            error = error.__cause__ if error.args == ("coroutine raised StopIteration",) else error
         kind = Outcome.ASSERTION if isinstance(error, AssertionError) else Outcome.EXTRACT
         return int(kind), words_of(error), getattr(error, NOT_BEGUN, False)
 
@@ -158,8 +183,6 @@ class _User(Drawing):
 
     def begin(self, call: Call) -> None:
         self.call = call
-        self.asking.due = 0
-        self.asking.last = None
         if self._scope is not None:
             self._scope.begin_step()
             self._scope.out_of_rows = False
@@ -173,6 +196,7 @@ class _User(Drawing):
     def scope(self) -> Scope:
         if self._scope is None:
             self._scope = Scope(self._plan.variables, self._data, user=self.number)
+            self.asking.draws = True
         return self._scope
 
     @property
@@ -198,37 +222,12 @@ class _User(Drawing):
         self.hub.switch(length)
 
 
-async def _awaiting(step: _Step, user: _User) -> None:
-    """A coroutine's pass."""
-    user.hub = None
-    target = user.object_of(step.call.cls)
-    asking = user.asking
-    if step.anew is None:
-        await getattr(target, step.name)(asking)
-        if asking.due:
-            _refuse_due(asking)
-    else:
-        await _as_written(step.anew(target, asking))
-    if step.check is not None:
-        _check(step.check, target, asking)
-
-
-async def _as_written(running: Coroutine[object, None, object]) -> None:
-    """A `def` that was made a coroutine: what it may raise, and a coroutine may not, is raised in a shell."""
+def _no_such(error: AttributeError) -> BaseException:
+    """What the other engine's client says of an attribute that it has not."""
     try:
-        await running
-    except RuntimeError as error:
-        if isinstance(error.__cause__, StopIteration) and error.args == ("coroutine raised StopIteration",):
-            raise _Shell(error.__cause__) from None
-        raise
-
-
-class _Shell(Exception):
-    """Around an error."""
-
-    def __init__(self, error: BaseException) -> None:
-        super().__init__()
-        self.error = error
+        refuse_attribute(str(error.name))
+    except (AttributeError, RuntimeError) as other:
+        return other.with_traceback(error.__traceback__)
 
 
 class _Raised:
