@@ -26,15 +26,17 @@ PYTHON_FILES = {"scenarios/example.py": "example.py.txt", "tests/test_load.py": 
 
 
 @click.command(short_help="Create a project: a script, data, deployment, CI.")
-@click.argument("path", type=click.Path(file_okay=False))
+@click.argument("path", type=click.Path(file_okay=False), default=".")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @click.option("--python", "in_python", is_flag=True, help="Add scenarios/example.py: a scenario in Python, and a test of it.")
 def init(path: str, force: bool, in_python: bool) -> None:
-    """Create a project in the folder PATH: scripts/smoke.json, data/users.csv, prefect.yaml, a CI file, .gitignore, README.md.
+    """Create a project in the folder PATH (default: this one): scripts/smoke.json, data/users.csv, prefect.yaml, CI, .gitignore, README.md.
 
     Existing files are kept, unless --force is given.
     """
     root = Path(path)
+    if root.suffix in (".py", ".json"):
+        raise click.UsageError(f"{root} is the name of a file, and a project is a folder; give the folder's name, or none for this folder")
     files = {**FILES, **(PYTHON_FILES if in_python else {})}
     there = [name for name in files if (root / name).exists()]
     if there and not force:
@@ -46,11 +48,11 @@ def init(path: str, force: bool, in_python: bool) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text((templates / template).read_text(encoding="utf-8").replace("PROJECT", project), encoding="utf-8")
         echo(f"{'overwrote' if name in there else 'made'} {target}")
+    enter = "" if root == Path() else f"\n  cd {root}"
     if in_python:
         echo_lines(
             f"""
-next:
-  cd {root}
+next:{enter}
   loadflow check scenarios/example.py
   loadflow run scenarios/example.py --target http://127.0.0.1:8000      (your own system's address)
   pytest tests --load-target http://127.0.0.1:8000"""
@@ -58,8 +60,7 @@ next:
         return
     echo_lines(
         f"""
-next:
-  cd {root}
+next:{enter}
   loadflow check scripts/smoke.json --var base=http://127.0.0.1:8000
   loadflow run scripts/smoke.json --var base=http://127.0.0.1:8000      (your own system's address)
   loadflow reports serve --port 8090      (the links on Prefect's pages lead there: LOADFLOW_REPORTS_URL in prefect.yaml)"""

@@ -17,9 +17,12 @@ __all__ = ["run"]
 @click.command(short_help="Run a script or a Python scenario as a Prefect flow.", epilog=EXIT_CODE_HELP)
 @click.argument("file", type=click.Path())
 @run_options
-@click.option("--scenario", metavar="NAME", help="Of a Python file: which scenario, if it has several.")
+@click.option("--scenario", "-s", metavar="NAME", help="Of a Python file: which scenario, if it has several.")
 @click.option("--all", "every", is_flag=True, help="Of a Python file: all of its scenarios, side by side.")
 @click.option("--target", "-t", metavar="URL", help="Of a Python file: where requests go. [default: $LOADFLOW_TARGET, or ./.env]")
+@click.option(
+    "--threshold", "thresholds", multiple=True, metavar="KEY=VALUE", help="Of a Python file: a limit over its own, as p99_ms=250."
+)
 @click.option("--dry-run", is_flag=True, help="Check, print the script that would run, and send nothing.")
 @click.option("--results-json", type=click.Path(dir_okay=False), metavar="FILE", help="Write the numbers of the last load as JSON.")
 @baseline_options
@@ -31,6 +34,7 @@ def run(
     scenario: str | None,
     every: bool,
     target: str | None,
+    thresholds: tuple[str, ...],
     dry_run: bool,
     results_json: str | None,
     save_baseline: bool,
@@ -46,7 +50,7 @@ def run(
     from loadflow.cli.baseline import save_baseline as keep
     from loadflow.cli.console import console_for, echo_json
     from loadflow.cli.running import check_all, run_all
-    from loadflow.cli.scenario_file import is_scenario_file, reader_of, target_of
+    from loadflow.cli.scenario_file import is_scenario_file, limits_of, reader_of, target_of
     from loadflow.engine.history.plain_results import read_results, results_of, write_results
     from loadflow.engine.script.document import read_script
 
@@ -57,12 +61,13 @@ def run(
     if is_scenario_file(file):
         if every and scenario is not None:
             raise click.UsageError("--all and --scenario say different things")
-        read = reader_of(file, scenario, every=every)
+        read = reader_of(file, scenario, every=every, limits=limits_of(thresholds))
         address = target_of(target)
         if address is not None:
             options["variables"] = {"target": address, **options["variables"]}
-    elif scenario is not None or target is not None or every:
-        raise click.UsageError("--scenario, --all and --target are for Python files; a script has variables: --var NAME=VALUE")
+    elif scenario is not None or target is not None or every or thresholds:
+        text = "--scenario, --all, --target and --threshold are for Python files; a script has thresholds, and variables: --var NAME=VALUE"
+        raise click.UsageError(text)
     else:
         read = partial(read_script, file, from_terminal=True)
     chosen = RunOptions(**options)

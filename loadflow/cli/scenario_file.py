@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import click
 
 from loadflow.cli.console import Styled, ask_number, echo
 from loadflow.engine.base.counted import counted
 from loadflow.engine.base.json_value import JsonObject
+from loadflow.engine.base.values import shown
 
 if TYPE_CHECKING:
     from loadflow.engine.scenario.definition import ScenarioDef
     from loadflow.engine.scenario.tracing import Trace
 
-__all__ = ["is_scenario_file", "print_traces", "reader_of", "target_of", "traces_of"]
+__all__ = ["is_scenario_file", "limits_of", "print_traces", "reader_of", "target_of", "traces_of"]
 
 # LoadPilot's name for it too
 TARGETS = ("LOADFLOW_TARGET", "LOADPILOT_TARGET")
@@ -43,16 +47,32 @@ def _in_env_file() -> Iterator[str]:
             yield value.strip().strip("\"'")
 
 
-def reader_of(file: str, name: str | None, *, every: bool = False) -> Callable[[], object]:
-    """Gives the document of the scenario, or of `every` one of the file; which one, a person at a terminal is asked."""
+def limits_of(texts: Sequence[str]) -> dict[str, float]:
+    """`--threshold KEY=VALUE`, one or more. Raises UsageError; which keys there are, the scenario says."""
+    found: dict[str, float] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        try:
+            limit = float(value)
+        except ValueError:
+            limit = math.nan
+        if not equals or not limit >= 0 or math.isinf(limit):
+            raise click.UsageError(f"--threshold is KEY=VALUE with a number of 0 or more, for example p99_ms=250, not {shown(text)}")
+        found[name.strip()] = limit
+    return found
+
+
+def reader_of(file: str, name: str | None, *, every: bool = False, limits: Mapping[str, float] | None = None) -> Callable[[], object]:
+    """Gives the document of the scenario, or of `every` one of the file; which one, a person at a terminal is asked. `limits`: thresholds
+    over its own."""
 
     def read() -> JsonObject:
         from loadflow.engine.scenario.loading import ALLOW, chosen, load_scenarios
-        from loadflow.engine.scenario.script import script_of
+        from loadflow.engine.scenario.script import script_of, with_thresholds
         from loadflow.engine.scenario.tracing import trace
 
         os.environ[ALLOW] = "1"  # a Python file that is named on the command line is meant to run
-        found = load_scenarios(file)
+        found = [with_thresholds(made, limits) if limits else made for made in load_scenarios(file)]
         if every:
             from loadflow.engine.load_test.populations import side_by_side
 

@@ -14,7 +14,7 @@ from loadflow.engine.scenario.sources import source_json, sources_of
 from loadflow.engine.scenario.tracing import Trace
 from loadflow.errors import Mistake, ScriptError
 
-__all__ = ["TARGET", "call_of", "once_of", "own_places", "script_of"]
+__all__ = ["TARGET", "call_of", "once_of", "own_places", "script_of", "with_thresholds"]
 
 TARGET = "http://localhost:8000"  # where nothing else says it
 PYTHON_USER = "python_user"
@@ -96,6 +96,13 @@ def _rate(made: ScenarioDef) -> JsonObject:
     parts: dict[str, dict[str, object]] = {"ramp": {"ramp_up": made.ramp_up}, "step": {"steps": made.steps}}
     own = parts.get(made.mode, {})
     return {"mode": made.mode, "rps": made.rps, "duration": made.duration, **own}
+
+
+def with_thresholds(made: ScenarioDef, limits: Mapping[str, float]) -> ScenarioDef:
+    """The scenario with these thresholds over its own; beside them, where its own are expressions. Raises ScriptError for unknown names."""
+    if isinstance(made.thresholds, Mapping):
+        return replace(made, thresholds={**made.thresholds, **limits})
+    return replace(made, thresholds=[*made.thresholds, *_thresholds(replace(made, thresholds=limits))])
 
 
 def _thresholds(made: ScenarioDef) -> Sequence[object]:
