@@ -23,6 +23,21 @@ def test_it_makes_every_file_and_says_what_next(tmp_path: Path) -> None:
     assert yaml.safe_load((tmp_path / "My Load/prefect.yaml").read_text())["name"] == "my-load"
 
 
+def test_without_a_path_it_is_this_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, ["init", "--python"])
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert all((tmp_path / name).is_file() for name in (*FILES, *PYTHON_FILES))
+    assert "next:\n  loadflow check scenarios/example.py" in result.stdout
+
+
+def test_the_name_of_a_file_is_no_folder(tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, ["init", str(tmp_path / "shop.py")])
+    assert result.exit_code == 2
+    assert "is the name of a file, and a project is a folder" in result.stderr
+    assert not list(tmp_path.iterdir())
+
+
 def test_its_script_passes_the_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     CliRunner().invoke(main, ["init", str(tmp_path / "p")])
     monkeypatch.chdir(tmp_path / "p")

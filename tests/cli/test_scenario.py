@@ -133,6 +133,37 @@ def test_a_dry_run_sends_nothing(target: Target, tmp_path: Path) -> None:
     assert target.counts() == {}
 
 
+LIMITS: list[tuple[str, str, list[str], list[str]]] = [
+    ("of its own object, one is replaced and one is new", '{"error_rate": 1, "p99_ms": 5000}', ["p99_ms=300", "max_ms=9e3"],
+     ["failure_rate <= 1%", "p99 <= 300", "max <= 9000"]),
+    ("beside expressions", '["p95 < 200"]', ["p99_ms=300"], ["p95 < 200", "p99 <= 300"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("what", "own", "given", "wanted"), LIMITS, ids=[what for what, *_ in LIMITS])
+def test_a_limit_may_be_given_with_the_command(what: str, own: str, given: list[str], wanted: list[str], tmp_path: Path) -> None:
+    file = made(tmp_path, SHOP.replace('{"error_rate": 1, "p99_ms": 5000}', own))
+    options = [word for one in given for word in ("--threshold", one)]
+    done = loadflow(tmp_path, "run", file, "--target", "http://127.0.0.1:1", "--dry-run", *options)
+    assert done.code == 0, done.stderr
+    assert json.loads(done.stdout)["load_density"][0][1]["thresholds"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ("p99_ms", "--threshold is KEY=VALUE with a number of 0 or more"),
+        ("p99_ms=fast", "--threshold is KEY=VALUE with a number of 0 or more"),
+        ("p99_ms=-1", "--threshold is KEY=VALUE with a number of 0 or more"),
+        ("p98_ms=1", "there is no threshold 'p98_ms'"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused(given: str, words: str, tmp_path: Path) -> None:
+    done = loadflow(tmp_path, "run", made(tmp_path, SHOP), "--dry-run", "--threshold", given)
+    assert done.code == 2
+    assert words in done.stderr
+
+
 def test_one_of_several_has_to_be_named(target: Target, tmp_path: Path) -> None:
     file = made(tmp_path, TWO)
     unnamed = run(tmp_path, file, target)
