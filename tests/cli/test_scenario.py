@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from textwrap import dedent
 
+import pytest
+
 from loadflow.engine.generator.native.fit import is_built
 from tests.cli.running import Done, loadflow
 from tests.targets.fixture import Target
