@@ -56,6 +56,7 @@ def test_records_have_the_keys_of_ours_with_none_for_what_was_not_kept(old: str)
     found = fetch_run_records(old, 1)
     assert [tuple(record[key] for key in KEYS) for record in found] == RECORDS
     own = {"outcome_kind", "started_at", "ended_at", "due_ms", "service_time_ms", "sent_bytes", "user", "flags"}
+    own |= {"ttfb_ms", "dns_ms", "connect_ms", "tls_ms", "send_ms"}
     assert all({record[key] for key in own} == {None} and {*record} == own | {*KEYS} for record in found)
     assert fetch_run_records(old, 2) == []
 

@@ -22,6 +22,7 @@ from loadflow.engine.records.totals import Totals
 from loadflow.engine.store.connect import reading, writing
 from loadflow.engine.store.filters import filters_of
 from loadflow.engine.store.hits import ordered_hits
+from loadflow.engine.store.migrations.versions.v0001_runs import VIEW as FIRST_VIEW
 from loadflow.engine.store.place import Place, place_of
 from loadflow.engine.store.read import records, stored_runs, stored_seconds, stored_summary, stored_totals
 from loadflow.engine.store.write import persist
@@ -30,11 +31,14 @@ from tests.store.runs import at, fetch, run_of_processes
 
 NAMES = (("GET", "/items"), ("POST", "/login"), ("GET", "/search"))
 TIMEOUT = Failure(Outcome.TIMEOUT, "no answer within 2 s")
+PHASES_MS = ("dns_ms", "connect_ms", "tls_ms", "send_ms")
 FULL = Failure(Outcome.STATUS, "status 503", 503)
 
 
 def test_each_hit_comes_back_with_all_that_was_recorded(place: Place, tmp_path: Path) -> None:
     rows = make_rows(5000, failures=2, failure_rate=0.1, arrival_rate=True)
+    rows["first_byte_ns"][10:] = rows["start_ns"][10:] + 1_500_001
+    rows["dns_ms"][20:30], rows["connect_ms"][20:], rows["tls_ms"][40:50], rows["send_ms"][:] = 0.25, 1.5, 60_000, 0.001
     rows["flags"][:3] = HitFlag.RETRY, HitFlag.SUPERSEDED, HitFlag.RETRY | HitFlag.SUPERSEDED
     run = build_run(tmp_path / "run", rows, failures=(FULL, TIMEOUT))
     persist(place, [run])
@@ -57,6 +61,8 @@ def test_each_hit_comes_back_with_all_that_was_recorded(place: Place, tmp_path: 
             "sent_bytes": 180,
             "user": row["user"],
             "flags": {0: "", 1: "retry", 2: "superseded", 3: "retry superseded"}[row["flags"]],
+            "ttfb_ms": (row["first_byte_ns"] - row["start_ns"]) / 1e6 if row["first_byte_ns"] else None,
+            **{name: round(row[name] * 1000) / 1e3 or None for name in PHASES_MS},
         }
         for row in (dict(zip(rows.dtype.names or (), one, strict=True)) for one in rows.tolist())
     ]
@@ -230,6 +236,33 @@ def test_the_url_that_the_plan_asks_for_stands_beside_the_name(tmp_path: Path) -
     persist(place, [build_run(tmp_path / "run", run_facts=facts(plan={"steps": steps}))])
     urls = {hit["name"]: hit["test_url"] for hit in fetch(place)}
     assert urls == {"/items": "${var.base}/items/1", "/login": "/login", "/search": "/search"}
+
+
+def test_a_store_without_timings_is_read_and_gets_them_with_its_next_run(place: Place, tmp_path: Path) -> None:
+    columns = ["first_byte_ns", "dns_us", "connect_us", "tls_us", "send_us"]
+    rows = make_rows(300)
+    rows["first_byte_ns"], rows["send_ms"] = rows["start_ns"] + 1_000_000, 0.5
+    persist(place, [build_run(tmp_path / "old", rows, run_facts=facts(id="old"))])
+    whole = fetch(place)
+    with writing(place) as connection:  # as the first schema was
+        for statement in (
+            "DROP VIEW loadflow_requests",
+            *(f"ALTER TABLE loadflow_hits DROP COLUMN {name}" for name in columns),
+            FIRST_VIEW,
+        ):
+            connection.execute(text(statement))
+        connection.execute(text("UPDATE loadflow_version SET version_num = '0001'"))
+    unknown = dict.fromkeys(("ttfb_ms", *PHASES_MS))
+    assert fetch(place) == [{**hit, **unknown} for hit in whole]
+    with reading(place) as connection:
+        assert connection.execute(text("SELECT version_num FROM loadflow_version")).scalar() == "0001", "reading changes nothing"
+    persist(place, [build_run(tmp_path / "new", rows, run_facts=facts(id="new"))])
+    assert fetch(place) == [{**hit, **unknown} for hit in whole]
+    assert fetch(place, 2) == whole
+    with reading(place) as connection:
+        asked = text("SELECT ttfb_ms, send_ms, dns_ms FROM loadflow_requests WHERE run_id = :run AND n = 7")
+        found = [[None if one is None else float(one) for one in connection.execute(asked, {"run": run}).one()] for run in (1, 2)]
+    assert found == [[None, None, None], [1.0, 0.5, None]]
 
 
 def test_people_can_ask_the_view(place: Place, tmp_path: Path) -> None:

@@ -15,7 +15,21 @@ __all__ = ["records", "stored_runs"]
 RUNS = table("load_density_runs", *map(column, ("id", "started_at", "label", "metadata_json")))
 KEPT = ("outcome", "method", "test_url", "name", "status_code", "response_time_ms", "response_length", "error")
 RECORDS = table("load_density_records", *map(column, ("id", "run_id", *KEPT)))
-NOT_KEPT = ("outcome_kind", "started_at", "ended_at", "due_ms", "service_time_ms", "sent_bytes", "user", "flags")
+NOT_KEPT = (
+    "outcome_kind",
+    "started_at",
+    "ended_at",
+    "due_ms",
+    "service_time_ms",
+    "sent_bytes",
+    "user",
+    "flags",
+    "ttfb_ms",
+    "dns_ms",
+    "connect_ms",
+    "tls_ms",
+    "send_ms",
+)
 
 
 def stored_runs(connection: Connection, limit: int) -> list[dict[str, object]]:

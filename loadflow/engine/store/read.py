@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, select
+from sqlalchemy import Connection, Row, Select, literal, select, text
 
 from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.records.health import Health
@@ -25,7 +25,7 @@ from loadflow.engine.store.connect import reading
 from loadflow.engine.store.filters import Filters
 from loadflow.engine.store.kind import Kind, kind_of
 from loadflow.engine.store.place import Place
-from loadflow.engine.store.schema import errors, hits, runs, seconds, series
+from loadflow.engine.store.schema import HIT_COLUMNS, PHASES, TIMINGS_SINCE, VERSION_TABLE, errors, hits, runs, seconds, series
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["records", "stored_runs", "stored_seconds", "stored_summary", "stored_totals"]
@@ -127,7 +127,12 @@ def _refuse_legacy(connection: Connection, place: Place) -> None:
 
 
 def _wanted(connection: Connection, run_id: int, filters: Filters, origin_ns: int) -> Select[Any]:
-    wanted = select(hits).where(hits.c.run_id == run_id).order_by(hits.c.run_id, hits.c.n)
+    # a store that nobody has written to since is read as it is
+    revision = str(connection.execute(text(f"SELECT max(version_num) FROM {VERSION_TABLE}")).scalar())
+    given: list[Any] = [hits.c[name] for name, _ in HIT_COLUMNS]
+    if revision < TIMINGS_SINCE:
+        given = [literal(0).label(one.name) if one.server_default is not None else one for one in given]
+    wanted = select(*given).where(hits.c.run_id == run_id).order_by(hits.c.run_id, hits.c.n)
     if filters.name is not None:
         of_name = select(series.c.series).where(series.c.run_id == run_id, series.c.name == filters.name)
         wanted = wanted.where(hits.c.series.in_(connection.execute(of_name.order_by(series.c.series)).scalars().all()))
@@ -165,7 +170,9 @@ class _Reader:
         self._kinds = {int(outcome): outcome.label for outcome in Outcome}
 
     def __call__(self, row: Row[Any]) -> dict[str, object]:
-        _, _, due_ns, start_ns, end_ns, name, user, error, sent_bytes, received_bytes, status, outcome, flags = tuple(row)
+        _, _, due_ns, start_ns, end_ns, name, user, error, sent_bytes, received_bytes, status, outcome, flags, first_ns, *phases = tuple(
+            row
+        )
         method, test_url, own_name = self._names[name]
         return {
             "outcome": "failure" if outcome else "success",
@@ -184,6 +191,8 @@ class _Reader:
             "sent_bytes": sent_bytes,
             "user": user,
             "flags": self._flags[flags],
+            "ttfb_ms": (first_ns - start_ns) / 1e6 if first_ns else None,
+            **{f"{phase}_ms": took_us / 1e3 if took_us else None for phase, took_us in zip(PHASES, phases, strict=True)},
         }
 
     def _iso(self, since_origin_ns: int) -> str:

@@ -10,7 +10,7 @@ loadflow_requests a view for people: hits with their names, seconds and millisec
 Every name has a prefix, because a database may have other tenants: Prefect's own tables, with Alembic's `alembic_version`.
 
 Hits are rows and not compressed chunks, so that anyone can ask with SQL. That is fast enough because the key (run_id, n) is the
-only index, SQLite keeps the rows inside it (WITHOUT ROWID) and is given 64 rows a statement, and PostgreSQL gets them by binary
+only index, SQLite keeps the rows inside it (WITHOUT ROWID) and is given 55 rows a statement, and PostgreSQL gets them by binary
 COPY, packed with numpy; measured in benchmarks/store.py. On PostgreSQL the hits have no foreign key: checking it
 row by row made COPY nearly four times slower. There a trigger on loadflow_runs removes the hits of a run that is deleted.
 """
@@ -45,7 +45,9 @@ from sqlalchemy.types import TypeEngine
 __all__ = [
     "FORMAT",
     "HIT_COLUMNS",
+    "PHASES",
     "REVISION",
+    "TIMINGS_SINCE",
     "VERSION_TABLE",
     "PackedJson",
     "UtcTime",
@@ -57,7 +59,7 @@ __all__ = [
     "tables",
 ]
 
-REVISION = "0001"  # of the newest migration; revisions are ordered as text, so that a newer one is known as such
+REVISION = "0002"  # of the newest migration; revisions are ordered as text, so that a newer one is known as such
 VERSION_TABLE = "loadflow_version"
 FORMAT = 1  # of what stands inside the JSON columns and the packed ones
 
@@ -197,6 +199,8 @@ seconds = Table(
     Column("histograms", PackedJson, nullable=False),  # {"succeeded": …, "failed": …}, each Histogram.to_json
 )
 
+PHASES = ("dns", "connect", "tls", "send")  # of a hit, in microseconds
+
 # Name, PostgreSQL's type as numpy packs it. Times are nanoseconds since the run's origin.
 HIT_COLUMNS = (
     ("run_id", ">i4"),
@@ -212,14 +216,24 @@ HIT_COLUMNS = (
     ("status", ">i4"),
     ("outcome", ">i2"),
     ("flags", ">i2"),
+    ("first_byte_ns", ">i8"),  # 0: no byte came, or it is not known
+    *((f"{name}_us", ">i4") for name in PHASES),  # 0: there was none, or it is not known
 )
+TIMINGS_SINCE = "0002"  # the revision since which hits have them
 _SQL_TYPES = {">i2": SmallInteger, ">i4": Integer, ">i8": BigInteger}
 
 hits = Table(
     "loadflow_hits",
     tables,
     *(
-        Column(name, _SQL_TYPES[kind], primary_key=name in ("run_id", "n"), autoincrement=False, nullable=False)
+        Column(
+            name,
+            _SQL_TYPES[kind],
+            primary_key=name in ("run_id", "n"),
+            autoincrement=False,
+            nullable=False,
+            server_default="0" if name in ("first_byte_ns", *(f"{phase}_us" for phase in PHASES)) else None,
+        )
         for name, kind in HIT_COLUMNS
     ),
     sqlite_with_rowid=False,
