@@ -54,6 +54,13 @@ def made(folder: Path, target: Target, body: str, engine: str = "native", **more
     return run_python(folder, written(folder, body), target, engine, **{"iterations": 1, **more})
 
 
+def test_a_collection_while_hits_wait_has_only_the_load_s_own_objects(target: Target, tmp_path: Path) -> None:
+    count = "import gc\n    assert gc.get_freeze_count() > len(gc.get_objects())"
+    body = "@task\nasync def one(self, client):\n    await client.get('/ok')\n    "
+    done = made(tmp_path, target, body + count)
+    assert (done.counts(), done.summary["totals"]["failures"]) == ({"one": 1}, 0)
+
+
 def test_the_core_makes_the_load_and_says_so(target: Target, tmp_path: Path) -> None:
     done = made(tmp_path, target, "@task\nasync def one(self, client):\n    if BRANCH:\n        await client.get('/ok')")
     assert (done.run.facts.protocol, done.run.facts.engine, done.counts()) == ("python_user", "native", {"one": 1})
