@@ -28,7 +28,7 @@ const PIECE_BYTES: usize = 64 * 1024;
 pub struct Channel {
     pub link: Link,
     pub place: Place,
-    /// None: it is not connected yet, and has until then.
+    /// None: it is not connected yet, and has until then. Its crate is polled where something moved: bytes came, or it was told something.
     driven: Option<Driven>,
     pub connect_due_ns: i64,
     call: Option<Call>,
@@ -130,7 +130,8 @@ impl Channel {
     }
 
     pub fn connected(&mut self) {
-        self.driven = Some(Driven::default());
+        let driven = self.driven.insert(Driven::default());
+        driven.moved.set();
     }
 
     pub fn begin(&mut self, call: Call) {
@@ -151,6 +152,7 @@ impl Channel {
         self.received += block.len() as u64;
         if let Some(driven) = &mut self.driven {
             driven.feed(block);
+            driven.moved.set();
         }
     }
 
@@ -158,21 +160,26 @@ impl Channel {
     pub fn ended(&mut self) {
         if let Some(driven) = &mut self.driven {
             driven.ended();
+            driven.moved.set();
         }
     }
 
     /// Sends what is due.
     pub fn flush(&mut self, orders: &mut Orders) {
         let Some(driven) = &mut self.driven else { return };
+        let mut has_more = driven.moved.take();
         loop {
-            driven.poll();
+            if has_more {
+                driven.poll();
+            }
             driven.unsent(|bytes| {
                 if !bytes.is_empty() {
                     orders.send(self.link, bytes);
                     bytes.clear();
                 }
             });
-            if !driven.has_more() {
+            has_more = driven.has_more();
+            if !has_more {
                 return;
             }
         }
@@ -180,10 +187,11 @@ impl Channel {
 
     /// Goes on as far as it goes with what is there. Some: the call is over.
     pub fn advance(&mut self, now_ns: i64) -> Option<Stop> {
+        let mut moved = self.driven.as_ref()?.moved.take();
         loop {
-            let driven = self.driven.as_mut()?;
-            driven.moved.take();
-            driven.poll();
+            if moved {
+                self.driven.as_mut()?.poll();
+            }
             if let Some(stop) = self.poll_call(now_ns) {
                 return Some(stop);
             }
@@ -191,7 +199,8 @@ impl Channel {
                 let text = "frames without end, and no whole answer among them";
                 return Some(Stop::Failure(Failure::new(Outcome::Protocol, text)));
             }
-            if !self.driven.as_ref()?.moved.take() {
+            moved = self.driven.as_ref()?.moved.take();
+            if !moved {
                 return None;
             }
         }
@@ -203,10 +212,12 @@ impl Channel {
 
     /// What comes between two calls: pings, settings, a goodbye. False: the connection can't be used any more.
     pub fn idle(&mut self) -> bool {
+        let mut moved = self.driven.as_ref().is_some_and(|driven| driven.moved.take());
         loop {
             let Some(driven) = &mut self.driven else { return true };
-            driven.moved.take();
-            driven.poll();
+            if moved {
+                driven.poll();
+            }
             let usable = match &mut driven.state {
                 State::Opening(_) => true,
                 State::Over => false,
@@ -218,7 +229,8 @@ impl Channel {
             if !usable || self.is_flooded() {
                 return false;
             }
-            if !self.driven.as_ref().is_some_and(|driven| driven.moved.take()) {
+            moved = self.driven.as_ref().is_some_and(|driven| driven.moved.take());
+            if !moved {
                 return true;
             }
         }

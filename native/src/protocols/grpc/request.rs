@@ -132,13 +132,15 @@ impl GrpcRequest {
     }
 }
 
-/// In the finest unit that has room for it, rounded up: a server must not give up before the client does.
+/// Rounded up, for a server must not give up before the client does; from a tenth of a second on to milliseconds, so that calls say the same
+/// and HPACK says it in a byte (gRPC's C core rounds for that, too: `Timeout::FromMillis`).
 fn timeout_text(left_s: f64) -> String {
     let micros = (left_s.max(0.0) * 1e6).ceil();
+    let millis = (micros / 1e3).ceil();
     match micros {
-        _ if micros <= MOST_DIGITS => format!("{}u", micros.max(1.0)),
-        _ if micros <= MOST_DIGITS * 1e3 => format!("{}m", (micros / 1e3).ceil()),
-        _ => format!("{}S", (micros / 1e6).ceil().min(MOST_DIGITS)),
+        _ if micros < 1e5 => format!("{}u", micros.max(1.0) as u64),
+        _ if millis <= MOST_DIGITS => format!("{}m", millis as u64),
+        _ => format!("{}S", (micros / 1e6).ceil().min(MOST_DIGITS) as u64),
     }
 }
 
@@ -149,9 +151,11 @@ mod tests {
     #[test]
     fn a_deadline_has_eight_digits_at_most_and_is_rounded_up() {
         for (left_s, text) in [
-            (0.2, "200000u"),
-            (10.0, "10000000u"),
-            (99.999_999, "99999999u"),
+            (0.000_5, "500u"),
+            (0.099_999_1, "100m"),
+            (0.2, "200m"),
+            (9.999_3, "10000m"),
+            (10.0, "10000m"),
             (100.0, "100000m"),
             (100.000_1, "100001m"),
             (1e6, "1000000S"),
