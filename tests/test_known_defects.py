@@ -37,9 +37,9 @@ PROVED_ELSEWHERE = {
         "protocols/http/test_http.py::test_client_certificates_are_shown_as_a_pair_or_in_one_file",
         "protocols/http/test_http.py::test_users_have_cookies_tokens_and_connections_of_their_own",
     ),
-    9: ("protocols/mqtt/test_mqtt.py::test_how_a_broker_fails",),
-    10: ("protocols/mqtt/test_mqtt.py::test_a_load_ends_in_time_with_messages_unacknowledged",),
-    11: ("protocols/grpc/test_grpc.py::test_calls_of_all_users_are_under_way_at_once",),
+    9: ("protocols/mqtt/test_mqtt_failures.py::test_how_a_broker_fails",),
+    10: ("protocols/mqtt/test_mqtt_failures.py::test_a_load_ends_in_time_with_messages_unacknowledged",),
+    11: ("protocols/grpc/test_grpc_ends.py::test_calls_of_all_users_are_under_way_at_once",),
     12: ("protocols/websocket/test_websocket.py::test_the_step_that_finds_the_connection_closed_fails_and_the_next_one_connects_anew",),
     14: (
         "load/test_load.py::test_requests_in_flight_at_the_end_are_drained_and_recorded",

@@ -12,17 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.step_json import StepJson
 from loadflow.engine.plan.target import allowed_by_environment
-from loadflow.engine.process.launch import Job
 from loadflow.engine.protocols.python.place import split_place
 from loadflow.engine.resolve.template import compile_value
 from loadflow.engine.scenario.loading import ALLOW
 from loadflow.errors import CommandError, Mistake
+
+if TYPE_CHECKING:
+    from loadflow.engine.process.launch import Job
 
 __all__ = [
     "CAP_VARIABLE",
