@@ -245,7 +245,11 @@ def _refused_at_first(one: Connection, number: int) -> None:
 
 
 def _fewer(one: Connection, number: int) -> None:
-    """From this answer on one stream at once."""
+    """From this answer on one stream at once. h2 takes the client's next word for that, so what was told before has its own first."""
+    told = 2 + one.target.counters[f"fewer on {one.number}"]  # the first settings, and those of the target
+    while one.open and one.acks["SettingsAcknowledged"] < told:
+        one.pump(10)
+    one.target.counters[f"fewer on {one.number}"] += 1
     one.h2.update_settings({3: 1})
     _ok(one, number)
 
