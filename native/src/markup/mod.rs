@@ -2,7 +2,9 @@
 
 mod document;
 mod evaluate;
+mod found;
 mod html;
+mod program;
 mod query;
 mod xml;
 

@@ -4,7 +4,9 @@ use serde::Deserialize;
 use serde_json::{Number, Value};
 
 use crate::markup::document::Document;
-use crate::markup::evaluate::{Found, Program, TooMuch, evaluate, text_of_node};
+use crate::markup::evaluate::{TooMuch, evaluate, text_of_node};
+use crate::markup::found::Found;
+use crate::markup::program::Program;
 use crate::markup::{Trouble, html, xml};
 
 /// As `query.py` gives it.
