@@ -198,6 +198,18 @@ def test_what_answers_say(answers: list[dict[str, float] | None], over: str, sta
 
 
 @pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([0.9, 0.1, 0.2], "observed 0.9 (3 samples; 1 does not hold, at 0 s)"),
+        ([0.1, 0.9, 1], "observed 1 (3 samples; 2 do not hold, from 1 s to 2 s)"),
+    ],
+)
+def test_a_broken_threshold_says_when_it_did_not_hold(values: list[float], said: str) -> None:
+    answers = [Answer(float(second), "threshold", 0, {"": value}) for second, value in enumerate(values)]
+    assert decide_target(TargetThreshold(QUERY, "< 0.8"), answers, 60.0).text.endswith(said)
+
+
+@pytest.mark.parametrize(
     ("text", "held", "broken", "worst"),
     [("< 1", 0.5, 1, 2), (">= 3", 3, 2.9, 1), ("== 1", 1, 0, 0), ("!= 0", 1, 0, 0), ("> -1", 0, -1, -2)],
 )

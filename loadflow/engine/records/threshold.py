@@ -196,7 +196,7 @@ class ThresholdResult:
     observed: float | None
     samples: int
     unit: str  # of both: "ms", "B", "/s", "share" (of 1), or "" for a number of hits
-    note: str = ""  # why nothing can be said, where that is not the number of samples
+    note: str = ""  # why nothing can be said, where that is not the number of samples; of a failed one, which samples do not hold
     low: float | None = None  # of a threshold with `sure`: the true value lies between these two
     high: float | None = None
     promql: str = ""  # the query, of a threshold on what Prometheus knows of the target
@@ -207,7 +207,7 @@ class ThresholdResult:
         what = f"{self.expression}{' ' + self.scope if self.scope else ''}"
         if self.state is ThresholdState.INCONCLUSIVE:
             return f"{what}: {self.note or f'too few samples to say ({self.samples:,})'}"
-        return f"{what}: observed {self.observed_text} ({counted(self.samples, 'sample')})"
+        return f"{what}: observed {self.observed_text} ({counted(self.samples, 'sample')}{'; ' + self.note if self.note else ''})"
 
     @property
     def observed_text(self) -> str:

@@ -250,7 +250,18 @@ def decide_target(threshold: TargetThreshold, answers: Iterable[Answer], load_s:
     if missing > MOST_MISSING * len(since) and not (broken and threshold.over == "every"):  # one broken answer is enough
         words = f"{counted(missing, 'answer')} of {len(since):,} {'is' if missing == 1 else 'are'} missing"
         return _result(threshold, bound, ThresholdState.INCONCLUSIVE, observed, len(known), f"{words}: {_why(asked[first:])}")
-    return _result(threshold, bound, ThresholdState.FAILED if broken else ThresholdState.PASSED, observed, len(known), "")
+    if not broken:
+        return _result(threshold, bound, ThresholdState.PASSED, observed, len(known), "")
+    note = ""
+    if threshold.over == "every":
+        note = _when([one.at_s for one, value in zip(asked, values, strict=True) if value is not None and not bound.holds(value)])
+    return _result(threshold, bound, ThresholdState.FAILED, observed, len(known), note)
+
+
+def _when(broken_at_s: list[float]) -> str:
+    if len(broken_at_s) == 1:
+        return f"1 does not hold, at {broken_at_s[0]:.3g} s"
+    return f"{len(broken_at_s):,} do not hold, from {broken_at_s[0]:.3g} s to {broken_at_s[-1]:.3g} s"
 
 
 def _result(
