@@ -5,7 +5,7 @@ use std::io::Write;
 use _native::http::answer::Answer;
 use _native::http::reading::{Progress, Reader};
 use _native::plan::Place;
-use _native::plan::host::{Asked, Fatal, Host, Kind, Report, Route, Span};
+use _native::plan::host::{Asked, DigestAsked, Fatal, Host, Kind, Report, Route, Span};
 use _native::plan::outcome::Outcome;
 use _native::values::found::{PartPlan, Path};
 use flate2::Compression;
@@ -49,7 +49,10 @@ impl Host for Nobody {
     fn join(&mut self, _: &str, _: &[u8]) -> Result<String, String> {
         Err("nobody".into())
     }
-    fn assemble(&mut self, _: usize, _: &str) -> Result<String, String> {
+    fn assemble(&mut self, _: usize, _: u32, _: &str) -> Result<Option<String>, String> {
+        Err("nobody".into())
+    }
+    fn digest(&mut self, _: &DigestAsked, _: Option<&[Vec<u8>]>) -> Result<Option<String>, String> {
         Err("nobody".into())
     }
     fn json(&mut self, _: &[u8], _: &[u8]) -> Option<String> {

@@ -83,5 +83,6 @@ pub fn follow(request: &Outgoing, from: &Place, status: u16, to: &Place, target:
         closes: request.closes,
         limits: request.limits,
         tls: None,
+        digest: if away { None } else { request.digest.clone() },
     }
 }

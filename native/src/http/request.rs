@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::http::place::{authority, form, is_plain_target, split_plain, url_of};
 use crate::plan::host::{Asked, Host};
 use crate::plan::outcome::{Failure, Outcome};
-use crate::plan::{Assembled, BodyPlan, Limits, Parts, Place};
+use crate::plan::{Assembled, BodyPlan, DigestKeys, Limits, Parts, Place};
 use crate::values::data::Data;
 use crate::values::node::{Filled, Missing, Node, Scope};
 use crate::values::value::{HALF, NOT_JSON, push_text, shown_text};
@@ -27,6 +27,7 @@ pub struct Outgoing {
     /// The step's own cookies.
     pub cookies: String,
     pub limits: Limits,
+    pub digest: Option<DigestKeys>,
 }
 
 impl Outgoing {
@@ -41,6 +42,10 @@ impl Outgoing {
 
     pub fn body(&self) -> &[u8] {
         &self.bytes[self.body_at..]
+    }
+
+    pub fn method(&self) -> &str {
+        std::str::from_utf8(self.bytes.split(|byte| *byte == b' ').next().unwrap_or(b"")).unwrap_or("")
     }
 
     /// Path and query, as they stand in the request line.
@@ -60,7 +65,25 @@ impl Outgoing {
         self.is_head = made.head.starts_with(b"HEAD ");
         self.cookies.clone_from(&made.cookies);
         self.limits = made.limits;
+        self.digest.clone_from(&made.digest);
         self.finish(cookie, &made.body);
+    }
+
+    /// In place of a field that it has, or as one more, among those of the step.
+    pub fn set_field(&mut self, name: &[u8], value: &[u8]) {
+        let has_name = |line: &[u8]| line.len() > name.len() && line[name.len()] == b':' && line[..name.len()].eq_ignore_ascii_case(name);
+        let mut at = 0;
+        while at < self.head_end {
+            let end = memchr::memchr(b'\n', &self.bytes[at..self.head_end]).map_or(self.head_end, |found| at + found + 1);
+            if has_name(&self.bytes[at..end]) {
+                self.bytes.drain(at..end);
+                self.head_end -= end - at;
+                self.body_at -= end - at;
+            } else {
+                at = end;
+            }
+        }
+        self.add_field(&[name, b": ", value, b"\r\n"].concat());
     }
 
     /// One line more, among the fields of the step.
@@ -159,6 +182,7 @@ pub fn assemble<'s>(
     out.closes = parts.closes;
     out.is_head = method == "HEAD";
     out.limits = parts.limits;
+    out.digest = None;
     fill_cookies(&mut out.cookies, &parts.cookies, scope, data)?;
     Ok(Made { place, body })
 }

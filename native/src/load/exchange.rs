@@ -409,6 +409,17 @@ impl<'p> Loop<'p> {
             self.end_hit(user, id, Err(Failure::new(Outcome::TooLarge, text)), Some(&mut answer), end_ns);
             return false;
         }
+        match self.is_challenged(user, &answer) {
+            Ok(false) => {}
+            Ok(true) => {
+                user.next = Next::Again;
+                return true;
+            }
+            Err(failure) => {
+                self.end_hit(user, id, Err(failure), Some(&mut answer), end_ns);
+                return true;
+            }
+        }
         if follow && redirect::is_redirect(answer.status()) {
             let location = answer.header("location").unwrap_or_default().into_owned();
             if !location.is_empty() {
@@ -449,6 +460,7 @@ impl<'p> Loop<'p> {
             return Err(Failure::new(Outcome::Redirect, format!("more than {} redirects", redirect::MOST)));
         }
         user.hit.redirects += 1;
+        user.hit.is_answering = false;
         user.hit.timings.first_byte_ns = 0;
         let request = self.request_of(user).clone();
         let from = self.origins[request.origin].clone();
@@ -458,7 +470,24 @@ impl<'p> Loop<'p> {
         user.own.origin = self.origin(&made.place);
         user.uses_own = true;
         self.add_cookies(user, &made.body);
-        Ok(())
+        self.answer_digest(user, None).map(drop)
+    }
+
+    /// Whether the request is to be sent again, with the answer to the challenge that came.
+    fn is_challenged(&mut self, user: &mut User, answer: &Answer) -> Result<bool, Failure> {
+        if answer.status() != 401 || !user.uses_own || user.own.digest.is_none() || user.hit.is_answering {
+            return Ok(false);
+        }
+        let fields = answer.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"));
+        let fields: Vec<Vec<u8>> = fields.map(|(_, value)| value.to_vec()).collect();
+        if !self.answer_digest(user, Some(&fields))? {
+            return Ok(false);
+        }
+        let body = user.own.body().to_vec();
+        self.add_cookies(user, &body); // those that came with the challenge, too
+        user.hit.timings.first_byte_ns = 0;
+        user.hit.is_answering = true;
+        Ok(true)
     }
 
     pub fn fail(&mut self, user: &mut User, id: u32, failure: Failure) {

@@ -9,7 +9,8 @@ use crate::http::answer::Answer;
 use crate::http::request::Outgoing;
 use crate::load::engine::Loop;
 use crate::load::hitlog::{Row, Timings};
-use crate::load::user::{Next, Phase, User};
+use crate::load::steps::next_look_ns;
+use crate::load::user::{Next, Phase, User, Waiting};
 use crate::load::watch::At;
 use crate::os::socket::monotonic_ns;
 use crate::plan::host::{Fatal, Trace};
@@ -64,6 +65,8 @@ pub enum Made {
     To(Place, Tls),
     /// It is of another protocol, which of the plan's speeches.
     Message(usize, MadeMessage),
+    /// It waits for a token, and is to be laid out again.
+    Later,
 }
 
 /// An answer, for the sample of a failure.
@@ -251,6 +254,8 @@ impl<'p> Loop<'p> {
     /// Makes the user's own request of what his function asks for.
     pub fn lay_out(&mut self, user: &mut User, call: &CallPlan) -> Result<(), Failure> {
         user.uses_own = true;
+        user.own.digest = None;
+        let waited_ns = user.waiting.take().map_or(0, |waiting| waiting.next_ns);
         let mut body = take(&mut self.body);
         body.clear();
         let Some(functions) = self.functions.as_deref_mut() else { return Ok(()) };
@@ -266,6 +271,10 @@ impl<'p> Loop<'p> {
                 Made::Message(speech, made) => {
                     user.speech = speech;
                     user.asked = Some(self.message_made(made));
+                    return;
+                }
+                Made::Later => {
+                    user.waiting = Some(Waiting { values: String::new(), next_ns: next_look_ns(waited_ns) });
                     return;
                 }
             };

@@ -4,8 +4,9 @@ use crate::http::request::{assemble, values_json};
 use crate::load::arrivals::Turn;
 use crate::load::engine::Loop;
 use crate::load::hitlog::Timings;
-use crate::load::user::{Next, Phase, User};
+use crate::load::user::{Next, Phase, User, Waiting};
 use crate::os::random::Rng;
+use crate::plan::host::DigestAsked;
 use crate::plan::outcome::{Failure, Outcome};
 use crate::plan::{Assembled, Conditioned, Kept, Network, OnFailure, RequestPlan, Step};
 use crate::values::node::{Missing, Node};
@@ -13,6 +14,8 @@ use crate::values::value::{number_of, shown};
 
 /// A pass in which nothing was sent (every condition said no, every template lacked a value) must not spin.
 const IDLE_PASS_NS: i64 = 10_000_000;
+/// Until it is looked for the first time again whether a token has come, and the longest that a user waits then: `oauth2.POLL_S`.
+const TOKEN_NS: (i64, i64) = (2_000_000, 50_000_000);
 /// Passes that are given away without a look at answers, when many are due: starting one that needs a connection takes some 30 µs.
 const PASSES_AT_ONCE: usize = 32;
 
@@ -185,6 +188,7 @@ impl<'p> Loop<'p> {
         }
         user.hit.think_s = (0.0, 0.0);
         user.ends = false;
+        user.waiting = None;
         user.next = Next::EndStep;
         let is_skipped = step.run_if.as_ref().is_some_and(|condition| !condition.holds(&mut user.scope, &mut self.data))
             || step.skip_if.as_ref().is_some_and(|condition| condition.holds(&mut user.scope, &mut self.data));
@@ -234,13 +238,16 @@ impl<'p> Loop<'p> {
     /// Makes the request and hands it to the network; or records why there is none.
     fn attempt(&mut self, user: &mut User, id: u32) {
         let step = &self.plan.steps[user.step];
-        self.count_attempt(user);
         (user.hit.sent, user.hit.received, user.hit.redirects) = (0, 0, 0);
         user.hit.timings = Timings::default();
         (user.hit.events, user.hit.lacks_last) = (0, false);
         (user.hit.asked, user.hit.is_lost) = (false, false);
-        user.hit.trace = None;
-        let made = self.make_request(user, step);
+        (user.hit.trace, user.hit.is_answering) = (None, false);
+        let made = self.make_request(user, step).and_then(|()| self.answer_digest(user, None).map(drop));
+        if let Some(waiting) = &user.waiting {
+            return self.pause(user, id, waiting.next_ns, true);
+        }
+        self.count_attempt(user);
         user.hit.start_ns = self.now_ns();
         let lost = match made {
             Ok(()) => {
@@ -275,7 +282,7 @@ impl<'p> Loop<'p> {
         user.asked = None;
         match &step.request {
             RequestPlan::Fixed(made) => {
-                user.uses_own = !user.jar.borrow().is_empty();
+                user.uses_own = made.digest.is_some() || !user.jar.borrow().is_empty();
                 if user.uses_own {
                     user.own.take(made, "");
                     user.own.origin = self.step_origins[user.step].unwrap_or(0);
@@ -301,8 +308,15 @@ impl<'p> Loop<'p> {
             RequestPlan::Python(values) => {
                 user.uses_own = true;
                 let template = |text: String| Failure::new(Outcome::Template, text);
-                let values = values_json(values, &mut user.scope, &mut self.data).map_err(|Missing(text)| template(text))?;
-                let made = self.host.assemble(user.step, &values).map_err(template)?;
+                let waiting = user.waiting.take();
+                let (values, waited_ns) = match waiting {
+                    Some(Waiting { values, next_ns }) => (values, next_ns),
+                    None => (values_json(values, &mut user.scope, &mut self.data).map_err(|Missing(text)| template(text))?, 0),
+                };
+                let Some(made) = self.host.assemble(user.step, user.number, &values).map_err(template)? else {
+                    user.waiting = Some(Waiting { values, next_ns: next_look_ns(waited_ns) });
+                    return Ok(());
+                };
                 let made: Assembled = serde_json::from_str(&made).map_err(|error| template(error.to_string()))?;
                 if let Some(tls) = made.tls.clone() {
                     self.trust(&made.place, tls);
@@ -335,6 +349,24 @@ impl<'p> Loop<'p> {
         let path = own.target().split('?').next().unwrap_or("/").to_owned();
         let cookies = jar.header_for(&self.origins[own.origin], &path, &own.cookies, unix_s());
         own.finish(&cookies, body);
+    }
+
+    /// Gives the user's own request the answer to a challenge of Digest: to the one in these fields of an answer, or to an earlier one.
+    /// Whether there is one to answer.
+    pub fn answer_digest(&mut self, user: &mut User, challenges: Option<&[Vec<u8>]>) -> Result<bool, Failure> {
+        if !user.uses_own || user.asked.is_some() || user.waiting.is_some() {
+            return Ok(false);
+        }
+        let Some(keys) = user.own.digest.clone() else { return Ok(false) };
+        let (method, target) = (user.own.method().to_owned(), user.own.target().to_owned());
+        let place = &self.origins[user.own.origin];
+        let body = user.own.body().to_vec();
+        let asked = DigestAsked { user: (user.id, user.number), place, keys: &keys, method: &method, target: &target, body: &body };
+        let answer = self.host.digest(&asked, challenges).map_err(|text| Failure::new(Outcome::Protocol, text))?;
+        if let Some(answer) = &answer {
+            user.own.set_field(b"Authorization", answer.as_bytes());
+        }
+        Ok(answer.is_some())
     }
 
     /// How long the attempt is under way to the target by the network conditioner; Err: it is lost.
@@ -429,6 +461,11 @@ impl<'p> Loop<'p> {
             self.pause(user, id, IDLE_PASS_NS, true);
         }
     }
+}
+
+/// How long a user waits who waited so long before he looked for a token.
+pub fn next_look_ns(waited_ns: i64) -> i64 {
+    (waited_ns * 2).clamp(TOKEN_NS.0, TOKEN_NS.1)
 }
 
 pub fn unix_s() -> i64 {

@@ -41,11 +41,11 @@ impl Loop<'_> {
             }
             MessagePlan::Python(values) => {
                 let values = crate::http::request::values_json(values, &mut user.scope, &mut self.data).map_err(template)?;
-                return self.made_by_python(user.step, &values);
+                return self.made_by_python(user.step, user.number, &values);
             }
             MessagePlan::Alike { like, values } => {
                 let values = crate::http::request::values_json(values, &mut user.scope, &mut self.data).map_err(template)?;
-                return Ok(self.made_by_python(user.step, &values)?.like(like));
+                return Ok(self.made_by_python(user.step, user.number, &values)?.like(like));
             }
         };
         if payload.is_none() && expect.is_none() && metadata.is_none() {
@@ -75,11 +75,12 @@ impl Loop<'_> {
         values.extend(kept_metadata.map(|value| ("metadata".to_owned(), value)));
         let mut text = String::new();
         push_json(&mut text, &Value::Object(values));
-        Ok(self.made_by_python(user.step, &text)?.like(request))
+        Ok(self.made_by_python(user.step, user.number, &text)?.like(request))
     }
 
-    fn made_by_python(&mut self, step: usize, values: &str) -> Result<Asked, Failure> {
-        let text = self.host.assemble(step, values).map_err(no_message)?;
+    fn made_by_python(&mut self, step: usize, user: u32, values: &str) -> Result<Asked, Failure> {
+        let text = self.host.assemble(step, user, values).map_err(no_message)?;
+        let text = text.ok_or_else(|| no_message("it waits for a token"))?;
         let made = serde_json::from_str(&text).map_err(|error| no_message(error.to_string()))?;
         Ok(self.message_made(made))
     }

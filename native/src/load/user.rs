@@ -65,6 +65,8 @@ pub struct Hit {
     pub sent: u64,
     pub received: u64,
     pub redirects: u32,
+    /// A challenge of Digest was answered since it began, or since the last redirect.
+    pub is_answering: bool,
     pub in_flight: bool,
     /// How often it was sent again because the server did not look at it (HTTP/2).
     pub resent: u8,
@@ -104,6 +106,15 @@ pub enum Phase {
 }
 
 pub type OwnTls = HashMap<usize, Arc<ClientConfig>>;
+
+/// A request that can't be made yet.
+#[derive(Debug)]
+pub struct Waiting {
+    /// What it is made of, as JSON; of a function of Python that is in Python.
+    pub values: String,
+    /// Until it is looked again.
+    pub next_ns: i64,
+}
 
 pub struct User {
     /// His place among the users of the loop.
@@ -153,6 +164,8 @@ pub struct User {
     /// The request of this hit, where it is not its step's prepared one.
     pub own: Outgoing,
     pub uses_own: bool,
+    /// His request waits for a token.
+    pub waiting: Option<Waiting>,
     /// When a timer will look at the deadline.
     pub watched_ns: Option<i64>,
     pub network_rng: Option<Rng>,

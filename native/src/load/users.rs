@@ -122,6 +122,7 @@ impl Loop<'_> {
             hit: Hit::default(),
             own: Outgoing::default(),
             uses_own: false,
+            waiting: None,
             watched_ns: None,
             network_rng: None,
         }

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use crate::plan::Place;
 use crate::plan::outcome::{Failure, Outcome};
+use crate::plan::{DigestKeys, Place};
 
 /// What ends the load: a full disk, a mistake of ours.
 #[derive(Debug, PartialEq)]
@@ -112,6 +112,17 @@ pub struct Span<'a> {
     pub over_cap: u64,
 }
 
+/// A request that answers a challenge of Digest.
+pub struct DigestAsked<'a> {
+    /// His place in the loop, and his number.
+    pub user: (u32, u32),
+    pub place: &'a Place,
+    pub keys: &'a DigestKeys,
+    pub method: &'a str,
+    pub target: &'a str,
+    pub body: &'a [u8],
+}
+
 pub trait Host {
     fn series(&mut self, method: &str, name: &str) -> Result<u32, Fatal>;
 
@@ -140,8 +151,13 @@ pub trait Host {
     /// The absolute URL that a reference means, as Python's `urljoin` sees it.
     fn join(&mut self, base: &str, reference: &[u8]) -> Result<String, String>;
 
-    /// The request of a step of a rare shape, from its values (a JSON object): JSON, as it would stand in the plan.
-    fn assemble(&mut self, step: usize, values: &str) -> Result<String, String>;
+    /// The request of a step of a rare shape for a user, from its values (a JSON object): JSON, as it would stand in the plan. None: it
+    /// waits for a token, and is to be asked for again.
+    fn assemble(&mut self, step: usize, user: u32, values: &str) -> Result<Option<String>, String>;
+
+    /// The value of the Authorization field by which a challenge of Digest is answered: the one in these fields of an answer, or, where
+    /// they are None, an earlier one. None: there is none to answer. Err: it can't be answered.
+    fn digest(&mut self, asked: &DigestAsked, challenges: Option<&[Vec<u8>]>) -> Result<Option<String>, String>;
 
     /// A body that this reader can't parse as JSON, rewritten by Python as strict JSON; None if Python can't read it either.
     fn json(&mut self, body: &[u8], content_type: &[u8]) -> Option<String>;

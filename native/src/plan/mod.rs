@@ -355,7 +355,12 @@ pub struct Assembled {
     /// The trust settings that the place names, where they were not known before the load.
     #[serde(default)]
     pub tls: Option<Tls>,
+    /// User and password that a challenge of Digest is answered with.
+    #[serde(default)]
+    pub digest: Option<DigestKeys>,
 }
+
+pub type DigestKeys = (String, String);
 
 /// Where a request goes.
 #[derive(Debug, Deserialize, Clone, Default, PartialEq, Eq, Hash)]

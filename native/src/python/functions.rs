@@ -381,6 +381,9 @@ impl PythonFunctions {
         if let Ok(text) = made.cast_exact::<PyString>() {
             return Ok(Laid { method, name, made: Err(Failure::new(Outcome::Template, text.to_str()?)) });
         }
+        if made.is_none() {
+            return Ok(Laid { method, name, made: Ok(Made::Later) });
+        }
         let head: Bound<'_, PyBytes> = made.get_item("head")?.cast_into()?;
         let sent: Bound<'_, PyBytes> = made.get_item("body")?.cast_into()?;
         let (https, host, port, tls, sni): (bool, String, u16, usize, Option<String>) = made.get_item("place")?.extract()?;
@@ -394,6 +397,7 @@ impl PythonFunctions {
         (out.own_host, out.own_length, out.closes) = (own_host, own_length, closes);
         out.is_head = verb == "HEAD";
         out.cookies = made.get_item("cookies")?.extract()?;
+        out.digest = made.get_item("digest")?.extract()?;
         out.limits = Limits { connect_s, total_s, follow };
         let tls_plan = Tls { verify, authorities, certificate, key, http2: false };
         Ok(Laid { method, name, made: Ok(Made::To(Place { https, host, port, tls, sni }, tls_plan)) })

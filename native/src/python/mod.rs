@@ -20,7 +20,7 @@ use crate::load::hitlog::HitLog;
 use crate::markup::{Page, Query, Taken, Trouble};
 use crate::null_target;
 use crate::os::socket::monotonic_ns;
-use crate::plan::host::{Asked, Fatal, Host, Kind, Proxy, Report, Route, Span};
+use crate::plan::host::{Asked, DigestAsked, Fatal, Host, Kind, Proxy, Report, Route, Span};
 use crate::plan::{Place, Plan};
 use crate::values::pattern::Pattern;
 use crate::values::table::Table;
@@ -284,8 +284,18 @@ impl Host for PythonHost {
         self.ask(|calls| calls.call_method1("join", (base, PyBytes::new(calls.py(), reference)))?.extract())
     }
 
-    fn assemble(&mut self, step: usize, values: &str) -> Result<String, String> {
-        self.ask(|calls| calls.call_method1("assemble", (step, values))?.extract())
+    fn assemble(&mut self, step: usize, user: u32, values: &str) -> Result<Option<String>, String> {
+        self.ask(|calls| calls.call_method1("assemble", (step, user, values))?.extract())
+    }
+
+    fn digest(&mut self, asked: &DigestAsked, challenges: Option<&[Vec<u8>]>) -> Result<Option<String>, String> {
+        self.ask(|calls| {
+            let py = calls.py();
+            let Place { https, host, port, tls, sni } = asked.place;
+            let fields = challenges.map(|fields| fields.iter().map(|field| PyBytes::new(py, field)).collect::<Vec<_>>());
+            let about = (asked.user, (https, host, port, tls, sni), asked.keys, asked.method, asked.target, PyBytes::new(py, asked.body));
+            calls.call_method1("digest", (about, fields))?.extract()
+        })
     }
 
     fn json(&mut self, body: &[u8], content_type: &[u8]) -> Option<String> {

@@ -78,7 +78,8 @@ impl Steps {
                 }
                 RequestPlan::Python(values) => {
                     let values = values_json(values, scope, data).map_err(|Missing(text)| text)?;
-                    let made: Assembled = serde_json::from_str(&host.assemble(step, &values)?).map_err(|error| error.to_string())?;
+                    let made: Assembled = serde_json::from_str(&host.assemble(step, 0, &values)?.ok_or("it waits for a token")?)
+                        .map_err(|error| error.to_string())?;
                     Ok((made.head, made.body, made.cookies))
                 }
                 RequestPlan::Call(_) => Err("a function makes its requests".into()),
@@ -222,8 +223,18 @@ type Asked = (bool, String, u16, Vec<u8>, Vec<u8>, String);
 fn redirected(asked: Asked, own_host: bool, own_length: bool, status: u16, location: &[u8], calls: Py<PyAny>) -> PyResult<Asked> {
     let (https, host, port, head, body, cookies) = asked;
     let from = Place { https, host, port, ..Place::default() };
-    let made =
-        Assembled { place: from.clone(), head, body, cookies, own_host, own_length, closes: false, limits: Limits::default(), tls: None };
+    let made = Assembled {
+        place: from.clone(),
+        head,
+        body,
+        cookies,
+        own_host,
+        own_length,
+        closes: false,
+        limits: Limits::default(),
+        tls: None,
+        digest: None,
+    };
     let mut request = Outgoing::default();
     request.take(&made, "");
     let mut host = PythonHost { calls };

@@ -16,6 +16,8 @@ from loadflow.engine.generator.native.plan import NativePlan
 from loadflow.engine.generator.native.request import assembled
 from loadflow.engine.generator.notes import Notes
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.http.digest import Challenge, DigestKeys, challenge_in
+from loadflow.engine.protocols.http.oauth2 import NotYet
 from loadflow.engine.protocols.http.reply import HttpReply
 from loadflow.engine.protocols.http.request import authority, authorization_of, place_of
 from loadflow.engine.protocols.http.tunnel import Tunnel, credentials_of, name_of
@@ -32,6 +34,7 @@ HALF = "\U0010fffe"  # what the core writes for half a surrogate pair
 FIELDS_OF_THE_CONNECTION = frozenset({"host", "content-length"})  # shown by the other HTTP users only where the script has them
 
 Sent = tuple[str, bytes, bytes]  # URL, head, body
+Place = tuple[bool, str, int, int, str | None]  # https, host, port, whom TLS trusts, what it calls the peer
 
 
 OPENSSL_NAMES = {core: name for name, core in CORE_CIPHERS.items()}
@@ -51,6 +54,8 @@ class Calls:
         self._speeches = [SPEECHES[name] for name in speeches_of(plan)]
         self._spoken = [SPEECHES.get(step.get("user", plan.protocol)) for step in plan.steps]
         self.series = notes.series
+        # the last of each place that a user asks, with his number: who comes after him has his place in the loop
+        self._challenges: dict[tuple[int, Place], tuple[int, Challenge]] = {}
 
     def failed(
         self,
@@ -152,14 +157,32 @@ class Calls:
         except ValueError as error:
             raise HitFailure(Outcome.REDIRECT, f"a redirect to {shown(text[:100])}, which is not a URL: {error}") from None
 
-    def assemble(self, step: int, values: str) -> str:
-        """The request of a step of a rare shape, as JSON. Raises HitFailure."""
+    def assemble(self, step: int, user: int, values: str) -> str | None:
+        """The request of a step of a rare shape, as JSON; None: its token is not there yet. Raises HitFailure."""
         given = json.loads(_with_halves(values))
         if (spoken := self._spoken[step]) is not None:
             return json.dumps(made_message(spoken, self._plan.steps[step], given, self._plan.tls))
         url = given.pop("request_url")
-        made = assembled(self._plan.steps[step].made_of(given, url), self._plan.tls)
+        try:
+            made = assembled(self._plan.steps[step].made_of(given, url, user, waits=False), self._plan.tls)
+        except NotYet:
+            return None
         return json.dumps({**made, "tls": self._plan.tls.to_json()[made["place"]["tls"]]})
+
+    def digest(
+        self, asked: tuple[tuple[int, int], Place, tuple[str, str], str, str, bytes], challenges: Sequence[bytes] | None
+    ) -> str | None:
+        """What answers a challenge of Digest: the one in these fields of an answer, or an earlier one of the place. Raises HitFailure."""
+        (at, user), place, keys, method, target, body = asked
+        of, known = self._challenges.get((at, place), (user, None))
+        known = known if of == user else None
+        if challenges is not None:
+            found = challenge_in([field.decode("latin-1") for field in challenges])
+            if found is None or (known is not None and found.nonce == known.nonce):
+                return None
+            known = found
+            self._challenges[at, place] = user, found
+        return None if known is None else known.answer(DigestKeys(*keys), method, target, body)
 
     def json(self, body: bytes, content_type: bytes) -> str | None:
         """A body as JSON that every reader takes, None where it is none."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Literal
@@ -117,11 +117,6 @@ def _of_grpc(step: StepJson) -> Iterator[str]:
 
 
 def _of_step(step: StepJson) -> Iterator[str]:
-    auth = step.get("auth")
-    if isinstance(auth, Mapping) and auth.get("type") == "digest":
-        yield "auth 'digest'"
-    if isinstance(auth, Mapping) and auth.get("type") == "oauth2" and auth.get("per") == "user":
-        yield "auth 'oauth2' per user"
     cert = step.get("cert")
     pem = cert[-1] if isinstance(cert, list | tuple) else cert
     password = str(step.get("cert_password") or "")

@@ -22,9 +22,11 @@ from loadflow.engine.generator.call_messages import Messages
 from loadflow.engine.generator.native.asked import NOT_BEGUN, Asked, Asking, AskingAtOnce, Spoken, kept
 from loadflow.engine.generator.native.awaiting import awaiting
 from loadflow.engine.generator.native.messages import SPEECHES, Got, message_with_trust, preparing, request_of, speeches_of
+from loadflow.engine.generator.native.request import digest_of
 from loadflow.engine.generator.native.sleeping import may_sleep
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.http.oauth2 import NotYet
 from loadflow.engine.protocols.python.call import Call
 from loadflow.engine.protocols.python.drawing import Drawing
 from loadflow.engine.protocols.python.words import words_of
@@ -105,13 +107,16 @@ class Functions:
         what = shown(type(thing).__name__)
         return RuntimeError(f"awaits {what}, which needs an event loop of asyncio; {ELSEWHERE}")
 
-    def request(self, step: int, asked: Asked) -> tuple[str | None, dict[str, object] | str]:
-        """The name that a request has of its own, and its parts; or why there are none."""
+    def request(self, step: int, asked: Asked) -> tuple[str | None, dict[str, object] | str | None]:
+        """The name that a request has of its own, and its parts; or why there are none; None: it waits for a token."""
         options = asked.options or {}
         name = options.get("name")
         name = None if name is None else str(name)
         try:
-            made, _ = self._steps[step].call.request(VERBS[asked.verb], asked.path, options, turn.drawing.scope)  # type: ignore[union-attr]
+            scope = turn.drawing.scope  # type: ignore[union-attr]
+            made, _ = self._steps[step].call.request(VERBS[asked.verb], asked.path, options, scope, waits=False)
+        except NotYet:
+            return name, None
         except (HitFailure, MissingValue) as error:
             return name, str(error)
         own = {field.lower() for field, _ in made.headers}
@@ -125,6 +130,7 @@ class Functions:
             "own": ("host" in own, "content-length" in own, made.closes),
             "limits": (made.connect_timeout_s, made.timeout_s, made.allow_redirects),
             "tls": (tls["verify"], tls["authorities"], tls["certificate"], tls["key"]),
+            "digest": digest_of(made),
         }
 
     def message(self, asked: Spoken) -> tuple[str, str | None, int | None, str]:

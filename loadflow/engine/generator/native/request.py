@@ -25,12 +25,13 @@ from loadflow.engine.protocols.http.request import (
     body_of,
     is_signed,
     is_used,
+    kind_of_auth,
     place_of,
 )
 from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.resolve.template import text_of
 
-__all__ = ["assembled", "request_of"]
+__all__ = ["assembled", "digest_of", "request_of"]
 
 BODY_KEYS = ("json", "data", "data_base64", "files")
 SETTINGS = ("timeout", "verify", "cert", "cert_password", "sni", "allow_redirects")
@@ -66,7 +67,13 @@ def assembled(request: HttpRequest, tls: TlsTable) -> JsonObject:
         "own_length": "content-length" in own,
         "closes": request.closes,
         "limits": {"connect_s": request.connect_timeout_s, "total_s": request.timeout_s, "follow": request.allow_redirects},
+        "digest": digest_of(request),
     }
+
+
+def digest_of(request: HttpRequest) -> tuple[str, str] | None:
+    """User and password that a challenge of Digest is answered with."""
+    return None if request.digest is None else (request.digest.username, request.digest.password)
 
 
 class _Parts:
@@ -99,6 +106,7 @@ class _Parts:
         return (
             not self._keys.keys() <= KNOWN
             or is_signed(self._config)
+            or (is_used("auth", self._config) and kind_of_auth(self._config["auth"]) == "digest")
             or any(not is_static(self._keys[key]) for key in SETTINGS if key in self._keys)
             or (body_changes and bool({"files", "data_base64"} & self._keys.keys()))
             or "cookie" in self._replaced

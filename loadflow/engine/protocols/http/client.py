@@ -123,7 +123,10 @@ class HttpClient:
         reply = self._exchange(request if known is None else _answering(request, known))
         if reply.status != 401:
             return reply
-        asked = challenge_in(reply.header_lines("www-authenticate"))
+        try:
+            asked = challenge_in(reply.header_lines("www-authenticate"))
+        except HitFailure as failure:
+            raise HitFailure(failure.outcome, str(failure), reply) from None
         if asked is None or (known is not None and asked.nonce == known.nonce):
             return reply
         self._challenges[place] = asked

@@ -15,8 +15,9 @@ __all__ = ["Challenge", "DigestKeys", "challenge_in"]
 
 # the strongest first; RFC 7616 section 3.2, whose SHA-512-256 hardly any server has
 ALGORITHMS = {"SHA-256": "sha256", "MD5": "md5"}
-_SCHEME = re.compile(r"(?:^|,)\s*([A-Za-z][\w-]*)\s+(?=[\w-]+\s*=)")
-_PARAMETER = re.compile(r'([\w-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s",]+))')
+# neither goes back in what it has read, so that a field of any length takes a time that grows as it does
+_SCHEME = re.compile(r"(?:^|,)\s*+([A-Za-z][\w-]*+)\s++(?=[\w-]++\s*+=)")
+_PARAMETER = re.compile(r'(?<![\w-])([\w-]++)\s*+=\s*+(?:"((?:[^"\\]++|\\.)*+)"|([^\s",]++))')
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,7 @@ def challenge_in(lines: Iterable[str]) -> Challenge | None:
 
     Raises HitFailure where there are some, and none that can be answered.
     """
-    asked = [dict(found) for line in lines for scheme, found in _challenges(line) if scheme.lower() == "digest"]
+    asked = [dict(found) for line in lines for scheme, found in _challenges(_read(line)) if scheme.lower() == "digest"]
     order = list(ALGORITHMS)
     usable = [one for one in asked if one.get("algorithm", "MD5").upper().removesuffix("-SESS") in ALGORITHMS and "nonce" in one]
     if asked and not usable:
@@ -89,6 +90,14 @@ def challenge_in(lines: Iterable[str]) -> Challenge | None:
         names_algorithm="algorithm" in best,
         hashes_user=best.get("userhash", "").lower() == "true",
     )
+
+
+def _read(line: str) -> str:
+    """Header fields are read as Latin-1, and RFC 7616 section 3.3 has UTF-8."""
+    try:
+        return line.encode("latin-1").decode()
+    except UnicodeError:
+        return line
 
 
 def _challenges(line: str) -> Iterable[tuple[str, list[tuple[str, str]]]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import quote_plus, urlencode, urlsplit
@@ -15,13 +16,15 @@ from loadflow.engine.base.values import text_of
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
 
-__all__ = ["TokenRequest", "Tokens", "fetched"]
+__all__ = ["NotYet", "TokenRequest", "Tokens", "fetched"]
 
 FETCH_S = 30.0
 AGAIN_S = 1.0  # after a failure
 DEFAULT_LIFE_S = 300.0  # of a token of which the server does not say it
+POLL_S = 0.2  # until one that waits for a token beside the load has looked for it; the core looks every 50 ms
 EARLY = 0.2  # of its life: then the next one is fetched, beside the load
 MOST_ANSWER_BYTES = 1_000_000
+MOST_FETCHERS = 16  # that fetch at once, beside a load that does not wait for them
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,10 @@ class TokenRequest:
 Fetch = Callable[[TokenRequest], tuple[str, float | None]]
 
 
+class NotYet(Exception):
+    """The token is on its way."""
+
+
 @dataclass(slots=True)
 class _Held:
     token: str = ""
@@ -86,6 +93,9 @@ class Tokens:
         self._beside = beside
         self._held: dict[TokenRequest, _Held] = {}
         self._lock = threading.Lock()
+        self._queue = threading.Lock()  # nobody waits while he holds it
+        self._wanted: deque[tuple[TokenRequest, _Held]] = deque()
+        self._fetchers = 0
 
     def token(self, asked: TokenRequest) -> str:
         """Waits only where there is none. Raises HitFailure where none can be had."""
@@ -101,6 +111,40 @@ class Tokens:
         if self._clock() >= held.ends_s:
             raise HitFailure(Outcome.TEMPLATE, held.failure)
         return held.token
+
+    def token_now(self, asked: TokenRequest) -> str:
+        """Never waits: where there is none it is fetched beside the load. Raises NotYet then, and HitFailure where none can be had."""
+        held = self._held.setdefault(asked, _Held())
+        now_s = self._clock()
+        has_token = now_s < held.ends_s
+        if now_s >= (held.renew_s if has_token else held.ends_s) and now_s >= held.again_s:
+            self._want(asked, held)
+        if has_token:
+            return held.token
+        if now_s < held.again_s:
+            raise HitFailure(Outcome.TEMPLATE, held.failure)
+        raise NotYet
+
+    def _want(self, asked: TokenRequest, held: _Held) -> None:
+        with self._queue:
+            if held.is_renewing:
+                return
+            held.is_renewing = True
+            self._wanted.append((asked, held))
+            if self._fetchers == MOST_FETCHERS:
+                return
+            self._fetchers += 1
+        self._beside(self._fetch_wanted)
+
+    def _fetch_wanted(self) -> None:
+        """Until nothing more is wanted."""
+        while True:
+            with self._queue:
+                if not self._wanted:
+                    self._fetchers -= 1
+                    return
+                asked, held = self._wanted.popleft()
+            self._renew(asked, held)
 
     def _renew(self, asked: TokenRequest, held: _Held) -> None:
         try:
@@ -121,6 +165,8 @@ class Tokens:
         life_s = DEFAULT_LIFE_S if life_s is None else life_s
         held.token, held.failure = token, f"auth: the token from {asked.place} ended at once"
         held.ends_s, held.renew_s = begun_s + life_s, begun_s + life_s * (1 - EARLY)
+        if held.ends_s <= self._clock() + POLL_S:
+            held.again_s = self._clock() + AGAIN_S  # those that look for it later would find none either
 
 
 def fetched(asked: TokenRequest) -> tuple[str, float | None]:

@@ -170,19 +170,21 @@ class HttpStep:
         user = None if scope is None else scope.user
         return self.made_of({key: filled(part, scope) for key, part in self._parts.items()}, url, user)
 
-    def made_of(self, values: StepValues, url: Any, user: int | None = None) -> HttpRequest:
-        """The request of these values, by the keys of a step. Raises HitFailure where they make none."""
+    def made_of(self, values: StepValues, url: Any, user: int | None = None, *, waits: bool = True) -> HttpRequest:
+        """The request of these values, by the keys of a step. Raises HitFailure where they make none, and unless it `waits` for a token,
+        NotYet where that is not there."""
         try:
-            return self._assemble(values, _absolute(text_of(url), self._base), user)
+            return self._assemble(values, _absolute(text_of(url), self._base), user, waits=waits)
         except UnicodeError as error:
             raise HitFailure(Outcome.TEMPLATE, f"a value holds a character that can't be sent: {error}") from None
         except (TypeError, ValueError, LookupError, AttributeError) as error:  # a variable of the wrong kind, e.g. a number as `params`
             raise HitFailure(Outcome.TEMPLATE, f"the values of this hit make no request: {error}") from None
 
-    def _assemble(self, values: StepValues, url: str, user: int | None) -> HttpRequest:
+    def _assemble(self, values: StepValues, url: str, user: int | None, *, waits: bool) -> HttpRequest:
         scheme, host, port, target = place_of(url, values.get("params"), Outcome.TEMPLATE)
         body, content_type = body_of(values)
-        headers, own_cookies = _headers(values, self.defaults, content_type, self._authorization(values.get("auth"), url, user))
+        authorization = self._authorization(values.get("auth"), url, user, waits=waits)
+        headers, own_cookies = _headers(values, self.defaults, content_type, authorization)
         limits = Limits.of(values)
         if (keys := _aws_keys(values.get("auth"))) is not None:
             target = signed_target(target)
@@ -211,7 +213,7 @@ class HttpStep:
             digest=_digest_keys(values.get("auth")),
         )
 
-    def _authorization(self, auth: Mapping[str, object] | None, url: str, user: int | None) -> str:
+    def _authorization(self, auth: Mapping[str, object] | None, url: str, user: int | None, *, waits: bool) -> str:
         if kind_of_auth(auth) != "oauth2" or auth is None:
             return authorization_of(auth, url)
         if not self._fetches:
@@ -222,7 +224,7 @@ class HttpStep:
             raise HitFailure(Outcome.TEMPLATE, f"auth: the token_url {shown(asked.token_url[:100])} is not an http or https URL")
         if (refusal := self._fence.refusal(parts.hostname, ())) is not None:
             raise HitFailure(Outcome.FORBIDDEN, refusal)
-        return f"Bearer {TOKENS.token(asked)}"
+        return f"Bearer {TOKENS.token(asked) if waits else TOKENS.token_now(asked)}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,15 +58,16 @@ class Call:
         # the same steps make the requests that scripts make: one of each verb, asked for with the values of each hit
         self._verbs = {verb: HttpStep({"method": verb.upper(), "request_url": "/", "name": verb}, plan, compiler) for verb in VERBS}
 
-    def request(self, verb: str, path: Any, options: Mapping[str, object], scope: Scope) -> tuple[HttpRequest, Any]:
-        """The request of a call of the client, and the name that it gives. Raises TypeError and HitFailure."""
+    def request(self, verb: str, path: Any, options: Mapping[str, object], scope: Scope, *, waits: bool = True) -> tuple[HttpRequest, Any]:
+        """The request of a call of the client, and the name that it gives. Raises TypeError and HitFailure, and unless it `waits` for a
+        token, NotYet where that is not there."""
         is_plain = not options and isinstance(path, str)
         if is_plain and (made := self._made.get((verb, path))) is not None:
             return made, None
         values, url = as_options(options), url_of(path)
         name = values.pop("name", None)
         headers = {**filled(self._headers, scope), **(values.get("headers") or {})}
-        request = self._verbs[verb].made_of({**values, **({"headers": headers} if headers else {})}, url)
+        request = self._verbs[verb].made_of({**values, **({"headers": headers} if headers else {})}, url, scope.user, waits=waits)
         if is_plain and self._headers.is_static and len(self._made) < MOST_MADE:
             self._made[verb, path] = request
         return request, name
