@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import csv
 import json
 import random
@@ -22,7 +23,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, unquote_plus, urlsplit
 
 PAGE = 10
 SLOW_S = (0.15, 0.4)
@@ -73,6 +74,7 @@ class Shop:
         self.routes: dict[tuple[str, str], Callable[[Request], Answer]] = {
             ("POST", "/accounts"): self.register,
             ("POST", "/login"): self.login,
+            ("POST", "/token"): self.token,
             ("GET", "/products"): self.listing,
             ("GET", "/search"): self.search,
             ("POST", "/orders"): self.buy,
@@ -109,6 +111,18 @@ class Shop:
         token = secrets.token_hex(16)
         self.logins[token] = user
         return Answer(200, {"token": token, "user": user}, {"Set-Cookie": f"session={token}; Path=/; HttpOnly"})
+
+    def token(self, request: Request) -> Answer:
+        """OAuth 2 client credentials (RFC 6749 section 4.4): an account is a client, and buys by the token."""
+        form = parse_qs(request.body.decode(errors="replace"))
+        if form.get("grant_type") != ["client_credentials"]:
+            return Answer(400, {"error": "unsupported_grant_type"})
+        client, secret = basic(request.headers.get("authorization", ""))
+        if not client or self.accounts.get(client) != secret:
+            return Answer(401, {"error": "invalid_client"})
+        token = secrets.token_hex(16)
+        self.logins[token] = client
+        return Answer(200, {"access_token": token, "token_type": "Bearer", "expires_in": 3600}, {"Cache-Control": "no-store"})
 
     def listing(self, request: Request) -> Answer:
         if not self.by_cookie(request):
@@ -160,6 +174,16 @@ class Shop:
             if name == "session":
                 return self.logins.get(value)
         return None
+
+
+def basic(field: str) -> tuple[str, str]:
+    """User and password of an Authorization field; ("", "") where there are none."""
+    try:
+        pair = base64.b64decode(field.removeprefix("Basic "), validate=True).decode()
+    except ValueError:
+        return "", ""
+    user, _, password = pair.partition(":")
+    return unquote_plus(user), unquote_plus(password)  # a client's are encoded as in a form (RFC 6749 section 2.3.1)
 
 
 def credentials(request: Request) -> tuple[str, str] | None:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import csv
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
@@ -13,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from loadflow import CommandError, Form, MessageStep, UserType, add_user_type
-from tests.load.harness import load
+from tests.load.harness import ENGINES, load
 from tests.protocols.peers import running_loop
 from tests.waiting import HANG_S
 
@@ -73,5 +75,33 @@ def test_the_examples_of_the_docs_run_against_their_servers(tmp_path: Path) -> N
                 assert {hit.error for hit in outcomes.hits} == {""}
                 assert set(outcomes.counts().values()) == {6}
                 assert ("order reply" in outcomes.counts()) is (name == "websocket.json")
+        finally:
+            process.kill()
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_the_shop_takes_orders_by_a_token_and_log_ins_of_accounts_in_a_database(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with (ROOT / "examples" / "users.csv").open() as file:
+        accounts = [tuple(row.values()) for row in csv.DictReader(file)]
+    with sqlite3.connect(tmp_path / "shop.db") as database:
+        database.execute("CREATE TABLE accounts (login TEXT, password TEXT, is_test INTEGER)")
+        database.executemany("INSERT INTO accounts VALUES (?, ?, 1)", accounts)
+        database.execute("INSERT INTO accounts VALUES ('root', 'no password of the shop', 0)")
+    database.close()
+    monkeypatch.setenv("LOADFLOW_SECRET_SHOP_CLIENT", accounts[0][1])
+    monkeypatch.setenv("LOADFLOW_SECRET_SHOP_DATABASE", f"sqlite:///{tmp_path / 'shop.db'}")
+    server = [sys.executable, str(ROOT / "examples" / "shop" / "server.py"), "--users", str(ROOT / "examples" / "users.csv")]
+    with subprocess.Popen(server, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        try:
+            base = process.stdout.readline().split()[-1]
+            for name in ("oauth2.json", "database.json"):
+                [[_, arguments]] = json.loads((ROOT / "examples" / name).read_text())
+                short = {**arguments, "iterations": 3, "user_count": 2, "variables": {"base": base, "client": accounts[0][0]}}
+                del short["thresholds"], short["user_detail_dict"]
+                outcomes = load(tmp_path / name, short.pop("tasks"), engine=engine, **short)
+                assert [hit.error for hit in outcomes.hits] == [""] * 6
         finally:
             process.kill()

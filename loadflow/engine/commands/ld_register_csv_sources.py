@@ -34,6 +34,9 @@ def _checked(sources: Sequence[Mapping[str, object]]) -> list[CsvSource]:
             mistakes.extend(mistakes_of(faults, source, f"sources[{position}]"))
         else:
             found.append(one.source())
+            if one.database is not None:
+                text = "is asked by the load itself, once before it starts"
+                mistakes.append(Mistake(f"sources[{position}].database", text, "write this source into csv_sources of LD_start_test"))
     if mistakes:
         raise CommandError(mistakes)
     return found

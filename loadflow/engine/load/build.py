@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -38,12 +38,14 @@ from loadflow.engine.records.names import SeriesName, phased
 from loadflow.engine.records.stop_rule import StopRule
 from loadflow.engine.records.threshold import Threshold
 from loadflow.engine.resolve.data import columns_of
+from loadflow.engine.resolve.database_rows import fetch
 from loadflow.engine.resolve.secret_values import secrets_in
 from loadflow.engine.resolve.static import missing_in, tokens_in
 from loadflow.engine.resolve.template import Compiled, Compiler, compile_value
 from loadflow.engine.resolve.variables import Variables
 from loadflow.engine.script.mistakes import faults_of, mistakes_of
 from loadflow.engine.script.part import Part
+from loadflow.engine.script.placeholders import SECRET
 from loadflow.errors import CommandError, Mistake
 
 __all__ = ["ROOT", "Asked", "build_plan", "worker_of"]
@@ -121,6 +123,7 @@ def build_plan(
     sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
     test, variables = _validated(arguments, registered, env, rules, secret)
     sources |= {one.name: one.source() for one in test.csv_sources}
+    asked_for = {one.name: one.database for one in test.csv_sources if one.database is not None}
     limited = "test_time" in arguments or (test.stop_when is not None and test.stop_when.at_most is not None)
     pace = pace_of(test, ROOT, test_time_given=limited, cap_per_s=rules.max_rate_per_s, seed=pace_seed)
     user_type: UserType = test.user_type
@@ -129,7 +132,12 @@ def build_plan(
     others = {one.name: one for one in types if one is not user_type}
     place = test.place_of_step
     steps = _settled_limits(with_headers(written, types, rules), variables, env, place)
-    columns = _columns(sources.values())
+    columns: dict[str, Collection[str]] = {**_columns(one for one in sources.values() if one.name not in asked_for)}
+    for name, database in asked_for.items():
+        columns[name] = ANY
+        if ask:
+            hidden = [str(value) for key, value in variables.items() if key.startswith(SECRET)]
+            sources[name], columns[name] = fetch(sources[name], database.url, database.query, hidden)
     _refuse_missing(steps, variables, columns, env, place)
     plan = Plan(
         protocol=user_type.name,
@@ -280,7 +288,23 @@ def _settled_limits(
     return tuple(settled)
 
 
-def _columns(sources: Collection[CsvSource]) -> dict[str, tuple[str, ...]]:
+class _AnyColumn(Collection[str]):
+    """The columns of a query that a check does not make."""
+
+    def __contains__(self, column: object) -> bool:
+        return True
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
+
+
+ANY = _AnyColumn()
+
+
+def _columns(sources: Iterable[CsvSource]) -> dict[str, tuple[str, ...]]:
     mistakes: list[Mistake] = []
     columns: dict[str, tuple[str, ...]] = {}
     for source in sources:

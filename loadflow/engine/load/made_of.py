@@ -106,10 +106,11 @@ def unmasked(written: object, shown: object, redactor: Redactor, place: str, mas
 def digests_of(plan: Plan, kept: Mapping[str, object]) -> dict[str, object]:
     """SHA-256 of the script, of the files that the load reads, of what the protocols looked up (descriptors, Python files), and of this
     program. `image`: as the container's environment names it, "" where it does not."""
+    fetched = {one.file_path: f"{one.name} of {one.fetched_from}" for one in plan.sources if one.fetched_from}
     canonical = json.dumps({key: value for key, value in kept.items() if key != "session"}, sort_keys=True, separators=(",", ":"))
     return {
         "script": _sha256(canonical.encode(errors="replace")),
-        "data": {path: _of_file(path) for path in files_of(plan)},
+        "data": {fetched.get(path, path): _of_file(path) for path in files_of(plan)},
         "code": {key: _sha256(value.encode(errors="replace")) for key, value in sorted(plan.material.items())},
         "loadflow": {"version": version_of("loadflow"), "files": _own_files(), "wheel": _wheel()},
         "image": os.environ.get(IMAGE_VARIABLE, ""),

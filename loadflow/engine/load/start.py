@@ -16,6 +16,7 @@ from loadflow.engine.load.target_watch import Questions, questions_of
 from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.load_test.populations import tests_of
 from loadflow.engine.plan.target import TargetRules
+from loadflow.engine.resolve.database_rows import rows_kept
 from loadflow.engine.script.mistakes import mistakes_of
 from loadflow.engine.session.session import Session, current_session
 from loadflow.errors import CommandError, Mistake
@@ -61,7 +62,8 @@ def start_test(
     arguments = {name: value for name, value in arguments.items() if value is not NOT_WRITTEN}
     session = current_session()
     if arguments.get("populations") is not None:
-        return _start_populations(session, arguments)
+        with rows_kept():
+            return _start_populations(session, arguments)
     if runner_mode == "worker":
         host, port, token, processes = worker_of(arguments, session.variables, session.environment, session.target, session.secret)
         session.guard.refuse_load(1, processes)
@@ -70,6 +72,11 @@ def start_test(
         from loadflow.engine.fleet.serving import work_once
 
         return work_once(host, port, token, processes, session)
+    with rows_kept():
+        return _start(session, arguments)
+
+
+def _start(session: Session, arguments: Mapping[str, object]) -> dict[str, object]:
     asked = _asked(session, arguments, session.target)
     agents = asked.cluster.expected if asked.cluster is not None else 1
     questions = questions_of(asked.test, session)

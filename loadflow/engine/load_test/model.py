@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import json
 from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
@@ -15,6 +14,7 @@ from loadflow.engine.load_test.http_version import MOST_STREAMS, field_faults, v
 from loadflow.engine.load_test.populations import population_faults
 from loadflow.engine.load_test.rate import Rate, rate_faults
 from loadflow.engine.load_test.revision_header import header_faults, header_name
+from loadflow.engine.load_test.row_source import CsvSource
 from loadflow.engine.load_test.scenario import Mode, plain_steps, tasks_model
 from loadflow.engine.load_test.shape import SHAPES, Soak, Spike, Stages
 from loadflow.engine.load_test.speaking import faults_of_hosts, faults_of_steps, host_of, spoken, whose_key
@@ -22,12 +22,10 @@ from loadflow.engine.load_test.stop_when import StopWhen, stop_faults
 from loadflow.engine.load_test.threshold import Thresholds
 from loadflow.engine.load_test.user_types import user_type_names, user_type_of
 from loadflow.engine.load_test.watching import OnlyIf, PrometheusAt, watching_faults
-from loadflow.engine.plan import csv_source
 from loadflow.engine.plan.cluster import DELIVERY_S, MASTER_PORT
 from loadflow.engine.protocols.model.step import SettledSpan
 from loadflow.engine.protocols.model.user_type import UserType
-from loadflow.engine.protocols.running.charsets import CHARSETS
-from loadflow.engine.script.mistakes import Fault, bundle, faults_of, kind_of, shorten, wrong
+from loadflow.engine.script.mistakes import Fault, bundle, faults_of, kind_of, wrong
 from loadflow.engine.script.part import A_NUMBER, AN_OBJECT, BY_KIND, Choice, Flag, Int, Name, Part, Positive, Seconds, Settled, Share, Text
 from loadflow.engine.script.placeholders import has_placeholder
 from loadflow.engine.script.populations import MOST_POPULATIONS
@@ -137,48 +135,6 @@ class WebUi(Part):
     noun: ClassVar[str] = "web_ui_dict"
     host: Name = "127.0.0.1"
     port: Settled[Port] = 8089
-
-
-def _charset(name: str) -> str:
-    try:
-        known = codecs.lookup(name).name.replace("-", "_") in CHARSETS
-    except (LookupError, ValueError):
-        known = False
-    if not known:
-        raise wrong(f"{shorten(name)} is not a text encoding", "write it as Python does: utf-8, utf-16, latin-1, cp1252, shift_jis, …")
-    return name
-
-
-class CsvSource(Part):
-    """A file of rows, CSV with a header or JSON objects, for `${csv.NAME.COLUMN}`. `per` user: each user keeps one row for all steps.
-
-    `cycle` false is the older way to write mode once.
-    """
-
-    noun: ClassVar[str] = "a csv source"
-    name: Name
-    file_path: Name
-    mode: Annotated[str, Choice("mode of a csv source", ("cycle", "once", "random"))] = "cycle"
-    cycle: Flag | None = None
-    seed: Int | None = None
-    delimiter: Annotated[Text, Field(pattern=r'^[^"\r\n]$')] = ","
-    quote: Annotated[Text, Field(pattern=r"^[^\r\n]?$", description='Around cells; "": no sign is')] = '"'
-    encoding: Annotated[Name, AfterValidator(_charset)] = "utf-8"
-    per: Annotated[str, Choice("per of a csv source", ("step", "user"))] = "step"
-
-    @classmethod
-    def conflicts(cls, raw: dict[str, object]) -> Iterable[Fault]:
-        mode, cycle = raw.get("mode"), raw.get("cycle")
-        if isinstance(cycle, bool) and isinstance(mode, str) and (mode == "cycle") is not cycle:
-            yield Fault(("cycle",), f"contradicts mode {mode!r}", "keep mode and remove cycle")
-        if raw.get("quote") == raw.get("delimiter", ","):
-            yield Fault(("quote",), "is the delimiter too", "give each a sign of its own")
-
-    def source(self) -> csv_source.CsvSource:
-        """As a plan names it."""
-        mode: Any = "once" if self.cycle is False else self.mode
-        per: Any = self.per
-        return csv_source.CsvSource(self.name, self.file_path, mode, self.seed, self.delimiter, self.encoding, per, self.quote)
 
 
 class Workers(Part):

@@ -27,3 +27,4 @@ class CsvSource:
     encoding: str = "utf-8"
     per: Literal["step", "user"] = "step"
     quote: str = '"'  # around cells that hold delimiters, quotes or line ends; "": none has a meaning
+    fetched_from: str = ""  # the database whose rows the file holds, for this load alone; "": it is a file of the script

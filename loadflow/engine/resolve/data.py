@@ -22,7 +22,7 @@ from loadflow.engine.resolve.json_rows import JsonRowError, is_json, json_rows
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["Data", "Row", "Rows", "Store", "Table", "columns_in", "columns_of", "load_rows", "looks_separated", "read_table"]
+__all__ = ["Data", "Row", "Rows", "Store", "Table", "columns_in", "columns_of", "load_rows", "looks_separated", "read_table", "table_of"]
 
 Row = tuple[str, ...]
 
@@ -101,12 +101,12 @@ def read_table(source: CsvSource, make: Callable[[int], StoreT]) -> tuple[tuple[
     try:
         with _opened(source) as lines:
             if is_json(source.file_path):
-                return _table(source, json_rows(source.file_path, lines), make)
+                return table_of(source, json_rows(source.file_path, lines), make)
             # strict: an unclosed quote would otherwise swallow the rest of the file as one cell.
             csv.field_size_limit(LONGEST_CELL)  # of the whole process; Python's own is 131,072
             reader = _reader(source, lines)
             try:
-                return _table(source, _numbered(reader), make)
+                return table_of(source, _numbered(reader), make)
             except csv.Error as error:
                 raise _refused(
                     source,
@@ -162,9 +162,10 @@ def _numbered(reader: Iterator[list[str]]) -> Iterator[tuple[int | None, list[st
             yield reader.line_num, cells  # type: ignore[attr-defined]  # csv's reader has no public type of its own
 
 
-def _table(
+def table_of(
     source: CsvSource, lines: Iterator[tuple[int | None, list[str]]], make: Callable[[int], StoreT]
 ) -> tuple[tuple[str, ...], StoreT]:
+    """Checked columns and rows of what was read: the column names, then the cells of each row, each with its line where that is known."""
     header = next(lines, None)
     if header is None:
         raise _refused(source, "is empty", "write the column names in the first line and one row in each line after it")

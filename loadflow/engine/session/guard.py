@@ -128,6 +128,9 @@ class _Walk:
                     self.action("LD_start_test", population, place_of(at, (index,)))
             elif argument in ("sources", "csv_sources"):
                 self.entries(value, at, "file_path")
+                for index, entry in enumerate(value if isinstance(value, list) else ()):
+                    if isinstance(entry, dict):
+                        self.database_url(entry.get("database"), place_of(at, (index, "database")))
             elif argument == "web_ui_dict":
                 self.web_ui(value, at)
             elif argument == "master_bind_host":
