@@ -65,7 +65,9 @@ def test_json_is_json_and_scripts_pass_the_check(words: list[str], text: str, mo
 def test_examples_pass_the_check(example: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
     text = example.read_text(encoding="utf-8")
-    values = {"base": "http://127.0.0.1:1", "users": "5", "seconds": "5"}
+    values = {"base": "http://127.0.0.1:1", "users": "5", "seconds": "5", "client": "ann"}
+    for name in re.findall(r"\${secret\.(\w+)}", text):
+        monkeypatch.setenv(f"LOADFLOW_SECRET_{name.upper()}", "sqlite:///given-from-outside.db")
     given = [part for name, value in values.items() if re.search(rf"\${{(var\.)?{name}}}", text) for part in ("--var", f"{name}={value}")]
     result = CliRunner().invoke(main, ["check", str(example), *given])
     assert (result.exit_code, result.stderr) == (0, "")

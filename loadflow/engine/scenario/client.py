@@ -21,6 +21,7 @@ OPTIONS = (
     "verify",
     "allow_redirects",
     "follow_redirects",
+    "stream",
 )
 
 
@@ -105,7 +106,9 @@ class LoadClient(Protocol):
     """Each call is one hit. Paths are relative to the target; `name` is what the hit is called in reports: default is the task's name.
 
     Other keywords: `params`, `headers`, `cookies`, `json`, `data`, `auth=(user, password)`, `timeout` in seconds, `verify`,
-    `allow_redirects` (or `follow_redirects`). Other protocols, with the same cookies: `client.websocket.send(…)` and its like.
+    `allow_redirects` (or `follow_redirects`). `auth` may be an object as in a step, too, of digest or OAuth 2. `stream` is one as in a
+    step: the answer is read as events, each of which is recorded, and its body is all that came until the last one. Other protocols, with
+    the same cookies: `client.websocket.send(…)` and its like.
     """
 
     def get(self, path: str, **options: object) -> Asked: ...

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from loadflow.engine.base.json_path import parts_of
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.scenario.client import OPTIONS, VERBS
 from loadflow.engine.scenario.messages import message_of
 from loadflow.engine.scenario.symbols import Answer, Found, Joined, Symbol, Untraceable, Value, holds_symbol, placeholder_of, text_of_part
@@ -28,6 +30,8 @@ def as_options(options: Mapping[str, object]) -> dict[str, Value]:
                 made["auth"] = _auth(value)
             case "data" if isinstance(value, bytes | bytearray):
                 made["data_base64"] = b64encode(value).decode()
+            case "stream":
+                made["stream"] = _stream(value)
             case "timeout" if isinstance(value, tuple):
                 made["timeout"] = list(value)
             case _:
@@ -41,6 +45,41 @@ def _auth(value: object) -> object:
     if isinstance(value, Mapping):
         return dict(value)
     raise TypeError("auth is a pair of user and password, or an object as in a step")
+
+
+def _stream(value: object) -> JsonObject:
+    """What a step says of its stream, checked as there: who makes load has no models."""
+    if not isinstance(value, Mapping):
+        raise TypeError('stream is an object as in a step, such as {"until": "[DONE]"}; {} reads to the end')
+    for key, one in value.items():
+        if key not in STREAM:
+            raise TypeError(f"stream has no {key!r}; it has {', '.join(STREAM)}")
+        if one is not None and not STREAM[key][0](one):
+            raise TypeError(f"stream: {key} is {STREAM[key][1]}")
+    return dict(value)
+
+
+def _is_path(value: object) -> bool:
+    try:
+        return _is_text(value) and bool(parts_of(str(value)))
+    except ValueError:
+        return False
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
+
+
+STREAM: Mapping[str, tuple[Callable[[object], bool], str]] = {
+    "until": (_is_text, "the data, or the name, of the event that ends it"),
+    "max_events": (_is_count, "a number of events, 1 or more"),
+    "format": (("sse", "lines").__contains__, "'sse' or 'lines'"),
+    "tokens": (_is_path, "a path in JSON, such as choices.0.delta.content"),
+}
 
 
 def of_batch(one: Value) -> tuple[str, object, dict[str, object]]:

@@ -1,5 +1,7 @@
 //! The bytes of a request: laid out once where they are the same for every hit, else put together of their parts.
 
+use std::rc::Rc;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -7,6 +9,7 @@ use serde_json::Value;
 use crate::http::place::{authority, form, is_plain_target, split_plain, url_of};
 use crate::plan::host::{Asked, Host};
 use crate::plan::outcome::{Failure, Outcome};
+use crate::plan::stream::StreamPlan;
 use crate::plan::{Assembled, BodyPlan, DigestKeys, Limits, Parts, Place};
 use crate::values::data::Data;
 use crate::values::node::{Filled, Missing, Node, Scope};
@@ -28,6 +31,8 @@ pub struct Outgoing {
     pub cookies: String,
     pub limits: Limits,
     pub digest: Option<DigestKeys>,
+    /// Of a request of a function: its answer is read as events. What a step says of it is in the step.
+    pub stream: Option<Rc<StreamPlan>>,
 }
 
 impl Outgoing {

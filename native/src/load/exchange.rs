@@ -20,6 +20,7 @@ use crate::os::wire::{Trouble, words};
 use crate::plan::Kept;
 use crate::plan::host::Proxy;
 use crate::plan::outcome::{Failure, Outcome, broken};
+use crate::plan::stream::StreamPlan;
 use crate::values::value::shown_text;
 use crate::values::words::with_commas;
 
@@ -173,10 +174,11 @@ impl<'p> Loop<'p> {
         let most = self.plan.max_body_bytes;
         let kept = if self.plan.steps[user.step].reads_body() { most as usize } else { sample_bytes };
         let is_head = self.request_of(user).is_head;
+        let streams = self.stream_of(user).map(|stream| stream.format);
         let conn = &mut user.conns[at];
         (conn.sent, conn.received) = (0, 0);
         conn.reader.begin(is_head, kept, most);
-        conn.reader.streams = self.plan.steps[user.step].stream.as_ref().map(|stream| stream.format);
+        conn.reader.streams = streams;
         if conn.speaks_to_proxy().is_some() {
             let mut own = std::mem::take(&mut user.conns[at].own);
             if let Some(proxy) = user.conns[at].speaks_to_proxy() {
@@ -188,6 +190,11 @@ impl<'p> Loop<'p> {
 
     pub fn request_of<'a>(&'a self, user: &'a User) -> &'a Outgoing {
         if user.uses_own { &user.own } else { self.fixed[user.step].as_ref().unwrap_or(&user.own) }
+    }
+
+    /// How the answer to his request is read as events; None: it is not.
+    pub fn stream_of<'a>(&'a self, user: &'a User) -> Option<&'a StreamPlan> {
+        self.plan.steps[user.step].stream.as_ref().or(user.own.stream.as_deref())
     }
 
     /// Moves the user's active connection on as far as it goes now. `readable`: the network has something to say.
@@ -358,7 +365,8 @@ impl<'p> Loop<'p> {
     pub fn note_events(&mut self, user: &mut User, reader: &mut Reader, got: Got) -> Got {
         let step = &self.plan.steps[user.step];
         let is_whole = matches!(got, Got::Answer);
-        let (Some(stream), Some(events)) = (&step.stream, &mut reader.events) else { return got };
+        let own = user.own.stream.clone();
+        let (Some(stream), Some(events)) = (step.stream.as_ref().or(own.as_deref()), &mut reader.events) else { return got };
         if is_whole {
             events.end();
         }
@@ -439,7 +447,9 @@ impl<'p> Loop<'p> {
         let step = &self.plan.steps[user.step];
         self.doing.at(At::Judging);
         let mut judged = judge(step, &mut answer, &mut user.scope, &mut self.data, self.host, time_ms);
-        if let Some(until) = step.stream.as_ref().and_then(|stream| stream.until.as_ref()).filter(|_| judged.is_ok() && user.hit.lacks_last)
+        if judged.is_ok()
+            && user.hit.lacks_last
+            && let Some(until) = self.stream_of(user).and_then(|stream| stream.until.as_ref())
         {
             judged = Err(Failure::new(Outcome::Closed, format!("the stream ended before {}", shown_text(until))));
         }

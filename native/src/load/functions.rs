@@ -254,7 +254,7 @@ impl<'p> Loop<'p> {
     /// Makes the user's own request of what his function asks for.
     pub fn lay_out(&mut self, user: &mut User, call: &CallPlan) -> Result<(), Failure> {
         user.uses_own = true;
-        user.own.digest = None;
+        (user.own.digest, user.own.stream) = (None, None);
         let waited_ns = user.waiting.take().map_or(0, |waiting| waiting.next_ns);
         let mut body = take(&mut self.body);
         body.clear();
@@ -373,7 +373,7 @@ impl<'p> Loop<'p> {
     }
 
     /// Of most hits it is known by step, method and number.
-    fn series_of_call(&mut self, user: &User, call: &CallPlan) -> Result<u32, Fatal> {
+    pub fn series_of_call(&mut self, user: &User, call: &CallPlan) -> Result<u32, Fatal> {
         let Call { method, name, number, .. } = &user.call;
         if name.is_none()
             && let Some(series) = self.call_series.get(&(user.step, method.clone(), *number))

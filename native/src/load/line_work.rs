@@ -157,6 +157,7 @@ impl Loop<'_> {
             let most = self.plan.max_body_bytes;
             let step = &self.plan.steps[user.step];
             let kept = if step.reads_body() { most as usize } else { SAMPLE_BYTES };
+            let streams = self.stream_of(user).map(|stream| stream.format);
             let request = self.request_of(user);
             let place = &self.origins[request.origin];
             let known = self.heads.get(user.step).filter(|_| !user.uses_own).and_then(Option::as_ref);
@@ -172,7 +173,7 @@ impl Loop<'_> {
                 request.body(),
                 |reader| {
                     reader.begin(request.is_head, kept, most);
-                    reader.streams = step.stream.as_ref().map(|stream| stream.format);
+                    reader.streams = streams;
                 },
             );
             if let Some(head) = head {

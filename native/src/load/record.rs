@@ -133,9 +133,10 @@ impl<'p> Loop<'p> {
 
     /// An event of the answer under way.
     pub fn record_event(&mut self, user: &mut User, step: &Step, now_ns: i64, tokens: u32, bytes: usize) -> Result<(), Fatal> {
-        let series = match self.step_series[user.step] {
-            Some(series) => series,
-            None => self.series_of(user, step)?,
+        let series = match (&step.request, self.step_series[user.step]) {
+            (RequestPlan::Call(call), _) => self.series_of_call(user, call)?,
+            (_, Some(series)) => series,
+            (_, None) => self.series_of(user, step)?,
         };
         let before_ns = if user.hit.events == 0 { user.hit.start_ns } else { user.hit.event_ns };
         user.hit.events += 1;

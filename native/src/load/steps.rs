@@ -279,7 +279,7 @@ impl<'p> Loop<'p> {
     }
 
     fn make_request(&mut self, user: &mut User, step: &Step) -> Result<(), Failure> {
-        user.asked = None;
+        (user.asked, user.own.stream) = (None, None);
         match &step.request {
             RequestPlan::Fixed(made) => {
                 user.uses_own = made.digest.is_some() || !user.jar.borrow().is_empty();

@@ -3,6 +3,7 @@
 //! `loadflow/engine/generator/native/functions.py` is the other side of this: it makes them, and says what they raise.
 
 use std::borrow::Cow;
+use std::rc::Rc;
 
 use pyo3::exceptions::{PyRuntimeError, PyStopIteration, PyValueError};
 use pyo3::ffi;
@@ -398,6 +399,9 @@ impl PythonFunctions {
         out.is_head = verb == "HEAD";
         out.cookies = made.get_item("cookies")?.extract()?;
         out.digest = made.get_item("digest")?.extract()?;
+        let stream: Option<String> = made.get_item("stream")?.extract()?;
+        let stream = stream.map(|text| serde_json::from_str(&text)).transpose();
+        out.stream = stream.map_err(|error| PyValueError::new_err(error.to_string()))?.map(Rc::new);
         out.limits = Limits { connect_s, total_s, follow };
         let tls_plan = Tls { verify, authorities, certificate, key, http2: false };
         Ok(Laid { method, name, made: Ok(Made::To(Place { https, host, port, tls, sni }, tls_plan)) })

@@ -275,10 +275,16 @@ class _Pass(Drawing):
             if self.step.network is not None:
                 named: Any = _Named(hit.name)
                 self.step.network.pass_through(named, self._scope, self._user)
+            traffic = client.traffic if hit.is_http and hit.request.stream is not None else None
+            if traffic is not None:
+                marks = HitFlag.SETUP if self.step.phase is not None else 0
+                traffic.on_event = recorder.events_of(recorder.series(hit.method, hit.name), self._user, hit.start_ns, marks)
             hit.reply = client.perform(hit.request)
             hit.end_ns = recorder.now_ns()
             hit.is_whole = True
             hit.failure = hit.protocol.fails(hit.reply)
+            if hit.failure is None and traffic is not None and traffic.lacks is not None:
+                hit.failure, hit.is_whole = traffic.lacks, False
         except HitFailure as error:
             hit.end_ns = recorder.now_ns()
             hit.failure, hit.reply = (error.outcome, str(error)), error.reply

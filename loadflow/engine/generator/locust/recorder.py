@@ -113,6 +113,19 @@ class Recorder:
         flags |= HitFlag.EVENT | (HitFlag.DRAINED if self.draining else 0)
         self.log.append(before_ns, before_ns, now_ns, series, user, 0, tokens, received_bytes, min(number, 2**16 - 1), 0, flags)
 
+    def events_of(self, series: int, user: int, start_ns: int, flags: int) -> Callable[[int, int], None]:
+        """What records each event of the answer to a request that began then, by its tokens and bytes."""
+        count, before_ns = 0, start_ns
+
+        def on_event(tokens: int, size: int) -> None:
+            nonlocal count, before_ns
+            now_ns = self.now_ns()
+            count += 1
+            self.event(series, user, before_ns, now_ns, tokens, size, count, flags)
+            before_ns = now_ns
+
+        return on_event
+
     def flush(self) -> None:
         self.log.flush()
 

@@ -276,16 +276,7 @@ class Step:
     def _on_event(self, scope: Scope, user: int, recorder: Recorder, start_ns: int) -> Callable[[int, int], None]:
         """Records each event of the answer to one attempt."""
         series = self._series if self._series is not None else self._series_of(scope, recorder)
-        count, before_ns = 0, start_ns
-
-        def on_event(tokens: int, size: int) -> None:
-            nonlocal count, before_ns
-            now_ns = recorder.now_ns()
-            count += 1
-            recorder.event(series, user, before_ns, now_ns, tokens, size, count, self._marks)
-            before_ns = now_ns
-
-        return on_event
+        return recorder.events_of(series, user, start_ns, self._marks)
 
     def _judge(self, reply: Reply, scope: Scope, time_ms: float) -> tuple[Failure | None, bool]:
         """The default rule, then the assertions in order, then the extracts, which all run; and whether one of these two failed.

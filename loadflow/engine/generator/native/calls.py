@@ -16,10 +16,11 @@ from loadflow.engine.generator.native.plan import NativePlan
 from loadflow.engine.generator.native.request import assembled
 from loadflow.engine.generator.notes import Notes
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.protocols.http.credentials import authorization_of
 from loadflow.engine.protocols.http.digest import Challenge, DigestKeys, challenge_in
 from loadflow.engine.protocols.http.oauth2 import NotYet
 from loadflow.engine.protocols.http.reply import HttpReply
-from loadflow.engine.protocols.http.request import authority, authorization_of, place_of
+from loadflow.engine.protocols.http.request import authority, place_of
 from loadflow.engine.protocols.http.tunnel import Tunnel, credentials_of, name_of
 from loadflow.engine.protocols.running.fence import Fence
 from loadflow.engine.protocols.running.seam import HitFailure

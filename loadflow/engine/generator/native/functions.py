@@ -10,6 +10,7 @@ import asyncio
 import inspect
 import json
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from dataclasses import asdict
 from types import coroutine
 from typing import Any
 
@@ -24,6 +25,7 @@ from loadflow.engine.generator.native.awaiting import awaiting
 from loadflow.engine.generator.native.messages import SPEECHES, Got, message_with_trust, preparing, request_of, speeches_of
 from loadflow.engine.generator.native.request import digest_of
 from loadflow.engine.generator.native.sleeping import may_sleep
+from loadflow.engine.generator.native.streams import stream_of
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.protocols.http.oauth2 import NotYet
@@ -131,6 +133,7 @@ class Functions:
             "limits": (made.connect_timeout_s, made.timeout_s, made.allow_redirects),
             "tls": (tls["verify"], tls["authorities"], tls["certificate"], tls["key"]),
             "digest": digest_of(made),
+            "stream": None if made.stream is None else json.dumps(stream_of(asdict(made.stream))),
         }
 
     def message(self, asked: Spoken) -> tuple[str, str | None, int | None, str]:

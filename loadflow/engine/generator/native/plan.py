@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from loadflow.engine.base.json_value import JsonMapping, JsonObject
+from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.base.redact import Redactor
 from loadflow.engine.base.values import text_of
 from loadflow.engine.generator.native.cut import cut_of
@@ -14,6 +14,7 @@ from loadflow.engine.generator.native.fit import CORE_CIPHERS
 from loadflow.engine.generator.native.messages import SPEECHES, message_of, speeches_of
 from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, static_value
 from loadflow.engine.generator.native.request import request_of
+from loadflow.engine.generator.native.streams import stream_of
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.generator.network import is_conditioned
 from loadflow.engine.generator.retry import RetryRule
@@ -119,7 +120,7 @@ def compile_plan(
                 "think": _think(config.get("think_time"), nodes),
                 "batch": _batch(plan, len(steps), nodes),
                 "request": request(config, step),
-                "stream": _stream(config.get("stream")),
+                "stream": None if config.get("stream") is None else stream_of(config["stream"]),
             }
         )
     # a user's secrets lie in variables that any step writes, so their places are known only now
@@ -237,12 +238,6 @@ def _sources(plan: Plan, data: Data, shard: int, *, in_json: bool) -> list[dict[
         }
         for source in plan.sources
     ]
-
-
-def _stream(config: JsonMapping | None) -> dict[str, object] | None:
-    if config is None:
-        return None
-    return {**config, "tokens": cut_of(config["tokens"]) if config.get("tokens") is not None else None}
 
 
 def _condition(expression: object, nodes: Nodes) -> dict[str, object] | None:

@@ -14,6 +14,7 @@ from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.generator.native.nodes import Node, Nodes, is_static, joined, static_value
 from loadflow.engine.generator.native.tls_table import TlsTable
 from loadflow.engine.plan.step_json import StepJson
+from loadflow.engine.protocols.http.credentials import kind_of_auth
 from loadflow.engine.protocols.http.request import (
     FIELD_NAME,
     FIELD_VALUE,
@@ -25,7 +26,6 @@ from loadflow.engine.protocols.http.request import (
     body_of,
     is_signed,
     is_used,
-    kind_of_auth,
     place_of,
 )
 from loadflow.engine.records.outcome import Outcome

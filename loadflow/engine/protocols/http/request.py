@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 from loadflow.engine.base.regular_file import read_regular
 from loadflow.engine.base.values import shown, text_of
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.step_json import StepJson, StepValues
-from loadflow.engine.protocols.http.aws_signature import AwsKeys, signed_fields, signed_target
+from loadflow.engine.protocols.http.aws_signature import signed_fields, signed_target
+from loadflow.engine.protocols.http.credentials import authorization_of, aws_keys, digest_keys, kind_of_auth
 from loadflow.engine.protocols.http.digest import DigestKeys
 from loadflow.engine.protocols.http.events import StreamRule
 from loadflow.engine.protocols.http.name import default_name
@@ -46,7 +47,6 @@ __all__ = [
     "HttpStep",
     "Limits",
     "authority",
-    "authorization_of",
     "body_of",
     "decoded",
     "default_fields",
@@ -54,13 +54,13 @@ __all__ = [
     "head_of",
     "is_signed",
     "is_used",
-    "kind_of_auth",
     "place_of",
     "refuse_unsendable",
     "server_name",
 ]
 
 DEFAULT_TIMEOUT_S = 60.0
+UNCODED = {"Accept-Encoding": "identity"}  # of a stream of events: what is coded can't be read as it comes
 # RFC 3986: what may stand in a path and query as it is; `%` with two digits is taken as already encoded, any other is a letter
 PLAIN_TARGET = re.compile(r"[!#$&'()*+,/:;=?@\[\]~\w.-]*(?:%[0-9A-Fa-f]{2}[!#$&'()*+,/:;=?@\[\]~\w.-]*)*", re.ASCII)
 UNPLAIN = re.compile(r"%(?![0-9A-Fa-f]{2})|[^!#$%&'()*+,/:;=?@\[\]~\w.-]+", re.ASCII)
@@ -134,8 +134,7 @@ class HttpStep:
         self.clock: Callable[[], float] = time.time
         self._base = plan.host
         self.stream = StreamRule.of(config["stream"]) if config.get("stream") is not None else None
-        # what is coded can't be read as it comes
-        self.defaults = {**default_fields(plan), **({"Accept-Encoding": "identity"} if self.stream is not None else {})}
+        self.defaults = {**default_fields(plan), **(UNCODED if self.stream is not None else {})}
         self._url = compiler(config["request_url"])
         self._parts = {key: compiler(config[key]) for key in PARTS if is_used(key, config)}
         self._name = compiler(config["name"]) if config.get("name") is not None else None
@@ -184,9 +183,12 @@ class HttpStep:
         scheme, host, port, target = place_of(url, values.get("params"), Outcome.TEMPLATE)
         body, content_type = body_of(values)
         authorization = self._authorization(values.get("auth"), url, user, waits=waits)
-        headers, own_cookies = _headers(values, self.defaults, content_type, authorization)
+        stream, defaults = self.stream, self.defaults
+        if stream is None and values.get("stream") is not None:  # of a function of Python, which says it for each request
+            stream, defaults = StreamRule.of(values["stream"]), {**defaults, **UNCODED}
+        headers, own_cookies = _headers(values, defaults, content_type, authorization)
         limits = Limits.of(values)
-        if (keys := _aws_keys(values.get("auth"))) is not None:
+        if (keys := aws_keys(values.get("auth"))) is not None:
             target = signed_target(target)
             own_host = next((value for name, value in headers if name.lower() == "host"), authority(scheme, host, port))
             headers += signed_fields(self.method, own_host, target, headers, body, keys, self.clock())
@@ -209,8 +211,8 @@ class HttpStep:
             allow_redirects=limits.follow,
             closes=asks_to_close(headers),
             head=head_of(self.method, scheme, host, port, target, headers, body),
-            stream=self.stream,
-            digest=_digest_keys(values.get("auth")),
+            stream=stream,
+            digest=digest_keys(values.get("auth")),
         )
 
     def _authorization(self, auth: Mapping[str, object] | None, url: str, user: int | None, *, waits: bool) -> str:
@@ -424,42 +426,6 @@ def refuse_unsendable(name: str, value: str) -> None:
 def is_signed(config: StepJson) -> bool:
     """Whether each request of a step is signed by itself: a signature holds the time, a token ends."""
     return is_used("auth", config) and kind_of_auth(config["auth"]) in ("aws", "oauth2")
-
-
-def kind_of_auth(auth: Mapping[str, object] | None) -> str:
-    return "" if auth is None else str(auth["type"]).lower()
-
-
-def _digest_keys(auth: Mapping[str, object] | None) -> DigestKeys | None:
-    if auth is None or kind_of_auth(auth) != "digest":
-        return None
-    return DigestKeys(text_of(auth["username"]), text_of(auth["password"]))
-
-
-def _aws_keys(auth: Mapping[str, object] | None) -> AwsKeys | None:
-    if auth is None or str(auth["type"]).lower() != "aws":
-        return None
-    return AwsKeys(**{key: text_of(value) for key, value in auth.items() if key != "type" and value is not None})
-
-
-def authorization_of(auth: Mapping[str, object] | None, url: str) -> str:
-    """The field's value, from `auth`, or from user and password in the URL; "" where there is neither."""
-    if auth is not None:
-        kind = str(auth["type"]).lower()
-        if kind == "bearer":
-            return f"Bearer {text_of(auth['token'])}"
-        if kind == "aws":
-            return ""  # it is made of the whole request
-        if kind == "digest":
-            return ""  # the server asks for it
-        return _basic(text_of(auth["username"]), text_of(auth["password"]))
-    if "@" not in url or not (parts := urlsplit(url)).username:
-        return ""
-    return _basic(unquote(parts.username or ""), unquote(parts.password or ""))
-
-
-def _basic(username: str, password: str) -> str:
-    return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
 
 
 def _cookie_pairs(cookies: Any) -> str:

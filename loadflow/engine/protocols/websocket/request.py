@@ -9,7 +9,8 @@ from loadflow.engine.base.json_path import MISSING, value_at
 from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.step_json import StepJson, StepValues
-from loadflow.engine.protocols.http.request import authorization_of, decoded, place_of, refuse_unsendable
+from loadflow.engine.protocols.http.credentials import authorization_of
+from loadflow.engine.protocols.http.request import decoded, place_of, refuse_unsendable
 from loadflow.engine.protocols.running.filling import PEER_PARTS, filled, hit_name, payload_text, peer_files, seconds
 from loadflow.engine.protocols.running.json_body import read_json
 from loadflow.engine.protocols.running.seam import HitFailure
