@@ -21,7 +21,7 @@ from tests.kinds import folder_of
 
 ROOT = Path(__file__).resolve().parents[1]
 # whose loads are made in the test's own process, and are not about how processes start and end
-FORKED = {"load", "protocols", "exporters", "store", "recording", "script", "loaddensity"}
+FORKED = {"load", "protocols", "exporters", "store", "recording", "script", "loaddensity", "scenario", "proving", "generator"}
 
 
 class ForkServer:

@@ -41,7 +41,16 @@ PROCESS_FILES = {  # of other folders
 BY_FOLDER = {"store"}  # whose tests share one server
 BY_FILE = {"exporters", "flows", "ui"}  # folders whose files have servers of their own, or fixtures
 # what their fixtures make takes long, and is for all tests of the file
-DEAR_FILES = {"test_conservation", "test_packaging", "test_target"}
+DEAR_FILES = {
+    "test_conservation",
+    "test_evidence",
+    "test_grpc",
+    "test_grpc_ends",
+    "test_http2_nginx",
+    "test_packaging",
+    "test_statistics_page",
+    "test_target",
+}
 AUTOMATIONS = {"test_notifications", "test_zombies"}  # whoever applies the automations of a server anew resets what they wait for
 QUICK = os.environ.get("LOADFLOW_TEST_QUICK") == "1"
 STARTING = {"target", "prefect_server", "server"}  # fixtures

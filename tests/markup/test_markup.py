@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from lxml import etree
 
 from loadflow.engine.base.json_path import MISSING
+from loadflow.engine.markup import evaluate
 from loadflow.engine.markup import query as looking
 from loadflow.engine.markup.evaluate import evaluated, text_of_node
 from loadflow.engine.markup.query import Query, is_xml, page_of, query_of
@@ -349,12 +350,17 @@ def test_a_hostile_page_has_its_end(name: str) -> None:
     assert time.thread_time() - begun_s < 20  # without bounds some of them take hours
 
 
-def test_a_look_at_too_much_has_its_end() -> None:
+def test_a_look_at_too_much_has_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of our own, which takes many seconds for so many, with a lower limit."""
     page = "<a>" + "<b/>" * 20_000 + "</a>"
-    words = "over 10,000,000 nodes of the body are looked at by"
-    for read in (looking._core_page, looking._own_page):
-        with pytest.raises(TooLarge, match=words):
-            read(page, True, lambda: None).find(xpath("//b[//b = preceding::b]"))
+    too_much = xpath("//b[//b = preceding::b]")
+    with pytest.raises(TooLarge, match="over 10,000,000 nodes of the body are looked at by"):
+        looking._core_page(page, True, lambda: None).find(too_much)
+    assert evaluate.MOST_VISITS == 10_000_000
+    monkeypatch.setattr(evaluate, "MOST_VISITS", 500_000)
+    monkeypatch.setattr(looking, "MOST_VISITS", 500_000)
+    with pytest.raises(TooLarge, match="over 500,000 nodes of the body are looked at by"):
+        looking._own_page(page, True, lambda: None).find(too_much)
     xml = "<a>" + "<b/>" * 100_001 + "</a>"
     for read in (looking._core_page, looking._own_page):
         with pytest.raises(TooLarge, match="has over 100,000 elements"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
@@ -126,6 +127,6 @@ def modules_of(cls: type) -> list[ModuleType]:
     """Those of a class and of its bases, and those beside the first that have been imported."""
     names = [base.__module__ for base in cls.__mro__ if base.__module__.partition(".")[0] != "loadflow"]
     own = [module for name in names if (module := sys.modules.get(name)) is not None and getattr(module, "__file__", None) is not None]
-    folder = Path(str(own[0].__file__)).parent if own else None
-    filed = [module for module in list(sys.modules.values()) if getattr(module, "__file__", None) is not None]
-    return list(dict.fromkeys([*own, *(module for module in filed if Path(str(module.__file__)).parent == folder)]))
+    folder = str(Path(str(own[0].__file__)).parent) if own else None
+    filed = [(module, file) for module in list(sys.modules.values()) if isinstance(file := getattr(module, "__file__", None), str)]
+    return list(dict.fromkeys([*own, *(module for module, file in filed if os.path.dirname(file) == folder)]))  # noqa: PTH120  of thousands

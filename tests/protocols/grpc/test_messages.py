@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import base64
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError, EncodeError
+from grpc_tools import protoc
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
@@ -25,8 +24,7 @@ from tests.protocols.grpc.grpc_peer import PROTOS
 @pytest.fixture(scope="module")
 def descriptors(tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("zoo") / "set"
-    command = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={PROTOS}", "--include_imports", f"--descriptor_set_out={out}"]
-    subprocess.run([*command, "zoo.proto"], check=True)
+    assert protoc.main(["protoc", f"--proto_path={PROTOS}", "--include_imports", f"--descriptor_set_out={out}", "zoo.proto"]) == 0
     return base64.b64encode(Path(out).read_bytes()).decode()
 
 

@@ -175,13 +175,19 @@ def _source_of(code: CodeType) -> tuple[ast.Module, ast.FunctionDef] | None:
     try:
         text = Path(code.co_filename).read_bytes()
         tree = ast.parse(text)
-        if code not in _codes(compile(text, code.co_filename, "exec", dont_inherit=True)):
+        if code not in _codes_of(text, code.co_filename):
             return None
     except (OSError, SyntaxError, ValueError):
         return None
     named = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name == code.co_name]
     found = [node for node in named if min([node.lineno, *(one.lineno for one in node.decorator_list)]) == code.co_firstlineno]
     return (tree, found[0]) if len(found) == 1 else None
+
+
+@lru_cache(maxsize=16)
+def _codes_of(text: bytes, file: str) -> frozenset[CodeType]:
+    """Of all functions of a file."""
+    return frozenset(_codes(compile(text, file, "exec", dont_inherit=True)))
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
