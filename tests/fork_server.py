@@ -35,6 +35,7 @@ from typing import IO, Any  # noqa: E402
 import psutil  # noqa: E402, F401
 
 from loadflow.engine.entry import supervisor  # noqa: E402
+from tests.warm.process import show  # noqa: E402
 
 MISSING = object()
 SYSTEM_PATH = [one for one in sys.path if one not in os.environ["PYTHONPATH"].split(os.pathsep)]
@@ -107,15 +108,16 @@ def forking_supervisor(patches: Patches) -> type[supervisor.Supervisor]:
             reader, writer = os.pipe()
             pid = posix.fork()
             if pid == 0:
-                _run(lambda: _be_engine(main, (reader, 1, log.fileno()), patches))
+                _run(lambda: _be_engine(main, engine["argv"], (reader, 1, log.fileno()), patches))
             os.close(reader)
             return Forked(pid, os.fdopen(writer, "wb"))
 
     return ForkingSupervisor
 
 
-def _be_engine(main: Callable[[], int], streams: tuple[int, int, int], patches: Patches) -> int:
+def _be_engine(main: Callable[[], int], command: list[str], streams: tuple[int, int, int], patches: Patches) -> int:
     os.setsid()
+    show(command, dict(os.environ))
     supervisor.die_with_supervisor()
     _take_streams(streams)
     signal.set_wakeup_fd(-1)
@@ -130,6 +132,7 @@ def _be_supervisor(asked: dict[str, Any], streams: tuple[int, ...], patches: Pat
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["environ"])
+    show([sys.executable, "-P", "-m", "loadflow.engine.entry.supervisor"], asked["environ"])
     sys.path[:] = [*asked["environ"]["PYTHONPATH"].split(os.pathsep), *SYSTEM_PATH]
     patches.swap()
     signal.set_wakeup_fd(-1)

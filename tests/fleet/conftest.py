@@ -9,7 +9,7 @@ from tests.services import free_port
 
 
 @pytest.fixture
-def port(monkeypatch: pytest.MonkeyPatch) -> int:
+def port(forked_below: None, monkeypatch: pytest.MonkeyPatch) -> int:
     """Where the NATS server of a load listens; it holds the token of the tests."""
     monkeypatch.setenv("LOADFLOW_WORKER_TOKEN", TOKEN)
     return free_port()

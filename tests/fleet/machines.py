@@ -18,6 +18,7 @@ from loadflow.engine.fleet.access import Access, given_access
 from loadflow.engine.fleet.broker import find_server
 from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.process.launch import MODULES
+from tests.fork_client import forked_for
 from tests.load.harness import Outcomes, load
 from tests.services import free_port
 from tests.waiting import wait_for
@@ -70,7 +71,7 @@ class AgentCommand:
 
     def _engine(self) -> psutil.Process | None:
         with contextlib.suppress(psutil.NoSuchProcess):
-            for process in psutil.Process(self.process.pid).children(recursive=True):
+            for process in below(self.process.pid):
                 if process.ppid() != self.process.pid and any(word in ENGINES for word in process.cmdline()):
                     return process
         return None
@@ -90,6 +91,11 @@ class AgentCommand:
         assert self.process.stdout is not None
         for line in self.process.stdout:
             self.lines.append(line.rstrip("\n"))
+
+
+def below(pid: int) -> set[psutil.Process]:
+    """What a process started, and what was forked for it."""
+    return {*psutil.Process(pid).children(recursive=True), *forked_for(pid)}
 
 
 @contextlib.contextmanager

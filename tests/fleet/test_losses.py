@@ -20,7 +20,7 @@ from loadflow.engine.records.outcome import Outcome
 from loadflow.engine.records.run import Run
 from loadflow.engine.reliability.budget import FailureBudget, InstalledBudget
 from loadflow.engine.session.session import Session, use_session
-from tests.fleet.machines import TOKEN, AgentCommand, InBackground, agents, master
+from tests.fleet.machines import TOKEN, AgentCommand, InBackground, agents, below, master
 from tests.fleet.slow import SlowWay
 from tests.load.harness import Outcomes, get
 from tests.targets.fixture import Target
@@ -34,7 +34,7 @@ def received(target: Target) -> int:
 
 def kill_machine(command: AgentCommand) -> None:
     """Agent, supervisor and engine at once."""
-    processes = [psutil.Process(command.process.pid), *psutil.Process(command.process.pid).children(recursive=True)]
+    processes = [psutil.Process(command.process.pid), *below(command.process.pid)]
     for process in processes:
         process.suspend()
     for process in processes:

@@ -20,6 +20,7 @@ import types
 from pathlib import Path
 from typing import Any, NoReturn
 
+from tests.fork_client import VARIABLE, use_forks
 from tests.warm.asked import CODE, PR_SET_PDEATHSIG, TURNING, Asked, asked_for
 
 __all__ = ["become", "die_with_parent", "keep_only", "run", "show"]
@@ -121,6 +122,8 @@ def become(asked: Asked) -> None:
     paths = [path for path in asked.env.get("PYTHONPATH", "").split(os.pathsep) if path]
     sys.path[:] = [*([] if asked.is_safe_path else ["" if asked.module == CODE else place]), *paths, *SYSTEM_PATH]
     _take_streams(asked.is_unbuffered)
+    if VARIABLE in asked.env:
+        use_forks(asked.env[VARIABLE])
     if asked.dies_with_parent:
         die_with_parent()
 

@@ -24,7 +24,8 @@ from tests.protocols.grpc.grpc_peer import PROTOS
 @pytest.fixture(scope="module")
 def descriptors(tmp_path_factory: pytest.TempPathFactory) -> str:
     out = tmp_path_factory.mktemp("zoo") / "set"
-    assert protoc.main(["protoc", f"--proto_path={PROTOS}", "--include_imports", f"--descriptor_set_out={out}", "zoo.proto"]) == 0
+    paths = [f"--proto_path={PROTOS}", f"--proto_path={Path(protoc.__file__).with_name('_proto')}"]
+    assert protoc.main(["protoc", *paths, "--include_imports", f"--descriptor_set_out={out}", "zoo.proto"]) == 0
     return base64.b64encode(Path(out).read_bytes()).decode()
 
 
