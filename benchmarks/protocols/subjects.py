@@ -129,11 +129,11 @@ def _found(name: str, source: str) -> str:
     return found
 
 
-def _grpc(server: str, users: int, tools: tuple[Callable[[Load], Tool], ...]) -> Subject:
+def _grpc(server: str, users: int, tools: tuple[Callable[[Load], Tool], ...], **more: Any) -> Subject:
     return Subject(
         user="grpc_user",
         server=server,
-        step={"proto": "bench.proto", "method": "bench.Bench/Call", "payload": {"text": "hello"}},
+        step={"proto": "bench.proto", "method": "bench.Bench/Call", "payload": {"text": "hello"}, **more},
         tools=tools,
         load_density={"stub_path": "stubs.BenchStub", "request_path": "stubs.Text", "method": "Call", "payload": {"text": "hello"}},
         files={"bench.proto": PROTO, "stubs.py": STUBS},
@@ -174,14 +174,21 @@ def user():
 """
 GRPC = """
 import grpc
+channels = [grpc.insecure_channel(host + ":" + port, (("grpc.use_local_subchannel_pool", 1),)) for _ in range(%s)] * %s
 def user():
-    channel = grpc.insecure_channel(host + ":" + port, (("grpc.use_local_subchannel_pool", 1),))
+    channel = channels.pop()
     call, count = channel.unary_unary("/bench.Bench/Call"), 0
     while time.monotonic() < end:
         call(b"\\x0a\\x05hello", timeout=10)
         count += 1
     return count
 """
+
+
+def _grpcio(users: int, connections: int, asked: float | None) -> Callable[[Load], Tool]:
+    return _plain("grpcio in threads", threads(GRPC % (connections, users // connections)), asked)
+
+
 PAHO = """
 import paho.mqtt.client as paho
 def user():
@@ -224,8 +231,9 @@ SUBJECTS = {
         tools=(_bare("udp"), _plain("socket under gevent", gevent(UDP))),
         load_density={"protocol": "udp", "payload": "hello, hello", "expect_bytes": 12},
     ),
-    "grpc": _grpc("grpc", USERS, (_ghz(1, 3), _ghz(USERS, 3), _plain("grpcio in threads", threads(GRPC), 5))),
-    "grpc, calls of 200 ms": _grpc("grpc 200", 10, (_ghz(10, None), _plain("grpcio in threads", threads(GRPC)))),
+    "grpc": _grpc("grpc", USERS, (_ghz(USERS, 3), _grpcio(USERS, USERS, 5))),
+    "grpc, 1 connection": _grpc("grpc", USERS, (_ghz(1, 3), _grpcio(USERS, 1, 5)), channels=1),
+    "grpc, calls of 200 ms": _grpc("grpc 200", 10, (_ghz(10, None), _grpcio(10, 10, None))),
     "mqtt, QoS 1": Subject(
         user="mqtt_user",
         server="mqtt",

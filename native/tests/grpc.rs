@@ -82,6 +82,7 @@ fn asked_with(server_streams: bool, change: impl FnOnce(&mut GrpcRequest)) -> As
         messages: vec![GrpcMessage(b"\x0a\x02hi".to_vec())],
         metadata: vec![("x-token".into(), "abc".into())],
         timeout_s: 2.0,
+        channels: None,
         max_messages: None,
         first_name: String::new(),
         laid: Default::default(),

@@ -7,9 +7,10 @@ pub mod driven;
 pub mod head;
 pub mod line;
 mod lost;
-mod moves;
+pub mod moves;
 mod pipe;
 mod tally;
+pub mod upload;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -22,19 +23,18 @@ use h2::{RecvStream, SendStream};
 use http::Request;
 
 use self::driven::{Driven, State};
-pub use self::lost::{Lost, name_of};
-use self::lost::{Word, closed, failed, lost_by};
+pub use self::lost::{Lost, Word, name_of};
+use self::lost::{closed, failed, lost_by};
 use self::moves::{Moves, Own};
+use self::upload::upload;
 use crate::http::reading::{Progress, Reader};
 use crate::plan::outcome::{Failure, Outcome};
 
-/// Pieces in which a request's body is handed over.
-const PIECE_BYTES: usize = 64 * 1024;
 /// What a peer may send beside header fields and body (settings, pings, empty frames) before an answer is whole. Each byte of a body
 /// may come in a frame of its own, so those count 16 times.
 pub const MOST_BESIDE_BYTES: u64 = 1024 * 1024;
 /// A request that was given up may have an answer under way: its window, in frames of usual size.
-const LEFT_BEHIND_BYTES: u64 = 2 * driven::WINDOW_BYTES as u64;
+pub const LEFT_BEHIND_BYTES: u64 = 2 * driven::WINDOW_BYTES as u64;
 
 /// What is missing where the head of an answer is there.
 const BODY: &str = "the body was whole";
@@ -305,30 +305,16 @@ impl Session {
         if self.streams[at].is_flooded() { Err(Lost::Failed(Self::flood())) } else { Ok(Progress::More) }
     }
 
-    /// As much of the body as the peer takes now. How it fails says the answer's side.
+    /// As much of the body as the peer takes now.
     fn upload(&mut self, at: usize, body: &[u8], context: &mut Context) {
-        let stream = &mut self.streams[at];
-        while stream.uploaded < body.len()
-            && let Some(upload) = &mut stream.upload
-        {
-            let left = &body[stream.uploaded..];
-            upload.reserve_capacity(left.len().min(PIECE_BYTES));
-            let room = match upload.capacity() {
-                0 => match upload.poll_capacity(context) {
-                    Poll::Pending => return,
-                    Poll::Ready(Some(Ok(0))) => continue, // a window that was opened and taken back
-                    Poll::Ready(Some(Ok(room))) => room,
-                    Poll::Ready(_) => 0,
-                },
-                room => room,
-            };
-            let piece = &left[..left.len().min(room)];
-            let ends = piece.len() == left.len();
-            if piece.is_empty() || upload.send_data(Bytes::copy_from_slice(piece), ends).is_err() {
-                stream.upload = None;
-                return;
-            }
-            stream.uploaded += piece.len();
+        let Stream { upload: stream, uploaded, .. } = &mut self.streams[at];
+        let left = body.len() - *uploaded;
+        let has_moved = upload(stream, left, context, |count| {
+            let piece = Bytes::copy_from_slice(&body[*uploaded..*uploaded + count]);
+            *uploaded += count;
+            piece
+        });
+        if has_moved {
             self.driven.moved.set();
         }
     }

@@ -15,6 +15,7 @@ use crate::http::conn::Phase;
 use crate::http::request::{Outgoing, Scratch};
 use crate::http::tls::for_one_user;
 use crate::load::arrivals::{Arrivals, Passes};
+use crate::load::channels::{Channels, SHARED};
 use crate::load::functions::{Functions, Spent};
 use crate::load::hitlog::HitLog;
 use crate::load::limits::Throttle;
@@ -155,6 +156,7 @@ pub struct Loop<'p> {
     pub revisions: Option<Revisions<'p>>,
     /// The connections of HTTP/2, and what is kept of TLS where users share them.
     pub lines: Http2Lines,
+    pub channels: Channels,
     pub shared_tls: OwnTls,
     /// The heads of `fixed` as HTTP/2 has them, once they were sent.
     pub heads: Vec<Option<http::Request<()>>>,
@@ -273,6 +275,7 @@ impl<'p> Loop<'p> {
             sampler: plan.traces.as_ref().map(Sampler::new),
             revisions: plan.revision_header.as_deref().map(Revisions::new),
             lines: Http2Lines::default(),
+            channels: Channels::default(),
             shared_tls: OwnTls::new(),
             heads: Vec::new(),
             agreed: Vec::new(),
@@ -404,6 +407,10 @@ impl<'p> Loop<'p> {
         if token == WAKER {
             stop.waker.clear();
             for id in self.resolver.take(self.now_ns()) {
+                if id & SHARED != 0 {
+                    self.channel_named(users, id);
+                    continue;
+                }
                 let user = &mut users[id as usize];
                 self.names_known(user);
                 // he may have given up meanwhile, and be at work on another request
@@ -419,6 +426,9 @@ impl<'p> Loop<'p> {
         if id & LINE != 0 {
             return self.line_stirred(users, id, serial, bits & (READABLE | ENDED) != 0, bits & ENDED != 0);
         }
+        if id & SHARED != 0 {
+            return self.channel_stirred(users, id, serial, bits);
+        }
         self.stirred(users, id, serial, bits);
     }
 
@@ -428,6 +438,10 @@ impl<'p> Loop<'p> {
             let Some((id, serial)) = self.unread.pop_front() else { return };
             if id & LINE != 0 {
                 self.line_stirred(users, id, serial, true, false);
+                continue;
+            }
+            if id & SHARED != 0 {
+                self.channel_stirred(users, id, serial, 0);
                 continue;
             }
             let user = &mut users[id as usize];
@@ -473,6 +487,7 @@ impl<'p> Loop<'p> {
                     self.drive(user, id);
                 }
             }
+            Due::Alarm { user: id } if id & SHARED != 0 => self.channel_due(users, id, due_ns),
             Due::Alarm { user: id } => {
                 let user = &mut users[id as usize];
                 self.alarm(user, due_ns);

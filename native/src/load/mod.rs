@@ -2,6 +2,7 @@
 
 pub mod arrivals;
 pub mod batch;
+pub mod channels;
 pub mod engine;
 mod exchange;
 pub mod functions;

@@ -78,8 +78,9 @@ impl Loop<'_> {
             }
             self.share_batches(users);
             self.run_lines(users);
+            self.run_channels(users);
             let next_ns = self.timers.next_ns().map_or(agenda.next_ns(), |at| at.min(agenda.next_ns()));
-            let wait_ns = if self.ready.is_empty() && self.unread.is_empty() && !self.lines.is_busy() {
+            let wait_ns = if self.ready.is_empty() && self.unread.is_empty() && !self.lines.is_busy() && !self.channels.is_busy() {
                 (next_ns - self.now_ns()).max(0) as u64
             } else {
                 0
@@ -99,6 +100,7 @@ impl Loop<'_> {
             }
             self.read_on(users);
             self.run_lines(users);
+            self.run_channels(users);
             self.share_batches(users);
         }
     }

@@ -96,6 +96,9 @@ impl Loop<'_> {
     /// The user's hit goes to his client.
     pub fn begin_talk(&mut self, user: &mut User) {
         let Some(request) = user.asked.clone() else { return };
+        if let Some(count) = request.channels() {
+            return self.begin_shared(user, &request, count);
+        }
         let at = match user.talks.iter().position(|talk| talk.speech == user.speech) {
             Some(at) => at,
             None => {
@@ -110,13 +113,14 @@ impl Loop<'_> {
     }
 
     /// Tells one of the user's clients something, and does what it orders.
-    fn talk(&mut self, user: &mut User, at: usize, tell: impl FnOnce(&mut Self, &mut User, &mut Talk, &mut Orders)) {
+    pub fn talk(&mut self, user: &mut User, at: usize, tell: impl FnOnce(&mut Self, &mut User, &mut Talk, &mut Orders)) {
         if at >= user.talks.len() {
             return;
         }
         let mut talk = user.talks.remove(at);
         let mut orders = take(&mut self.orders);
         (orders.now_ns, orders.last_link) = (self.now_ns(), user.next_serial);
+        orders.caller = user.caller();
         tell(self, user, &mut talk, &mut orders);
         self.carry_out(user, &mut talk, &mut orders);
         user.next_serial = orders.last_link;
@@ -175,7 +179,8 @@ impl Loop<'_> {
                     }
                 }
                 Order::Close(link) => drop(talk.drop_link(link)),
-                Order::End(result) => self.end_talk(user, talk.speech, result),
+                Order::End(whose, result) if whose == user.id => self.end_talk(user, talk.speech, result),
+                Order::End(whose, result) => self.channels.note_end(whose, talk.speech, result),
                 Order::Observed(observed) => {
                     if let Err(fatal) = self.observe(user, observed) {
                         self.fatal.get_or_insert(fatal);
@@ -367,7 +372,7 @@ impl Loop<'_> {
     }
 
     /// The user's hit has ended.
-    fn end_talk(&mut self, user: &mut User, speech: usize, result: Result<Reply, Lost>) {
+    pub fn end_talk(&mut self, user: &mut User, speech: usize, result: Result<Reply, Lost>) {
         let waits = user.hit.in_flight && user.next == Next::Answer && user.asked.is_some() && user.speech == speech;
         if !waits {
             return; // it was given up in the meantime
@@ -433,7 +438,9 @@ impl Loop<'_> {
     /// The user's hit took too long.
     pub fn give_up_talk(&mut self, user: &mut User) {
         let mut text = String::new();
-        if let Some(at) = user.talks.iter().position(|talk| talk.speech == user.speech) {
+        if let Some(count) = user.asked.as_ref().and_then(Asked::channels) {
+            self.give_up_shared(user, count);
+        } else if let Some(at) = user.talks.iter().position(|talk| talk.speech == user.speech) {
             self.talk(user, at, |_, _, talk, orders| text = talk.client.late(orders));
         }
         if user.hit.in_flight && user.next == Next::Answer {
@@ -464,7 +471,7 @@ impl Loop<'_> {
     pub fn hang_up_now(&mut self, user: &mut User) {
         while let Some(mut talk) = user.talks.pop() {
             let mut orders = take(&mut self.orders);
-            orders.now_ns = self.now_ns();
+            (orders.now_ns, orders.caller) = (self.now_ns(), user.caller());
             talk.client.leave(&mut orders);
             self.carry_out(user, &mut talk, &mut orders);
             self.in_flight -= talk.awaited;
@@ -473,11 +480,12 @@ impl Loop<'_> {
     }
 
     fn observe(&mut self, user: &User, observed: Observed) -> Result<(), Fatal> {
-        let Observed { method, name, start_ns, received, failure } = observed;
+        let Observed { user: number, method, name, start_ns, received, failure } = observed;
+        let number = number.unwrap_or(user.number);
         let end_ns = self.now_ns();
         let series = self.series_named(method, &name)?;
         let flags = if self.draining { DRAINED } else { 0 };
-        let mut row = Row { due_ns: start_ns, start_ns, end_ns, series, user: user.number, received, flags, ..Row::default() };
+        let mut row = Row { due_ns: start_ns, start_ns, end_ns, series, user: number, received, flags, ..Row::default() };
         if let Some(failure) = failure {
             row.outcome = failure.outcome as u8;
             let key = (series, failure.outcome as u8, failure.text);
@@ -486,7 +494,7 @@ impl Loop<'_> {
                 None => {
                     let (secrets, request, reply) = (Vec::new(), None, None);
                     let outcome = failure.outcome;
-                    let report = Report { series, user: user.number, end_ns, outcome, text: &key.2, secrets, request, reply, speech: None };
+                    let report = Report { series, user: number, end_ns, outcome, text: &key.2, secrets, request, reply, speech: None };
                     let kind = self.host.failed(&report)?;
                     self.remember(key, kind)
                 }

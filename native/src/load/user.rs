@@ -20,6 +20,7 @@ use crate::os::random::Rng;
 use crate::plan::host::{Proxy, Trace};
 use crate::plan::message::Asked;
 use crate::protocols::Link;
+use crate::protocols::orders::Caller;
 use crate::values::node::Scope;
 
 /// What he does as soon as nothing holds him up.
@@ -208,6 +209,10 @@ impl User {
     /// How many of the hits in flight are no hits of steps.
     pub fn awaited(&self) -> u32 {
         self.talks.iter().map(|talk| talk.awaited).sum()
+    }
+
+    pub fn caller(&self) -> Caller {
+        Caller { user: self.id, number: self.number }
     }
 
     pub fn when_late_ns(&self) -> i64 {

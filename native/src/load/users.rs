@@ -144,6 +144,7 @@ impl Loop<'_> {
             self.settle(user, false);
         }
         self.lines.clear();
+        self.channels.clear();
     }
 
     /// A pass begins for the books; exactly one `settle` ends it.

@@ -83,6 +83,8 @@ pub struct GrpcRequest {
     /// Bytes as Base64.
     pub metadata: Vec<(String, String)>,
     pub timeout_s: f64,
+    /// None: the user's own.
+    pub channels: Option<u32>,
     pub max_messages: Option<usize>,
     /// What the time to the first message is recorded as; empty: it is not.
     pub first_name: String,

@@ -90,6 +90,6 @@ impl Correlations {
     }
 
     fn tell(&self, sent: Sent, received: u64, failure: Option<Failure>, orders: &mut Orders) {
-        orders.observed(Observed { method: self.method, name: sent.name, start_ns: sent.start_ns, received, failure });
+        orders.observed(Observed { user: None, method: self.method, name: sent.name, start_ns: sent.start_ns, received, failure });
     }
 }

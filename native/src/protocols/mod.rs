@@ -64,6 +64,9 @@ pub trait Client {
         0
     }
 
+    /// Of a client that many users share: they have begun all that they begin now.
+    fn turn(&mut self, _orders: &mut Orders) {}
+
     /// The user goes; what it awaited stays unfinished.
     fn leave(&mut self, _orders: &mut Orders) {}
 }
@@ -88,6 +91,14 @@ impl Asked {
             Asked::Socket(request) => Some(&request.place),
             Asked::Mqtt(request) => Some(&request.place),
             Asked::Websocket(request) => request.target.as_ref().map(|target| &target.place),
+        }
+    }
+
+    /// How many channels its users share, if they do.
+    pub fn channels(&self) -> Option<u32> {
+        match self {
+            Asked::Grpc(request) => request.channels,
+            _ => None,
         }
     }
 

@@ -22,7 +22,8 @@ pub enum Order {
     Listen(Link, bool),
     Again(Link),
     Close(Link),
-    End(Result<Reply, Lost>),
+    /// Of this user's hit.
+    End(u32, Result<Reply, Lost>),
     Observed(Observed),
 }
 
@@ -87,9 +88,10 @@ impl From<Failure> for Lost {
     }
 }
 
-/// A hit that no step waited for.
+/// A hit that no step waited for. `user`: whose it is, by his number; None: it is of the user whose client this is.
 #[derive(Debug, PartialEq)]
 pub struct Observed {
+    pub user: Option<u32>,
     pub method: &'static str,
     pub name: String,
     pub start_ns: i64,
@@ -97,8 +99,17 @@ pub struct Observed {
     pub failure: Option<Failure>,
 }
 
+/// Whose hit it is: his place among the users of the loop, and his number among all.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Caller {
+    pub user: u32,
+    pub number: u32,
+}
+
 #[derive(Default)]
 pub struct Orders {
+    /// Who speaks: whose client this is, or one of those who share it.
+    pub caller: Caller,
     /// Since the run's start.
     pub now_ns: i64,
     /// When the run started, in Unix time.
@@ -157,7 +168,12 @@ impl Orders {
     }
 
     pub fn end(&mut self, result: Result<Reply, impl Into<Lost>>) {
-        self.list.push_back(Order::End(result.map_err(Into::into)));
+        self.end_of(self.caller.user, result);
+    }
+
+    /// As `end`, where many users share a client.
+    pub fn end_of(&mut self, user: u32, result: Result<Reply, impl Into<Lost>>) {
+        self.list.push_back(Order::End(user, result.map_err(Into::into)));
     }
 
     pub fn observed(&mut self, observed: Observed) {

@@ -17,6 +17,8 @@ pub struct Ordered {
     pub sent: Vec<u8>,
     pub closed: Vec<Link>,
     pub ended: Vec<Result<Reply, Lost>>,
+    /// Whose hits ended.
+    pub enders: Vec<u32>,
     pub observed: Vec<Observed>,
     pub again: bool,
 }
@@ -28,7 +30,10 @@ pub fn ordered(orders: &mut Orders) -> Ordered {
             Order::Open { link, .. } => found.opened.push(link),
             Order::Send(_, range) => found.sent.extend_from_slice(orders.bytes(range)),
             Order::Close(link) => found.closed.push(link),
-            Order::End(result) => found.ended.push(result),
+            Order::End(user, result) => {
+                found.enders.push(user);
+                found.ended.push(result);
+            }
             Order::Observed(observed) => found.observed.push(observed),
             Order::Again(_) => found.again = true,
             Order::TellSent(_) | Order::Listen(..) => {}

@@ -10,7 +10,7 @@ import pytest
 from tests.load.harness import ENGINES, Outcomes, load
 from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop
 
-__all__ = ["CHAT", "GET", "LIST", "PROTO", "PUT", "both", "run"]
+__all__ = ["CHAT", "GET", "LIST", "PROTO", "PUT", "both", "each", "each_of_all", "run"]
 
 PROTO = {"proto": str(PROTOS / "shop.proto")}
 GET = {**PROTO, "method": "shop.Shop/Get"}
@@ -20,7 +20,13 @@ CHAT = {**PROTO, "method": "shop.Shop/Chat"}
 
 
 both = pytest.mark.parametrize("engine", ENGINES)
+# and with one channel for all users, which `run` understands
+SHARED = ", shared"
+each = pytest.mark.parametrize("engine", [*ENGINES, f"native{SHARED}"])
+each_of_all = pytest.mark.parametrize("engine", [*ENGINES, *(f"{engine}{SHARED}" for engine in ENGINES)])
 
 
 def run(engine: str, folder: Path, shop: GrpcShop, *steps: Any, **arguments: Any) -> Outcomes:
-    return load(folder, list(steps), user="grpc_user", engine=engine, host=shop.target, **arguments)
+    more = {"channels": 1} if engine.endswith(SHARED) else {}
+    written = [{**step, **more} for step in steps]
+    return load(folder, written, user="grpc_user", engine=engine.removesuffix(SHARED), host=shop.target, **arguments)

@@ -16,7 +16,7 @@ from loadflow.engine.reports.csv_report import write_csv_report
 from loadflow.engine.scenario.loading import ALLOW
 from loadflow.errors import ScriptError
 from tests.load.harness import get, load, on
-from tests.protocols.grpc.calls import CHAT, GET, LIST, PROTO, PUT, both, run
+from tests.protocols.grpc.calls import CHAT, GET, LIST, PROTO, PUT, both, each, run
 from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop
 from tests.services import need
 from tests.targets.fixture import Target
@@ -31,7 +31,7 @@ def refused(folder: Path, *steps: Any, target: str = "127.0.0.1:1", **arguments:
 # how the methods become known
 
 
-@both
+@each
 def test_a_proto_file_and_reflection_and_a_stub_send_the_same(
     shop: GrpcShop, tmp_path: Path, generated: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
@@ -50,7 +50,7 @@ def test_a_proto_file_and_reflection_and_a_stub_send_the_same(
     assert shop.messages == [payload] * len(ways)
 
 
-@both
+@each
 @pytest.mark.parametrize(
     ("step", "kind", "received", "first"),
     [
@@ -74,7 +74,7 @@ def test_each_kind_of_call(
     assert [call["call"] for call in shop.calls] == [step["method"].rpartition("/")[2]] * 2
 
 
-@both
+@each
 def test_values_go_from_one_answer_into_the_next_call(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     extracts = [
         {"var": "second", "path": "1.id"},
@@ -93,7 +93,7 @@ def test_values_go_from_one_answer_into_the_next_call(shop: GrpcShop, tmp_path: 
     assert shop.messages == [{"id": "1", "name": "OK"}, {"name": "two"}, {"name": "AP8=", "unit_price": {"cents": 1}}]
 
 
-@both
+@each
 def test_metadata_arrives_as_it_is_written(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     done = run(
         engine,
@@ -164,7 +164,7 @@ def test_a_host_that_may_not_be_loaded_is_not_asked_for_its_services(tmp_path: P
     assert "192.0.2.1 may not be loaded here" in refused(tmp_path, {**GET, "proto": None, "reflection": True}, target="192.0.2.1:50051")
 
 
-@both
+@each
 def test_reports_call_statuses_by_name(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     done = run(
         engine,
@@ -181,7 +181,7 @@ def test_reports_call_statuses_by_name(shop: GrpcShop, tmp_path: Path, engine: s
     assert "NOT_FOUND" in (done.run.folder / "report.html").read_text()
 
 
-@both
+@each
 def test_every_call_is_one_row(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     """The server's own count, by what each message says; the payload and the metadata differ from call to call."""
     step = {**GET, "payload": {"name": "${uuid()}", "id": "${randint(1,9)}"}, "metadata": {"x-id": "${uuid()}"}}
@@ -193,7 +193,7 @@ def test_every_call_is_one_row(shop: GrpcShop, tmp_path: Path, engine: str) -> N
     assert sorted(done.rows["sent_bytes"].tolist()) == sorted(done.rows["received_bytes"].tolist()) == sizes
 
 
-@both
+@each
 def test_values_of_an_unusual_kind_are_what_protobuf_makes_of_them(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     """A time, a number that is written otherwise, bytes of another alphabet; and what no message can hold, hit by hit."""
     first = {**GET, "name": "first", "payload": {"name": "2026-01-01T00:00:00Z"}, "extract": [{"var": "when", "path": "name"}]}
@@ -205,7 +205,7 @@ def test_values_of_an_unusual_kind_are_what_protobuf_makes_of_them(shop: GrpcSho
     assert done.error_text("bad").startswith("payload is not a shop.Item: ")
 
 
-@both
+@each
 def test_answers_may_be_compressed(new_shop: Callable[..., GrpcShop], tmp_path: Path, engine: str) -> None:
     text = "x" * 5_000
     step = {**GET, "payload": {"name": text}, "assertions": [{"type": "json_path", "path": "name", "value": text}]}
@@ -215,7 +215,7 @@ def test_answers_may_be_compressed(new_shop: Callable[..., GrpcShop], tmp_path: 
     assert min(done.rows["received_bytes"]) > 5_000  # as they are when they are unpacked
 
 
-@both
+@each
 def test_a_sample_of_a_failure_shows_the_call_and_the_answer(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     wrong = {"assertions": [{"type": "response_time", "max_ms": 0.0001}]}
     step = {**GET, "metadata": {"x-raw-bin": "AP8="}, "payload": {"name": "a"}}
@@ -273,15 +273,14 @@ def test_calls_stand_between_the_requests_of_other_protocols(shop: GrpcShop, tar
     assert [one.target for one in target.records()][1::2] == ["/ok?GET"] * 2
 
 
-def test_the_core_makes_calls_unless_users_share_their_channels(shop: GrpcShop, tmp_path: Path) -> None:
+def test_the_core_makes_calls_where_it_is_built(shop: GrpcShop, tmp_path: Path) -> None:
     need(is_built(), "the native core is not built")
-    shared = {**GET, "channels": 2}
-    made = [load(tmp_path, [step], user_detail_dict={"user": "grpc_user"}, host=shop.target) for step in (GET, shared)]
-    assert [done.run.facts.engine for done in made] == ["native", "locust"]
-    assert made[1].run.facts.why_not_native == "the native core does not take step key 'channels'"
+    steps = [GET, {**GET, "channels": 2}]
+    made = [load(tmp_path, [step], user_detail_dict={"user": "grpc_user"}, host=shop.target) for step in steps]
+    assert [done.run.facts.engine for done in made] == ["native", "native"]
 
 
-@both
+@each
 def test_secrets_of_metadata_and_messages_are_masked(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     done = run(
         engine,

@@ -14,8 +14,8 @@ import pytest
 import trustme
 
 from loadflow.engine.records.outcome import Outcome
-from tests.load.harness import load
-from tests.protocols.grpc.calls import GET, LIST, both, run
+from tests.load.harness import ENGINES, load
+from tests.protocols.grpc.calls import GET, LIST, both, each, each_of_all, run
 from tests.protocols.grpc.grpc_peer import GrpcShop
 
 
@@ -50,7 +50,7 @@ class SlowDoor:
             other.shutdown(socket.SHUT_WR)
 
 
-@both
+@each
 def test_a_call_that_waits_longer_than_those_before_it_has_the_time_to_connect(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     """The first call's attempt to connect lasts three times its timeout and a second; the next one's is not cut off by that."""
     door = SlowDoor(shop.port, 1.5)
@@ -60,7 +60,7 @@ def test_a_call_that_waits_longer_than_those_before_it_has_the_time_to_connect(s
     assert [hit.outcome for hit in done.hits] == [Outcome.TIMEOUT, Outcome.OK], done.hits
 
 
-@both
+@each_of_all
 def test_statuses_are_failures_of_their_kind_unless_the_step_expects_them(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     def status(*wanted: Any) -> dict[str, Any]:
         return {"assertions": [{"type": "status_code", "value": wanted[0] if len(wanted) == 1 else [*wanted]}]}
@@ -93,7 +93,7 @@ def test_statuses_are_failures_of_their_kind_unless_the_step_expects_them(shop: 
     assert 0 < deadline < 0.3  # as the server reads it, rounded up
 
 
-@both
+@each
 def test_retries_follow_grpcs_classes(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     """ABORTED may pass another time and is tried again; NOT_FOUND is not."""
     retry = {"retry": {"transient": 2, "flaky": 0, "base_delay": 0, "jitter": 0}}
@@ -108,7 +108,7 @@ def test_retries_follow_grpcs_classes(shop: GrpcShop, tmp_path: Path, engine: st
     assert len(shop.calls) == 4
 
 
-@both
+@each_of_all
 def test_a_stream_ends_at_max_messages_and_the_server_learns_it(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     done = run(
         engine,
@@ -129,13 +129,13 @@ def test_a_stream_ends_at_max_messages_and_the_server_learns_it(shop: GrpcShop, 
     shop.wait_for(lambda events: {"ended": "List"} in events)
 
 
-@both
+@each
 def test_a_stream_over_the_limit_of_bytes_is_cut(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     done = run(engine, tmp_path, shop, {**LIST, "payload": {"count": 100_000, "name": "x" * 100}}, max_body_bytes=10_000)
     assert [hit.outcome for hit in done.hits] == [Outcome.TOO_LARGE]
 
 
-@pytest.mark.parametrize(("engine", "more", "connections"), [("locust", {}, 20), ("locust", {"channels": 3}, 3), ("native", {}, 20)])
+@pytest.mark.parametrize(("engine", "more", "connections"), [(engine, more, count) for engine in ENGINES for more, count in (({}, 20), ({"channels": 3}, 3), ({"channels": 50}, 20))])
 def test_calls_of_all_users_are_under_way_at_once(
     shop: GrpcShop, tmp_path: Path, more: dict[str, Any], connections: int, engine: str
 ) -> None:
@@ -165,7 +165,7 @@ def test_calls_in_flight_at_the_end_are_unfinished_and_the_server_learns_it(shop
     shop.wait_for(lambda events: sum("ended" in event for event in events) == 6)
 
 
-@both
+@each_of_all
 def test_a_server_that_drains_lets_calls_end_and_gets_no_new_ones(new_shop: Callable[..., GrpcShop], tmp_path: Path, engine: str) -> None:
     """GOAWAY: what is under way is answered; later calls are refused, and go to the server that comes in its place."""
     first = new_shop()
@@ -193,7 +193,7 @@ def test_a_server_that_drains_lets_calls_end_and_gets_no_new_ones(new_shop: Call
     assert {hit.outcome for hit in after} <= {Outcome.OK, Outcome.CONNECT, Outcome.CLOSED}
 
 
-@both
+@each_of_all
 def test_a_server_that_dies_fails_the_calls_under_way(new_shop: Callable[..., GrpcShop], tmp_path: Path, engine: str) -> None:
     shop = new_shop()
 

@@ -62,10 +62,6 @@ class Spoken(ReplyAnswer):
     def __init__(self, asking: Asking, protocol: str, verb: str, arguments: Sequence[object], options: Mapping[str, object]) -> None:
         try:
             self.called = message_of(protocol, verb, arguments, options)
-            if options.get("channels") is not None:
-                raise TypeError(
-                    'users of the native core share no channels: leave channels out, or mark the task with @task(engine="locust")'
-                )
         except TypeError as error:
             setattr(error, NOT_BEGUN, True)
             raise

@@ -103,8 +103,6 @@ def features_that_do_not_fit(plan: Plan) -> Iterator[str]:
 
 
 def _of_grpc(step: StepJson) -> Iterator[str]:
-    if step.get("channels") is not None:
-        yield "step key 'channels'"  # users share nothing in the core
     if step.get("stub_path") is not None:
         from loadflow.engine.protocols.grpc.rpc import stub_rpc  # few loads are of gRPC, and none should start later for it
 

@@ -229,6 +229,7 @@ def _grpc(request: Any, tls: TlsTable) -> JsonObject:
             "messages": [_text(message) for message in request.messages],
             "metadata": [(key, _text(value) if isinstance(value, bytes) else value) for key, value in request.metadata],
             "timeout_s": request.timeout_s,
+            "channels": request.channels,
             "max_messages": request.max_messages,
             "first_name": request.first_name,
         }

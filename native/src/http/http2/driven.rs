@@ -37,7 +37,7 @@ pub struct Driven {
 
 impl Default for Driven {
     fn default() -> Self {
-        Self::make(Pipe::new(false), usize::MAX)
+        Self::uncounted(usize::MAX)
     }
 }
 
@@ -45,6 +45,11 @@ impl Driven {
     /// `most`: so many streams at once, until the peer says how many it takes. Whose bytes come and go is counted.
     pub fn new(most: usize) -> Self {
         Self::make(Pipe::new(true), most)
+    }
+
+    /// As `new`, and nobody asks whose bytes they are.
+    pub fn uncounted(most: usize) -> Self {
+        Self::make(Pipe::new(false), most)
     }
 
     fn make(pipe: Pipe, most: usize) -> Self {

@@ -24,9 +24,9 @@ pub struct Word {
     pub is_io: bool,
     pub is_go_away: bool,
     pub is_reset: bool,
-    is_remote: bool,
+    pub is_remote: bool,
     is_library: bool,
-    reason: Option<Reason>,
+    pub reason: Option<Reason>,
     text: String,
 }
 

@@ -1,5 +1,6 @@
-//! `grpc_user`: calls over HTTP/2, one at a time for each user, whose messages are JSON on our side and protobuf on the wire.
+//! `grpc_user`: calls over HTTP/2, one at a time for each user, who has a connection of his own or shares some with others, whose messages are JSON on our side and protobuf on the wire.
 
+mod call;
 mod channel;
 mod client;
 mod messages;

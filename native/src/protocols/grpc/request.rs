@@ -49,6 +49,7 @@ impl GrpcRequest {
             messages: Vec::new(),
             metadata: Vec::new(),
             timeout_s: self.timeout_s,
+            channels: self.channels,
             max_messages: self.max_messages,
             first_name: self.first_name.clone(),
             laid: Laid::default(),

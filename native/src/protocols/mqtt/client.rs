@@ -459,7 +459,7 @@ impl MqttClient {
         }
         if connection.is_open {
             let (name, start_ns) = ("connection".to_owned(), orders.now_ns);
-            orders.observed(Observed { method: METHOD, name, start_ns, received: 0, failure: Some(failure) });
+            orders.observed(Observed { user: None, method: METHOD, name, start_ns, received: 0, failure: Some(failure) });
         }
     }
 

@@ -216,5 +216,5 @@ impl Deliveries {
 }
 
 fn observe(rule: &DeliveryRule, start_ns: i64, received: u64, failure: Option<Failure>, orders: &mut Orders) {
-    orders.observed(Observed { method: METHOD, name: rule.name.clone(), start_ns, received, failure });
+    orders.observed(Observed { user: None, method: METHOD, name: rule.name.clone(), start_ns, received, failure });
 }
