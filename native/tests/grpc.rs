@@ -2,31 +2,18 @@
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::Arc;
 
-use _native::plan::Place;
-use _native::plan::message::{Asked, GrpcMessage, GrpcRequest};
+use _native::plan::message::Asked;
 use _native::plan::outcome::{Failure, Outcome};
-use _native::plan::rpc::Rpc;
 use _native::protocols::Client;
 use _native::protocols::grpc::{GrpcClient, json_of, message_of};
-use _native::protocols::orders::{Lost, Orders, Reply};
+use _native::protocols::orders::Orders;
 use proptest::prelude::*;
 
+mod calling;
 mod talking;
+use calling::*;
 use talking::{cases, ordered};
-
-const MOST_BYTES: usize = 1_000;
-const STREAM: u32 = 1;
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
 
 /// Counts what the thread of a test holds.
 struct Counting;
@@ -52,91 +39,6 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// `message Item { string name = 1; int64 id = 2; repeated Item more = 3; }`
-fn rpc(server_streams: bool) -> Arc<Rpc> {
-    let field = |number: u32, name: &str, of: &str, many: &str| {
-        let presence = name == "more" && many == "one";
-        format!(
-            r#"{{"number":{number},"name":"{name}","json":"{name}","of":{of},"many":"{many}","packed":false,"presence":{presence},"oneof":null,"utf8":true}}"#
-        )
-    };
-    let fields = [field(1, "name", "\"string\"", "one"), field(2, "id", "\"int64\"", "one"), field(3, "more", "{\"message\":0}", "list")];
-    let text = format!(
-        r#"{{"path":"/shop.Shop/Get","client_streams":false,"server_streams":{server_streams},"request":0,"reply":0,"enums":[],
-            "messages":[{{"name":"shop.Item","kind":"usual","plain":true,"fields":[{}]}}]}}"#,
-        fields.join(",")
-    );
-    Arc::new(serde_json::from_str(&text).unwrap())
-}
-
-fn place(port: u16) -> Place {
-    Place { host: "127.0.0.1".into(), port, ..Place::default() }
-}
-
-fn asked_with(server_streams: bool, change: impl FnOnce(&mut GrpcRequest)) -> Asked {
-    let mut request = GrpcRequest {
-        rpc: Some(rpc(server_streams)),
-        place: place(7),
-        target: "127.0.0.1:7".into(),
-        authority: "127.0.0.1:7".into(),
-        messages: vec![GrpcMessage(b"\x0a\x02hi".to_vec())],
-        metadata: vec![("x-token".into(), "abc".into())],
-        timeout_s: 2.0,
-        channels: None,
-        max_messages: None,
-        first_name: String::new(),
-        laid: Default::default(),
-    };
-    change(&mut request);
-    Asked::Grpc(Arc::new(request))
-}
-
-fn asked(server_streams: bool) -> Asked {
-    asked_with(server_streams, |_| {})
-}
-
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
-    let mut bytes = (payload.len() as u32).to_be_bytes()[1..].to_vec();
-    bytes.extend([kind, flags]);
-    bytes.extend(stream.to_be_bytes());
-    bytes.extend(payload);
-    bytes
-}
-
-/// Header fields, each as a literal that is not remembered (RFC 7541 section 6.2.2).
-fn fields(pairs: &[(&str, &str)]) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    for (name, value) in pairs {
-        bytes.push(0);
-        for text in [name, value] {
-            assert!(text.len() < 127);
-            bytes.push(text.len() as u8);
-            bytes.extend(text.bytes());
-        }
-    }
-    bytes
-}
-
-fn head(pairs: &[(&str, &str)]) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS, STREAM, &[b"\x88", &fields(pairs)[..]].concat())
-}
-
-fn trailers(pairs: &[(&str, &str)]) -> Vec<u8> {
-    frame(HEADERS, END_HEADERS | END_STREAM, STREAM, &fields(pairs))
-}
-
-fn framed(data: &[u8]) -> Vec<u8> {
-    [&[0][..], &(data.len() as u32).to_be_bytes(), data].concat()
-}
-
-fn message(data: &[u8]) -> Vec<u8> {
-    frame(DATA, 0, STREAM, &framed(data))
-}
-
-fn settings() -> Vec<u8> {
-    [frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, 1, 0, &[])].concat()
-}
-
 /// A user whose first call is on its way.
 fn calling(asked: &Asked) -> (GrpcClient, Orders, u32) {
     let (mut client, mut orders) = (GrpcClient::new(MOST_BYTES), Orders::default());
@@ -147,20 +49,6 @@ fn calling(asked: &Asked) -> (GrpcClient, Orders, u32) {
     assert!(sent.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
     assert!(sent.ends_with(b"\0\0\0\0\x04\x0a\x02hi"), "{sent:?}");
     (client, orders, link)
-}
-
-/// Kind, status and text: the failure's, or the JSON of the answer.
-fn shown(result: &Result<Reply, Lost>) -> (Outcome, u16, String) {
-    match result {
-        Ok(reply) => {
-            let beside = reply.beside.as_ref().unwrap();
-            match &beside.refusal {
-                Some(failure) => (failure.outcome, reply.status, failure.text.clone()),
-                None => (Outcome::Ok, reply.status, String::from_utf8(beside.told.seen(&beside.reason).unwrap().text).unwrap()),
-            }
-        }
-        Err(lost) => (lost.failure.outcome, 0, lost.failure.text.clone()),
-    }
 }
 
 #[test]
@@ -332,17 +220,12 @@ fn metadata_of_head_and_trailers_are_the_fields_of_an_answer() {
 #[test]
 fn a_channel_is_kept_and_each_target_has_its_own() {
     let (mut client, mut orders, link) = calling(&asked(false));
-    let answer = |stream: u32| {
-        let begun = frame(HEADERS, END_HEADERS, stream, b"\x88");
-        let ended = frame(HEADERS, END_HEADERS | END_STREAM, stream, &fields(&[("grpc-status", "0")]));
-        [begun, frame(DATA, 0, stream, &framed(b"")), ended].concat()
-    };
-    client.received(link, &[settings(), answer(1)].concat(), &mut orders);
+    client.received(link, &[settings(), answer(1, b"")].concat(), &mut orders);
     assert!(ordered(&mut orders).ended[0].is_ok());
     client.begin(&asked(false), &mut orders);
     let told = ordered(&mut orders);
     assert!(told.opened.is_empty() && !told.sent.is_empty());
-    client.received(link, &answer(3), &mut orders);
+    client.received(link, &answer(3, b""), &mut orders);
     assert!(ordered(&mut orders).ended[0].is_ok());
     client.begin(&asked_with(false, |request| request.place = place(8)), &mut orders);
     assert_eq!(ordered(&mut orders).opened.len(), 1);

@@ -56,12 +56,23 @@ fn answer_to(request: &[u8], more: &str) -> String {
 
 /// A client whose connection is open.
 fn opened() -> (WebSocketClient, Orders, u32) {
+    opened_with("")
+}
+
+/// The same, where the server takes up the offer of compression with these words, or does not.
+fn opened_with(extensions: &str) -> (WebSocketClient, Orders, u32) {
     let (mut client, mut orders) = new_client();
-    client.begin(&asked(Method::Connect, ""), &mut orders);
+    let mut connect = asked(Method::Connect, "");
+    if let Asked::Websocket(request) = &mut connect {
+        let target = Arc::make_mut(request).target.as_mut().unwrap();
+        Arc::make_mut(target).compression = !extensions.is_empty();
+    }
+    client.begin(&connect, &mut orders);
     let link = ordered(&mut orders).opened[0];
     client.connected(link, &mut orders);
     let request = ordered(&mut orders).sent;
-    for byte in answer_to(&request, "").bytes() {
+    let more = if extensions.is_empty() { String::new() } else { format!("Sec-WebSocket-Extensions: {extensions}\r\n") };
+    for byte in answer_to(&request, &more).bytes() {
         client.received(link, &[byte], &mut orders);
     }
     assert!(ordered(&mut orders).ended[0].is_ok());
@@ -79,6 +90,29 @@ fn frame(first: u8, data: &[u8]) -> Vec<u8> {
     }
     out.extend_from_slice(data);
     out
+}
+
+/// A server's side of permessage-deflate.
+struct Packer(flate2::Compress);
+
+impl Packer {
+    const WITH: [&str; 2] = ["permessage-deflate", "permessage-deflate; server_no_context_takeover"];
+
+    fn new() -> Self {
+        Packer(flate2::Compress::new(flate2::Compression::fast(), false))
+    }
+
+    /// As one message is sent, without the tail that is always the same.
+    fn pack(&mut self, data: &[u8], forgets: bool) -> Vec<u8> {
+        let mut out = Vec::with_capacity(2 * data.len() + 1_000);
+        self.0.compress_vec(data, &mut out, flate2::FlushCompress::Sync).unwrap();
+        assert!(out.ends_with(&[0, 0, 0xff, 0xff]));
+        out.truncate(out.len() - 4);
+        if forgets {
+            self.0.reset();
+        }
+        out
+    }
 }
 
 fn shown(result: &Result<Reply, Lost>) -> (Outcome, String) {
@@ -233,5 +267,77 @@ proptest! {
         let sent = ordered(&mut orders).sent;
         let mut server = WebSocket::from_raw_socket(std::io::Cursor::new(sent), Role::Server, None);
         prop_assert_eq!(server.read().unwrap().into_data().to_vec(), message);
+    }
+
+    #[test]
+    fn packed_messages_arrive_as_they_were_in_any_frames_and_any_pieces(
+        messages in prop::collection::vec(prop::collection::vec(0u8..4, 0..900), 1..6), frames in 1usize..400, size in 1usize..300, forgets: bool,
+    ) {
+        let (mut client, mut orders, link) = opened_with(Packer::WITH[usize::from(forgets)]);
+        let mut packer = Packer::new();
+        for message in messages {
+            let packed = packer.pack(&message, forgets);
+            let mut parts = packed.chunks(frames).collect::<Vec<_>>();
+            if parts.is_empty() {
+                parts.push(b"");
+            }
+            let mut wire = Vec::new();
+            for (at, part) in parts.iter().enumerate() {
+                let begins = if at == 0 { 0x42 } else { 0 };
+                let ends = if at + 1 == parts.len() { 0x80 } else { 0 };
+                wire.extend([frame(begins | ends, part), frame(0x89, b"beside")].concat());
+            }
+            client.begin(&asked(Method::Recv, ""), &mut orders);
+            for piece in wire.chunks(size) {
+                client.received(link, piece, &mut orders);
+            }
+            let mut ended = Vec::new();
+            loop {
+                let told = ordered(&mut orders);
+                prop_assert!(told.closed.is_empty());
+                ended.extend(told.ended.into_iter().map(|result| result.map(|reply| reply.data.unwrap_or_default())));
+                if !told.again {
+                    break;
+                }
+                client.go_on(link, &mut orders);
+            }
+            prop_assert_eq!(ended, [Ok(message)]);
+        }
+    }
+
+    #[test]
+    fn whatever_a_server_packs_a_step_ends_once_or_waits(
+        moves in prop::collection::vec((0u8..6, any::<u8>(), prop::collection::vec(any::<u8>(), 0..60), any::<u16>()), 0..20), forgets: bool,
+    ) {
+        let (mut client, mut orders, link) = opened_with(Packer::WITH[usize::from(forgets)]);
+        let mut packer = Packer::new();
+        let (mut begun, mut ended) = (0, 0);
+        for (kind, first, data, number) in moves {
+            if ended == begun {
+                client.begin(&asked(Method::Recv, ""), &mut orders);
+                begun += 1;
+            }
+            let mut packed = packer.pack(&data, forgets);
+            let wire = match kind {
+                0 => frame(0xc1, &packed),
+                // a message that is cut, changed, or much larger than it looks
+                1 => {
+                    packed.truncate(number as usize % (packed.len() + 1));
+                    frame(0xc2, &packed)
+                }
+                2 => {
+                    let at = number as usize % packed.len().max(1);
+                    packed.get_mut(at).into_iter().for_each(|byte| *byte ^= first);
+                    frame(0xc2, &packed)
+                }
+                3 => frame(0xc2, &packer.pack(&vec![first; number as usize], forgets)),
+                4 => frame(first, &data),
+                _ => data,
+            };
+            client.received(link, &wire, &mut orders);
+            client.go_on(link, &mut orders);
+            ended += ordered(&mut orders).ended.len();
+            prop_assert!(ended <= begun);
+        }
     }
 }

@@ -242,7 +242,7 @@ class Shop(VUser):
             found = client.grpc.call("shop.Shop/Get", {"name": "a", "id": number}, **named)
             assert found.ok and found.status_code == 0 and found.json()["id"] == str(number), found.text
             assert found.headers["x-before"] == "one"
-        lost = client.grpc.call("shop.Shop/Get", {"name": "fail NOT_FOUND gone"}, proto="PROTO", name="lost")
+        lost = client.grpc.call("shop.Shop/Get", {"name": "fail NOT_FOUND gone"}, proto="PROTO", name="lost", channels=1)
         assert not lost.ok and lost.status_code == 5 and lost.text == "gone"
 """
 
