@@ -14,7 +14,7 @@ import pytest
 import trustme
 
 from loadflow.engine.records.outcome import Outcome
-from tests.load.harness import ENGINES, load
+from tests.load.harness import load
 from tests.protocols.grpc.calls import GET, LIST, both, each, each_of_all, run
 from tests.protocols.grpc.grpc_peer import GrpcShop
 
@@ -135,7 +135,8 @@ def test_a_stream_over_the_limit_of_bytes_is_cut(shop: GrpcShop, tmp_path: Path,
     assert [hit.outcome for hit in done.hits] == [Outcome.TOO_LARGE]
 
 
-@pytest.mark.parametrize(("engine", "more", "connections"), [(engine, more, count) for engine in ENGINES for more, count in (({}, 20), ({"channels": 3}, 3), ({"channels": 50}, 20))])
+@pytest.mark.parametrize(("more", "connections"), [({}, 20), ({"channels": 3}, 3), ({"channels": 50}, 20)])
+@both
 def test_calls_of_all_users_are_under_way_at_once(
     shop: GrpcShop, tmp_path: Path, more: dict[str, Any], connections: int, engine: str
 ) -> None:
