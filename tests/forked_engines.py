@@ -85,11 +85,17 @@ def forked_engines() -> Iterator[None]:
         yield
 
 
+def below_forked() -> dict[str, str]:
+    """The environment of a process whose loads are to have forked engines."""
+    return {VARIABLE: server("locust").path} if MAY_FORK else {}
+
+
 @pytest.fixture
 def forked_below(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Processes that the test starts have the engines of their Locust loads forked: for tests with `loadflow agent` and its like."""
-    if MAY_FORK and request.node.get_closest_marker("real_engines") is None:
-        monkeypatch.setenv(VARIABLE, server("locust").path)
+    if request.node.get_closest_marker("real_engines") is None:
+        for name, value in below_forked().items():
+            monkeypatch.setenv(name, value)
 
 
 @pytest.fixture(autouse=True)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.fleet.machines import AgentCommand, elsewhere, given_server
+from tests.forked_engines import below_forked
 from tests.load.harness import get
 from tests.protocols.grpc.grpc_peer import PROTOS, GrpcShop
 from tests.targets.fixture import Target
@@ -24,7 +25,7 @@ def four_agents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The server at which they wait, for one share each at a time."""
     folder = tmp_path_factory.mktemp("agents")
     with given_server(folder, most_bytes=2**33) as server, ExitStack() as stack:
-        for one in [AgentCommand(folder, server.url, "--slots", "1", token=None) for _ in range(4)]:
+        for one in [AgentCommand(folder, server.url, "--slots", "1", token=None, **below_forked()) for _ in range(4)]:
             stack.callback(one.stop)
             one.says("waiting for work")
         yield server.url
