@@ -16,6 +16,7 @@ from tests.targets.fixture import Target
 pytest_plugins = [
     "tests.kinds",
     "tests.forked_engines",
+    "tests.helm",
     "tests.leftovers_plugin",
     "tests.order",
     "tests.prefect_database",

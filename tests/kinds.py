@@ -42,12 +42,14 @@ BY_FOLDER = {"store"}  # whose tests share one server
 BY_FILE = {"exporters", "flows", "ui"}  # folders whose files have servers of their own, or fixtures
 # what their fixtures make takes long, and is for all tests of the file
 DEAR_FILES = {
+    "test_compare",
     "test_conservation",
     "test_evidence",
     "test_grpc",
     "test_grpc_ends",
     "test_http2_nginx",
     "test_packaging",
+    "test_reports_serve",
     "test_statistics_page",
     "test_target",
 }

@@ -32,6 +32,8 @@ SETTINGS = {
     "PREFECT_SERVER_SERVICES_CLEANUP_RECONCILER_LOOP_SECONDS": "600",
     "PREFECT_SERVER_SERVICES_LATE_RUNS_LOOP_SECONDS": "600",
     "PREFECT_SERVER_SERVICES_PAUSE_EXPIRATIONS_LOOP_SECONDS": "600",
+    # a schedule has a hundred runs in the database otherwise, as soon as it is deployed
+    "PREFECT_SERVER_SERVICES_SCHEDULER_MAX_RUNS": "3",
     # each client reads the certificates of all authorities, 40 ms, before it speaks plain HTTP: one is enough
     "PREFECT_API_SSL_CERT_FILE": "authority.pem",
 }

@@ -18,6 +18,7 @@ from loadflow.errors import LoadflowError, ScriptError
 from tests.load.harness import USERS, get, load, post
 from tests.targets.fixture import Target
 
+pytestmark = pytest.mark.usefixtures("forked_engines")
 TESTS = Path(__file__).resolve().parent
 
 PROVED_ELSEWHERE = {

@@ -12,6 +12,7 @@ from prefect.settings import PREFECT_API_URL, PREFECT_HOME
 
 from tests.targets.fixture import Target
 from tests.waiting import HANG_S
+from tests.warm.asked import MAY_BEGIN_WARM  # with more imported than it needs, and neither of the two
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -25,7 +26,9 @@ for name in ("prometheus_client", "influxdb_client", "opentelemetry.sdk", "grpc"
     assert name not in sys.modules, name
 """
 
-WHOLE = """
+WHOLE = (
+    MAY_BEGIN_WARM
+    + """
 import sys
 import loadflow
 from loadflow import compile_script, run_script
@@ -41,6 +44,7 @@ assert run_script(script=[["len", ["four"]]]).ok
 for name in ("gevent", "locust", "geventhttpclient"):
     assert name not in sys.modules, name
 """
+)
 
 
 def run(code: str, *arguments: str, env: dict[str, str]) -> None:

@@ -12,13 +12,14 @@ from pathlib import Path
 from playwright.sync_api import Error, Locator, Page, Request, Response, expect
 
 from tests.ends.processes import Stage
+from tests.prefect_servers import ASK_S
 from tests.waiting import wait_for
 
 __all__ = ["Site"]
 
 PATIENCE_S = 60.0
 AGAIN_AFTER_S = 8.0  # of a page at rest, with no request of the click on its way
-LOOK_MS = 100
+LOOK_MS = 250
 TOAST = "[data-sonner-toast]"  # the library that Prefect's pages show their short messages with
 
 
@@ -126,7 +127,7 @@ class Site:
 
     def open_new_run(self) -> None:
         """From the page of the deployment, which lists it as soon as there is one."""
-        (new,) = wait_for("a flow run", lambda: self._new_runs() or None, PATIENCE_S)
+        (new,) = wait_for("a flow run", lambda: self._new_runs() or None, PATIENCE_S, every_s=ASK_S)
         self.follow(self._page.locator(f'main a[href*="/runs/flow-run/{new}"]').first)
 
     def _new_runs(self) -> set[str]:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gc
 import importlib
+import inspect
 import json
 import os
 import socket
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,6 +60,7 @@ IMPORTS = (
     "rich._emoji_codes",
 )
 MOST_FDS_SENT = 64
+LOOK = timedelta(seconds=1)
 READY = 2**32  # the first answer, which no pid has
 
 
@@ -90,7 +93,21 @@ def _import_all() -> None:
     for name in IMPORTS:
         importlib.import_module(name)
     load_prefect_collections()  # as each server does
+    _look_less_often()
     configuration.setup_logging = set_up
+
+
+def _look_less_often() -> None:
+    """A server's tasks in the background are looked for four times a second, a fortieth of a core as long as it is there; Prefect has no
+    setting for it. What is due at once needs no look."""
+    from docket import Worker
+
+    names = ("minimum_check_interval", "scheduling_resolution")
+    begin = Worker.__init__
+    parameters = list(inspect.signature(begin).parameters.values())
+    defaults = [LOOK if one.name in names else one.default for one in parameters if one.default is not inspect.Parameter.empty]
+    assert defaults.count(LOOK) == len(names)
+    begin.__defaults__ = tuple(defaults)
 
 
 def _serve(link: socket.socket) -> tuple[Asked, list[int]]:

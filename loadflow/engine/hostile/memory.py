@@ -11,6 +11,7 @@ import psutil
 __all__ = ["MemoryWatch"]
 
 LOOK_S = 0.01
+FIND_S = 0.05  # between two looks for the process, each of which goes through all that there are
 
 
 class MemoryWatch:
@@ -41,7 +42,7 @@ class MemoryWatch:
 
     def _run(self) -> None:
         process: psutil.Process | None = None
-        while not self._over.wait(LOOK_S):
+        while not self._over.wait(LOOK_S if process is not None else FIND_S):
             try:
                 process = process or self._engine()
                 if process is not None:
