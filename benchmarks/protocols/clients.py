@@ -4,7 +4,7 @@ from __future__ import annotations
 
 __all__ = ["LOADFLOW", "LOAD_DENSITY", "gevent", "k6", "threads"]
 
-# what takes part: the user type, the step, whom, seconds, users, engine
+# what takes part: the `user_detail_dict`, the step, whom, seconds, users, engine
 LOADFLOW = """
 import json, sys
 from loadflow.engine.load.start import start_test
@@ -12,7 +12,7 @@ from loadflow.engine.session.session import Session, use_session
 user, step, target, seconds, users, engine = sys.argv[1:]
 with use_session(Session(runs_dir="runs")):
     often = {"user_count": int(users), "spawn_rate": 1000, "test_time": float(seconds)}
-    summary = start_test({"user": user, "engine": engine}, **often, host=target, tasks=[json.loads(step)])
+    summary = start_test({**json.loads(user), "engine": engine}, **often, host=target, tasks=[json.loads(step)])
 totals = summary["totals"]
 assert totals["failures"] == 0, totals
 print(totals["requests"] / float(seconds))

@@ -24,7 +24,7 @@ def memory(names: list[str], marks: list[int], write: bool) -> None:
         with tempfile.TemporaryDirectory() as folder, serving(subject.server) as server:
             for file, text in subject.files.items():
                 (Path(folder) / file).write_text(text)
-            user = {"user": subject.user, "engine": "native"}
+            user = {"user": subject.user, **subject.detail, "engine": "native"}
             load = {"user_count": subject.users, "host": subject.target.format(port=server.port), "tasks": [subject.step]}
             found = memory_mib({"user_detail_dict": user, **load}, marks, folder)
         rows += [[name, f"{hits:,}", *(f"{size:.1f}" for size in sizes)] for hits, *sizes in found]

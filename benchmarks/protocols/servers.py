@@ -1,4 +1,4 @@
-"""What is loaded, and counts what it answers: `benchmarks/echo`, a small program of Rust, or mosquitto."""
+"""What is loaded, and counts what it answers: `benchmarks/echo`, a small program of Rust, `benchmarks/http3`, one of Go, or mosquitto."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
-__all__ = ["CORE", "Server", "cpu_s", "program", "serving"]
+__all__ = ["CORE", "Server", "cpu_s", "go_program", "program", "serving"]
 
 CORE = ["taskset", "-c", "1"]
 CRATE = Path(__file__).parent.parent / "echo"
+MODULE = Path(__file__).parent.parent / "http3"
 # when mosquitto says how much it has received, and in which order
 TICK, PUBLISHED = "$SYS/broker/uptime", "$SYS/broker/publish/messages/received"
 
@@ -46,10 +47,20 @@ def program(name: str) -> str:
     return str(folder.resolve() / "release" / name)
 
 
+@cache
+def go_program(name: str) -> str:
+    """The path of one of the module's programs, built."""
+    if shutil.which("go") is None:
+        raise SystemExit("the server of this benchmark, and a client, are written in Go: install it, https://go.dev")
+    made = MODULE / "build" / name
+    subprocess.run(["go", "build", "-o", str(made), f"./{name}"], cwd=MODULE, check=True)
+    return str(made.resolve())
+
+
 @contextlib.contextmanager
 def serving(kind: str) -> Iterator[Server]:
-    """`kind`: what `echo` takes on its command line, or mosquitto."""
-    start = _mosquitto if kind == "mosquitto" else _echo
+    """`kind`: what `echo` takes on its command line, mosquitto or http3."""
+    start = {"mosquitto": _mosquitto, "http3": _http3}.get(kind, _echo)
     with start(kind) as server:
         yield server
 
@@ -70,10 +81,23 @@ class _Echo:
         return cpu_s(self._process.pid)
 
 
+def _echo(kind: str) -> contextlib.AbstractContextManager[_Echo]:
+    return _counting([program("echo"), *kind.split()])
+
+
 @contextlib.contextmanager
-def _echo(kind: str) -> Iterator[_Echo]:
-    command = [*CORE, program("echo"), *kind.split()]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+def _http3(_kind: str) -> Iterator[_Echo]:
+    with tempfile.TemporaryDirectory() as written:
+        pair = [f"{written}/chain.pem", f"{written}/key.pem"]
+        make = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost"]
+        subprocess.run([*make, "-out", pair[0], "-keyout", pair[1]], check=True, capture_output=True)
+        with _counting([go_program("server"), *pair]) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def _counting(command: list[str]) -> Iterator[_Echo]:
+    with subprocess.Popen([*CORE, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         try:
             yield _Echo(process)
         finally:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import Any
 from benchmarks.http_users import PEERS, load_density
 from benchmarks.protocols.clients import LOAD_DENSITY, LOADFLOW, gevent, k6, threads
 from benchmarks.protocols.measure import Tool
-from benchmarks.protocols.servers import program
+from benchmarks.protocols.servers import go_program, program
 
 __all__ = ["CORE", "SUBJECTS", "Load", "Missing", "Subject"]
 
@@ -67,15 +68,20 @@ class Subject:
     target: str = "127.0.0.1:{port}"
     users: int = USERS
     files: dict[str, str] = field(default_factory=dict)
+    detail: dict[str, Any] = field(default_factory=dict)  # what else `user_detail_dict` says
+    is_cores_own: bool = False  # neither Locust nor LoadDensity can do it
 
     def all_tools(self, load: Load) -> Iterator[Callable[[], Tool]]:
         """The core first. Each call may raise Missing."""
-        own = [sys.executable, "-c", LOADFLOW, self.user, json.dumps(self.step), load.target, f"{load.seconds}", str(load.users)]
+        detail = json.dumps({"user": self.user, **self.detail})
+        own = [sys.executable, "-c", LOADFLOW, detail, json.dumps(self.step), load.target, f"{load.seconds}", str(load.users)]
         yield lambda: Tool(CORE, [*own, "native"], tells=True)
-        yield lambda: Tool("loadflow, Locust", [*own, "locust"], tells=True)
+        if not self.is_cores_own:
+            yield lambda: Tool("loadflow, Locust", [*own, "locust"], tells=True)
         for tool in self.tools:
             yield partial(tool, load)
-        yield lambda: self._load_density(load)
+        if not self.is_cores_own:
+            yield lambda: self._load_density(load)
 
     def _load_density(self, load: Load) -> Tool:
         python = load_density("grpc", "mqtt")
@@ -119,6 +125,28 @@ def _mosquitto_pub(load: Load) -> Tool:
     publisher = _found("mosquitto_pub", "apt-get install mosquitto-clients")
     lines = f"exec timeout {load.seconds} yes hello | exec {publisher} -h 127.0.0.1 -p {load.port} -q 1 -t t -l"
     return Tool("mosquitto_pub -l, 1 connection", ["sh", "-c", lines], asked=5)
+
+
+def _quic_go(connections: int) -> Callable[[Load], Tool]:
+    def tool(load: Load) -> Tool:
+        command = [go_program("client"), load.target, f"{load.seconds}", str(load.users), str(connections)]
+        return Tool(f"quic-go, {connections} connections", command, tells=True, asked=0.7)
+
+    return tool
+
+
+def _oha(streams: int) -> Callable[[Load], Tool]:
+    """Its users share a connection where `streams` are more than one."""
+
+    def tool(load: Load) -> Tool:
+        program = _found("oha", "cargo install oha --features http3")
+        said = subprocess.run([program, "--help"], capture_output=True, text=True, check=False).stdout
+        if "http3" not in said.lower():
+            raise Missing("oha with HTTP/3 (`cargo install oha --features http3`)")
+        often = ["--http-version", "3", "--insecure", "-c", str(load.users // streams), "-p", str(streams), "-z", f"{load.seconds}s"]
+        return Tool("oha", [program, "--no-tui", *often, load.target], asked=0.7)
+
+    return tool
 
 
 def _found(name: str, source: str) -> str:
@@ -251,3 +279,21 @@ SUBJECTS["mqtt, QoS 1, mosquitto"] = Subject(
     load_density={"topic": "t", "payload": "hello", "qos": 1},
     load_density_target="broker",
 )
+
+
+def _http3(users: int, streams: int) -> Subject:
+    return Subject(
+        user="fast_http_user",
+        server="http3",
+        step={"method": "get", "request_url": "/", "verify": False, "assertions": [CONTAINS_HELLO]},
+        tools=(_quic_go(users // streams), _oha(streams)),
+        load_density={},
+        target="https://127.0.0.1:{port}",
+        users=users,
+        detail={"http_version": 3, **({"streams": streams} if streams > 1 else {})},
+        is_cores_own=True,
+    )
+
+
+SUBJECTS["http3"] = _http3(USERS, 1)
+SUBJECTS["http3, 10 streams"] = _http3(100, 10)

@@ -45,10 +45,10 @@ DEFAULT = "fast_http_user"  # replaced by tests that run with several
 
 
 def detail(user: str) -> dict[str, Any]:
-    if user == "http2":
-        return {"user": "fast_http_user", "http_version": 2}
-    if user == "http2 streams":
-        return {"user": "fast_http_user", "http_version": 2, "streams": 3}
+    if user in ("http2", "http3"):
+        return {"user": "fast_http_user", "http_version": int(user[-1])}
+    if user in ("http2 streams", "http3 streams"):
+        return {"user": "fast_http_user", "http_version": int(user[4]), "streams": 3}
     if user == "native":
         return on("native", "fast_http_user")
     return on("locust", user)

@@ -54,6 +54,7 @@ def test_a_run_says_that_it_used_no_proxy(variable: str, tmp_path: Path, monkeyp
     steps = [{"method": "connect", "request_url": "ws://shop.invalid/"}]
     done = load(tmp_path, steps, user="websocket_user", user_count=1, iterations=1)
     said = [one["message"] for one in done.summary["warnings"] if one["code"] == "proxy-not-used"]
-    wanted = "HTTP_PROXY names a proxy for the target, and these users connected to the target itself: only HTTP users go by a proxy."
+    wanted = "HTTP_PROXY names a proxy for the target, and these users connected to the target itself: only HTTP users go by a proxy, "
+    wanted += "and not over HTTP/3."
     assert said == ([wanted] if variable == "HTTP_PROXY" else [])
     assert "pw@proxy" not in str(done.summary)

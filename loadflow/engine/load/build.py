@@ -16,9 +16,10 @@ from loadflow.engine.fleet.package import refuse_unshippable
 from loadflow.engine.generator.native.fit import EngineName
 from loadflow.engine.load.clustering import cluster_of, master_of
 from loadflow.engine.load.pacing import pace_of, users_of
-from loadflow.engine.load.rules import hosted, refuse_routes, with_headers
+from loadflow.engine.load.rules import hosted, refuse_plain, refuse_routes, with_headers
 from loadflow.engine.load.threshold_rules import limits_failures, thresholds_for
 from loadflow.engine.load_test.connecting import connections_of, no_local_address
+from loadflow.engine.load_test.http_version import CORES_OWN
 from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.load_test.stop_when import rule_of
 from loadflow.engine.load_test.user_types import user_type_of
@@ -155,7 +156,7 @@ def build_plan(
         drain_s=float(test.drain_time),
         seed=test.seed,
         max_body_bytes=test.max_body_bytes,
-        http_version=2 if test.user_detail_dict.http_version == 2 else None,
+        http_version=test.user_detail_dict.http_version if test.user_detail_dict.http_version in CORES_OWN else None,
         redact=tuple(test.redact),
         env_names=tuple(sorted({token.parts[0] for token in tokens_in([dict(registered.values), dict(arguments)]) if token.kind == "env"})),
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
@@ -171,6 +172,7 @@ def build_plan(
     prepared = _compile_once(plan, types, compiler, unknown, place)
     plan = _with_called(plan, test, prepared)
     places = [step.place for step in prepared]
+    refuse_plain(places, plan)
     refuse_routes(places, plan)
     thresholds = thresholds_for(test, plan, prepared, all_prepared=not unknown)
     # a script that says itself how many may fail does not mean the default besides

@@ -80,7 +80,8 @@ def _agents(cluster: Cluster | None) -> dict[str, str]:
 def _proxies(target: str, plan: Plan) -> dict[str, str]:
     """By which proxy the targets are reached that are known now, or which one is not used: not by every user."""
     targets = target.split(", ")
-    asked = [one for one in targets if sends_http(*plan.protocols) and urlsplit(one).scheme in ("http", "https")]
+    by_proxy = sends_http(*plan.protocols) and plan.http_version != 3
+    asked = [one for one in targets if by_proxy and urlsplit(one).scheme in ("http", "https")]
     used = dict.fromkeys(shown for one in asked if (shown := proxy_shown(one, plan.connections)))
     unused = unused_proxies([one for one in targets if one not in asked], os.environ)
     return {**({PROXY: ", ".join(used)} if used else {}), **({PROXY_NOT_USED: ", ".join(unused)} if unused else {})}

@@ -14,7 +14,7 @@ from loadflow.engine.protocols.model.user_type import UserType
 from loadflow.engine.resolve.secret_values import PLACE
 from loadflow.errors import CommandError, Mistake
 
-__all__ = ["hosted", "refuse_routes", "with_headers"]
+__all__ = ["hosted", "refuse_plain", "refuse_routes", "with_headers"]
 
 PROXY_PLACE = "LD_start_test.user_detail_dict.proxy"
 
@@ -65,6 +65,19 @@ def refuse_routes(places: Sequence[str], plan: Plan) -> None:
                 mistakes[Mistake(f"{PLACE}.tasks[{position}]", text, "the target's block or LOADFLOW_ALLOWED_HOSTS says so")] = None
     if mistakes:
         raise CommandError(list(mistakes))
+
+
+def refuse_plain(places: Sequence[str], plan: Plan) -> None:
+    """HTTP/3 is within TLS: URLs that are known now and have none."""
+    if plan.http_version != 3:
+        return
+    mistakes = [
+        Mistake(f"{PLACE}.tasks[{position}]", f"{place} has no TLS, and HTTP/3 has no other", "write https://, or leave http_version out")
+        for position, place in enumerate(places)
+        if urlsplit(place).scheme == "http"
+    ]
+    if mistakes:
+        raise CommandError(mistakes)
 
 
 def _route(place: str, host: str, plan: Plan) -> Route:

@@ -145,7 +145,9 @@ def connections_of(detail: Any, users: Iterable[str], env: Mapping[str, str]) ->
     """What a plan is given of a whole `UserDetail`; where no user sends HTTP there is nothing to say."""
     if not sends_http(*users):
         return Connections()
-    if "proxy" in detail.model_fields_set:
+    if detail.http_version == 3:
+        proxies = {}  # it goes over UDP
+    elif "proxy" in detail.model_fields_set:
         written = (detail.proxy or "").strip()
         written = written if not written or "://" in written else f"http://{written}"  # in which form credentials are known as such
         proxies = dict.fromkeys(("http", "https"), NamedProxy(written, WRITTEN)) if written else {}

@@ -116,7 +116,7 @@ class UserDetail(Part):
     user: Annotated[str, _UserName()] = "fast_http_user"
     host: Target | None = None
     engine: Annotated[str, Choice("engine", ENGINES)] = "auto"
-    http_version: Settled[Annotated[Int, Field(ge=1, le=2)]] = 1
+    http_version: Settled[Annotated[Int, Field(ge=1, le=3)]] = 1
     streams: Settled[Annotated[Int, Field(ge=1, le=MOST_STREAMS)]] | None = None
     proxy: ProxyUrl | None = None
     resolve: Resolve | None = None

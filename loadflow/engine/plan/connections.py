@@ -44,8 +44,8 @@ class TlsTerms:
 @dataclass(frozen=True, slots=True)
 class Connections:
     """`proxies` by the scheme of what is asked; `no_proxy` holds for those that the environment names. `resolve`: by `host:port` or `host`,
-    whom to connect to instead, as `address:port` or `address`. `streams`: so many requests of users may be on one connection of HTTP/2;
-    None: each user has its own."""
+    whom to connect to instead, as `address:port` or `address`. `streams`: so many requests of users may be on one connection of HTTP/2 or
+    HTTP/3; None: each user has its own."""
 
     proxies: Mapping[str, NamedProxy] = field(default_factory=dict)
     no_proxy: str = ""

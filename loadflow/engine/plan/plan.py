@@ -51,7 +51,7 @@ class Plan:
     max_rate_per_s: float | None = None  # over all steps, retries included
     material: Mapping[str, str] = field(default_factory=dict)  # what the user type looked up before the load, under keys of its own
     traces: TraceRule | None = None  # None: no hit is traced
-    http_version: int | None = None  # 2: by ALPN with TLS, by prior knowledge without; None: HTTP/1.1, or another protocol
+    http_version: int | None = None  # 2: by ALPN with TLS, by prior knowledge without; 3: by QUIC; None: HTTP/1.1, or another protocol
     connections: Connections = field(default_factory=Connections)  # how HTTP users connect
     revision_header: str | None = None  # the field of answers that says the target's build
     flush_s: float | None = None  # how often rows are given away, besides at each full second; None: not

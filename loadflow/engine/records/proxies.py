@@ -18,7 +18,8 @@ def proxy_warnings(facts: RunFacts) -> Iterator[Warning_]:
     if variables := facts.environment.get(PROXY_NOT_USED):
         yield Warning_(
             "proxy-not-used",
-            f"{variables} names a proxy for the target, and these users connected to the target itself: only HTTP users go by a proxy.",
+            f"{variables} names a proxy for the target, and these users connected to the target itself: only HTTP users go by a "
+            "proxy, and not over HTTP/3.",
             "If the target can only be reached by the proxy, run loadflow where it can be reached directly. Else add the target's host to "
             "NO_PROXY.",
         )

@@ -22,9 +22,10 @@ use crate::plan::{Tls, TlsTerms};
 const MOST_SESSIONS: usize = 64;
 
 pub const HTTP_2: &[u8] = b"h2";
+pub const HTTP_3: &[u8] = b"h3";
 
-/// `http2`: nothing else is offered (ALPN, RFC 7301).
-pub fn config_of(plan: &Tls, terms: &TlsTerms, http2: bool) -> Result<Arc<ClientConfig>, String> {
+/// `offers`: that alone, if anything (ALPN, RFC 7301).
+pub fn config_of(plan: &Tls, terms: &TlsTerms, offers: Option<&[u8]>) -> Result<Arc<ClientConfig>, String> {
     let mut provider = ring::default_provider();
     if !terms.ciphers.is_empty() {
         // those of TLS 1.3 are chosen by nobody
@@ -64,9 +65,7 @@ pub fn config_of(plan: &Tls, terms: &TlsTerms, http2: bool) -> Result<Arc<Client
     };
     // every connection of a user costs the target a whole handshake, unless the terms say otherwise: see `for_one_user`
     config.resumption = Resumption::disabled();
-    if http2 {
-        config.alpn_protocols.push(HTTP_2.to_vec());
-    }
+    config.alpn_protocols.extend(offers.map(<[u8]>::to_vec));
     Ok(Arc::new(config))
 }
 

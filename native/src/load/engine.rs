@@ -10,16 +10,17 @@ use std::sync::{Arc, Mutex};
 
 use rustls::ClientConfig;
 
+use crate::http::carrier::Heads;
 use crate::http::conn::Agreed;
 use crate::http::conn::Phase;
 use crate::http::request::{Outgoing, Scratch};
-use crate::http::tls::for_one_user;
+use crate::http::tls::{HTTP_2, HTTP_3, for_one_user};
 use crate::load::arrivals::{Arrivals, Passes};
 use crate::load::channels::{Channels, SHARED};
 use crate::load::functions::{Functions, Spent};
 use crate::load::hitlog::HitLog;
 use crate::load::limits::Throttle;
-use crate::load::lines::{LINE, Lines as Http2Lines};
+use crate::load::lines::{LINE, Lines as SharedLines};
 use crate::load::picks::Picks;
 use crate::load::record::KindKey;
 use crate::load::revisions::Revisions;
@@ -28,6 +29,7 @@ use crate::load::traces::Sampler;
 use crate::load::user::{self, Next, OwnTls, User};
 use crate::load::watch::{Doing, Watch};
 use crate::os::dns::Resolver;
+use crate::os::packets::Room;
 use crate::os::random::Rng;
 use crate::os::slice;
 use crate::os::socket::{ENDED, Poller, READABLE, Ready, Waker, monotonic_ns};
@@ -154,12 +156,12 @@ pub struct Loop<'p> {
     pub arrivals: Option<Arrivals>,
     pub sampler: Option<Sampler<'p>>,
     pub revisions: Option<Revisions<'p>>,
-    /// The connections of HTTP/2, and what is kept of TLS where users share them.
-    pub lines: Http2Lines,
+    /// The connections of HTTP/2 and HTTP/3, and what is kept of TLS where users share them.
+    pub lines: SharedLines,
     pub channels: Channels,
     pub shared_tls: OwnTls,
-    /// The heads of `fixed` as HTTP/2 has them, once they were sent.
-    pub heads: Vec<Option<http::Request<()>>>,
+    /// The heads of `fixed` as these have them, once they were sent.
+    pub heads: Heads,
     /// What TLS agreed on, as far as it was told.
     pub agreed: Vec<Agreed>,
     pub throttles: Vec<Throttle>,
@@ -184,6 +186,8 @@ pub struct Loop<'p> {
     pub series: HashMap<String, u32>,
     pub kinds: HashMap<KindKey, Kind>,
     pub block: Box<[u8]>,
+    /// The same for datagrams; until there are some, it is no memory that is used.
+    pub packets: Room,
     pub scratch: Scratch,
     /// Users who go on in this round: after a failure, others come first.
     pub ready: VecDeque<u32>,
@@ -274,10 +278,10 @@ impl<'p> Loop<'p> {
             arrivals,
             sampler: plan.traces.as_ref().map(Sampler::new),
             revisions: plan.revision_header.as_deref().map(Revisions::new),
-            lines: Http2Lines::default(),
+            lines: SharedLines::default(),
             channels: Channels::default(),
             shared_tls: OwnTls::new(),
-            heads: Vec::new(),
+            heads: Heads::default(),
             agreed: Vec::new(),
             throttles: plan.throttles.iter().map(Throttle::new).collect(),
             tls: plan.tls.iter().map(|plan| (plan.clone(), None)).collect(),
@@ -293,6 +297,7 @@ impl<'p> Loop<'p> {
             series: HashMap::new(),
             kinds: HashMap::new(),
             block: vec![0; BLOCK_BYTES].into(),
+            packets: Room::default(),
             scratch: Scratch::default(),
             ready: VecDeque::new(),
             unread: VecDeque::new(),
@@ -366,7 +371,7 @@ impl<'p> Loop<'p> {
             Entry::Occupied(known) => known.into_mut(),
             Entry::Vacant(none) => {
                 let plan = &self.tls[place.tls].0;
-                none.insert(crate::http::tls::config_of(plan, &TlsTerms::default(), plan.http2)?)
+                none.insert(crate::http::tls::config_of(plan, &TlsTerms::default(), plan.http2.then_some(HTTP_2))?)
             }
         };
         crate::http::tls::connection(config, place.sni.as_deref().unwrap_or(&place.host))
@@ -375,15 +380,23 @@ impl<'p> Loop<'p> {
     /// A TLS session to a place, its handshake not begun.
     /// `own`: what is kept of a user's, where sessions may be resumed.
     pub fn tls_session(&mut self, own: &mut OwnTls, origin: usize) -> Result<Box<rustls::ClientConnection>, String> {
+        let config = self.tls_config(own, origin)?;
+        let place = &self.origins[origin];
+        crate::http::tls::connection(&config, place.sni.as_deref().unwrap_or(&place.host))
+    }
+
+    /// How TLS is set up there.
+    pub fn tls_config(&mut self, own: &mut OwnTls, origin: usize) -> Result<Arc<ClientConfig>, String> {
+        let offers = if self.plan.http3 { Some(HTTP_3) } else { self.plan.http2.then_some(HTTP_2) };
         let terms = &self.plan.tls_terms;
         let place = &self.origins[origin];
         let (plan, known) = &mut self.tls[place.tls];
         let config = match known {
             Some(config) => config,
-            none => none.insert(crate::http::tls::config_of(plan, terms, self.plan.http2)?),
+            none => none.insert(crate::http::tls::config_of(plan, terms, offers)?),
         };
         let config = if terms.resumes { own.entry(place.tls).or_insert_with(|| for_one_user(config)) } else { config };
-        crate::http::tls::connection(config, place.sni.as_deref().unwrap_or(&place.host))
+        Ok(config.clone())
     }
 
     /// Whether a place has TLS that is of no use without HTTP/2.
@@ -493,6 +506,7 @@ impl<'p> Loop<'p> {
                 self.alarm(user, due_ns);
                 self.drive(user, id);
             }
+            Due::Line { line, serial } => self.line_due(users, line as usize, serial, now_ns),
             Due::Timeout { user: id } => {
                 let user = &mut users[id as usize];
                 user.watched_ns = None;

@@ -13,7 +13,7 @@ use crate::http::redirect;
 use crate::http::request::Outgoing;
 use crate::load::engine::Loop;
 use crate::load::steps::unix_s;
-use crate::load::user::{Next, User};
+use crate::load::user::{Next, OwnTls, User};
 use crate::load::watch::At;
 use crate::os::turn::{Turn, is_endless};
 use crate::os::wire::{Trouble, words};
@@ -35,6 +35,8 @@ const MOST_REFUSALS: usize = 4_096;
 
 const NO_HTTP_2: &str = "the server did not choose HTTP/2 (h2 by ALPN); leave http_version out for HTTP/1.1";
 
+const NO_TLS: &str = "HTTP/3 is for https URLs only, and this one is http; leave http_version out for HTTP/1.1";
+
 impl<'p> Loop<'p> {
     /// Sends the user's request over his connection to its place, or begins to make one.
     pub fn go_on(&mut self, user: &mut User, id: u32) {
@@ -43,7 +45,10 @@ impl<'p> Loop<'p> {
             let is_first = user.hit.redirects == 0 && user.hit.resent == 0 && self.plan.network.is_none();
             user.hit.mark_ns = if is_first { user.hit.start_ns } else { self.now_ns() };
         }
-        if self.plan.http2 && self.board(user, id, origin) {
+        if self.plan.http3 && !self.origins[origin].https {
+            return self.fail(user, id, Failure::new(Outcome::Connect, NO_TLS));
+        }
+        if (self.plan.http2 || self.plan.http3) && self.board(user, id, origin) {
             return;
         }
         if let Some(at) = user.conns.iter().position(|conn| conn.origin == origin && conn.phase == Phase::Idle) {
@@ -114,10 +119,13 @@ impl<'p> Loop<'p> {
     /// Tries the next address; `last` is how the one before it failed.
     fn connect(&mut self, user: &mut User, id: u32, mut last: Failure) {
         let origin = self.request_of(user).origin;
+        if self.plan.http3 {
+            return self.connect_by_quic(user, id, origin, last);
+        }
         while let Some(address) = user.hit.addresses.pop() {
-            let mut kept = std::mem::take(if self.plan.streams.is_some() { &mut self.shared_tls } else { &mut user.tls });
+            let mut kept = self.take_tls(user);
             let tls = self.origins[origin].https.then(|| self.tls_session(&mut kept, origin)).transpose();
-            *(if self.plan.streams.is_some() { &mut self.shared_tls } else { &mut user.tls }) = kept;
+            self.keep_tls(user, kept);
             let tls = match tls {
                 Ok(tls) => tls,
                 Err(text) => return self.fail(user, id, Failure::new(Outcome::Tls, text)),
@@ -150,8 +158,17 @@ impl<'p> Loop<'p> {
         self.fail(user, id, last);
     }
 
+    /// What is kept of TLS for the connections that the user makes.
+    pub fn take_tls(&mut self, user: &mut User) -> OwnTls {
+        std::mem::take(if self.plan.streams.is_some() { &mut self.shared_tls } else { &mut user.tls })
+    }
+
+    pub fn keep_tls(&mut self, user: &mut User, kept: OwnTls) {
+        *(if self.plan.streams.is_some() { &mut self.shared_tls } else { &mut user.tls }) = kept;
+    }
+
     /// Where the next connection to an address comes from; None: the system chooses.
-    fn local_address(&mut self, to: SocketAddr) -> Result<Option<IpAddr>, String> {
+    pub fn local_address(&mut self, to: SocketAddr) -> Result<Option<IpAddr>, String> {
         let all = &self.plan.local_addresses;
         if all.is_empty() {
             return Ok(None);

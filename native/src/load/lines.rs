@@ -1,4 +1,4 @@
-//! Connections of HTTP/2, on which the requests of many users go, or all that one user asks at once.
+//! Connections of HTTP/2 and HTTP/3, on which the requests of many users go, or all that one user asks at once.
 //!
 //! A user whose request is due takes a connection that has room for it; where there is none he makes one, as he would any other, and those
 //! who come meanwhile wait for it. Requests go out together when a connection has had its turn.
@@ -6,9 +6,10 @@
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
 
+use crate::http::carrier::Carrier;
 use crate::http::conn::{Conn, Phase};
 use crate::http::http2::Session;
-use crate::http::http2::line::Open;
+use crate::http::{http2, http3};
 use crate::load::engine::Loop;
 use crate::load::user::User;
 use crate::os::wire::words;
@@ -30,6 +31,28 @@ pub struct Ride {
     pub at: Option<usize>,
 }
 
+/// One that is there; of HTTP/3 also one that is being made.
+pub enum Open {
+    Http2(Box<http2::line::Open>),
+    Http3(Box<http3::line::Open>),
+}
+
+impl Open {
+    fn end(&mut self, place: usize) -> (u64, u64) {
+        match self {
+            Open::Http2(open) => open.end(place),
+            Open::Http3(open) => open.end(place),
+        }
+    }
+
+    fn has_heard_since(&self, place: usize) -> bool {
+        match self {
+            Open::Http2(open) => open.has_heard_since(place),
+            Open::Http3(open) => open.has_heard_since(place),
+        }
+    }
+}
+
 #[derive(Default)]
 pub struct Line {
     pub serial: u32,
@@ -37,9 +60,9 @@ pub struct Line {
     pub owner: u32,
     /// Who makes the connection, how far he is, and by whom it is to go.
     pub opener: Option<u32>,
-    making: Option<Phase>,
+    pub making: Option<Phase>,
     proxy: Option<Rc<Proxy>>,
-    pub open: Option<Box<Open>>,
+    pub open: Option<Open>,
     /// Requests on it, those included that wait.
     pub riders: usize,
     pub waiting: VecDeque<u32>,
@@ -53,6 +76,13 @@ pub struct Line {
     /// It is to have a turn; it has one.
     pub is_busy: bool,
     pub is_at_work: bool,
+}
+
+impl Line {
+    /// Of its events.
+    pub fn token(&self, at: usize) -> u64 {
+        u64::from(LINE | at as u32) << 32 | u64::from(self.serial)
+    }
 }
 
 /// All of a loop's.
@@ -77,7 +107,7 @@ impl Lines {
         *self = Lines { next_serial: self.next_serial, ..Lines::default() };
     }
 
-    fn call(&mut self, at: usize) {
+    pub fn call(&mut self, at: usize) {
         if !std::mem::replace(&mut self.all[at].is_busy, true) {
             self.busy.push(at);
         }
@@ -184,7 +214,7 @@ impl Loop<'_> {
 
     /// The same of the one that the user waits for.
     pub fn made_for(&self, user: &User) -> (Option<Phase>, Option<Rc<Proxy>>) {
-        let line = user.ride.map(|ride| &self.lines.all[ride.line]).filter(|line| line.open.is_none());
+        let line = user.ride.map(|ride| &self.lines.all[ride.line]).filter(|line| line.opener.is_some());
         line.map_or((None, None), |line| (line.making, line.proxy.clone()))
     }
 
@@ -195,13 +225,13 @@ impl Loop<'_> {
         let Conn { wire, early, .. } = conn;
         let mut session = Session::new(self.lines.most.get(&line.origin).copied());
         session.feed(&early);
-        let token = u64::from(LINE | ride.line as u32) << 32 | u64::from(line.serial);
+        let token = line.token(ride.line);
         user.hit.connect_deadline_ns = None;
         if let Err(error) = self.poller.change(wire.fd(), token) {
             return self.fail(user, id, Failure::new(Outcome::Connect, words(&error)));
         }
         line.opener = None;
-        line.open = Some(Box::new(Open::new(session, wire)));
+        line.open = Some(Open::Http2(Box::new(http2::line::Open::new(session, wire))));
         line.waiting.push_front(id);
         self.lines.call(ride.line);
     }
@@ -213,7 +243,7 @@ impl Loop<'_> {
         line.riders -= 1;
         match (place, &mut line.open) {
             (Some(place), Some(open)) => {
-                let (sent, received) = open.session.end(place);
+                let (sent, received) = open.end(place);
                 user.hit.sent += sent;
                 user.hit.received += received;
             }
@@ -231,7 +261,7 @@ impl Loop<'_> {
     /// Where the peer has said nothing since the user's request went out, nobody else is to wait for it.
     pub fn doubt(&mut self, user: &User) {
         let Some(Ride { line: at, at: Some(place) }) = user.ride else { return };
-        if self.lines.all[at].open.as_ref().is_some_and(|open| !open.session.has_heard_since(place)) {
+        if self.lines.all[at].open.as_ref().is_some_and(|open| !open.has_heard_since(place)) {
             self.lines.close(at);
         }
     }

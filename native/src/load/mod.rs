@@ -12,6 +12,7 @@ pub mod line_work;
 pub mod lines;
 pub mod links;
 pub mod picks;
+pub mod quic;
 mod record;
 pub mod revisions;
 pub mod run;

@@ -2,6 +2,7 @@
 
 pub mod datagrams;
 pub mod dns;
+pub mod packets;
 pub mod random;
 pub mod slice;
 pub mod socket;

@@ -11,6 +11,8 @@ pub enum Due {
     Timeout { user: u32 },
     /// A user's client wanted to be asked.
     Alarm { user: u32 },
+    /// Look whether a connection that many users share wants to do something by itself.
+    Line { line: u32, serial: u32 },
 }
 
 #[derive(Default)]

@@ -64,7 +64,10 @@ pub struct Plan {
     pub speeches: Vec<Speech>,
     /// Speak HTTP/2, and nothing else.
     pub http2: bool,
-    /// So many requests of users may be on one connection of HTTP/2; None: each user has his own.
+    /// The same of HTTP/3.
+    #[serde(default)]
+    pub http3: bool,
+    /// So many requests of users may be on one connection of HTTP/2 or HTTP/3; None: each user has his own.
     pub streams: Option<usize>,
     pub kept: Kept,
     /// Where connections come from, in turns; none: the system chooses.

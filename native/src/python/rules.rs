@@ -11,6 +11,8 @@ use super::PythonHost;
 use crate::http::answer::Answer;
 use crate::http::checks::judge;
 use crate::http::cookies::Jar;
+use crate::http::http3::head;
+use crate::http::http3::qpack::{self, Fields};
 use crate::http::reading::{Broken, Progress, Reader};
 use crate::http::redirect;
 use crate::http::request::{Outgoing, Scratch, assemble, values_json};
@@ -300,6 +302,30 @@ fn laid(call: &str, functions: &Bound<'_, PyAny>, asked: &Bound<'_, super::asked
     Ok(name.map(|name| (out.bytes, body, name, (connect_s, total_s, follow))))
 }
 
+/// The fields of a section of HTTP/3; None: it is none that needs no table, or holds more than `most` bytes.
+#[pyfunction]
+fn fields_of_section(section: &[u8], most: usize) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
+    let mut fields = Fields::default();
+    fields.read(section, most).ok()?;
+    Some(fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect())
+}
+
+/// The section of these fields.
+#[pyfunction]
+fn section_of_fields(fields: Vec<(Vec<u8>, Vec<u8>)>) -> Vec<u8> {
+    let mut section = Vec::new();
+    qpack::begin_section(&mut section);
+    fields.iter().for_each(|(name, value)| qpack::push_field(&mut section, name, value));
+    section
+}
+
+/// A request's head in HTTP/3, as a frame, of an https URL. Raises ValueError where it can't be sent.
+#[pyfunction]
+fn head_of_http3(lines: &[u8], host: String, port: u16) -> PyResult<Vec<u8>> {
+    let place = Place { https: true, host, port, ..Place::default() };
+    head::head_of(lines, &place).map(|frame| frame.to_vec()).map_err(|failure| wrong(failure.text))
+}
+
 type LaidOut = (Vec<u8>, Vec<u8>, Option<String>, (f64, f64, bool));
 
 fn parsed<T: DeserializeOwned>(text: &str) -> PyResult<T> {
@@ -328,5 +354,8 @@ pub fn module<'py>(py: Python<'py>) -> PyResult<Bound<'py, PyModule>> {
     module.add_function(wrap_pyfunction!(laid, &module)?)?;
     module.add_function(wrap_pyfunction!(json_of_message, &module)?)?;
     module.add_function(wrap_pyfunction!(message_of_json, &module)?)?;
+    module.add_function(wrap_pyfunction!(fields_of_section, &module)?)?;
+    module.add_function(wrap_pyfunction!(section_of_fields, &module)?)?;
+    module.add_function(wrap_pyfunction!(head_of_http3, &module)?)?;
     Ok(module)
 }

@@ -328,7 +328,7 @@ def test_a_server_without_http_2_is_a_failure_that_says_so(authority: trustme.CA
         ("streams on Locust", {"user_detail_dict": {**USER, "engine": "locust", "streams": 10}}, r"Locust sends no HTTP/2"),
         ("no streams", {"user_detail_dict": {**USER, "streams": 0}}, r"streams: must be at least 1"),
         ("shared, and a user's own", {"user_detail_dict": {**USER, "streams": 2, "connection": "per_pass"}}, r"a connection is one user's"),
-        ("HTTP/3", {"user_detail_dict": {**USER, "http_version": 3}}, r"user_detail_dict\.http_version"),
+        ("HTTP/4", {"user_detail_dict": {**USER, "http_version": 4}}, r"user_detail_dict\.http_version"),
         (
             "a field about the connection",
             {"tasks": [get("/", headers={"Connection": "close"})]},

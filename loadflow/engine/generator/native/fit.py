@@ -62,7 +62,7 @@ def is_built() -> bool:
 
 def choose(plan: Plan, wanted: EngineName) -> Choice:
     """Who makes the load. Raises CommandError where the core is asked for, or needed, and can't do it."""
-    needed = plan.http_version == 2
+    needed = plan.http_version is not None
     if wanted == "locust" and not needed:
         return "locust", ""
     missing = list(features_that_do_not_fit(plan))
@@ -71,7 +71,9 @@ def choose(plan: Plan, wanted: EngineName) -> Choice:
     why = f"the native core does not take {', '.join(missing)}" if missing else "the native core is not built"
     if needed:
         hint = "leave http_version out, or what does not fit" if missing else HOW_TO_BUILD
-        raise CommandError([Mistake("LD_start_test.user_detail_dict.http_version", f"{why}, and Locust sends no HTTP/2", hint)])
+        raise CommandError(
+            [Mistake("LD_start_test.user_detail_dict.http_version", f"{why}, and Locust sends no HTTP/{plan.http_version}", hint)]
+        )
     if wanted == "native":
         hint = 'leave "engine" out, or write "locust"' if missing else HOW_TO_BUILD
         raise CommandError([Mistake("LD_start_test.user_detail_dict.engine", why, hint)])

@@ -167,6 +167,7 @@ def compile_plan(
         "max_body_bytes": plan.max_body_bytes,
         "speeches": [SPEECHES[name].of_plan(parts[name], tls) for name in speeches],
         "http2": plan.http_version == 2,
+        "http3": plan.http_version == 3,
         "streams": plan.connections.streams,
         "kept": plan.connections.kept,
         "local_addresses": plan.connections.local_addresses,

@@ -81,8 +81,8 @@ Pairs = list[tuple[str, str]]
 
 
 def default_fields(plan: Plan) -> dict[str, str]:
-    """What every request has that says nothing else. HTTP/2 has no field about connections."""
-    closes = plan.connections.kept == "per_request" and plan.http_version != 2
+    """What every request has that says nothing else. HTTP/2 and HTTP/3 have no field about connections."""
+    closes = plan.connections.kept == "per_request" and plan.http_version is None
     return {**DEFAULT_HEADERS, **({"Connection": "close"} if closes else {})}
 
 
