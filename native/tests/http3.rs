@@ -117,7 +117,7 @@ fn a_body_has_its_bound() {
 #[test]
 fn nothing_without_end_is_held() {
     let section = |count: usize| [&[0, 0, 0xd9][..], &vec![0xfa; count]].concat();
-    let fields = [&[0, 0, 0xd9][..], &[0x21, b'x', 100].repeat(1), &[b'v'; 100]].concat();
+    let fields = [&[0, 0, 0xd9][..], &[0x21, b'x', 100], &[b'v'; 100]].concat();
     let begun = |kind: u64| {
         let mut out = Vec::new();
         push_varint(&mut out, kind);
