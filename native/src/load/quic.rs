@@ -60,12 +60,13 @@ impl Loop<'_> {
             }
             return true;
         };
+        let before_ns = self.now_ns(); // most servers answer in a few datagrams, which are read at once
         let failure = self.shake_hands_by_quic(open, readable);
         let user = &mut users[id as usize];
         let now_ns = self.now_ns();
         if open.session.standing() != Standing::Connecting && self.lines.all[at].making == Some(Phase::Connecting) {
             self.lines.all[at].making = Some(Phase::Handshake);
-            user.hit.timings.connect_ns += user.hit.lap(now_ns).max(1);
+            user.hit.timings.connect_ns += user.hit.lap(before_ns).max(1);
         }
         let failure = match (open.session.standing(), failure) {
             (Standing::Up, None) => {
