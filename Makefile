@@ -56,7 +56,7 @@ test-e2e: $(VENV)/.dev ## the tests with Prefect, databases, browsers or several
 	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup -m e2e $(PYTEST_ARGS)
 
 test-thorough: $(VENV)/.dev ## the properties with other values each time, and more scripts on which the engines must agree
-	LOADFLOW_HYPOTHESIS=thorough LOADFLOW_SCRIPTS=50 LOADFLOW_SCENARIOS=40 LOADFLOW_EXAMPLES=10 $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup --timeout 3600 -m "not e2e" $(PYTEST_ARGS)
+	LOADFLOW_HYPOTHESIS=thorough LOADFLOW_SCRIPTS=50 LOADFLOW_SCENARIOS=40 LOADFLOW_EXAMPLES=600 $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup --timeout 3600 -m "not e2e" $(PYTEST_ARGS)
 
 test-times: $(VENV)/.dev ## all tests, and how many seconds of the clock and of CPU each folder took: build/test-times.jsonl has each test
 	mkdir -p build && rm -f build/test-times.jsonl

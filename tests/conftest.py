@@ -28,7 +28,7 @@ pytest_plugins = [
 
 # properties are about values; a busy machine must not fail them. What every change runs is the same each time, `make test-thorough`
 # looks elsewhere each time
-hypothesis.settings.register_profile("loadflow", deadline=None, derandomize=True)
+hypothesis.settings.register_profile("loadflow", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, max_examples=25)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1_000, print_blob=True)
 hypothesis.settings.load_profile(os.environ.get("LOADFLOW_HYPOTHESIS", "quick" if "LOADFLOW_TEST_QUICK" in os.environ else "loadflow"))

@@ -204,7 +204,7 @@ def test_spans_of_a_load_under_a_watchdog_arrive(target: Target, tmp_path: Path)
     assert len(peer.spans) == 60
 
 
-def test_spans_of_agents_travel_by_the_server(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_spans_of_agents_travel_by_the_server(target: Target, tmp_path: Path, forked_below: None, monkeypatch: pytest.MonkeyPatch) -> None:
     target.reset()
     monkeypatch.setenv("LOADFLOW_WORKER_TOKEN", TOKEN)
     port = free_port()

@@ -25,7 +25,7 @@ from loadflow.engine.resolve.template import Compiled, compile_value
 from loadflow.engine.resolve.variables import Variables
 from tests.services import need
 
-EXAMPLES = int(os.environ.get("LOADFLOW_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("LOADFLOW_EXAMPLES", "30"))
 settings.register_profile(
     "rules", max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
 )

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from loadflow.engine.base.pattern import compile_pattern
 from loadflow.engine.generator.native.fit import is_built
+from tests.examples import examples
 from tests.services import need
 
 # pattern, text, group, what it holds (None: nothing matches, or the group took no part)
@@ -153,7 +154,7 @@ def _larger(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
     )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.recursive(LETTERS | st.sampled_from(ATOMS) | CLASSES, _larger, max_leaves=8), st.lists(st.text(LETTERS, max_size=9), max_size=5))
 def test_whatever_re2_takes_means_the_same_to_the_core_or_is_refused(core: Any, pattern: str, texts: list[str]) -> None:
     try:

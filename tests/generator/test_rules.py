@@ -1,6 +1,6 @@
 """The two engines' rules compared in one process: the core's functions and Python's are fed the same, whatever Hypothesis thinks of.
 
-`LOADFLOW_EXAMPLES=5000` makes more of them than the usual 60.
+`LOADFLOW_EXAMPLES=5000` makes more of them than the usual 30.
 """
 
 from __future__ import annotations

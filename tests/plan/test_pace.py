@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadflow.engine.plan.pace import DueTimes, Pace, Segment, beyond, cut
+from tests.examples import examples
 
 NS = 10**9
 
@@ -70,7 +71,7 @@ def test_no_pace_exceeds_its_rate(parts: tuple[Segment, ...]) -> None:
 
 
 @given(segments, st.sampled_from(["even", "poisson"]), st.integers(1, 7), st.integers(0, 2**70))
-@settings(max_examples=60)
+@settings(max_examples=examples(25))
 def test_the_processes_together_make_the_hits_that_one_would(parts: tuple[Segment, ...], spacing: str, count: int, seed: int) -> None:
     pace = Pace(parts, spacing, seed)  # type: ignore[arg-type]
     whole = list(pace.arrivals())
@@ -80,7 +81,7 @@ def test_the_processes_together_make_the_hits_that_one_would(parts: tuple[Segmen
 
 
 @given(segments, st.sampled_from(["even", "poisson"]))
-@settings(max_examples=40)
+@settings(max_examples=examples(20))
 def test_one_hit_is_due_when_the_walk_says_so(parts: tuple[Segment, ...], spacing: str) -> None:
     pace = Pace(parts, spacing, 11)  # type: ignore[arg-type]
     for n, due in enumerate(list(pace.arrivals())[:20], start=1):
@@ -164,7 +165,7 @@ def test_a_seed_gives_the_same_times_again_and_another_gives_others() -> None:
 
 
 @given(segments, st.sampled_from(["even", "poisson"]), st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(25))
 def test_the_number_that_is_due_by_a_time_is_that_of_the_times(parts: tuple[Segment, ...], spacing: str, data: st.DataObject) -> None:
     pace = Pace(parts, spacing, 5)  # type: ignore[arg-type]
     times, count = list(pace.arrivals()), pace.count()
@@ -187,7 +188,7 @@ WRITTEN = (Segment(3, 20, 20), Segment(2, 0, 0), Segment(5, 40, 80))
     st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.25, 2 / 3, 1.5, 3.0])), min_size=1, max_size=3, unique_by=lambda one: one[0]),
     st.data(),
 )
-@settings(max_examples=100)
+@settings(max_examples=examples(40))
 def test_a_change_leaves_what_was_due_and_is_the_new_pace_from_then_on(
     spacing: str, count: int, changes: list[tuple[int, float]], data: st.DataObject
 ) -> None:

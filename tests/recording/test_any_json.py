@@ -21,6 +21,7 @@ from loadflow.engine.resolve.template import compile_value
 from loadflow.engine.script.document import parse_script
 from loadflow.engine.session.table import TABLE
 from loadflow.errors import ScriptError
+from tests.examples import examples
 from tests.recording.hars import har
 
 TEXTS = st.one_of(
@@ -120,7 +121,7 @@ def compiled(document: dict[str, Any]) -> None:
         HttpStep(step, plan, lambda value: compile_value(value, arguments.variables, {}))
 
 
-@settings(max_examples=75)
+@settings(max_examples=examples(25))
 @given(st.lists(ENTRY, max_size=5), st.sampled_from(["lift", "keep"]))
 def test_entries_of_any_form_give_a_valid_script_or_an_error_of_ours(entries: list[Any], secrets: str) -> None:
     before = copy.deepcopy(entries)
@@ -135,14 +136,14 @@ def test_entries_of_any_form_give_a_valid_script_or_an_error_of_ours(entries: li
     json.dumps(document, ensure_ascii=False).encode()
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(40))
 @given(ANY)
 def test_any_json_gives_a_list_or_an_error_of_ours(document: Any) -> None:
     with contextlib.suppress(ScriptError):
         assert isinstance(har_to_tasks(document), list)
 
 
-@settings(max_examples=50)
+@settings(max_examples=examples(20))
 @given(st.lists(ENTRY, max_size=3), st.integers(0, 400))
 def test_a_file_cut_anywhere_is_refused_or_whole(tmp_path_factory: pytest.TempPathFactory, entries: list[Any], cut: int) -> None:
     path = Path(tmp_path_factory.mktemp("cut")) / "a.har"

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from benchmarks.trust import called_different
 from loadflow.engine.records.blocks import correlation_times, deviations, lengths, student_t, widening
+from tests.examples import examples
 
 
 def autoregressive(phi: float, columns: int, rows: int = 1, seed: int = 1) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
@@ -60,14 +61,14 @@ def test_the_interval_of_a_mean_holds_the_truth_as_often_as_it_says(phi: float, 
 SERIES = st.lists(st.floats(-1e6, 1e6), min_size=30, max_size=300)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(SERIES)
 def test_a_block_is_never_shorter_than_asked_nor_longer_than_a_sixth(values: list[float]) -> None:
     (length,) = lengths(np.array([values]), 5)
     assert 5 <= length <= len(values) // 6
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(SERIES, st.floats(0.001, 1_000), st.floats(-1e6, 1e6))
 def test_deviations_grow_with_the_unit_and_not_with_the_level(values: list[float], unit: float, level: float) -> None:
     def drawn(series: list[float]) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:

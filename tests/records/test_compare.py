@@ -22,6 +22,7 @@ from loadflow.engine.records.sample import METRICS, Counted
 from loadflow.engine.records.seconds import SecondCounter
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from tests.builders import facts
+from tests.examples import examples
 
 HOME = SeriesName("GET", "/")
 BETTER, SAME, UNCLEAR, WORSE = ChangeKind.BETTER, ChangeKind.SAME, ChangeKind.UNCLEAR, ChangeKind.WORSE
@@ -215,13 +216,13 @@ RUNS = st.builds(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(RUNS)
 def test_a_run_is_never_worse_or_better_than_itself(run: Counted) -> None:
     assert compare(run, run).verdict in (SAME, UNCLEAR)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(RUNS, RUNS)
 def test_swapping_the_runs_swaps_better_and_worse(one: Counted, other: Counted) -> None:
     assume((one.totals.to_json(), one.duration_s) != (other.totals.to_json(), other.duration_s))  # equal runs have no order
@@ -234,7 +235,7 @@ def test_swapping_the_runs_swaps_better_and_worse(one: Counted, other: Counted) 
             assert (there.low, there.high) == (pytest.approx(-here.high, abs=1e-6), pytest.approx(-here.low, abs=1e-6))
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(10), deadline=None)
 @given(st.lists(st.floats(5, 500), min_size=20, max_size=40), st.floats(1, 20))
 def test_twice_the_time_is_worse_wherever_the_times_vary_little(times: list[float], base: float) -> None:
     times = [100 * base + one / 50 for one in times] * 50

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from loadflow.engine.records.detecting import MOST_TIMES, detectable
+from tests.examples import examples
 
 ROWS = [
     ("hardly any error: the margin decides", 0.01, 10.0, 1.0, 10.0, 10.1),
@@ -28,7 +29,7 @@ def test_what_it_takes_to_be_seen(what: str, error: float, margin: float, cluste
     assert least <= detectable(100.0, error, off=2.64, margin=margin, clustered=clustered) <= most
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(st.floats(1, 1e6), st.floats(0, 0.5), st.floats(0, 0.5), st.floats(1, 1e4), st.floats(1, 4))
 def test_more_error_or_more_clusters_never_show_smaller_changes(
     value: float, error: float, more: float, clustered: float, off: float

@@ -12,6 +12,7 @@ from loadflow.engine.records.hitlog import HIT_DTYPE, Rows
 from loadflow.engine.records.names import ErrorText, NameTable, NameWriter, SeriesName
 from loadflow.engine.records.outcome import HitFlag, Outcome
 from loadflow.engine.records.totals import Totals
+from tests.examples import examples
 
 A, B = SeriesName("GET", "/a"), SeriesName("POST", "/b")
 KNOWN = NameTable(Path("absent"), {0: A, 1: B}, {1: ErrorText(Outcome.STATUS, "status 500"), 2: ErrorText(Outcome.TIMEOUT, "slow")})
@@ -47,7 +48,7 @@ def plain(totals: Totals) -> dict[str, object]:
 
 
 @given(st.lists(HIT, max_size=40), st.data())
-@settings(max_examples=60)
+@settings(max_examples=examples(20))
 def test_any_partition_of_the_rows_gives_the_same_totals(hits: list[tuple[int, ...]], data: st.DataObject) -> None:
     rows = rows_of(hits)  # type: ignore[arg-type]
     cuts = sorted(data.draw(st.lists(st.integers(0, len(rows)), max_size=5)))

@@ -23,6 +23,7 @@ from loadflow.engine.records.steadiness import STEEP, kpss, mser, slope, steadin
 from loadflow.engine.records.threshold import Threshold, ThresholdState
 from loadflow.engine.records.totals import SeriesTotals, Totals
 from tests.builders import build_run, facts, make_rows
+from tests.examples import examples
 
 NAME = SeriesName("GET", "/")
 RATE_PER_S = 200
@@ -96,7 +97,7 @@ def test_effective_hits_are_at_most_the_hits_and_fewer_behind_a_queue() -> None:
     assert free <= len(alone)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(20), deadline=None)
 @given(share=st.floats(0, 1), hits=st.floats(1, 1e6), reach=st.floats(0.5, 4))
 def test_the_interval_of_a_share_holds_it_and_stays_between_0_and_1(share: float, hits: float, reach: float) -> None:
     low, high = wilson(share, hits, reach)
@@ -178,7 +179,7 @@ def test_mser_cuts_what_differs_at_the_start() -> None:
     assert mser(series, 5) == 20
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(
     times_ms=st.lists(st.integers(1, 3_000), min_size=1, max_size=60),
     every_ms=st.integers(1, 400),

@@ -25,6 +25,7 @@ from loadflow.engine.reports.junit import write_junit_report
 from loadflow.engine.reports.xml_report import write_xml_report
 from loadflow.errors import RunError
 from tests.builders import Failure, build_run, facts, make_rows
+from tests.examples import examples
 from tests.reports.hit_runs import csv_rows, json_pair, rows_of, run_of_shards, tiny_run, xml_pair
 from tests.reports.test_junit import document as junit_document
 
@@ -153,7 +154,7 @@ def test_no_answer_is_status_0_and_a_success_without_a_status_has_none(tmp_path:
     assert [row["status_code"] for row in csv_rows(run, folder=tmp_path)] == ["0", ""]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(15), deadline=None)
 @given(method=NASTY_TEXT, name=NASTY_TEXT, error=NASTY_TEXT, label=NASTY_TEXT, url=NASTY_TEXT)
 def test_any_text_in_any_field_reads_back(
     tmp_path_factory: pytest.TempPathFactory, method: str, name: str, error: str, label: str, url: str

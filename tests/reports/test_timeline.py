@@ -8,6 +8,7 @@ from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.snapshot import SecondRow
 from loadflow.engine.reports.timeline import MAX_BINS, Timeline
+from tests.examples import examples
 
 
 def second_row(second: int, values_ms: list[int], users: int = 1) -> SecondRow:
@@ -18,7 +19,7 @@ def second_row(second: int, values_ms: list[int], users: int = 1) -> SecondRow:
 
 
 @given(st.lists(st.tuples(st.integers(0, 5000), st.lists(st.integers(1, 900), max_size=3), st.integers(0, 9)), max_size=60))
-@settings(max_examples=60)
+@settings(max_examples=examples(15))
 def test_every_bin_is_the_merge_of_its_seconds_in_any_order(seconds: list[tuple[int, list[int], int]]) -> None:
     rows = [second_row(*one) for one in seconds]
     timeline, reverse = Timeline(), Timeline()

@@ -20,6 +20,7 @@ from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.resolve.data import Data
 from loadflow.engine.resolve.scope import Scope
 from loadflow.engine.scenario.client import VERBS
+from tests.examples import examples
 from tests.services import need
 
 FILE = """
@@ -72,7 +73,7 @@ def made_of(file: Path, host: str) -> Any:
     return SimpleNamespace(call=json.dumps(call), step=compiled.steps[0], functions=functions, scope=Scope({}, Data()))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(120), deadline=None)
 @given(st.sampled_from(range(len(VERBS))), PATHS, OPTIONS, st.booleans())
 def test_the_core_lays_out_what_python_makes(both: Any, verb: int, path: str, options: dict[str, Any], based: bool) -> None:
     from loadflow import _native

@@ -12,6 +12,7 @@ from loadflow.engine.load_test.user_types import known_user_types
 from loadflow.engine.script.command import Command, Policy
 from loadflow.engine.script.document import ActionPolicy, parse_script, read_script
 from loadflow.errors import ScriptError
+from tests.examples import examples
 from tests.script.table import COMMANDS, load_test
 
 
@@ -287,7 +288,7 @@ documents = (
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(documents)
 def test_arbitrary_json_is_a_script_or_a_script_error(document: Any) -> None:
     try:

@@ -27,6 +27,7 @@ from loadflow.engine.store.place import Place, place_of
 from loadflow.engine.store.read import records, stored_runs, stored_seconds, stored_summary, stored_totals
 from loadflow.engine.store.write import persist
 from tests.builders import STARTED_UNIX_S, Failure, build_run, facts, make_rows
+from tests.examples import examples
 from tests.store.runs import at, fetch, run_of_processes
 
 NAMES = (("GET", "/items"), ("POST", "/login"), ("GET", "/search"))
@@ -283,7 +284,7 @@ def test_deleting_a_run_by_hand_leaves_nothing_of_it(place: Place, tmp_path: Pat
             assert connection.execute(text(f"SELECT DISTINCT run_id FROM loadflow_{table}")).scalars().all() in ([2], [])
 
 
-@settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(deadline=None, max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(st.integers(0, 500), max_size=60), min_size=1, max_size=3), st.integers(4, 30))
 def test_hits_are_put_in_order_whatever_the_processes_logged(
     tmp_path_factory: pytest.TempPathFactory, ends: list[list[int]], chunk_rows: int

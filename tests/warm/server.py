@@ -58,6 +58,13 @@ IMPORTS = (
     "prefect.task_engine",
     "prefect.utilities.visualization",
     "rich._emoji_codes",
+    # what the workers of the tests import to begin, and to collect the tests
+    "faker",
+    "hypothesis",
+    "lxml.etree",
+    "playwright.sync_api",
+    "pytest",
+    "xdist.remote",
 )
 MOST_FDS_SENT = 64
 LOOK = timedelta(seconds=1)

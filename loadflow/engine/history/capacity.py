@@ -279,7 +279,8 @@ def _log_likely(over: float, share: Floats, hits: float, waver: Floats) -> Float
     binomial, without what does not depend on what is expected."""
     expected = hits * share
     wide = np.maximum(waver, LEAST_WAVER)
-    found = over * (np.log(expected) - np.log1p(expected * wide)) - np.log1p(expected * wide) / wide
+    grown = np.log1p(expected * wide)
+    found = over * (np.log(expected) - grown) - grown / wide
     # (Γ(over + 1 / wide) / Γ(1 / wide)) wide^over, by Stirling's formula, as `over` is no whole number
     r = 1 / wide
     return found + (over + r - 0.5) * np.log1p(over / r) - over + 1 / (12 * (over + r)) - 1 / (12 * r)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -39,7 +40,9 @@ def ports_of(text: str) -> int | None:
     return int(parts[1]) - int(parts[0]) + 1
 
 
+@cache
 def version_of(package: str) -> str:
+    """As it is installed; each is looked for once."""
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
