@@ -51,6 +51,11 @@ PATHS = [
     ("a source of a population", populations({}, csv_sources=[{"name": "a", "file_path": OUT}]), "populations[0].csv_sources[0].file_path"),
     ("a file of a step of a population", populations({"cert": OUT}), "populations[0].tasks[0].batch[0].cert"),
     ("a source of a test", a_test(csv_sources=[{"name": "a", "file_path": OUT}]), "csv_sources[0].file_path"),
+    (
+        "a database of a test",
+        a_test(csv_sources=[{"name": "a", "database": {"url": "sqlite:////x", "query": "q"}}]),
+        "csv_sources[0].database",
+    ),
     ("a way out by ..", ["LD_register_csv_source", {"name": "a", "file_path": "../../etc/passwd"}], "file_path"),
     ("a way out and in again", ["LD_register_csv_source", {"name": "a", "file_path": "sub/../../x"}], "file_path"),
     ("a link that leads out", ["LD_register_csv_source", {"name": "a", "file_path": "link/passwd"}], "file_path"),

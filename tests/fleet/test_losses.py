@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -177,13 +178,21 @@ def test_by_the_degraded_policy_the_load_begins_with_those_who_came(target: Targ
     assert done.summary["verdict"]["reasons"][0].startswith(f"degraded: worker number {absent + 1} never came")
 
 
-def test_agents_share_no_row_and_need_no_files(target: Target, tmp_path: Path, port: int) -> None:
+@pytest.mark.parametrize("kind", ["a file", "a database"])
+def test_agents_share_no_row_and_need_no_files(kind: str, target: Target, tmp_path: Path, port: int) -> None:
     """The rows, an uploaded file and the environment come from the coordinator."""
     target.reset()
+    place: dict[str, Any] = {"file_path": str(tmp_path / "rows.csv")}
     (tmp_path / "rows.csv").write_text("id\n" + "".join(f"{n}\n" for n in range(40)))
+    if kind == "a database":
+        with sqlite3.connect(tmp_path / "rows.db") as database:
+            database.execute("CREATE TABLE rows (id INTEGER)")
+            database.executemany("INSERT INTO rows VALUES (?)", [(n,) for n in range(40)])
+        database.close()
+        place = {"database": {"url": f"sqlite:///{tmp_path / 'rows.db'}", "query": "SELECT id FROM rows"}}
     (tmp_path / "note.txt").write_text("an upload")
     step = {"method": "post", "request_url": "/rows/${csv.rows.id}", "files": {"note": str(tmp_path / "note.txt")}}
-    sources = [{"name": "rows", "file_path": str(tmp_path / "rows.csv"), "mode": "once"}]
+    sources = [{"name": "rows", **place, "mode": "once"}]
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     with agents(elsewhere, port, 2):

@@ -51,6 +51,7 @@ HTTP_2 = ("TLS: silence", "TLS: large tickets without end", "TLS: new keys witho
 LOADS: dict[str, dict[str, object]] = {
     "native": {"user": "fast_http_user", "engine": "native"},
     "native, HTTP/2": {"user": "fast_http_user", "engine": "native", "http_version": 2},
+    "native, HTTP/2 with streams": {"user": "fast_http_user", "engine": "native", "http_version": 2, "streams": 4},
     "fast_http_user": {"user": "fast_http_user", "engine": "locust"},
     **{f"native, {user}": {"user": user, "engine": "native"} for user in ("websocket_user", "socket_user", "grpc_user")},
     **{user: {"user": user, "engine": "locust"} for user in ("websocket_user", "socket_user", "mqtt_user", "grpc_user")},

@@ -130,7 +130,8 @@ class _Walk:
                 self.entries(value, at, "file_path")
                 for index, entry in enumerate(value if isinstance(value, list) else ()):
                     if isinstance(entry, dict):
-                        self.database_url(entry.get("database"), place_of(at, (index, "database")))
+                        where, hint = place_of(at, (index, "database")), "give a file of rows inside of the folder"
+                        self.database_url(entry.get("database"), where, hint)
             elif argument == "web_ui_dict":
                 self.web_ui(value, at)
             elif argument == "master_bind_host":
@@ -219,11 +220,11 @@ class _Walk:
                 Mistake(place, "generated code is not open to scripts here", "use proto, a file inside of the folder, or reflection")
             )
 
-    def database_url(self, value: object, place: str) -> None:
+    def database_url(self, value: object, place: str, hint: str = "use database_path, a file inside of the folder") -> None:
         """A URL may name any file or server, so under a root there is none."""
         if self.guard.root is not None and value is not None:
             message = "a database URL is not open to scripts here"
-            self.found.append(Mistake(place, message, "use database_path, a file inside of the folder"))
+            self.found.append(Mistake(place, message, hint))
 
     def web_ui(self, value: object, place: str) -> None:
         self.listens(value.get("host") if isinstance(value, dict) else None, place_of(place, ("host",)), "the web UI")
