@@ -160,6 +160,30 @@ def test_credentials_of_a_function(way: tuple[str, str], loop: Loop, tmp_path: P
 
 
 @pytest.mark.parametrize("engine", ["native", "fast_http_user"])
+def test_a_function_that_waits_for_a_token_holds_up_nobody(
+    engine: str, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = TokenServer(loop, waits=True)
+    oauth2 = {"type": "oauth2", "token_url": f"{server.url}/token", "client_id": "load", "client_secret": "s3cr3t-s3cr3t"}
+    text = """
+        from loadflow import VUser, scenario, task
+
+        @scenario(rps=1)
+        class Shop(VUser):
+            def on_start(self, client):
+                type(self).count = self.number = getattr(type(self), "count", 0) + 1
+
+            @task
+            def asks(self, client):
+                auth = OAUTH2 if self.number == 1 else None
+                client.get("URL/api", auth=auth, name="waits" if auth else "goes on")
+    """
+    done = run(tmp_path, text.replace("OAUTH2", str(oauth2)).replace("URL", server.url), ("python", engine), monkeypatch, user_count=2)
+    assert {hit.name: hit.outcome for hit in done.hits} == {"waits": Outcome.OK, "goes on": Outcome.OK}
+    assert server.tokens == ["", "Bearer t1"]
+
+
+@pytest.mark.parametrize("engine", ["native", "fast_http_user"])
 def test_a_function_that_is_given_no_token(engine: str, loop: Loop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     digest, tokens = DigestServer(loop, password="another"), TokenServer(loop, status=401)
     oauth2 = {"type": "oauth2", "token_url": f"{tokens.url}/token", "client_id": "load", "client_secret": "s3cr3t-s3cr3t"}

@@ -361,9 +361,10 @@ def test_what_is_no_challenge_is_no_more_than_an_answer(user: str, loop: Loop, t
 
 
 class TokenServer:
-    """Gives tokens, and at `/api` notes which it was given."""
+    """Gives tokens, and at `/api` notes which it was given. `waits`: it gives none before somebody asks without one."""
 
-    def __init__(self, loop: Loop, life_s: float = 3600, status: int = 200) -> None:
+    def __init__(self, loop: Loop, life_s: float = 3600, status: int = 200, *, waits: bool = False) -> None:
+        self._waits, self._asked_without = waits, asyncio.Event()
         self.asked: list[tuple[str, dict[str, list[str]]]] = []
         self.tokens: list[str] = []
         self._life_s, self._status = life_s, status
@@ -375,11 +376,15 @@ class TokenServer:
             fields = {name.lower(): value for name, _, value in (line.partition(": ") for line in head.split("\r\n"))}
             body = await reader.readexactly(int(fields.get("content-length", 0)))
             if "/token" in head.partition("\r\n")[0]:
+                if self._waits:
+                    await self._asked_without.wait()
                 self.asked.append((fields.get("authorization", ""), parse_qs(body.decode())))
                 given = {"access_token": f"t{len(self.asked)}", "token_type": "Bearer", "expires_in": self._life_s}
                 data = json.dumps(given if self._status == 200 else {"error": "invalid_client"}).encode()
             else:
                 self.tokens.append(fields.get("authorization", ""))
+                if not self.tokens[-1]:
+                    self._asked_without.set()
                 data = b"hi"
             status = self._status if "/token" in head.partition("\r\n")[0] else 200
             writer.write(b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(data), data))
@@ -409,6 +414,15 @@ def test_a_token_of_each_user(user: str, loop: Loop, tmp_path: Path) -> None:
     load(tmp_path, [step], user=user, user_count=3, iterations=2)
     assert sorted(server.tokens) == ["Bearer t1", "Bearer t1", "Bearer t2", "Bearer t2", "Bearer t3", "Bearer t3"]
     assert [(field, form["client_id"], form["client_secret"]) for field, form in server.asked] == [("", ["load"], ["s3cr3t-s3cr3t"])] * 3
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_who_waits_for_a_token_holds_up_nobody(user: str, loop: Loop, tmp_path: Path) -> None:
+    server = TokenServer(loop, waits=True)
+    waits, goes_on = get(f"{server.url}/api", name="waits", auth=oauth2(server)), get(f"{server.url}/api", name="goes on")
+    done = load(tmp_path, [{"batch": [waits, goes_on]}], user=user)
+    assert {hit.name: hit.outcome for hit in done.hits} == {"waits": Outcome.OK, "goes on": Outcome.OK}
+    assert server.tokens == ["", "Bearer t1"]
 
 
 @pytest.mark.parametrize("user", USERS)
