@@ -1,4 +1,5 @@
-"""How often intervals hold the truth, `compare` calls an unchanged target changed, and drifts are found: `python -m benchmarks.trust`.
+"""How often intervals hold the truth, `compare` calls an unchanged target changed, drifts are found, and loads that end once they are
+precise are so: `python -m benchmarks.trust`.
 
 The target is a queue: arrivals at random at 300/s for 60 s, one server with exponential service times, simulated by Lindley's
 recursion (M/M/1; Lindley 1952), at several loads. Load 0 stands for hits that are independent of each other. A pair of runs is called
@@ -18,13 +19,17 @@ import numpy.typing as npt
 
 from loadflow.engine.records.compare import ChangeKind, Comparison, compare
 from loadflow.engine.records.detecting import MOST_TIMES
+from loadflow.engine.records.health import Health
 from loadflow.engine.records.histogram import Histogram
 from loadflow.engine.records.hitlog import HIT_DTYPE, Rows
 from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.precision import precision_of
 from loadflow.engine.records.sample import METRICS, PERCENTILES, Counted
 from loadflow.engine.records.seconds import SecondCounter
+from loadflow.engine.records.snapshot import Snapshot
 from loadflow.engine.records.steadiness import steadiness_of
+from loadflow.engine.records.stop_rule import StopRule, Width, parse_width
+from loadflow.engine.records.stop_watch import StopWatch
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
 __all__ = ["called_different", "compared", "lindley", "main", "run_of", "said_and_seen"]
@@ -37,6 +42,16 @@ NAME = SeriesName("GET", "/")
 LOADS = (0.0, 0.5, 0.7, 0.8)
 COMPARED_LOADS = (*LOADS, 0.85)
 CHANGES = (1.0, 1.3)
+AT_MOST_S = 1_800  # of a load that ends once it is precise
+PRECISE = (
+    (0.0, "p50", "±1%"),
+    (0.0, "p95", "±2%"),
+    (0.5, "p50", "±2%"),
+    (0.5, "p95", "±5%"),
+    (0.7, "p50", "±5%"),
+    (0.7, "p95", "±5%"),
+    (0.7, "p95", "±10%"),
+)
 Floats = npt.NDArray[np.float64]
 
 
@@ -132,6 +147,22 @@ def not_steady(load: float, runs: int, what: str) -> tuple[int, int]:
     return found[0], found[1]
 
 
+def precise(load: float, width: Width, number: int) -> tuple[int, float] | None:
+    """After how many seconds a load ends because `width` is met, and how far its value then is from the true one, as a share of that;
+    None: not within half an hour."""
+    generator, watch = np.random.default_rng((20_261_201, round(load * 100), number)), StopWatch(StopRule((width,), 0.95), None)
+    rows = hits(load, AT_MOST_S, generator)
+    took_ns, seen = rows["end_ns"] - rows["due_ns"], Histogram()
+    for second, took in enumerate(np.split(took_ns, np.searchsorted(rows["due_ns"], np.arange(1, AT_MOST_S) * 10**9))):
+        times = Histogram()
+        times.add(took)
+        seen.merge(times)
+        watch.add(Snapshot(second, 0.0, Totals({NAME: SeriesTotals(times)}), Health(), None))
+        if watch.met:
+            return second + 1, seen.quantile_ns(PERCENTILES[width.metric]) / 1e6 / true_ms(load, PERCENTILES[width.metric]) - 1
+    return None
+
+
 def cost_s(names: int, seconds: int) -> float:
     """The CPU time of one comparison of two runs of so many names and seconds, when their seconds are counted."""
     from dataclasses import replace
@@ -178,6 +209,14 @@ def main(pairs: int = 60, runs: int = 400) -> None:
             found = [said_and_seen(load, metric, pairs, times) for times in (1 / 1.15, 1.0, 1.15)]
             said = f"{found[0][0]:.0%}" if math.isfinite(found[0][0]) else f"none up to {MOST_TIMES:g} times"
             print(f"| {load:.0%} | {metric} | {said} | {' | '.join(f'{seen / pairs:.0%}' for _, seen in found)} |", flush=True)
+    print("\n| load | asked | loads | ended by it | after, median | within what was asked |\n|--:|:--|--:|--:|--:|--:|")
+    for load, metric, text in PRECISE:
+        width = parse_width(metric, text)
+        ended = [one for one in (precise(load, width, number) for number in range(runs // 2)) if one is not None]
+        within = sum(abs(off) <= width.around(1.0) for _, off in ended)
+        after_s = sorted(seconds for seconds, _ in ended)[len(ended) // 2]
+        cells = [f"{load:.0%}", f"{metric} {text}", str(runs // 2), str(len(ended)), f"{after_s} s", f"{within / len(ended):.1%}"]
+        print(f"| {' | '.join(cells)} |", flush=True)
     print(f"\nAn hour of 50 names is compared in {cost_s(50, 3_600):.2f} s of one core, once its seconds are counted.")
 
 

@@ -26,6 +26,7 @@ Ints = npt.NDArray[np.int64]
 FEWEST_BLOCKS = 6  # with fewer, the spread of the blocks says next to nothing
 TIMES_AS_LONG = 5  # a block against the time that the dependence lasts
 FEWEST_FREEDOM = 3.0  # for which `student_t` is still right
+FEW_LAGS = 16  # which most series have ended within: lag by lag is cheaper than all at once
 COARSER = 1.25  # lengths are rounded up to powers of it, so that many series share their draws
 
 
@@ -34,16 +35,33 @@ def correlation_times(series: Floats) -> Floats:
 
     r_k is the autocorrelation at lag k. 1.0: the columns are independent, or do not vary.
     """
-    rows, columns = series.shape
+    columns = series.shape[1]
     centred = series - series.mean(axis=1, keepdims=True)
+    variances = np.einsum("rc,rc->r", centred, centred)
+    times = np.ones(len(series))
+    going = np.flatnonzero(variances > 0)
+    for lag in range(1, min(columns, FEW_LAGS + 1)):
+        if not len(going):
+            return times
+        own = centred if len(going) == len(series) else centred[going]
+        correlations = np.einsum("rc,rc->r", own[:, :-lag], own[:, lag:]) / variances[going]
+        stand_out = correlations > 2 / math.sqrt(columns)
+        going = going[stand_out]
+        times[going] += 2 * correlations[stand_out]
+    if len(going):
+        times[going] = _long_times(centred[going])
+    return times
+
+
+def _long_times(centred: Floats) -> Floats:
+    """`correlation_times` of rows that vary, with the mean 0: all lags at once, by Fourier transforms."""
+    columns = centred.shape[1]
     size = 1 << (2 * columns - 1).bit_length()  # twice the length, so that the ends do not meet
     spectrum = np.fft.rfft(centred, size, axis=1)
     products = np.fft.irfft(spectrum * spectrum.conj(), size, axis=1)[:, :columns]
-    variances = products[:, :1]
-    correlations = np.divide(products, variances, out=np.zeros_like(products), where=variances > 0)
-    stands_out = correlations[:, 1:] > 2 / math.sqrt(columns)
-    until_first = np.cumprod(stands_out, axis=1, dtype=np.int8)
-    times: Floats = 1 + 2 * (correlations[:, 1:] * until_first).sum(axis=1) if columns > 1 else np.ones(rows)
+    correlations = products[:, 1:] / products[:, :1]
+    until_first = np.cumprod(correlations > 2 / math.sqrt(columns), axis=1, dtype=np.int8)
+    times: Floats = 1 + 2 * (correlations * until_first).sum(axis=1)
     return times
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from loadflow.engine.records.totals import SeriesTotals, Totals
 __all__ = ["METRICS", "PERCENTILES", "Counted", "Sample", "Series", "influence", "influences", "too_few", "too_short"]
 
 Floats = npt.NDArray[np.float64]
+Int64s = npt.NDArray[np.int64]
 NS_PER_MS = 1e6
 PERCENTILES = dict(zip(("p50", "p95", "p99"), QUANTILES, strict=True))
 METRICS = (*PERCENTILES, "mean", "failure_rate", "rate")
@@ -109,11 +111,17 @@ class Series:
 
     def percentiles(self, shares: Floats) -> Floats:
         """Milliseconds at these shares of the hits; a share beyond 0 or 1 is the shortest or longest time."""
-        buckets, counts = self._times.buckets()
-        values = np.clip(middles_ns(buckets), self._times.min_ns, self._times.max_ns)
-        ranks = np.clip(np.ceil(shares * self.hits), 1, self.hits)
-        drawn: Floats = values[np.searchsorted(np.cumsum(counts), ranks)] / NS_PER_MS
+        values_ms, ranks = self._sorted
+        wanted = np.clip(np.ceil(shares * self.hits), 1, self.hits)
+        drawn: Floats = values_ms[np.searchsorted(ranks, wanted)]
         return drawn
+
+    @cached_property
+    def _sorted(self) -> tuple[Floats, Int64s]:
+        """Milliseconds, and up to which hit of all in their order it takes so long."""
+        buckets, counts = self._times.buckets()
+        values_ms: Floats = np.clip(middles_ns(buckets), self._times.min_ns, self._times.max_ns) / NS_PER_MS
+        return values_ms, np.cumsum(counts)
 
     def _drawn_failures(self, off: Floats, generator: np.random.Generator) -> Floats:
         """Jeffreys' prior: no failure among few hits is no proof that none can be."""
@@ -132,6 +140,7 @@ class Sample:
         totals: Mapping[SeriesName, SeriesTotals] = {**counted.totals.series, ALL: counted.totals.overall()}
         self.series = {name: Series(totals[name], counted.duration_s) for name in (ALL, *names)}
         self._off: dict[SeriesName, Floats] = {}
+        self._variances: dict[SeriesName, Floats] = {}  # of `_off`, by metric
         seconds = counted.per_second()
         self._seconds = seconds.seconds if seconds else 0
         self._why = too_short(self._seconds) if seconds else "only totals are kept of it, not what happened in each second"
@@ -145,7 +154,9 @@ class Sample:
                 draws=draws,
                 generator=generator,
             )
-            self._off = dict(zip(rows, off.reshape(len(rows), len(METRICS), draws), strict=True))
+            by_metric = off.reshape(len(rows), len(METRICS), draws)
+            self._off = dict(zip(rows, by_metric, strict=True))
+            self._variances = dict(zip(rows, by_metric.var(axis=2), strict=True))
 
     def why_not(self, name: SeriesName) -> str:
         """Why nothing can be drawn; "" where it can."""
@@ -153,15 +164,15 @@ class Sample:
 
     def clustered(self, name: SeriesName, metric: str) -> float | None:
         """How many hits stand for one independent hit; None where a metric wavers as much when it is larger."""
-        return self.series[name].clustered(metric, float(self._off[name][METRICS.index(metric)].std()))
+        return self.series[name].clustered(metric, math.sqrt(self._variances[name][METRICS.index(metric)]))
 
     def drawn(self, name: SeriesName, metric: str, other: Sample) -> Floats:
         """The metric, `draws` times. It wavers at least as much as in both runs together.
 
         Each run alone knows too little of it: one that had luck has better numbers and seems to waver less, both at once.
         """
-        off, beside = self._off[name][METRICS.index(metric)], other._off[name][METRICS.index(metric)]
-        own, theirs = (float(np.var(one)) for one in (off, beside))
+        which = METRICS.index(metric)
+        off, own, theirs = self._off[name][which], float(self._variances[name][which]), float(other._variances[name][which])
         together = (own * self._seconds**2 + theirs * other._seconds**2) / (self._seconds + other._seconds) / self._seconds
         wider = math.sqrt(together / own) if together > own > 0 else 1.0
         return self.series[name].drawn(metric, off * wider, self._generator)
