@@ -1,6 +1,7 @@
 """A Prefect home whose database has its tables already: making them is more than half of what the start of a server costs.
 
-The tables are made once for a session, in a folder that its pytest processes share, and each home gets a copy of the file.
+The tables are made once for an environment and a version of Prefect, and kept beside its packages where that is allowed. Each home gets a
+copy of the file.
 
 What else a server or client of Prefect's does at its start and no test is about is left out, by `SETTINGS`, in all that the session starts.
 """
@@ -13,6 +14,8 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 
 import certifi
@@ -24,6 +27,7 @@ __all__ = ["OF_CONTAINERS", "SETTINGS", "VARIABLE", "with_tables"]
 
 VARIABLE = "LOADFLOW_TEST_SHARED"  # the folder
 ROOT = Path(__file__).resolve().parents[1]
+KEPT = Path(sys.prefix) / f"prefect-{version('prefect')}-of-tests.db"
 FOLDER = pytest.StashKey[str]()
 SETTINGS = {
     # a server writes the 54 kinds of blocks that Prefect comes with into its database: those that a test saves are written then
@@ -74,6 +78,8 @@ def _template(folder: Path) -> Path:
     made = folder / "prefect.db"
     with (folder / "prefect.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if not made.exists() and KEPT.exists():
+            shutil.copyfile(KEPT, made)
         if not made.exists():
             new = folder / "new.db"
             own = {
@@ -84,5 +90,8 @@ def _template(folder: Path) -> Path:
             env = {key: value for key, value in os.environ.items() if not key.startswith(("PREFECT_API", "PREFECT_SERVER"))}
             subprocess.run([sys.executable, "-m", "tests.prefect_tables"], cwd=ROOT, env={**env, **own}, check=True, timeout=HANG_S)
             assert [path.name for path in folder.glob("new.db*")] == ["new.db"], "the last one to close it leaves one file"
+            with suppress(OSError):  # an environment of somebody else's
+                beside = Path(shutil.copyfile(new, KEPT.with_suffix(f".{os.getpid()}")))
+                beside.replace(KEPT)
             new.rename(made)
     return made

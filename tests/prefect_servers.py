@@ -13,7 +13,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -129,11 +129,13 @@ class PrefectServer(PrefectApi):
     def pid(self) -> int:
         return self._process.pid
 
-    def start(self) -> None:
+    def start(self, *, without: Iterable[str] = ()) -> None:
+        """Again, after `kill`, where it was; without some of its settings."""
+        settings = {name: value for name, value in self._settings.items() if name not in set(without)}
         with (self.home / "server.log").open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "prefect", "server", "start", "--host", "127.0.0.1", "--port", str(self.port), self._ui],
-                env={**self.env({}), "PREFECT_API_URL": "", **self._settings},
+                env={**self.env({}), "PREFECT_API_URL": "", **settings},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

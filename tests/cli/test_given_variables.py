@@ -15,6 +15,7 @@ from loadflow.cli.boundary import USAGE
 from loadflow.engine.records.run import Run
 from tests.targets.fixture import Target
 
+pytestmark = pytest.mark.usefixtures("forked_engines")
 ENGINES = ("native", "locust")
 
 

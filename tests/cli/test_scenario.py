@@ -17,6 +17,9 @@ from loadflow.engine.generator.native.fit import is_built
 from tests.cli.running import Done, loadflow
 from tests.targets.fixture import Target
 from tests.waiting import HANG_S
+from tests.warm.asked import MAY_BEGIN_WARM
+
+pytestmark = pytest.mark.usefixtures("forked_below")
 
 SHOP = """
     from loadpilot import VUser, scenario, task
@@ -274,7 +277,7 @@ WRONG = """
 
 def test_a_wrong_trace_is_found(tmp_path: Path) -> None:
     made(tmp_path, SHOP)
-    command = [sys.executable, "-c", dedent(WRONG)]
+    command = [sys.executable, "-c", MAY_BEGIN_WARM + dedent(WRONG)]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 1, done.stderr
     assert "  browse: proved: 200 passes, 200 requests each the same\n" in done.stdout

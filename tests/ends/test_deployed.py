@@ -87,7 +87,7 @@ def test_runs_by_the_schedule_and_by_hand_and_a_server_that_restarts_neither_end
     by_hand.wait_for_load()
     server.kill()
     by_hand.wait_for_load(len(by_hand.arrivals_ns()) + 60)  # nobody answers now, and the load goes on
-    server.start()
+    server.start(without=SETTINGS)
     state = by_hand.state("Completed", "Failed", "Error", "Crashed", run_id=run_id, within_s=RUN_WITHIN_S)
     assert state["name"] == "Completed", state
     (folder,) = on.runs_dir.glob("*-by-hand-*/")

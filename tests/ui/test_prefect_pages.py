@@ -12,17 +12,31 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.ends.deploying import deploy, project_file, python
 from tests.ends.processes import Stage, stage
 from tests.prefect_servers import ASK_S, PrefectServer
 from tests.services import free_port
 from tests.targets.fixture import Target
+from tests.ui.conftest import new_window
 from tests.ui.site import Site
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.processes, pytest.mark.prefect]
+
+
+@pytest.fixture(scope="module")
+def window(browser: Browser) -> Iterator[BrowserContext]:
+    """One for all tests, as a person has it: the pages' five megabytes of code are read once."""
+    yield from new_window(browser)
+
+
+@pytest.fixture
+def page(window: BrowserContext) -> Iterator[Page]:
+    page = window.new_page()
+    yield page
+    page.close()
 
 
 @pytest.fixture(scope="module")
