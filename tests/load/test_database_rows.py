@@ -13,6 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from loadflow.engine.load.rerun import again
 from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.resolve.data import load_rows
 from loadflow.engine.resolve.database_rows import fetch, rows_kept
@@ -162,6 +163,17 @@ def test_each_row_is_used_and_nothing_of_the_database_is_kept(
     assert "pa/ss" not in written
     digests = json.loads((done.run.folder / "evidence.json").read_text())["made_of"]["digests"]["data"]
     assert [name.startswith("users of postgresql+psycopg://") for name in digests] == [True]
+
+
+def test_a_load_can_be_made_again_and_says_when_the_rows_are_others(users: str, target: Target, tmp_path: Path) -> None:
+    step = get("/echo?name=${csv.users.name}", name="a")
+    done = load(tmp_path, [step], host=target.url, csv_sources=[source_of(users, "SELECT name FROM users")], iterations=3)
+    assert again(done.run, tmp_path / "again").different == ()
+    with sqlite3.connect(users.removeprefix("sqlite:///")) as database:
+        database.execute("INSERT INTO users (name) VALUES ('cleo')")
+    database.close()
+    (other,) = again(done.run, tmp_path / "again").different
+    assert other.startswith(f"the file users of {users}: ")
 
 
 # what a source says, and what is wrong with it

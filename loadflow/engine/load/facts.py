@@ -16,6 +16,7 @@ from loadflow.engine.machine.facts import this_machine, version_of
 from loadflow.engine.machine.kept import ceiling_of_run
 from loadflow.engine.plan.cluster import Cluster
 from loadflow.engine.plan.connections import proxy_shown
+from loadflow.engine.plan.csv_source import CsvSource
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.proxies import unused_proxies
 from loadflow.engine.plan.secrets import redactor_of
@@ -58,7 +59,7 @@ def facts_of(session: Session, plan: Plan, asked: Asked, parts: Processes, why_n
         users=plan.users,
         planned_s=plan.duration_s,
         started_unix_s=0.0,
-        plan=redactor.value(replace(plan, material={}).to_json()),
+        plan=redactor.value(replace(plan, material={}, sources=tuple(map(_lasting, plan.sources))).to_json()),
         environment={
             **_environment(),
             **_proxies(asked.target, plan),
@@ -67,6 +68,11 @@ def facts_of(session: Session, plan: Plan, asked: Asked, parts: Processes, why_n
             **_agents(asked.cluster),
         },
     )
+
+
+def _lasting(source: CsvSource) -> CsvSource:
+    """Without the file that is gone with the load, and is another one the next time."""
+    return replace(source, file_path="") if source.fetched_from else source
 
 
 def _spoken(plan: Plan) -> str:
