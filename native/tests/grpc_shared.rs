@@ -1,5 +1,6 @@
 //! The client of `grpc_user` whose channels many users share: what happens to one call, and what to all.
 
+use _native::plan::message::GrpcMessage;
 use _native::plan::outcome::{Failure, Outcome};
 use _native::protocols::Client;
 use _native::protocols::grpc::GrpcClient;
@@ -80,6 +81,17 @@ impl Ordered {
             rest = &rest[9 + u32::from_be_bytes([0, *a, *b, *c]) as usize..];
         }
         found
+    }
+
+    /// Bytes of messages that were sent on a stream.
+    fn body_bytes(&self, stream: u32) -> usize {
+        let (mut rest, mut count) = (&self.sent[..], 0);
+        while let [a, b, c, kind, _, s, t, u, v, ..] = rest {
+            let length = u32::from_be_bytes([0, *a, *b, *c]) as usize;
+            count += if *kind == DATA && u32::from_be_bytes([*s, *t, *u, *v]) == stream { length } else { 0 };
+            rest = &rest[9 + length..];
+        }
+        count
     }
 
     /// Calls that were sent, by their streams.
@@ -201,6 +213,26 @@ fn a_goodbye_lets_calls_end_that_the_server_took_and_the_others_go_elsewhere() {
     let mut ends = told.ends();
     ends.sort_by_key(|end| end.0);
     assert_eq!(ends, [ok(2), ok(3), ok(7)]);
+}
+
+#[test]
+fn a_large_message_goes_out_as_the_server_takes_it_and_an_answer_before_its_end_resets_its_stream() {
+    const WINDOW: usize = 65_535;
+    let large = asked_with(false, |request| request.messages = vec![GrpcMessage(vec![0; 200_000])]);
+    let (mut many, link) = Many::calling(1);
+    many.received(link, &answer(1, b""));
+    many.speak_for(0);
+    many.client.begin(&large, &mut many.orders);
+    many.begin(1);
+    let told = many.turn();
+    assert_eq!((told.streams(), told.body_bytes(3)), (vec![3, 5], WINDOW - 9), "what the first call took is not given back");
+    let more = |stream: u32, count: u32| frame(WINDOW_UPDATE, 0, stream, &count.to_be_bytes());
+    many.received(link, &[more(0, 100_000), more(3, 10_000)].concat());
+    let told = many.turn();
+    assert_eq!((told.body_bytes(3), told.body_bytes(5)), (10_000 + 9, 9));
+    assert_eq!(many.received(link, &answer(3, b"")).ends(), [ok(0)]);
+    assert_eq!(many.turn().frames(), [(RST_STREAM, 3)]);
+    assert_eq!(many.received(link, &answer(5, b"")).ends(), [ok(1)]);
 }
 
 #[test]

@@ -11,7 +11,6 @@ use h2::{Reason, RecvStream, SendStream};
 use http::{HeaderMap, StatusCode};
 
 use crate::http::http2::driven::{Driven, State};
-use crate::http::http2::upload::upload;
 use crate::http::http2::{Word, name_of};
 use crate::plan::message::GrpcRequest;
 use crate::plan::outcome::{Failure, Outcome};
@@ -33,16 +32,14 @@ pub struct Call {
     /// The time to its first message was told.
     has_first: bool,
     stream: Option<Stream>,
-    unsent: Bytes,
     fields: Fields,
     messages: Messages,
 }
 
 /// What the crate has of it.
-#[derive(Default)]
 struct Stream {
     response: Option<ResponseFuture>,
-    upload: Option<SendStream<Bytes>>,
+    upload: SendStream<Bytes>,
     download: Option<RecvStream>,
 }
 
@@ -76,33 +73,41 @@ impl From<Wrong> for Stop {
 }
 
 impl Call {
-    pub fn new(request: Arc<GrpcRequest>, caller: Caller, start_ns: i64, most_bytes: usize) -> Self {
+    pub fn new(request: Arc<GrpcRequest>, caller: Caller, start_ns: i64, most_bytes: usize) -> Box<Self> {
         let streams = request.rpc.as_ref().is_some_and(|rpc| rpc.server_streams);
-        Call {
+        Box::new(Call {
             caller,
             start_ns,
             deadline_ns: start_ns.saturating_add((request.timeout_s * 1e9) as i64),
             was_resent: false,
             has_first: false,
             stream: None,
-            unsent: request.body(),
             fields: Fields::default(),
             messages: Messages::new(streams, most_bytes),
             request,
-        }
+        })
     }
 
     /// The same call from its beginning.
-    pub fn again(self, most_bytes: usize) -> Self {
+    pub fn again(self, most_bytes: usize) -> Box<Self> {
         let Call { request, caller, start_ns, has_first, .. } = self;
-        Call { was_resent: true, has_first, ..Call::new(request, caller, start_ns, most_bytes) }
+        let mut next = Call::new(request, caller, start_ns, most_bytes);
+        (next.was_resent, next.has_first) = (true, has_first);
+        next
     }
 
     pub fn has_stream(&self) -> bool {
         self.stream.is_some()
     }
 
-    /// Its stream, where that is open, is reset.
+    /// Resets its stream, unless all of it went both ways. The crate would do that itself, but behind messages that wait for the server.
+    pub fn reset(&mut self) {
+        if let Some(stream) = &mut self.stream {
+            stream.upload.send_reset(Reason::CANCEL);
+        }
+    }
+
+    /// Lets its stream go.
     pub fn hang_up(&mut self) {
         self.stream = None;
     }
@@ -157,9 +162,6 @@ impl Call {
             }
         }
         let Some(stream) = &mut self.stream else { return Polled::More };
-        if !self.unsent.is_empty() && upload(&mut stream.upload, self.unsent.len(), context, |count| self.unsent.split_to(count)) {
-            driven.moved.set();
-        }
         if let Some(response) = &mut stream.response {
             let response = match Pin::new(response).poll(context) {
                 Poll::Pending => return Polled::More,
@@ -190,7 +192,6 @@ impl Call {
                 Poll::Ready(Some(Ok(piece))) => {
                     *bodies += piece.len() as u64;
                     let _ = download.flow_control().release_capacity(piece.len()); // never more than came
-                    driven.moved.set();
                     let fed = self.messages.feed(&piece);
                     if let Some(most) = self.request.max_messages.filter(|most| self.messages.whole.len() >= *most) {
                         self.messages.whole.truncate(most);
@@ -226,14 +227,16 @@ impl Call {
                 Poll::Ready(Err(error)) => Err(Some(error)),
                 Poll::Ready(Ok(())) => {
                     let head = self.request.head(left_s).map_err(Stop::Failure)?;
-                    sender.send_request(head, self.unsent.is_empty()).map_err(Some)
+                    sender.send_request(head, false).map_err(Some)
                 }
             },
         };
         match asked {
-            Ok((response, upload)) => {
+            Ok((response, mut upload)) => {
                 driven.moved.set();
-                self.stream = Some(Stream { response: Some(response), upload: Some(upload), download: None });
+                // the crate keeps what the peer does not take yet: no copy of it is made. How that fails says the answer's side
+                let _ = upload.send_data(self.request.body(), true);
+                self.stream = Some(Stream { response: Some(response), upload, download: None });
                 Ok(true)
             }
             // no frame of it was sent: where the connection worked before, another one may take it

@@ -43,7 +43,7 @@ pub struct Channel {
 /// A place for one call after the other.
 #[derive(Default)]
 struct Slot {
-    call: Option<Call>,
+    call: Option<Box<Call>>,
     is_asked: bool,
     waker: Option<(Arc<Own>, Waker)>,
 }
@@ -84,7 +84,7 @@ impl Channel {
         self.driven.insert(Driven::uncounted(1)).moved.set();
     }
 
-    pub fn begin(&mut self, call: Call) {
+    pub fn begin(&mut self, call: Box<Call>) {
         if self.has_no_calls() {
             self.forgive();
         }
@@ -102,21 +102,29 @@ impl Channel {
     }
 
     /// The call of a user, which ends here; where its stream is open, it is reset.
-    pub fn take_call_of(&mut self, user: u32) -> Option<Call> {
+    pub fn take_call_of(&mut self, user: u32) -> Option<Box<Call>> {
         let is_his = |slot: &Slot| slot.call.as_ref().is_some_and(|call| call.caller.user == user);
         let at = self.calls.iter().position(is_his)?;
         self.take_call(at, false)
     }
 
     /// All calls, which end here.
-    pub fn take_calls(&mut self) -> Vec<Call> {
+    pub fn take_calls(&mut self) -> Vec<Box<Call>> {
         (0..self.calls.len()).filter_map(|at| self.take_call(at, false)).collect()
     }
 
-    fn take_call(&mut self, at: usize, is_whole: bool) -> Option<Call> {
+    fn take_call(&mut self, at: usize, is_whole: bool) -> Option<Box<Call>> {
         let slot = &mut self.calls[at];
         let mut call = slot.call.take()?;
+        let moved = self.driven.as_ref().map(|driven| &driven.moved);
+        let was_quiet = moved.is_some_and(|moved| !moved.is_set());
+        call.reset();
+        let has_no_more = moved.is_some_and(|moved| !moved.is_set());
         call.hang_up();
+        // the crate wants to clear the stream away: where nothing else is under way, that has time until the next one
+        if let Some(moved) = moved.filter(|_| was_quiet && has_no_more && self.under_way == 1) {
+            moved.take();
+        }
         self.free.push(at);
         if !take(&mut slot.is_asked) {
             self.waiting.retain(|one| *one != at);
@@ -207,7 +215,7 @@ impl Channel {
             if self.is_flooded() {
                 for call in self.take_calls() {
                     let text = "frames without end, and no whole answer among them";
-                    events.push(Event::Over(Box::new(call), Stop::Failure(Failure::new(Outcome::Protocol, text))));
+                    events.push(Event::Over(call, Stop::Failure(Failure::new(Outcome::Protocol, text))));
                 }
                 return false;
             }
@@ -259,7 +267,7 @@ impl Channel {
             Polled::Over(stop) => {
                 let is_whole = matches!(&stop, Stop::Status(status) if status.is_of_server());
                 if let Some(call) = self.take_call(at, is_whole) {
-                    events.push(Event::Over(Box::new(call), stop));
+                    events.push(Event::Over(call, stop));
                 }
             }
         }

@@ -57,7 +57,7 @@ impl Client for GrpcClient {
         let mut events = take(&mut self.events);
         channel.advance(orders.now_ns, &mut events);
         let status = channel.disconnected(failure.as_ref());
-        events.extend(channel.take_calls().into_iter().map(|call| Event::Over(Box::new(call), Stop::Status(status.clone()))));
+        events.extend(channel.take_calls().into_iter().map(|call| Event::Over(call, Stop::Status(status.clone()))));
         for event in &mut events {
             let Event::Over(_, stop) = event else { continue };
             let is_known = match stop {
@@ -134,7 +134,7 @@ impl GrpcClient {
     }
 
     /// Makes a call on the channel to its place, as soon as that is connected.
-    fn make(&mut self, call: Call, orders: &mut Orders) {
+    fn make(&mut self, call: Box<Call>, orders: &mut Orders) {
         let place = &call.request.place;
         let at = self.channels.iter().position(|channel| channel.place == *place && !channel.is_leaving).unwrap_or_else(|| {
             let link = orders.open(place.clone(), false);

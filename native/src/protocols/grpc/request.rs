@@ -88,7 +88,10 @@ impl GrpcRequest {
         let Some((uri, fields)) = laid else { return Err(no_message("the values of this hit make no head of HTTP/2")) };
         let mut request = Request::new(());
         (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (Method::POST, uri.clone(), fields.clone());
-        if let Ok(value) = HeaderValue::try_from(timeout_text(left_s)) {
+        // of most calls all of it is left, and the head says that already
+        if rounded(left_s) != rounded(self.timeout_s)
+            && let Ok(value) = HeaderValue::try_from(timeout_text(left_s))
+        {
             request.headers_mut().insert(TIMEOUT, value);
         }
         Ok(request)
@@ -103,6 +106,7 @@ impl GrpcRequest {
         fields.insert(TE, HeaderValue::from_static("trailers"));
         fields.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         fields.insert(USER_AGENT, HeaderValue::from_static(concat!("loadflow grpc-native/", env!("CARGO_PKG_VERSION"))));
+        fields.insert(TIMEOUT, HeaderValue::try_from(timeout_text(self.timeout_s)).ok()?);
         fields.insert(ACCEPTED, HeaderValue::from_static(Coding::ACCEPTED));
         for (key, value) in &self.metadata {
             let name = HeaderName::try_from(key.as_str()).ok()?;
@@ -136,12 +140,17 @@ impl GrpcRequest {
 /// Rounded up, for a server must not give up before the client does; from a tenth of a second on to milliseconds, so that calls say the same
 /// and HPACK says it in a byte (gRPC's C core rounds for that, too: `Timeout::FromMillis`).
 fn timeout_text(left_s: f64) -> String {
+    let (count, unit) = rounded(left_s);
+    format!("{count}{unit}")
+}
+
+fn rounded(left_s: f64) -> (u64, char) {
     let micros = (left_s.max(0.0) * 1e6).ceil();
     let millis = (micros / 1e3).ceil();
     match micros {
-        _ if micros < 1e5 => format!("{}u", micros.max(1.0) as u64),
-        _ if millis <= MOST_DIGITS => format!("{}m", millis as u64),
-        _ => format!("{}S", (micros / 1e6).ceil().min(MOST_DIGITS) as u64),
+        _ if micros < 1e5 => (micros.max(1.0) as u64, 'u'),
+        _ if millis <= MOST_DIGITS => (millis as u64, 'm'),
+        _ => ((micros / 1e6).ceil().min(MOST_DIGITS) as u64, 'S'),
     }
 }
 
