@@ -109,8 +109,8 @@ impl Channel {
     }
 
     /// All calls, which end here.
-    pub fn take_calls(&mut self) -> Vec<Box<Call>> {
-        (0..self.calls.len()).filter_map(|at| self.take_call(at, false)).collect()
+    pub fn take_calls(&mut self) -> impl Iterator<Item = Box<Call>> + '_ {
+        (0..self.calls.len()).filter_map(|at| self.take_call(at, false))
     }
 
     fn take_call(&mut self, at: usize, is_whole: bool) -> Option<Box<Call>> {

@@ -57,7 +57,7 @@ impl Client for GrpcClient {
         let mut events = take(&mut self.events);
         channel.advance(orders.now_ns, &mut events);
         let status = channel.disconnected(failure.as_ref());
-        events.extend(channel.take_calls().into_iter().map(|call| Event::Over(call, Stop::Status(status.clone()))));
+        events.extend(channel.take_calls().map(|call| Event::Over(call, Stop::Status(status.clone()))));
         for event in &mut events {
             let Event::Over(_, stop) = event else { continue };
             let is_known = match stop {
