@@ -4,6 +4,7 @@ pub mod answer;
 pub mod carrier;
 pub mod checks;
 pub mod chunks;
+mod codings;
 pub mod conn;
 pub mod cookies;
 pub mod events;

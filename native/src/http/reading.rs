@@ -4,6 +4,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 
 use crate::http::chunks::Chunks;
+use crate::http::codings::Codings;
 use crate::http::events::Events;
 use crate::http::lines::{blank_lines, is_blank, is_field, is_status_line, unfold, whole_number};
 use crate::plan::stream::Format;
@@ -490,24 +491,4 @@ fn broken_head(bytes: &[u8], otherwise: &str) -> Broken {
         otherwise.to_owned()
     };
     Broken::Protocol(text)
-}
-
-/// The transfer codings of an answer, from all of its fields (RFC 9110 section 5.3).
-#[derive(Clone, Copy, Default)]
-struct Codings {
-    count: usize,
-    chunked: usize,
-    ends_chunked: bool,
-}
-
-impl Codings {
-    fn add(&mut self, one: &[u8]) {
-        let name = one.trim_ascii();
-        if name.is_empty() {
-            return;
-        }
-        self.count += 1;
-        self.ends_chunked = name.eq_ignore_ascii_case(b"chunked");
-        self.chunked += usize::from(self.ends_chunked);
-    }
 }

@@ -4,9 +4,8 @@ use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender};
-use std::sync::{Arc, Mutex};
 
 use rustls::ClientConfig;
 
@@ -25,6 +24,7 @@ use crate::load::picks::Picks;
 use crate::load::record::KindKey;
 use crate::load::revisions::Revisions;
 use crate::load::steps::unix_s;
+use crate::load::stop::{Done, Event, Stop};
 use crate::load::traces::Sampler;
 use crate::load::user::{self, Next, OwnTls, User};
 use crate::load::watch::{Doing, Watch};
@@ -32,7 +32,7 @@ use crate::os::dns::Resolver;
 use crate::os::packets::Room;
 use crate::os::random::Rng;
 use crate::os::slice;
-use crate::os::socket::{ENDED, Poller, READABLE, Ready, Waker, monotonic_ns};
+use crate::os::socket::{ENDED, Poller, READABLE, Ready, monotonic_ns};
 use crate::os::timers::{Due, Timers};
 use crate::plan::host::{Fatal, Host, Kind, Route};
 use crate::plan::{Place, Plan, RequestPlan, Tls, TlsTerms};
@@ -41,106 +41,6 @@ use crate::values::data::Data;
 
 const BLOCK_BYTES: usize = 65_536;
 const WAKER: u64 = u64::MAX;
-
-/// What is reported while the load runs. All hits that ended before the time are among the rows in the file.
-#[derive(Debug, PartialEq)]
-pub enum Event {
-    Tick {
-        second: i64,
-        state: State,
-    },
-    Flush {
-        until_ns: i64,
-        rows: u64,
-    },
-    /// The loop does not come back to its clock: since when (since the run's start), for how long so far, at which step, and what it does.
-    Stood {
-        since_ns: i64,
-        stood_ns: i64,
-        step: usize,
-        doing: &'static str,
-    },
-}
-
-/// Where the load stands. `ran_ns`: how long it ran, once it has ended and only the drain is left.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct State {
-    pub rows: u64,
-    pub users: u32,
-    /// The most at once since the last time this was asked.
-    pub users_peak: u32,
-    pub in_flight: u32,
-    /// The longest that anything due had to wait for the loop, since the last time this was asked.
-    pub lag_ns: i64,
-    pub passes: Passes,
-    /// By functions of Python, since the last time this was asked.
-    pub python: Spent,
-    pub ran_ns: Option<i64>,
-}
-
-/// How the load ended: users and hits in flight are those at its end, before the drain.
-#[derive(Debug, PartialEq)]
-pub struct Done {
-    /// A stop was asked for.
-    pub stopped: bool,
-    pub state: State,
-    /// Of each step: attempts, and how often its conditions said no.
-    pub steps: Vec<(u64, u64)>,
-    /// Hits that the network conditioner was asked to treat.
-    pub conditioned: u64,
-}
-
-/// Ends a load early, or changes its pace, from any thread.
-pub struct Stop {
-    asked: AtomicBool,
-    over: AtomicBool,
-    changed: AtomicBool,
-    change: Mutex<Option<(i64, Receiver<Vec<i64>>)>>,
-    waker: Arc<Waker>,
-}
-
-impl Stop {
-    pub fn new() -> std::io::Result<Self> {
-        let (asked, over, changed) = Default::default();
-        Ok(Stop { asked, over, changed, change: Mutex::new(None), waker: Arc::new(Waker::new()?) })
-    }
-
-    pub fn ask(&self) {
-        self.asked.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-
-    pub fn is_asked(&self) -> bool {
-        self.asked.load(Ordering::Acquire)
-    }
-
-    /// The load's time is over now, as if it had been planned so.
-    pub fn end(&self) {
-        self.over.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-
-    pub fn is_over(&self) -> bool {
-        self.over.load(Ordering::Acquire)
-    }
-
-    /// Passes that are due after `from_ns` are due at the times of `source` instead.
-    pub fn change(&self, from_ns: i64, source: Receiver<Vec<i64>>) {
-        if let Ok(mut change) = self.change.lock() {
-            *change = Some((from_ns, source));
-        }
-        self.changed.store(true, Ordering::Release);
-        self.waker.wake();
-    }
-
-    /// The change that was asked for since the last question.
-    pub fn take_change(&self) -> Option<(i64, Receiver<Vec<i64>>)> {
-        if !self.changed.swap(false, Ordering::AcqRel) {
-            return None;
-        }
-        self.change.lock().ok()?.take()
-    }
-}
 
 pub struct Loop<'p> {
     pub plan: &'p Plan,

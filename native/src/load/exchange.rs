@@ -1,19 +1,15 @@
-//! A hit on the network: connect, send, read, follow redirects, judge.
+//! A hit on the network: connect, send, read. What comes of it is in `answers`.
 
 use std::net::{IpAddr, SocketAddr};
 
 use rustls::AlertDescription;
 
-use crate::http::answer::Answer;
-use crate::http::checks::{judge, short};
 use crate::http::conn::{Agreed, Conn, Got, Phase, Way};
 use crate::http::proxy;
 use crate::http::reading::{Broken, Progress, Reader};
-use crate::http::redirect;
 use crate::http::request::Outgoing;
 use crate::load::engine::Loop;
-use crate::load::steps::unix_s;
-use crate::load::user::{Next, OwnTls, User};
+use crate::load::user::{OwnTls, User};
 use crate::load::watch::At;
 use crate::os::turn::{Turn, is_endless};
 use crate::os::wire::{Trouble, words};
@@ -21,8 +17,6 @@ use crate::plan::Kept;
 use crate::plan::host::Proxy;
 use crate::plan::outcome::{Failure, Outcome, broken};
 use crate::plan::stream::StreamPlan;
-use crate::values::value::shown_text;
-use crate::values::words::with_commas;
 
 /// Of a body that nothing in the step looks at, kept for the samples of failures.
 pub const SAMPLE_BYTES: usize = 64 * 1024;
@@ -410,141 +404,6 @@ impl<'p> Loop<'p> {
         }
         reader.keep &= is_whole;
         Got::Answer
-    }
-
-    /// A whole answer: cookies, then where it leads, or what is held of it. `proxy`: it is that one's, if it says so. False: the
-    /// connection is of no more use.
-    pub fn answered(&mut self, user: &mut User, id: u32, reader: &Reader, block: &[u8], proxy: Option<&Proxy>, too_large: bool) -> bool {
-        let end_ns = self.now_ns();
-        if user.hit.timings.first_byte_ns == 0 {
-            user.hit.timings.first_byte_ns = end_ns; // the first bytes that came were all
-        }
-        let max_body_bytes = self.plan.max_body_bytes;
-        let request = self.request_of(user);
-        let follow = request.limits.follow;
-        let mut answer = Answer::new(reader, block, max_body_bytes);
-        self.doing.at(At::Cookies);
-        for (name, value) in answer.fields() {
-            if name.len() == 10 && name.eq_ignore_ascii_case(b"set-cookie") {
-                self.keep_cookie(user, value);
-            }
-        }
-        if too_large {
-            let text = format!("the body is over max_body_bytes ({})", with_commas(max_body_bytes));
-            self.end_hit(user, id, Err(Failure::new(Outcome::TooLarge, text)), Some(&mut answer), end_ns);
-            return false;
-        }
-        match self.is_challenged(user, &answer) {
-            Ok(false) => {}
-            Ok(true) => {
-                user.next = Next::Again;
-                return true;
-            }
-            Err(failure) => {
-                self.end_hit(user, id, Err(failure), Some(&mut answer), end_ns);
-                return true;
-            }
-        }
-        if follow && redirect::is_redirect(answer.status()) {
-            let location = answer.header("location").unwrap_or_default().into_owned();
-            if !location.is_empty() {
-                match self.redirected(user, answer.status(), &location) {
-                    Ok(()) => user.next = Next::Again,
-                    Err(failure) => self.end_hit(user, id, Err(failure), Some(&mut answer), end_ns),
-                }
-                return true;
-            }
-        }
-        if let Some(proxy) = proxy.filter(|_| answer.status() == 407) {
-            let failure = proxy::no_credentials(proxy, answer.reason());
-            self.end_hit(user, id, Err(failure), Some(&mut answer), end_ns);
-            return false;
-        }
-        let time_ms = (end_ns - user.hit.start_ns) as f64 / 1e6;
-        let step = &self.plan.steps[user.step];
-        self.doing.at(At::Judging);
-        let mut judged = judge(step, &mut answer, &mut user.scope, &mut self.data, self.host, time_ms);
-        if judged.is_ok()
-            && user.hit.lacks_last
-            && let Some(until) = self.stream_of(user).and_then(|stream| stream.until.as_ref())
-        {
-            judged = Err(Failure::new(Outcome::Closed, format!("the stream ended before {}", shown_text(until))));
-        }
-        self.end_hit(user, id, judged, Some(&mut answer), end_ns);
-        true
-    }
-
-    fn keep_cookie(&mut self, user: &mut User, field: &[u8]) {
-        let request = self.request_of(user);
-        let origin = request.origin;
-        let path = request.target().split('?').next().unwrap_or("/").to_owned();
-        user.jar.borrow_mut().store(field, &self.origins[origin], &path, unix_s());
-    }
-
-    /// Makes the request that a redirect asks for the user's own.
-    fn redirected(&mut self, user: &mut User, status: u16, location: &[u8]) -> Result<(), Failure> {
-        if user.hit.redirects == redirect::MOST {
-            return Err(Failure::new(Outcome::Redirect, format!("more than {} redirects", redirect::MOST)));
-        }
-        user.hit.redirects += 1;
-        user.hit.is_answering = false;
-        user.hit.timings.first_byte_ns = 0;
-        let request = self.request_of(user).clone();
-        let from = self.origins[request.origin].clone();
-        let (to, target) = redirect::resolve(&from, &request, location, self.host)?;
-        let made = redirect::follow(&request, &from, status, &to, &target);
-        user.own.take(&made, "");
-        user.own.origin = self.origin(&made.place);
-        user.uses_own = true;
-        self.add_cookies(user, &made.body);
-        self.answer_digest(user, None).map(drop)
-    }
-
-    /// Whether the request is to be sent again, with the answer to the challenge that came.
-    fn is_challenged(&mut self, user: &mut User, answer: &Answer) -> Result<bool, Failure> {
-        if answer.status() != 401 || !user.uses_own || user.own.digest.is_none() || user.hit.is_answering {
-            return Ok(false);
-        }
-        let fields = answer.fields().filter(|(name, _)| name.eq_ignore_ascii_case(b"www-authenticate"));
-        let fields: Vec<Vec<u8>> = fields.map(|(_, value)| value.to_vec()).collect();
-        if !self.answer_digest(user, Some(&fields))? {
-            return Ok(false);
-        }
-        let body = user.own.body().to_vec();
-        self.add_cookies(user, &body); // those that came with the challenge, too
-        user.hit.timings.first_byte_ns = 0;
-        user.hit.is_answering = true;
-        Ok(true)
-    }
-
-    pub fn fail(&mut self, user: &mut User, id: u32, failure: Failure) {
-        let end_ns = self.now_ns();
-        self.end_hit(user, id, Err(failure), None, end_ns);
-    }
-
-    pub fn time_out(&mut self, user: &mut User, id: u32, now_ns: i64) {
-        if user.asked.is_some() {
-            return self.give_up_talk(user);
-        }
-        let limits = self.request_of(user).limits;
-        let others = self.made_for(user); // he may wait for a connection that another one makes
-        let is_at = |phase: Phase| others.0 == Some(phase) || user.conns.iter().any(|conn| conn.phase == phase);
-        let proxy = user.hit.proxy.as_ref().or(others.1.as_ref()).map_or("", |proxy| proxy.name.as_str());
-        let lacks = match () {
-            () if is_at(Phase::Handshake) => "no TLS session".to_owned(),
-            () if is_at(Phase::Tunnel) => format!("no tunnel through {proxy}"),
-            () if proxy.is_empty() => "not connected".to_owned(),
-            () => format!("not connected to {proxy}"),
-        };
-        let text = match user.hit.connect_deadline_ns {
-            Some(_) if now_ns < user.hit.deadline_ns => format!("{lacks} within {} s", short(limits.connect_s)),
-            _ => format!("no whole answer within {} s", short(limits.total_s)),
-        };
-        user.count_all();
-        user.conns.retain(|conn| conn.phase == Phase::Idle);
-        self.doubt(user);
-        debug_assert_eq!(user.next, Next::Answer);
-        self.fail(user, id, Failure::new(Outcome::Timeout, text));
     }
 }
 

@@ -1,5 +1,6 @@
 //! The load: users, passes, steps, and the records of their hits.
 
+mod answers;
 pub mod arrivals;
 pub mod batch;
 pub mod channels;
@@ -18,6 +19,7 @@ pub mod revisions;
 pub mod run;
 pub mod stages;
 mod steps;
+pub mod stop;
 mod talking;
 pub mod traces;
 pub mod user;

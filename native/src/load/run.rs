@@ -2,9 +2,10 @@
 
 use std::sync::mpsc::Sender;
 
-use crate::load::engine::{Done, Event, Loop, State, Stop};
+use crate::load::engine::Loop;
 use crate::load::functions::Spent;
 use crate::load::stages::Ramp;
+use crate::load::stop::{Done, Event, State, Stop};
 use crate::load::user::User;
 use crate::load::watch::At;
 use crate::os::socket::Ready;

@@ -4,8 +4,6 @@ use std::mem::take;
 
 use serde_json::Value;
 
-use crate::http::answer::{Answer, Told};
-use crate::http::checks::judge;
 use crate::http::tls::HTTP_2;
 use crate::load::engine::Loop;
 use crate::load::hitlog::Row;
@@ -21,14 +19,10 @@ use crate::plan::host::{Fatal, Report};
 use crate::plan::message::{Asked, MadeMessage, MessagePlan, WholePlan};
 use crate::plan::outcome::{DRAINED, Failure, Outcome, broken};
 use crate::protocols::Link;
-use crate::protocols::grpc::told::Seen;
 use crate::protocols::message::{Filling, no_message};
-use crate::protocols::orders::{Beside, Lost, Observed, Order, Orders, Reply, Said};
+use crate::protocols::orders::{Observed, Order, Orders};
 use crate::values::node::{Missing, Node};
 use crate::values::value::push_json;
-
-/// What most messages say of themselves.
-static NOTHING: Said = Said { fields: Vec::new(), about: String::new() };
 
 impl Loop<'_> {
     /// The request of the user's next hit.
@@ -371,70 +365,6 @@ impl Loop<'_> {
         self.block = block;
     }
 
-    /// The user's hit has ended.
-    pub fn end_talk(&mut self, user: &mut User, speech: usize, result: Result<Reply, Lost>) {
-        let waits = user.hit.in_flight && user.next == Next::Answer && user.asked.is_some() && user.speech == speech;
-        if !waits {
-            return; // it was given up in the meantime
-        }
-        user.hit.is_lost = result.is_err();
-        let end_ns = self.now_ns();
-        let (reply, failure) = match result {
-            Ok(reply) => (Some(reply), None),
-            Err(lost) => (lost.reply, Some(lost.failure)),
-        };
-        if let Some(reply) = &reply {
-            (user.hit.sent, user.hit.received) = (reply.sent, reply.received);
-        }
-        let Some(reply) = reply else {
-            return self.end_hit(user, user.id, failure.map_or(Ok(()), Err), None, end_ns);
-        };
-        if let Some(beside) = &reply.beside {
-            return self.end_told(user, reply.status, beside, failure, end_ns);
-        }
-        let most = self.plan.max_body_bytes;
-        let said = reply.said.as_deref().unwrap_or(&NOTHING);
-        let mut answer = Answer::of_message(reply.data.as_deref().unwrap_or_default(), reply.status, &said.fields, &said.about, most);
-        let judged = match failure {
-            Some(failure) => Err(failure),
-            None => {
-                let time_ms = (end_ns - user.hit.start_ns) as f64 / 1e6;
-                let step = &self.plan.steps[user.step];
-                self.doing.at(At::Judging);
-                judge(step, &mut answer, &mut user.scope, &mut self.data, self.host, time_ms)
-            }
-        };
-        let id = user.id;
-        self.end_hit(user, id, judged, Some(&mut answer), end_ns);
-    }
-
-    /// As `end_talk`, of messages that are made into text where one looks at them.
-    fn end_told(&mut self, user: &mut User, status: u16, beside: &Beside, failure: Option<Failure>, end_ns: i64) {
-        let step = &self.plan.steps[user.step];
-        let see = |is_wanted: bool| if is_wanted { beside.told.seen(&beside.reason) } else { Ok(Seen::default()) };
-        let looks = step.reads_body();
-        let (seen, unseen) = match see(looks) {
-            Ok(seen) => (seen, None),
-            Err(failure) => (Seen::default(), Some(failure)),
-        };
-        let judged = match failure.or_else(|| if step.own_status { unseen } else { beside.refusal.clone().or(unseen) }) {
-            Some(failure) => Err(failure),
-            None => {
-                let time_ms = (end_ns - user.hit.start_ns) as f64 / 1e6;
-                self.doing.at(At::Judging);
-                judge(step, &mut told_answer(status, beside, &seen), &mut user.scope, &mut self.data, self.host, time_ms)
-            }
-        };
-        // a sample of the failure shows what came
-        let seen = match see(judged.is_err() && !looks) {
-            Ok(Seen { text, json: None }) if text.is_empty() => seen,
-            Ok(seen) => seen,
-            Err(failure) => Seen { text: format!("({})", failure.text).into_bytes(), json: None },
-        };
-        let id = user.id;
-        self.end_hit(user, id, judged, Some(&mut told_answer(status, beside, &seen)), end_ns);
-    }
-
     /// The user's hit took too long.
     pub fn give_up_talk(&mut self, user: &mut User) {
         let mut text = String::new();
@@ -502,13 +432,6 @@ impl Loop<'_> {
         }
         Ok(self.log.append(&row)?)
     }
-}
-
-fn told_answer<'a>(status: u16, beside: &'a Beside, seen: &'a Seen) -> Answer<'a> {
-    let Beside { fields, reason, refusal, .. } = beside;
-    let json = seen.json.as_deref();
-    let told = Told { fields: &fields.places, head: &fields.bytes, reason, json, refusal: refusal.as_ref() };
-    Answer::of_told(&seen.text, status, told)
 }
 
 /// The client is told that a connection is no more.

@@ -6,8 +6,8 @@ use std::sync::mpsc::Sender;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::load::engine::Event;
 use crate::load::hitlog::Shared;
+use crate::load::stop::Event;
 use crate::os::socket::monotonic_ns;
 
 /// A loop that did not come back to its clock for so long stands.

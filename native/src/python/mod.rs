@@ -14,9 +14,10 @@ use pyo3::pybacked::PyBackedStr;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
 use crate::load::arrivals::Passes;
-use crate::load::engine::{Done, Event, Lines, State, Stop, run};
+use crate::load::engine::{Lines, run};
 use crate::load::functions::{Functions, Spent};
 use crate::load::hitlog::HitLog;
+use crate::load::stop::{Done, Event, State, Stop};
 use crate::markup::{Page, Query, Taken, Trouble};
 use crate::null_target;
 use crate::os::socket::monotonic_ns;
@@ -31,6 +32,7 @@ use functions::PythonFunctions;
 mod asked;
 mod functions;
 mod json;
+mod layout;
 mod rules;
 
 /// Of times at which passes are due, a thousand each.
