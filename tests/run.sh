@@ -11,6 +11,8 @@ trap 'exit 130' INT TERM
 for part in tests .ci examples docs benchmarks deployments README.md CHANGELOG.md prefect.yaml pyproject.toml; do
     if [ -e "$checkout/$part" ]; then cp -R "$checkout/$part" "$folder/"; fi
 done
+mkdir "$folder/native"
+cp -R "$checkout/native/src" "$folder/native/" # whose rooms are looked at; no test can build it
 rm -rf "$folder/benchmarks/.peers" # other load generators, where the comparison installed them
 
 cd "$folder"

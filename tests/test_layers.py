@@ -11,7 +11,8 @@ from pathlib import Path
 import loadflow
 
 ROOT = Path(loadflow.__file__).parent
-NATIVE = ROOT.parent / "native" / "src"
+BESIDE = Path(__file__).parents[1]  # what is no part of the package: sources of the core, documents
+NATIVE = BESIDE / "native" / "src"
 
 # From the bottom up. Rooms of one line do not know each other. A room is a folder or a module, and all below it that is not named itself.
 ROOMS = (
@@ -250,9 +251,23 @@ def _too_long() -> Iterator[str]:
     for name, module in MODULES.items():
         if (lines := module.source.count("\n")) > 500:
             yield f"{name} has {lines} lines; a file of 500 can be read at one go"
+    for path in NATIVE.rglob("*.rs"):
+        if (lines := path.read_text(encoding="utf-8").count("\n")) > 500:
+            yield f"native/src/{path.relative_to(NATIVE)} has {lines} lines; a file of 500 can be read at one go"
+
+
+def _lost() -> Iterator[str]:
+    """Files that sources name as the other side of themselves."""
+    sources = {f"loadflow/{module.name.replace('.', '/')}.py": module.source for module in MODULES.values()}
+    sources |= {f"native/src/{path.relative_to(NATIVE)}": path.read_text(encoding="utf-8") for path in NATIVE.rglob("*.rs")}
+    for name, source in sources.items():
+        for other in sorted(set(re.findall(r"\b(?:loadflow|native/src)/[\w/]+\.(?:py|rs)\b", source))):
+            if not (ROOT.parent if other.startswith("loadflow") else BESIDE).joinpath(other).exists():
+                yield f"{name} names {other}, which is not there"
 
 
 def test_every_line_knows_its_room() -> None:
+    assert any(NATIVE.rglob("*.rs")), "without the core's sources half of it is not looked at"
     faults = [
         *_misplaced(),
         *_circles(_room_edges(), "rooms"),
@@ -262,5 +277,6 @@ def test_every_line_knows_its_room() -> None:
         *_prefect(),
         *(_native() if NATIVE.is_dir() else ()),
         *_too_long(),
+        *_lost(),
     ]
     assert not faults, "\n".join(faults)

@@ -1,4 +1,4 @@
-"""A way through a proxy (RFC 9110 section 9.3.6): what is asked, and what its answers mean. `native/src/http/tunnel.rs` says the same."""
+"""A way through a proxy (RFC 9110 section 9.3.6): what is asked, and what its answers mean. `native/src/http/proxy.rs` says the same."""
 
 from __future__ import annotations
 
