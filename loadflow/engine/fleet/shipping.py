@@ -143,8 +143,10 @@ class Outgoing:
 
     def _size(self, name: str) -> int:
         """Without a row that is not whole."""
-        path = self._paths[name]
-        size = path.stat().st_size if path.exists() else 0
+        try:
+            size = self._paths[name].stat().st_size
+        except FileNotFoundError:
+            size = 0
         if name.startswith("hits."):
             return 0 if size < HEADER.size else size - (size - HEADER.size) % HIT_DTYPE.itemsize
         return size

@@ -26,7 +26,7 @@ import numpy as np
 from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.records.detecting import detectable
 from loadflow.engine.records.names import SeriesName
-from loadflow.engine.records.sample import METRICS, Counted, Sample, too_few
+from loadflow.engine.records.sample import METRICS, Counted, Floats, Sample, too_few
 from loadflow.engine.records.seconds import ALL
 
 __all__ = ["Change", "ChangeKind", "Comparison", "Limits", "NameChanges", "chance_of_any", "compare"]
@@ -190,7 +190,7 @@ def _change(name: SeriesName, metric: str, before: Sample, after: Sample, limits
         was = before.drawn(name, metric, after)
         drawn = after.drawn(name, metric, before) - was
         tail = (1 - limits.confidence) / 2
-        low, high = (float(bound) for bound in np.quantile(drawn, (tail, 1 - tail)))
+        low, high = _between(drawn, tail), _between(drawn, 1 - tail)
         if not why:
             by_chance = off * float(drawn.std())
             margin = limits.margin(metric, max(old, new) if metric == "rate" else min(old, new))
@@ -198,6 +198,19 @@ def _change(name: SeriesName, metric: str, before: Sample, after: Sample, limits
             seen = detectable(old, float(was.std()), off=off, margin=limits.margin(metric, old), clustered=clustered)
             verdict, why = _judged(metric, new - old, low, high, margin, by_chance=abs(float(drawn.mean())) < by_chance)
     return Change(metric, old, new, new - old, relative, low, high, verdict, why, seen)
+
+
+def _between(values: Floats, share: float) -> float:
+    """The value below which `share` of the values are, between its two neighbours: what numpy's quantile gives, which takes ten times as
+    long for a thousand values.
+
+    >>> _between(np.array([3.0, 1.0, 2.0]), 0.25)
+    1.5
+    """
+    place = share * (len(values) - 1)
+    beside = (math.floor(place), math.ceil(place))
+    first, second = np.partition(values, beside)[list(beside)]
+    return float(first + (place - beside[0]) * (second - first))
 
 
 def _judged(metric: str, change: float, low: float, high: float, margin: float, *, by_chance: bool) -> tuple[ChangeKind, str]:

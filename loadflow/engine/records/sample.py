@@ -22,7 +22,7 @@ from loadflow.engine.records.names import SeriesName
 from loadflow.engine.records.seconds import ALL, QUANTILES, SecondCounts
 from loadflow.engine.records.totals import SeriesTotals, Totals
 
-__all__ = ["METRICS", "PERCENTILES", "Counted", "Sample", "Series", "influence", "influences", "too_few", "too_short"]
+__all__ = ["METRICS", "PERCENTILES", "Counted", "Floats", "Sample", "Series", "influence", "influences", "too_few", "too_short"]
 
 Floats = npt.NDArray[np.float64]
 Int64s = npt.NDArray[np.int64]
