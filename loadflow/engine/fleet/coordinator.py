@@ -285,7 +285,9 @@ class Coordinator:
     def _order(self) -> JsonObject:
         if self._origin is None or self._phase != "go":
             return {"phase": self._phase}
-        return {"phase": "go", "origin_ns": self._origin[0], "origin_unix_ns": self._origin[1]}
+        # all hear it, also an agent that stood still and whose share another one was given meanwhile
+        held = {str(share.number): share.epoch for share in self._shares if share.held is Held.MADE}
+        return {"phase": "go", "origin_ns": self._origin[0], "origin_unix_ns": self._origin[1], "held": held}
 
     async def _order_all(self) -> None:
         await self._link.tell(self._subjects.order, self._order())
@@ -318,7 +320,9 @@ class Coordinator:
     async def _take(self, message: Msg) -> None:
         number, epoch = map(int, message.subject.split(".")[-2:])
         member = self._members.get((number, epoch))
-        if member is None:
+        holder = self._shares[number].member
+        if member is None or (holder is not None and holder is not member and holder.logs == member.logs):
+            # of no one, or of an agent that was lost before the load began, and whose files are another one's now
             await attempt(message.term(), "the answer to a part or a shard")
             return
         headers = message.headers or {}

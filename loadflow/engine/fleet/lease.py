@@ -399,7 +399,7 @@ class Lease:
             if self._engine is not None:
                 self._engine.over()
             return
-        if phase in ("stop", "leave", "over"):
+        if phase in ("stop", "leave", "over") or (phase == "go" and order["held"].get(str(self.number)) != self._epoch):
             if self._engine is not None:
                 self._engine.stop()
             return
@@ -415,6 +415,9 @@ class Lease:
         """Let the engine begin, unless its start was moved meanwhile."""
         own_ns = origin_ns - self._clock.ahead_ns + self._from_ns
         await asyncio.sleep(max(0.0, (own_ns - RELEASE_NS - time.monotonic_ns()) / 1e9))
+        if self._is_silent():
+            self._end_silent()  # this process stood still: others may make this shard by now
+            return
         if origin_ns == int(self._order.get("origin_ns", 0)) and not self._released and self._engine is not None:
             self._released = True
             self._phase = "running"

@@ -28,7 +28,7 @@ __all__ = [
     "shard_of",
 ]
 
-PROTOCOL = 3  # of what agents and coordinators say to each other; goes up when an older end would not understand a newer one
+PROTOCOL = 4  # of what agents and coordinators say to each other; goes up when an older end would not understand a newer one
 QUEUE = "LF_SHARDS"  # the stream of shards that no agent makes yet
 QUEUE_SUBJECTS = "lf.*.shard.*"
 AGENTS = "agents"  # the consumer of it: each shard goes to one agent
