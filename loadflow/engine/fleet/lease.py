@@ -218,7 +218,7 @@ class Lease:
                     package = unpack(data, self._folder / "files")
                     loops = len(package.loops)
                     await self._compare_clocks()
-                    self._start(package)
+                    await self._start(package)
                 except (CommandError, RunError, OSError, ValueError) as error:
                     self._tell(Failed(0, str(error)))
                     self._ended.set()
@@ -251,7 +251,7 @@ class Lease:
         self._say(f"the run {self.run_id} is over for this share: {told}")
         return served
 
-    def _start(self, package: Package) -> None:
+    async def _start(self, package: Package) -> None:
         """`fenced` before anything of the coordinator's could say otherwise."""
         refuse_python(package.plans[0], os.environ)
         plans = [fenced(plan, os.environ, self._facts.slots * len(package.plans)) for plan in package.plans]
@@ -261,8 +261,12 @@ class Lease:
         job = agent_job(self._folder.resolve(), package.module, loops, number=self.number, deadline_s=deadline_s, silent_s=SILENT_S)
         self._planned_s = plan.duration_s
         self._loops = [int(loop["shard"]) for loop in loops]
-        self._engine = Engine(job, package.env)
-        asyncio.get_running_loop().add_reader(self._engine.fileno(), self._read_engine)
+        loop = asyncio.get_running_loop()
+        # on a busy machine a process may take seconds to begin: beats go on, or the share would be another agent's by then
+        self._engine = await loop.run_in_executor(None, Engine, job, package.env)
+        if self._asked:
+            self._engine.stop()
+        loop.add_reader(self._engine.fileno(), self._read_engine)
 
     def _read_engine(self) -> None:
         assert self._engine is not None
