@@ -21,7 +21,7 @@ from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.fleet.connection import Link, attempt, said, trouble
 from loadflow.engine.fleet.members import Held, Member, Rules, Share, counts_of, flow_run_of, is_of_machine, too_few
 from loadflow.engine.fleet.package import pack
-from loadflow.engine.fleet.rest import rest_of
+from loadflow.engine.fleet.rest import begun_in, rest_of
 from loadflow.engine.fleet.shipping import Incoming, Part, files_in
 from loadflow.engine.fleet.starts import Starts
 from loadflow.engine.fleet.streams import close_run, open_run
@@ -31,8 +31,7 @@ from loadflow.engine.plan.plan import Plan
 from loadflow.engine.process.launch import MODULES, Job
 from loadflow.engine.process.messages import Done, Failed, Flush, Message, Note, Opened, Ready, Stood, SupervisorEnd, Tick, decode
 from loadflow.engine.records.health import Health
-from loadflow.engine.records.hitlog import iter_rows, row_count
-from loadflow.engine.records.outcome import HitFlag
+from loadflow.engine.records.hitlog import row_count
 from loadflow.engine.records.passes import Passes
 from loadflow.engine.records.run import Run
 from loadflow.engine.records.workers import WorkerRecord, WorkerState, workers_text
@@ -244,13 +243,8 @@ class Coordinator:
         for member in self._members.values():
             if member.number == share.number:
                 for place, log in enumerate(member.logs):
-                    begun[place] += max(member.passes.get(place, Passes()).started, self._begun(log))
+                    begun[place] += max(member.passes.get(place, Passes()).started, begun_in(self._record.hits_path(log)))
         return begun
-
-    def _begun(self, log: int) -> int:
-        path = self._record.hits_path(log)
-        chunks = iter_rows(path) if path.exists() else ()
-        return sum(int(((rows["flags"] & HitFlag.FIRST) > 0).sum()) for rows in chunks)
 
     async def _on_beat(self, message: Msg) -> None:
         asked = said(message.data)

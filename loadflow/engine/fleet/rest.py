@@ -5,11 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.plan import Plan
+from loadflow.engine.records.hitlog import iter_rows
+from loadflow.engine.records.outcome import HitFlag
 
-__all__ = ["rest_of"]
+__all__ = ["begun_in", "rest_of"]
+
+
+def begun_in(log: Path) -> int:
+    """Passes of which a hit log has the first row; 0 where there is none."""
+    chunks = iter_rows(log) if log.exists() else ()
+    return sum(int(((rows["flags"] & HitFlag.FIRST) > 0).sum()) for rows in chunks)
 
 
 def rest_of(entry: JsonObject, plan: Plan, from_s: int, started: Sequence[int]) -> dict[str, object] | None:
