@@ -99,6 +99,8 @@ pub struct Loop<'p> {
     pub finished: u32,
     /// Users who are at `on_stop`.
     pub leaving: u32,
+    /// Those who are gone, and whose connections are still to be closed.
+    pub departed: VecDeque<u32>,
     pub fatal: Option<Fatal>,
     pub lag_ns: i64,
     /// Users that were ever started, and those that are at work.
@@ -206,6 +208,7 @@ impl<'p> Loop<'p> {
             draining: false,
             finished: 0,
             leaving: 0,
+            departed: VecDeque::new(),
             fatal: None,
             lag_ns: 0,
             started: 0,

@@ -81,11 +81,9 @@ impl Loop<'_> {
             self.run_lines(users);
             self.run_channels(users);
             let next_ns = self.timers.next_ns().map_or(agenda.next_ns(), |at| at.min(agenda.next_ns()));
-            let wait_ns = if self.ready.is_empty() && self.unread.is_empty() && !self.lines.is_busy() && !self.channels.is_busy() {
-                (next_ns - self.now_ns()).max(0) as u64
-            } else {
-                0
-            };
+            let none_left = self.ready.is_empty() && self.unread.is_empty() && self.departed.is_empty();
+            let wait_ns =
+                if none_left && !self.lines.is_busy() && !self.channels.is_busy() { (next_ns - self.now_ns()).max(0) as u64 } else { 0 };
             self.doing.at(At::Waiting);
             self.rest();
             let count = self.poller.wait(&mut ready, Some(wait_ns))?;
@@ -103,6 +101,7 @@ impl Loop<'_> {
             self.run_lines(users);
             self.run_channels(users);
             self.share_batches(users);
+            self.close_some(users);
         }
     }
 
@@ -142,7 +141,7 @@ impl Loop<'_> {
 
     fn is_drained(&self, agenda: &Agenda, now_ns: i64) -> bool {
         let none_shared = self.batches.is_empty() && self.helped.is_empty() && self.parts.is_empty();
-        let idle = self.in_flight == 0 && self.leaving == 0 && self.ready.is_empty() && none_shared;
+        let idle = self.in_flight == 0 && self.leaving == 0 && self.ready.is_empty() && self.departed.is_empty() && none_shared;
         idle || self.fatal.is_some() || agenda.drained_ns.is_some_and(|at| at <= now_ns)
     }
 
