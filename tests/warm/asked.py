@@ -59,8 +59,8 @@ LIGHT_COMMANDS |= {"resume", "runs", "schema", "script", "verify"}
 LIGHT_OPTIONS = {"--direct", "--dry-run", "--help", "--version"}
 PACKAGES = ("loadflow", "prefect", "tests", "sitecustomize.py", "usercustomize.py")  # imported from elsewhere they would be others
 PATHS = {ROOT, str(Path(loadflow.__file__).resolve().parents[1])}
-# by these an interpreter starts otherwise
-OWN = ("LANG", "LC_", "LANGUAGE", "LD_", "MALLOC_", "OPENBLAS_", "OMP_", "COVERAGE_", "COV_")
+# by these an interpreter starts otherwise; the packages of Kubernetes read where its configuration is while they are imported
+OWN = ("LANG", "LC_", "LANGUAGE", "LD_", "MALLOC_", "OPENBLAS_", "OMP_", "COVERAGE_", "COV_", "KUBE")
 KNOWN_PYTHON = {"PYTHONPATH", "PYTHONUNBUFFERED", "PYTHONDONTWRITEBYTECODE"}
 LIMITS = tuple(getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_"))
 PR_SET_PDEATHSIG = 1
