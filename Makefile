@@ -20,7 +20,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 SOURCES := $(shell find loadflow -type f -not -path '*/__pycache__/*' -not -name '_native*') pyproject.toml README.md LICENSE \
            setup.py MANIFEST.in $(shell find native -type f -not -path 'native/target/*')
 
-.PHONY: help demo test test-prefect test-kubernetes try-restarts test-quick test-unit test-e2e test-thorough test-times coverage audit lint types native wheel wheels image ui bench bench-trust fuzz-control fuzz-protocols docs clean
+.PHONY: help demo test test-all test-prefect test-kubernetes try-restarts test-quick test-unit test-e2e test-thorough test-times coverage audit lint types native wheel wheels image ui bench bench-trust fuzz-control fuzz-protocols docs clean
 .DELETE_ON_ERROR:
 
 help: ## what there is to make
@@ -29,16 +29,20 @@ help: ## what there is to make
 demo: $(VENV)/.installed ## load the example shop as a Prefect flow (half a minute; the first time installs, one to three minutes)
 	$(VENV)/bin/python examples/demo.py
 
-test: $(TEST_VENV)/.wheel ## run all tests against the installed wheel, outside of the checkout
-	PYTHON=$(CURDIR)/$(TEST_VENV)/bin/python WORKERS=$(WORKERS) tests/run.sh $(PYTEST_ARGS)
+# ALL=1: the long ones too, as CI runs it
+test: $(TEST_VENV)/.wheel ## a test of everything, without the `long` ones, against the installed wheel, outside of the checkout: before each push
+	PYTHON=$(CURDIR)/$(TEST_VENV)/bin/python WORKERS=$(WORKERS) ALL=$(ALL) tests/run.sh $(PYTEST_ARGS)
 
-test-prefect: dist/.built ## the tests of operations again, with PREFECT=3.9.1 or another version
+test-all: ## all tests there are in the same way, the `long` ones too: what CI runs
+	$(MAKE) test ALL=1
+
+test-prefect: dist/.built ## the tests of operations again, `long` ones too, with PREFECT=3.9.1 or another version
 	@test -n "$(PREFECT)" || { echo "which version? make test-prefect PREFECT=3.9.1"; exit 1; }
 	test -x .venv-prefect-$(PREFECT)/bin/python || $(PYTHON) -m venv .venv-prefect-$(PREFECT)
 	.venv-prefect-$(PREFECT)/bin/pip install --quiet --constraint constraints.txt "$$(ls dist/loadflow-*.whl)[test]"
 	.venv-prefect-$(PREFECT)/bin/pip install --quiet "prefect==$(PREFECT)"
 	.venv-prefect-$(PREFECT)/bin/pip install --quiet --no-deps --force-reinstall dist/loadflow-*.whl
-	PYTHON=$(CURDIR)/.venv-prefect-$(PREFECT)/bin/python WORKERS=$(WORKERS) tests/run.sh $(OPERATIONS) $(PYTEST_ARGS)
+	PYTHON=$(CURDIR)/.venv-prefect-$(PREFECT)/bin/python WORKERS=$(WORKERS) ALL=1 tests/run.sh $(OPERATIONS) $(PYTEST_ARGS)
 
 test-kubernetes: $(VENV)/.pools ## the chart and agents in work pools at a real API server with real containers; the first time builds Kubernetes' servers and the image (as root, minutes)
 	$(VENV)/bin/python -m tests.kubernetes $(PYTEST_ARGS)
@@ -49,20 +53,20 @@ try-restarts: $(VENV)/.dev ## restart the server and kill the worker during a lo
 test-quick: $(VENV)/.dev ## the short tests that start no process, for every save: a minute
 	LOADFLOW_TEST_QUICK=1 $(VENV)/bin/python -m pytest -q -n 2 -m "not processes" $(PYTEST_ARGS)
 
-test-unit: $(VENV)/.dev ## all tests but those from end to end
+test-unit: $(VENV)/.dev ## all tests, `long` ones too, but those from end to end
 	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup -m "not e2e" $(PYTEST_ARGS)
 
-test-e2e: $(VENV)/.dev ## the tests with Prefect, databases, browsers or several machines
+test-e2e: $(VENV)/.dev ## the tests with Prefect, databases, browsers or several machines, `long` ones too
 	$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup -m e2e $(PYTEST_ARGS)
 
-test-thorough: $(VENV)/.dev ## the properties with other values each time, and more scripts on which the engines must agree
+test-thorough: $(VENV)/.dev ## the properties with other values each time, and more scripts on which the engines must agree, `long` tests too
 	LOADFLOW_HYPOTHESIS=thorough LOADFLOW_SCRIPTS=50 LOADFLOW_SCENARIOS=40 LOADFLOW_EXAMPLES=600 $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup --timeout 3600 -m "not e2e" $(PYTEST_ARGS)
 
-test-times: $(VENV)/.dev ## all tests, and how many seconds of the clock and of CPU each folder took: build/test-times.jsonl has each test
+test-times: $(VENV)/.dev ## all tests, `long` ones too, and how many seconds of the clock and of CPU each folder took: build/test-times.jsonl has each test
 	mkdir -p build && rm -f build/test-times.jsonl
 	LOADFLOW_TEST_TIMES=$(CURDIR)/build/test-times.jsonl $(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
-coverage: $(VENV)/.dev ## which lines the tests run, of Python and of Rust: build/coverage/index.html
+coverage: $(VENV)/.dev ## which lines all tests run, of Python and of Rust: build/coverage/index.html
 	rm -rf build/coverage
 	-$(VENV)/bin/python -m pytest -q -n $(WORKERS) --dist loadgroup --cov --cov-report=html --cov-report=json $(PYTEST_ARGS)
 	-cd native && cargo llvm-cov --locked --html --output-dir ../build/coverage/rust && cargo llvm-cov report --json --summary-only --output-path ../build/coverage/rust.json

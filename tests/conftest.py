@@ -11,6 +11,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests.kinds import WITH_LONG
 from tests.targets.fixture import Target
 
 pytest_plugins = [
@@ -27,11 +28,11 @@ pytest_plugins = [
 ]
 
 # properties are about values; a busy machine must not fail them. What every change runs is the same each time, `make test-thorough`
-# looks elsewhere each time
+# looks elsewhere each time. Where `long` tests are left out, there are fewer values too
 hypothesis.settings.register_profile("loadflow", deadline=None, derandomize=True, max_examples=40)
 hypothesis.settings.register_profile("quick", deadline=None, derandomize=True, max_examples=25)
 hypothesis.settings.register_profile("thorough", deadline=None, max_examples=1_000, print_blob=True)
-hypothesis.settings.load_profile(os.environ.get("LOADFLOW_HYPOTHESIS", "quick" if "LOADFLOW_TEST_QUICK" in os.environ else "loadflow"))
+hypothesis.settings.load_profile(os.environ.get("LOADFLOW_HYPOTHESIS", "loadflow" if WITH_LONG else "quick"))
 
 # what tests expect of runs must not hang on whether this machine was calibrated
 os.environ["LOADFLOW_CALIBRATION"] = str(Path(__file__).with_name("no-calibration.json"))

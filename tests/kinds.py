@@ -3,13 +3,17 @@
 `e2e`: Prefect, databases, browsers or several machines take part. `processes`: real processes are started; every `e2e` test is one,
 and so is what loads the recording server. What is neither is quick: with LOADFLOW_TEST_QUICK=1 a test that starts a process all the
 same fails, and says so.
+
+`long` is the one mark that tests have themselves: for what costs much and adds little to a cheaper test of the same file, as further
+combinations, further kills, repetitions or a second walk through the same pages do. LOADFLOW_TEST_LONG=0 leaves it out.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +59,9 @@ DEAR_FILES = {
 }
 AUTOMATIONS = {"test_notifications", "test_zombies"}  # whoever applies the automations of a server anew resets what they wait for
 QUICK = os.environ.get("LOADFLOW_TEST_QUICK") == "1"
+WITH_LONG = not QUICK and os.environ.get("LOADFLOW_TEST_LONG") != "0"
+ONLY_LONG: dict[str, str] = {}  # files below tests/ that may have none but `long` tests, and why
+TIERS = pytest.StashKey[dict[str, set[bool]]]()  # of each file that was collected whole, whether its tests are `long`
 STARTING = {"target", "prefect_server", "server"}  # fixtures
 EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"}
 
@@ -66,13 +73,33 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    config.stash[TIERS] = tiers(
+        [(str(item.path.relative_to(ROOT)), _is_long(item)) for item in items if ROOT in item.path.parents],
+        in_part=[Path(given.partition("::")[0]).resolve() for given in config.args if "::" in given],
+    )
+    if not WITH_LONG:
+        config.hook.pytest_deselected(items=[item for item in items if _is_long(item)])
+        items[:] = [item for item in items if not _is_long(item)]
     for item in items:
         folder, fixtures = folder_of(item.path), getattr(item, "fixturenames", ())
         for kind in kinds_of(folder, item.path.name, fixtures):
             item.add_marker(kind)
         if group := group_of(folder, item.path.stem):
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _is_long(item: pytest.Item) -> bool:
+    return item.get_closest_marker("long") is not None
+
+
+def tiers(tests: Iterable[tuple[str, bool]], in_part: Collection[Path]) -> dict[str, set[bool]]:
+    """Whether tests of each file are `long`; `tests` are the file of each, below tests/, and whether it is. Without files `in_part`."""
+    found: dict[str, set[bool]] = defaultdict(set)
+    for file, is_long in tests:
+        if ROOT / file not in in_part:
+            found[file].add(is_long)
+    return dict(found)
 
 
 def folder_of(path: Path) -> str:

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the tests against the loadflow that $PYTHON has installed, from a copy in a folder of its own: nothing of the checkout
 # can be imported, so a file that is missing in the wheel is missed here too. Arguments go to pytest.
+# Without ALL=1, tests that are marked `long` are left out, and properties are tried with fewer values.
 set -eu
 
 checkout=$(cd "$(dirname "$0")/.." && pwd)
@@ -19,6 +20,7 @@ cd "$folder"
 unset PYTHONPATH PREFECT_API_URL LOADFLOW_RUNS_DIR
 export PREFECT_HOME="$folder/prefect"
 export LOADFLOW_INSTALLED=1
+if [ "${ALL:-}" = 1 ]; then unset LOADFLOW_TEST_LONG; else export LOADFLOW_TEST_LONG=0; fi
 export LOADFLOW_DIST="$checkout/dist"
 export LOADFLOW_TEST_TIMES="${LOADFLOW_TEST_TIMES:-$folder/times.jsonl}" # the sums are printed at the end
 unset PYTHONDONTWRITEBYTECODE # the tests' processes compile each file once: the folder goes at the end

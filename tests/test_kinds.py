@@ -12,12 +12,15 @@ from tests.kinds import (
     DEAR_FILES,
     E2E,
     E2E_FILES,
+    ONLY_LONG,
     PROCESS_FILES,
     PROCESSES,
     ROOT,
+    TIERS,
     folder_of,
     group_of,
     kinds_of,
+    tiers,
 )
 
 
@@ -60,3 +63,18 @@ def test_every_name_that_says_the_kind_of_something_names_what_is_there() -> Non
     assert [name for name in sorted(folders) if not (ROOT / name).is_dir()] == []
     files = {path.name for path in ROOT.rglob("test_*.py")}
     assert (E2E_FILES | PROCESS_FILES | {f"{stem}.py" for stem in AUTOMATIONS | DEAR_FILES}) - files == set()
+
+
+def test_a_file_that_is_collected_in_part_says_nothing_about_what_is_long() -> None:
+    tests = [("a/test_x.py", False), ("a/test_x.py", True), ("test_y.py", True), ("test_z.py", True)]
+    assert tiers(tests, in_part=[ROOT / "test_z.py"]) == {"a/test_x.py": {False, True}, "test_y.py": {True}}
+
+
+def test_every_file_has_a_test_that_is_not_long_unless_it_is_listed_with_its_reason(request: pytest.FixtureRequest) -> None:
+    """Of the files that this session collected: all, where the suite runs."""
+    found = request.config.stash[TIERS]
+    assert found["test_kinds.py"] == {False} or "test_kinds.py" not in found
+    only_long = {file for file, of_its_tests in found.items() if of_its_tests == {True}}
+    assert only_long <= set(ONLY_LONG)
+    assert {file for file in ONLY_LONG if not (ROOT / file).exists() or file in set(found) - only_long} == set()
+    assert all(reason.strip() for reason in ONLY_LONG.values())
