@@ -69,9 +69,11 @@ def use_forks(path: str) -> None:
     """From now on, for loads on Locust that this process makes."""
     start = launch.start_supervisor
 
-    def start_supervisor(job: launch.Job, log: IO[bytes], env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    def start_supervisor(
+        job: launch.Job, log: IO[bytes], env: Mapping[str, str] | None = None, *, own_session: bool = True
+    ) -> subprocess.Popen[bytes]:
         if {engine["argv"][-1] for engine in job["engines"]} != {launch.MODULES["locust"]}:
-            return start(job, log, env)
+            return start(job, log, env, own_session=own_session)
         found: Any = supervisor_at(path, log, env)
         return found
 

@@ -116,7 +116,7 @@ def forking_supervisor(patches: Patches) -> type[supervisor.Supervisor]:
 
 
 def _be_engine(main: Callable[[], int], command: list[str], streams: tuple[int, int, int], patches: Patches) -> int:
-    os.setsid()
+    os.setpgid(0, 0)
     show(command, dict(os.environ))
     supervisor.die_with_supervisor()
     _take_streams(streams)

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -65,9 +65,9 @@ def pytest_sessionfinish() -> None:
         SERVERS.popitem()[1].close()
 
 
-def start_forked(job: launch.Job, log: IO[bytes]) -> Any:
+def start_forked(job: launch.Job, log: IO[bytes], env: Mapping[str, str] | None = None, *, own_session: bool = True) -> Any:
     modules = {engine["argv"][-1] for engine in job["engines"]}
-    return supervisor_at(server("native" if modules == {launch.MODULES["native"]} else "locust").path, log)
+    return supervisor_at(server("native" if modules == {launch.MODULES["native"]} else "locust").path, log, env)
 
 
 @contextlib.contextmanager

@@ -1,9 +1,9 @@
 """The supervisor: a small process between the one that wants load and the engines that make it.
 
-`python -P -m loadflow.engine.entry.supervisor`, in a session of its own. It reads lines from its standard input, the
-*lifeline*: first the job, then `go …`, `faster …`, `over`, `beat` and `stop …`; end of file means that the parent is gone, however it
-went. It starts the engines, owns the deadline, and ends engines by TERM, a bounded grace, and KILL of everything they started. Its last
-line on standard output says how each engine ended. Engines write their own lines to the same pipe.
+`python -P -m loadflow.engine.entry.supervisor`, in a session of its own; that of an agent is in the agent's. It reads lines from its
+standard input, the *lifeline*: first the job, then `go …`, `faster …`, `over`, `beat` and `stop …`; end of file means that the parent
+is gone, however it went. It starts the engines, owns the deadline, and ends engines by TERM, a bounded grace, and KILL of everything
+they started. Its last line on standard output says how each engine ended. Engines write their own lines to the same pipe.
 
 On Linux it is a sub-reaper, so that even a grandchild that left its process group stays reachable; elsewhere the tree is
 killed as far as it can be seen.
@@ -72,13 +72,16 @@ class Supervisor:
         import psutil  # noqa: F401  while the engines begin: what may have to be killed later must not wait for a disk then
 
     def start_engine(self, engine: JsonObject, log: IO[bytes]) -> subprocess.Popen[bytes]:
-        """One engine process, in a session of its own, its standard input a pipe and its standard output ours."""
+        """One engine process, in a group of its own, its standard input a pipe and its standard output ours.
+
+        Not in a session of its own: Linux gives each session its share of a core as a whole (autogroup), and engines of one load that
+        share a core would wait milliseconds for each other's shares."""
         return subprocess.Popen(
             engine["argv"],
             stdin=subprocess.PIPE,
             stdout=sys.stdout.fileno(),
             stderr=log,
-            start_new_session=True,
+            process_group=0,
             preexec_fn=die_with_supervisor,
         )
 

@@ -48,7 +48,7 @@ class ChildAgents:
                     stdin=subprocess.PIPE,
                     stdout=log,
                     stderr=log,
-                    start_new_session=True,
+                    process_group=0,  # the engines of all agents share a session: see `Supervisor.start_engine`
                     env=child_environment(),
                 )
             self._processes.append(process)

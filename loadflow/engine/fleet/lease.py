@@ -16,6 +16,7 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -263,7 +264,7 @@ class Lease:
         self._loops = [int(loop["shard"]) for loop in loops]
         loop = asyncio.get_running_loop()
         # on a busy machine a process may take seconds to begin: beats go on, or the share would be another agent's by then
-        self._engine = await loop.run_in_executor(None, Engine, job, package.env)
+        self._engine = await loop.run_in_executor(None, partial(Engine, job, package.env, own_session=False))
         if self._asked:
             self._engine.stop()
         loop.add_reader(self._engine.fileno(), self._read_engine)

@@ -134,15 +134,19 @@ def start_of_load() -> tuple[int, int]:
     return time.monotonic_ns() + LEAD_NS, time.time_ns() + LEAD_NS
 
 
-def start_supervisor(job: Job, log: IO[bytes], env: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+def start_supervisor(
+    job: Job, log: IO[bytes], env: Mapping[str, str] | None = None, *, own_session: bool = True
+) -> subprocess.Popen[bytes]:
     """The process of `loadflow.engine.entry.supervisor`, which reads the job from its standard input; `log` gets its stderr, and `env` are
-    environment variables besides this process's."""
+    environment variables besides this process's. `own_session`: it and its engines are in a session of their own, else in a process
+    group of this session."""
     return subprocess.Popen(
         [sys.executable, "-P", "-m", "loadflow.engine.entry.supervisor"],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=log,
-        start_new_session=True,
+        start_new_session=own_session,
+        process_group=None if own_session else 0,
         env={**child_environment(), **(env or {})},
     )
 
@@ -153,11 +157,11 @@ class Engine:
     Nothing inherits the parent's standard streams: an orchestrator that waits for its child's pipes would wait for ours.
     """
 
-    def __init__(self, job: Job, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, job: Job, env: Mapping[str, str] | None = None, *, own_session: bool = True) -> None:
         folder = Path(job["folder"])
         self._grace_s = float(job["grace_s"])
         with open(folder / "supervisor.log", "ab", opener=opener) as log:
-            self._process = start_supervisor(job, log, env) if env else start_supervisor(job, log)
+            self._process = start_supervisor(job, log, env, own_session=own_session)
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._stdin, self._stdout = self._process.stdin, self._process.stdout
