@@ -16,6 +16,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import pytest
 
@@ -42,8 +43,13 @@ PROCESS_FILES = {  # of other folders
     "test_round_trip.py",
     "test_warm.py",
 }
-BY_FOLDER = {"store"}  # whose tests share one server
-BY_FILE = {"exporters", "flows", "ui"}  # folders whose files have servers of their own, or fixtures
+BY_FOLDER = {"store", "ui"}  # whose tests share one server, or one browser
+BY_FILE = {"exporters"}  # folders whose files have servers of their own, or fixtures
+# what shares a Prefect server (`tests.prefect_servers`) is in as many workers as there are to be servers, always the same files together:
+# each costs as much as thirty tests to start and to have
+SHARING = {"ends", "flows"}
+SHARING_FILES = {"test_docs", "test_run_flow"}
+SERVERS = 3
 # what their fixtures make takes long, and is for all tests of the file
 DEAR_FILES = {
     "test_compare",
@@ -57,10 +63,12 @@ DEAR_FILES = {
     "test_statistics_page",
     "test_target",
 }
-AUTOMATIONS = {"test_notifications", "test_zombies"}  # whoever applies the automations of a server anew resets what they wait for
 QUICK = os.environ.get("LOADFLOW_TEST_QUICK") == "1"
 WITH_LONG = not QUICK and os.environ.get("LOADFLOW_TEST_LONG") != "0"
-ONLY_LONG: dict[str, str] = {}  # files below tests/ that may have none but `long` tests, and why
+ONLY_LONG = {  # files below tests/ that have none but `long` tests, and why
+    "ends/test_docker_pool.py": "containers, where an image is built; agents of a pool of processes do the same in ends/test_pool.py",
+    "history/test_real_nights.py": "fifteen real loads; history/test_judging.py judges the same chain of synthetic runs",
+}
 TIERS = pytest.StashKey[dict[str, set[bool]]]()  # of each file that was collected whole, whether its tests are `long`
 STARTING = {"target", "prefect_server", "server"}  # fixtures
 EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"}
@@ -116,8 +124,8 @@ def kinds_of(folder: str, file: str, fixtures: Iterable[str]) -> set[str]:
 
 def group_of(folder: str, file: str) -> str:
     """Tests of one group run one after another in the same process (`--dist loadgroup`), so that what they share is made once for them."""
-    if file in AUTOMATIONS:
-        return "automations"
+    if folder in SHARING or file in SHARING_FILES:
+        return f"prefect-{crc32(file.encode()) % SERVERS}"
     return folder if folder in BY_FOLDER else file if folder in BY_FILE or file in DEAR_FILES else ""
 
 

@@ -1,8 +1,9 @@
 """Prefect servers of the tests: one that all tests of a worker share, and those of tests that stop theirs or set it up otherwise.
 
 A server costs seven CPU seconds to start, and a fortieth of a core as long as it is there. The shared one is started by the worker's first
-test that needs it, and ended with the session. A test names what it makes after itself, and asks for that only. One server for all workers
-was slower: SQLite lets one write at a time, and many that wait starve each other, for a minute each.
+test that needs it, and ended with the session; `tests.kinds` keeps those tests in few workers. A test names what it makes after itself,
+and asks for that only. One server for all workers was slower: SQLite lets one write at a time, and many that wait starve each other, for a
+minute each.
 """
 
 from __future__ import annotations

@@ -6,7 +6,6 @@ import pytest
 
 from tests.forked_engines import FORKED
 from tests.kinds import (
-    AUTOMATIONS,
     BY_FILE,
     BY_FOLDER,
     DEAR_FILES,
@@ -16,6 +15,9 @@ from tests.kinds import (
     PROCESS_FILES,
     PROCESSES,
     ROOT,
+    SERVERS,
+    SHARING,
+    SHARING_FILES,
     TIERS,
     folder_of,
     group_of,
@@ -31,14 +33,13 @@ from tests.kinds import (
         pytest.param("script", "test_checking", ["target"], {"processes"}, "", id="a target is a process"),
         pytest.param("load", "test_rate", [], {"processes"}, "", id="a load is processes"),
         pytest.param("records", "test_private", [], {"processes"}, "", id="one file of a quick folder"),
-        pytest.param("flows", "test_events", ["prefect_server"], {"e2e", "processes"}, "test_events", id="what needs Prefect's server"),
+        pytest.param("flows", "test_events", ["prefect_server"], {"e2e", "processes"}, "prefect-2", id="what needs Prefect's server"),
         pytest.param("fleet", "test_wire", [], {"e2e", "processes"}, "", id="several machines"),
-        pytest.param("cli", "test_run_flow", [], {"e2e", "processes"}, "", id="one file of a folder"),
+        pytest.param("cli", "test_run_flow", [], {"e2e", "processes"}, "prefect-1", id="one file of a folder"),
         pytest.param("store", "test_trouble", ["place"], {"e2e", "processes"}, "store", id="one database server for a folder"),
         pytest.param("hostile", "test_target", ["played"], {"processes"}, "test_target", id="one play of the hostile target"),
-        pytest.param("ends", "test_worker", ["server"], {"e2e", "processes"}, "", id="a server that all share"),
-        pytest.param("ends", "test_deployed", ["server"], {"e2e", "processes"}, "", id="a server for each test"),
-        pytest.param("ends", "test_zombies", ["server"], {"e2e", "processes"}, "automations", id="what would disturb each other"),
+        pytest.param("ends", "test_worker", ["server"], {"e2e", "processes"}, "prefect-0", id="a server that all share"),
+        pytest.param("ui", "test_live_page", ["page"], {"e2e", "processes"}, "ui", id="one browser for a folder"),
     ],
 )
 def test_the_kind_follows_from_folder_file_and_fixtures(folder: str, file: str, fixtures: list[str], kinds: set[str], group: str) -> None:
@@ -59,10 +60,10 @@ def test_the_folder_of_a_test_is_the_first_below_tests(path: str, folder: str) -
 
 
 def test_every_name_that_says_the_kind_of_something_names_what_is_there() -> None:
-    folders = E2E | PROCESSES | BY_FOLDER | BY_FILE | FORKED
+    folders = E2E | PROCESSES | BY_FOLDER | BY_FILE | SHARING | FORKED
     assert [name for name in sorted(folders) if not (ROOT / name).is_dir()] == []
     files = {path.name for path in ROOT.rglob("test_*.py")}
-    assert (E2E_FILES | PROCESS_FILES | {f"{stem}.py" for stem in AUTOMATIONS | DEAR_FILES}) - files == set()
+    assert (E2E_FILES | PROCESS_FILES | {f"{stem}.py" for stem in SHARING_FILES | DEAR_FILES}) - files == set()
 
 
 def test_a_file_that_is_collected_in_part_says_nothing_about_what_is_long() -> None:
@@ -78,3 +79,8 @@ def test_every_file_has_a_test_that_is_not_long_unless_it_is_listed_with_its_rea
     assert only_long <= set(ONLY_LONG)
     assert {file for file in ONLY_LONG if not (ROOT / file).exists() or file in set(found) - only_long} == set()
     assert all(reason.strip() for reason in ONLY_LONG.values())
+
+
+def test_what_shares_a_prefect_server_is_spread_over_the_workers_that_have_one() -> None:
+    groups = {group_of(path.parent.name, path.stem) for folder in SHARING for path in (ROOT / folder).glob("test_*.py")}
+    assert groups == {f"prefect-{number}" for number in range(SERVERS)}

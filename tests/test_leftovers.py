@@ -16,6 +16,9 @@ import pytest
 pytestmark = [pytest.mark.processes, pytest.mark.skipif(sys.platform != "linux", reason="reads Linux's /proc")]
 
 ROOT = Path(__file__).resolve().parents[1]
+WITH_AND_WITHOUT_XDIST = pytest.mark.parametrize(
+    "arguments", [pytest.param((), id="one process", marks=pytest.mark.long), pytest.param(("-n", "1"), id="xdist")]
+)
 LEAK = """
 import pathlib, subprocess, sys, time
 
@@ -52,7 +55,7 @@ def lives(process: psutil.Process) -> bool:
     return False
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["one process", "xdist"])
+@WITH_AND_WITHOUT_XDIST
 def test_a_session_names_and_ends_what_its_tests_left_running(arguments: tuple[str, ...], tmp_path: Path) -> None:
     process = session(tmp_path, "pass", *arguments)
     left = leaked(tmp_path, process)
@@ -62,7 +65,7 @@ def test_a_session_names_and_ends_what_its_tests_left_running(arguments: tuple[s
     assert not lives(left)
 
 
-@pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["one process", "xdist"])
+@WITH_AND_WITHOUT_XDIST
 def test_what_a_killed_session_left_running_is_ended(arguments: tuple[str, ...], tmp_path: Path) -> None:
     process = session(tmp_path, "time.sleep(3600)", *arguments)
     left = leaked(tmp_path, process)

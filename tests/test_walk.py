@@ -108,6 +108,7 @@ def test_the_page_needs_fewer_than_fifteen_commands() -> None:
 @pytest.mark.processes
 @pytest.mark.prefect
 @pytest.mark.timeout(1200)
+@pytest.mark.long
 def test_who_types_the_page_has_a_nightly_run_that_alerts(town: Town, tmp_path: Path) -> None:
     port = str(free_port())
     own = {"http://shop.test.example": town.url, "https://hooks.test.example/load": f"{town.url}/load", "4200": port}

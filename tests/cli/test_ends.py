@@ -47,7 +47,7 @@ def run_of(folder: Path) -> Run:
 # -- signals
 
 
-@pytest.mark.parametrize("number", STOPS)
+@pytest.mark.parametrize("number", [*STOPS[:3], pytest.param(STOPS[3], marks=pytest.mark.long)])
 def test_a_stop_signal_ends_the_load_with_a_verdict_and_a_report(number: signal.Signals, target: Target, tmp_path: Path) -> None:
     target.reset()
     process = start(tmp_path, "run", "--direct", "--json", long_script(tmp_path, target))
@@ -108,8 +108,14 @@ def _drain(fd: int) -> None:
             pass
 
 
-@pytest.mark.parametrize("number", STOPS)
-@pytest.mark.parametrize("module", ["click", "pydantic", "loadflow.engine.load.build"])
+@pytest.mark.parametrize(
+    ("module", "number"),
+    [
+        pytest.param(module, number, marks=() if at == turn else pytest.mark.long)  # each place once, and each signal but the last
+        for at, module in enumerate(("click", "pydantic", "loadflow.engine.load.build"))
+        for turn, number in enumerate(STOPS)
+    ],
+)
 def test_a_signal_while_modules_are_imported_interrupts(number: signal.Signals, module: str, tmp_path: Path) -> None:
     """The signal comes in the middle of an import of the command's first second."""
     hook = f"""
@@ -184,7 +190,7 @@ def test_streams_that_were_closed_before_change_nothing(fds: tuple[int, ...], ta
 # -- disks and folders
 
 
-@pytest.mark.parametrize("engine", ["native", "locust"])
+@pytest.mark.parametrize("engine", ["native", pytest.param("locust", marks=pytest.mark.long)])
 def test_a_full_disk_is_told_with_the_path_and_the_way_out(engine: str, target: Target, tmp_path: Path) -> None:
     """A limit on the size of files: the hit log, which grows, is the first to meet it."""
     script = steps_script(
@@ -207,7 +213,7 @@ def test_a_full_disk_is_told_with_the_path_and_the_way_out(engine: str, target: 
     assert "unexpected error" not in said
 
 
-@pytest.mark.parametrize("engine", ["native", "locust"])
+@pytest.mark.parametrize("engine", ["native", pytest.param("locust", marks=pytest.mark.long)])
 def test_a_run_folder_that_is_deleted_ends_the_load_and_is_told(engine: str, target: Target, tmp_path: Path) -> None:
     target.reset()
     process = start(

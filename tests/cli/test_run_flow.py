@@ -19,6 +19,7 @@ from tests.prefect_database import with_tables
 from tests.prefect_servers import shared_server
 from tests.targets.fixture import Target
 from tests.waiting import HANG_S
+from tests.warm.asked import MAY_BEGIN_WARM
 
 SECRET = f"{SENTINEL}-of-a-flow"
 
@@ -62,7 +63,7 @@ def test_passed_in_a_process_that_never_imports_gevent_or_locust(tmp_path: Path,
     target.reset()
     script = steps_script(tmp_path, load(f"{target.url}/ok"), ["LD_summary"], ["LD_generate_html_report"], name="passing.json")
     code = (
-        "import sys\nfrom loadflow.cli import main\n"
+        f"{MAY_BEGIN_WARM}import sys\nfrom loadflow.cli import main\n"  # with more imported than it needs, and neither of the two
         f"code = main(['run', {str(script)!r}, '--json'], standalone_mode=False)\n"
         "print(code, [name for name in ('gevent', 'locust') if name in sys.modules], file=sys.stderr)"
     )
@@ -95,7 +96,9 @@ def test_failed_with_no_secret_anywhere(tmp_path: Path, target: Target) -> None:
     assert flow_runs(server.home)["failing-with-secrets"] == "Failed"
 
 
-@pytest.mark.parametrize(("number", "name"), [(signal.SIGINT, "by-ctrl-c"), (signal.SIGTERM, "by-term")])
+@pytest.mark.parametrize(
+    ("number", "name"), [(signal.SIGINT, "by-ctrl-c"), pytest.param(signal.SIGTERM, "by-term", marks=pytest.mark.long)]
+)
 def test_a_signal_to_the_whole_group_keeps_results_and_prefect_knows(number: signal.Signals, name: str, tmp_path: Path, home: Path) -> None:
     """Ctrl-C reaches the embedded server too, as a terminal sends it to all; it must live on to store the last state."""
     with Target() as target:

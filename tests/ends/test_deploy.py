@@ -93,7 +93,14 @@ def test_the_form_of_a_deployed_script_holds_and_its_values_reach_the_target(ser
         assert server.ask("GET", f"/flow_runs/{quick}")["name"] == "by itself"
         assert [one for one in target.records("/ok") if one.target.endswith(f"?{on.name}-small")]
 
-        # in a repository that is cloned for the run, also by a pull step of the project's own
+
+@pytest.mark.long
+def test_a_script_of_a_repository_is_cloned_for_the_run_also_by_a_pull_step_of_the_projects_own(
+    server: PrefectApi, target: Target, tmp_path: Path
+) -> None:
+    with stage(server, target, tmp_path, f"clone-{os.getpid()}") as on:
+        python(on, "-m", "prefect", "work-pool", "create", "--type", "process", "--base-job-template", str(POOL), on.name)
+        on.start_worker(on.name)
         clone = pushed(on.folder / "remote.git", on.folder / "clone", {"loads/cloned.json": json.dumps(script_of(on))})
         shared = ("-p", on.name, "--var", f"base={target.url}")
         said = loadflow(on, "deploy", "loads/cloned.json", *shared, "--var", "mode=large", "--from", "git", folder=clone)

@@ -27,7 +27,7 @@ SETTINGS = {"PREFECT_SERVER_SERVICES_SCHEDULER_LOOP_SECONDS": "1"}
 RUN_WITHIN_S = 240.0  # until a test gives up: a busy machine takes a minute for what is a matter of seconds
 
 
-@pytest.fixture(params=["sqlite", "postgresql"], scope="module")
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.long)], scope="module")
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrefectServer]:
     database = PostgreSQL() if request.param == "postgresql" else None
     settings = dict(SETTINGS)

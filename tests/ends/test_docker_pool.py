@@ -27,7 +27,7 @@ from tests.prefect_servers import START_S
 from tests.services import need
 from tests.waiting import wait_for
 
-pytestmark = [pytest.mark.processes, pytest.mark.prefect]
+pytestmark = [pytest.mark.processes, pytest.mark.prefect, pytest.mark.long]
 
 TEMPLATE = Path(__file__).resolve().parents[2] / "deployments" / "work-pools" / "docker.json"
 IMAGE = os.environ.get("LOADFLOW_IMAGE", "localhost/loadflow:kubernetes-test")

@@ -79,7 +79,13 @@ ENDS = [
 ]
 
 
-@pytest.mark.parametrize("end", ENDS, ids=lambda end: end.sentence)
+# the others are held without Prefect, too: tests/cli/test_ends.py, tests/forked and tests/load
+SHORT = {"its run is cancelled by the API", "Ctrl-C", "the flow process is killed", "the engine is killed"}
+
+
+@pytest.mark.parametrize(
+    "end", [pytest.param(end, id=end.sentence, marks=() if end.sentence in SHORT else pytest.mark.long) for end in ENDS]
+)
 def test_after_the_end_nothing_is_sent_and_state_verdict_and_exit_code_say_what_happened(on_stage: Stage, end: End) -> None:
     flow = on_stage.start_flow(on_stage.script(**end.script))
     on_stage.wait_for_load()

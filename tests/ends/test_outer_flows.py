@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.processes, pytest.mark.prefect, pytest.mark.timeout(40
 STILL_S = 5.0
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("way", [*WAYS[:2], pytest.param(WAYS[2], marks=pytest.mark.long)])
 def test_a_cancel_of_the_root_silences_the_load_below(on_stage: Stage, way: str) -> None:
     path = on_stage.folder / "script.json"
     path.write_text(json.dumps(on_stage.script()))

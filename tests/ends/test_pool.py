@@ -91,6 +91,7 @@ def test_agents_are_flow_runs(pool: Stage) -> None:
     assert SECRET not in json.dumps([runs, pool.server.ask("POST", "/deployments/filter", {})])
 
 
+@pytest.mark.long
 def test_a_killed_agent_leaves_honest_books(pool: Stage) -> None:
     """What it sent and had not delivered is lost; the verdict says from when on, and that the load was not the one that was asked for."""
     pool.start_worker(pool.name)
@@ -108,6 +109,7 @@ def test_a_killed_agent_leaves_honest_books(pool: Stage) -> None:
     assert sorted(run["id"] for run in agents_end(pool, "Completed", "Crashed")) == sorted({one.flow_run for one in summary.workers})
 
 
+@pytest.mark.long
 def test_an_agent_whose_container_is_stopped_delivers_and_another_goes_on(pool: Stage) -> None:
     """Without a container: the process that runs a flow in one, told to end as `docker stop` and a drained machine do."""
     template = json.loads((TOP / "deployments" / "work-pools" / "process.json").read_text())
@@ -150,6 +152,7 @@ def test_a_killed_agent_is_taken_over_and_a_cancelled_load_ends_all(pool: Stage)
     assert 0 < summary.overall.count <= len(pool.arrivals_ns())
 
 
+@pytest.mark.long
 def test_agents_make_the_shares_of_all_populations(pool: Stage) -> None:
     """Each population orders agents of its own; all meet at one server of the test's, and begin at once."""
     pool.start_worker(pool.name)

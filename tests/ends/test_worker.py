@@ -52,6 +52,7 @@ def test_a_worker_that_is_terminated_takes_its_load_with_it(on_stage: Stage) -> 
     assert on_stage.state("Running", run_id=run_id)
 
 
+@pytest.mark.long
 def test_a_run_whose_worker_was_killed_goes_on_and_can_still_be_cancelled(on_stage: Stage) -> None:
     worker, run_id = start(on_stage)
     os.kill(worker.pid, signal.SIGKILL)

@@ -38,7 +38,7 @@ def run(tmp_path: Path) -> Run:
     return synthetic_run(tmp_path / "run", VerdictKind.FAILED)
 
 
-def big_run(folder: Path, *, hits: int = 9_000, seconds: int = 600) -> Run:
+def big_run(folder: Path, *, hits: int = 9_000, seconds: int = 60) -> Run:
     names = [("GET", f"|`<b>/{number}/{'long' * 60}") for number in range(900)]
     failures = [Failure(Outcome.STATUS, f"status 503 {'x' * 400} {number}", 503) for number in range(60)]
     rows = make_rows(hits, seconds=seconds, series=900, failure_rate=0.5, failures=60)

@@ -19,6 +19,7 @@ from loadflow.engine.reports.capacity_page import capacity_page
 from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import CommandError
 from loadflow.flows.capacity_page import capacity_markdown
+from tests.examples import examples
 from tests.flows.test_trend import drawing
 
 QUEUE = QUEUES[0]  # M/M/1
@@ -27,10 +28,10 @@ TRUTH = capacity_of(QUEUE)
 SEARCH = Search((QUEUE.limit,), 50, 2_000, 0.05, 1_800)
 
 
-@pytest.mark.parametrize("queue", [QUEUE, QUEUES[2]], ids=lambda one: one.name)
+@pytest.mark.parametrize("queue", [pytest.param(QUEUE, id=QUEUE.name), pytest.param(QUEUES[2], id=QUEUES[2].name, marks=pytest.mark.long)])
 def test_the_capacity_of_a_known_queue_is_found_with_an_interval_that_holds_it(queue: Queue) -> None:
     """A small version of benchmarks/capacity.py, where the shares stand."""
-    runs, near, held, truth = 10, 0, 0, capacity_of(queue)
+    runs, near, held, truth = examples(10), 0, 0, capacity_of(queue)
     for seed in range(runs):
         found, probes = searched(queue, seed)
         near += abs(found.capacity_per_s / truth - 1) <= 0.05
@@ -39,17 +40,17 @@ def test_the_capacity_of_a_known_queue_is_found_with_an_interval_that_holds_it(q
         assert found.limit == queue.limit.text
         widest = max(found.high - found.capacity_per_s, found.capacity_per_s - found.low) / found.capacity_per_s
         assert (found.why == "") == (found.confirmed and widest <= SEARCH.precision), "what is wider than asked says so"
-    assert near >= 9
-    assert held >= 9
+    assert near >= runs - 1
+    assert held >= runs - 1
 
 
 def test_a_target_that_wavers_from_probe_to_probe_has_an_interval_that_knows_it() -> None:
     """M/M/8 at 91 % load: where service takes 2 % longer, three times as many hits are over the limit."""
     queue = QUEUES[1]
     truth = capacity_of(queue)
-    answers = [searched(queue, seed, 0.02)[0] for seed in range(10)]
-    assert sum(abs(found.capacity_per_s / truth - 1) <= 0.05 for found in answers) >= 9
-    assert sum(found.low <= truth <= found.high for found in answers) >= 8
+    answers = [searched(queue, seed, 0.02)[0] for seed in range(examples(10))]
+    assert sum(abs(found.capacity_per_s / truth - 1) <= 0.05 for found in answers) >= len(answers) - 1
+    assert sum(found.low <= truth <= found.high for found in answers) >= 0.8 * len(answers)
 
 
 def test_hits_that_are_slow_at_any_rate_move_the_crossing_nowhere() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from loadflow.engine.session.execute import execute_action
 from loadflow.engine.session.session import Session, use_session
 from tests.targets.queueing import queueing_server
@@ -12,11 +14,12 @@ from tests.targets.queueing import queueing_server
 NIGHTS, FIRST_BAD = 15, 12
 
 
+@pytest.mark.long
 def test_a_step_in_a_chain_of_nights_is_found_with_its_night(tmp_path: Path) -> None:
-    """The median of a fixed service time is little moved by a busy machine; the step is half as much again."""
+    """The median of a fixed service time is little moved by a busy machine; with the step it is three times as long."""
     verdicts: list[dict[str, Any]] = []
     names: list[str] = []
-    with queueing_server(20, 0.05, random=False) as server:
+    with queueing_server(20, 0.1, random=False) as server:
         test = {
             "label": "nightly",
             "user_detail_dict": {"user": "fast_http_user"},
@@ -27,7 +30,7 @@ def test_a_step_in_a_chain_of_nights_is_found_with_its_night(tmp_path: Path) -> 
             "revision": "${var.build}",
         }
         for night in range(NIGHTS):
-            server.service_s = 0.075 if night >= FIRST_BAD else 0.05
+            server.service_s = 0.3 if night >= FIRST_BAD else 0.1
             build = "2.0" if night >= FIRST_BAD else "1.9"
             with use_session(Session(runs_dir=tmp_path, variables={"build": build})) as session:
                 results = execute_action([["LD_start_test", test], ["LD_judge", {"metrics": ["p50"], "floor": "10%"}]])

@@ -278,7 +278,7 @@ def test_an_interrupted_run_says_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("write", WRITERS)
 def test_memory_does_not_grow_with_the_hits(tmp_path: Path, write: Write) -> None:
-    run = build_run(tmp_path / "run", make_rows(200_000, failures=2, failure_rate=0.2), failures=[Failure(Outcome.STATUS, "a")] * 2)
+    run = build_run(tmp_path / "run", make_rows(100_000, failures=2, failure_rate=0.2), failures=[Failure(Outcome.STATUS, "a")] * 2)
     tracemalloc.start()
     try:
         write([run], tmp_path / "report")
@@ -291,7 +291,7 @@ def test_memory_does_not_grow_with_the_hits(tmp_path: Path, write: Write) -> Non
 def test_long_names_and_texts_do_not_make_it_grow_either(tmp_path: Path) -> None:
     names = [(f"{number}" + '"' * 300, "\x01" * 300) for number in range(100)]
     failures = [Failure(Outcome.ASSERTION, f"{number}" + "\x01" * 490) for number in range(100)]
-    rows = make_rows(30_000, seconds=3, series=100, failure_rate=0.5)
+    rows = make_rows(12_000, seconds=3, series=100, failure_rate=0.5)
     rows["error"] = np.where(rows["error"], rows["series"] + 1, 0)
     run = build_run(tmp_path / "run", rows, names=names, failures=failures)
     tracemalloc.start()

@@ -21,15 +21,19 @@ def postgresql() -> Iterator[PostgreSQL]:
     server.close()
 
 
-@pytest.fixture
-def postgresql_url(postgresql: PostgreSQL) -> str:
-    """The URL of a new database."""
+def new_database(server: PostgreSQL) -> str:
+    """Its URL."""
     import psycopg
 
     name = f"store_{next(NUMBERS)}"
-    with psycopg.connect(postgresql.url(), autocommit=True) as connection:
+    with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-    return postgresql.url(name)
+    return server.url(name)
+
+
+@pytest.fixture
+def postgresql_url(postgresql: PostgreSQL) -> str:
+    return new_database(postgresql)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

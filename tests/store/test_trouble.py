@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import shutil
 import signal
@@ -11,7 +10,6 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -32,7 +30,11 @@ from loadflow.engine.store.write import persist
 from loadflow.errors import CommandError, RunError, WatchdogTimeout
 from tests.builders import build_run, facts, make_rows
 from tests.services import PASSWORD, PostgreSQL, need
-from tests.store.runs import fetch, persist_here
+from tests.store.runs import fetch
+from tests.waiting import HANG_S
+from tests.warm.asked import MAY_BEGIN_WARM
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -78,8 +80,11 @@ def test_writers_at_the_same_time_agree(place: Place, tmp_path: Path) -> None:
     for name in {*folders}:
         build_run(tmp_path / name, make_rows(3000), run_facts=facts(id=name))
     url = place.url.render_as_string(hide_password=False)
-    with ProcessPoolExecutor(3, mp_context=multiprocessing.get_context("spawn")) as pool:
-        ids = [one for (one,) in pool.map(persist_here, [url] * 3, [str(tmp_path / name) for name in folders])]
+    code = f"{MAY_BEGIN_WARM}import sys\nfrom tests.store.runs import persist_here\nprint(*persist_here(*sys.argv[1:]))"
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    commands = [[sys.executable, "-c", code, url, str(tmp_path / name)] for name in folders]
+    writers = [subprocess.Popen(command, env=env, stdout=subprocess.PIPE, text=True) for command in commands]
+    ids = [int(writer.communicate(timeout=HANG_S)[0]) for writer in writers]
     assert ids[0] == ids[1]
     assert len({*ids}) == 2
     assert counts(place)[0] == 2
@@ -168,7 +173,7 @@ def test_a_full_disk_leaves_what_was_there(on_sqlite: Place, run: Run, tmp_path:
         open_wal(connection)
         connection.execute("PRAGMA max_page_count = 40")
 
-    big = build_run(tmp_path / "big", make_rows(200_000), run_facts=facts(id="big"))
+    big = build_run(tmp_path / "big", make_rows(20_000), run_facts=facts(id="big"))
     with monkeypatch.context() as patched:
         patched.setattr(connect, "_wal", small)
         with pytest.raises(RunError, match=r"disk is full \(database or disk is full\); nothing was stored; free some space"):
@@ -187,7 +192,7 @@ def test_a_full_file_system_leaves_what_was_there(tmp_path: Path) -> None:
         place = place_of(str(folder / "runs.db"), None)
         persist(place, [build_run(tmp_path / "run", make_rows(1000))])
         before = counts(place)
-        big = build_run(tmp_path / "big", make_rows(200_000), run_facts=facts(id="big"))
+        big = build_run(tmp_path / "big", make_rows(60_000), run_facts=facts(id="big"))
         with pytest.raises(RunError, match=r"runs\.db can't"):
             persist(place, [big])
         assert counts(place) == before
@@ -200,14 +205,14 @@ def test_a_full_file_system_leaves_what_was_there(tmp_path: Path) -> None:
 def test_a_writer_that_is_killed_leaves_a_readable_database_without_its_run(on_sqlite: Place, path: Path, run: Run, tmp_path: Path) -> None:
     persist(on_sqlite, [run])
     before = counts(on_sqlite)
-    big = build_run(tmp_path / "big", make_rows(200_000), run_facts=facts(id="big"))
+    big = build_run(tmp_path / "big", make_rows(60_000), run_facts=facts(id="big"))
     code = """
         import sys, time
         from loadflow.engine.records.run import Run
         from loadflow.engine.store import write
         from loadflow.engine.store.place import place_of
         def halting(run, ids, ordered=write.ordered_hits):
-            for number, rows in enumerate(ordered(run, ids)):
+            for number, rows in enumerate(ordered(run, ids, 20_000)):  # more than SQLite holds in memory
                 if number == 2:
                     print("in the middle", flush=True)
                     time.sleep(600)
@@ -215,7 +220,7 @@ def test_a_writer_that_is_killed_leaves_a_readable_database_without_its_run(on_s
         write.ordered_hits = halting
         write.persist(place_of(sys.argv[1], None), [Run.open(sys.argv[2])])
     """
-    python = [sys.executable, "-c", textwrap.dedent(code), str(path), str(big.folder)]
+    python = [sys.executable, "-c", MAY_BEGIN_WARM + textwrap.dedent(code), str(path), str(big.folder)]
     with subprocess.Popen(python, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "in the middle\n"
@@ -291,10 +296,10 @@ def test_a_server_that_is_killed_in_the_middle_has_nothing_of_the_run(
 ) -> None:
     place = place_of(None, postgresql_url)
     persist(place, [run])
-    big = build_run(tmp_path / "big", make_rows(200_000), run_facts=facts(id="big"))
+    big = build_run(tmp_path / "big", make_rows(20_000), run_facts=facts(id="big"))
 
     def killing(one: Run, ids: Ids) -> Iterator[Rows]:
-        for number, rows in enumerate(hits.ordered_hits(one, ids)):
+        for number, rows in enumerate(hits.ordered_hits(one, ids, 4_000)):
             if number == 2:
                 postgresql.kill()
             yield rows

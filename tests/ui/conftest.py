@@ -17,9 +17,9 @@ SIZE = {"width": 1280, "height": 860}
 PATIENCE_MS = 60_000  # a busy machine may be slow; nothing here waits longer than it has to
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """One for all tests of a file: each has a page without anything of the others."""
+    """One for all tests of the folder: each has a page without anything of the others. Afterwards Playwright leaves no event loop."""
     program = next(filter(None, map(shutil.which, PROGRAMS)), None)
     need(program, "Chromium is not installed (Debian: apt-get install chromium-headless-shell)")
     with sync_playwright() as playwright:

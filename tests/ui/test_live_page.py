@@ -110,6 +110,7 @@ def test_its_button_ends_the_load(page: Page, target: Target, tmp_path: Path) ->
         assert process.wait(60) == 4
 
 
+@pytest.mark.long
 def test_its_button_makes_the_rate_higher(page: Page, target: Target, tmp_path: Path) -> None:
     with live_run(tmp_path, f"{target.url}/ok", rate=20) as (process, address):
         page.goto(address)

@@ -128,6 +128,7 @@ def test_a_person_runs_a_load_test_from_the_form_and_reads_its_story(page: Page,
     assert [record for record in on.target.records("/ok") if record.target.endswith("?from-the-form")]
 
 
+@pytest.mark.long
 def test_a_person_cancels_a_run(page: Page, on: Stage) -> None:
     write_script(on, on.script(test_time=300))
     site = Site(page, on)
@@ -147,6 +148,7 @@ def test_a_person_cancels_a_run(page: Page, on: Stage) -> None:
     assert len(on.arrivals_ns()) == silent_from
 
 
+@pytest.mark.long
 def test_a_person_fills_the_form_that_a_script_was_deployed_with(page: Page, on: Stage) -> None:
     test = on.script(test_time=1, host="${var.base}", user_count="${var.users}")[0]
     test[1]["tasks"] = [{"name": "the page", "method": "get", "request_url": "/ok?${var.goods}"}]
