@@ -62,6 +62,7 @@ if TYPE_CHECKING:
     from loadflow.engine.scenario.values import fake as fake
     from loadflow.engine.scenario.values import now as now
     from loadflow.engine.scenario.values import rand as rand
+    from loadflow.engine.scenario.values import rows as rows
     from loadflow.engine.scenario.values import sleep as sleep
     from loadflow.engine.scenario.values import uuid as uuid
     from loadflow.engine.session.execute import Results as Results
@@ -118,7 +119,7 @@ _HOMES = {
     "loadflow.engine.reliability.retry_policy": ("AdaptiveRetryPolicy", "RetryDecision", "run_with_retry"),
     "loadflow.engine.scenario.client": ("Answer", "LoadClient", "RequestFailed"),
     "loadflow.engine.scenario.definition": ("ScenarioDef", "TaskDef", "VUser", "scenario", "task"),
-    "loadflow.engine.scenario.values": ("csv", "fake", "now", "rand", "sleep", "uuid"),
+    "loadflow.engine.scenario.values": ("csv", "fake", "now", "rand", "rows", "sleep", "uuid"),
     "loadflow.engine.session.execute": ("Results",),
     "loadflow.engine.session.load_result": ("LoadResult",),
     "loadflow.engine.session.observer": ("Observer",),

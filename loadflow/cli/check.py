@@ -11,6 +11,7 @@ from loadflow.cli.boundary import USAGE, print_mistakes, print_warnings
 from loadflow.cli.console import Styled, echo
 from loadflow.cli.variables import variables_option
 from loadflow.engine.base.counted import counted
+from loadflow.engine.base.json_value import JsonObject
 
 if TYPE_CHECKING:
     from loadflow.engine.proving.proof import Proof
@@ -112,11 +113,13 @@ def _check_scenarios(file: str, checking: Checking, proofs: list[Proof] | None) 
     well = True
     try:
         for made, trace in traces_of(file):
+            document: JsonObject = {}
             try:
-                checking.script(script_of(made, trace, file), source=file, name=made.name)
+                document = script_of(made, trace, file)
+                checking.script(document, source=file, name=made.name)
             except ScriptError as error:
                 well = False
-                print_mistakes(own_places(error.mistakes, made), f"{file}: {made.name}")
+                print_mistakes(own_places(error.mistakes, made, document), f"{file}: {made.name}")
             else:
                 echo(f"{file}: {made.name}: ", Styled("ok", fg="green"))
             print_traces(made, trace)

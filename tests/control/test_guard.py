@@ -56,6 +56,7 @@ PATHS = [
         a_test(csv_sources=[{"name": "a", "database": {"url": "sqlite:////x", "query": "q"}}]),
         "csv_sources[0].database",
     ),
+    ("a database", ["LD_register_csv_source", {"name": "a", "database": {"url": "sqlite:////x", "query": "q"}}], "database"),
     ("a way out by ..", ["LD_register_csv_source", {"name": "a", "file_path": "../../etc/passwd"}], "file_path"),
     ("a way out and in again", ["LD_register_csv_source", {"name": "a", "file_path": "sub/../../x"}], "file_path"),
     ("a link that leads out", ["LD_register_csv_source", {"name": "a", "file_path": "link/passwd"}], "file_path"),
@@ -245,7 +246,7 @@ NO_PATHS = {
 NO_PATHS |= {"metric", "metrics", "floor", "leg", "pairs", "target", "baseline_target"}
 NO_PATHS |= {"at_once", "fail_on_failed", "max_age", "rates", "targets"}
 NO_PATHS |= {"at_most", "budget", "limits", "peak", "peak_growth", "precision", "probe", "start"}
-KNOWN = {"addr", "tasks", "csv_sources", "populations", "sources", "test", "web_ui_dict", "url"}
+KNOWN = {"addr", "tasks", "csv_sources", "database", "populations", "sources", "test", "web_ui_dict", "url"}
 
 
 @pytest.mark.parametrize("command", TABLE.values(), ids=TABLE)

@@ -14,11 +14,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from loadflow.engine.load.rerun import again
-from loadflow.engine.plan.csv_source import CsvSource
+from loadflow.engine.plan.csv_source import CsvSource, Query
 from loadflow.engine.resolve.data import load_rows
 from loadflow.engine.resolve.database_rows import fetch, rows_kept
 from loadflow.engine.script.document import parse_script
-from loadflow.engine.session.session import Session
+from loadflow.engine.session.checking import Checking
+from loadflow.engine.session.execute import execute_action
+from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import CommandError, ScriptError
 from tests.load.harness import ENGINES, get, load
 from tests.services import PostgreSQL
@@ -51,7 +53,7 @@ SOURCE = CsvSource("users", "")
 
 def rows_of(url: str, query: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     with rows_kept():
-        source, columns = fetch(SOURCE, url, query)
+        source, columns = fetch(SOURCE, Query(url, query))
         path = Path(source.file_path)
         assert stat.S_IMODE(path.stat().st_mode) == 0o600
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
@@ -134,7 +136,7 @@ def test_no_message_holds_a_secret(postgresql: PostgreSQL) -> None:
         rows_of(wrong, "SELECT 1")
     assert "hunter22" not in str(raised.value)
     with rows_kept(), pytest.raises(CommandError, match="its query failed") as raised:
-        fetch(SOURCE, postgresql.url(), "SELECT 'hunter22'::int", ["hunter22"])
+        fetch(SOURCE, Query(postgresql.url(), "SELECT 'hunter22'::int"), ["hunter22"])
     assert "hunter22" not in str(raised.value)
 
 
@@ -174,6 +176,52 @@ def test_a_load_can_be_made_again_and_says_when_the_rows_are_others(users: str, 
     database.close()
     (other,) = again(done.run, tmp_path / "again").different
     assert other.startswith(f"the file users of {users}: ")
+
+
+ASK = "${secret.users_db}"
+# an action that registers a source, and how a load that follows writes it itself
+SOURCE_JSON = {"name": "users", "mode": "once", "database": {"url": ASK, "query": "SELECT name FROM ${var.table}"}}
+REGISTERED = [
+    ("one", ["LD_register_csv_source", SOURCE_JSON]),
+    ("one of several", ["LD_register_csv_sources", {"sources": [SOURCE_JSON]}]),
+]
+
+
+def two_loads(action: list[object], target: Target) -> list[list[object]]:
+    test = {
+        "user_detail_dict": {"user": "fast_http_user"}, "host": target.url, "user_count": 1, "iterations": 5, "max_failure_rate": 1,
+        "tasks": [get("/echo?name=${csv.users.name}", name="a")],
+    }  # fmt: skip
+    return [["LD_register_variables", {"variables": {"table": "users"}}], action, ["LD_start_test", test], ["LD_start_test", test]]
+
+
+@pytest.mark.parametrize("action", [row[1] for row in REGISTERED], ids=[row[0] for row in REGISTERED])
+def test_a_registered_database_is_asked_by_each_load_that_follows(
+    action: list[object], users: str, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LOADFLOW_SECRET_USERS_DB", f"{users}?timeout=71")
+    session = Session(runs_dir=tmp_path / "runs")
+    Checking(session).script(two_loads(action, target))
+    target.reset()
+    with use_session(session):
+        execute_action(two_loads(action, target))
+    first, second = session.runs
+    assert names_of(target) == {"ann": 2, 'b"o,b': 2, "": 2}  # URLs have no line ends
+    for run in (first, second):
+        written = "".join(path.read_text(errors="replace") for path in run.folder.rglob("*") if path.is_file())
+        assert "timeout=71" not in written
+    assert again(second, tmp_path / "again").different == ()
+
+
+def test_a_registered_database_that_is_not_there_is_said_by_the_load(users: str, target: Target, tmp_path: Path) -> None:
+    action = ["LD_register_csv_source", {"name": "users", "database": {"url": "sqlite:///nowhere.db", "query": "SELECT 1"}}]
+    session = Session(runs_dir=tmp_path / "runs")
+    with use_session(session):
+        done = execute_action(two_loads(action, target))
+    assert [str(result.error) for result in done.results if result.error is not None] == [
+        "csv source 'users': sqlite:///nowhere.db: there is no such file; give a path that exists, absolute or relative to "
+        + str(Path.cwd())
+    ]
 
 
 # what a source says, and what is wrong with it

@@ -10,7 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from loadflow.engine.generator.native.fit import is_built
+from loadflow.engine.load_test.row_source import CsvSource as CsvArguments
 from loadflow.engine.plan.csv_source import CsvSource, Mode
+from loadflow.engine.protocols.running.charsets import CHARSETS
 from loadflow.engine.resolve.data import Data, Rows, Table, columns_in, columns_of, load_rows, read_table
 from loadflow.engine.resolve.missing import MissingValue
 from loadflow.errors import CommandError
@@ -92,6 +94,11 @@ def test_json_that_is_no_table_is_refused(tmp_path: Path, name: str, content: by
     with pytest.raises(CommandError) as refused:
         load_rows(source(tmp_path / name, content))
     assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("name", [*sorted(CHARSETS), "latin-1", "Latin1", "iso-8859-1", "UTF-8", "windows-1252", "Shift_JIS"])
+def test_a_script_may_name_each_encoding(name: str) -> None:
+    assert CsvArguments(name="a", file_path="a.csv", encoding=name).source().encoding == name
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "utf_8", "UTF8"])

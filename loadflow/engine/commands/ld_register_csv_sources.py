@@ -1,4 +1,4 @@
-"""LD_register_csv_sources: use several CSV files for ${csv.NAME.COLUMN}."""
+"""LD_register_csv_sources: use several CSV files, or databases, for ${csv.NAME.COLUMN}."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["COMMAND", "register_csv_sources"]
 
 
 def register_csv_sources(sources: list[JsonObject]) -> None:
-    """Bind several CSV files; each entry as `register_csv_source` takes it. All are bound, or none."""
+    """Bind several CSV files or databases; each entry as `register_csv_source` takes it. All are bound, or none."""
     current_session().variables.register_sources(_checked(sources))
 
 
@@ -34,9 +34,6 @@ def _checked(sources: Sequence[Mapping[str, object]]) -> list[CsvSource]:
             mistakes.extend(mistakes_of(faults, source, f"sources[{position}]"))
         else:
             found.append(one.source())
-            if one.database is not None:
-                text = "is asked by the load itself, once before it starts"
-                mistakes.append(Mistake(f"sources[{position}].database", text, "write this source into csv_sources of LD_start_test"))
     if mistakes:
         raise CommandError(mistakes)
     return found
@@ -45,7 +42,7 @@ def _checked(sources: Sequence[Mapping[str, object]]) -> list[CsvSource]:
 COMMAND = Command(
     "LD_register_csv_sources",
     register_csv_sources,
-    "Use several CSV files for ${csv.NAME.COLUMN}.",
+    "Use several CSV files, or databases, for ${csv.NAME.COLUMN}.",
     QUICK,
     dry=True,
     sets=True,

@@ -24,7 +24,7 @@ from loadflow.engine.load_test.model import StartTest
 from loadflow.engine.load_test.stop_when import rule_of
 from loadflow.engine.load_test.user_types import user_type_of
 from loadflow.engine.plan.cluster import Cluster, Workers
-from loadflow.engine.plan.csv_source import CsvSource
+from loadflow.engine.plan.csv_source import CsvSource, Query
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.shape import Stage, soak, spike, total_s
 from loadflow.engine.plan.target import TargetRules
@@ -121,10 +121,9 @@ def build_plan(
             [Mistake(f"{ROOT}.populations", "are for LD_start_test itself; this load is of one", "write the keys of one of them")]
         )
     arguments = hosted(arguments, rules)
-    sources = dict(zip((source.name for source in registered.sources), registered.sources, strict=True))
     test, variables = _validated(arguments, registered, env, rules, secret)
+    sources = {source.name: _with_query_settled(source, variables, env) for source in registered.sources}
     sources |= {one.name: one.source() for one in test.csv_sources}
-    asked_for = {one.name: one.database for one in test.csv_sources if one.database is not None}
     limited = "test_time" in arguments or (test.stop_when is not None and test.stop_when.at_most is not None)
     pace = pace_of(test, ROOT, test_time_given=limited, cap_per_s=rules.max_rate_per_s, seed=pace_seed)
     user_type: UserType = test.user_type
@@ -133,12 +132,13 @@ def build_plan(
     others = {one.name: one for one in types if one is not user_type}
     place = test.place_of_step
     steps = _settled_limits(with_headers(written, types, rules), variables, env, place)
-    columns: dict[str, Collection[str]] = {**_columns(one for one in sources.values() if one.name not in asked_for)}
-    for name, database in asked_for.items():
-        columns[name] = ANY
-        if ask:
-            hidden = [str(value) for key, value in variables.items() if key.startswith(SECRET)]
-            sources[name], columns[name] = fetch(sources[name], database.url, database.query, hidden)
+    columns: dict[str, Collection[str]] = {**_columns(one for one in sources.values() if one.database is None)}
+    for name, source in sources.items():
+        if source.database is not None:
+            columns[name] = ANY
+            if ask:
+                hidden = [str(value) for key, value in variables.items() if key.startswith(SECRET)]
+                sources[name], columns[name] = fetch(source, source.database, hidden)
     _refuse_missing(steps, variables, columns, env, place)
     plan = Plan(
         protocol=user_type.name,
@@ -158,7 +158,15 @@ def build_plan(
         max_body_bytes=test.max_body_bytes,
         http_version=test.user_detail_dict.http_version if test.user_detail_dict.http_version in CORES_OWN else None,
         redact=tuple(test.redact),
-        env_names=tuple(sorted({token.parts[0] for token in tokens_in([dict(registered.values), dict(arguments)]) if token.kind == "env"})),
+        env_names=tuple(
+            sorted(
+                {
+                    token.parts[0]
+                    for token in tokens_in([dict(registered.values), registered.queries, dict(arguments)])
+                    if token.kind == "env"
+                }
+            )
+        ),
         web_ui=(test.web_ui_dict.host, test.web_ui_dict.port) if test.web_ui_dict else None,
         allowed_hosts=rules.host_lists(),
         max_rate_per_s=rules.max_rate_per_s,
@@ -210,7 +218,7 @@ def _validated(
     arguments: JsonMapping, registered: Variables, env: Mapping[str, str], rules: TargetRules, secret: Callable[[str], str]
 ) -> tuple[Any, JsonObject]:
     """The arguments as their model, and all variables."""
-    secrets = secrets_in([dict(registered.values), dict(arguments), dict(rules.headers)], secret)
+    secrets = secrets_in([dict(registered.values), registered.queries, dict(arguments), dict(rules.headers)], secret)
     known = {**secrets, **_settled(registered.values, secrets, env, "registered variables")}
     own = _settled({**(arguments.get("variables") or {}), **_own_given(arguments, registered)}, known, env, f"{ROOT}.variables")
     variables = {**known, **own}
@@ -259,6 +267,15 @@ def _settled_value(value: object, known: Mapping[str, object], env: Mapping[str,
             )
         ]
     )
+
+
+def _with_query_settled(source: CsvSource, known: Mapping[str, object], env: Mapping[str, str]) -> CsvSource:
+    """A source that was registered, as those of the load itself are: without placeholders."""
+    if source.database is None:
+        return source
+    place, asked = f"csv source {source.name!r}", source.database
+    url, query = (str(_settled_value(value, known, env, f"{place}, {key}")) for key, value in (("url", asked.url), ("query", asked.query)))
+    return replace(source, database=Query(url, query))
 
 
 def _settled_limits(

@@ -14,7 +14,7 @@ from loadflow.engine.load.facts import facts_of, parts_of
 from loadflow.engine.load.made_of import asked_of, digests_of
 from loadflow.engine.plan.cluster import Workers
 from loadflow.engine.plan.conditioner import NetworkConditioner
-from loadflow.engine.plan.csv_source import CsvSource
+from loadflow.engine.plan.csv_source import CsvSource, Query
 from loadflow.engine.plan.target import TargetRules
 from loadflow.engine.records.evidence import EVIDENCE, read_evidence
 from loadflow.engine.records.fingerprint import unlike
@@ -72,11 +72,16 @@ def _session(asked: JsonMapping, runs_dir: Path) -> Session:
         workers=_workers(asked["workers"]),
     )
     session.variables.register_many(values)
-    session.variables.register_sources(CsvSource(**one) for one in asked["sources"])
+    session.variables.register_sources(map(_source, asked["sources"]))
     session.network = NetworkConditioner(**asked["network"]) if asked["network"] else None
     session.budget = InstalledBudget(FailureBudget(*asked["budget"])) if asked["budget"] else None
     session.pace_seed = asked["pace_seed"]
     return session
+
+
+def _source(kept: JsonMapping) -> CsvSource:
+    database = kept.get("database")
+    return CsvSource(**{**kept, "database": Query(**database) if database else None})
 
 
 def _workers(kept: JsonMapping | None) -> Workers | None:

@@ -17,13 +17,14 @@ from loadflow.engine.script.placeholders import has_placeholder
 
 __all__ = ["CsvSource", "DatabaseQuery"]
 
+ENCODINGS = frozenset(codecs.lookup(name).name for name in CHARSETS)  # by Python's own names, some of which differ: iso8859-1
 DATABASE_URL = re.compile(r"[A-Za-z][\w.-]*(\+[\w.-]+)?://")
 DATABASE_FORMS = "write it as SQLAlchemy does, such as postgresql://user:password@host/database or sqlite:///data/users.db"
 
 
 def _charset(name: str) -> str:
     try:
-        known = codecs.lookup(name).name.replace("-", "_") in CHARSETS
+        known = codecs.lookup(name).name in ENCODINGS
     except (LookupError, ValueError):
         known = False
     if not known:
@@ -82,4 +83,5 @@ class CsvSource(Part):
         """As a plan names it; of a database, before its rows are in a file."""
         mode: Any = "once" if self.cycle is False else self.mode
         per: Any = self.per
-        return csv_source.CsvSource(self.name, self.file_path or "", mode, self.seed, self.delimiter, self.encoding, per, self.quote)
+        query = None if self.database is None else csv_source.Query(self.database.url, self.database.query)
+        return csv_source.CsvSource(self.name, self.file_path or "", mode, self.seed, self.delimiter, self.encoding, per, self.quote, query)

@@ -22,10 +22,12 @@ from loadflow.engine.protocols.python.place import PYTHON_USER
 from loadflow.engine.proving.answers import OF, Answers
 from loadflow.engine.proving.recorder import Recorder, Request
 from loadflow.engine.resolve.data import Data
+from loadflow.engine.resolve.database_rows import rows_kept
 from loadflow.engine.scenario.definition import HOOKS, ScenarioDef
 from loadflow.engine.scenario.script import call_of
 from loadflow.engine.scenario.sources import source_json, sources_of
 from loadflow.engine.scenario.tracing import Trace
+from loadflow.engine.scenario.values import Rows
 from loadflow.engine.session.session import Session, use_session
 
 __all__ = ["PASSES", "Proof", "prove"]
@@ -146,15 +148,16 @@ class _Prover:
     def _answers(self, names: Sequence[str], on_start: str, user: int) -> Answers:
         always_good = [on_start] if on_start else []
         steps = {name: self._steps[name] for name in (*always_good, *names)}
-        plan = self._asked("traced", names, on_start, 1, user).plan
-        data = Data.load(plan.sources, seed=plan.seed)
+        with rows_kept():
+            plan = self._asked("traced", names, on_start, 1, user).plan
+            data = Data.load(plan.sources, seed=plan.seed)
         return Answers(steps, always_good, data, plan.variables, user)
 
     def _run(self, way: str, names: Sequence[str], on_start: str, passes: int, user: int, answers: Answers) -> _Seen:
-        asked = self._asked(way, names, on_start, passes, user)
-        engine, why_not_native = choose(asked.plan, asked.engine)
         self._recorder.answer_with(answers)
-        with use_session(self._session()) as session:
+        with use_session(self._session()) as session, rows_kept():
+            asked = self._asked(way, names, on_start, passes, user)
+            engine, why_not_native = choose(asked.plan, asked.engine)
             summary = make_load(session, replace(asked, plan=asked.plan.without_pauses()), engine, why_not_native)
         seen = _Seen(passes=summary["passes"]["made"], errors=[one["message"] for one in summary["errors"]])
         for request in self._recorder.requests:
@@ -189,10 +192,10 @@ class _Prover:
 
     def _rows(self, user: int) -> Iterator[dict[str, object]]:
         """One row for each user, another one where it can be: which row is drawn depends on the name, and two may share theirs."""
-        stems = [Path(rows.path).stem for rows in self._sources.values()]
+        stems = [Path(rows.__source__.path).stem for rows in self._sources.values()]
         mode: Literal["cycle", "random"] = "random" if user and len(set(stems)) == len(stems) else "cycle"
         for name, rows in self._sources.items():
-            yield {**source_json(name, replace(rows, seed=None)), "mode": mode}
+            yield {**source_json(name, Rows(replace(rows.__source__, seed=None))), "mode": mode}
 
     def _task(self, way: str, name: str) -> dict[str, object]:
         return {"group": name, "weight": 1, "steps": self._marked(name)} if way == "traced" else self._called(name)

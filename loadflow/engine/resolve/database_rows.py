@@ -24,7 +24,7 @@ from urllib.parse import quote
 from loadflow.engine.base.private import FILE_MODE
 from loadflow.engine.base.redact import MASK
 from loadflow.engine.base.values import text_of
-from loadflow.engine.plan.csv_source import CsvSource
+from loadflow.engine.plan.csv_source import CsvSource, Query
 from loadflow.engine.resolve.data import table_of
 from loadflow.errors import CommandError, Mistake
 
@@ -57,21 +57,21 @@ def rows_kept() -> Iterator[None]:
             folder.cleanup()
 
 
-def fetch(source: CsvSource, url: str, query: str, hidden: Collection[str] = ()) -> tuple[CsvSource, tuple[str, ...]]:
+def fetch(source: CsvSource, asked: Query, hidden: Collection[str] = ()) -> tuple[CsvSource, tuple[str, ...]]:
     """The source with a file that holds the rows of a query now, and its columns.
 
     `hidden` are values that no message may hold; what the URL keeps secret is none of them, and is not shown either. Raises CommandError
     where the database can't be reached, the query fails, or its answer makes no table.
     """
-    database = _Database(source.name, url, hidden)
+    database = _Database(source.name, asked.url, hidden)
     folder = tempfile.TemporaryDirectory(prefix="loadflow-rows-", ignore_cleanup_errors=True)
     kept = _kept.get()
     (_beyond if kept is None else kept).append(folder)
     path = Path(folder.name) / "rows.csv"
     path.touch(FILE_MODE)
-    told = replace(source, file_path=f"the answer of {database}", fetched_from=str(database))
+    told = replace(source, file_path=f"the answer of {database}", database=None, fetched_from=str(database))
     try:
-        with path.open("w", encoding="utf-8", newline="") as file, database.answer(query) as (names, rows):
+        with path.open("w", encoding="utf-8", newline="") as file, database.answer(asked.query) as (names, rows):
             columns, _ = table_of(told, _lines(names, rows), lambda _: _Written(file, names))
     except OSError as error:
         raise database.refused(f"its rows can't be kept in {folder.name}: {error.strerror or error}", "check the disk") from None

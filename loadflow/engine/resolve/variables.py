@@ -7,6 +7,7 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
+from dataclasses import asdict
 
 from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.plan.csv_source import CsvSource
@@ -41,7 +42,7 @@ class Variables:
         self._given: JsonObject = deepcopy(dict(given or {}))
         self._values: JsonObject = dict(self._given)
         self._sources: dict[str, CsvSource] = {}
-        self._columns: dict[str, tuple[str, ...]] = {}
+        self._columns: dict[str, tuple[str, ...] | None] = {}
 
     @property
     def values(self) -> JsonObject:
@@ -59,9 +60,14 @@ class Variables:
         return tuple(self._sources.values())
 
     @property
-    def columns(self) -> dict[str, tuple[str, ...]]:
-        """The column names of every CSV source, as they were when it was registered."""
+    def columns(self) -> dict[str, tuple[str, ...] | None]:
+        """The column names of every CSV source, as they were when it was registered; None of one that a database will give."""
         return dict(self._columns)
+
+    @property
+    def queries(self) -> list[dict[str, str]]:
+        """What the sources ask databases, placeholders and all."""
+        return [asdict(source.database) for source in self._sources.values() if source.database is not None]
 
     def register(self, name: str, value: object) -> None:
         """Sets one variable; a value there before is replaced. Raises `CommandError` for a name no placeholder can hold."""
@@ -93,12 +99,13 @@ class Variables:
             self._values.update(hidden)
 
     def register_sources(self, sources: Iterable[CsvSource]) -> None:
-        """Reads and checks the files now, so that a mistake shows here; the engine reads them again when a test starts.
+        """Reads and checks the files now, so that a mistake shows here; the engine reads them again when a test starts. A database is
+        asked then, and not now.
 
         Registers all of them, or none if one can't be read. A source of the same name is replaced. Raises `CommandError` with the
         mistakes of all; what was registered before is then unchanged.
         """
-        read: list[tuple[CsvSource, tuple[str, ...]]] = []
+        read: list[tuple[CsvSource, tuple[str, ...] | None]] = []
         mistakes: list[Mistake] = []
         for source in sources:
             trouble = source_trouble(source)
@@ -106,7 +113,7 @@ class Variables:
                 mistakes.append(Mistake("csv source name", trouble, "give another name"))
                 continue
             try:
-                read.append((source, columns_of(source)))
+                read.append((source, columns_of(source) if source.database is None else None))
             except CommandError as error:
                 mistakes.extend(error.mistakes)
         if mistakes:

@@ -285,7 +285,7 @@ class Frame:
             case Answer():
                 return self.of_answer(holder, name)
             case Rows():
-                return self.cell(holder, name) if name not in ("path", "mode", "seed", "delimiter") else getattr(holder, name)
+                return self.cell(holder, name)
             case Fake():
                 return Draw(f"${{faker.{name}}}", is_text=False)
             case Rand() if name == "int":

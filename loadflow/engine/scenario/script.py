@@ -10,7 +10,7 @@ from pathlib import Path
 
 from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.scenario.definition import ScenarioDef
-from loadflow.engine.scenario.sources import source_json, sources_of
+from loadflow.engine.scenario.sources import call_that_made, source_json, sources_of
 from loadflow.engine.scenario.tracing import Trace
 from loadflow.errors import Mistake, ScriptError
 
@@ -20,6 +20,7 @@ TARGET = "http://localhost:8000"  # where nothing else says it
 PYTHON_USER = "python_user"
 ROOT = re.compile(r"^load_density\[0\](\[1\])?\.")
 TASK = re.compile(r"^tasks\.tasks\[(\d+)\]")
+ROWS = re.compile(r"^csv_sources\[(\d+)\]")
 # the names of thresholds in @scenario, and ours
 THRESHOLDS = {"p50_ms": "p50", "p95_ms": "p95", "p99_ms": "p99", "max_ms": "max", "error_rate": "failure_rate"}
 
@@ -52,14 +53,19 @@ def script_of(made: ScenarioDef, trace: Trace, file: str | Path, *, in_python: b
     }
 
 
-def own_places(mistakes: Iterable[Mistake], made: ScenarioDef) -> list[Mistake]:
-    """What is wrong with the script of a scenario, with places of the scenario: the name of a task, the keyword of `@scenario`."""
+def own_places(mistakes: Iterable[Mistake], made: ScenarioDef, document: JsonMapping) -> list[Mistake]:
+    """What is wrong with the script of a scenario, with places of the scenario: the name of a task, the keyword of `@scenario`, the call
+    that made rows. `document` is empty where it could not be made."""
+    sources = document["load_density"][0][1].get("csv_sources", ()) if document else ()
     found = []
     for mistake in mistakes:
         place = ROOT.sub("", mistake.place)
         in_task = TASK.match(place)
+        of_rows = ROWS.match(place)
         if in_task is not None:
             place = f"{made.tasks[int(in_task[1])].name}{place[in_task.end() :]}"
+        elif of_rows is not None and "csv_sources" not in made.test:
+            place = f"{call_that_made(sources[int(of_rows[1])])}{place[of_rows.end() :]}"
         found.append(replace(mistake, place=place))
     return found
 

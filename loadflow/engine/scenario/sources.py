@@ -1,4 +1,4 @@
-"""The CSV files of a scenario: what `csv(…)` made in its module and its classes, each with a name for the script."""
+"""The rows of a scenario: what `csv(…)` and `rows(…)` made in its module and its classes, each with a name for the script."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ import sys
 from collections import Counter
 from pathlib import Path
 
+from loadflow.engine.base.json_value import JsonMapping
 from loadflow.engine.scenario.definition import ScenarioDef
-from loadflow.engine.scenario.values import Rows
+from loadflow.engine.scenario.values import Rows, Source
 
-__all__ = ["Names", "source_json", "sources_of"]
+__all__ = ["Names", "call_that_made", "source_json", "sources_of"]
+
+OPTIONS = ("seed", "delimiter", "quote", "encoding")
+USUAL = Source()
 
 
 class Names:
@@ -26,7 +30,7 @@ class Names:
 
     def rows(self, rows: Rows) -> str:
         if rows not in self._of_rows:
-            name = self._own(Path(rows.path).stem, "rows")
+            name = self._own(Path(rows.__source__.path).stem, "rows")
             self._of_rows[rows] = name
             self.sources[name] = rows
         return self._of_rows[rows]
@@ -50,6 +54,13 @@ def sources_of(made: ScenarioDef) -> dict[str, Rows]:
 
 def source_json(name: str, rows: Rows) -> dict[str, object]:
     """As an entry of `csv_sources`."""
-    options = {"seed": rows.seed, "delimiter": None if rows.delimiter == "," else rows.delimiter}
-    plain = {key: value for key, value in options.items() if value is not None}
-    return {"name": name, "file_path": rows.path, "mode": rows.mode, "per": "user", **plain}
+    source = rows.__source__
+    whence = {"database": {"url": source.database, "query": source.query}} if source.database else {"file_path": source.path}
+    options = {name: value for name in OPTIONS if (value := getattr(source, name)) != getattr(USUAL, name)}
+    return {"name": name, **whence, "mode": source.mode, "per": "user", **options}
+
+
+def call_that_made(source: JsonMapping) -> str:
+    """What stands in Python for an entry of `csv_sources`."""
+    asked = source.get("database")
+    return str(Source(source["file_path"]) if asked is None else Source(database=asked["url"], query=asked["query"]))

@@ -1,4 +1,4 @@
-"""Values that differ from user to user or from hit to hit: rows of a CSV file, random and made-up values, pauses.
+"""Values that differ from user to user or from hit to hit: rows of a file or a database, random and made-up values, pauses.
 
 While a scenario is read (`reading`), they stand for placeholders of the script language; in a user that runs in Python they have values,
 which the user's `Drawing` gives. Outside of both they raise RuntimeError.
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-__all__ = ["Drawing", "Fake", "Rand", "Rows", "Turn", "csv", "drawing", "fake", "now", "rand", "sleep", "turn", "uuid"]
+__all__ = ["Drawing", "Fake", "Rand", "Rows", "Source", "Turn", "csv", "drawing", "fake", "now", "rand", "rows", "sleep", "turn", "uuid"]
 
 Mode = Literal["cycle", "once", "random"]
 
@@ -63,14 +63,43 @@ def _now_drawing() -> Drawing:
         raise RuntimeError("there is no user now; use values of users in on_start, tasks and on_stop only") from None
 
 
-@dataclass(frozen=True)
-class Rows:
-    """A CSV file with a header, of which each user keeps one row: `users.name` or `users["first name"]` is the cell of his row, a text."""
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What `csv` or `rows` was told: `path` of a file, or `database` and `query`, which are "" for a file."""
 
-    path: str
+    path: str = ""
+    database: str = ""
+    query: str = ""
     mode: Mode = "cycle"
     seed: int | None = None
     delimiter: str = ","
+    quote: str = '"'
+    encoding: str = "utf-8"
+
+    def __str__(self) -> str:
+        """As it is called in Python; of a database its query alone, as a URL may hold a password."""
+        return f"rows(query={self.query!r})" if self.database else f"csv({self.path!r})"
+
+
+class Rows:
+    """A table of which each user keeps one row: `users.name` or `users["first name"]` is the cell of his row, a text.
+
+    Columns may have any name, so all that is no column has one that no column can have here.
+    """
+
+    __slots__ = ("__source__",)
+
+    def __init__(self, source: Source) -> None:
+        self.__source__ = source
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Rows) and self.__source__ == other.__source__
+
+    def __hash__(self) -> int:
+        return hash(self.__source__)
+
+    def __repr__(self) -> str:
+        return str(self.__source__)
 
     def __getattr__(self, column: str) -> str:
         if column.startswith("__"):
@@ -81,14 +110,33 @@ class Rows:
         return _now_drawing().cell(self, column)
 
 
-def csv(path: str | Path, *, mode: Mode = "cycle", seed: int | None = None, delimiter: str = ",") -> Rows:
+def csv(
+    path: str | Path, *, mode: Mode = "cycle", seed: int | None = None, delimiter: str = ",", quote: str = '"', encoding: str = "utf-8"
+) -> Rows:
     """Rows of a file for users, one each: from the first again at the end ("cycle"), each to one user only ("once"), or at random.
 
-    `path` is relative to the working directory of loadflow. Raises ValueError.
+    The file is CSV with a header, or JSON objects (`.jsonl`, `.json`); `path` is relative to the working directory of loadflow.
+    `quote` stands around cells, or nothing where it is "". Raises ValueError.
     """
+    return Rows(Source(str(path), mode=_mode(mode), seed=seed, delimiter=delimiter, quote=quote, encoding=encoding))
+
+
+def rows(*, database: str, query: str, mode: Mode = "cycle", seed: int | None = None) -> Rows:
+    """The same of a database's answer to a query, which is asked once, before the load. `database` is a URL as SQLAlchemy writes it, by
+    a secret where it holds a password.
+
+    >>> users = rows(database="${secret.users_db}", query="SELECT login, password FROM users WHERE is_test")
+    """
+    for name, value in (("database", database), ("query", query)):
+        if not isinstance(value, str) or not value.strip():
+            raise ValueError(f'{name} must be a text; write rows(database="${{secret.NAME}}", query="SELECT …")')
+    return Rows(Source(database=database, query=query, mode=_mode(mode), seed=seed))
+
+
+def _mode(mode: Mode) -> Mode:
     if mode not in ("cycle", "once", "random"):
         raise ValueError(f"mode {mode!r} is not known; there are 'cycle', 'once' and 'random'")
-    return Rows(str(path), mode, seed, delimiter)
+    return mode
 
 
 class Rand:

@@ -22,6 +22,7 @@ from loadflow.errors import CommandError, Mistake
 __all__ = ["REPORT_NAMES", "Guard", "is_loopback", "is_path_argument"]
 
 # names of files that are written below the session's report folder, by argument
+FILE_INSTEAD = "give a file of rows inside of the folder"
 REPORT_NAMES = frozenset({"html_name", "json_file_name", "xml_file_name", "csv_name", "report_name", "base_name"})
 # `har` is a path, or the recording itself; `baseline`, `current`, `run` and `suspect` are a run's folder, or a run's name
 _PATHS = frozenset({"certfile", "keyfile", "cert", "client_cert", "har", "baseline", "current", "run", "suspect", FILES})
@@ -130,8 +131,9 @@ class _Walk:
                 self.entries(value, at, "file_path")
                 for index, entry in enumerate(value if isinstance(value, list) else ()):
                     if isinstance(entry, dict):
-                        where, hint = place_of(at, (index, "database")), "give a file of rows inside of the folder"
-                        self.database_url(entry.get("database"), where, hint)
+                        self.database_url(entry.get("database"), place_of(at, (index, "database")), FILE_INSTEAD)
+            elif argument == "database":  # of one source
+                self.database_url(value, at, FILE_INSTEAD)
             elif argument == "web_ui_dict":
                 self.web_ui(value, at)
             elif argument == "master_bind_host":

@@ -29,7 +29,7 @@ class Drawing:
     def cell(self, rows: Rows, column: str) -> str:
         name = self.sources.get(rows)
         if name is None:
-            raise RuntimeError(f"csv({rows.path!r}) is made in a function; make it in the module or the class, where the load can find it")
+            raise RuntimeError(f"{rows!r} is made in a function; make it in the module or the class, where the load can find it")
         return self.scope.csv(name, column)
 
     def between(self, low: int, high: int) -> int:
