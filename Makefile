@@ -7,7 +7,7 @@ TEST_VENV := .venv-test
 WORKERS ?= 6
 PYTEST_ARGS ?=
 MINUTES ?= 60
-FUZZED := $(foreach name,grpc grpc_shared http3 mqtt mqtt_codec reading socket websocket,--test $(name))
+FUZZED := $(foreach name,grpc grpc_shared http3 http3_wire mqtt mqtt_codec reading socket websocket,--test $(name))
 # what differs between versions of Prefect: servers, workers, deployments, states
 OPERATIONS := tests/ends/test_deploy.py tests/ends/test_deployed.py tests/ends/test_worker.py tests/ends/test_outer_flows.py tests/test_deployments.py tests/flows/test_lease.py tests/flows/test_events.py
 

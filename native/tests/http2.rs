@@ -1,47 +1,17 @@
 //! HTTP/2 in any pieces: what an answer means never depends on where the network cut it, no bytes break the session or keep it
 //! busy, and none make it hold more than its bounds.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use _native::http::http2::{Lost, Session};
 use _native::http::reading::{Progress, Reader};
 use _native::plan::outcome::{Failure, Outcome};
 use proptest::prelude::*;
 
+mod holding;
+use holding::{HELD, PEAK};
+
 const MOST_BODY: u64 = 60_000;
 /// Of one connection, whatever its peer sends: windows, header fields as text and packed, buffers.
 const MOST_HELD: isize = 6 * 1024 * 1024;
-
-/// Counts what the thread of a test holds.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    HELD.set(HELD.get() + bytes);
-    PEAK.set(PEAK.get().max(HELD.get()));
-}
-
-// SAFETY: all of it is the system's; the counters are plain cells without a destructor
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: as the caller's
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: as the caller's
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 #[derive(Clone, Debug, PartialEq)]
 enum Read {

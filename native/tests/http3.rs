@@ -1,9 +1,6 @@
 //! HTTP/3 in any pieces: what an answer means never depends on where its stream was cut, no bytes break a reader or keep it busy, and
 //! none make it hold more than its bounds.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
-
 use _native::http::http3::answer::{Inbound, Wrong};
 use _native::http::http3::beside::{Beside, Said};
 use _native::http::http3::frames::push_varint;
@@ -11,39 +8,12 @@ use _native::http::http3::qpack::{Fields, begin_section, push_field};
 use _native::http::reading::{Broken, Reader};
 use proptest::prelude::*;
 
+mod holding;
+use holding::{HELD, PEAK};
+
 const MOST_BODY: u64 = 60_000;
 /// Of one answer: header fields as text and packed, and a body.
 const MOST_HELD: isize = 2 * 1024 * 1024;
-
-/// Counts what the thread of a test holds.
-struct Counting;
-
-thread_local! {
-    static HELD: Cell<isize> = const { Cell::new(0) };
-    static PEAK: Cell<isize> = const { Cell::new(0) };
-}
-
-fn count(bytes: isize) {
-    HELD.set(HELD.get() + bytes);
-    PEAK.set(PEAK.get().max(HELD.get()));
-}
-
-// SAFETY: all of it is the system's; the counters are plain cells without a destructor
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        count(layout.size() as isize);
-        // SAFETY: as the caller's
-        unsafe { System.alloc(layout) }
-    }
-    unsafe fn dealloc(&self, place: *mut u8, layout: Layout) {
-        count(-(layout.size() as isize));
-        // SAFETY: as the caller's
-        unsafe { System.dealloc(place, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
 
 type Read = Result<(u16, Vec<u8>), Wrong>;
 

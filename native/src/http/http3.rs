@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod beside;
+pub mod ciphers;
 pub mod code;
 pub mod frames;
 pub mod head;
@@ -25,6 +26,7 @@ use quinn_proto::{
     ClientConfig, Connection, ConnectionError, ConnectionHandle, DatagramEvent, Dir, EcnCodepoint, Endpoint, EndpointConfig, Event,
     ReadError, StreamEvent, StreamId, Transmit, VarInt,
 };
+use rustls::CipherSuite;
 
 use self::beside::{Beside, Said};
 use self::frames::{SETTINGS, push_varint};
@@ -70,6 +72,8 @@ pub struct Session {
     heard: u64,
     heard_at: Instant,
     has_answered: bool,
+    /// What the handshake agreed on, once it is over.
+    cipher: Option<CipherSuite>,
     /// There is something to be sent.
     stirs: bool,
     over: Option<Over>,
@@ -110,6 +114,7 @@ impl Session {
             heard: 0,
             heard_at: now,
             has_answered: false,
+            cipher: None,
             stirs: true,
             over: None,
         })
@@ -125,7 +130,7 @@ impl Session {
         if let Some(DatagramEvent::ConnectionEvent(handle, event)) = event
             && handle == self.handle
         {
-            self.quic.handle_event(event);
+            self.cipher = ciphers::told_in(|| self.quic.handle_event(event)).or(self.cipher);
         }
     }
 
@@ -296,6 +301,11 @@ impl Session {
     /// Whether the peer sends and sends, and none of it is an answer.
     pub fn is_flooded(&self) -> bool {
         self.since_answer > MOST_BESIDE_BYTES
+    }
+
+    /// The cipher that is used once the handshake is over.
+    pub fn cipher(&self) -> Option<CipherSuite> {
+        self.cipher.filter(|_| self.is_up)
     }
 
     /// Whether a whole answer has come.

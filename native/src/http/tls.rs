@@ -16,6 +16,7 @@ use rustls::{
     SupportedProtocolVersion,
 };
 
+use crate::http::http3::ciphers::telling;
 use crate::plan::{Tls, TlsTerms};
 
 /// Of one user, a few for each host that he asks.
@@ -31,6 +32,9 @@ pub fn config_of(plan: &Tls, terms: &TlsTerms, offers: Option<&[u8]>) -> Result<
         // those of TLS 1.3 are chosen by nobody
         let is_named = |name: &str| terms.ciphers.iter().any(|own| own == name);
         provider.cipher_suites.retain(|suite| suite.tls13().is_some() || suite.suite().as_str().is_some_and(is_named));
+    }
+    if offers == Some(HTTP_3) {
+        provider.cipher_suites = provider.cipher_suites.into_iter().map(telling).collect();
     }
     let provider = Arc::new(provider);
     let is_offered = |version: &str| terms.versions.is_empty() || terms.versions.iter().any(|own| own == version);

@@ -361,7 +361,7 @@ impl<'p> Loop<'p> {
     }
 
     /// Tells what TLS agreed on, each once.
-    fn note_tls(&mut self, agreed: Agreed) {
+    pub fn note_tls(&mut self, agreed: Agreed) {
         if self.agreed.contains(&agreed) || self.agreed.len() == MOST_AGREED {
             return;
         }

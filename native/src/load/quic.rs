@@ -2,14 +2,17 @@
 //!
 //! Until its handshake is over it is one user's business, who tries the addresses of the place one after the other; others wait for it.
 
+use rustls::ProtocolVersion;
+
 use crate::http::carrier::{Carrier, Heard, Rooms};
 use crate::http::conn::Phase;
 use crate::http::http3::Standing;
 use crate::http::http3::line::{NoWay, Open as Quic, config_of};
 use crate::load::engine::Loop;
-use crate::load::lines::Open;
+use crate::load::lines::{LINE, Open};
 use crate::load::user::{Next, User};
 use crate::os::timers::Due;
+use crate::os::turn::Turn;
 use crate::os::wire::words;
 use crate::plan::outcome::{Failure, Outcome};
 
@@ -61,7 +64,7 @@ impl Loop<'_> {
             return true;
         };
         let before_ns = self.now_ns(); // most servers answer in a few datagrams, which are read at once
-        let failure = self.shake_hands_by_quic(open, readable);
+        let failure = self.shake_hands_by_quic(at, open, readable);
         let user = &mut users[id as usize];
         let now_ns = self.now_ns();
         if open.session.standing() != Standing::Connecting && self.lines.all[at].making == Some(Phase::Connecting) {
@@ -75,6 +78,9 @@ impl Loop<'_> {
                 let line = &mut self.lines.all[at];
                 (line.opener, line.making) = (None, None);
                 line.waiting.push_front(id);
+                if let Some(cipher) = open.session.cipher() {
+                    self.note_tls((ProtocolVersion::TLSv1_3, cipher));
+                }
                 return true;
             }
             (_, Some(failure)) | (Standing::Failed(failure), None) => failure,
@@ -93,7 +99,8 @@ impl Loop<'_> {
     }
 
     /// Some: why there is no connection.
-    fn shake_hands_by_quic(&mut self, open: &mut Quic, mut readable: bool) -> Option<Failure> {
+    fn shake_hands_by_quic(&mut self, at: usize, open: &mut Quic, mut readable: bool) -> Option<Failure> {
+        let mut turn = Turn::default();
         loop {
             open.poll();
             open.flush();
@@ -101,6 +108,10 @@ impl Loop<'_> {
                 return open.take_deaf();
             }
             if !readable || open.session.standing() == Standing::Up {
+                return None;
+            }
+            if turn.is_over() {
+                self.unread.push_back((LINE | at as u32, self.lines.all[at].serial));
                 return None;
             }
             match open.read(Rooms { block: &mut self.block, packets: &mut self.packets }) {

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trustme
 from aioquic.h3.connection import ErrorCode
+from aioquic.tls import CipherSuite
 
 from loadflow.engine.generator.native import fit as native_fit
 from loadflow.engine.generator.native.fit import is_built
@@ -385,6 +386,14 @@ def test_a_server_that_is_not_there_or_speaks_something_else(pem: Pem, tmp_path:
             assert "Connection refused" in done.error_text("nobody there")
             assert "not connected within 0.4 s" in done.error_text("no answer")
             assert "the server did not choose HTTP/3 (h3 by ALPN)" in done.error_text("no HTTP/3")
+
+
+@pytest.mark.parametrize("cipher", ["AES_128_GCM_SHA256", "AES_256_GCM_SHA384", "CHACHA20_POLY1305_SHA256"])
+@pytest.mark.parametrize("user", LOADS)
+def test_the_cipher_that_was_agreed_on_is_told(user: str, cipher: str, pem: Pem, tmp_path: Path) -> None:
+    with Http3Target(pem, cipher_suites=[CipherSuite[cipher]], retry=True) as server:
+        done = load(tmp_path, [get("/ok")], user, host=server.url)
+    assert done.run.facts.tls == (f"TLSv1.3 TLS_{cipher}",)
 
 
 def test_sessions_are_resumed_only_where_that_is_said(pem: Pem, tmp_path: Path) -> None:
