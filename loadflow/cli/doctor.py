@@ -37,7 +37,7 @@ def doctor(ctx: click.Context, as_json: bool, hostile: bool, nats_url: str | Non
 
     With --hostile, a target on loopback sends hostile answers to each engine: bombs, endless answers, slow charsets, floods of frames.
     The table shows the outcome of each, how late the engine's event loop got, and how much more memory the engine used. That takes
-    about a minute.
+    a few minutes. For HTTP/3 it needs aioquic, and says so where that is missing.
 
     Exit codes: 0 if everything required works, 5 if something required is broken.
     """

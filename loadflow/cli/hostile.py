@@ -19,12 +19,14 @@ SHOWN = 60  # characters of what a failure says
 
 def print_hostile(as_json: bool) -> bool:
     """Plays all of them; whether each ended as it has to, no loop stood, and no memory filled."""
-    from loadflow.engine.hostile.play import LOADS, MOST_MEMORY_MB, hostile_target, play_all
+    from loadflow.engine.hostile.play import LOADS, MOST_MEMORY_MB, hostile_target, play_all, why_not
     from loadflow.errors import RunError
 
     found: list[Played] = []
     lost: list[str] = []
+    not_played: dict[str, str] = {}
     with hostile_target() as target:
+        not_played = {load: why for load in LOADS if (why := why_not(load, target))}
         for load, playing in play_all(LOADS, target):
             try:
                 played = playing.result()
@@ -35,10 +37,12 @@ def print_hostile(as_json: bool) -> bool:
             if played and not as_json:
                 _print_table(load, played)
     if as_json:
-        echo_json({"answers": rows_of(found), "lost": lost})
+        echo_json({"answers": rows_of(found), "lost": lost, "not_played": not_played})
         return _all_right(found) and not lost
     for text in lost:
         echo(Styled("broken", fg="red", bold=True), f" {text}")
+    for load, why in not_played.items():
+        echo(Styled("note  ", fg="yellow"), f" {load}: not played: {why}")
     wrong = sum(not one.is_right for one in found)
     late = sum(one.is_late for one in found)
     large = sum(one.is_large for one in found)

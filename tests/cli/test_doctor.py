@@ -113,6 +113,22 @@ def test_hostile_answers_are_played_and_shown_in_a_table(monkeypatch: pytest.Mon
         check_table(wrong)
 
 
+def test_what_can_not_be_played_is_told_with_the_way_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A target whose server of HTTP/3 could not be made, as its library is a dependency of tests alone."""
+    if not is_built():
+        pytest.skip("the native core is not built")
+    monkeypatch.setattr(play, "hostile_target", lambda: contextlib.nullcontext(play.Target({"web": {"": 1}}, Path("none.pem"))))
+    monkeypatch.setattr(play, "LOADS", {name: detail for name, detail in play.LOADS.items() if detail.get("http_version") == 3})
+    result = CliRunner().invoke(main, ["doctor", "--hostile"], env={"COLUMNS": "200"})
+    assert result.exit_code == 0, result.stdout
+    for name in ("native, HTTP/3", "native, HTTP/3 with streams"):
+        assert (
+            f"{name}: not played: its server is made with aioquic, which is not installed; pip install 'aioquic>=1.2,<2'" in result.stdout
+        )
+    told = json.loads(CliRunner().invoke(main, ["doctor", "--hostile", "--json"]).stdout)
+    assert (told["answers"], set(told["not_played"])) == ([], set(play.LOADS))
+
+
 def check_table(wrong: bool) -> None:
     result = CliRunner().invoke(main, ["doctor", "--hostile"], env={"COLUMNS": "160"})
     assert result.exit_code == (5 if wrong else 0), result.stdout

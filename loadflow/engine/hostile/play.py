@@ -16,6 +16,7 @@ from loadflow.engine.generator.native.fit import is_built
 from loadflow.engine.hostile.answer import MAX_BODY_BYTES, HostileAnswer
 from loadflow.engine.hostile.grpc_answers import GRPC_ANSWERS, GRPC_BELOW, GRPC_CORE_ANSWERS, GRPC_CORE_TLS_ANSWERS, GRPC_TLS_ANSWERS, PROTO
 from loadflow.engine.hostile.http2_answers import HTTP2_ANSWERS, HTTP2_TLS_ANSWERS
+from loadflow.engine.hostile.http3_answers import HTTP3_ANSWERS
 from loadflow.engine.hostile.http_answers import HTTP_ANSWERS
 from loadflow.engine.hostile.memory import MemoryWatch
 from loadflow.engine.hostile.message_answers import (
@@ -37,7 +38,7 @@ from loadflow.engine.session.observer import Observer
 from loadflow.engine.session.session import Session, use_session
 from loadflow.errors import RunError
 
-__all__ = ["LOADS", "MOST_LAG_MS", "MOST_MEMORY_MB", "Played", "Target", "hostile_target", "play", "play_all"]
+__all__ = ["LOADS", "MOST_LAG_MS", "MOST_MEMORY_MB", "Played", "Target", "hostile_target", "play", "play_all", "why_not"]
 
 MOST_LAG_MS = 1_000.0  # a loop that is later than that stands
 MOST_MEMORY_MB = 300.0  # more than the engine had before the first answer; a body of the most bytes is here a few times at once
@@ -52,6 +53,8 @@ LOADS: dict[str, dict[str, object]] = {
     "native": {"user": "fast_http_user", "engine": "native"},
     "native, HTTP/2": {"user": "fast_http_user", "engine": "native", "http_version": 2},
     "native, HTTP/2 with streams": {"user": "fast_http_user", "engine": "native", "http_version": 2, "streams": 4},
+    "native, HTTP/3": {"user": "fast_http_user", "engine": "native", "http_version": 3},
+    "native, HTTP/3 with streams": {"user": "fast_http_user", "engine": "native", "http_version": 3, "streams": 4},
     "fast_http_user": {"user": "fast_http_user", "engine": "locust"},
     **{f"native, {user}": {"user": user, "engine": "native"} for user in ("websocket_user", "socket_user", "grpc_user")},
     **{user: {"user": user, "engine": "locust"} for user in ("websocket_user", "socket_user", "mqtt_user", "grpc_user")},
@@ -118,9 +121,18 @@ def play_all(loads: Iterable[str], target: Target, at_once: int = AT_ONCE) -> It
         yield from [(load, pool.submit(play, load, target)) for load in loads]
 
 
-def play(load: str, target: Target, observers: Sequence[Observer] = ()) -> list[Played]:
-    """One load of one user. Raises RunError where its engine was lost."""
+def why_not(load: str, target: Target) -> str:
+    """Why a load can't be played here, and the way out; empty: it can."""
     if LOADS[load].get("engine") == "native" and not is_built():
+        return "the native core is not built; install Rust, then loadflow again from its sources"
+    if LOADS[load].get("http_version") == 3 and "http3" not in target.ports:
+        return "its server is made with aioquic, which is not installed; pip install 'aioquic>=1.2,<2'"
+    return ""
+
+
+def play(load: str, target: Target, observers: Sequence[Observer] = ()) -> list[Played]:
+    """One load of one user; none is played where `why_not` says something. Raises RunError where its engine was lost."""
+    if why_not(load, target):
         return []
     answers = _answers(load)
     with tempfile.TemporaryDirectory(prefix="loadflow-hostile-") as folder, MemoryWatch(Path(folder)) as memory:
@@ -169,6 +181,8 @@ def _answers(load: str) -> list[tuple[str, HostileAnswer]]:
                 *(("tls grpc", answer) for answer in GRPC_BELOW),
                 *(("grpcs", answer) for answer in GRPC_TLS_ANSWERS),
             ]
+        case _ if LOADS[load].get("http_version") == 3:
+            return [("http3", answer) for answer in HTTP3_ANSWERS]
         case _ if "http_version" in LOADS[load]:
             return [
                 *(("http2", answer) for answer in HTTP2_ANSWERS),
@@ -190,7 +204,7 @@ def _steps(kind: str, answer: HostileAnswer, target: Target, proto: Path) -> lis
             place = {"request_url": f"ws://127.0.0.1:{web}/{answer.key}"}
         case "http2":
             place = {"method": "get", "request_url": f"http://127.0.0.1:{ports[kind][answer.key]}/"}
-        case "https" | "http2s":
+        case "https" | "http2s" | "http3":
             port = ports["tls" if kind == "https" else kind][answer.key]
             place = {"method": "get", "request_url": f"https://127.0.0.1:{port}/", "verify": False}
         case "wss":

@@ -1,7 +1,7 @@
 """A server on loopback that gives hostile answers: `python -P -m loadflow.engine.hostile.server FOLDER`.
 
 It says its ports as a line of JSON, and serves until its standard input ends. HTTP and WebSocket answers have a path each on one port,
-the others a port each. FOLDER is for keys and certificates.
+the others a port each. FOLDER is for keys and certificates. There is HTTP/3 where aioquic is installed.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import asyncio
 import base64
 import contextlib
 import hashlib
+import importlib.util
 import json
 import os
 import ssl
@@ -32,6 +33,7 @@ from loadflow.engine.hostile.http2_answers import (
     SETTINGS_SEEN,
     WINDOW_UPDATE,
 )
+from loadflow.engine.hostile.http3_answers import HTTP3_ANSWERS
 from loadflow.engine.hostile.http_answers import HTTP_ANSWERS
 from loadflow.engine.hostile.message_answers import (
     MQTT_ANSWERS,
@@ -42,7 +44,7 @@ from loadflow.engine.hostile.message_answers import (
     WEBSOCKET_ANSWERS,
 )
 from loadflow.engine.hostile.tls_answers import TLS_ANSWERS, TlsAnswer
-from loadflow.engine.hostile.tls_records import Records, server_context
+from loadflow.engine.hostile.tls_records import Records, certificate_path, server_context
 
 __all__ = ["main"]
 
@@ -314,6 +316,10 @@ async def _serve(folder: Path) -> None:
     for answer in UDP_ANSWERS:
         transport, _ = await loop.create_datagram_endpoint(partial(Datagrams, answer), (LOOPBACK, 0))
         ports.setdefault("udp", {})[answer.key] = transport.get_extra_info("sockname")[1]
+    if importlib.util.find_spec("aioquic") is not None:
+        from loadflow.engine.hostile.quic_server import serve_http3
+
+        ports["http3"] = await serve_http3(HTTP3_ANSWERS, certificate_path(folder))
     print(json.dumps(ports), flush=True)
     await ended.wait()
 
