@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -12,7 +13,7 @@ from aioquic.asyncio.protocol import QuicConnectionProtocol
 from aioquic.asyncio.server import QuicServer
 from aioquic.quic.configuration import QuicConfiguration
 from aioquic.quic.connection import QuicConnection
-from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, QuicEvent, StreamDataReceived
+from aioquic.quic.events import ConnectionTerminated, HandshakeCompleted, QuicEvent, StopSendingReceived, StreamDataReceived
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -42,7 +43,7 @@ class Answering(QuicConnectionProtocol):
                 self.transmit()
             case StreamDataReceived(stream_id=stream) if stream == REQUEST and self._playing is None:
                 self._playing = asyncio.get_running_loop().create_task(self._play())
-            case ConnectionTerminated():
+            case ConnectionTerminated() | StopSendingReceived():
                 self._is_open = False
 
     async def _play(self) -> None:
@@ -106,6 +107,7 @@ class Instead(asyncio.DatagramProtocol):
 
 async def serve_http3(answers: Sequence[Http3Answer], pem: Path) -> dict[str, int]:
     """Ports by the answers' keys. `pem`: a key and its certificate."""
+    logging.getLogger("quic").setLevel(logging.CRITICAL)  # what clients end is what they are meant to end
     loop = asyncio.get_running_loop()
     text = pem.read_bytes()
     certificate, key = x509.load_pem_x509_certificate(text), load_pem_private_key(text, None)
