@@ -365,8 +365,12 @@ def test_a_job_of_the_kubernetes_work_pool_runs_and_writes_to_its_claim(release:
     done = subprocess.run(create, input=yaml.safe_dump_all([claim, job]), text=True, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     path = f"/apis/batch/v1/namespaces/{NAMESPACE}/jobs"
-    ended = cluster.wait_for("the end of the job", lambda: [one for one in cluster.api.items(path) if one["status"].get("conditions")])
-    assert [one["type"] for one in ended[0]["status"]["conditions"] if one["status"] == "True"][-1] == "Complete", ended[0]["status"]
+
+    def has_ended(one: Json) -> bool:  # `SuccessCriteriaMet` and `FailureTarget` are said before
+        return any(met["type"] in ("Complete", "Failed") and met["status"] == "True" for met in one["status"].get("conditions", ()))
+
+    ended = cluster.wait_for("the end of the job", lambda: [one for one in cluster.api.items(path) if has_ended(one)])
+    assert ended[0]["status"].get("succeeded") == 1, ended[0]["status"]
     written = cluster.folder / "claims" / f"{NAMESPACE}-{volume}" / "written"
     assert written.read_text(encoding="utf-8") == "by the job"
     cluster.kubectl("-n", NAMESPACE, "delete", f"job/{ended[0]['metadata']['name']}", f"pvc/{volume}", role="installer")
