@@ -16,6 +16,7 @@ from loadflow.engine.fleet.package import refuse_unshippable
 from loadflow.engine.generator.native.fit import EngineName
 from loadflow.engine.load.clustering import cluster_of, master_of
 from loadflow.engine.load.pacing import pace_of, users_of
+from loadflow.engine.load.read_once import settled_once
 from loadflow.engine.load.rules import hosted, refuse_plain, refuse_routes, with_headers
 from loadflow.engine.load.threshold_rules import limits_failures, thresholds_for
 from loadflow.engine.load_test.connecting import connections_of, no_local_address
@@ -131,7 +132,13 @@ def build_plan(
     types = [user_type_of(step.get("user")) or user_type for step in written]
     others = {one.name: one for one in types if one is not user_type}
     place = test.place_of_step
-    steps = _settled_limits(with_headers(written, types, rules), variables, env, place)
+    once = settled_once(
+        with_headers(written, types, rules),
+        variables,
+        lambda value, known, at: _settled_value(value, known, env, at),
+        lambda position: f"{ROOT}.{place(position)}",
+    )
+    steps = _settled_limits(once, variables, env, place)
     columns: dict[str, Collection[str]] = {**_columns(one for one in sources.values() if one.database is None)}
     for name, source in sources.items():
         if source.database is not None:

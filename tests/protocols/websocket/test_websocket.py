@@ -225,6 +225,24 @@ def test_text_bytes_templates_assertions_and_extracts(peer: Peer, engine: str, t
     assert [(int(row["sent_bytes"]), int(row["received_bytes"])) for row in outcomes.rows][1:3] == [(6, 6), (25, 25)]
 
 
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_row_for_each_connection(peer: Peer, engine: str, tmp_path: Path) -> None:
+    """URL, headers and subprotocols, in which some servers take a token, are of the row."""
+    rows = tmp_path / "rows.csv"
+    rows.write_text("room,token\na,one\nb,two\nc,no token\n")
+    offered = ["v2", "bearer.${csv.rows.token}"]
+    steps = [
+        {"name": "connect", "method": "connect", "request_url": "/echo?room=${csv.rows.room}", "headers": {"X-Room": "${csv.rows.room}"}, "subprotocols": offered},
+        {"name": "close", "method": "close"},
+    ]  # fmt: skip
+    sources = [{"name": "rows", "file_path": str(rows)}]
+    outcomes = load(tmp_path, steps, user=USER, engine=engine, host=f"ws://127.0.0.1:{peer.port}", csv_sources=sources, iterations=3)
+    seen = [(path, headers["x-room"], headers["sec-websocket-protocol"]) for path, headers in peer.opened]
+    assert seen == [("/echo?room=a", "a", "v2, bearer.one"), ("/echo?room=b", "b", "v2, bearer.two")]
+    failed = [(hit.name, hit.outcome, hit.error) for hit in outcomes.hits if hit.outcome is not OK]
+    assert failed == [("connect", Outcome.TEMPLATE, "'bearer.no token' can't be the name of a subprotocol")]
+
+
 # name, path, method, more keys, outcome, text, status
 FAULTS: list[tuple[str, str, str, dict[str, Any], Outcome, str]] = [
     ("expected text", "echo", "sendrecv", {"payload": "abc", "expect": "xyz"}, Outcome.ASSERTION, "expected 'xyz' in response"),

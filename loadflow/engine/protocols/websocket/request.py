@@ -10,7 +10,7 @@ from loadflow.engine.base.json_value import JsonMapping, JsonObject
 from loadflow.engine.plan.plan import Plan
 from loadflow.engine.plan.step_json import StepJson, StepValues
 from loadflow.engine.protocols.http.credentials import authorization_of
-from loadflow.engine.protocols.http.request import decoded, place_of, refuse_unsendable
+from loadflow.engine.protocols.http.request import FIELD_NAME, decoded, place_of, refuse_unsendable
 from loadflow.engine.protocols.running.filling import PEER_PARTS, filled, hit_name, payload_text, peer_files, seconds
 from loadflow.engine.protocols.running.json_body import read_json
 from loadflow.engine.protocols.running.seam import HitFailure
@@ -166,12 +166,19 @@ def target_of(url: str, base: str | None, values: StepValues) -> WebSocketTarget
         port=port,
         resource=resource,
         headers=tuple(_headers(values.get("headers") or {}, authorization_of(None, "http" + url[2:]))),
-        subprotocols=tuple(values.get("subprotocols") or ()),
+        subprotocols=tuple(map(_subprotocol, values.get("subprotocols") or ())),
         compression=bool(values.get("compression")),
         tls=peer_files(values),
         has_url=bool(written),
         has_options=any(key in values for key in OPTIONS),
     )
+
+
+def _subprotocol(value: object) -> str:
+    name = text_of(value)
+    if not FIELD_NAME.fullmatch(name):  # a token, as names of fields are: RFC 6455 section 4.1
+        raise HitFailure(Outcome.TEMPLATE, f"{name[:100]!r} can't be the name of a subprotocol")
+    return name
 
 
 def key_at(message: str | bytes, path: str) -> str | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Annotated, ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from loadflow.engine.base.json_value import JsonObject
 from loadflow.engine.plan.step_json import StepJson
@@ -15,7 +15,7 @@ from loadflow.engine.protocols.model.assertion import JsonPath
 from loadflow.engine.protocols.model.message_step import MessageStep
 from loadflow.engine.protocols.model.user_type import Form, HostTrouble, UserType
 from loadflow.engine.protocols.model.values import Base64, CertAndKey, Scalar
-from loadflow.engine.script.mistakes import Fault
+from loadflow.engine.script.mistakes import Fault, wrong
 from loadflow.engine.script.part import A_FLAG, A_LIST, AN_OBJECT, BY_KIND, TEXT, Choice, Flag, Name, Part, Positive, Templated, Text
 from loadflow.engine.script.placeholders import has_placeholder
 
@@ -24,13 +24,21 @@ __all__ = ["WEBSOCKET_USER", "Correlate", "WebSocketStep"]
 METHODS = ("connect", "send", "recv", "sendrecv", "close", "ping")
 SENDING = ("send", "sendrecv", "ping")
 RECEIVING = ("recv", "sendrecv")
-TOKEN = r"^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$"  # RFC 6455 section 4.1: what a subprotocol may be called
+TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")  # RFC 6455 section 4.1: what a subprotocol may be called
 
 Payload = Annotated[
     Annotated[Text, TEXT] | Annotated[dict[str, object], AN_OBJECT] | Annotated[list[object], A_LIST],
     BY_KIND,
 ]
-Subprotocol = Annotated[str, Field(pattern=TOKEN)]
+
+
+def _subprotocol(text: str) -> str:
+    if not has_placeholder(text) and not TOKEN.fullmatch(text):
+        raise wrong("is not the name of a subprotocol", "write letters, digits and -._~+ only, for example chat.v2")
+    return text
+
+
+Subprotocol = Annotated[Name, AfterValidator(_subprotocol)]
 
 
 class Correlate(Part):
