@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -146,6 +147,30 @@ def test_calls_of_all_users_are_under_way_at_once(
     assert [hit.outcome for hit in done.hits] == [Outcome.OK] * 40
     assert max(call["peak"] for call in shop.calls) >= 20
     assert len({call["peer"] for call in shop.calls}) == connections
+
+
+@each_of_all
+def test_answers_over_all_windows_come_whole_beside_those_that_are_left(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
+    """On one connection, each answer has more bytes than a window of the core's (2 MiB). Every other call is left in the midst of
+    its answer, by its count of messages, its bytes or its deadline: what came of it and nobody reads must be given back to the window
+    of all, or the rest would wait for ever."""
+    big = {**LIST, "payload": {"count": 32, "name": "x" * 100_000}, "timeout": 300}
+    steps = [
+        {**big, "name": "whole", "assertions": [{"type": "json_path", "path": "31.id", "value": "31"}]},
+        {**big, "name": "one message", "max_messages": 1},
+        {**big, "name": "too large", "payload": {"count": 64, "name": "x" * 100_000}},
+        {**big, "name": "late", "payload": {"count": 32, "name": "never " + "x" * 100_000}, "timeout": 0.1},
+        {**big, "name": "whole", "assertions": [{"type": "json_path", "path": "31.id", "value": "31"}]},
+    ]
+    done = run(engine, tmp_path, shop, *steps, user_count=3, iterations=1, max_body_bytes=5_000_000)
+    ends = Counter((hit.name, hit.outcome) for hit in done.hits)
+    assert ends == {
+        ("whole", Outcome.OK): 6,
+        ("one message", Outcome.OK): 3,
+        ("too large", Outcome.TOO_LARGE): 3,
+        ("late", Outcome.TIMEOUT): 3,
+    }
+    assert len({call["peer"] for call in shop.calls}) == (1 if "shared" in engine else 3)
 
 
 @both
