@@ -2,7 +2,7 @@
 
 The CPU seconds of a test are those of this process and of all below it: of who ended before, too, and of servers that several tests
 share, which count for whichever test runs. What a process needs before its first test (imports, collection) and after its last has lines
-of its own. CPU seconds hardly hang on how busy the machine is, as wall seconds do.
+of its own, and so has what all workers begin with: the process that gives them tests, and the warm one (`tests.warm`). CPU seconds hardly hang on how busy the machine is, as wall seconds do.
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ from pathlib import Path
 import pytest
 
 from tests.cpu_tree import CpuTree, rows
+from tests.warm import plugin
 
 VARIABLE = "LOADFLOW_TEST_TIMES"  # the file; unset: nothing is measured
 FILE = os.environ.get(VARIABLE)
 LOOK_S = 0.25  # a test that is over sooner leaves the seconds of what it started to the next look, which is 5 ms to 10 ms
-BEFORE, AFTER = "(before the first test)", "(after the last test)"
+WARM_UP, BEFORE, AFTER = "(before the workers)", "(before the first test)", "(after the last test)"
 
 
 class Clock:
@@ -43,12 +44,19 @@ class Clock:
         return took
 
 
-CLOCK = Clock()
+CLOCK: list[Clock] = []  # of this process, which may be a fork of one that imported this file
+
+
+def pytest_configure() -> None:
+    CLOCK[:] = [Clock()]
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
-    if FILE is None or session.config.getoption("numprocesses", None):  # the process that only gives tests to others
+    if FILE is None:
+        return (yield)
+    if session.config.getoption("numprocesses", None):  # the process that only gives tests to others
+        _write(WARM_UP, with_others=False, more_s=sum(one.cpu_s for one in plugin.WARM))
         return (yield)
     _write(BEFORE, with_others=True)
     result = yield
@@ -60,17 +68,18 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     if FILE is None:
         return (yield)
-    CLOCK.lap(with_others=False)
+    CLOCK[0].lap(with_others=False)
     result = yield
     _write(item.nodeid, with_others=item.get_closest_marker("processes") is not None)
     return result
 
 
-def _write(test: str, *, with_others: bool) -> None:
+def _write(test: str, *, with_others: bool, more_s: float = 0.0) -> None:
+    """`more_s`: CPU seconds that the clock does not know."""
     assert FILE is not None
-    wall_s, cpu_s = (round(one, 4) for one in CLOCK.lap(with_others=with_others))
+    wall_s, cpu_s = CLOCK[0].lap(with_others=with_others)
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    line = json.dumps({"test": test, "worker": worker, "end_s": round(time.time(), 2), "wall_s": wall_s, "cpu_s": cpu_s})
+    line = json.dumps({"test": test, "worker": worker, "end_s": round(time.time(), 2), "wall_s": round(wall_s, 4), "cpu_s": round(cpu_s + more_s, 4)})
     with Path(FILE).open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
 

@@ -1,4 +1,7 @@
-"""TLS a bounded piece at a time: both ways at once, ends with and without a goodbye, and what waits unread."""
+"""TLS a bounded piece at a time: both ways at once, ends with and without a goodbye, and what waits unread.
+
+gevent is imported by the tests, not with the file: all processes of the suite would have it (`tests.warm.collecting`).
+"""
 
 from __future__ import annotations
 
@@ -8,14 +11,14 @@ import threading
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import gevent
-import gevent.socket
 import pytest
 
 from loadflow.engine.hostile.tls_records import server_context
-from loadflow.engine.protocols.running.connecting import stirs
-from loadflow.engine.protocols.running.tls_stream import TlsStream
+
+if TYPE_CHECKING:
+    from loadflow.engine.protocols.running.tls_stream import TlsStream
 
 MANY = 3_000_000  # bytes: more than the sockets and buffers between the two hold
 Serve = Callable[[ssl.SSLSocket], None]
@@ -34,7 +37,15 @@ def connected(folder: Path, serve: Serve) -> tuple[TlsStream, threading.Thread]:
     thread.start()
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     client.check_hostname, client.verify_mode = False, ssl.CERT_NONE
-    return TlsStream(gevent.socket.socket(fileno=near.detach()), client, None), thread
+    return stream_over(near, client, None), thread
+
+
+def stream_over(near: socket.socket, context: ssl.SSLContext, server_name: str | None) -> TlsStream:
+    import gevent.socket
+
+    from loadflow.engine.protocols.running.tls_stream import TlsStream
+
+    return TlsStream(gevent.socket.socket(fileno=near.detach()), context, server_name)
 
 
 def test_one_greenlet_writes_while_another_reads(tmp_path: Path) -> None:
@@ -46,6 +57,8 @@ def test_one_greenlet_writes_while_another_reads(tmp_path: Path) -> None:
         while got < MANY:
             got += len(peer.recv(65_536))
         peer.sendall(b"%d" % got)
+
+    import gevent
 
     stream, thread = connected(tmp_path, serve)
     writer = gevent.spawn(stream.sendall, b"c" * MANY)
@@ -87,6 +100,8 @@ def test_without_waiting_nothing_is_lost_that_was_said_to_be_sent(tmp_path: Path
             while data := peer.recv(65_536):
                 got.extend(data)
 
+    from gevent.socket import wait_write
+
     stream, thread = connected(tmp_path, serve)
     stream.setblocking(False)
     with pytest.raises(BlockingIOError):
@@ -99,7 +114,7 @@ def test_without_waiting_nothing_is_lost_that_was_said_to_be_sent(tmp_path: Path
     assert stream.has_unsent()
     full.set()
     while stream.has_unsent():
-        gevent.socket.wait_write(stream.fileno())
+        wait_write(stream.fileno())
         with suppress(BlockingIOError):
             stream.flush()
     stream.close()
@@ -114,6 +129,8 @@ def test_what_came_and_was_not_read_stirs(tmp_path: Path) -> None:
         peer.recv(1)
         peer.sendall(b"one and more")
         over.wait()
+
+    from loadflow.engine.protocols.running.connecting import stirs
 
     stream, thread = connected(tmp_path, serve)
     moves = stirs(stream)
@@ -133,5 +150,5 @@ def test_a_peer_that_is_no_server_of_tls_is_an_error(tmp_path: Path) -> None:
     far.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
     client = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     with pytest.raises(ssl.SSLError):
-        TlsStream(gevent.socket.socket(fileno=near.detach()), client, "a.test")
+        stream_over(near, client, "a.test")
     far.close()

@@ -88,6 +88,11 @@ class Asked:
     limits: list[tuple[int, int, int]]
 
     @property
+    def is_worker(self) -> bool:
+        """Whether it will collect the tests and run some."""
+        return self.module == CODE and self.arguments[:1] == [WORKER]
+
+    @property
     def has_prefect(self) -> bool:
         """Whether it would import Prefect."""
         if self.module == "loadflow":

@@ -5,14 +5,16 @@ Without workers it is started with the first test that may start others; it ends
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 import subprocess
 import sys
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.warm.client import OwnForks, Starter, install, installed, uninstall
@@ -25,18 +27,20 @@ MAY = ON and os.environ.get("LOADFLOW_TEST_REAL_ENGINES") != "1" and "LOADFLOW_T
 
 
 class Warm:
-    """`starter`: whom this process asks. Its own begins here, unless it is a worker that has one from its begin."""
+    """`starter`: whom this process asks. Its own begins here, unless it is a worker that has one from its begin. `tests`: files and folders
+    whose tests workers will collect. `cpu_s`: what it took until it was ready.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, tests: Sequence[str] = ()) -> None:
         self.starter: Starter | OwnForks
         self._process: subprocess.Popen[bytes] | None = None
-        self.is_warm = True
+        self.is_warm, self.cpu_s = True, 0.0
         if given := installed():
             self.starter = given
         else:
-            self.starter = self._start()
+            self.starter = self._start(tests)
 
-    def _start(self) -> Starter:
+    def _start(self, tests: Sequence[str]) -> Starter:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
@@ -47,7 +51,11 @@ class Warm:
                 cwd=ROOT,
                 start_new_session=True,
             )
+        told = json.dumps({"tests": list(tests), "environ": dict(os.environ)}).encode()
+        ours.sendall(len(told).to_bytes(8, "big") + told)
         self.is_warm = ours.recv(8) == READY.to_bytes(8, "big")
+        if self.is_warm:
+            self.cpu_s = sum(psutil.Process(self._process.pid).cpu_times()[:2])
         if not self.is_warm:
             warnings.warn("no process begins warm here, so that all take two seconds longer to start: see tests/warm", stacklevel=1)
         starter = Starter(ours)
@@ -70,7 +78,8 @@ WARM: list[Warm] = []
 def pytest_configure(config: pytest.Config) -> None:
     """Before xdist starts its workers."""
     if MAY and config.getoption("numprocesses", None):
-        WARM.append(Warm())
+        rewritten = config.getoption("assertmode", "rewrite") == "rewrite"
+        WARM.append(Warm([str(Path(one.partition("::")[0]).resolve()) for one in config.args] if rewritten else ()))
 
 
 @pytest.hookimpl(wrapper=True)

@@ -15,6 +15,7 @@ from typing import NoReturn
 
 from tests.warm.asked import LEAVES, SUPERVISOR, Asked
 from tests.warm.client import OwnForks, Starter, install
+from tests.warm.collecting import forget_tests, import_tests
 from tests.warm.process import become, die_with_parent, fork_beside, keep_only, run, show
 
 __all__ = ["IMPORTS", "main"]
@@ -72,12 +73,19 @@ READY = 2**32  # the first answer, which no pid has
 
 
 def main(number: int) -> NoReturn:
-    """Ends with who asks. In a fork it runs what was asked for."""
+    """Ends with who asks, who first says what is to be imported. In a fork it runs what was asked for."""
     link = socket.socket(fileno=number)
     die_with_parent()
+    gc.disable()  # what is imported stays: to look for garbage in it is a sixth of what importing costs
+    body = bytearray(int.from_bytes(link.recv(8), "big"))
+    link.recv_into(body, len(body), socket.MSG_WAITALL)
+    told = json.loads(body)
     _import_all()
+    if told["tests"]:
+        os.environ.clear()
+        os.environ.update(told["environ"])  # that of the tests, which files may look at while they are imported
+        import_tests(told["tests"])
     gc.collect()
-    gc.disable()
     gc.freeze()
     if threading.active_count() != 1 or len(list(Path("/proc/self/task").iterdir())) != 1 or not show(["warm"], {}):
         os._exit(1)
@@ -87,6 +95,8 @@ def main(number: int) -> NoReturn:
         link.detach()  # its number will be another's
         own = _begin(asked, fds)
         if own is None:
+            if not asked.is_worker:
+                forget_tests()
             run(asked)
         link = own
 
