@@ -23,6 +23,7 @@ import _socket  # noqa: E402  sockets as they are without gevent
 import contextlib  # noqa: E402  nothing may be imported before the patch
 import gc  # noqa: E402
 import importlib  # noqa: E402
+import inspect  # noqa: E402
 import io  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
@@ -48,6 +49,11 @@ LATER = (
         "loadflow.engine.protocols.websocket.client",
         "loadflow.engine.protocols.mqtt.client",
         "loadflow.engine.protocols.socket.client",
+        "encodings.ascii",
+        "gevent._threading",
+        "gevent.resolver.thread",
+        "gevent.threadpool",
+        "gevent.util",
     )
     if LOCUST
     else (
@@ -57,6 +63,12 @@ LATER = (
         "loadflow.engine.generator.probe",
         "loadflow.engine.process.messages",
         "loadflow.engine.generator.tracing",
+        "loadflow._native",
+        "loadflow.engine.generator.engine_process",
+        "encodings.ascii",
+        "encodings.idna",
+        "importlib.resources.readers",
+        "logging",
     )
 )
 
@@ -220,11 +232,14 @@ class Server:
 def main() -> None:
     importlib.import_module(ENGINE)
     for name in LATER:
-        importlib.import_module(name)
+        with contextlib.suppress(ModuleNotFoundError):  # the core, where it was not built
+            importlib.import_module(name)
     select: Callable[..., Any]
     if LOCUST:
         import gevent
 
+        # Locust looks at the stack as a load ends; for the first time that is a look at the files of all modules
+        inspect.stack()
         # made by a library that opens a socket as it is imported; each engine makes its own
         gevent.get_hub().destroy(destroy_loop=True)
         select = monkey.get_original("select", "select")

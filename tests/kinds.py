@@ -5,7 +5,8 @@ and so is what loads the recording server. What is neither is quick: with LOADFL
 same fails, and says so.
 
 `long` is the one mark that tests have themselves: for what costs much and adds little to a cheaper test of the same file, as further
-combinations, further kills, repetitions or a second walk through the same pages do. LOADFLOW_TEST_LONG=0 leaves it out.
+combinations, further kills, repetitions or a second walk through the same pages do. LOADFLOW_TEST_LONG=0 leaves it out. A table that
+several engines run is marked here: the core makes all of it, where it does, and each other engine one row in each file; the rest is long.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from __future__ import annotations
 import os
 import sys
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -55,6 +56,7 @@ DEAR_FILES = {
     "test_compare",
     "test_conservation",
     "test_evidence",
+    "test_frame",
     "test_grpc",
     "test_grpc_ends",
     "test_http2_nginx",
@@ -68,8 +70,11 @@ WITH_LONG = not QUICK and os.environ.get("LOADFLOW_TEST_LONG") != "0"
 ONLY_LONG = {  # files below tests/ that have none but `long` tests, and why
     "ends/test_docker_pool.py": "containers, where an image is built; agents of a pool of processes do the same in ends/test_pool.py",
     "history/test_real_nights.py": "fifteen real loads; history/test_judging.py judges the same chain of synthetic runs",
+    "fleet/test_example.py": "three commands of a shell, each a new interpreter; fleet/test_load.py makes the same load",
 }
 TIERS = pytest.StashKey[dict[str, set[bool]]]()  # of each file that was collected whole, whether its tests are `long`
+ENGINE_PARAMETERS = ("user", "engine", "made_by")  # of tests: which engine, or which way of one, makes the load
+CORE = "native"
 STARTING = {"target", "prefect_server", "server"}  # fixtures
 EVENTS = {"subprocess.Popen", "os.fork", "os.forkpty", "os.posix_spawn", "os.exec"}
 
@@ -82,6 +87,10 @@ def pytest_ignore_collect(collection_path: Path) -> bool | None:
 
 @pytest.hookimpl(tryfirst=True)  # before -m looks at the marks
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    known = [item for item in items if not _is_long(item)]
+    for item, is_further in zip(known, further([_engine_row(item) for item in known]), strict=True):
+        if is_further:
+            item.add_marker("long")
     config.stash[TIERS] = tiers(
         [(str(item.path.relative_to(ROOT)), _is_long(item)) for item in items if ROOT in item.path.parents],
         in_part=[Path(given.partition("::")[0]).resolve() for given in config.args if "::" in given],
@@ -95,6 +104,31 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(kind)
         if group := group_of(folder, item.path.stem):
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _engine_row(item: pytest.Item) -> tuple[str, str, str]:
+    given = getattr(getattr(item, "callspec", None), "params", {})
+    engine = next((str(given[name]) for name in ENGINE_PARAMETERS if name in given), "")
+    return str(item.path), item.nodeid.partition("[")[0], engine
+
+
+def further(rows: Sequence[tuple[str, str, str]]) -> list[bool]:
+    """Which rows run on another engine than the table's first one, and are not the first in their file that do.
+
+    `rows`: the file, the test and the engine of each, "" for a test that does not say one. The core is the first, wherever it stands.
+    """
+    first: dict[str, str] = {}
+    for _, test, engine in rows:
+        if test not in first or engine == CORE:
+            first[test] = engine
+    seen: set[tuple[str, str]] = set()
+    found = []
+    for file, test, engine in rows:
+        is_other = engine not in ("", first[test])
+        found.append(is_other and (file, engine) in seen)
+        if is_other:
+            seen.add((file, engine))
+    return found
 
 
 def _is_long(item: pytest.Item) -> bool:

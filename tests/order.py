@@ -5,8 +5,9 @@ Seconds are those of `seconds.json`, into which `python -m tests.order TIMES` pu
 not in there counts as long as others of its kind.
 
 Every worker collects the same tests. Where their files were not imported before the workers began (`tests.warm`), each begins to import
-them at another place, so that most of those it comes to later have been compiled, their assertions rewritten, by another. What is collected stays, so that the garbage collector looks for nothing in it:
-not while it grows, which is a sixth of what collecting costs, and never after.
+them at another place, so that most of those it comes to later have been compiled, their assertions rewritten, by another. What is
+collected stays, so that the garbage collector looks for nothing in it: not while it grows, which is a sixth of what collecting costs, and
+never after.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from tests.kinds import (
     SHARING_FILES,
     TIERS,
     folder_of,
+    further,
     group_of,
     kinds_of,
     tiers,
@@ -64,6 +65,22 @@ def test_every_name_that_says_the_kind_of_something_names_what_is_there() -> Non
     assert [name for name in sorted(folders) if not (ROOT / name).is_dir()] == []
     files = {path.name for path in ROOT.rglob("test_*.py")}
     assert (E2E_FILES | PROCESS_FILES | {f"{stem}.py" for stem in SHARING_FILES | DEAR_FILES}) - files == set()
+
+
+FURTHER = [
+    pytest.param(["t1:native", "t1:locust"], [False, False], id="each engine has a row"),
+    pytest.param(["t1:locust", "t1:native", "t1:locust", "t1:native"], [False, False, True, False], id="all rows are the core's"),
+    pytest.param(["t1:http2", "t1:http2 streams", "t1:http2", "t1:http2 streams"], [False, False, False, True], id="or the first way's"),
+    pytest.param(["t1:native", "t1:locust", "t2:native", "t2:locust"], [False, False, False, True], id="one in each file"),
+    pytest.param(["t1:locust", "t2:locust", "t1:locust"], [False, False, False], id="no other makes it"),
+    pytest.param(["t1:", "t1:"], [False, False], id="none is said"),
+]
+
+
+@pytest.mark.parametrize(("rows", "long"), FURTHER)
+def test_a_further_engine_has_one_row_in_each_file_that_is_not_long(rows: list[str], long: list[bool]) -> None:
+    assert further([("test_x.py", *row.split(":")) for row in rows]) == long  # type: ignore[misc]
+    assert further([(f"test_{n}.py", f"{n}{row.split(':')[0]}", row.split(":")[1]) for n, row in enumerate(rows)]) == [False] * len(rows)
 
 
 def test_a_file_that_is_collected_in_part_says_nothing_about_what_is_long() -> None:

@@ -79,7 +79,9 @@ def _write(test: str, *, with_others: bool, more_s: float = 0.0) -> None:
     assert FILE is not None
     wall_s, cpu_s = CLOCK[0].lap(with_others=with_others)
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
-    line = json.dumps({"test": test, "worker": worker, "end_s": round(time.time(), 2), "wall_s": round(wall_s, 4), "cpu_s": round(cpu_s + more_s, 4)})
+    line = json.dumps(
+        {"test": test, "worker": worker, "end_s": round(time.time(), 2), "wall_s": round(wall_s, 4), "cpu_s": round(cpu_s + more_s, 4)}
+    )
     with Path(FILE).open("a", encoding="utf-8") as file:
         file.write(f"{line}\n")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -31,9 +32,18 @@ def four_agents(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield server.url
 
 
-@pytest.mark.parametrize("load", [CLOSED, RATE], ids=["closed loop", "rate"])
-@pytest.mark.parametrize("user", ["native", "fast_http_user"])
-@pytest.mark.parametrize("count", [1, 2, 4])
+LOADS = {"closed loop": CLOSED, "rate": RATE}
+ROWS = list(itertools.product((1, 2, 4), ("native", "fast_http_user"), LOADS))
+NOT_LONG = [(1, "fast_http_user", "closed loop"), (2, "native", "closed loop"), (4, "native", "rate")]  # each value, and no more
+
+
+@pytest.mark.parametrize(
+    ("count", "user", "load"),
+    [
+        pytest.param(*row[:2], LOADS[row[2]], id="-".join(map(str, row)), marks=[] if row in NOT_LONG else [pytest.mark.long])
+        for row in ROWS
+    ],
+)
 def test_what_the_agents_recorded_is_what_the_target_received(
     count: int, user: str, load: dict[str, Any], four_agents: str, target: Target, tmp_path: Path
 ) -> None:

@@ -7,12 +7,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from tests.targets.fixture import Target
 from tests.waiting import HANG_S
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.long
 def test_the_example_of_two_agents_makes_all_of_its_load(target: Target, tmp_path: Path, port: int) -> None:
     target.reset()
     command = tmp_path / "bin" / "loadflow"

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import psutil
+import pytest
 
 from loadflow.engine.plan.cluster import Workers
 from loadflow.engine.session.session import Session, use_session
@@ -42,6 +43,7 @@ def test_a_nats_server_that_is_killed_is_back_at_once_and_no_row_is_lost(target:
     assert [worker["state"] for worker in done.summary["workers"]] == ["finished"] * 2
 
 
+@pytest.mark.long
 def test_an_agent_that_stands_still_makes_no_load_that_another_makes(target: Target, tmp_path: Path, port: int) -> None:
     """Its engine is ended by its supervisor before its share is given away; when it wakes, it goes on with nothing of it."""
     target.reset()

@@ -44,9 +44,7 @@ def clock(ahead_s: int) -> list[str]:
 
 def test_clocks_that_are_a_day_apart_are_in_no_time_of_a_hit(target: Target, tmp_path: Path, port: int) -> None:
     target.reset()
-    with ExitStack() as stack:
-        for ahead_s in (86_400, 40):
-            stack.enter_context(agents(tmp_path, port, 1, within=clock(ahead_s)))
+    with agents(tmp_path, port, 1, within=clock(86_400)), agents(tmp_path, port, 1):
         done = master(tmp_path, port, 2, [get("/ok")], host=target.url, rate=50, test_time=4)
     assert done.error is None
     passes = done.run.totals().passes
@@ -69,7 +67,7 @@ def wall_clock(ahead_s: int) -> dict[str, str]:
     return {"LD_PRELOAD": str(LIBFAKETIME[0]), "FAKETIME": f"{ahead_s:+d}", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "DONT_FAKE_MONOTONIC": "1"}
 
 
-@pytest.mark.parametrize("user", ["native", "fast_http_user"])
+@pytest.mark.parametrize("user", ["native", pytest.param("fast_http_user", marks=pytest.mark.long)])
 def test_a_machine_whose_time_of_day_is_wrong_is_told_of_and_makes_the_same_load(user: str, target: Target, tmp_path: Path) -> None:
     """A day ahead, and three hours behind: the time of day of an agent is in no hit."""
     target.reset()
@@ -93,6 +91,7 @@ def test_a_machine_whose_time_of_day_is_wrong_is_told_of_and_makes_the_same_load
     assert all(before_s <= read_header(done.run.hits_path(log)).origin_unix_ns / 1e9 <= after_s for log in (0, 1))
 
 
+@pytest.mark.long
 def test_a_pulled_cable_never_doubles_the_load_and_its_rows_come_when_it_is_back(target: Target, tmp_path: Path, port: int) -> None:
     """The far side has ended its load before its share is given away."""
     target.reset()
@@ -155,7 +154,7 @@ def fill_disk(folder: Path) -> None:
             file.write(bytes(512))
 
 
-@pytest.mark.parametrize("user", ["native", "fast_http_user"])
+@pytest.mark.parametrize("user", ["native", pytest.param("fast_http_user", marks=pytest.mark.long)])
 def test_an_agent_whose_disk_is_full_says_so_and_the_others_go_on(user: str, target: Target, tmp_path: Path, port: int) -> None:
     target.reset()
     with small_disk(tmp_path / "small") as folder, ExitStack() as stack:
@@ -231,6 +230,7 @@ def test_a_delivery_that_goes_on_for_too_long_is_over(tmp_path: Path) -> None:
     assert one.silence(129.5, RULES) == "it delivered nothing for 6.5 s; they are in /tmp/x there"
 
 
+@pytest.mark.long
 def test_what_a_killed_agent_had_recorded_and_not_delivered_is_in_the_books(target: Target, tmp_path: Path, port: int) -> None:
     """Users in a closed loop, of whom nobody knows how much they would have made: what they had begun was due, and is lost."""
     target.reset()

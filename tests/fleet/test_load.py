@@ -33,7 +33,13 @@ def test_agents_of_one_run_make_it_and_end(user: str, target: Target, tmp_path: 
 
 
 @pytest.mark.parametrize("user", ["native", "fast_http_user"])
-@pytest.mark.parametrize("pace", [{"user_count": 4, "iterations": None, "test_time": None}, {"rate": 6}], ids=["users", "a rate"])
+@pytest.mark.parametrize(
+    "pace",
+    [
+        pytest.param({"user_count": 4, "iterations": None, "test_time": None}, id="users"),
+        pytest.param({"rate": 6}, marks=pytest.mark.long, id="a rate"),
+    ],
+)
 def test_agents_end_a_load_that_knows_enough_as_its_planned_time_would(
     user: str, pace: dict[str, Any], target: Target, tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

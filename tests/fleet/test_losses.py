@@ -59,7 +59,7 @@ def books(done: Outcomes, target: Target) -> dict[str, int]:
     return passes
 
 
-@pytest.mark.parametrize("user", ["native", "fast_http_user"])
+@pytest.mark.parametrize("user", ["native", pytest.param("fast_http_user", marks=pytest.mark.long)])
 def test_what_a_killed_agent_leaves_is_made_by_a_spare(user: str, target: Target, tmp_path: Path, port: int) -> None:
     """Whole machines die at once: the agent with its supervisor and its engine."""
     target.reset()
@@ -82,6 +82,7 @@ def test_what_a_killed_agent_leaves_is_made_by_a_spare(user: str, target: Target
     assert f"went on with its share from {later['from_s']} s on" in reason
 
 
+@pytest.mark.long
 def test_without_a_spare_a_survivor_takes_over_and_a_gap_may_be_allowed(target: Target, tmp_path: Path, port: int) -> None:
     target.reset()
     with agents(tmp_path, port, 2, "--slots", "1") as (first, second):
@@ -114,6 +115,7 @@ def test_an_engine_that_is_killed_is_named_and_its_users_passes_are_made_again(t
     assert done.summary["verdict"]["verdict"] == "inconclusive"
 
 
+@pytest.mark.long
 def test_a_failed_load_stays_failed_when_a_worker_was_lost(target: Target, tmp_path: Path, port: int) -> None:
     target.reset()
     with agents(tmp_path, port, 2) as (first, _):
@@ -154,6 +156,7 @@ def test_an_agent_without_the_token_is_refused_and_never_gets_the_plan(target: T
     assert "0 of 1 share had an agent within 8 s (none)" in str(done.error)
 
 
+@pytest.mark.long
 def test_too_few_agents_fail_the_start_and_those_who_came_are_named(target: Target, tmp_path: Path, port: int) -> None:
     target.reset()
     with agents(tmp_path, port, 1) as (only,):
@@ -178,7 +181,7 @@ def test_by_the_degraded_policy_the_load_begins_with_those_who_came(target: Targ
     assert done.summary["verdict"]["reasons"][0].startswith(f"degraded: worker number {absent + 1} never came")
 
 
-@pytest.mark.parametrize("kind", ["a file", "a database"])
+@pytest.mark.parametrize("kind", ["a file", pytest.param("a database", marks=pytest.mark.long)])
 def test_agents_share_no_row_and_need_no_files(kind: str, target: Target, tmp_path: Path, port: int) -> None:
     """The rows, an uploaded file and the environment come from the coordinator."""
     target.reset()
@@ -203,7 +206,10 @@ def test_agents_share_no_row_and_need_no_files(kind: str, target: Target, tmp_pa
     assert all(b"an upload" in record.body and b'filename="note.txt"' in record.body for record in target.records())
 
 
-@pytest.mark.parametrize("rate", [None, {"mode": "constant", "rps": 100, "duration": 300}], ids=["users", "a rate"])
+LONG_RATE = pytest.param({"mode": "constant", "rps": 100, "duration": 300}, marks=pytest.mark.long, id="a rate")
+
+
+@pytest.mark.parametrize("rate", [pytest.param(None, id="users"), LONG_RATE])
 def test_a_load_ends_when_all_rows_of_all_agents_are_used(rate: Any, target: Target, tmp_path: Path, port: int) -> None:
     target.reset()
     (tmp_path / "rows.csv").write_text("id\n" + "".join(f"{n}\n" for n in range(40)))
@@ -292,6 +298,7 @@ def test_nothing_is_sent_five_seconds_after_the_coordinator_was_killed(target: T
     assert (Path(kept) / "hits-0.bin").stat().st_size == 64 + HIT_DTYPE.itemsize * received(target)
 
 
+@pytest.mark.long
 def test_a_slow_way_to_the_server_loses_nothing(target: Target, tmp_path: Path, port: int) -> None:
     target.reset()
     with SlowWay(port, delay_s=0.15, bytes_per_s=60_000) as way, agents(tmp_path, way.port, 2) as commands:

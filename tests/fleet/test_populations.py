@@ -49,6 +49,7 @@ def test_each_population_is_divided_among_agents_and_all_begin_at_once(target: T
     assert abs(begun[0] - begun[1]) < 50e6, "within what clocks of agents are known to"
 
 
+@pytest.mark.long
 def test_agents_at_a_server_of_ones_own_take_shares_of_all_populations(target: Target, tmp_path: Path) -> None:
     """Two agents of two slots, four shares."""
     target.reset()
@@ -65,6 +66,7 @@ def test_agents_at_a_server_of_ones_own_take_shares_of_all_populations(target: T
     assert abs(begun[0] - begun[1]) < 50e6, "within what clocks of agents are known to"
 
 
+@pytest.mark.long
 def test_the_command_divides_populations(target: Target, tmp_path: Path) -> None:
     target.reset()
     script = [["LD_start_test", {"user_detail_dict": {"user": "fast_http_user"}, "host": target.url, "populations": TWO[:1]}]]

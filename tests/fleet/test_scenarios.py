@@ -66,7 +66,7 @@ def arguments_of(file: Path, target: Target, engine: str = "auto") -> dict[str, 
     return {**arguments, "host": target.url, "user_detail_dict": detail, "steps": steps, "user_count": 4}
 
 
-@pytest.mark.parametrize("engine", ["native", "locust"])
+@pytest.mark.parametrize("engine", ["native", pytest.param("locust", marks=pytest.mark.long)])
 def test_agents_run_the_functions_of_the_file_that_they_were_sent(
     engine: str, file: Path, target: Target, tmp_path: Path, port: int
 ) -> None:

@@ -17,7 +17,7 @@ from tests.waiting import wait_for
 SECRET = "a-secret-of-the-plan-2718281828"
 
 
-@pytest.mark.parametrize("user", ["native", "fast_http_user"])
+@pytest.mark.parametrize("user", ["native", pytest.param("fast_http_user", marks=pytest.mark.long)])
 def test_no_secret_is_on_a_command_line_or_on_the_disk_of_the_server(
     user: str, target: Target, tmp_path: Path, port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

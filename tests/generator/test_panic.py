@@ -26,6 +26,7 @@ CREWS: list[tuple[str, dict[str, int]]] = [
     ("one of three threads", {"threads": 3}),
     ("one of two processes", {"processes": 2}),
 ]
+ROWS = [pytest.param(crew, id=name, marks=[] if "processes" in crew else [pytest.mark.long]) for name, crew in CREWS]
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def a_mistake_in_the_last_core(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH")) if part))
 
 
-@pytest.mark.parametrize("crew", [row[1] for row in CREWS], ids=[row[0] for row in CREWS])
+@pytest.mark.parametrize("crew", ROWS)
 def test_a_panic_ends_the_run_and_keeps_its_hits(
     crew: dict[str, int], a_mistake_in_the_last_core: None, target: Target, tmp_path: Path
 ) -> None:

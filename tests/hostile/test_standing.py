@@ -19,7 +19,7 @@ from tests.services import need
 from tests.targets.fixture import Target
 
 
-@pytest.mark.parametrize("engine", ["native", "locust"])
+@pytest.mark.parametrize("engine", ["native", pytest.param("locust", marks=pytest.mark.long)])
 def test_a_loop_that_stands_is_told_with_what_it_is_at_and_is_a_doubt(
     engine: str, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -176,7 +176,7 @@ def loop() -> Iterator[Loop]:
         yield running
 
 
-@pytest.mark.parametrize("users", [1, AT_ONCE], ids=["a batch", "users that share it"])
+@pytest.mark.parametrize("users", [pytest.param(1, marks=pytest.mark.long, id="a batch"), pytest.param(AT_ONCE, id="users that share it")])
 def test_each_request_has_its_outcome(users: int, loop: Loop, tmp_path: Path) -> None:
     need(is_built(), "the native core is not built")
     steps: list[dict[str, object]] = []

@@ -19,13 +19,21 @@ from tests.services import need
 MOST_LAG_MS = 8_000.0
 
 
+# what the core's HTTP shows of streams, and its other users of HTTP, WebSocket, sockets and gRPC
+LONG = {"native, HTTP/2 with streams", "fast_http_user", "websocket_user", "socket_user", "grpc_user"}
+ROWS = [pytest.param(load, marks=[pytest.mark.long] if load in LONG else []) for load in LOADS]
+
+
 @pytest.fixture(scope="module")
-def played() -> Iterator[dict[str, Future[list[Played]]]]:
+def played(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[list[Played]]]]:
+    """Those loads that a test of this session asks for."""
+    here = [item for item in request.session.items if isinstance(item, pytest.Function) and item.path == request.path]
+    asked = {item.callspec.params.get("load") for item in here if hasattr(item, "callspec")}
     with forked(), hostile_target() as target:
-        yield dict(play_all(LOADS, target))
+        yield dict(play_all([load for load in LOADS if load in asked], target))
 
 
-@pytest.mark.parametrize("load", LOADS)
+@pytest.mark.parametrize("load", ROWS)
 def test_every_hostile_answer_has_its_outcome_and_no_loop_stands_nor_memory_fills(
     load: str, played: dict[str, Future[list[Played]]]
 ) -> None:

@@ -46,7 +46,7 @@ def test_a_proxy_for_the_target_is_found(target: str, env: dict[str, str], found
 
 
 @pytest.mark.processes
-@pytest.mark.parametrize("variable", ["HTTP_PROXY", "HTTPS_PROXY"])
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", pytest.param("HTTPS_PROXY", marks=pytest.mark.long)])
 def test_a_run_says_that_it_used_no_proxy(variable: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy", "NO_PROXY", "no_proxy"):
         monkeypatch.delenv(name, raising=False)

@@ -138,6 +138,7 @@ def test_what_is_traced_rightly_is_proved(tmp_path: Path, monkeypatch: pytest.Mo
     assert "branches" not in found
 
 
+@pytest.mark.long
 def test_made_up_values_are_the_same_both_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source = """
         @scenario(rps=1)
@@ -172,6 +173,7 @@ def test_each_wrong_step_is_found_and_no_right_one(tmp_path: Path, monkeypatch: 
     assert not found["right"].difference and not found["right"].unproved
 
 
+@pytest.mark.long
 def test_a_wrong_first_function_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def falsify(found: Trace) -> None:
         found.steps["on_start"][0].update(request_url="/log-in")

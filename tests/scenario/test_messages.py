@@ -266,6 +266,7 @@ PYTHON = """
 """
 
 
+@pytest.mark.long
 def test_functions_that_no_steps_can_say(talk: Talk, target: Target, unused_port: int, tmp_path: Path) -> None:
     target.reset()
     text = PYTHON.replace("TALK", talk.url).replace("PORT", str(unused_port))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cached_property
 
 __all__ = ["NAME_KEYS", "SECRET_NAMES", "VALUE_KEYS", "SecretPlaces"]
 
@@ -78,9 +79,14 @@ class SecretPlaces:
 
     def __init__(self, names: Iterable[str]) -> None:
         alternatives = "|".join(sorted({_loose(name) for name in names}, key=len, reverse=True))
+        self._alternatives = alternatives
         self._name = re.compile(rf"(?:{alternatives})", re.IGNORECASE)
+
+    @cached_property
+    def _patterns(self) -> list[re.Pattern[str]]:
+        """To compile them costs 20 ms, which each process would need to begin; most see no text with such a name."""
         flags = re.IGNORECASE | re.MULTILINE | re.VERBOSE | re.DOTALL
-        self._patterns = [re.compile(pattern.replace("NAME", alternatives), flags) for pattern in PATTERNS]
+        return [re.compile(pattern.replace("NAME", self._alternatives), flags) for pattern in PATTERNS]
 
     def is_secret(self, name: str) -> bool:
         return self._name.search(name) is not None

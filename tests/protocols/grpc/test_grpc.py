@@ -31,7 +31,7 @@ def refused(folder: Path, *steps: Any, target: str = "127.0.0.1:1", **arguments:
 # how the methods become known
 
 
-@each
+@pytest.mark.parametrize("engine", [pytest.param("locust", marks=pytest.mark.long), "native"])
 def test_a_proto_file_and_reflection_and_a_stub_send_the_same(
     shop: GrpcShop, tmp_path: Path, generated: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:

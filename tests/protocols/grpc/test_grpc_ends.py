@@ -51,7 +51,7 @@ class SlowDoor:
             other.shutdown(socket.SHUT_WR)
 
 
-@each
+@pytest.mark.parametrize("engine", [pytest.param("locust", marks=pytest.mark.long), "native"])
 def test_a_call_that_waits_longer_than_those_before_it_has_the_time_to_connect(shop: GrpcShop, tmp_path: Path, engine: str) -> None:
     """The first call's attempt to connect lasts three times its timeout and a second; the next one's is not cut off by that."""
     door = SlowDoor(shop.port, 1.5)

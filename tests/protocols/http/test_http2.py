@@ -219,7 +219,7 @@ BODY = "0123456789abcdef" * 20_000  # 320,000 bytes
         ("windows of ten bytes", {SettingCodes.INITIAL_WINDOW_SIZE: 10}),
         ("no window at first", {SettingCodes.INITIAL_WINDOW_SIZE: 0}),
         ("no table of header fields", {SettingCodes.HEADER_TABLE_SIZE: 0}),
-        ("one stream at once", {SettingCodes.MAX_CONCURRENT_STREAMS: 1}),
+        pytest.param("one stream at once", {SettingCodes.MAX_CONCURRENT_STREAMS: 1}, marks=pytest.mark.long),
         ("large frames", {SettingCodes.MAX_FRAME_SIZE: 1_000_000, SettingCodes.INITIAL_WINDOW_SIZE: 2_000_000}),
     ],
     ids=lambda value: value if isinstance(value, str) else "",

@@ -93,7 +93,7 @@ def nginx() -> Iterator[Nginx]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-@pytest.mark.parametrize("way", ["plain", "secure"])
+@pytest.mark.parametrize("way", ["secure", pytest.param("plain", marks=pytest.mark.long)])
 def test_nginx_gets_http_2_and_whole_bodies(way: str, nginx: Nginx, tmp_path: Path) -> None:
     host = getattr(nginx, way)
     text = "0123456789abcdef" * 125_000  # 2 MB

@@ -232,8 +232,8 @@ BODY = "0123456789abcdef" * 20_000  # 320,000 bytes
     [
         ("as the package begins", {}),
         ("a window of a thousand bytes for each stream", {"max_stream_data": 1_000}),
-        ("a window of ten thousand bytes for all", {"max_data": 10_000}),
-        ("an address that is proven first", {"retry": True}),
+        pytest.param("a window of ten thousand bytes for all", {"max_data": 10_000}, marks=pytest.mark.long),
+        pytest.param("an address that is proven first", {"retry": True}, marks=pytest.mark.long),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -244,7 +244,7 @@ def test_bodies_are_whole_whatever_the_server_sets(sentence: str, settings: dict
             get("/bytes/5000000", name="down"),
             get("/h3/small-frames", name="small", assertions=[{"type": "contains", "value": "x" * 1000}]),
         ]
-        done = load(tmp_path, steps, host=server.url, iterations=2, user_count=2)
+        done = load(tmp_path, steps, host=server.url, iterations=2)
         assert {hit.error for hit in done.hits} == {""}
         assert {record.body for record in server.records("/echo")} == {BODY.encode()}
         received = {int(row["received_bytes"]) // 1000 for row, hit in zip(done.rows, done.hits, strict=True) if hit.name == "down"}

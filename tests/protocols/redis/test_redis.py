@@ -217,19 +217,23 @@ PEERS: list[tuple[str, bytes, Outcome, str]] = [
 ]
 
 
-@pytest.mark.parametrize(("answer", "outcome", "text"), [row[1:] for row in PEERS], ids=[row[0] for row in PEERS])
-def test_whatever_a_peer_answers_has_its_outcome(answer: bytes, outcome: Outcome, text: str, tmp_path: Path) -> None:
+def answering(answer: bytes) -> Any:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if await reader.read(4_096) and answer:
             for start in range(0, len(answer), 1 if len(answer) < 100 else 1_000):
                 writer.write(answer[start : start + (1 if len(answer) < 100 else 1_000)])
                 await writer.drain()
 
+    return serve
+
+
+def test_whatever_a_peer_answers_has_its_outcome(tmp_path: Path) -> None:
+    """Each is a step of one load, with a peer of its own."""
     with running_loop() as loop:
-        port = loop.tcp(serve)
-        found = ends(load(tmp_path, [{"command": ["PING"], "timeout": 20}], user=USER, host=f"127.0.0.1:{port}", max_body_bytes=4_096))
-    assert found["PING"][0] is outcome, found
-    assert text in found["PING"][1]
+        steps = [{"command": ["PING"], "timeout": 20, "name": name, "server": at(loop, answering(answer))} for name, answer, *_ in PEERS]
+        found = ends(load(tmp_path, steps, user=USER, max_body_bytes=4_096))
+    assert {name: found[name][0] for name, *_ in PEERS} == {name: outcome for name, _, outcome, _ in PEERS}, found
+    assert [name for name, _, _, text in PEERS if text not in found[name][1]] == []
 
 
 def test_a_peer_that_never_answers_fails_after_the_timeout(tmp_path: Path) -> None:
