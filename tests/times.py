@@ -2,7 +2,8 @@
 
 The CPU seconds of a test are those of this process and of all below it: of who ended before, too, and of servers that several tests
 share, which count for whichever test runs. What a process needs before its first test (imports, collection) and after its last has lines
-of its own, and so has what all workers begin with: the process that gives them tests, and the warm one (`tests.warm`). CPU seconds hardly hang on how busy the machine is, as wall seconds do.
+of its own, and so has what all workers begin with: the process that gives them tests, and the warm one (`tests.warm`). CPU seconds hardly
+hang on how busy the machine is, as wall seconds do.
 """
 
 from __future__ import annotations

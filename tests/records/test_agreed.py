@@ -9,7 +9,7 @@ from typing import Any
 from loadflow.engine import records
 from loadflow.engine.base import values
 from loadflow.engine.generator.locust import row_flushing
-from loadflow.engine.protocols.http import answer_reader, cookies, redirects
+from loadflow.engine.protocols.http import answer_reader, cookies
 from loadflow.engine.protocols.http import reply as http_reply
 from loadflow.engine.protocols.running import endless, json_body, work
 from loadflow.engine.records import hitlog
@@ -34,6 +34,8 @@ def test_the_hit_log() -> None:
 
 
 def test_limits_and_lists() -> None:
+    from loadflow.engine.protocols.http import redirects  # and gevent, which no file of tests imports (tests.warm.collecting)
+
     limits = {
         "redirects": redirects.MAX_REDIRECTS,
         "cookies": cookies.MOST_COOKIES,

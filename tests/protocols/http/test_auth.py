@@ -351,7 +351,7 @@ HOSTILE = [
 def test_what_is_no_challenge_is_no_more_than_an_answer(user: str, loop: Loop, tmp_path: Path) -> None:
     server = ChallengeServer(loop, lambda _, target, *__: (401, [("WWW-Authenticate", HOSTILE[int(target[1:])][1])]))
     steps = [get(f"/{at}", name=name, auth=DIGEST) for at, (name, _) in enumerate(HOSTILE)]
-    done = load(tmp_path, steps, user=user, host=server.url)
+    done = load(tmp_path, steps, user=user, host=server.url, test_time=300)
     assert done.error is None, done.error
     unanswerable = {name for name, line in HOSTILE if line.lower().startswith("digest ") and "=" in line}
     for hit in done.hits:

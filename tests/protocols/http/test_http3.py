@@ -244,7 +244,7 @@ def test_bodies_are_whole_whatever_the_server_sets(sentence: str, settings: dict
             get("/bytes/5000000", name="down"),
             get("/h3/small-frames", name="small", assertions=[{"type": "contains", "value": "x" * 1000}]),
         ]
-        done = load(tmp_path, steps, host=server.url, iterations=2)
+        done = load(tmp_path, steps, host=server.url, iterations=2, test_time=300)
         assert {hit.error for hit in done.hits} == {""}
         assert {record.body for record in server.records("/echo")} == {BODY.encode()}
         received = {int(row["received_bytes"]) // 1000 for row, hit in zip(done.rows, done.hits, strict=True) if hit.name == "down"}

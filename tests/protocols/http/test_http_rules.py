@@ -11,9 +11,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from loadflow.engine.protocols.http.answer_reader import AnswerReader
-from loadflow.engine.protocols.http.client import HttpClient
 from loadflow.engine.protocols.http.cookies import Jar
-from loadflow.engine.protocols.http.redirects import redirected
 from loadflow.engine.protocols.http.request import HttpStep
 from loadflow.engine.protocols.running.seam import HitFailure
 from loadflow.engine.records.outcome import Outcome
@@ -144,6 +142,8 @@ url = st.one_of(
 def test_redirects_lead_to_the_same_request(core: Any, method: str, headers: dict[str, str], body: str, status: int, location: str) -> None:
     step = {"method": method, "request_url": "/from/here?x=1", "headers": headers, "data": body}
     sides = Sides(core, plan_of(step))
+    from loadflow.engine.protocols.http.redirects import redirected  # and gevent, see below
+
     request = HttpStep(sides.plan.steps[0], sides.plan, sides.compiler).render(sides.scope)
     own = {name.lower() for name, _ in request.headers}
     asked = (request.scheme == "https", request.host, request.port, request.head, request.body, request.cookies)
@@ -273,6 +273,8 @@ def by_reader(pieces: list[bytes], method: str) -> Any:
 
 
 def by_parser(pieces: list[bytes], method: str) -> Any:
+    from loadflow.engine.protocols.http.client import HttpClient  # and gevent, which no file of tests imports (tests.warm.collecting)
+
     client = HttpClient(plan_of({"method": "get", "request_url": "/"}, max_body_bytes=1000))
     request: Any = SimpleNamespace(method=method, stream=None)
     connection: Any = SimpleNamespace(socket=Wire(pieces))
