@@ -25,7 +25,12 @@ def test_the_sums_of_each_folder_most_first() -> None:
 
 
 def test_the_longest_tests_and_how_long_each_worker_had_nothing_to_do() -> None:
-    measured = [("t.py::a", "gw0", 10.0, 2.0), ("t.py::b", "gw1", 7.0, 9.0), ("t.py::c", "gw1", 4.0, 1.0)]
+    measured = [
+        ("(before the workers)", "", 1.0, 1.0),
+        ("t.py::a", "gw0", 10.0, 2.0),
+        ("t.py::b", "gw1", 7.0, 9.0),
+        ("t.py::c", "gw1", 4.0, 1.0),
+    ]
     lines = [json.dumps({"test": name, "worker": worker, "end_s": end, "wall_s": wall}) for name, worker, end, wall in measured]
     assert most(lines, "wall_s", 2) == ["     9.0 wall s  t.py::b", "     2.0 wall s  t.py::a"]
     assert ends(lines) == ["gw1 idle for the last 3 s"]

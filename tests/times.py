@@ -107,6 +107,8 @@ def ends(lines: list[str]) -> list[str]:
     last: dict[str, float] = {}
     for line in lines:
         one = json.loads(line)
+        if one["test"] == WARM_UP:
+            continue
         last[one["worker"]] = max(last.get(one["worker"], 0.0), one["end_s"])
     final_s = max(last.values(), default=0.0)
     first = sorted(last.items(), key=lambda row: row[1])
