@@ -51,6 +51,9 @@ MAKES_LOAD = ("engine.generator", "engine.entry")
 ENGINE_ONLY = {"gevent", "locust", "geventhttpclient"}
 
 
+HOLDS_IMPORTS = (ast.stmt, ast.ExceptHandler, ast.match_case)  # expressions, which most of a tree is, hold none
+
+
 class Module:
     """One file: its tree, its imports, and the modules that it names as text, "loadflow.package.module:NAME"."""
 
@@ -97,7 +100,7 @@ class Module:
                     continue  # the core, which knows nothing of Python's rooms
                 else:
                     yield _module_of(name, known), late, typed
-            pending.extend((child, late, typed) for child in ast.iter_child_nodes(node))
+            pending.extend((child, late, typed) for child in ast.iter_child_nodes(node) if isinstance(child, HOLDS_IMPORTS))
 
 
 def _module_of(name: str, known: Mapping[str, object]) -> str:

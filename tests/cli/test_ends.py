@@ -25,6 +25,7 @@ from loadflow.flows.embedded import EMBEDDED_SERVER
 from tests.cli.running import LIMIT_S, command, environment, load, loadflow, start, steps_script
 from tests.targets.fixture import Target
 from tests.waiting import wait_for
+from tests.warm.asked import MAY_BEGIN_WARM
 
 pytestmark = pytest.mark.processes
 INTERRUPTED, ERROR = 4, 5
@@ -64,15 +65,18 @@ def test_a_stop_signal_ends_the_load_with_a_verdict_and_a_report(number: signal.
 def test_under_nohup_the_end_of_the_terminal_is_none_of_the_loads(target: Target, tmp_path: Path) -> None:
     target.reset()
     script = steps_script(tmp_path, load(f"{target.url}/ok", test_time=2))
-    process = subprocess.Popen(
-        command("run", "--direct", script),
-        cwd=tmp_path,
-        env=environment(tmp_path),
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # which a new process inherits
+    try:
+        process = subprocess.Popen(
+            command("run", "--direct", script),
+            cwd=tmp_path,
+            env=environment(tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    finally:
+        signal.signal(signal.SIGHUP, before)
     wait_for_hits(target)
     process.send_signal(signal.SIGHUP)
     out, _ = process.communicate(timeout=LIMIT_S)
@@ -177,7 +181,7 @@ def test_a_full_disk_behind_standard_output_is_an_error(arguments: tuple[str, ..
     assert "standard output can't be written (No space left on device)" in done.stderr
 
 
-@pytest.mark.parametrize("fds", [(1,), (2,), (0, 1, 2)])
+@pytest.mark.parametrize("fds", [pytest.param((1,), marks=pytest.mark.long), pytest.param((2,), marks=pytest.mark.long), (0, 1, 2)])
 def test_streams_that_were_closed_before_change_nothing(fds: tuple[int, ...], target: Target, tmp_path: Path) -> None:
     script = steps_script(tmp_path, load(f"{target.url}/ok", iterations=1))
     closing = " ".join(f"{fd}>&-" for fd in fds)
@@ -256,7 +260,7 @@ def test_a_prefect_api_that_never_answers_costs_one_short_deadline(tmp_path: Pat
     assert "use --direct" in done.stderr
 
 
-OWN_PROCESS = """
+OWN_PROCESS = f"""{MAY_BEGIN_WARM}
 import subprocess, sys
 from loadflow.flows import embedded
 

@@ -162,7 +162,7 @@ def test_a_receiver_that_is_away_for_a_while_misses_nothing(tmp_path: Path) -> N
 
 def test_many_names_travel_in_several_requests_and_none_is_lost(tmp_path: Path) -> None:
     with GrpcPeer() as peer, session() as one:
-        start_opentelemetry_exporter(peer.url, max_series=1_500)
+        start_opentelemetry_exporter(peer.url, max_series=1_500, timeout=60)  # a busy machine takes longer than usual for so many
         feed_of(one, tmp_path).second({SeriesName("GET", f"/{number}"): ((5.0,), ()) for number in range(2_000)})
         assert stop_opentelemetry_exporter() == {**ALL, "exports": 1}
     counted: dict[str, int] = {}
