@@ -123,15 +123,15 @@ class Stage:
             (folder,) = self.runs_dir.glob("*/")
         return Run.open(folder)
 
-    def state(self, *names: str, within_s: float = 30.0, run_id: str = "") -> dict[str, Any]:
-        """The flow run's state, once it has one of these names."""
+    def state(self, *names: str, within_s: float = 30.0, run_id: str = "", every_s: float = ASK_S) -> dict[str, Any]:
+        """The flow run's state, once it has one of these names; asked for `every_s` seconds."""
 
         def look() -> dict[str, Any] | None:
             run = self.server.ask("GET", f"/flow_runs/{run_id}") if run_id else self.server.flow_run(name=self.name)
             state: dict[str, Any] | None = run["state"] if run else None
             return state if state and state["name"] in names else None
 
-        return wait_for(f"a state {' or '.join(names)}", look, within_s, every_s=ASK_S)
+        return wait_for(f"a state {' or '.join(names)}", look, within_s, every_s=every_s)
 
     def no_engine(self, within_s: float) -> None:
         wait_for("the end of all engine processes", lambda: not self.processes("loadflow.engine.entry."), within_s, every_s=LOOK_S)

@@ -40,7 +40,7 @@ def test_a_run_that_is_gone_without_a_word_is_crashed_and_the_next_one_starts(on
         process.kill()
     stage.no_engine(within_s=5)
     assert max(stage.arrivals_ns()) < killed_ns + 5e9
-    crashed = stage.state("Crashed", run_id=run_id, within_s=CRASHED_WITHIN_S)
+    crashed = stage.state("Crashed", run_id=run_id, within_s=CRASHED_WITHIN_S, every_s=3.0)
     assert "no heartbeat of the run for 95 s" in crashed["message"]
     before = len(stage.arrivals_ns())
     next_id = stage.server.start_run(deployment, {"script": stage.script(test_time=1), "label": "second", "exclusive": False})
