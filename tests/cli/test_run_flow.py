@@ -69,7 +69,7 @@ def test_passed_in_a_process_that_never_imports_gevent_or_locust(tmp_path: Path,
     )
     env = environment_of(tmp_path, home)
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=HANG_S, check=False)
-    assert done.stderr.splitlines()[-1] == "0 []", done
+    assert "0 []" in done.stderr.splitlines(), done  # Prefect says last that its server ends
     result = json.loads(done.stdout)
     assert result["verdict"]["verdict"] == "passed"
     assert result["summary"]["totals"]["requests"] == len(target.records())
