@@ -19,7 +19,6 @@ from tests.prefect_database import with_tables
 from tests.prefect_servers import shared_server
 from tests.targets.fixture import Target
 from tests.waiting import HANG_S
-from tests.warm.asked import MAY_BEGIN_WARM
 
 SECRET = f"{SENTINEL}-of-a-flow"
 
@@ -63,7 +62,7 @@ def test_passed_in_a_process_that_never_imports_gevent_or_locust(tmp_path: Path,
     target.reset()
     script = steps_script(tmp_path, load(f"{target.url}/ok"), ["LD_summary"], ["LD_generate_html_report"], name="passing.json")
     code = (
-        f"{MAY_BEGIN_WARM}import sys\nfrom loadflow.cli import main\n"  # with more imported than it needs, and neither of the two
+        "import sys\nfrom loadflow.cli import main\n"
         f"code = main(['run', {str(script)!r}, '--json'], standalone_mode=False)\n"
         "print(code, [name for name in ('gevent', 'locust') if name in sys.modules], file=sys.stderr)"
     )
