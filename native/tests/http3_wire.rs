@@ -174,6 +174,8 @@ fn any_deed() -> impl Strategy<Value = Deed> {
     ]
 }
 
+/// How and with which words a handshake fails, if it does.
+type Failed = Option<(Outcome, &'static str)>;
 type Ended = Result<(u16, Vec<u8>), Lost>;
 
 /// A link, and a client's requests by their places, with their bodies.
@@ -390,7 +392,7 @@ fn what_a_server_does_below_http_3_has_its_outcome() {
 #[test]
 fn a_handshake_ends_by_what_comes() {
     let other = Terms { protocol: b"hq", ..USUAL };
-    let cases: [(&str, Terms, Vec<Deed>, Option<(Outcome, &str)>); 8] = [
+    let cases: [(&str, Terms, Vec<Deed>, Failed); 8] = [
         ("as usual", USUAL, vec![], None),
         ("with a retry", Terms { retries: true, ..USUAL }, vec![], None),
         ("behind a retry that nobody signed", USUAL, vec![Deed::Retry(vec![7; 40])], None),

@@ -12,7 +12,7 @@ use rustls::server::ParsedCertificate;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::version::{TLS12, TLS13};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, OtherError, RootCertStore, SignatureScheme,
     SupportedProtocolVersion,
 };
 
@@ -119,6 +119,11 @@ struct Named {
     named: Vec<CertificateDer<'static>>,
 }
 
+/// Whether a certificate was refused as one of an authority itself, before anybody asked who trusts it. rustls has no name for that.
+fn is_of_authority(why: &OtherError) -> bool {
+    format!("{why:?}").contains("CaUsedAsEndEntity")
+}
+
 impl ServerCertVerifier for Named {
     fn verify_server_cert(
         &self,
@@ -133,6 +138,9 @@ impl ServerCertVerifier for Named {
             Err(Error::InvalidCertificate(CertificateError::Other(_) | CertificateError::UnknownIssuer)) if self.named.contains(end) => {
                 verify_server_name(&ParsedCertificate::try_from(end)?, name)?;
                 Ok(ServerCertVerified::assertion())
+            }
+            Err(Error::InvalidCertificate(CertificateError::Other(why))) if is_of_authority(&why) => {
+                Err(Error::InvalidCertificate(CertificateError::UnknownIssuer))
             }
             found => found,
         }

@@ -78,10 +78,16 @@ impl Failure {
     }
 }
 
+/// What TLS says, with the way out where it is about a peer's certificate.
+pub fn tls_words(text: &str) -> String {
+    let way_out = r#"; "verify" says whom to trust: a PEM file, or false for anyone"#;
+    if text.starts_with("invalid peer certificate") { format!("{text}{way_out}") } else { text.to_owned() }
+}
+
 /// A read or a write that could not go on, as the failure of a hit.
 pub fn broken(trouble: Trouble) -> Failure {
     match trouble {
-        Trouble::Tls(error) => Failure::new(Outcome::Tls, error.to_string()),
+        Trouble::Tls(error) => Failure::new(Outcome::Tls, tls_words(&error.to_string())),
         Trouble::Endless => Failure::new(Outcome::Tls, ENDLESS_TLS),
         Trouble::Later | Trouble::Busy => Failure::new(Outcome::Engine, "a wait was taken for a failure"),
         Trouble::Io(error) => {

@@ -349,7 +349,9 @@ def test_passes_of_a_rate_and_of_users_who_stop_are_whole(streams: int | None, p
 def test_whom_it_trusts(authority: trustme.CA, pem: Pem, server: Http3Target, tmp_path: Path) -> None:
     authority.cert_pem.write_to_path(tmp_path / "ca.pem")
     (tmp_path / "other").mkdir()
-    with Http3Target(pem_of(authority, tmp_path / "other", "other.example")) as other:
+    (tmp_path / "key.pem").write_bytes(authority.private_key_pem.bytes())
+    own = (tmp_path / "ca.pem", tmp_path / "key.pem")  # an authority that shows itself, as `openssl req -x509` makes it
+    with Http3Target(pem_of(authority, tmp_path / "other", "other.example")) as other, Http3Target(own) as itself:
         trusted = str(tmp_path / "ca.pem")
         steps = [
             get("/ok", name="trusted", verify=trusted),
@@ -358,12 +360,14 @@ def test_whom_it_trusts(authority: trustme.CA, pem: Pem, server: Http3Target, tm
             get("/ok", name="by a name of it", verify=trusted, sni="shop.example"),
             get("/ok", name="by another name", verify=trusted, sni="none.example"),
             get(f"{other.url}/ok", name="wrong name", verify=trusted),
+            get(f"{itself.url}/ok", name="itself", verify=True),
         ]
         done = load(tmp_path, steps, host=server.url)
     found = {hit.name: hit.outcome for hit in done.hits}
-    bad = dict.fromkeys(("not trusted", "by another name", "wrong name"), Outcome.TLS)
+    bad = dict.fromkeys(("not trusted", "by another name", "wrong name", "itself"), Outcome.TLS)
     assert found == {"trusted": Outcome.OK, "any": Outcome.OK, "by a name of it": Outcome.OK, **bad}
-    assert "UnknownIssuer" in done.error_text("not trusted")
+    for name in ("not trusted", "itself"):
+        assert 'UnknownIssuer; "verify" says whom to trust: a PEM file, or false for anyone' in done.error_text(name)
     assert "not valid for name" in done.error_text("wrong name")
 
 

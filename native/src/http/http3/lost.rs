@@ -5,7 +5,7 @@ use rustls::AlertDescription;
 
 use super::{Over, code};
 use crate::http::http2::Lost;
-use crate::plan::outcome::{Failure, Outcome};
+use crate::plan::outcome::{Failure, Outcome, tls_words};
 
 const NO_HTTP_3: &str = "the server did not choose HTTP/3 (h3 by ALPN); leave http_version out for HTTP/1.1";
 /// Codes of QUIC from here on are alerts of TLS (RFC 9001 section 4.8).
@@ -69,7 +69,7 @@ pub fn unmade(reason: &ConnectionError) -> Failure {
     match reason {
         ConnectionError::TransportError(error) => match alert(error.code) {
             Some(AlertDescription::NoApplicationProtocol) => Failure::new(Outcome::Tls, NO_HTTP_3),
-            Some(_) => Failure::new(Outcome::Tls, error.reason.clone()),
+            Some(_) => Failure::new(Outcome::Tls, tls_words(&error.reason)),
             None => {
                 let text = format!("the server breaks the rules of QUIC: {:?}{}", error.code, said(error.reason.as_bytes()));
                 Failure::new(Outcome::Protocol, text)
