@@ -56,7 +56,7 @@ _ROWS: tuple[tuple[str, str, str, str, State, str], ...] = (
     ("variables-stay", "The load test", "later tests can use the `variables` and `csv_sources` of a test", "they belong to their own test", _REFUSED, "migrate repeats those that a later test uses"),
     ("wrong-kind", "The load test", "`variables` or sources of the wrong kind are ignored", "a mistake", _REFUSED, "migrate removes them"),
     ("asyncio", "The load test", '`"engine": "asyncio"` sends with httpx', "the Rust core sends if it can; `engine` belongs in `user_detail_dict`", _REFUSED, "migrate removes it"),
-    ("db-sources", "The load test", "rows come from SQL databases: `db_sources`, `${db.…}`", "a `csv_sources` entry with `database`, `${csv.…}`", _REFUSED, "write them as `csv_sources` with a [database](script.md#placeholders), or export the rows to a CSV file"),
+    ("db-sources", "The load test", "rows come from SQL databases: `db_sources`, `${db.…}`", "a `csv_sources` entry with `database`, `${csv.…}`", _REFUSED, "write it as an entry of `csv_sources`"),
     ("empty-tasks", "The load test", "without tasks the users do nothing", "a mistake", _REFUSED, "write a step"),
     ("test-end", "The load test", "requests in flight at the end leave no record", "they are drained and recorded", _PROMISED, "`drain_time`"),
     ("test-result", "The load test", "`LD_start_test` returns its input", "it returns the summary", _PROMISED, ""),
