@@ -52,7 +52,7 @@ class _Stops(Observer):
             threading.Timer(STOPPED_S, engine.send_signal, (signal.SIGCONT,)).start()
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("engine", ["native", pytest.param("locust", marks=pytest.mark.long)])
 def test_a_stopped_engine_is_never_passed(engine: str, target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LOADFLOW_LAG_LIMIT_MS", "150")  # a gap is then 1.5 s
     with use_session(Session(runs_dir=tmp_path, observers=[_Stops()])):

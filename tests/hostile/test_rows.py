@@ -13,7 +13,7 @@ import pytest
 
 from loadflow.engine.generator.locust.row_flushing import ROWS_S, flush_rows
 from loadflow.engine.records.hitlog import HitLogWriter, row_count
-from tests.load.harness import USERS, get, load
+from tests.load.harness import get, load
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 GIVES_UP_S = 60.0  # of a test that fails; a busy machine may take a while to the next look
@@ -96,7 +96,7 @@ def waiting(tmp_path: Path) -> Iterator[Waiting]:
     server.close()
 
 
-@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("user", ["native", pytest.param("fast_http_user", marks=pytest.mark.long)])
 def test_a_row_is_in_the_file_while_the_next_request_is_under_way(user: str, waiting: Waiting, tmp_path: Path) -> None:
     """The target answers the second request when it sees the row of the first: nothing else would make the engine write it."""
     steps = [get(f"{waiting.url}/", name="first"), get(f"{waiting.url}/", name="second", timeout=2 * GIVES_UP_S)]

@@ -28,9 +28,9 @@ def open_umask() -> Iterator[None]:
     os.umask(before)
 
 
-@pytest.mark.parametrize("user", [{"user": "fast_http_user", "engine": "native"}, {"user": "http_user"}], ids=["native", "Locust"])
-def test_a_run_folder_and_all_that_is_in_it(user: dict[str, str], target: Target, tmp_path: Path) -> None:
-    run = load(tmp_path, [get(f"{target.url}/status/500", name="x"), get(f"{target.url}/ok")], user=user["user"]).run
+@pytest.mark.parametrize("user", ["native", pytest.param("fast_http_user", marks=pytest.mark.long)])
+def test_a_run_folder_and_all_that_is_in_it(user: str, target: Target, tmp_path: Path) -> None:
+    run = load(tmp_path, [get(f"{target.url}/status/500", name="x"), get(f"{target.url}/ok")], user=user).run
     assert mode(run.folder) == 0o700
     found = {path.name: oct(mode(path)) for path in run.folder.rglob("*") if path.is_file()}
     assert {

@@ -237,6 +237,7 @@ def test_a_decorated_function_is_not_taken(tmp_path: Path) -> None:
     assert awaiting(load_scenarios(tmp_path / "one.py")[0].cls, "one") is None
 
 
+@pytest.mark.long
 def test_both_ways_ask_and_record_the_same(target: Target, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the core as a coroutine, in the core in a greenlet, and on Locust."""
     need(is_built(), "the native core is not built")
