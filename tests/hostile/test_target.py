@@ -20,7 +20,7 @@ MOST_LAG_MS = 8_000.0
 
 
 # what the core's HTTP shows of streams, and its other users of HTTP, WebSocket, sockets and gRPC
-LONG = {"native, HTTP/2 with streams", "fast_http_user", "websocket_user", "socket_user", "grpc_user"}
+LONG = {"native, HTTP/2 with streams", "native, HTTP/3 with streams", "fast_http_user", "websocket_user", "socket_user", "grpc_user"}
 ROWS = [pytest.param(load, marks=[pytest.mark.long] if load in LONG else []) for load in LOADS]
 
 
