@@ -22,6 +22,7 @@ NAMES = {"pattern", "include", "exclude"}
 # (file, function): patterns of `re` that are made while running, of parts that are escaped or our own
 OURS = {
     ("engine/base/secret_places.py", "__init__"): "names with re.escape around them",
+    ("engine/base/secret_places.py", "_patterns"): "the same names, within patterns of our own",
     ("engine/recording/lifting.py", "swept"): "values with re.escape around them",
     ("engine/proving/answers.py", "_pattern"): "a script's own URL with re.escape around its pieces, against paths of our own recorder",
     ("engine/recording/multipart.py", "_parameter"): "the name of a parameter, which our own code says",
