@@ -19,6 +19,8 @@ use crate::values::words::with_commas;
 const MOST_MEMBERS: usize = 1_000;
 /// Bytes of max_body_bytes per value that a JSON body may contain.
 const BYTES_PER_VALUE: u64 = 16;
+/// Of XML, before its text; Python looks as far.
+const MOST_DECLARATION: usize = 256;
 pub const MOST_CODINGS: usize = 5;
 /// Codings that change a body and that no request accepts (the registry of RFC 9110 section 8.4.1).
 pub const OTHER_CODINGS: [&str; 9] = ["aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"];
@@ -166,7 +168,7 @@ impl<'a> Answer<'a> {
     pub fn contains(&self, text: &str, host: &mut dyn Host) -> Result<bool, Failure> {
         let body = self.body()?;
         // invalid UTF-8 is U+FFFD in the text; the two can't differ anywhere else
-        if charset(&self.header("content-type").unwrap_or_default()) == Charset::Utf8 && !text.contains(char::REPLACEMENT_CHARACTER) {
+        if charset(&self.header("content-type").unwrap_or_default(), body) == Charset::Utf8 && !text.contains(char::REPLACEMENT_CHARACTER) {
             return Ok(memchr::memmem::find(body, text.as_bytes()).is_some());
         }
         Ok(self.text(host)?.contains(text))
@@ -176,7 +178,7 @@ impl<'a> Answer<'a> {
     pub fn text(&self, host: &mut dyn Host) -> Result<Cow<'_, str>, Failure> {
         let body = self.body()?;
         let content_type = self.header("content-type").unwrap_or_default();
-        Ok(match charset(&content_type) {
+        Ok(match charset(&content_type, body) {
             Charset::Utf8 => String::from_utf8_lossy(body),
             Charset::Ascii if body.is_ascii() => String::from_utf8_lossy(body),
             _ => Cow::Borrowed(self.other_text.get_or_init(|| host.text(body, &content_type))),
@@ -334,7 +336,7 @@ pub fn plain_text_of<'a, 'b>(fields: impl Iterator<Item = (&'b [u8], &'b [u8])>,
     let is = |name: &[u8], one: &str| name.len() == one.len() && name.eq_ignore_ascii_case(one.as_bytes());
     for (name, value) in fields {
         let is_coded = is(name, "content-encoding") || (is(name, "transfer-encoding") && !value.eq_ignore_ascii_case(b"chunked"));
-        if is_coded || (is(name, "content-type") && charset(value) != Charset::Utf8) {
+        if is_coded || (is(name, "content-type") && charset(value, raw) != Charset::Utf8) {
             return None;
         }
     }
@@ -363,9 +365,12 @@ enum Charset {
     Other,
 }
 
-fn charset(content_type: &[u8]) -> Charset {
+fn charset(content_type: &[u8], body: &[u8]) -> Charset {
     let lower = content_type.to_ascii_lowercase();
-    let Some(at) = memchr::memmem::find(&lower, b"charset=") else { return Charset::Utf8 };
+    let Some(at) = memchr::memmem::find(&lower, b"charset=") else {
+        // what XML says of itself Python reads
+        return if is_html(&lower) || !may_declare(body) { Charset::Utf8 } else { Charset::Other };
+    };
     let name = lower[at + 8..].strip_prefix(b"\"").or(lower[at + 8..].strip_prefix(b"'")).unwrap_or(&lower[at + 8..]);
     let name = name.split(|byte| !(byte.is_ascii_alphanumeric() || b"_.:-".contains(byte))).next().unwrap_or(b"");
     match name {
@@ -373,6 +378,23 @@ fn charset(content_type: &[u8]) -> Charset {
         b"us-ascii" | b"ascii" => Charset::Ascii,
         _ => Charset::Other,
     }
+}
+
+fn is_html(lower: &[u8]) -> bool {
+    lower.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii() == b"text/html"
+}
+
+/// Whether a body that is XML names another charset than UTF-8, by its declaration or its first bytes.
+fn may_declare(body: &[u8]) -> bool {
+    if body.starts_with(b"\xff\xfe<\0") || body.starts_with(b"\xfe\xff\0<") {
+        return true;
+    }
+    if !body.starts_with(b"<?xml") {
+        return false;
+    }
+    let begin = body[..body.len().min(MOST_DECLARATION)].to_ascii_lowercase();
+    let declaration = begin.split(|byte| *byte == b'>').next().unwrap_or_default();
+    memchr::memmem::find(declaration, b"encoding").is_some_and(|at| memchr::memmem::find(&declaration[at..], b"utf-8").is_none())
 }
 
 /// A field's value as Python reads it: Latin-1.

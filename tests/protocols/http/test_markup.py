@@ -16,7 +16,10 @@ NAMES = {"s": "urn:soap", "x": "urn:shop"}
 
 
 def page(text: str, kind: str = "text/html; charset=utf-8") -> str:
-    data = text.encode("utf-16" if "utf-16" in kind else "utf-8")
+    return said(text.encode("utf-16" if "utf-16" in kind else "utf-8"), kind)
+
+
+def said(data: bytes, kind: str) -> str:
     return raw(b"HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %d\r\n\r\n" % (kind.encode(), len(data)) + data)
 
 
@@ -49,3 +52,34 @@ def test_what_a_page_holds_is_sent(user: str, target: Target, tmp_path: Path) ->
     assert words[:2] == ['extract token: nothing in the body is at "h1"', 'extract token: nothing in the body is at "p"']
     assert words[2].startswith("extract id: the body is not XML: ")
     assert words[3] == "extract token: 1 is not a text"
+
+
+def declared(encoding: str, data: bytes) -> bytes:
+    return b"<?xml version='1.0' encoding='%s'?>" % encoding.encode() + data
+
+
+LATIN, UTF_8 = "<a>Büro</a>".encode("latin-1"), "<a>Büro</a>".encode()
+DECLARATIONS = {
+    "Latin-1": ("text/xml", declared("ISO-8859-1", LATIN), "Büro"),
+    "an application's": ("application/rss+xml", declared("windows-1252", LATIN), "Büro"),
+    "by how it begins": ("text/plain", declared("ISO-8859-1", LATIN), "Büro"),
+    "UTF-8": ("text/xml", declared("UTF-8", UTF_8), "Büro"),
+    "its header counts more": ("text/xml; charset=utf-8", declared("ISO-8859-1", UTF_8), "Büro"),
+    "one that nobody knows": ("text/xml", declared("x-none", UTF_8), "Büro"),
+    "one that its own bytes contradict": ("text/xml", declared("UTF-16", UTF_8), "Büro"),
+    "by a byte order mark": ("text/xml", "<?xml version='1.0' encoding='UTF-16'?><a>Büro</a>".encode("utf-16"), "Büro"),
+    "not at the beginning": ("text/xml", b"<!-- -->" + b"<a>x<!-- encoding='ISO-8859-1' --></a>", "x"),
+}
+
+
+@pytest.mark.parametrize("user", USERS)
+def test_xml_is_read_in_the_charset_that_it_declares(user: str, target: Target, tmp_path: Path) -> None:
+    target.reset()
+    steps = []
+    for name, (kind, data, text) in DECLARATIONS.items():
+        contains = {"type": "contains", "value": text}
+        steps.append(get(said(data, kind), name=name, extract=[xpath("text", "string(/a)")], assertions=[contains]))
+        steps.append(get("/echo", name="sent", headers={"X-Text": "${text}"}))
+    done = load(tmp_path, steps, user=user, host=target.url)
+    assert {hit.name: hit.error for hit in done.hits if hit.error} == {}
+    assert [one.header("X-Text") for one in target.records("/echo")] == [text for *_, text in DECLARATIONS.values()]

@@ -84,7 +84,7 @@ class HttpReply(ReplyParts):
 
     def text(self) -> str:
         if self._text is None:
-            self._text = text_in(charset_of(self.header("content-type") or ""), self.body())
+            self._text = text_in(charset_of(self.header("content-type") or "", self.body()), self.body())
         return self._text
 
     def parsed(self) -> Any:

@@ -31,6 +31,9 @@ iso2022_jp iso2022_jp_1 iso2022_jp_2 iso2022_jp_2004 iso2022_jp_3 iso2022_jp_ext
 CHARSETS = frozenset(_NAMES.split())
 NAMED = re.compile(r"charset=[\"']?([\w.:-]+)", re.IGNORECASE | re.ASCII)
 LONGEST_NAME = 40
+# as it stands at the very beginning of XML; the core looks as far
+DECLARED = re.compile(rb"""<\?xml\s[^>]*?\sencoding\s*=\s*["']([A-Za-z][\w.:-]*)["']""", re.ASCII)
+MOST_DECLARATION = 256
 
 
 Handler = Callable[[UnicodeError], tuple[str | bytes, int]]
@@ -60,19 +63,38 @@ codecs.register_error("loadflow.replaced", _wrong.replaced)
 codecs.register_error("loadflow.kept", _wrong.kept)
 
 
-def charset_of(content_type: str) -> str:
-    """The charset of CHARSETS in which a text of this Content-Type is read.
+def charset_of(content_type: str, body: bytes | bytearray = b"") -> str:
+    """The charset of CHARSETS in which a text of this Content-Type is read; where that names none, what XML says of itself counts.
 
     >>> charset_of("text/html; charset=Windows-1252"), charset_of("text/plain; charset=punycode"), charset_of("")
     ('cp1252', 'utf_8', 'utf_8')
+    >>> charset_of("text/xml", b"<?xml version='1.0' encoding='ISO-8859-1'?>")
+    'latin_1'
     """
     named = NAMED.search(content_type)
-    if named is None or len(named[1]) > LONGEST_NAME:
+    return _known(named[1]) if named is not None else _declared(content_type, body)
+
+
+def _known(name: str) -> str:
+    if len(name) > LONGEST_NAME:
         return "utf_8"
     # looked up here: Python's own search imports what a name says, and remembers each one that there is not
-    name = re.sub(r"[^a-z0-9]+", "_", named[1].lower()).strip("_")
-    known = aliases.get(name, name)
+    plain = re.sub(r"[^a-z0-9]+", "_", name.lower()).strip("_")
+    known = aliases.get(plain, plain)
     return known if known in CHARSETS else "utf_8"
+
+
+def _declared(content_type: str, body: bytes | bytearray) -> str:
+    """By the declaration of XML, or its byte order mark (RFC 7303, 3.3); a declaration that contradicts its own bytes says nothing."""
+    if content_type.partition(";")[0].strip(" \t").lower() == "text/html":
+        return "utf_8"
+    if body.startswith((b"\xff\xfe<\0", b"\xfe\xff\0<")):
+        return "utf_16"
+    declaration = DECLARED.match(body[:MOST_DECLARATION])
+    if declaration is None:
+        return "utf_8"
+    charset = _known(declaration[1].decode())
+    return charset if text_in(charset, declaration[0]) == declaration[0].decode("latin-1") else "utf_8"
 
 
 def text_in(charset: str, body: bytes | bytearray) -> str:
