@@ -19,6 +19,13 @@ from tests.load.harness import get, on
 from tests.targets.fixture import Target
 
 
+def command_of(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.Error:  # it has just ended
+        return []
+
+
 class Engines(Observer):
     """The sessions and process groups of the native engines below this process, at the first snapshot with all of them."""
 
@@ -28,7 +35,7 @@ class Engines(Observer):
         self.leads_group: list[bool] = []
 
     def snapshot(self, run: Run, snapshot: Snapshot) -> None:
-        found = [one for one in psutil.Process().children(recursive=True) if one.cmdline()[-1:] == [MODULES["native"]]]
+        found = [one for one in psutil.Process().children(recursive=True) if command_of(one)[-1:] == [MODULES["native"]]]
         if len(found) == self._count and not self.sessions:
             self.sessions = {os.getsid(one.pid) for one in found}
             self.leads_group = [os.getpgid(one.pid) == one.pid for one in found]
