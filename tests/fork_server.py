@@ -12,6 +12,7 @@ about the start of processes, their environment or their limits must not use it.
 from __future__ import annotations
 
 import sys
+import tempfile
 
 LOCUST = sys.argv[1:2] == ["locust"]
 if LOCUST:
@@ -144,6 +145,7 @@ def _be_supervisor(asked: dict[str, Any], streams: tuple[int, ...], patches: Pat
     os.chdir(asked["cwd"])
     os.environ.clear()
     os.environ.update(asked["environ"])
+    tempfile.tempdir = None  # of this environment
     show([sys.executable, "-P", "-m", "loadflow.engine.entry.supervisor"], asked["environ"])
     sys.path[:] = [*asked["environ"]["PYTHONPATH"].split(os.pathsep), *SYSTEM_PATH]
     patches.swap()

@@ -60,7 +60,7 @@ ROWS = [
     pytest.param(["a text"], {"process_group": 0}, 1, id="a text at the end, in a group of its own"),
     pytest.param(["error"], {}, 1, id="an error"),
     pytest.param(["Ctrl-C"], {}, -signal.SIGINT, id="Ctrl-C"),
-    pytest.param(["ä ß"], {"env": {**ENV, "GIVEN": "ä\nß"}, "cwd": "/"}, 0, id="another folder and environment"),
+    pytest.param(["ä ß"], {"env": {**ENV, "GIVEN": "ä\nß", "TMPDIR": "/var/tmp"}, "cwd": "/"}, 0, id="another folder and environment"),
     pytest.param([], {"env": {**ENV, "PYTHONUNBUFFERED": "1"}, "restore_signals": False}, 0, id="without buffers"),
 ]
 

@@ -8,6 +8,7 @@ import os
 import resource
 import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 
@@ -27,6 +28,7 @@ def facts() -> dict[str, object]:
         "leads a session": os.getsid(0) == os.getpid(),
         "leads a group": os.getpgid(0) == os.getpid(),
         "folder": str(Path.cwd()),
+        "folder of temporary files": tempfile.gettempdir(),
         "arguments": sys.argv,
         "written": sys.orig_argv,
         "path": sys.path,

@@ -14,6 +14,7 @@ import runpy
 import signal
 import struct
 import sys
+import tempfile
 import threading
 import time
 import types
@@ -112,6 +113,7 @@ def become(asked: Asked) -> None:
     os.environ.clear()
     os.environ.update(asked.env)
     time.tzset()
+    tempfile.tempdir = None  # of the new environment, not of the one in which somebody asked before
     sys.dont_write_bytecode = bool(asked.env.get("PYTHONDONTWRITEBYTECODE"))
     show(asked.command, asked.env)
     sys.orig_argv = list(asked.command)
