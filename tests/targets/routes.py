@@ -113,8 +113,8 @@ class Routes:
         if request.method != "POST":
             return self._reply(request, 405, {"error": "POST a user"}, [("Allow", "POST")])
         number = next(self.tokens)
-        cookie = ("Set-Cookie", f"sid=s-{number}; Path=/; HttpOnly")
-        return self._reply(request, 200, {"token": f"t-{number}", "user": _user(request)}, [cookie])
+        cookie = ("Set-Cookie", f"sid=s-{number:06}; Path=/; HttpOnly")
+        return self._reply(request, 200, {"token": f"t-{number:06}", "user": _user(request)}, [cookie])
 
     def _whoami(self, request: Request) -> Answer:
         cookies: SimpleCookie = SimpleCookie()
