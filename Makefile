@@ -3,8 +3,8 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 VENV := .venv
 TEST_VENV := .venv-test
-# tests wait two thirds of their time: three at a time for each of two cores
-WORKERS ?= 6
+# tests wait more than half of their time: four at a time for each of two cores
+WORKERS ?= 8
 PYTEST_ARGS ?=
 MINUTES ?= 60
 FUZZED := $(foreach name,grpc grpc_shared http3 http3_wire mqtt mqtt_codec reading socket websocket,--test $(name))
