@@ -334,11 +334,16 @@ impl<'a> Answer<'a> {
 /// The body as the text and the JSON that it is by all that its fields say of it: UTF-8 as it came. None for all others.
 pub fn plain_text_of<'a, 'b>(fields: impl Iterator<Item = (&'b [u8], &'b [u8])>, raw: &'a [u8]) -> Option<&'a str> {
     let is = |name: &[u8], one: &str| name.len() == one.len() && name.eq_ignore_ascii_case(one.as_bytes());
+    let mut is_named = false;
     for (name, value) in fields {
         let is_coded = is(name, "content-encoding") || (is(name, "transfer-encoding") && !value.eq_ignore_ascii_case(b"chunked"));
         if is_coded || (is(name, "content-type") && charset(value, raw) != Charset::Utf8) {
             return None;
         }
+        is_named |= is(name, "content-type");
+    }
+    if !is_named && charset(b"", raw) != Charset::Utf8 {
+        return None;
     }
     // JSON with zeros may be UTF-16
     let is_plain = !raw.starts_with(b"\xef\xbb\xbf") && memchr::memchr(0, raw).is_none();
